@@ -1,0 +1,45 @@
+# Two commands set everything up: `make demo` and `make test`. Both need only Python >= 3.11 and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MPLBACKEND := Agg
+
+.PHONY: demo test lint test-core test-train test-slow clean
+demo: $(VENV)/.core
+	$(BIN)/python examples/demo.py
+
+test: lint test-core test-train
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Everything outside training/ and integrations/ is tested with torch hidden.
+test-core: $(VENV)/.test
+	SCALEFIT_HIDE_TORCH=1 $(BIN)/python -m pytest -n 2 tests scalefit --doctest-modules --ignore tests/training --ignore tests/integrations --ignore scalefit/training --ignore scalefit/integrations -m "not slow and not gpu"
+
+test-train: $(VENV)/.train
+	@if ls tests/training/test_*.py tests/integrations/test_*.py >/dev/null 2>&1; then \
+	  $(BIN)/python -m pytest -n 2 $$(ls -d tests/training tests/integrations 2>/dev/null) -m "not slow and not gpu"; fi
+
+test-slow: $(VENV)/.train
+	$(BIN)/python -m pytest tests -m slow
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -c constraints.txt -e .
+	@touch $@
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.core
+$(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/.test
+	$(BIN)/pip install -q -c constraints.txt torch
+	$(BIN)/pip install -q -c constraints.txt -e '.[test,train,cluster]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,38 @@
+"""scalefit: scaling laws you can trust, from a table of training runs to the next run.
+
+Public names load on first use (PEP 562), so ``import scalefit`` costs little more than numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# name -> module that defines it; one line a name, so that additions do not collide.
+_LAZY = {
+    "DataError": "scalefit.errors",
+    "FitError": "scalefit.errors",
+    "Note": "scalefit.errors",
+    "ScalefitError": "scalefit.errors",
+    "ScalefitWarning": "scalefit.errors",
+}
+_SUBMODULES = {"laws"}
+
+__all__ = ["__version__", *_LAZY, *_SUBMODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+    elif name in _SUBMODULES:
+        value = importlib.import_module(f"scalefit.{name}")
+    else:
+        raise AttributeError(f"module 'scalefit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,78 @@
+"""The command line: a thin face over the public names; every heavy import happens inside a command.
+
+Each module of this folder that has a ``register(app)`` function adds its commands; it is found by being there.
+Exit codes: 0 done, 1 bad input (one clear line), 2 usage, 3 a fit that must not be trusted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import warnings
+from enum import IntEnum
+
+import typer
+
+from scalefit.errors import ScalefitError
+
+
+class ExitCode(IntEnum):
+    """What the process says to the shell."""
+
+    DONE = 0
+    BAD_INPUT = 1
+    USAGE = 2
+    UNTRUSTED = 3
+
+
+def build_app() -> typer.Typer:
+    """Return the application with every command module registered."""
+    app = typer.Typer(
+        name="scalefit",
+        help="Fit scaling laws, forecast and plan runs, and advise on live ones.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+
+    @app.callback(invoke_without_command=True)
+    def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+        if version:
+            from scalefit import __version__
+
+            typer.echo(f"scalefit {__version__}")
+            raise typer.Exit()
+
+    for info in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        if hasattr(module, "register"):
+            module.register(app)
+    return app
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit with a named code; bad input never ends in a traceback."""
+    warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {message}", err=True)
+    try:
+        code = build_app()(args=args, standalone_mode=False)
+        sys.exit(int(code or 0))
+    except ScalefitError as error:
+        typer.echo(f"scalefit: {error}", err=True)
+        sys.exit(ExitCode.BAD_INPUT)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(ExitCode.DONE)
+    except (OSError, UnicodeError, MemoryError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(f"scalefit: {text}", err=True)
+        sys.exit(ExitCode.BAD_INPUT)
+    except KeyboardInterrupt:
+        typer.echo("scalefit: interrupted", err=True)
+        sys.exit(130)
+    except Exception as error:  # typer's own usage errors, whichever click it vendors
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            if hasattr(error, "show"):
+                error.show()
+            sys.exit(int(error.exit_code))
+        raise

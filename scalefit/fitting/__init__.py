@@ -1,0 +1,1 @@
+"""Fitting laws to tables of runs."""

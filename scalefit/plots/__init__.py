@@ -1,0 +1,1 @@
+"""Figures: each has a data half and a drawing half."""

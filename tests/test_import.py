@@ -1,0 +1,20 @@
+"""The import budget: names load lazily, heavy libraries never come with the package."""
+
+import subprocess
+import sys
+
+HEAVY = {"torch", "transformers", "matplotlib", "lmfit", "pandas", "scipy", "typer", "pydantic"}
+
+
+def test_import_is_light():
+    code = f"import sys, scalefit; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == []
+
+
+def test_every_public_name_loads():
+    import scalefit
+
+    for name in scalefit.__all__:
+        assert getattr(scalefit, name) is not None
+    assert set(scalefit.__all__) <= set(dir(scalefit))
