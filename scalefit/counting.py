@@ -26,8 +26,8 @@ def parse_quantity(value: str | float | int) -> float:
     Parameters
     ----------
     value : str or number
-        ``7e9``, ``"7B"``, ``"1.4T"``, ``"124M"``, ``"9_000_000"``, ``"1,000"``. Suffixes k, M, G or B, T, P, E
-        are powers of a thousand, in either case.
+        ``7e9``, ``"7B"``, ``"1.4T"``, ``"124M"``, ``"9_000_000"``, ``"1,000"``. Suffixes k, M, G or B, T, P,
+        E are powers of a thousand, in either case.
 
     Returns
     -------

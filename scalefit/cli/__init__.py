@@ -1,6 +1,6 @@
 """The command line: a thin face over the public names; every heavy import happens inside a command.
 
-Each module of this folder that has a ``register(app)`` function adds its commands; it is found by being there.
+Each module of this folder that has a ``register(app)`` function adds its commands, by being there.
 Exit codes: 0 done, 1 bad input (one clear line), 2 usage, 3 a fit that must not be trusted.
 """
 
