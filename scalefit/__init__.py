@@ -14,9 +14,12 @@ __version__ = "0.1.0"
 _LAZY = {
     "DataError": "scalefit.errors",
     "FitError": "scalefit.errors",
+    "Law": "scalefit.laws",
     "Note": "scalefit.errors",
+    "Parameter": "scalefit.laws",
     "ScalefitError": "scalefit.errors",
     "ScalefitWarning": "scalefit.errors",
+    "published": "scalefit.laws",
 }
 _SUBMODULES = {"laws"}
 

@@ -1,0 +1,152 @@
+"""Laws with the constants that papers published: predict without a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import Array, ArrayLike
+from scalefit.errors import ArgumentError
+from scalefit.laws._base import Constants, Law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedLaw:
+    """A law with published constants; it predicts like a fitted result.
+
+    Parameters
+    ----------
+    law : type of Law
+        The law.
+    constants : Constants
+        Its values and their source.
+    """
+
+    law: type[Law]
+    constants: Constants
+
+    @property
+    def params(self) -> pd.Series[float]:
+        """The constants as a Series, in the law's order."""
+        import pandas as pd
+
+        return pd.Series({key: self.constants.values[key] for key in self.law.parameters}, dtype=float)
+
+    @property
+    def source(self) -> str:
+        """Where the constants come from."""
+        return self.constants.source
+
+    def predict(self, **inputs: ArrayLike) -> float | Array:
+        """Loss [nat/token] at the given inputs; a float for scalars, else an array.
+
+        Examples
+        --------
+        >>> import scalefit as sf
+        >>> sf.published("chinchilla", "hoffmann2022_tex").predict(N=70e9, D=1.4e12).__round__(5)
+        1.92085
+        """
+        return predict(self.law, dict(self.constants.values), inputs)
+
+    def holds_at(self, N: float, D: float) -> bool:
+        """Whether the runs behind the constants covered N [parameters] and D [tokens]."""
+        low_n, high_n = self.constants.N
+        low_d, high_d = self.constants.D
+        return low_n <= N <= high_n and low_d <= D <= high_d
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{key} = {self.constants.values[key]:.6g}" for key in self.law.parameters)
+        c = self.constants
+        text = f"{self.law.name} ({c.key})  {self.law.formula}\n  {values}\n  source: {c.source}\n  "
+        text += f"fitted on N {c.N[0]:.3g} to {c.N[1]:.3g} ({c.params}), D {c.D[0]:.3g} to {c.D[1]:.3g}"
+        text += f"; {c.corpus}" if c.corpus else ""
+        return text + (f"\n  {c.remark}" if c.remark else "")
+
+
+def predict(law: type[Law], params: dict[str, Any], inputs: dict[str, ArrayLike]) -> float | Array:
+    """Loss of a law [nat/token] after checking that the inputs are there, positive and finite."""
+    columns = check_inputs(law, inputs)
+    value = np.asarray(law.evaluate(columns, params), dtype=float)
+    return float(value) if value.ndim == 0 else value
+
+
+def check_inputs(law: type[Law], inputs: dict[str, ArrayLike]) -> dict[str, Array]:
+    """Return the law's inputs as arrays; C follows from N and D, and D or N from C, at 6 FLOP per N and D."""
+    given = {key: np.asarray(value, dtype=float) for key, value in inputs.items() if value is not None}
+    for key, value in given.items():
+        if not (np.isfinite(value).all() and (value > 0).all()):
+            raise ArgumentError(f"{key}={value.tolist()!r:.80} must be positive and finite.")
+    if "C" in law.inputs and "C" not in given and {"N", "D"} <= set(given):
+        given["C"] = 6.0 * given["N"] * given["D"]
+    for missing, other in (("D", "N"), ("N", "D")):
+        if missing in law.inputs and missing not in given and {"C", other} <= set(given):
+            given[missing] = given["C"] / (6.0 * given[other])
+    if "unique_tokens" in law.inputs and "unique_tokens" not in given and "D" in given:
+        given["unique_tokens"] = given["D"]
+    absent = [key for key in law.inputs if key not in given]
+    if absent:
+        raise ArgumentError(
+            f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing. "
+            f"Pass {', '.join(f'{key}=...' for key in absent)}."
+        )
+    return {key: given[key] for key in law.inputs}
+
+
+def published(law: str, key: str | None = None) -> PublishedLaw:
+    """Return a law with the constants that a paper published.
+
+    Parameters
+    ----------
+    law : str
+        Name of the law, such as ``"chinchilla"``.
+    key : str, optional
+        Author and year, such as ``"hoffmann2022"``; may be left out where the law has one set.
+
+    Returns
+    -------
+    PublishedLaw
+        Predicts like a fitted result.
+
+    Raises
+    ------
+    ArgumentError
+        Unknown law or key; the message lists the keys.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> sf.published("chinchilla", "besiroglu2024").predict(N=70e9, D=1.4e12).__round__(5)
+    1.97342
+    """
+    from scalefit import laws
+
+    found = laws.get(law)
+    sets = {constants.key: constants for constants in found.published}
+    if key is None and len(sets) == 1:
+        key = next(iter(sets))
+    if key not in sets:
+        known = ", ".join(sets) or "none"
+        raise ArgumentError(f"Law {found.name} has no published constants {key!r}. Known: {known}.")
+    if found.choices and "_" in key and key.rsplit("_", 1)[1] in found.choices:
+        found = found.on(key.rsplit("_", 1)[1])
+    return PublishedLaw(found, sets[key])
+
+
+def available(N: float, D: float) -> list[PublishedLaw]:
+    """Published laws whose runs covered N [parameters] and D [tokens].
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> [law.constants.key for law in sf.laws.available(N=7e9, D=2e11)][:2]
+    ['hoffmann2022', 'hoffmann2022_tex']
+    """
+    from scalefit import laws
+
+    every = (published(name, c.key) for name in laws.names() for c in laws.get(name).published)
+    return [law for law in every if law.holds_at(N, D)]

@@ -1,0 +1,89 @@
+"""The smoothly broken power law of Caballero et al. (2022)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.laws._base import Law, Parameter
+
+
+class BrokenPowerLaw(Law):
+    r"""Power law whose slope changes once, smoothly [1]_.
+
+    .. math:: L(x) = E + A\,x^{-c_0}\left(1 + (x/d_1)^{1/f_1}\right)^{-c_1 f_1}
+
+    The slope is -c0 far below the break d1 and -(c0 + c1) far above; f1 is how many e-folds the turn takes. ``x`` is
+    compute C [FLOP] unless asked otherwise (``broken_power_law:N``, ``broken_power_law:D``); loss in [nat/token].
+
+    References
+    ----------
+    .. [1] Caballero et al. (2022), Broken Neural Scaling Laws, arXiv:2210.14891, eq. 1 with one break.
+
+    Examples
+    --------
+    >>> from scalefit.laws.broken_power_law import BrokenPowerLaw
+    >>> BrokenPowerLaw.loss(1e6, 1.0, 10.0, 0.1, 0.2, 1e4, 0.5).round(6).item()
+    1.99999
+    """
+
+    inputs = ("C",)
+    choices = ("C", "N", "D")
+    formula = "L(x) = E + A x^-c0 (1 + (x/d1)^(1/f1))^(-c1 f1)"
+    direction = {"C": 0, "N": 0, "D": 0}
+
+    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.0, 3.0), unit="nat/token", log=True)
+    A = Parameter("coefficient", (0.0, 1e40), (10.0, 400.0, 1e4), log=True)
+    c0 = Parameter("slope before the break", (0.0, 3.0), (0.05, 0.15, 0.4))
+    c1 = Parameter("change of slope at the break", (-3.0, 3.0), (-0.1, 0.2, 0.4))
+    d1 = Parameter("position of the break", (1e-30, 1e60), (1e7, 1e9, 1e11), unit="input", log=True)
+    f1 = Parameter("width of the break", (0.05, 5.0), (0.2, 0.5, 1.5), log=True)
+
+    @staticmethod
+    def loss(x: Any, E: Any, A: Any, c0: Any, c1: Any, d1: Any, f1: Any) -> Any:
+        """Loss [nat/token]."""
+        turn = np.exp(np.log(x / d1) / f1)
+        return E + A * x**-c0 * np.exp(-c1 * f1 * np.log1p(turn))
+
+    @staticmethod
+    def gradient(x: Any, E: Any, A: Any, c0: Any, c1: Any, d1: Any, f1: Any) -> list[Any]:
+        """Derivatives in order of the parameters."""
+        log_x, z = np.log(x), np.log(x / d1) / f1
+        soft = np.logaddexp(0.0, z)
+        share = np.exp(z - soft)
+        power = np.exp(-c0 * log_x - c1 * f1 * soft)
+        term = A * power
+        return [
+            np.ones_like(term),
+            power,
+            -term * log_x,
+            -term * f1 * soft,
+            term * c1 * share / d1,
+            -term * c1 * (soft - z * share),
+        ]
+
+    @staticmethod
+    def rescale(params: dict[str, Any], units: dict[str, float]) -> dict[str, Any]:
+        """Parameters for the input measured in `units`."""
+        (unit,) = units.values()
+        return {**params, "A": params["A"] * unit ** -params["c0"], "d1": params["d1"] / unit}
+
+    @staticmethod
+    def starts(columns: dict[str, Array], loss: Array) -> Array:
+        """Linear in E and A once slopes, break and width are given."""
+        (x,) = columns.values()
+        log_x = np.log(x)
+        rows = []
+        for d1 in np.exp(np.quantile(log_x, (0.2, 0.4, 0.6, 0.8))):
+            for f1 in (0.2, 0.7, 2.0):
+                soft = f1 * np.logaddexp(0.0, np.log(x / d1) / f1)
+                for c0 in (0.03, 0.1, 0.2, 0.4):
+                    for c1 in (-0.3 * c0, 0.5 * c0, 2.0 * c0, 5.0 * c0):
+                        basis = np.stack([np.ones_like(x), np.exp(-c0 * log_x - c1 * soft)]) / loss
+                        size = np.abs(basis).mean(axis=1, keepdims=True)
+                        fit = np.linalg.lstsq((basis / size).T, np.ones_like(x), rcond=None)[0]
+                        E, A = np.maximum(fit, 1e-3) / size[:, 0]
+                        rows.append((E, A, c0, c1, d1, f1))
+        return np.asarray(rows)
