@@ -20,6 +20,9 @@ _LAZY = {
     "ScalefitError": "scalefit.errors",
     "ScalefitWarning": "scalefit.errors",
     "published": "scalefit.laws",
+    "CheckedRuns": "scalefit.tables",
+    "check_runs": "scalefit.tables",
+    "read_runs": "scalefit.tables",
 }
 _SUBMODULES = {"laws"}
 

@@ -1,0 +1,266 @@
+"""Columns: which one is N, D, C or the loss, and the numbers in its cells as people type them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit._typing import AnyArray, Array
+from scalefit.counting import parse_quantity
+from scalefit.errors import ArgumentError, DataError
+
+NON_EMBEDDING_NAMES = (
+    "n_non_embedding non_embedding_params n_params_non_embedding params_non_embedding params_no_embed "
+    "n_nonembed non_embedding_parameters non_embedding n_kaplan"
+).split()
+
+# The usual names, most trusted first; compared in lower case, with every other sign read as "_".
+USUAL_NAMES: dict[str, tuple[str, ...]] = {
+    "N": (
+        *"n n_params n_total params_total n_parameters num_params num_parameters nparams params".split(),
+        *"parameters total_params total_parameters n_params_total model_size model_params".split(),
+        *"param_count params_count parameter_count params_n num_trainable_parameters size".split(),
+    ),
+    "D": (
+        *"d n_tokens num_tokens tokens training_tokens train_tokens tokens_d total_tokens".split(),
+        *"tokens_seen n_train_tokens num_train_tokens num_training_tokens consumed_tokens".split(),
+        *"trained_tokens token_count dataset_size data_size dataset_tokens d_tokens".split(),
+    ),
+    "C": (
+        *"c training_flops training_flop train_flops train_flop total_flops total_flos flops flop".split(),
+        *"training_compute train_compute compute flop_budget flops_budget compute_budget budget".split(),
+        *"train_flops_reported c_flops".split(),
+    ),
+    "loss": (
+        *"loss val_loss validation_loss valid_loss eval_loss test_loss final_val_loss final_loss".split(),
+        *"validation_lm_loss lm_loss eval_lm_loss heldout_loss loss_val loss_final final_eval_loss".split(),
+        *"cross_entropy ce_loss nll loss_nats val_nll train_loss training_loss final_train_loss".split(),
+    ),
+    "series": ("series",),
+    "unique_tokens": tuple("unique_tokens n_unique_tokens unique_tokens_u d_unique u unique_data".split()),
+    "weight": ("weight", "weights"),
+    "status": tuple("status run_status state run_state".split()),
+}
+PER_BYTE_NAMES = tuple("bpb val_bpb bits_per_byte loss_bpb val_bits_per_byte loss".split())
+
+#: A status that counts as a finished run; anything else in a status column sets the row aside.
+FINISHED = frozenset("finished done complete completed ok success successful succeeded final converged".split())
+
+_THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(\.\d*)?\D*$")
+_UNIT = {"k": 1e3, "thousand": 1e3, "thousands": 1e3, "m": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9}
+_UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
+_UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_({'|'.join(_UNIT)}))$")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where a canonical column comes from: a column of the table or a constant for every run."""
+
+    column: str | None
+    constant: float | str | None = None
+    factor: float = 1.0
+    guessed: bool = False
+
+
+def choose(
+    target: str, asked: str | float | None, columns: Iterable[Any], loss_unit: str = "nat/token"
+) -> Choice | None:
+    """Find the column for a canonical name, as asked for or by its usual names.
+
+    Parameters
+    ----------
+    target : str
+        The canonical name, such as ``"N"``.
+    asked : str or number, optional
+        A column, or a quantity that holds for every run (``D=300e9`` or ``D="300B"``).
+    columns : iterable of str
+        What the table has.
+    loss_unit : str
+        Loss columns named for bits per byte are guessed only where the unit is per byte.
+
+    Returns
+    -------
+    Choice or None
+        None where nothing was asked for and no usual name is there.
+
+    Raises
+    ------
+    DataError
+        A column that was asked for is not there, or two columns bear its name.
+    """
+    names = [str(column) for column in columns]
+    if asked is not None:
+        return _as_asked(target, asked, names)
+    if names.count(target) == 1:
+        return Choice(target)
+    usual = USUAL_NAMES[target]
+    if target == "loss" and loss_unit.endswith("/byte"):
+        usual = (*PER_BYTE_NAMES, *usual)
+    if target == "N":
+        usual = (*usual, *NON_EMBEDDING_NAMES)
+    plain = [(_plain(name), name, 1.0) for name in names]
+    with_unit = [_without_unit(name) for name in names] if target in ("N", "D") else []
+    for wanted in usual:
+        for candidates in (plain, with_unit):
+            found = [(name, factor) for key, name, factor in candidates if key == wanted]
+            if len(found) > 1:
+                listed = _listed([name for name, _ in found])
+                raise DataError(
+                    f"Columns {listed} of {{name}} could each be {target}. Say which one: {target}={found[0][0]!r}."
+                )
+            if found:
+                return Choice(found[0][0], factor=found[0][1], guessed=True)
+    return None
+
+
+def _as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
+    if isinstance(asked, str):
+        if names.count(asked) > 1:
+            raise DataError(f"Column {asked!r}, named by {target}=, is in the table {names.count(asked)} times.")
+        if asked in names:
+            return Choice(asked)
+        if target in ("N", "D", "C", "unique_tokens"):
+            try:
+                asked = parse_quantity(asked)
+            except ArgumentError:
+                pass
+    if isinstance(asked, (int, float, np.integer, np.floating)) and not isinstance(asked, bool):
+        if not (math.isfinite(asked) and asked > 0):
+            raise ArgumentError(f"{target}={asked!r} must be a column, or a positive number for every run.")
+        return Choice(None, constant=float(asked))
+    raise DataError(f"No column {asked!r}, which {target}= names. {_closest(str(asked), names)}")
+
+
+def missing_column(target: str, names: Iterable[Any]) -> str:
+    """Say that a column is missing, what the table has, and how to name one."""
+    what = {"N": "N, D or C"}.get(target, target)
+    has = _closest(target, [str(name) for name in names])
+    return f"There is no {what} column in {{name}}. {has} Name the column with {target}=."
+
+
+def counts_no_embeddings(choice: Choice) -> bool:
+    """Return whether N was guessed from a column that is named for leaving the embeddings out."""
+    return choice.guessed and choice.column is not None and _plain(choice.column) in NON_EMBEDDING_NAMES
+
+
+def _closest(wanted: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(wanted, names, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}The table has {_listed(names)}."
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name[:40]) for name in names[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "no columns"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def _without_unit(name: str) -> tuple[str, str, float]:
+    """Split "Params (M)" or "tokens_b" into its plain name, itself and its factor."""
+    match = _UNIT_IN_NAME.match(name.strip().lower())
+    return (_plain(match[1]), name, _UNIT[match[2] or match[3]]) if match else ("", name, 1.0)
+
+
+def numbers(column: pd.Series[Any], factor: float = 1.0) -> tuple[Array, dict[int, str]]:
+    """Read a column as numbers.
+
+    Parameters
+    ----------
+    column : Series, shape (n_rows,)
+        Numbers, or text such as ``"7B"``.
+    factor : float
+        What plain numbers are multiplied by; a suffix in a cell wins over it.
+
+    Returns
+    -------
+    values : ndarray, shape (n_rows,)
+        NaN where there is no number.
+    unread : dict of int to str
+        Position and text of each cell that is neither a number nor blank.
+    """
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
+        return np.array(column.to_numpy(), dtype=float) * factor, {}
+    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
+        if not pd.api.types.is_complex_dtype(dtype):
+            return column.to_numpy(dtype=float, na_value=np.nan) * factor, {}
+    cells = column.to_numpy(dtype=object)
+    values = np.full(len(cells), np.nan)
+    unread: dict[int, str] = {}
+    known: dict[str, float | None] = {}
+    for i, cell in enumerate(cells):
+        if isinstance(cell, str):
+            if cell not in known:
+                known[cell] = _parse(cell, factor)
+            number = known[cell]
+        else:
+            number = _parse(cell, factor)
+        if number is None:
+            unread[i] = repr(cell if len(str(cell)) <= 40 else str(cell)[:37] + "...")
+        else:
+            values[i] = number
+    return values, unread
+
+
+def _parse(cell: Any, factor: float) -> float | None:
+    """Return the number in a cell, NaN for a blank one and None where there is no number."""
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return math.nan
+    if isinstance(cell, str):
+        text = cell.strip()
+        if text.lower() in ("", "nan", "na", "n/a", "none", "null", "-", "--"):
+            return math.nan
+        if text.lower().lstrip("+-") in ("inf", "infinity"):
+            return -math.inf if text.startswith("-") else math.inf
+        if "," in text and not _THOUSANDS.match(text.lstrip("+-")):
+            return None  # "2,31" is a decimal comma, which must not become 231
+        try:
+            number = parse_quantity(text)
+        except (ArgumentError, OverflowError):
+            return None
+        return number * (factor if text[-1].isdigit() or text[-1] == "." else 1.0)
+    if isinstance(cell, (bool, np.bool_)) or isinstance(cell, (complex, np.complexfloating)):
+        return None
+    if not hasattr(cell, "__float__") or isinstance(cell, np.ndarray):
+        return None
+    try:
+        return float(cell) * factor
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return None
+
+
+def label_series(frame: pd.DataFrame, columns: str | Iterable[str]) -> pd.Series[Any]:
+    """Join one or more columns into one label for each run; a blank becomes "(none)"."""
+    names = [columns] if isinstance(columns, str) else list(columns)
+    parts = [frame[name].astype(object).where(frame[name].notna(), "(none)").astype(str) for name in names]
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined + " | " + part
+    return joined
+
+
+def unfinished(status: AnyArray) -> Mapping[int, str]:
+    """Return position and reason of each run whose status does not say that it finished.
+
+    A blank status says nothing and is let through.
+    """
+    found: dict[int, str] = {}
+    for i, cell in enumerate(status):
+        if cell is None or cell is pd.NA or cell is True or (isinstance(cell, float) and math.isnan(cell)):
+            continue
+        text = str(cell).strip()
+        if text and text.lower() not in FINISHED:
+            found[i] = f"status is {text[:40]!r}"
+    return found

@@ -1,0 +1,377 @@
+"""Files in: from a path to a raw frame with the row numbers that the file's reader sees.
+
+A file is judged by its first 64 KiB (is it text, is there a header, are the columns there) before the rest
+is loaded, so that a huge file of nonsense costs nothing. The number of a row is the one that a spreadsheet
+shows: in csv and tsv the header is row 1; in json, jsonl and parquet the first run is row 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit._typing import AnyArray
+from scalefit.errors import ArgumentError, DataError
+
+HEAD_BYTES = 1 << 16
+MAX_BYTES = 1 << 30  # a gigabyte of text is some ten million runs
+MAX_JSON_BYTES = 1 << 28  # one json document is held in memory whole, at about ten times its size
+FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+_NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$", re.IGNORECASE)
+_EXAMPLE = '[{"N": 1e8, "D": 2e9, "loss": 3.1}]'
+_MAGIC = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed data",
+    b"\xfd7zXZ": "xz-compressed data",
+    b"BZh": "bzip2-compressed data",
+    b"%PDF": "a PDF file",
+    b"\x80\x04": "a Python pickle, which scalefit never loads",
+    b"\x80\x05": "a Python pickle, which scalefit never loads",
+}
+
+#: Called with the column names and a few rows before the rest is loaded; raises where they will not do.
+HeaderCheck = Callable[[pd.DataFrame], object]
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """A table as it stands in its file.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n_rows, n_columns)
+        The cells, untouched.
+    rows : ndarray, shape (n_rows,)
+        The number of each row in the file, or its label in the frame it came from.
+    unreadable : list of (row, reason)
+        Rows that could not be split into cells.
+    name : str
+        What messages call the table.
+    """
+
+    frame: pd.DataFrame
+    rows: AnyArray
+    name: str
+    unreadable: list[tuple[Any, str]] = field(default_factory=list)
+
+
+def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -> RawTable:
+    """Read a file of runs; the format is taken from its content, then from its name.
+
+    Parameters
+    ----------
+    path : str or Path
+        A local file: csv, tsv, json, jsonl or parquet; text may be gzipped.
+    check : callable
+        Gets a frame of the first rows before the rest is loaded; raises where they will not do.
+    format : {"csv", "tsv", "json", "jsonl", "parquet"}, optional
+        Overrules the guess.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, binary, cut or too large, or `check` raised.
+    """
+    if format is not None and format not in FORMATS:
+        raise ArgumentError(f"format={format!r} is not a format of tables. Known: {', '.join(FORMATS)}.")
+    path = Path(path)
+    name = path.name or str(path)
+    if "://" in str(path) or re.match(r"^[a-z]{2,6}:/", str(path)):
+        raise DataError(f"{str(path)!r} is an address. scalefit reads local files only: download it first.")
+    try:
+        with path.open("rb") as stream:
+            return _read_stream(stream, path, name, check, format)
+    except FileNotFoundError:
+        raise DataError(f"There is no file {str(path)!r}. Check the path, which starts at {Path.cwd()}.") from None
+    except IsADirectoryError:
+        raise DataError(f"{str(path)!r} is a folder. Name one file of runs in it.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{name} is a damaged or cut gzip file ({error}). Copy or download it again.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not text: {error.reason} at byte {error.start}. Save it as UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror or error}.") from None
+
+
+def _read_stream(stream: IO[bytes], path: Path, name: str, check: HeaderCheck, format: str | None) -> RawTable:
+    head = stream.read(HEAD_BYTES)
+    zipped = head.startswith(b"\x1f\x8b")
+    stream = _rewound(stream, head)
+    if zipped:
+        stream = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]
+        head = stream.read(HEAD_BYTES)
+        stream.seek(0)
+    if head.startswith(b"PAR1") or format == "parquet":
+        return _read_parquet(stream, name, check)
+    start, encoding = _judge_text(head, name)
+    suffixes = [suffix.lower().lstrip(".") for suffix in path.suffixes]
+    kind = format or _guess_format(start, [s for s in suffixes if s in (*FORMATS, "ndjson")])
+    if kind == "json":
+        return _read_json(_limited(stream, MAX_JSON_BYTES, name), name, check, encoding)
+    if zipped:
+        stream = io.BytesIO(_limited(stream, MAX_BYTES, name))
+    elif path.stat().st_size > MAX_BYTES:
+        raise DataError(_too_large(name, MAX_BYTES))
+    with io.TextIOWrapper(stream, encoding) as text:
+        if kind == "jsonl":
+            return _read_jsonl(text, name, check)
+        return _read_delimited(text, start, name, check, "\t" if kind == "tsv" else None)
+
+
+def _rewound(stream: IO[bytes], head: bytes) -> IO[bytes]:
+    """Return the stream at its start again; a pipe cannot be rewound, so it is read whole."""
+    if stream.seekable():
+        stream.seek(0)
+        return stream
+    return io.BytesIO(head + stream.read(MAX_BYTES))
+
+
+def _limited(stream: IO[bytes], limit: int, name: str) -> bytes:
+    content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise DataError(_too_large(name, limit))
+    return content
+
+
+def _too_large(name: str, limit: int) -> str:
+    return (
+        f"{name} is larger than {limit >> 20} MiB, which no table of training runs is; it was not loaded. "
+        "If it is one, keep the columns N, D, loss and save it as parquet, or pass a DataFrame."
+    )
+
+
+def _judge_text(head: bytes, name: str) -> tuple[str, str]:
+    """Return the head as text and its encoding, or refuse what is not text."""
+    if not head.strip():
+        raise DataError(f"{name} is empty. A table needs a header row and a row for each run.")
+    for magic, what in _MAGIC.items():
+        if head.startswith(magic):
+            raise DataError(f"{name} is {what}, not a table that scalefit reads. Export it as csv.")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return head[: len(head) // 2 * 2].decode("utf-16", errors="replace"), "utf-16"
+    if _CONTROL.search(head):
+        raise DataError(f"{name} is binary, not text, and was not loaded. scalefit reads csv, tsv, json and parquet.")
+    try:
+        head.decode("utf-8-sig")
+        encoding = "utf-8-sig"
+    except UnicodeDecodeError as error:
+        # A head cut inside a character is still UTF-8; anything else is taken for a Western Excel export.
+        encoding = "utf-8-sig" if error.start > len(head) - 4 and len(head) == HEAD_BYTES else "cp1252"
+    return head.decode(encoding, errors="replace"), encoding
+
+
+def _guess_format(head: str, suffixes: list[str]) -> str:
+    start = head.lstrip()
+    if start[0] in "[{":
+        first_line = start.splitlines()[0]
+        try:
+            whole_object = isinstance(json.loads(first_line), dict)
+        except (ValueError, RecursionError):
+            whole_object = False
+        several = len(start.splitlines()) > 1
+        named_lines = bool(suffixes) and suffixes[-1] in ("jsonl", "ndjson")
+        return "jsonl" if named_lines or (whole_object and several) else "json"
+    if suffixes:
+        return {"parquet": "csv", "ndjson": "jsonl"}.get(suffixes[-1], suffixes[-1])
+    return "csv"
+
+
+def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck) -> RawTable:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(io.BytesIO(stream.read()) if not stream.seekable() else stream)
+        check(next(file.iter_batches(100), file.schema_arrow.empty_table()).to_pandas())
+        frame = file.read().to_pandas()
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        text = " ".join(str(error).split())[:160]
+        raise DataError(f"{name} is not a readable parquet file: {text}. Write it again.") from None
+    frame = frame.reset_index(drop=frame.index.name is None)
+    return RawTable(frame, np.arange(1, len(frame) + 1), name)
+
+
+def _read_json(content: bytes, name: str, check: HeaderCheck, encoding: str) -> RawTable:
+    try:
+        document = json.loads(content.decode(encoding))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{name} is not complete json: {error.msg} at line {error.lineno}, column {error.colno}. "
+            f"Write the file again; a list of runs looks like {_EXAMPLE}."
+        ) from None
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{name} is not json that can be read: {error}. Write the file again.") from None
+    records = _records(document)
+    if records is None:
+        raise DataError(
+            f"{name} holds json, but not a table. Write a list of runs, {_EXAMPLE}, "
+            "or a column of values for each name."
+        )
+    frame = _frame_of(records, name)
+    check(frame.head(100))
+    return RawTable(frame, np.arange(1, len(frame) + 1), name)
+
+
+def _records(document: Any) -> Any:
+    """Find the list of runs, or the columns, in a json document; None where there is none."""
+    if isinstance(document, list):
+        return document if document and all(isinstance(run, dict) for run in document) else None
+    if not isinstance(document, dict):
+        return None
+    if isinstance(document.get("columns"), list) and isinstance(document.get("data"), list):
+        width = len(document["columns"])
+        if all(isinstance(row, list) and len(row) == width for row in document["data"]):
+            return [dict(zip(map(str, document["columns"]), row, strict=True)) for row in document["data"]]
+        return None
+    for key in ("runs", "data", "rows"):
+        if isinstance(document.get(key), list):
+            return _records(document[key])
+    values = list(document.values())
+    if values and all(isinstance(column, list) for column in values):
+        return document if len({len(column) for column in values}) == 1 else None
+    if values and all(isinstance(column, dict) for column in values):
+        return {key: list(column.values()) for key, column in document.items()}
+    return [document] if values else None
+
+
+def _frame_of(records: Any, name: str) -> pd.DataFrame:
+    try:
+        return pd.DataFrame(records)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise DataError(f"{name} is not a table: {error}. Every run needs the same columns.") from None
+
+
+def _read_jsonl(text: IO[str], name: str, check: HeaderCheck) -> RawTable:
+    records: list[dict[str, Any]] = []
+    rows: list[int] = []
+    unreadable: list[tuple[Any, str]] = []
+    for number, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict):
+            records.append(record)
+            rows.append(number)
+        else:
+            unreadable.append((number, "the line is not a json object"))
+        if len(records) == 100:
+            check(pd.DataFrame(records))
+        if not records and len(unreadable) == 100:
+            break
+    if not records:
+        raise DataError(f'{name} holds no json object: line 1 should read like {{"N": 1e8, "loss": 3.1}}.')
+    frame = _frame_of(records, name)
+    check(frame.head(100))
+    return RawTable(frame, np.asarray(rows), name, unreadable)
+
+
+def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, separator: str | None) -> RawTable:
+    lines = head.splitlines()
+    n_comments = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    body = lines[n_comments:]
+    if not body or (len(body) == 1 and len(head) >= HEAD_BYTES // 2):
+        raise DataError(f"{name} has no line that could be a header, so it is not a table of runs.")
+    first = next((line for line in body if line.strip()), "")
+    n_skipped = n_comments + body.index(first)
+    separator = separator or _separator(first)
+    sample = body[body.index(first) + 1 :]
+    complete = sample if len(head) < HEAD_BYTES // 2 else sample[:-1]
+    header = _refuse_bad_header(first, complete, separator, name)
+    options: dict[str, Any] = {
+        "sep": separator if separator != " " else r"\s+",
+        "skiprows": n_skipped,
+        "index_col": False,
+        "skip_blank_lines": False,
+        "low_memory": False,
+        "decimal": _decimal(separator, complete),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)
+        try:
+            check(pd.read_csv(io.StringIO("\n".join(lines[: n_skipped + 101])), on_bad_lines="skip", **options))
+        except (pd.errors.ParserError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{name} cannot be split into columns: {_one_line(error)}.") from None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            frame = pd.read_csv(text, on_bad_lines="warn", **options)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+            raise DataError(f"{name} cannot be split into columns: {_one_line(error)}.") from None
+    unreadable = _skipped_lines(caught)
+    n_lines = n_skipped + 1 + len(frame) + len(unreadable)
+    numbers = np.arange(n_skipped + 2, n_lines + 1)
+    numbers = numbers[~np.isin(numbers, [row for row, _ in unreadable])]
+    blank = frame.isna().all(axis=1).to_numpy() if len(header) > 1 else np.zeros(len(frame), bool)
+    return RawTable(frame[~blank].reset_index(drop=True), numbers[~blank], name, unreadable)
+
+
+def _separator(header: str) -> str:
+    counts = {mark: header.count(mark) for mark in (",", "\t", ";", "|")}
+    best = max(counts, key=lambda mark: counts[mark])
+    if counts[best]:
+        return best
+    return " " if len(header.split()) > 1 and _NUMBER.match(header.split()[0]) is None else ","
+
+
+def _decimal(separator: str, sample: list[str]) -> str:
+    """Return "," for the csv of a European spreadsheet: cells by semicolon, decimals by comma."""
+    text = "\n".join(sample)
+    return "," if separator == ";" and re.search(r"\d,\d", text) and not re.search(r"\d\.\d", text) else "."
+
+
+def _refuse_bad_header(first: str, sample: list[str], separator: str, name: str) -> list[str]:
+    split = (lambda line: line.split()) if separator == " " else lambda line: _fields(line, separator)
+    header = split(first)
+    if all(_NUMBER.match(cell) for cell in header):
+        raise DataError(
+            f"{name} has no header: its first row is {first[:60]!r}. Add a row of column names such as N,D,loss."
+        )
+    twice = sorted({cell for cell in header if cell.strip() and header.count(cell) > 1})
+    if twice:
+        raise DataError(f"{name} has the column {twice[0]!r} more than once. Rename or remove one of them.")
+    row = next((split(line) for line in sample if line.strip()), [])
+    if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
+        raise DataError(
+            f"{name} names {len(header)} columns, but its first row has {len(row)} cells. "
+            "Name every column in the header."
+        )
+    return header
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return line.split(separator)
+
+
+def _skipped_lines(caught: list[warnings.WarningMessage]) -> list[tuple[Any, str]]:
+    pattern = re.compile(r"line (\d+): expected (\d+) fields, saw (\d+)")
+    found = [m for w in caught for m in pattern.finditer(str(w.message))]
+    return [(int(m[1]), f"the row has {m[3]} cells where the header names {m[2]}") for m in found]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

@@ -1,0 +1,196 @@
+"""Rows: which runs of a table can be used, and a reason for each that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit._typing import AnyArray, Array
+from scalefit.counting import training_flops
+from scalefit.errors import Note
+
+QUANTITIES = ("N", "D", "C")
+CONSISTENT = 0.05  # C may differ from its convention by this fraction before it is worth a remark
+LARGEST_LOSS = 14.0  # [nat/token]; a uniform guess over a million different tokens costs ln(1e6) = 13.8
+SMALLEST_COUNT = 1e4  # no language model has fewer parameters in all, or sees fewer tokens
+
+_TELLS_CORPUS = frozenset(
+    "corpus dataset train_set training_set train_data training_data tokenizer vocab eval_set val_set".split()
+)
+_SHOWN = 8  # rows named in a message; the rest is counted
+
+
+class Rows:
+    """Columns of numbers under judgement; the first reason against a row is the one it is set aside for.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray, shape (n_rows,)
+        N, D, C (those known), loss and other numbers. `complete` adds to it.
+    labels : ndarray, shape (n_rows,)
+        The number of each row.
+    """
+
+    def __init__(self, columns: dict[str, Array], labels: AnyArray) -> None:
+        self.columns = columns
+        self.labels = labels
+        self.reasons: dict[int, str] = {}
+
+    def refuse(self, reasons: Mapping[int, str]) -> None:
+        """Set rows aside by position, unless they are already."""
+        for position, reason in reasons.items():
+            self.reasons.setdefault(position, reason)
+
+    def demand_positive(self, name: str, *, blank: str | None = "is missing") -> None:
+        """Set aside the rows where a column is not finite and positive; ``blank=None`` lets NaN pass."""
+        values = self.columns[name]
+        bad = ~(np.isfinite(values) & (values > 0))
+        if blank is None:
+            bad &= ~np.isnan(values)
+        for i in np.flatnonzero(bad):
+            value = float(values[i])
+            said = blank if np.isnan(value) else f"is {value:g}"
+            self.reasons.setdefault(int(i), f"{name} {said}")
+
+    def demand_new(self, frame: pd.DataFrame) -> None:
+        """Set aside the second and later copies of a run: rows that agree in every column of `frame`."""
+        loss = self.columns["loss"]
+        order = np.argsort(loss, kind="stable")
+        same = np.flatnonzero(loss[order][1:] == loss[order][:-1])
+        if not len(same):
+            return
+        places = np.unique(np.concatenate([order[same], order[same + 1]]))
+        numbers = pd.DataFrame({k: v[places] for k, v in self.columns.items() if k in (*QUANTITIES, "loss")})
+        places = places[numbers.duplicated(keep=False).to_numpy()]
+        original: dict[tuple[str, ...], Any] = {}
+        for place, run in zip(places, frame.iloc[places].astype(str).itertuples(index=False), strict=True):
+            key = tuple(run)
+            if key in original:
+                self.reasons.setdefault(int(place), f"repeats row {original[key]}")
+            original.setdefault(key, self.labels[place])
+
+    def complete(self, flops: str) -> list[Note]:
+        """Fill in N, D or C from the other two, row by row, and compare the three where all are known."""
+        known = [name for name in QUANTITIES if name in self.columns]
+        if len(known) < 2:
+            return []
+        n_rows = len(self.labels)
+        blank = np.full(n_rows, np.nan)
+        N, D, C = (self.columns.get(name, blank) for name in QUANTITIES)
+        with np.errstate(all="ignore"):
+            implied = training_flops(N, D, flops)
+            per_unit = training_flops(1.0, 1.0, flops)
+            other = {"N": C / (per_unit * D), "D": C / (per_unit * N), "C": implied}
+        notes = _consistency(C, implied, flops, self.labels)
+        for name, values in (("N", N), ("D", D), ("C", C)):
+            fill = np.isnan(values) & np.isfinite(other[name])
+            if fill.any() or name not in self.columns:
+                self.columns[name] = np.where(fill, other[name], values)
+            if fill.any():
+                rest = " and ".join(q for q in QUANTITIES if q != name)
+                which = "every row" if fill.all() else f"{int(fill.sum())} of {n_rows} rows"
+                text = f"{name} is computed from {rest} in {which}, by C = {flops}."
+                notes.append(Note("derived", "info", text, {"column": name, "n_rows": int(fill.sum())}))
+        return notes
+
+    @property
+    def usable(self) -> AnyArray:
+        """Which rows are left, as a mask."""
+        mask = np.ones(len(self.labels), bool)
+        mask[list(self.reasons)] = False
+        return mask
+
+    def set_aside(self) -> list[tuple[Any, str]]:
+        """Return number and reason of each row set aside, in the order of the table."""
+        return [(plain(self.labels[i]), self.reasons[i]) for i in sorted(self.reasons)]
+
+
+def _consistency(C: Array, implied: Array, flops: str, labels: AnyArray) -> list[Note]:
+    with np.errstate(all="ignore"):
+        ratio = C / implied
+        off = np.isfinite(ratio) & (ratio > 0) & (np.abs(np.log(ratio)) > np.log1p(CONSISTENT))
+    if not off.any():
+        return []
+    worst = int(np.argmax(np.where(off, np.abs(np.log(np.where(off, ratio, 1.0))), 0.0)))
+    text = (
+        f"C differs from {flops} by more than {CONSISTENT:.0%} in {int(off.sum())} of {len(C)} rows, "
+        f"most in row {labels[worst]}, where it is {ratio[worst]:.3g} times that. C is kept as given. "
+        "Check what N, D and C count; laws in N and D do not use C."
+    )
+    details = {"n_rows": int(off.sum()), "row": plain(labels[worst]), "ratio": float(ratio[worst])}
+    return [Note("inconsistent_compute", "warning", text, details)]
+
+
+def set_aside_note(set_aside: list[tuple[Any, str]], n_rows: int) -> Note:
+    """Name the rows that were set aside, the first few in words and all in the details."""
+    text = (
+        f"{len(set_aside)} of {n_rows} rows cannot be used and were set aside: {name_rows(set_aside)}. "
+        "Mend these rows or leave them out."
+    )
+    return Note("set_aside", "warning", text, {"n_rows": len(set_aside), "rows": [r for r, _ in set_aside[:1000]]})
+
+
+def name_rows(set_aside: Iterable[tuple[Any, str]]) -> str:
+    """Put rows and reasons in words: ``row 4 (loss is missing), row 7 (N is -1) and 3 more``."""
+    rows = list(set_aside)
+    shown = ", ".join(f"row {row} ({why})" for row, why in rows[:_SHOWN])
+    return shown + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
+
+
+def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: str, labels: AnyArray) -> list[Note]:
+    """Remark on what looks like a wrong unit, or like several corpora in one table.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray, shape (n_runs,)
+        Usable rows only.
+    frame : DataFrame
+        The table with its other columns.
+    loss_unit : str
+        ``"other"`` turns the remark on the loss off.
+    labels : ndarray, shape (n_runs,)
+        The number of each row.
+    """
+    notes = []
+    loss = columns["loss"]
+    if loss_unit != "other" and len(loss) and float(loss.max()) > LARGEST_LOSS:
+        row = labels[int(np.argmax(loss))]
+        text = (
+            f"The loss is {float(loss.max()):.4g} in row {row}, more than a uniform guess over a million "
+            "tokens costs (13.8 nat/token). It was kept. If it is a perplexity, take its logarithm; "
+            "if it is in another unit, set loss_unit=."
+        )
+        notes.append(Note("implausible_loss", "warning", text, {"loss": float(loss.max()), "row": plain(row)}))
+    for name, what in (("N", "parameters"), ("D", "tokens")):
+        values = columns.get(name)
+        if values is not None and len(values) and np.nanmax(values, initial=0.0) < SMALLEST_COUNT:
+            largest = float(np.nanmax(values, initial=0.0))
+            text = (
+                f"The largest {name} is {largest:g} {what}, which no language model is trained with. "
+                "The numbers were kept. If they are in millions or billions, multiply them, "
+                "or type 70M or 1.4B."
+            )
+            notes.append(Note("implausible_unit", "warning", text, {"column": name, "largest": largest}))
+    if "series" not in frame.columns:
+        for name in frame.columns:
+            if str(name).lower() in _TELLS_CORPUS:
+                values = frame[name].dropna().astype(str).unique()
+                if len(values) > 1:
+                    some = ", ".join(value[:30] for value in values[:4]) + (", ..." if len(values) > 4 else "")
+                    text = (
+                        f"Column {name!r} has {len(values)} values ({some}), taken for one series. "
+                        "Losses on different corpora or tokenizers do not lie on one law: "
+                        f"tell them apart with series={name!r}."
+                    )
+                    notes.append(Note("mixed_series", "warning", text, {"column": str(name)}))
+    return notes
+
+
+def plain(value: Any) -> Any:
+    """Return a row label as json can hold it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, (int, float, str)) and value == value else str(value)
