@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 # name -> module that defines it; one line a name, so that additions do not collide.
 _LAZY = {
+    "CheckedRuns": "scalefit.tables",
     "DataError": "scalefit.errors",
     "FitError": "scalefit.errors",
     "Law": "scalefit.laws",
@@ -19,9 +20,8 @@ _LAZY = {
     "Parameter": "scalefit.laws",
     "ScalefitError": "scalefit.errors",
     "ScalefitWarning": "scalefit.errors",
-    "published": "scalefit.laws",
-    "CheckedRuns": "scalefit.tables",
     "check_runs": "scalefit.tables",
+    "published": "scalefit.laws",
     "read_runs": "scalefit.tables",
 }
 _SUBMODULES = {"laws"}

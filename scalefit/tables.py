@@ -228,6 +228,9 @@ def check_runs(
     rows = Rows(columns, frame.index.to_numpy())
     if "status" in frame:
         rows.refuse(_columns.unfinished(frame["status"].to_numpy(dtype=object)))
+    for name in QUANTITIES:
+        if name in columns:
+            rows.demand_positive(name, blank=None)
     found = rows.complete(conventions["flops"])
     if "unique_tokens" in inputs and "unique_tokens" not in columns:
         columns["unique_tokens"] = columns["D"].copy()
