@@ -53,7 +53,6 @@ PER_BYTE_NAMES = tuple("bpb val_bpb bits_per_byte loss_bpb val_bits_per_byte los
 #: A status that counts as a finished run; anything else in a status column sets the row aside.
 FINISHED = frozenset("finished done complete completed ok success successful succeeded final converged".split())
 
-_THOUSANDS = re.compile(r"^\d{1,3}(,\d{3})+(\.\d*)?\D*$")
 _UNIT = {"k": 1e3, "thousand": 1e3, "thousands": 1e3, "m": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9}
 _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
 _UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_({'|'.join(_UNIT)}))$")
@@ -222,8 +221,6 @@ def _parse(cell: Any, factor: float) -> float | None:
             return math.nan
         if text.lower().lstrip("+-") in ("inf", "infinity"):
             return -math.inf if text.startswith("-") else math.inf
-        if "," in text and not _THOUSANDS.match(text.lstrip("+-")):
-            return None  # "2,31" is a decimal comma, which must not become 231
         try:
             number = parse_quantity(text)
         except (ArgumentError, OverflowError):

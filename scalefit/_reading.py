@@ -157,22 +157,26 @@ def _too_large(name: str, limit: int) -> str:
 
 def _judge_text(head: bytes, name: str) -> tuple[str, str]:
     """Return the head as text and its encoding, or refuse what is not text."""
-    if not head.strip():
-        raise DataError(f"{name} is empty. A table needs a header row and a row for each run.")
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             raise DataError(f"{name} is {what}, not a table that scalefit reads. Export it as csv.")
+    encoding = "utf-8-sig"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return head[: len(head) // 2 * 2].decode("utf-16", errors="replace"), "utf-16"
-    if _CONTROL.search(head):
+        encoding = "utf-16"
+        head = head[: len(head) // 2 * 2]
+    elif _CONTROL.search(head):
         raise DataError(f"{name} is binary, not text, and was not loaded. scalefit reads csv, tsv, json and parquet.")
-    try:
-        head.decode("utf-8-sig")
-        encoding = "utf-8-sig"
-    except UnicodeDecodeError as error:
-        # A head cut inside a character is still UTF-8; anything else is taken for a Western Excel export.
-        encoding = "utf-8-sig" if error.start > len(head) - 4 and len(head) == HEAD_BYTES else "cp1252"
-    return head.decode(encoding, errors="replace"), encoding
+    else:
+        try:
+            head.decode(encoding)
+        except UnicodeDecodeError as error:
+            # A head cut inside a character is still UTF-8; anything else is taken for a Western Excel export.
+            cut = len(head) == HEAD_BYTES and error.start > len(head) - 4
+            encoding = encoding if cut else "cp1252"
+    text = head.decode(encoding, errors="replace")
+    if not text.strip():
+        raise DataError(f"{name} is empty. A table needs a header row and a row for each run.")
+    return text, encoding
 
 
 def _guess_format(head: str, suffixes: list[str]) -> str:

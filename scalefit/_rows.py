@@ -66,8 +66,8 @@ class Rows:
         numbers = pd.DataFrame({k: v[places] for k, v in self.columns.items() if k in (*QUANTITIES, "loss")})
         places = places[numbers.duplicated(keep=False).to_numpy()]
         original: dict[tuple[str, ...], Any] = {}
-        for place, run in zip(places, frame.iloc[places].astype(str).itertuples(index=False), strict=True):
-            key = tuple(run)
+        for place, run in zip(places, frame.iloc[places].to_numpy(dtype=object), strict=True):
+            key = tuple(map(str, run))
             if key in original:
                 self.reasons.setdefault(int(place), f"repeats row {original[key]}")
             original.setdefault(key, self.labels[place])

@@ -14,7 +14,11 @@ from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
-_NUMBER = re.compile(r"^([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgbtpe]?)$", re.IGNORECASE)
+# Commas stand between thousands only: "2,31" is a decimal comma, which must not become 231.
+_NUMBER = re.compile(
+    r"^([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgbtpe]?)$",
+    re.IGNORECASE | re.ASCII,
+)
 
 #: Conventions for training compute from N and D; each value is FLOP per parameter and token.
 FLOP_CONVENTIONS = {"6ND": 6.0}
@@ -41,8 +45,8 @@ def parse_quantity(value: str | float | int) -> float:
 
     Examples
     --------
-    >>> parse_quantity("7B"), parse_quantity("1.4T"), parse_quantity(5e8)
-    (7000000000.0, 1400000000000.0, 500000000.0)
+    >>> parse_quantity("7B"), parse_quantity("1.4T"), parse_quantity("1,500"), parse_quantity(5e8)
+    (7000000000.0, 1400000000000.0, 1500.0, 500000000.0)
     """
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
         return float(value)
