@@ -21,6 +21,8 @@ _LAZY = {
     "ScalefitError": "scalefit.errors",
     "ScalefitWarning": "scalefit.errors",
     "check_runs": "scalefit.tables",
+    "list_datasets": "scalefit.datasets",
+    "load_dataset": "scalefit.datasets",
     "published": "scalefit.laws",
     "read_runs": "scalefit.tables",
 }

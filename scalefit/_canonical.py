@@ -88,9 +88,11 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     for target in columns:
         rows.demand_positive(target, blank=None)
     notes = [*_guesses(chosen), *rows.complete(request.flops)]
-    demanded = [q for q in QUANTITIES if q in columns and request.incomplete == "set_aside"]
-    for name in ("loss", *demanded, *(["weight"] if "weight" in columns else [])):
-        rows.demand_positive(name)
+    if request.incomplete == "set_aside":
+        for name in ("loss", *(q for q in QUANTITIES if q in columns)):
+            rows.demand_positive(name)
+    if "weight" in columns:
+        rows.demand_positive("weight")
     rows.demand_new(raw.frame)
     keep, set_aside = rows.usable, [*raw.unreadable, *rows.set_aside()]
     if not keep.any():

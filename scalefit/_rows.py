@@ -93,7 +93,8 @@ class Rows:
                 rest = " and ".join(q for q in QUANTITIES if q != name)
                 which = "every row" if fill.all() else f"{int(fill.sum())} of {n_rows} rows"
                 text = f"{name} is computed from {rest} in {which}, by C = {flops}."
-                notes.append(Note("derived", "info", text, {"column": name, "n_rows": int(fill.sum())}))
+                details = {"column": name, "n_rows": int(fill.sum()), "every_row": bool(fill.all())}
+                notes.append(Note("derived", "info", text, details))
         return notes
 
     @property
@@ -155,7 +156,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
         The number of each row.
     """
     notes = []
-    loss = columns["loss"]
+    loss = np.nan_to_num(columns["loss"])
     if loss_unit != "other" and len(loss) and float(loss.max()) > LARGEST_LOSS:
         row = labels[int(np.argmax(loss))]
         text = (

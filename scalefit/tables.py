@@ -117,7 +117,7 @@ def read_runs(
     format : {"csv", "tsv", "json", "jsonl", "parquet"}, optional
         Overrules the guess from content and name.
     incomplete : {"set_aside", "keep"}
-        What happens to a row without an N, D or C that the others have: ``"keep"`` leaves it NaN.
+        What happens to a row without a loss, or an N, D or C that others have: ``"keep"`` leaves it NaN.
 
     Returns
     -------
@@ -177,12 +177,19 @@ def read_runs(
         "n_rows": len(runs) + len(table.set_aside),
         "n_set_aside": len(table.set_aside),
         "set_aside": [{"row": row, "reason": why} for row, why in table.set_aside[:_LISTED_ROWS]],
-        "notes": [
-            {"code": n.code, "severity": n.severity, "message": n.message, "details": dict(n.details)}
-            for n in table.notes
-        ],
+        "notes": [note_record(note) for note in table.notes],
     }
     return runs
+
+
+def note_record(note: Note) -> dict[str, Any]:
+    """Return a note as json can hold it."""
+    return {
+        "code": note.code,
+        "severity": note.severity,
+        "message": note.message,
+        "details": dict(note.details),
+    }
 
 
 def check_runs(
@@ -252,8 +259,15 @@ def check_runs(
     found += oddities(columns, frame, conventions["loss_unit"], rows.labels[keep])
     said = {(note.code, note.details.get("column")) for note in notes}
     notes += [note for note in found if (note.code, note.details.get("column")) not in said]
-    told = [note for note in notes if note.code != "derived" or note.details["column"] in inputs]
-    return CheckedRuns(columns, rows.labels[keep], conventions, tuple(told), (*earlier, *here))
+    told = tuple(note for note in notes if _concerns(note, inputs))
+    return CheckedRuns(columns, rows.labels[keep], conventions, told, (*earlier, *here))
+
+
+def _concerns(note: Note, inputs: Sequence[str]) -> bool:
+    """Return whether a note bears on a law in these inputs."""
+    if note.code == "derived":
+        return note.details["column"] in inputs
+    return note.code != "inconsistent_compute" or "C" in inputs
 
 
 def _admit(
@@ -267,8 +281,9 @@ def _admit(
         return table.frame, {**table.conventions, "stated": False}, table.notes, table.set_aside
     said = dict(frame.attrs.get("scalefit", {}))
     # Notes on the data are made afresh: they were about the whole table, and this may be a part of it.
-    lasting = ("guessed", "derived", "set_aside")
-    notes = [Note(**note) for note in said.pop("notes", ()) if note["code"] in lasting]
+    notes = [Note(**note) for note in said.pop("notes", ())]
+    lasting = ("guessed", "set_aside", "dropped")
+    notes = [note for note in notes if note.code in lasting or note.details.get("every_row")]
     earlier = [(item["row"], item["reason"]) for item in said.pop("set_aside", ())]
     conventions = {**_ASSUMED, **said, "stated": bool(said)}
     return pd.DataFrame(frame, copy=False), conventions, notes, earlier  # a frame without attrs is quick

@@ -33,7 +33,7 @@ def test_two_of_three_give_the_third():
         want = full.pop(missing)
         runs = sf.read_runs(full)
         np.testing.assert_allclose(runs[missing], want, rtol=1e-15)
-        assert notes_of(runs)["derived"]["details"] == {"column": missing, "n_rows": 3}
+        assert notes_of(runs)["derived"]["details"] == {"column": missing, "n_rows": 3, "every_row": True}
 
 
 def test_third_is_filled_in_row_by_row():
@@ -44,6 +44,8 @@ def test_third_is_filled_in_row_by_row():
 
 def test_inconsistent_triple_is_reported_and_kept():
     runs = sf.read_runs({**GOOD, "C": [1.2e18, 2.4e20, 1.2e22]})
+    assert [note.code for note in sf.check_runs(runs, ("C",)).notes] == ["inconsistent_compute"]
+    assert sf.check_runs(runs, ("N", "D")).notes == ()
     note = notes_of(runs)["inconsistent_compute"]
     assert note["details"] == {"n_rows": 1, "row": 1, "ratio": pytest.approx(2.0)}
     assert runs["C"].iloc[1] == 2.4e20
@@ -251,6 +253,7 @@ def test_check_does_not_touch_the_frame():
     before = frame.copy()
     checked = sf.check_runs(frame, ("C",))
     checked.columns["loss"][:] = 0
+    checked.columns["N"][:] = 0
     pd.testing.assert_frame_equal(frame, before)
 
 

@@ -1,0 +1,54 @@
+"""``scalefit datasets``: the tables that come with scalefit or that it knows where to find."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def datasets(
+        name: str = typer.Argument(None, help="A data set to print; without it, all are listed."),
+        output: str = typer.Option(None, "--output", "-o", help="Write the table NAME to this csv file."),
+        as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    ) -> None:
+        """List the data sets, or load one of them and print or save it."""
+        if name is None:
+            if output is not None:
+                raise typer.BadParameter("name the data set to write", param_hint="--output")
+            _list(as_json)
+        else:
+            _show(name, output, as_json)
+
+
+def _list(as_json: bool) -> None:
+    from scalefit.datasets import list_datasets
+
+    table = list_datasets()
+    if as_json:
+        typer.echo(json.dumps({"datasets": table.reset_index().to_dict("records")}))
+        return
+    for name, row in table.iterrows():
+        typer.echo(f"{name}  ({row['rows']} rows, {row['where']}, licence: {row['licence']})")
+        typer.echo(f"    {row['title']}")
+    typer.echo("\nLoad one with scalefit.load_dataset(name); save one with scalefit datasets NAME -o runs.csv.")
+
+
+def _show(name: str, output: str | None, as_json: bool) -> None:
+    from scalefit.datasets import load_dataset
+
+    runs = load_dataset(name)
+    if output is not None:
+        runs.to_csv(output, index=False)
+    if as_json:
+        records = json.loads(runs.reset_index().to_json(orient="records", double_precision=15))
+        typer.echo(json.dumps({"name": name, "scalefit": runs.attrs["scalefit"], "runs": records}))
+    elif output is not None:
+        typer.echo(f"{len(runs)} runs of {name} are in {output}.")
+    else:
+        shown = [column for column in ("series", "name", "N", "D", "C", "loss", "doubt") if column in runs]
+        typer.echo(runs[shown].to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
