@@ -1,0 +1,181 @@
+"""The layout: imports flow one way, modules stay short, nothing unsafe is loaded."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "scalefit"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# A part may import the parts before it, and itself. Whatever is not named is common ground: errors, counting, typing.
+ORDER = ["tables", "memory", "laws", "fitting", "planning", "stopping"]
+PARTS = {
+    "tables": ("tables", "datasets", "_reading", "_columns", "_rows", "_canonical"),
+    "laws": ("laws",),
+    "memory": ("memory",),
+    "fitting": ("fitting",),
+    "planning": ("planning",),
+    "stopping": ("stopping",),
+    "training": ("training",),
+    "integrations": ("integrations",),
+    "plots": ("plots",),
+    "report": ("report",),
+    "cli": ("cli", "__main__"),
+}
+PART_OF = {module: part for part, modules in PARTS.items() for module in modules}
+
+
+def part(path: Path) -> str | None:
+    return PART_OF.get(path.relative_to(PACKAGE).parts[0].removesuffix(".py"))
+
+
+def imported(path: Path) -> list[tuple[str, bool]]:
+    """Return each module of scalefit that a file imports, and whether that happens when the file is imported."""
+    tree = ast.parse(path.read_text())
+    late = {
+        id(node)
+        for f in ast.walk(tree)
+        if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(f)
+    }
+    late |= {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
+        for node in ast.walk(branch)
+    }
+    package = ["scalefit", *path.relative_to(PACKAGE).parts[:-1]]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            stem = ".".join(filter(None, [base, node.module]))
+            names = [stem, *(f"{stem}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        found += [(name, id(node) not in late) for name in names if name.split(".")[0] == "scalefit"]
+    return found
+
+
+def targets(path: Path, *, only_at_import: bool = False) -> set[str]:
+    names = {name for name, at_import in imported(path) if at_import or not only_at_import}
+    return {PART_OF[name.split(".")[1]] for name in names if len(name.split(".")) > 1 and name.split(".")[1] in PART_OF}
+
+
+def test_the_parts_are_all_known():
+    top = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    common = {"__init__", "_typing", "errors", "counting", "_data", "__pycache__", "numerics", "theory"}
+    assert top - set(PART_OF) <= common, "name the new module in PARTS, so that its imports are watched"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_flow_one_way(path):
+    here = part(path)
+    seen = targets(path)
+    if here in ORDER:
+        later = set(ORDER[ORDER.index(here) + 1 :])
+        at_import = targets(path, only_at_import=True)
+        assert not at_import & later, f"{here} comes before {sorted(at_import & later)}"
+        assert not at_import & {"plots", "report"}, "figures are drawn inside functions"
+    if here != "cli":
+        assert "cli" not in seen, "nothing imports the command line"
+    if here not in ("cli", "training"):
+        assert "training" not in seen, "nothing above the training harness imports it"
+    if here not in ("cli", "integrations"):
+        assert "integrations" not in seen, "nothing imports the adapters"
+    if here in ("memory", "stopping", "training"):
+        assert "plots" not in seen - {here} or here == "stopping", "numbers do not import figures"
+
+
+def test_nothing_forms_a_circle():
+    def name(path):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        return ".".join(["scalefit", *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+    modules = {name(path): path for path in MODULES}
+    graph = {
+        module: {n for n, at_import in imported(path) if at_import and n in modules and n != module}
+        for module, path in modules.items()
+    }
+    done: set[str] = set()
+
+    def visit(module, trail):
+        assert module not in trail, f"a circle of imports: {' -> '.join([*trail, module])}"
+        if module not in done:
+            for other in sorted(graph[module]):
+                if not module.startswith(other + "."):  # a module needs its own package first, which is no circle
+                    visit(other, [*trail, module])
+            done.add(module)
+
+    for module in graph:
+        visit(module, [])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_are_short(path):
+    assert len(path.read_text().splitlines()) <= 400, "a module over 400 lines is two modules"
+
+
+SPEED_UPS = {"gradient", "rescale", "starts"}  # what a law may bring to be fitted faster, and need not
+
+
+def lines_of_code(path: Path, *, without: set[str] = frozenset()) -> int:
+    """Count lines that hold code: no docstrings, comments or blank lines, no published constants."""
+    tree = ast.parse(path.read_text())
+    skipped: set[int] = set()
+    for node in ast.walk(tree):
+        names = {getattr(node, "name", ""), *(getattr(t, "id", "") for t in getattr(node, "targets", ()))}
+        constant = isinstance(node, ast.Expr) and isinstance(getattr(node, "value", None), ast.Constant)
+        if constant or names & {"published", "bibtex", *without}:
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+            skipped |= set(range(first, node.end_lineno + 1))
+    lines = path.read_text().splitlines()
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") and number not in skipped
+        for number, line in enumerate(lines, start=1)
+    )
+
+
+LAWS = [path for path in sorted((PACKAGE / "laws").glob("*.py")) if not path.name.startswith("_")]
+
+
+@pytest.mark.parametrize("path", [*LAWS, PACKAGE / "laws/_template.py"], ids=lambda path: path.stem)
+def test_a_law_is_one_short_file(path):
+    assert lines_of_code(path, without=SPEED_UPS) < 60
+    assert lines_of_code(path) < 100
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_unsafe_is_used(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name.split(".")[0] for alias in node.names} | {
+                (getattr(node, "module", "") or "").split(".")[0]
+            }
+            assert not names & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("eval", "exec", "compile", "pd.read_pickle", "pandas.read_pickle", "np.random.seed")
+            for keyword in node.keywords:
+                safe = keyword.arg != "allow_pickle" or getattr(keyword.value, "value", None) is False
+                assert safe and not (keyword.arg == "weights_only" and getattr(keyword.value, "value", None) is False)
+
+
+def test_the_checks_see_what_they_should(tmp_path, monkeypatch):
+    """The reader of imports and the counter of lines are themselves checked on a made-up module."""
+    package = tmp_path / "scalefit"
+    (package / "laws").mkdir(parents=True)
+    file = package / "laws/x.py"
+    file.write_text(
+        '"""Doc."""\nfrom ..fitting import y\nimport scalefit.cli\n\ndef f():\n    from scalefit.plots import z\n'
+    )
+    monkeypatch.setattr(f"{__name__}.PACKAGE", package)
+    assert targets(file) == {"fitting", "cli", "plots"}
+    assert targets(file, only_at_import=True) == {"fitting", "cli"}
+    assert lines_of_code(file) == 4 and lines_of_code(file, without={"f"}) == 2
