@@ -37,6 +37,8 @@ class Parameter:
         Search over the logarithm; the value is positive.
     linear : bool
         The loss is linear in it when the nonlinear ones are given: it is solved for, not searched for.
+    own : bool
+        Each series has its own in a fit with ``by="shared"``; the others are shared.
     """
 
     meaning: str
@@ -45,6 +47,7 @@ class Parameter:
     unit: str = "-"
     log: bool = False
     linear: bool = False
+    own: bool = False
 
     @property
     def example(self) -> float:

@@ -33,10 +33,10 @@ class Chinchilla(Law):
     inputs = ("N", "D")
     formula = "L(N, D) = E + A N^-alpha + B D^-beta"
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True)
-    A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True, linear=True)
+    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
     alpha = Parameter("model-size exponent", (0.0, 3.0))
-    B = Parameter("data coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True, linear=True)
+    B = Parameter("data coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
     beta = Parameter("data exponent", (0.0, 3.0))
 
     terms = (Term("E"), Term("A", {"N": "alpha"}), Term("B", {"D": "beta"}))

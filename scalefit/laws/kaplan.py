@@ -33,9 +33,9 @@ class Kaplan(Law):
     inputs = ("N", "D")
     formula = "L(N, D) = ((N_c/N)^(alpha_N/alpha_D) + D_c/D)^alpha_D"
 
-    N_c = Parameter("model-size scale", (1e-30, 1e60), (1e12, 6e13, 1e15), unit="parameters", log=True)
+    N_c = Parameter("model-size scale", (1e-30, 1e60), (1e12, 6e13, 1e15), unit="parameters", log=True, own=True)
     alpha_N = Parameter("model-size exponent", (1e-4, 3.0), (0.05, 0.076, 0.2))
-    D_c = Parameter("data scale", (1e-30, 1e60), (1e12, 2e13, 1e15), unit="tokens", log=True)
+    D_c = Parameter("data scale", (1e-30, 1e60), (1e12, 2e13, 1e15), unit="tokens", log=True, own=True)
     alpha_D = Parameter("data exponent", (1e-4, 3.0), (0.05, 0.1, 0.2))
 
     published = (

@@ -37,9 +37,9 @@ class OverTraining(Law):
     inputs = ("N", "D")
     formula = "L(N, D) = E + A N^-alpha + B (sqrt(6) D)^-alpha"
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True)
-    A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 120.0, 1e4), log=True, linear=True)
-    B = Parameter("data coefficient", (0.0, 1e20), (10.0, 200.0, 1e4), log=True, linear=True)
+    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 120.0, 1e4), log=True, linear=True, own=True)
+    B = Parameter("data coefficient", (0.0, 1e20), (10.0, 200.0, 1e4), log=True, linear=True, own=True)
     alpha = Parameter("exponent of both, 2 eta", (0.0, 3.0))
 
     published = tuple(

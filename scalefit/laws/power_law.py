@@ -31,8 +31,8 @@ class PowerLaw(Law):
     choices = ("C", "N", "D")
     formula = "L(x) = E + A x^-alpha"
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True)
-    A = Parameter("coefficient", (0.0, 1e40), (10.0, 400.0, 1e4), log=True, linear=True)
+    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    A = Parameter("coefficient", (0.0, 1e40), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
     alpha = Parameter("exponent", (0.0, 3.0))
 
     terms = (Term("E"), Term("A", {"C": "alpha"}))

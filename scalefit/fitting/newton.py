@@ -1,0 +1,248 @@
+"""Damped Newton for many small problems at once: every start and every resample is a row of one batch.
+
+The matrix is H + lambda S, the exact Hessian plus lambda times the matrix of iterated least squares: on a penalty
+close to the absolute value least squares alone converges linearly, and the Hessian alone sees only the few runs
+inside Huber's band. Stops are relative, because these objectives are about 1e-3 and an absolute test on the
+gradient stops far from the optimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from scalefit._typing import Array
+
+_CHUNK = 96  # problems evaluated together: their work arrays stay in the second-level cache
+_RELATIVE = 1e-12
+_DECREMENT = 1e-14
+_CAP = 5.0
+_LOSER_STEPS = 12
+
+
+class Model(Protocol):
+    """What the minimiser needs to know of an objective."""
+
+    def evaluate(self, x: Array, weights: Array | None) -> tuple[Array, Array, Array, Array]:
+        """Objective (b,), gradient (b, p), Hessian and least-squares matrix (b, p, p) at x (b, p)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """Where each problem ended.
+
+    Attributes
+    ----------
+    x : ndarray (b, p)
+        Parameters.
+    value : ndarray (b,)
+        Objective.
+    decrement : ndarray (b,)
+        Newton decrement -g·step at the end, relative to the objective.
+    converged : ndarray of bool (b,)
+        Whether a relative stopping test was met.
+    steps : ndarray of int (b,)
+        Evaluations used.
+    """
+
+    x: Array
+    value: Array
+    decrement: Array
+    converged: Array
+    steps: Array
+
+
+def minimise(
+    model: Model,
+    starts: Array,
+    lower: Array,
+    upper: Array,
+    *,
+    weights: Array | None = None,
+    floor: float = 0.0,
+    max_steps: int = 150,
+    rivals: bool = False,
+) -> Minimum:
+    """Minimise each row of a batch of problems.
+
+    Parameters
+    ----------
+    model : Model
+        The objective.
+    starts : ndarray (b, p)
+        Where each problem starts.
+    lower, upper : ndarray (p,) or (b, p)
+        Bounds; a parameter whose bounds coincide stays put.
+    weights : ndarray (b, n), optional
+        Weights of the runs, one row a problem.
+    floor : float
+        Objective below which a problem counts as solved exactly.
+    rivals : bool
+        The problems are starts of one objective: give up those that lag once one has converged.
+    """
+    total, p = starts.shape
+    lower, upper = np.broadcast_to(lower, (total, p)), np.broadcast_to(upper, (total, p))
+    out_x, out_f = starts.copy(), np.full(total, np.inf)
+    out_d, out_c, out_n = np.full(total, np.inf), np.zeros(total, bool), np.zeros(total, int)
+    ids = np.arange(min(_CHUNK, total))
+    queue = ids.size
+    state = _fresh(ids, starts, lower, upper)
+    best, best_at, tick = np.inf, 0, 0
+    with np.errstate(all="ignore"):
+        while ids.size:
+            tick += 1
+            f_t, g_t, h_t, s_t = model.evaluate(state.trial, None if weights is None else weights[ids])
+            f_t = np.where(np.isfinite(f_t), f_t, np.inf)
+            done, converged = state.step(f_t, g_t, h_t, s_t, lower[ids], upper[ids], floor)
+            exhausted = state.count >= max_steps
+            finished = done | exhausted
+            if rivals:
+                if converged.any() and state.f[converged].min() < best:
+                    best, best_at = float(state.f[converged].min()), best_at or tick
+                lagging = np.isfinite(best) & (tick - best_at > _LOSER_STEPS) & (state.f > 1.2 * best)
+                finished = finished | lagging
+            if finished.any():
+                at = ids[finished]
+                out_x[at], out_f[at], out_n[at] = state.x[finished], state.f[finished], state.count[finished]
+                out_d[at], out_c[at] = state.decrement[finished], converged[finished]
+                fresh = np.arange(queue, min(queue + at.size, total))
+                queue += fresh.size
+                keep = ~finished
+                ids = np.concatenate([ids[keep], fresh])
+                state = state.keep(keep)
+                if fresh.size:
+                    state = state.join(_fresh(fresh, starts, lower, upper))
+    return Minimum(out_x, out_f, out_d, out_c, out_n)
+
+
+@dataclass(slots=True)
+class _State:
+    """The problems in flight; arrays over problems."""
+
+    x: Array
+    trial: Array
+    f: Array
+    g: Array
+    h: Array
+    s: Array
+    damping: Array
+    slope: Array
+    decrement: Array
+    count: Array
+    new: Array
+
+    def keep(self, mask: Array) -> _State:
+        return _State(*(getattr(self, name)[mask] for name in _State.__slots__))
+
+    def join(self, other: _State) -> _State:
+        pairs = ((getattr(self, name), getattr(other, name)) for name in _State.__slots__)
+        return _State(*(np.concatenate(pair) for pair in pairs))
+
+    def step(
+        self, f: Array, g: Array, h: Array, s: Array, lower: Array, upper: Array, floor: float
+    ) -> tuple[Array, Array]:
+        """Take or refuse the trial, then propose the next one; returns (done, converged)."""
+        self.count += 1
+        decrease = self.f - f
+        accept = self.new | (f <= self.f + 0.025 * self.slope)
+        good = accept & ~self.new & (decrease > -0.25 * self.slope)
+        self.damping = np.where(good, 0.2 * self.damping, self.damping)
+        refused = ~accept
+        self.damping = np.where(refused, np.maximum(4 * self.damping, 1e-6), self.damping)
+        small = accept & ~self.new & (decrease <= _RELATIVE * np.abs(self.f))
+        if refused.any():
+            wide, cube = accept[:, None], accept[:, None, None]
+            self.x = np.where(wide, self.trial, self.x)
+            self.g, self.f = np.where(wide, g, self.g), np.where(accept, f, self.f)
+            self.h, self.s = np.where(cube, h, self.h), np.where(cube, s, self.s)
+        else:
+            self.x, self.f, self.g, self.h, self.s = self.trial, f, g, h, s
+        self.new = np.zeros_like(self.new)
+        step, failed = self._solve(lower, upper)
+        self.trial = np.minimum(np.maximum(self.x + step, lower), upper)
+        self.slope = np.einsum("bi,bi->b", self.g, self.trial - self.x)
+        self.decrement = -self.slope / np.maximum(np.abs(self.f), 1e-300)
+        converged = (self.decrement <= _DECREMENT) | (small & (self.decrement <= 1e-8)) | (self.f <= floor)
+        stuck = (self.damping > 1e10) | failed | ~np.isfinite(self.f)
+        # No step is left that lowers f by more than rounding: that is a minimum if the decrement says so too.
+        converged |= stuck & (self.decrement <= 1e-9) & np.isfinite(self.f)
+        return converged | stuck, converged
+
+    def _solve(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Newton step of each problem with its damping, raising the damping until the matrix is definite."""
+        g, matrix = self.g, self.h + self.damping[:, None, None] * self.s
+        held = ((self.x <= lower) & (g > 0)) | ((self.x >= upper) & (g < 0)) | (lower == upper)
+        if held.any():
+            g = np.where(held, 0.0, g)
+            matrix = _hold(matrix, held)
+        step, ok = _cholesky_step(matrix, g, self.damping)
+        for _ in range(40):
+            if ok.all():
+                break
+            bad = ~ok
+            self.damping[bad] = np.maximum(4 * self.damping[bad], 1e-6)
+            again = self.h[bad] + self.damping[bad, None, None] * self.s[bad]
+            again = _hold(again, held[bad]) if held.any() else again
+            step[bad], ok[bad] = _cholesky_step(again, g[bad], self.damping[bad])
+        size = np.abs(step).max(axis=1, initial=0.0)
+        step *= np.minimum(1.0, _CAP / np.maximum(size, 1e-300))[:, None]
+        return np.where(ok[:, None], step, 0.0), ~ok
+
+
+def _fresh(ids: Array, starts: Array, lower: Array, upper: Array) -> _State:
+    b, p = ids.size, starts.shape[1]
+    x = np.minimum(np.maximum(starts[ids], lower[ids]), upper[ids])
+    return _State(
+        x=x,
+        trial=x,
+        f=np.full(b, np.inf),
+        g=np.zeros((b, p)),
+        h=np.zeros((b, p, p)),
+        s=np.zeros((b, p, p)),
+        damping=np.full(b, 0.1),
+        slope=np.zeros(b),
+        decrement=np.full(b, np.inf),
+        count=np.zeros(b, int),
+        new=np.ones(b, bool),
+    )
+
+
+def _hold(matrix: Array, held: Array) -> Array:
+    """Take held parameters out of a batch of matrices."""
+    free = ~held
+    out = matrix * (free[:, :, None] & free[:, None, :])
+    at = np.arange(matrix.shape[1])
+    out[:, at, at] += held
+    return np.asarray(out)
+
+
+def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, Array]:
+    """Solve (M + (1e-9 + 1e-3 damping) diag M) step = -g for each problem; second result: M was definite.
+
+    Written out over the small dimension, because a batched LAPACK call raises if one matrix of the batch fails.
+    """
+    p = g.shape[1]
+    m = np.ascontiguousarray(matrix.transpose(1, 2, 0))
+    factor = np.empty_like(m)
+    ok = np.isfinite(m).all(axis=(0, 1))
+    ridge = 1.0 + 1e-9 + 1e-3 * damping
+    y = np.empty((p, g.shape[0]))
+    for j in range(p):
+        row = factor[j, :j]
+        pivot = m[j, j] * ridge - (row * row).sum(axis=0) if j else m[j, j] * ridge
+        ok = ok & (pivot > 1e-14 * np.abs(m[j, j])) & (pivot > 0)
+        root = np.sqrt(np.where(ok, pivot, 1.0))
+        factor[j, j] = root
+        if j + 1 < p:
+            below = m[j + 1 :, j]
+            factor[j + 1 :, j] = (below - (factor[j + 1 :, :j] * row).sum(axis=1)) / root if j else below / root
+        y[j] = (-g[:, j] - (row * y[:j]).sum(axis=0)) / root if j else -g[:, j] / root
+    for j in range(p - 1, -1, -1):
+        if j + 1 < p:
+            y[j] -= (factor[j + 1 :, j] * y[j + 1 :]).sum(axis=0)
+        y[j] /= factor[j, j]
+    ok = ok & np.isfinite(y).all(axis=0)
+    return np.where(ok, y, 0.0).T.copy(), ok

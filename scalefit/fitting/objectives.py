@@ -1,0 +1,96 @@
+"""What is minimised: the loss of the fit, not of the model. It is part of the answer and is printed with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.errors import ArgumentError
+
+Kind = Literal["huber", "squared", "absolute"]
+Scale = Literal["log_loss", "loss"]
+
+#: An absolute objective is reached through Huber's with bands that shrink to this fraction of the residuals.
+_ABSOLUTE_BAND = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Sum over runs of a penalty on residuals.
+
+    Parameters
+    ----------
+    kind : {"huber", "squared", "absolute"}
+        Huber's penalty is r²/2 within `delta` and delta·(\\|r\\| - delta/2) beyond; squared is r²/2.
+    delta : float
+        Half-width of Huber's quadratic band, in units of the residual.
+    on : {"log_loss", "loss"}
+        Residuals of the logarithm of the loss [-], or of the loss [nat/token].
+
+    Raises
+    ------
+    ArgumentError
+        Unknown kind or scale, or a band that is not positive.
+    """
+
+    kind: Kind = "huber"
+    delta: float = 1e-3
+    on: Scale = "log_loss"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("huber", "squared", "absolute"):
+            raise ArgumentError(f"Unknown objective {self.kind!r}. Known: huber, squared, absolute.")
+        if self.on not in ("log_loss", "loss"):
+            raise ArgumentError(f"Unknown scale on={self.on!r}. Known: log_loss, loss.")
+        if not (np.isfinite(self.delta) and self.delta > 0):
+            raise ArgumentError(f"delta={self.delta!r} must be positive: it is the half-width of Huber's band.")
+
+    @property
+    def log(self) -> bool:
+        """Whether residuals are of the logarithm of the loss."""
+        return self.on == "log_loss"
+
+    def cost(self, residual: Array) -> Array:
+        """Penalty of each residual."""
+        if self.kind == "squared":
+            return np.asarray(0.5 * residual * residual)
+        size = np.abs(residual)
+        if self.kind == "absolute":
+            return np.asarray(size)
+        inner = np.minimum(size, self.delta)
+        return np.asarray(inner * (size - 0.5 * inner))
+
+    def slopes(self, residual: Array) -> tuple[Array, Array, Array]:
+        """First derivative, whether the second is one, and the weight of iterated least squares."""
+        if self.kind == "squared":
+            one = np.ones(1)
+            return residual, one, one
+        size = np.abs(residual)
+        psi = np.clip(residual, -self.delta, self.delta)
+        return psi, (size <= self.delta).astype(float), self.delta / np.maximum(size, self.delta)
+
+    def bands(self, spread: float) -> tuple[Objective, ...]:
+        """Return the sequence of smooth objectives that leads to this one, given the residuals' spread.
+
+        A band far below the residuals leaves almost no curvature to follow, so it is approached in steps; the
+        absolute value is the limit of Huber's penalty divided by its band.
+        """
+        if self.kind == "squared":
+            return (self,)
+        last = self.delta if self.kind == "huber" else max(_ABSOLUTE_BAND * spread, 1e-13)
+        if self.kind == "huber" and last >= 0.01 * spread:
+            return (self,)
+        steps = []
+        band = 0.3 * spread
+        while band > last:
+            steps.append(Objective("huber", band, self.on))
+            band *= 0.25
+        return (*steps, replace(self, kind="huber", delta=last))
+
+    def __str__(self) -> str:
+        target = "log loss" if self.log else "loss"
+        name = {"huber": f"Huber({self.delta:g})", "squared": "squares", "absolute": "absolute errors"}[self.kind]
+        return f"{name} on {target}"

@@ -1,0 +1,106 @@
+"""Closed forms for sums of power laws (Chinchilla's, the plain power law): the exact Hessian for the price of sums.
+
+With u_k = exp(a_k - alpha_k x_k), the residual of the log loss is r = log sum u - log L. Its gradient is the vector of
+shares p_k = u_k / sum u times (1, -x_k), its Hessian diag(p) - p pᵀ in the same basis; residuals of the loss have
+u in place of p, and no second part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.fitting.problem import Problem
+
+
+class PowerSum:
+    """Newton model of a :class:`Problem` whose law declares its terms; one series."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        names = list(problem.law.parameters)
+        self.slots: list[tuple[int, int | None]] = []
+        self.inputs: list[Array | None] = []
+        for term in problem.law.terms:
+            exponent = next(iter(term.exponents.items()), None)
+            self.slots.append((names.index(term.coefficient), names.index(exponent[1]) if exponent else None))
+            self.inputs.append(-np.log(problem.columns[exponent[0]]) if exponent else None)
+        ones = np.ones(problem.loss.size)
+        self.basis = [np.stack([ones] if z is None else [ones, z], axis=1) for z in self.inputs]
+        self.pairs = {
+            (k, m): (self.basis[k][:, :, None] * self.basis[m][:, None, :]).reshape(ones.size, -1)
+            for k in range(len(self.basis))
+            for m in range(k, len(self.basis))
+        }
+        self.index, self.fixed = problem.index[0], problem.fixed[0]
+        self.rows = [np.array([j for j in pair if j is not None]) for pair in self.slots]
+        self.pick = np.zeros((len(names), problem.n_free))
+        for j, at in enumerate(self.index):
+            if at >= 0:
+                self.pick[j, at] = 1.0
+        self.target = np.log(problem.loss) if problem.objective.log else problem.loss
+
+    def evaluate(self, x: Array, weights: Array | None) -> tuple[Array, Array, Array, Array]:
+        """Objective, gradient, Hessian and least-squares matrix; see newton.Model."""
+        problem = self.problem
+        b, n_params = x.shape[0], len(self.index)
+        if weights is None and problem.weights is not None:
+            weights = problem.weights[None, :]
+        parts = [self._term(x, k) for k in range(len(self.slots))]
+        total = parts[0] + parts[1]
+        for part in parts[2:]:
+            total += part
+        log = problem.objective.log
+        if log:
+            residual = np.log(total) - self.target
+            inverse = 1.0 / total
+            parts = [part * inverse for part in parts]
+        else:
+            residual = total - self.target
+        cost = problem.objective.cost(residual)
+        psi, inside, irls = problem.objective.slopes(residual)
+        if weights is not None:
+            cost, psi, inside, irls = weights * cost, weights * psi, weights * inside, weights * irls
+        outer = inside - psi if log else inside
+        g = np.zeros((b, n_params))
+        h, s = np.zeros((b, n_params, n_params)), np.zeros((b, n_params, n_params))
+        for k, part in enumerate(parts):
+            pulled = psi * part
+            g[:, self.rows[k]] += pulled @ self.basis[k]
+            for m in range(k, len(parts)):
+                product = part * parts[m]
+                weighted = outer * product + pulled if m == k else outer * product
+                self._fill(h, k, m, weighted)
+                self._fill(s, k, m, irls * product)
+        if n_params == x.shape[1] and (self.pick == np.eye(n_params)).all():
+            f, gradient = cost.sum(axis=1), g
+        else:
+            f, gradient = cost.sum(axis=1), g @ self.pick
+            h, s = self.pick.T @ h @ self.pick, self.pick.T @ s @ self.pick
+        if problem.penalty is not None:
+            f, gradient, h, s = problem.penalty.add(x, f, gradient, h, s)
+        return f, gradient, h, s
+
+    def _fill(self, out: Array, k: int, m: int, weighted: Array) -> None:
+        rows, columns = self.rows[k], self.rows[m]
+        block = (weighted @ self.pairs[k, m]).reshape(-1, rows.size, columns.size)
+        out[:, rows[:, None], columns[None, :]] += block
+        if m != k:
+            out[:, columns[:, None], rows[None, :]] += np.swapaxes(block, 1, 2)
+
+    def _term(self, x: Array, k: int) -> Array:
+        """Summand k (b, n)."""
+        coefficient, exponent = self.slots[k]
+        at = self.index[coefficient]
+        if at >= 0:
+            log_coefficient = x[:, at]
+        else:
+            log_coefficient = np.full(x.shape[0], np.log(self.fixed[coefficient]))
+        z = self.inputs[k]
+        if exponent is None or z is None:
+            return np.repeat(np.exp(log_coefficient)[:, None], self.target.size, axis=1)
+        at = self.index[exponent]
+        slope = x[:, at] if at >= 0 else np.full(x.shape[0], self.fixed[exponent])
+        out = slope[:, None] * z
+        out += log_coefficient[:, None]
+        return np.asarray(np.exp(out, out=out))

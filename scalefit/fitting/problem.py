@@ -1,0 +1,206 @@
+"""A law, a table and what is free: the objective, its gradient and its Hessian for a batch of parameter vectors.
+
+Inside, inputs are measured in units of their geometric mean (the condition number falls from 1e13 to 1e3) and
+parameters that are positive by nature are logarithms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.fitting.objectives import Objective
+from scalefit.laws._base import Law
+
+#: Above this many runs the term with second derivatives is taken from a subset, scaled up.
+_CURVATURE_ROWS = 10_000
+_STEP = 1e-6
+#: Logarithmic parameters whose lower bound is zero stop here: a component this small is dead.
+_DEAD = 1e-10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """One fit: see the module's docstring.
+
+    Parameters
+    ----------
+    law : type of Law
+        The law.
+    columns : mapping of str to ndarray (n,)
+        Inputs, in the units of `units`.
+    loss : ndarray (n,)
+        Losses [nat/token].
+    objective : Objective
+        What is minimised.
+    weights : ndarray (n,), optional
+        Weights of the runs.
+    groups : tuple of ndarray
+        Row indices of each series; one group for a plain fit.
+    index : ndarray of int (n_groups, n_law_params)
+        Position of each law parameter in the free vector, -1 where fixed.
+    fixed : ndarray (n_groups, n_law_params)
+        Values of the fixed ones (natural, in `units`).
+    units : mapping
+        Unit of each input.
+    penalty : Penalty, optional
+        A prior, added to the objective.
+    """
+
+    law: type[Law]
+    columns: Mapping[str, Array]
+    loss: Array
+    objective: Objective
+    weights: Array | None
+    groups: tuple[Array, ...]
+    index: Array
+    fixed: Array
+    units: Mapping[str, float]
+    penalty: Any = None
+    _target: Array = field(init=False)
+    _is_log: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_target", np.log(self.loss) if self.objective.log else self.loss)
+        flags = np.array([parameter.log for parameter in self.law.parameters.values()])
+        object.__setattr__(self, "_is_log", flags)
+
+    @property
+    def n_free(self) -> int:
+        """Length of the free vector."""
+        return int(self.index.max(initial=-1)) + 1
+
+    def values(self, x: Array, group: int) -> dict[str, Array]:
+        """Natural parameter values (b, 1) of one series, in `units`, from free vectors (b, p)."""
+        out = {}
+        for j, name in enumerate(self.law.parameters):
+            at = self.index[group, j]
+            if at < 0:
+                out[name] = np.full((x.shape[0], 1), self.fixed[group, j])
+            else:
+                column = x[:, at : at + 1]
+                out[name] = np.exp(column) if self._is_log[j] else column
+        return out
+
+    def free(self, params: Mapping[str, Any], group: int = 0) -> Array:
+        """Internal values of a law's parameters (n_law_params, ...) from natural ones in `units`."""
+        rows = []
+        for name, parameter in self.law.parameters.items():
+            value = np.asarray(params[name], float)
+            rows.append(np.log(np.maximum(value, _DEAD)) if parameter.log else value)
+        return np.stack(np.broadcast_arrays(*rows))
+
+    def bounds(self, given: Mapping[str, tuple[float, float]]) -> tuple[Array, Array]:
+        """Internal bounds of the free vector, from natural ones."""
+        lower, upper = np.full(self.n_free, -np.inf), np.full(self.n_free, np.inf)
+        for j, (name, parameter) in enumerate(self.law.parameters.items()):
+            low, high = given.get(name, parameter.bounds)
+            if parameter.log:
+                low, high = np.log(max(low, _DEAD)), np.log(high)
+            for at in set(self.index[:, j].tolist()) - {-1}:
+                lower[at], upper[at] = max(lower[at], low), min(upper[at], high)
+        return lower, upper
+
+    def residuals(self, x: Array) -> Array:
+        """Residuals (b, n) at free vectors (b, p)."""
+        out = np.empty((x.shape[0], self.loss.size))
+        for group, rows in enumerate(self.groups):
+            value = self.law.evaluate(self._rows(rows), self.values(x, group))
+            out[:, rows] = (np.log(value) if self.objective.log else value) - self._target[rows]
+        return out
+
+    def value(self, x: Array) -> Array:
+        """Objective (b,) at free vectors (b, p)."""
+        cost = self.objective.cost(self.residuals(x))
+        total = cost.sum(axis=1) if self.weights is None else cost @ self.weights
+        return np.asarray(total + self.penalty.value(x)) if self.penalty is not None else np.asarray(total)
+
+    def jacobian(self, x: Array) -> tuple[Array, Array]:
+        """Residuals (b, n) and their derivatives by the free vector (b, p, n)."""
+        residual = np.empty((x.shape[0], self.loss.size))
+        slopes = np.zeros((x.shape[0], self.n_free, self.loss.size))
+        for group, rows in enumerate(self.groups):
+            residual[:, rows], local = self._local(x, group, rows)
+            for j, at in enumerate(self.index[group]):
+                if at >= 0:
+                    slopes[:, at, rows] += local[j]
+        return residual, slopes
+
+    def evaluate(self, x: Array, weights: Array | None) -> tuple[Array, Array, Array, Array]:
+        """Objective (b,), gradient (b, p), Hessian and least-squares matrix (b, p, p); see newton.Model."""
+        b, p = x.shape
+        f, g = np.zeros(b), np.zeros((b, p))
+        h, s = np.zeros((b, p, p)), np.zeros((b, p, p))
+        if weights is None and self.weights is not None:
+            weights = self.weights[None, :]
+        for group, rows in enumerate(self.groups):
+            residual, local = self._local(x, group, rows)
+            w = None if weights is None else weights[:, rows]
+            psi, inside, irls = self.objective.slopes(residual)
+            cost = self.objective.cost(residual)
+            if w is not None:
+                psi, inside, irls, cost = w * psi, w * inside, w * irls, w * cost
+            f += cost.sum(axis=1)
+            keep = np.flatnonzero(self.index[group] >= 0)
+            at = self.index[group][keep]
+            jac = np.stack([local[j] for j in keep], axis=1)
+            flat = np.swapaxes(jac, 1, 2)
+            parts = (
+                (jac @ psi[:, :, None])[:, :, 0],
+                (jac * inside[:, None, :]) @ flat,
+                (jac * irls[:, None, :]) @ flat,
+            )
+            curve = self._curvature(x, group, rows, psi, at)
+            pick = np.zeros((keep.size, p))
+            pick[np.arange(keep.size), at] = 1.0
+            g += parts[0] @ pick
+            h += pick.T @ parts[1] @ pick + curve
+            s += pick.T @ parts[2] @ pick
+        if self.penalty is not None:
+            f, g, h, s = self.penalty.add(x, f, g, h, s)
+        return f, g, h, s
+
+    def _curvature(self, x: Array, group: int, rows: Array, psi: Array, at: Array) -> Array:
+        """Sum of psi times the residuals' second derivatives, by differences of the gradient."""
+        b, p = x.shape
+        scale = 1.0
+        if rows.size > _CURVATURE_ROWS:
+            stride = rows.size // _CURVATURE_ROWS
+            scale = rows.size / rows[::stride].size
+            rows, psi = rows[::stride], psi[:, ::stride]
+        unique = np.unique(at)
+        k = unique.size
+        points = np.repeat(x[None], k + 1, axis=0)
+        step = _STEP * np.maximum(1.0, np.abs(x[:, unique]))
+        for i, where in enumerate(unique):
+            points[i + 1, :, where] += step[:, i]
+        _, local = self._local(points.reshape(-1, p), group, rows)
+        gradient = np.zeros((k + 1, b, p))
+        for j, where in enumerate(self.index[group]):
+            if where >= 0:
+                slope = local[j].reshape(k + 1, b, -1)
+                gradient[:, :, where] += np.einsum("kbn,bn->kb", slope, np.broadcast_to(psi, slope.shape[1:]))
+        out = np.zeros((b, p, p))
+        out[:, unique, :] = np.swapaxes((gradient[1:] - gradient[0]) / step.T[:, :, None], 0, 1) * scale
+        return np.asarray(0.5 * (out + np.swapaxes(out, 1, 2)))
+
+    def _local(self, x: Array, group: int, rows: Array) -> tuple[Array, list[Array]]:
+        """Residuals (b, n_s) of one series and their derivatives by the law's internal parameters."""
+        params = self.values(x, group)
+        value, slopes = self.law.derivatives(self._rows(rows), params)
+        value = np.broadcast_to(value, (x.shape[0], rows.size))
+        local = []
+        for j, (name, slope) in enumerate(zip(params, slopes, strict=True)):
+            factor = params[name] if self._is_log[j] else 1.0
+            factor = factor / value if self.objective.log else factor
+            local.append(np.asarray(slope * factor))
+        return (np.log(value) if self.objective.log else value) - self._target[rows], local
+
+    def _rows(self, rows: Array) -> dict[str, Array]:
+        if rows.size == self.loss.size and len(self.groups) == 1:
+            return dict(self.columns)
+        return {key: column[rows] for key, column in self.columns.items()}

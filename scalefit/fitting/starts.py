@@ -1,0 +1,202 @@
+"""Where fits start: variable projection over a small grid, the law's own starts, or a grid of its example values.
+
+A law that is linear in some parameters once the others are given needs a grid over the others only: on each node the
+linear ones are a small non-negative least-squares problem, reweighted towards least absolute errors.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.fitting.problem import Problem
+
+_ROWS = 256
+_NODES = 4096
+_REWEIGHTS = 3
+
+
+def find_starts(problem: Problem, n: int) -> Array:
+    """Return up to `n` distinct free vectors (n, p) worth polishing, best first."""
+    small = _thin(problem)
+    law = small.law
+    with np.errstate(all="ignore"):
+        if law.starts is not None:
+            nodes = _own_starts(small)
+        elif any(parameter.linear for parameter in law.parameters.values()):
+            nodes = _projected(small)
+        else:
+            nodes = _pack(
+                small, [dict(zip(law.parameters, row, strict=True)) for row in _grid(small, tuple(law.parameters))]
+            )
+        lower, upper = problem.bounds({})
+        nodes = np.clip(nodes, lower, upper)
+        score = small.value(nodes)
+    score = np.where(np.isfinite(score), score, np.inf)
+    return _distinct(nodes, score, n)
+
+
+def _thin(problem: Problem) -> Problem:
+    """Return the problem on a spread-out subset of its runs."""
+    if all(rows.size <= _ROWS for rows in problem.groups):
+        return problem
+    return subset(problem, _ROWS)
+
+
+def subset(problem: Problem, size: int, seed: int = 0) -> Problem:
+    """Return the problem on at most `size` random runs of each series, always the same ones."""
+    rng = np.random.default_rng(seed)
+    picked = [np.sort(rng.choice(rows, size, replace=False)) if rows.size > size else rows for rows in problem.groups]
+    rows = np.concatenate(picked)
+    ends = np.cumsum([len(part) for part in picked])
+    groups = tuple(np.arange(end - len(part), end) for part, end in zip(picked, ends, strict=True))
+    return Problem(
+        law=problem.law,
+        columns={key: column[rows] for key, column in problem.columns.items()},
+        loss=problem.loss[rows],
+        objective=problem.objective,
+        weights=None if problem.weights is None else problem.weights[rows],
+        groups=groups,
+        index=problem.index,
+        fixed=problem.fixed,
+        units=problem.units,
+        penalty=problem.penalty,
+    )
+
+
+def _own_starts(problem: Problem) -> Array:
+    law, names = problem.law, list(problem.law.parameters)
+    assert law.starts is not None
+    rows = [law.starts(problem._rows(rows), problem.loss[rows]) for rows in problem.groups]
+    pooled = rows[0] if len(rows) == 1 else law.starts(dict(problem.columns), problem.loss)
+    table = [dict(zip(names, row, strict=True)) for row in pooled]
+    return _pack(problem, table)
+
+
+def _grid(problem: Problem, names: tuple[str, ...]) -> Array:
+    """Product of the starting values of free parameters; fixed ones stay; tied ones move together."""
+    order = list(problem.law.parameters)
+    seen: dict[int, str] = {}
+    axes: dict[str, list[float]] = {}
+    for name in names:
+        j = order.index(name)
+        at = int(problem.index[0, j])
+        if at < 0:
+            axes[name] = [float(problem.fixed[0, j])]
+        elif at not in seen:
+            seen[at] = name
+            axes[name] = list(problem.law.parameters[name].starts)
+    while np.prod([len(axis) for axis in axes.values()]) > _NODES:
+        longest = max(axes, key=lambda key: len(axes[key]))
+        axes[longest] = axes[longest][::2]
+    product = np.array(list(itertools.product(*axes.values())))
+    columns = []
+    for name in names:
+        j = order.index(name)
+        at = int(problem.index[0, j])
+        columns.append(product[:, list(axes).index(name if at < 0 else seen[at])])
+    return np.stack(columns, axis=1)
+
+
+def _projected(problem: Problem) -> Array:
+    """Nodes of the nonlinear parameters with the linear ones solved for, as free vectors."""
+    law = problem.law
+    linear = [name for name, parameter in law.parameters.items() if parameter.linear]
+    others = tuple(name for name in law.parameters if name not in linear)
+    nodes = _grid(problem, others) if others else np.zeros((1, 0))
+    order = list(law.parameters)
+    vectors = np.full((nodes.shape[0], problem.n_free), np.nan)
+    for i, name in enumerate(others):
+        for group in range(len(problem.groups)):
+            _place(problem, vectors, name, group, nodes[:, i])
+    for group, rows in enumerate(problem.groups):
+        columns, loss = problem._rows(rows), problem.loss[rows]
+        params = {name: nodes[:, i : i + 1] for i, name in enumerate(others)}
+        basis = []
+        for name in linear:
+            units = {other: float(other == name) for other in linear}
+            value = np.asarray(law.evaluate(columns, {**params, **units}))
+            basis.append(np.broadcast_to(value, (nodes.shape[0], loss.size)))
+        scale = loss if problem.objective.log else np.full_like(loss, loss.mean())
+        design = np.stack(basis, axis=1) / scale
+        target = np.broadcast_to(loss / scale, (nodes.shape[0], loss.size))
+        free = [i for i, name in enumerate(linear) if problem.index[group, order.index(name)] >= 0]
+        for i, name in enumerate(linear):
+            if i not in free:
+                target = target - problem.fixed[group, order.index(name)] * design[:, i]
+        weights = None if problem.weights is None else problem.weights[rows]
+        robust = problem.objective.kind != "squared"
+        solved = _nonnegative(design[:, free], target, weights, robust)
+        for i, k in enumerate(free):
+            _place(problem, vectors, linear[k], group, solved[:, i])
+    return vectors
+
+
+def _nonnegative(design: Array, target: Array, weights: Array | None, robust: bool) -> Array:
+    """Non-negative least squares (nodes, k), by trying every support; reweighted towards absolute errors."""
+    nodes, k, _ = design.shape
+    size = np.abs(design).mean(axis=2)
+    size = np.where(np.isfinite(size) & (size > 0), size, 1.0)
+    design = np.where(np.isfinite(design), design, 0.0) / size[:, :, None]
+    supports = (
+        [s for r in range(1, k + 1) for s in itertools.combinations(range(k), r)] if k <= 4 else [tuple(range(k))]
+    )
+    row_weights = np.ones_like(target) if weights is None else np.broadcast_to(weights, target.shape)
+    w = row_weights
+    best = np.zeros((nodes, k))
+    for _ in range(_REWEIGHTS if robust else 1):
+        weighted = design * w[:, None, :]
+        normal = weighted @ np.swapaxes(design, 1, 2)
+        right = (weighted @ target[:, :, None])[:, :, 0]
+        best, cost = np.zeros((nodes, k)), np.zeros(nodes)
+        for support in supports:
+            at = np.array(support)
+            block = normal[:, at[:, None], at[None, :]] + 1e-12 * np.eye(at.size)
+            part = np.linalg.solve(block, right[:, at][:, :, None])[:, :, 0]
+            gain = -np.einsum("ni,ni->n", part, right[:, at])
+            better = (part >= 0).all(axis=1) & (gain < cost)
+            best[better] = 0.0
+            best[np.ix_(better, at)] = part[better]
+            cost = np.where(better, gain, cost)
+        if robust:
+            residual = np.abs(np.einsum("nk,nki->ni", best, design) - target)
+            w = row_weights / np.maximum(residual, 1e-3 * np.median(residual, axis=1, keepdims=True) + 1e-12)
+    # A component that is off would never come back in logarithms: leave it one percent of the loss.
+    share = np.maximum(best, 0.01 * best.sum(axis=1, keepdims=True) / k)
+    return share / size
+
+
+def _place(problem: Problem, vectors: Array, name: str, group: int, values: Array) -> None:
+    j = list(problem.law.parameters).index(name)
+    at = int(problem.index[group, j])
+    if at >= 0:
+        log = problem.law.parameters[name].log
+        vectors[:, at] = np.log(np.maximum(values, 1e-10)) if log else values
+
+
+def _pack(problem: Problem, table: list[dict[str, float]]) -> Array:
+    """Free vectors from rows of natural parameters, the same for every series."""
+    vectors = np.zeros((len(table), problem.n_free))
+    for name in problem.law.parameters:
+        values = np.array([row[name] for row in table], float)
+        for group in range(len(problem.groups)):
+            _place(problem, vectors, name, group, values)
+    return vectors
+
+
+def _distinct(nodes: Array, score: Array, n: int) -> Array:
+    """Pick the best nodes that are not neighbours of better ones (by scaled distance over the whole set)."""
+    order = np.argsort(score, kind="stable")
+    order = order[np.isfinite(score[order])][:512]
+    if order.size == 0:
+        return nodes[:1]
+    spread = np.maximum(nodes[order].std(axis=0), 1e-9)
+    picked: list[int] = []
+    for at in order:
+        if all(np.abs((nodes[at] - nodes[other]) / spread).max() > 0.4 for other in picked):
+            picked.append(int(at))
+        if len(picked) == n:
+            break
+    return nodes[picked]
