@@ -15,6 +15,7 @@ _LAZY = {
     "CheckedRuns": "scalefit.tables",
     "DataError": "scalefit.errors",
     "FitError": "scalefit.errors",
+    "FitResult": "scalefit.fitting.result",
     "Law": "scalefit.laws",
     "Note": "scalefit.errors",
     "Parameter": "scalefit.laws",
@@ -23,6 +24,8 @@ _LAZY = {
     "check_runs": "scalefit.tables",
     "list_datasets": "scalefit.datasets",
     "load_dataset": "scalefit.datasets",
+    "fit": "scalefit.fitting.fitter",
+    "load_result": "scalefit.fitting.saving",
     "published": "scalefit.laws",
     "read_runs": "scalefit.tables",
 }

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from scalefit._typing import Array
+from scalefit._typing import AnyArray, Array
 
 _CHUNK = 96  # problems evaluated together: their work arrays stay in the second-level cache
 _RELATIVE = 1e-12
@@ -51,8 +51,8 @@ class Minimum:
     x: Array
     value: Array
     decrement: Array
-    converged: Array
-    steps: Array
+    converged: AnyArray
+    steps: AnyArray
 
 
 def minimise(
@@ -131,10 +131,10 @@ class _State:
     damping: Array
     slope: Array
     decrement: Array
-    count: Array
-    new: Array
+    count: AnyArray
+    new: AnyArray
 
-    def keep(self, mask: Array) -> _State:
+    def keep(self, mask: AnyArray) -> _State:
         return _State(*(getattr(self, name)[mask] for name in _State.__slots__))
 
     def join(self, other: _State) -> _State:
@@ -143,7 +143,7 @@ class _State:
 
     def step(
         self, f: Array, g: Array, h: Array, s: Array, lower: Array, upper: Array, floor: float
-    ) -> tuple[Array, Array]:
+    ) -> tuple[AnyArray, AnyArray]:
         """Take or refuse the trial, then propose the next one; returns (done, converged)."""
         self.count += 1
         decrease = self.f - f
@@ -171,7 +171,7 @@ class _State:
         converged |= stuck & (self.decrement <= 1e-9) & np.isfinite(self.f)
         return converged | stuck, converged
 
-    def _solve(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+    def _solve(self, lower: Array, upper: Array) -> tuple[Array, AnyArray]:
         """Newton step of each problem with its damping, raising the damping until the matrix is definite."""
         g, matrix = self.g, self.h + self.damping[:, None, None] * self.s
         held = ((self.x <= lower) & (g > 0)) | ((self.x >= upper) & (g < 0)) | (lower == upper)
@@ -192,7 +192,7 @@ class _State:
         return np.where(ok[:, None], step, 0.0), ~ok
 
 
-def _fresh(ids: Array, starts: Array, lower: Array, upper: Array) -> _State:
+def _fresh(ids: AnyArray, starts: Array, lower: Array, upper: Array) -> _State:
     b, p = ids.size, starts.shape[1]
     x = np.minimum(np.maximum(starts[ids], lower[ids]), upper[ids])
     return _State(
@@ -210,7 +210,7 @@ def _fresh(ids: Array, starts: Array, lower: Array, upper: Array) -> _State:
     )
 
 
-def _hold(matrix: Array, held: Array) -> Array:
+def _hold(matrix: Array, held: AnyArray) -> Array:
     """Take held parameters out of a batch of matrices."""
     free = ~held
     out = matrix * (free[:, :, None] & free[:, None, :])
@@ -219,7 +219,7 @@ def _hold(matrix: Array, held: Array) -> Array:
     return np.asarray(out)
 
 
-def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, Array]:
+def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyArray]:
     """Solve (M + (1e-9 + 1e-3 damping) diag M) step = -g for each problem; second result: M was definite.
 
     Written out over the small dimension, because a batched LAPACK call raises if one matrix of the batch fails.
@@ -227,7 +227,7 @@ def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, Arra
     p = g.shape[1]
     m = np.ascontiguousarray(matrix.transpose(1, 2, 0))
     factor = np.empty_like(m)
-    ok = np.isfinite(m).all(axis=(0, 1))
+    ok: AnyArray = np.isfinite(m).all(axis=(0, 1))
     ridge = 1.0 + 1e-9 + 1e-3 * damping
     y = np.empty((p, g.shape[0]))
     for j in range(p):

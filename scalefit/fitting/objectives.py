@@ -19,12 +19,12 @@ _ABSOLUTE_BAND = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Sum over runs of a penalty on residuals.
+    r"""Sum over runs of a penalty on residuals.
 
     Parameters
     ----------
     kind : {"huber", "squared", "absolute"}
-        Huber's penalty is r²/2 within `delta` and delta·(\\|r\\| - delta/2) beyond; squared is r²/2.
+        Huber's penalty is r²/2 within `delta` and delta·(\|r\| - delta/2) beyond; squared is r²/2.
     delta : float
         Half-width of Huber's quadratic band, in units of the residual.
     on : {"log_loss", "loss"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit._typing import Array
+from scalefit.fitting.newton import Model
 from scalefit.fitting.problem import Problem
 
 
@@ -104,3 +105,9 @@ class PowerSum:
         out = slope[:, None] * z
         out += log_coefficient[:, None]
         return np.asarray(np.exp(out, out=out))
+
+
+def model_of(problem: Problem) -> Model:
+    """Closed forms where the law is a sum of powers fitted to one series, the general way elsewhere."""
+    plain = len(problem.groups) == 1 and problem.law.terms
+    return PowerSum(problem) if plain else problem

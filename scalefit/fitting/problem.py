@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._typing import Array
+from scalefit._typing import AnyArray, Array
 from scalefit.fitting.objectives import Objective
 from scalefit.laws._base import Law
 
@@ -56,13 +56,13 @@ class Problem:
     loss: Array
     objective: Objective
     weights: Array | None
-    groups: tuple[Array, ...]
-    index: Array
+    groups: tuple[AnyArray, ...]
+    index: AnyArray
     fixed: Array
     units: Mapping[str, float]
     penalty: Any = None
     _target: Array = field(init=False)
-    _is_log: Array = field(init=False)
+    _is_log: AnyArray = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_target", np.log(self.loss) if self.objective.log else self.loss)
@@ -94,8 +94,18 @@ class Problem:
             rows.append(np.log(np.maximum(value, _DEAD)) if parameter.log else value)
         return np.stack(np.broadcast_arrays(*rows))
 
-    def bounds(self, given: Mapping[str, tuple[float, float]]) -> tuple[Array, Array]:
+    def free_vector(self, params: Mapping[str, Any]) -> Array:
+        """Free vector (p,) of natural values in `units`, for a problem with one series."""
+        inner = self.free(params)
+        x = np.zeros(self.n_free)
+        for j, at in enumerate(self.index[0]):
+            if at >= 0:
+                x[at] = inner[j]
+        return x
+
+    def bounds(self, given: Mapping[str, tuple[float, float]] | None = None) -> tuple[Array, Array]:
         """Internal bounds of the free vector, from natural ones."""
+        given = given or {}
         lower, upper = np.full(self.n_free, -np.inf), np.full(self.n_free, np.inf)
         for j, (name, parameter) in enumerate(self.law.parameters.items()):
             low, high = given.get(name, parameter.bounds)
@@ -109,7 +119,7 @@ class Problem:
         """Residuals (b, n) at free vectors (b, p)."""
         out = np.empty((x.shape[0], self.loss.size))
         for group, rows in enumerate(self.groups):
-            value = self.law.evaluate(self._rows(rows), self.values(x, group))
+            value = self.law.evaluate(self.rows(rows), self.values(x, group))
             out[:, rows] = (np.log(value) if self.objective.log else value) - self._target[rows]
         return out
 
@@ -164,7 +174,7 @@ class Problem:
             f, g, h, s = self.penalty.add(x, f, g, h, s)
         return f, g, h, s
 
-    def _curvature(self, x: Array, group: int, rows: Array, psi: Array, at: Array) -> Array:
+    def _curvature(self, x: Array, group: int, rows: AnyArray, psi: Array, at: AnyArray) -> Array:
         """Sum of psi times the residuals' second derivatives, by differences of the gradient."""
         b, p = x.shape
         scale = 1.0
@@ -188,10 +198,10 @@ class Problem:
         out[:, unique, :] = np.swapaxes((gradient[1:] - gradient[0]) / step.T[:, :, None], 0, 1) * scale
         return np.asarray(0.5 * (out + np.swapaxes(out, 1, 2)))
 
-    def _local(self, x: Array, group: int, rows: Array) -> tuple[Array, list[Array]]:
+    def _local(self, x: Array, group: int, rows: AnyArray) -> tuple[Array, list[Array]]:
         """Residuals (b, n_s) of one series and their derivatives by the law's internal parameters."""
         params = self.values(x, group)
-        value, slopes = self.law.derivatives(self._rows(rows), params)
+        value, slopes = self.law.derivatives(self.rows(rows), params)
         value = np.broadcast_to(value, (x.shape[0], rows.size))
         local = []
         for j, (name, slope) in enumerate(zip(params, slopes, strict=True)):
@@ -200,7 +210,8 @@ class Problem:
             local.append(np.asarray(slope * factor))
         return (np.log(value) if self.objective.log else value) - self._target[rows], local
 
-    def _rows(self, rows: Array) -> dict[str, Array]:
+    def rows(self, rows: AnyArray) -> dict[str, Array]:
+        """Inputs of some runs."""
         if rows.size == self.loss.size and len(self.groups) == 1:
             return dict(self.columns)
         return {key: column[rows] for key, column in self.columns.items()}

@@ -31,7 +31,7 @@ def find_starts(problem: Problem, n: int) -> Array:
             nodes = _pack(
                 small, [dict(zip(law.parameters, row, strict=True)) for row in _grid(small, tuple(law.parameters))]
             )
-        lower, upper = problem.bounds({})
+        lower, upper = problem.bounds()
         nodes = np.clip(nodes, lower, upper)
         score = small.value(nodes)
     score = np.where(np.isfinite(score), score, np.inf)
@@ -69,7 +69,7 @@ def subset(problem: Problem, size: int, seed: int = 0) -> Problem:
 def _own_starts(problem: Problem) -> Array:
     law, names = problem.law, list(problem.law.parameters)
     assert law.starts is not None
-    rows = [law.starts(problem._rows(rows), problem.loss[rows]) for rows in problem.groups]
+    rows = [law.starts(problem.rows(rows), problem.loss[rows]) for rows in problem.groups]
     pooled = rows[0] if len(rows) == 1 else law.starts(dict(problem.columns), problem.loss)
     table = [dict(zip(names, row, strict=True)) for row in pooled]
     return _pack(problem, table)
@@ -112,7 +112,7 @@ def _projected(problem: Problem) -> Array:
         for group in range(len(problem.groups)):
             _place(problem, vectors, name, group, nodes[:, i])
     for group, rows in enumerate(problem.groups):
-        columns, loss = problem._rows(rows), problem.loss[rows]
+        columns, loss = problem.rows(rows), problem.loss[rows]
         params = {name: nodes[:, i : i + 1] for i, name in enumerate(others)}
         basis = []
         for name in linear:
@@ -165,7 +165,7 @@ def _nonnegative(design: Array, target: Array, weights: Array | None, robust: bo
             w = row_weights / np.maximum(residual, 1e-3 * np.median(residual, axis=1, keepdims=True) + 1e-12)
     # A component that is off would never come back in logarithms: leave it one percent of the loss.
     share = np.maximum(best, 0.01 * best.sum(axis=1, keepdims=True) / k)
-    return share / size
+    return np.asarray(share / size)
 
 
 def _place(problem: Problem, vectors: Array, name: str, group: int, values: Array) -> None:

@@ -1,0 +1,121 @@
+"""Whether to believe an optimum: an optimiser's own "success" is not enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.fitting.newton import Minimum
+
+#: Objectives closer than this, relatively, are the same optimum.
+_AGREE = 1e-8
+_UNIDENTIFIED = 1e10
+_ILL_CONDITIONED = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What was found out about the optimum.
+
+    Attributes
+    ----------
+    n_starts, n_agree : int
+        Starts polished, and those that ended at the best objective.
+    second_basin : float or None
+        Objective of the best other end, relative to the best (1.2 = 20 % worse).
+    decrement : float
+        Newton decrement at the optimum relative to the objective: what one more step would gain.
+    curvature : float
+        Smallest eigenvalue of the Hessian with unit diagonal; positive at a minimum.
+    condition : float
+        Condition number of the runs' information about the free parameters, with unit diagonal.
+    at_bound : tuple of str
+        Parameters that ended at a bound.
+    weak : tuple of str
+        Parameters that the runs hardly tell apart (the flattest direction), worst first.
+    converged : bool
+        Whether a relative stopping test was met.
+    problems : tuple of str
+        Why the fit must not be trusted; empty where it may be.
+    """
+
+    n_starts: int
+    n_agree: int
+    second_basin: float | None
+    decrement: float
+    curvature: float
+    condition: float
+    at_bound: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    converged: bool = True
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against using the fit."""
+        return not self.problems
+
+    @property
+    def identified(self) -> bool:
+        """Whether the runs determine every free parameter."""
+        return self.condition < _UNIDENTIFIED
+
+
+def certify(
+    ends: Minimum,
+    hessian: Array,
+    information: Array,
+    names: tuple[str, ...],
+    held: AnyArray,
+    solved_exactly: bool,
+) -> Certificate:
+    """Judge the ends of all starts and the matrices (p, p) at the best one.
+
+    `held` marks free parameters at a bound; `solved_exactly` a table without noise, where curvature vanishes with
+    the residuals.
+    """
+    best = int(np.argmin(ends.value))
+    value = ends.value[best]
+    same = ends.value <= value * (1 + _AGREE) if not solved_exactly else ends.value <= max(value * 1e6, 1e-18)
+    others = ends.value[~same]
+    others = others[np.isfinite(others)]
+    second = float(others.min() / value) if others.size and value > 0 else None
+    free = ~held
+    curvature, condition, weak = np.inf, 1.0, ()
+    if free.any():
+        kept = tuple(name for name, flag in zip(names, free, strict=True) if flag)
+        curvature = float(_unit_eigen(hessian[np.ix_(free, free)])[0][0])
+        spectrum, vectors = _unit_eigen(information[np.ix_(free, free)])
+        condition = float(spectrum[-1] / max(spectrum[0], 1e-300))
+        if condition > _ILL_CONDITIONED:
+            flat = np.abs(vectors[:, 0])
+            weak = tuple(kept[i] for i in np.argsort(-flat) if flat[i] > 0.2)
+    at_bound = tuple(name for name, flag in zip(names, held, strict=True) if flag)
+    problems = []
+    if not ends.converged[best]:
+        problems.append("the search did not converge")
+    if not solved_exactly and curvature <= 0:
+        problems.append("the objective does not curve upwards at the optimum")
+    if condition >= _UNIDENTIFIED:
+        problems.append(f"the runs cannot tell {' and '.join(weak) or 'the parameters'} apart")
+    return Certificate(
+        n_starts=ends.value.size,
+        n_agree=int(same.sum()),
+        second_basin=second,
+        decrement=float(max(ends.decrement[best], 0.0)),
+        curvature=curvature,
+        condition=condition,
+        at_bound=at_bound,
+        weak=weak,
+        converged=bool(ends.converged[best]),
+        problems=tuple(problems),
+    )
+
+
+def _unit_eigen(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues (ascending) and vectors of a symmetric matrix scaled to a unit diagonal."""
+    size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    values, vectors = np.linalg.eigh(matrix / size[:, None] / size[None, :])
+    return values, vectors

@@ -1,0 +1,184 @@
+"""What a table can bear: refusals with reasons before a fit, notes with what to do after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.errors import FitError, Note
+from scalefit.laws._base import Law
+
+_CONSTANT = 1e-3  # spread of log(input) below which it takes one value
+_COLLINEAR = 0.02  # share of an input's spread that the others leave unexplained
+_NEARLY_COLLINEAR = 0.1
+
+
+def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: int, pinned: set[str]) -> list[Note]:
+    """Raise where a fit would be nonsense; return notes where it must be read with care.
+
+    Parameters
+    ----------
+    law : type of Law
+        The law to fit.
+    columns : mapping of str to ndarray (n,)
+        Its inputs.
+    loss : ndarray (n,)
+        Losses [nat/token].
+    n_free : int
+        Free parameters.
+    pinned : set of str
+        Parameters that the caller fixed, tied or gave a prior: a pinned exponent frees its input from the tests.
+
+    Raises
+    ------
+    FitError
+        Too few runs, an input that takes one value, or N and D in a fixed ratio.
+    """
+    n = loss.size
+    if n < n_free + 2:
+        raise FitError(
+            f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + 2} are needed. "
+            f"Add runs, fix or tie parameters (fixed={{'E': ...}}), or fit a law with fewer."
+        )
+    if np.ptp(np.log(loss)) < 1e-9:
+        raise FitError(f"All {n} losses are {loss[0]:.6g}: there is nothing to fit. Check the loss column.")
+    notes = []
+    varied = {key: np.log(value) for key, value in columns.items() if key in ("N", "D", "C")}
+    for key, value in varied.items():
+        if np.ptp(value) < _CONSTANT and not _input_is_pinned(law, key, pinned):
+            others = [other for other in varied if other != key and np.ptp(varied[other]) >= _CONSTANT]
+            raise FitError(
+                f"{key} is {np.exp(value[0]):.4g} in all {n} runs, so {_effects(law, key)} cannot be told from the "
+                f"floor. Add runs that vary {key}" + (f", or fit power_law:{others[0]}." if others else ".")
+            )
+        decades = np.ptp(value) / np.log(10)
+        if decades < 1.0 and np.ptp(value) >= _CONSTANT:
+            notes.append(
+                Note(
+                    "narrow_range",
+                    "warning",
+                    f"{key} covers only {decades:.2f} decades; exponents from under one decade move with every run. "
+                    f"Read predictions inside the range, or add runs that widen {key}.",
+                    {"input": key, "decades": float(decades)},
+                )
+            )
+    if {"N", "D"} <= set(varied) and not (_input_is_pinned(law, "N", pinned) or _input_is_pinned(law, "D", pinned)):
+        notes += _collinear(law, varied["N"], varied["D"])
+    return notes
+
+
+def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:
+    left, slope = _unexplained(log_d, log_n)
+    if left < _COLLINEAR:
+        if abs(slope - 1) < 0.05:
+            ratio = f"every run has about {np.exp(np.median(log_d - log_n)):.3g} tokens per parameter"
+        else:
+            ratio = f"D follows N^{slope:.2f}"
+        raise FitError(
+            f"N and D move together ({ratio}), so {law.name} cannot tell the effect of size from that of data. Add "
+            f"runs off that line, fit a law of compute (power_law:C), or fix an exponent (fixed={{...}})."
+        )
+    if left < _NEARLY_COLLINEAR:
+        return [
+            Note(
+                "collinear",
+                "warning",
+                f"N and D nearly move together: only {left:.0%} of D's spread is its own. Intervals hold, but the two "
+                f"exponents trade off. Add runs at other ratios of tokens to parameters.",
+                {"unexplained": float(left)},
+            )
+        ]
+    return []
+
+
+def _unexplained(y: Array, x: Array) -> tuple[float, float]:
+    """Share of y's spread that a line in x leaves, and the line's slope."""
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = float(dx @ dy / max(dx @ dx, 1e-300))
+    return float(np.sqrt(np.mean((dy - slope * dx) ** 2) / max(np.mean(dy**2), 1e-300))), slope
+
+
+def _exponents(law: type[Law], key: str) -> list[str]:
+    named = [e for term in law.terms for column, e in term.exponents.items() if column == key]
+    if named:
+        return named
+    guesses = {"N": ("alpha", "alpha_N"), "D": ("beta", "alpha_D", "alpha"), "C": ("alpha", "c0")}.get(key, ())
+    return [name for name in guesses if name in law.parameters][:1]
+
+
+def _input_is_pinned(law: type[Law], key: str, pinned: set[str]) -> bool:
+    exponents = _exponents(law, key)
+    return bool(exponents) and all(name in pinned for name in exponents)
+
+
+def _effects(law: type[Law], key: str) -> str:
+    return " and ".join(_exponents(law, key)) or f"the effect of {key}"
+
+
+def bound_notes(law: type[Law], at_bound: tuple[str, ...], values: Mapping[str, Any]) -> list[Note]:
+    """Say which parameters ended at a bound and what that means."""
+    notes = []
+    for name in at_bound:
+        parameter = law.parameters[name.split("[")[0]]
+        notes.append(
+            Note(
+                "at_bound",
+                "warning",
+                f"{name} ended at its bound ({float(values[name]):.4g}; {parameter.meaning}). Its error is not defined "
+                f"and the law may be too rich for these runs: fix {name} or fit a law without it.",
+                {"parameter": name, "value": float(values[name])},
+            )
+        )
+    return notes
+
+
+def ridge_notes(correlations: list[tuple[str, str, float]]) -> list[Note]:
+    """Say which parameters are nearly exchangeable."""
+    strong = [item for item in correlations if abs(item[2]) > 0.98]
+    if not strong:
+        return []
+    pairs = ", ".join(f"{a}~{b} {value:+.3f}" for a, b, value in strong[:3])
+    return [
+        Note(
+            "ridge",
+            "info",
+            f"Nearly exchangeable: {pairs}. Read exponents and predictions, not coefficients alone.",
+            {"pairs": [[a, b, float(value)] for a, b, value in strong]},
+        )
+    ]
+
+
+def replicate_note(columns: Mapping[str, Array], residual: Array, n_free: int) -> list[Note]:
+    """Noise from repeated inputs, and a test of lack of fit against it."""
+    keys = np.stack([np.log(value) for value in columns.values()], axis=1).round(9)
+    _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    repeated = int((counts > 1).sum())
+    spare = residual.size - counts.size
+    if repeated == 0 or spare < 3 or counts.size <= n_free:
+        return []
+    from scipy.stats import f as f_distribution
+
+    means = np.bincount(group, residual) / counts
+    within = float(np.sum((residual - means[group]) ** 2))
+    between = float(np.sum(counts * means**2))
+    noise = np.sqrt(within / spare)
+    if noise == 0:
+        return []
+    ratio = (between / (counts.size - n_free)) / (within / spare)
+    p_value = float(f_distribution.sf(ratio, counts.size - n_free, spare))
+    details = {"noise": float(noise), "f_ratio": float(ratio), "p_value": p_value, "repeated": repeated}
+    text = f"{repeated} settings were run more than once: the noise between such runs is {noise:.2g} in the residual"
+    if p_value < 0.01:
+        return [
+            Note(
+                "lack_of_fit",
+                "warning",
+                f"{text}, and the law misses the settings' means by more (F = {ratio:.1f}, p = {p_value:.1g}). "
+                f"Its intervals stand for these runs; try a richer law with sf.compare.",
+                details,
+            )
+        ]
+    return [Note("replicates", "info", f"{text}; the law fits within it (p = {p_value:.2g}).", details)]

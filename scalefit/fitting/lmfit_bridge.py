@@ -1,0 +1,163 @@
+"""The bridge to lmfit: results in its terms, and laws whose constraints are expressions solved by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from scalefit.fitting.problem import Problem
+    from scalefit.fitting.result import FitResult
+
+
+def to_lmfit(result: FitResult) -> Any:
+    """Return a result as an ``lmfit.minimizer.MinimizerResult``, with robust or bootstrap errors as its errors."""
+    from lmfit import Parameters
+    from lmfit.minimizer import MinimizerResult
+
+    parameters = Parameters()
+    free = list(result.names)
+    for label, value in result.params.items():
+        name = str(label)
+        base = name.split("[")[0]
+        low, high = (result.bounds or {}).get(base, result.law.parameters[base].bounds)
+        key = _identifier(name)
+        parameters.add(key, value=float(value), vary=name in free, min=min(low, value), max=max(high, value))
+        se = float(result.std_errors[name])
+        parameters[key].stderr = se if np.isfinite(se) else None
+        parameters[key].correl = {}
+    for a, b, value in result.correlations:
+        parameters[_identifier(a)].correl[_identifier(b)] = value
+        parameters[_identifier(b)].correl[_identifier(a)] = value
+    for name, expression in (result.tied or {}).items():
+        parameters[name].expr = expression
+    n, p = result.n_runs, len(free)
+    squares = 2 * result.objective_value
+    keys = [_identifier(name) for name in free]
+    out = MinimizerResult(
+        params=parameters,
+        method="scalefit",
+        success=result.success,
+        message=f"{result.problem.objective}; chisqr is twice the objective",
+        ndata=n,
+        nvarys=p,
+        nfree=max(n - p, 1),
+        residual=result.residuals,
+        var_names=keys,
+        init_vals=[],
+        init_values={},
+        nfev=0,
+        errorbars=True,
+        covar=result.cov.loc[free, free].to_numpy(),
+        chisqr=squares,
+        redchi=squares / max(n - p, 1),
+    )
+    log_likelihood = n * np.log(max(squares, 1e-250) / n)
+    out.aic, out.bic = log_likelihood + 2 * p, log_likelihood + np.log(n) * p
+    return out
+
+
+def _identifier(name: str) -> str:
+    return "".join(char if char.isalnum() or char == "_" else "_" for char in name).rstrip("_")
+
+
+def fit_with_expressions(
+    problem: Problem, tied: Mapping[str, str], bounds: Mapping[str, tuple[float, float]], n_starts: int
+) -> tuple[Array, Array, Any]:
+    """Minimise with some parameters given by expressions of others.
+
+    lmfit minimises squares, so each run's residual is the signed square root of twice its penalty.
+
+    Returns
+    -------
+    x : ndarray (p,)
+        Free vector; constrained parameters included.
+    tangent : ndarray (p, q)
+        Its derivatives by the parameters that are really free.
+    certificate : Certificate
+        Judged on the really free ones.
+    """
+    import lmfit
+
+    from scalefit.fitting.certificate import certify
+    from scalefit.fitting.newton import Minimum
+    from scalefit.fitting.power_sum import model_of
+    from scalefit.fitting.starts import find_starts
+
+    law = problem.law
+    names = [name for j, name in enumerate(law.parameters) if problem.index[0, j] >= 0]
+    lower, upper = problem.bounds(bounds)
+    weights = np.ones(problem.loss.size) if problem.weights is None else problem.weights
+    starts = np.clip(find_starts(problem, max(1, n_starts)), lower, upper)
+
+    def build(start: Array) -> Any:
+        parameters = lmfit.Parameters()
+        for j, name in enumerate(law.parameters):
+            at = int(problem.index[0, j])
+            if at < 0:
+                parameters.add(name, value=float(problem.fixed[0, j]), vary=False)
+                continue
+            low, high = bounds.get(name, law.parameters[name].bounds)
+            value = float(np.exp(start[at]) if law.parameters[name].log else start[at])
+            parameters.add(name, value=min(max(value, low), high), min=low, max=high)
+        for name, expression in tied.items():
+            try:
+                parameters[name].set(expr=expression)
+                _ = parameters[name].value
+            except Exception as error:  # asteval raises many kinds; each is the reader's expression
+                raise ArgumentError(
+                    f"tied={{{name!r}: {expression!r}}} is not an expression of {', '.join(law.parameters)}."
+                ) from error
+        return parameters
+
+    def vector(parameters: Any) -> Array:
+        values = {name: float(parameters[name].value) for name in law.parameters}
+        return problem.free_vector(values)
+
+    def residual(parameters: Any) -> Array:
+        r = problem.residuals(vector(parameters)[None])[0]
+        out = np.sign(r) * np.sqrt(2 * weights * problem.objective.cost(r))
+        return np.where(np.isfinite(out), out, 1e6)
+
+    ends = []
+    with np.errstate(all="ignore"):
+        for start in starts:
+            parameters = build(start)
+            rough = lmfit.minimize(residual, parameters, method="least_squares", xtol=1e-12, ftol=1e-12, gtol=1e-12)
+            ends.append(lmfit.minimize(residual, rough.params, method="nelder", max_nfev=20_000))
+    points = np.stack([vector(end.params) for end in ends])
+    values = problem.value(points)
+    best = int(np.argmin(values))
+    x, end = points[best], ends[best]
+    really_free = [name for name in names if name not in tied]
+    tangent = np.empty((x.size, len(really_free)))
+    for i, name in enumerate(really_free):
+        parameters = end.params.copy()
+        step = 1e-6 * max(abs(parameters[name].value), 1e-3)
+        parameters[name].set(value=parameters[name].value + step)
+        log = law.parameters[name].log
+        scale = step / end.params[name].value if log else step
+        tangent[:, i] = (vector(parameters) - x) / scale
+    with np.errstate(all="ignore"):
+        _, _, hessian, information = model_of(problem).evaluate(x[None], None)
+    converged = np.array([bool(e.success) for e in ends])
+    count = len(ends)
+    minimum = Minimum(points, values, np.zeros(count), converged, np.zeros(count, int))
+    held = np.zeros(len(really_free), bool)
+    return (
+        x,
+        tangent,
+        certify(
+            minimum,
+            tangent.T @ hessian[0] @ tangent,
+            tangent.T @ information[0] @ tangent,
+            tuple(really_free),
+            held,
+            bool(values[best] < 1e-18),
+        ),
+    )

@@ -1,0 +1,105 @@
+"""Collect what a reader must know of a fitted result: table, bounds, ridges, replicates, influence, extrapolation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalefit.errors import Note
+from scalefit.fitting.checks import bound_notes, replicate_note, ridge_notes
+
+if TYPE_CHECKING:
+    from scalefit.fitting.result import FitResult
+
+_MOVED = 1.0  # standard errors
+_FEW_AGREE = 0.5
+_INFLUENCE_RUNS = 20_000
+
+
+def notes_of(result: FitResult) -> tuple[Note, ...]:
+    """Return every note on a result, the gravest first."""
+    certificate, law = result.certificate, result.law
+    notes = list(result.table_notes)
+    for problem in certificate.problems:
+        notes.append(
+            Note(
+                "untrusted",
+                "error",
+                f"{problem[0].upper()}{problem[1:]}. Do not use these numbers: add runs that vary what is confounded, "
+                f"fix or tie parameters, or fit a simpler law.",
+            )
+        )
+    if certificate.weak and certificate.identified:
+        names = " and ".join(certificate.weak[:3])
+        notes.append(
+            Note(
+                "weakly_identified",
+                "warning",
+                f"The runs hardly tell {names} apart (condition number {certificate.condition:.1e}). Predictions "
+                f"inside the range hold; do not read these parameters singly. Add runs, or fix one of them.",
+                {"parameters": list(certificate.weak), "condition": certificate.condition},
+            )
+        )
+    if certificate.n_starts > 1 and certificate.n_agree < _FEW_AGREE * certificate.n_starts:
+        notes.append(
+            Note(
+                "starts_disagree",
+                "warning",
+                f"Only {certificate.n_agree} of {certificate.n_starts} starts reached the best objective. Fit again "
+                f"with n_starts={4 * certificate.n_starts} and see whether it improves.",
+                {"n_agree": certificate.n_agree, "n_starts": certificate.n_starts},
+            )
+        )
+    notes += bound_notes(law, certificate.at_bound, result.natural(result.x))
+    if certificate.identified:
+        notes += ridge_notes(result.correlations)
+    if len(result.problem.groups) == 1:
+        raw = {key: value * result.problem.units[key] for key, value in result.problem.columns.items()}
+        notes += replicate_note(raw, result.residuals, len(result.names))
+        notes += _influence_notes(result)
+    if result.draws_about and result.draws_about["failed"]:
+        failed, n = result.draws_about["failed"], result.draws_about["n"]
+        notes.append(
+            Note(
+                "bootstrap_failures",
+                "warning" if failed > 0.05 * n else "info",
+                f"{failed} of {n} resamples did not converge (a component vanished in them); they are in the intervals "
+                f"as they ended. More runs make such resamples rare.",
+                {"failed": failed, "n": n},
+            )
+        )
+    order = {"error": 0, "warning": 1, "info": 2}
+    return tuple(sorted(notes, key=lambda note: order[note.severity]))
+
+
+def _influence_notes(result: FitResult) -> list[Note]:
+    """Name the few runs that move a parameter most, where they move it by over a standard error."""
+    from scalefit.fitting.uncertainty import influence_of
+
+    if not result.certificate.trusted or result.n_runs > _INFLUENCE_RUNS:
+        return []
+    found = influence_of(result)
+    if found is None:
+        return []
+    name, without, positions = found
+    se = float(result.std_errors[name])
+    moved = abs(without - float(result.params[name])) / se if se > 0 else 0.0
+    if not np.isfinite(moved) or moved < _MOVED:
+        return []
+    rows = [_plain(value) for value in result.row_labels[positions]]
+    shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+    return [
+        Note(
+            "influential_runs",
+            "warning",
+            f"{len(rows)} of {result.n_runs} runs (rows {shown}) carry {name}: without them it goes from "
+            f"{result.params[name]:.3f} to {without:.3f}, {moved:.1f} standard errors. Look at those rows, and report "
+            f"the fit both ways.",
+            {"parameter": name, "rows": rows, "with": float(result.params[name]), "without": without},
+        )
+    ]
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value

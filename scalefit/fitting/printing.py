@@ -1,0 +1,138 @@
+"""How a result prints: verdict first, then value ± error [interval], correlations, notes with what to do."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scalefit.errors import Note
+    from scalefit.fitting.result import FitResult
+
+_WRAP = 116
+_SELF = "@software{scalefit, title={scalefit: scaling laws you can trust}, author={{The scalefit developers}}}"
+_HUBER = (
+    "@article{besiroglu2024chinchilla, title={Chinchilla Scaling: A replication attempt}, "
+    "author={Besiroglu, Tamay and others}, journal={arXiv:2404.10102}, year={2024}}"
+)
+
+
+def verdict(result: FitResult) -> str:
+    """``yes``, ``with care`` or ``NO``, with the number of notes behind it."""
+    if not result.trusted:
+        return "NO (" + "; ".join(result.certificate.problems) + ")"
+    warnings = sum(note.severity == "warning" for note in result.notes)
+    return f"with care ({warnings} warning{'s' if warnings > 1 else ''})" if warnings else "yes"
+
+
+def as_text(result: FitResult, level: float = 0.95) -> str:
+    """Return the printed result."""
+    c, rows = result.certificate, _rows(result, level)
+    head = f"{result.law.name}  {result.law.formula}"
+    lines = [
+        f"{head:<80}{result.n_runs} runs, {len(result.names)} free parameters",
+        _method_line(result),
+        _convention_line(result),
+        f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}   "
+        f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {c.condition:.0e}   TRUST: {verdict(result)}",
+        "",
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 4)), row[4].ljust(widths[4])]
+        lines.append("  ".join([*cells, row[5]]).rstrip())
+    strong = [f"{a}~{b} {value:+.2f}" for a, b, value in result.correlations[:3] if abs(value) > 0.8]
+    if strong:
+        lines += ["", "Strong correlations: " + ", ".join(strong)]
+    if result.notes:
+        lines += ["", "Notes", *(_note_line(note) for note in result.notes)]
+    return "\n".join(lines)
+
+
+def as_html(result: FitResult, level: float = 0.95) -> str:
+    """Return the result as a small HTML fragment; every text in it is escaped."""
+    head, *body = _rows(result, level)
+    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    table = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
+    notes = "".join(f"<li>{html.escape(str(note))}</li>" for note in result.notes)
+    return (
+        f"<div><b>{html.escape(result.law.name)}</b> {html.escape(result.law.formula)}<br>"
+        f"{html.escape(_method_line(result))}<br>{html.escape(_convention_line(result))}<br>"
+        f"<b>Trust: {html.escape(verdict(result))}</b>"
+        f"<table><tr>{cells}</tr>{table}</table><ul>{notes}</ul></div>"
+    )
+
+
+def citations(result: FitResult) -> str:
+    """BibTeX entries of what this result used."""
+    entries = [_SELF]
+    if result.law.bibtex:
+        entries.append(result.law.bibtex)
+    if result.problem.objective.kind == "huber" and result.problem.objective.log:
+        entries.append(_HUBER)
+    return "\n".join(entries)
+
+
+def number(value: float, error: float = np.nan) -> str:
+    """A value with as many digits as its error allows (two digits of the error), else five significant ones."""
+    if not np.isfinite(value):
+        return "-"
+    if not (np.isfinite(error) and error > 0):
+        return f"{value:.5g}"
+    places = int(np.clip(1 - np.floor(np.log10(error)), -12, 12))
+    if abs(value) >= 1e6 or (value != 0 and abs(value) < 1e-4):
+        digits = int(np.clip(np.floor(np.log10(abs(value) or 1)) + places, 1, 8))
+        return f"{value:.{digits}e}"
+    return f"{value:.{max(places, 0)}f}"
+
+
+def _rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
+    interval = result.conf_int(level)
+    rows: list[tuple[str, ...]] = [("", "value", "se", f"{level:.0%} interval".replace("%", " %"), "bounds", "meaning")]
+    for key, value in result.params.items():
+        name = str(key)
+        base = name.split("[")[0]
+        parameter = result.law.parameters[base]
+        se = float(result.std_errors[name])
+        meaning = parameter.meaning + (f", {parameter.unit}" if parameter.unit != "-" else "")
+        bounds = (result.bounds or {}).get(base, parameter.bounds)
+        if base in (result.fixed or {}):
+            middle = ("fixed", "")
+        elif base in (result.tied or {}):
+            middle = (number(se), f"tied: {(result.tied or {})[base]}")
+        elif not np.isfinite(se):
+            middle = ("at bound" if name in result.certificate.at_bound else "-", "")
+        else:
+            low, high = interval.loc[name]
+            middle = (number(se, se), f"[{number(low, se)}, {number(high, se)}]")
+        rows.append((name, number(float(value), se), *middle, f"[{bounds[0]:g}, {bounds[1]:g}]", meaning))
+    return rows
+
+
+def _method_line(result: FitResult) -> str:
+    problem = result.problem
+    errors = "robust errors"
+    if result.draws is not None:
+        errors = f"bootstrap errors ({result.draws.shape[0]} resamples)"
+    weights = " · weighted" if problem.weights is not None else ""
+    prior = f" · prior: {problem.penalty}" if problem.penalty is not None else ""
+    return f"{problem.objective} · objective {result.objective_value:.6g}{weights}{prior} · {errors}"
+
+
+def _convention_line(result: FitResult) -> str:
+    said = dict(result.conventions or {})
+    parts = []
+    if "params" in said:
+        parts.append(f"N counts {said['params']} parameters")
+    if "flops" in said:
+        parts.append(f"C is {said['flops']}")
+    parts.append(f"loss in {said.get('loss_unit', 'nat/token')}")
+    return " · ".join(parts)
+
+
+def _note_line(note: Note) -> str:
+    import textwrap
+
+    return textwrap.fill(str(note), _WRAP, initial_indent="  ", subsequent_indent="      ")

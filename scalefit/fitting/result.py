@@ -1,0 +1,349 @@
+"""The result of a fit: frozen, typed by pandas, and able to print whether to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array, ArrayLike, Seed
+from scalefit.errors import ArgumentError, Note
+from scalefit.fitting.certificate import Certificate
+from scalefit.fitting.problem import Problem
+from scalefit.laws._base import Law
+from scalefit.laws._published import check_inputs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """A fitted law. Made by :func:`scalefit.fit`; not to be built by hand.
+
+    Attributes
+    ----------
+    law : type of Law
+        The law; ``str(result.law)`` is its name.
+    problem : Problem
+        Runs, objective and layout of the fit.
+    x : ndarray (p,)
+        The optimum in the engine's own variables.
+    names : tuple of str
+        Names of the free parameters, in the order of `x`.
+    certificate : Certificate
+        Whether to believe the optimum.
+    row_labels : ndarray (n_runs,)
+        Row numbers of the runs in their table.
+    conventions : dict
+        What N, C and the loss count.
+    draws : ndarray (n, p), optional
+        Bootstrap optima, once :meth:`bootstrap` has run.
+    """
+
+    law: type[Law]
+    problem: Problem
+    x: Array
+    names: tuple[str, ...]
+    certificate: Certificate
+    row_labels: AnyArray
+    series: tuple[str, ...] = ()
+    conventions: Mapping[str, Any] | None = None
+    bounds: Mapping[str, tuple[float, float]] | None = None
+    fixed: Mapping[str, float] | None = None
+    tied: Mapping[str, str] | None = None
+    table_notes: tuple[Note, ...] = ()
+    seed: int = 0
+    draws: Array | None = None
+    draws_about: Mapping[str, Any] | None = None
+    tangent: Array | None = None
+
+    # -- values ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def params(self) -> pd.Series[float]:
+        """Every parameter of the law, fixed and tied ones too, in natural units."""
+        import pandas as pd
+
+        return pd.Series(self.natural(self.x), dtype=float)
+
+    @cached_property
+    def objective_value(self) -> float:
+        """Objective at the optimum, as summed over runs (Huber's and squares by half-squares)."""
+        return float(self.problem.value(self.x[None])[0])
+
+    @property
+    def n_runs(self) -> int:
+        """Runs in the fit."""
+        return int(self.problem.loss.size)
+
+    @property
+    def success(self) -> bool:
+        """Whether the search converged; see `certificate` for whether to trust it."""
+        return self.certificate.converged
+
+    @cached_property
+    def residuals(self) -> Array:
+        """Residuals (n_runs,) on the objective's scale."""
+        return np.asarray(self.problem.residuals(self.x[None])[0])
+
+    @cached_property
+    def held(self) -> AnyArray:
+        """Which free parameters ended at a bound (p,)."""
+        lower, upper = self.problem.bounds(self.bounds or {})
+        return np.asarray((self.x <= lower) | (self.x >= upper))
+
+    def natural(self, x: Array) -> dict[str, Any]:
+        """Parameters by name, in natural units, from an engine vector (p,)."""
+        out: dict[str, Any] = {}
+        shared = len(self.problem.groups) > 1
+        inverse = {key: 1.0 / unit for key, unit in self.problem.units.items()}
+        scaled = any(unit != 1.0 for unit in inverse.values())
+        for group in range(len(self.problem.groups)):
+            values = {k: v.ravel() for k, v in self.problem.values(np.atleast_2d(x), group).items()}
+            if scaled and self.law.rescale is not None:
+                values = self.law.rescale(values, inverse)
+            for name, parameter in self.law.parameters.items():
+                key = f"{name}[{self.series[group]}]" if shared and parameter.own else name
+                out[key] = values[name] if x.ndim > 1 else values[name][0]
+        return out
+
+    # -- uncertainty -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def free_cov(self) -> Array:
+        """Covariance (p, p) of the engine's variables: of the draws if there are any, else the sandwich."""
+        from scalefit.fitting.uncertainty import free_covariance
+
+        if self.draws is not None:
+            return np.atleast_2d(np.cov(self.draws, rowvar=False))
+        return free_covariance(self.problem, self.x, self.held, self.tangent)
+
+    @cached_property
+    def cov(self) -> pd.DataFrame:
+        """Covariance of the parameters in natural units; NaN for those at a bound, 0 for fixed ones."""
+        import pandas as pd
+
+        names = list(self.params.index)
+        if self.draws is not None:
+            table = self.natural(self.draws)
+            stack = np.stack([np.broadcast_to(table[name], self.draws.shape[:1]) for name in names])
+            return pd.DataFrame(np.cov(stack), index=names, columns=names)
+        step = 1e-30
+        jac = np.empty((len(names), self.x.size))
+        for i in range(self.x.size):
+            moved = self.x.astype(complex)
+            moved[i] += 1j * step
+            jac[:, i] = [np.imag(value) / step for value in self.natural(moved).values()]
+        inner = self.free_cov
+        bad = np.isnan(np.diag(inner))
+        cov = jac[:, ~bad] @ inner[np.ix_(~bad, ~bad)] @ jac[:, ~bad].T
+        lost = (jac[:, bad] != 0).any(axis=1)
+        cov[lost, :], cov[:, lost] = np.nan, np.nan
+        return pd.DataFrame(cov, index=names, columns=names)
+
+    @cached_property
+    def std_errors(self) -> pd.Series[float]:
+        """Standard errors: of the bootstrap draws if there are any, else robust (sandwich)."""
+        import pandas as pd
+
+        return pd.Series(np.sqrt(np.diag(self.cov)), index=self.params.index)
+
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+        """Confidence intervals of the parameters.
+
+        Parameters
+        ----------
+        level : float
+            Coverage wanted, between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``lower`` and ``upper``. Percentiles of the bootstrap draws if there are any; else Student's t
+            with robust errors, taken in logarithms for parameters that are positive by nature.
+        """
+        import pandas as pd
+
+        tail = _tail(level)
+        names = list(self.params.index)
+        if self.draws is not None:
+            table = self.natural(self.draws)
+            rows = [np.quantile(np.broadcast_to(table[name], self.draws.shape[:1]), [tail, 1 - tail]) for name in names]
+            return pd.DataFrame(rows, index=names, columns=["lower", "upper"])
+        half = self._quantile(1 - tail) * self.std_errors
+        value = self.params
+        log = np.array([self.law.parameters[name.split("[")[0]].log for name in names]) & (value.to_numpy() > 0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            factor = np.exp(half / value)
+        lower = np.where(log, value / factor, value - half)
+        upper = np.where(log, value * factor, value + half)
+        return pd.DataFrame({"lower": lower, "upper": upper}, index=names)
+
+    def _quantile(self, q: float) -> float:
+        from scipy.special import stdtrit
+
+        return float(stdtrit(max(self.n_runs - len(self.names), 1), q))
+
+    def bootstrap(self, n: int = 4000, seed: Seed = None, cluster: Any = None) -> FitResult:
+        """Return this result with intervals from refits to resampled runs.
+
+        Parameters
+        ----------
+        n : int
+            Resamples.
+        seed : int, Generator or RandomState, optional
+            With a ``RandomState`` rs, resample k is ``rs.choice(n_runs, n_runs)``.
+        cluster : array_like (n_runs,) or str, optional
+            Labels of runs that belong together (checkpoints of one trajectory): whole clusters are drawn.
+
+        Returns
+        -------
+        FitResult
+            A new result; this one is unchanged.
+        """
+        from scalefit.fitting.uncertainty import bootstrap_draws
+
+        if int(n) < 2:
+            raise ArgumentError(f"n={n!r} resamples: at least 2 are needed, 1000 or more are sensible.")
+        if self.tangent is not None:
+            raise ArgumentError("Fits with expression constraints have robust errors only: bootstrap needs plain ties.")
+        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster)
+        about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
+        return replace(self, draws=draws, draws_about=about)
+
+    def profile(self, name: str, values: ArrayLike | None = None, n: int = 31) -> pd.DataFrame:
+        """Objective along one parameter, the others refitted.
+
+        Parameters
+        ----------
+        name : str
+            A free parameter.
+        values : array_like, optional
+            Where; by default `n` values over four standard errors either side.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``value`` and ``objective_value``. Read its shape: its likelihood interval is too narrow on runs
+            whose noise differs.
+        """
+        import pandas as pd
+
+        from scalefit.fitting.uncertainty import profile
+
+        if name not in self.names or len(self.problem.groups) > 1 or self.tangent is not None:
+            raise ArgumentError(f"profile({name!r}): choose a free parameter of a plain fit: {', '.join(self.names)}.")
+        if values is None:
+            interval = self.conf_int(0.9999)
+            low, high = self.law.parameters[name].bounds
+            first, last = np.clip(interval.loc[name].to_numpy(float), max(low, 1e-9), high)
+            spread = np.geomspace if self.law.parameters[name].log else np.linspace
+            values = spread(float(first), float(last), n)
+        points = np.atleast_1d(np.asarray(values, float))
+        return pd.DataFrame({"value": points, "objective_value": profile(self, name, points)})
+
+    # -- predictions -------------------------------------------------------------------------------------------
+
+    def _group(self, series: str | None) -> int:
+        if not self.series:
+            return 0
+        if series not in self.series:
+            raise ArgumentError(f"series={series!r}: this fit has {', '.join(self.series)}; pass one as series=.")
+        return self.series.index(series)
+
+    def _predict(self, columns: Mapping[str, Array], x: Array, group: int) -> Array:
+        """Loss (b, m) for engine vectors (b, p)."""
+        scaled = {key: value / self.problem.units[key] for key, value in columns.items()}
+        return np.asarray(self.law.evaluate(scaled, self.problem.values(np.atleast_2d(x), group)))
+
+    def predict(self, *, series: str | None = None, **inputs: ArrayLike) -> float | Array:
+        """Loss [nat/token] at the given inputs: a float for scalars, else an array like the input."""
+        columns = check_inputs(self.law, inputs)
+        shape = np.broadcast_shapes(*(value.shape for value in columns.values()))
+        flat = {key: np.broadcast_to(value, shape).ravel() for key, value in columns.items()}
+        loss = np.broadcast_to(self._predict(flat, self.x, self._group(series))[0], (int(np.prod(shape)),))
+        return float(loss[0]) if shape == () else loss.reshape(shape)
+
+    def predict_interval(self, *, level: float = 0.9, series: str | None = None, **inputs: ArrayLike) -> pd.DataFrame:
+        """Interval for the loss of a new run at the given inputs; see :mod:`scalefit.fitting.intervals`."""
+        from scalefit.fitting.intervals import predict_interval
+
+        return predict_interval(self, level=level, series=series, **inputs)
+
+    # -- what to make of it ------------------------------------------------------------------------------------
+
+    @cached_property
+    def correlations(self) -> list[tuple[str, str, float]]:
+        """Pairs of free parameters by the size of their correlation, strongest first."""
+        cov = self.cov.loc[list(self.names), list(self.names)].to_numpy()
+        se = np.sqrt(np.diag(cov))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            matrix = cov / se[:, None] / se[None, :]
+        pairs = [
+            (a, b, float(matrix[i, j]))
+            for i, a in enumerate(self.names)
+            for j, b in enumerate(self.names)
+            if i < j and np.isfinite(matrix[i, j])
+        ]
+        return sorted(pairs, key=lambda item: -abs(item[2]))
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """Everything worth knowing before using the numbers."""
+        from scalefit.fitting.notes import notes_of
+
+        return notes_of(self)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against using the fit (CLI exit code 3 where something does)."""
+        return self.certificate.trusted
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw the fit; returns a matplotlib figure, saved to `path` if given."""
+        from scalefit.plots.fits import plot_fit
+
+        return plot_fit(self, path)
+
+    def cite(self) -> str:
+        """BibTeX of the law and of the methods that this result used."""
+        from scalefit.fitting.printing import citations
+
+        return citations(self)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Write the result as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back."""
+        from scalefit.fitting.saving import to_json
+
+        return to_json(self, path)
+
+    def to_lmfit(self) -> Any:
+        """Return the result as an ``lmfit.minimizer.MinimizerResult``."""
+        from scalefit.fitting.lmfit_bridge import to_lmfit
+
+        return to_lmfit(self)
+
+    def __str__(self) -> str:
+        from scalefit.fitting.printing import as_text
+
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{key}={value:.4g}" for key, value in self.params.items())
+        return f"<FitResult {self.law.name}: {values}; {self.n_runs} runs>"
+
+    def _repr_html_(self) -> str:
+        from scalefit.fitting.printing import as_html
+
+        return as_html(self)
+
+
+def _tail(level: float) -> float:
+    if not 0 < level < 1:
+        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.95.")
+    return (1 - level) / 2

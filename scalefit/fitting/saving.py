@@ -1,0 +1,231 @@
+"""Results as JSON files: strict, versioned, with the runs they were fitted to, so that a loaded one can do all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scalefit import __version__
+from scalefit._typing import Array
+from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.fitting.certificate import Certificate
+from scalefit.fitting.objectives import Objective
+from scalefit.fitting.problem import Problem
+from scalefit.fitting.result import FitResult
+from scalefit.laws import get
+from scalefit.laws._base import Law
+
+FORMAT = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+
+
+class _SavedNote(_Strict):
+    code: str
+    severity: str
+    message: str
+    details: dict[str, Any]
+
+
+class _Saved(_Strict):
+    """The file's schema, format 1."""
+
+    format: int
+    scalefit: str
+    law: str
+    n_runs: int
+    params: dict[str, float]
+    std_errors: dict[str, float | None]
+    interval_95: dict[str, tuple[float | None, float | None]]
+    objective_value: float
+    success: bool
+    trusted: bool
+    notes: list[_SavedNote]
+    objective: str
+    delta: float
+    on: str
+    x: list[float]
+    names: list[str]
+    columns: dict[str, list[float]]
+    units: dict[str, float]
+    loss: list[float]
+    weights: list[float] | None
+    groups: list[list[int]] | None
+    index: list[list[int]]
+    fixed_values: list[list[float]]
+    row_labels: list[Any]
+    series: list[str]
+    conventions: dict[str, Any]
+    bounds: dict[str, tuple[float, float]]
+    fixed: dict[str, float]
+    tied: dict[str, str]
+    prior: dict[str, Any] | None
+    certificate: dict[str, Any]
+    table_notes: list[_SavedNote]
+    seed: int
+    draws: list[list[float]] | None
+    draws_about: dict[str, Any] | None
+    tangent: list[list[float]] | None = Field(default=None)
+
+
+def document(result: FitResult) -> dict[str, Any]:
+    """Return the result as plain data, ready for JSON."""
+    problem = result.problem
+    interval = result.conf_int(0.95)
+    c = result.certificate
+    saved = _Saved(
+        format=FORMAT,
+        scalefit=__version__,
+        law=result.law.name,
+        n_runs=result.n_runs,
+        params={str(key): float(value) for key, value in result.params.items()},
+        std_errors={str(key): _finite(value) for key, value in result.std_errors.items()},
+        interval_95={str(key): (_finite(row["lower"]), _finite(row["upper"])) for key, row in interval.iterrows()},
+        objective_value=result.objective_value,
+        success=result.success,
+        trusted=result.trusted,
+        notes=[_save_note(note) for note in result.notes],
+        objective=problem.objective.kind,
+        delta=problem.objective.delta,
+        on=problem.objective.on,
+        x=result.x.tolist(),
+        names=list(result.names),
+        columns={key: value.tolist() for key, value in problem.columns.items()},
+        units=dict(problem.units),
+        loss=problem.loss.tolist(),
+        weights=None if problem.weights is None else problem.weights.tolist(),
+        groups=[rows.tolist() for rows in problem.groups] if len(problem.groups) > 1 else None,
+        index=problem.index.tolist(),
+        fixed_values=problem.fixed.tolist(),
+        row_labels=[label.item() if isinstance(label, np.generic) else label for label in result.row_labels],
+        series=list(result.series),
+        conventions=dict(result.conventions or {}),
+        bounds={key: (float(low), float(high)) for key, (low, high) in (result.bounds or {}).items()},
+        fixed={key: float(value) for key, value in (result.fixed or {}).items()},
+        tied=dict(result.tied or {}),
+        prior=None if problem.penalty is None else problem.penalty.document(),
+        certificate={name: getattr(c, name) for name in Certificate.__dataclass_fields__},
+        table_notes=[_save_note(note) for note in result.table_notes],
+        seed=result.seed,
+        draws=None if result.draws is None else result.draws.tolist(),
+        draws_about=None if result.draws_about is None else dict(result.draws_about),
+        tangent=None if result.tangent is None else result.tangent.tolist(),
+    )
+    return saved.model_dump(mode="json")
+
+
+def to_json(result: FitResult, path: str | Path | None) -> str:
+    """Return the JSON text; written whole to `path` where one is given."""
+    import json
+
+    text = json.dumps(document(result), indent=1, allow_nan=True)
+    if path is not None:
+        target = Path(path)
+        part = target.with_name(target.name + ".part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
+    return text
+
+
+def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult:
+    """Read a result that :meth:`FitResult.to_json` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    law : type of Law, optional
+        The law, where it is not in the registry (your own).
+
+    Returns
+    -------
+    FitResult
+        Equal to the one saved, to the last digit.
+
+    Raises
+    ------
+    DataError
+        Not such a file, written by a newer format, or a law that is not here.
+    """
+    import json
+
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path} is not a saved result: {error}.") from error
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if found != FORMAT:
+        raise DataError(f"{path} has format {found!r}; this scalefit ({__version__}) reads format {FORMAT}.")
+    try:
+        saved = _Saved.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path} is not a saved result: {where}: {first['msg']}.") from error
+    try:
+        chosen = law or get(saved.law)
+    except ArgumentError as error:
+        raise DataError(f"{path} holds a fit of {saved.law!r}: pass that law as load_result(path, law=...).") from error
+    index = np.array(saved.index, int)
+    lengths = {len(saved.loss), *(len(column) for column in saved.columns.values())}
+    if len(lengths) != 1 or set(saved.columns) != set(chosen.inputs) or index.shape[1] != len(chosen.parameters):
+        raise DataError(f"{path} does not fit the law {chosen.name}: its columns or parameters differ.")
+    penalty = None
+    if saved.prior is not None:
+        from scalefit.fitting.priors import penalty_from_document
+
+        penalty = penalty_from_document(saved.prior)
+    groups = saved.groups or [list(range(len(saved.loss)))]
+    problem = Problem(
+        law=chosen,
+        columns={key: _array(saved.columns[key]) for key in chosen.inputs},
+        loss=_array(saved.loss),
+        objective=Objective(saved.objective, saved.delta, saved.on),  # type: ignore[arg-type]
+        weights=None if saved.weights is None else _array(saved.weights),
+        groups=tuple(np.array(rows, int) for rows in groups),
+        index=index,
+        fixed=_array(saved.fixed_values),
+        units=saved.units,
+        penalty=penalty,
+    )
+    c = saved.certificate
+    certificate = Certificate(**{**c, **{key: tuple(c[key]) for key in ("at_bound", "weak", "problems")}})
+    return FitResult(
+        law=chosen,
+        problem=problem,
+        x=_array(saved.x),
+        names=tuple(saved.names),
+        certificate=certificate,
+        row_labels=np.array(saved.row_labels),
+        series=tuple(saved.series),
+        conventions=saved.conventions,
+        bounds=saved.bounds,
+        fixed=saved.fixed,
+        tied=saved.tied,
+        table_notes=tuple(_load_note(note) for note in saved.table_notes),
+        seed=saved.seed,
+        draws=None if saved.draws is None else _array(saved.draws),
+        draws_about=saved.draws_about,
+        tangent=None if saved.tangent is None else _array(saved.tangent),
+    )
+
+
+def _array(values: Any) -> Array:
+    return np.array(values, float)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _save_note(note: Note) -> _SavedNote:
+    return _SavedNote(code=note.code, severity=note.severity, message=note.message, details=dict(note.details))
+
+
+def _load_note(note: _SavedNote) -> Note:
+    return Note(note.code, note.severity, note.message, note.details)  # type: ignore[arg-type]
