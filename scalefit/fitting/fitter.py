@@ -23,6 +23,7 @@ from scalefit.laws._base import Law
 
 _LARGE = 10_000
 _SUBSET = 2_048
+_SECOND_SUBSET = 20_000
 _N_STARTS = 3
 #: Root mean square residual below which a table is taken to be free of noise.
 _EXACT = 1e-12
@@ -111,11 +112,18 @@ def fit(
         chosen = chosen.on(_choose_input(chosen, runs))
     runs, weight_column = _with_weights(runs, weights)
     checked = check_runs(runs, chosen.inputs)
-    columns = {key: np.asarray(checked.columns[key], float) for key in chosen.inputs}
-    loss = np.asarray(checked.columns["loss"], float)
-    weight = checked.columns.get(weight_column) if weight_column else None
+    # Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
+    row_labels = np.asarray(checked.row_labels)
+    order = _label_order(row_labels)
+    row_labels = row_labels[order]
+    columns = {key: np.asarray(checked.columns[key], float)[order] for key in chosen.inputs}
+    loss = np.asarray(checked.columns["loss"], float)[order]
+    weight = checked.columns[weight_column][order] if weight_column in checked.columns else None
+    if isinstance(weights, str) and weight is None:
+        raise ArgumentError(f"weights={weights!r}: the table has no such numeric column. Name one, or pass an array.")
     notes = list(checked.notes)
     series = checked.columns.get("series")
+    series = None if series is None else np.asarray(series)[order]
     labels = list(dict.fromkeys(series.tolist())) if series is not None else []
     if by not in (None, "series", "shared", "pool"):
         raise ArgumentError(f"by={by!r} is not one of 'series', 'shared', 'pool'.")
@@ -166,7 +174,7 @@ def fit(
         x=x,
         names=layout.names,
         certificate=certificate,
-        row_labels=np.asarray(checked.row_labels),
+        row_labels=row_labels,
         series=tuple(map(str, labels)) if shared else (),
         conventions=conventions,
         bounds=dict(bounds or {}),
@@ -269,7 +277,12 @@ def _solve(
         coarse = _descend(small, starts, lower, upper, floor)
         # Every start that shares the best end is one point on the full table: polish the distinct ends only.
         value = coarse.value
-        ends = _descend(problem, coarse.x[[int(np.argmin(value))]], lower, upper, floor)
+        point = coarse.x[[int(np.argmin(value))]]
+        if problem.loss.size > 2 * _SECOND_SUBSET:
+            point = _descend(subset(problem, _SECOND_SUBSET), point, lower, upper, floor).x
+        if not problem.law.terms:
+            problem = replace(problem, second_order=problem.curvature(point[0]))
+        ends = _descend(problem, point, lower, upper, floor)
         same = value <= value.min() * (1 + 1e-6)
         rest = np.where(same, ends.value[0], ends.value[0] * value / max(value.min(), 1e-300))
         ends = Minimum(
@@ -334,6 +347,13 @@ def _with_weights(runs: Any, weights: str | ArrayLike | None) -> tuple[Any, str 
     if len(runs) != values.size:
         raise ArgumentError(f"weights has {values.size} entries, the table {len(runs)} runs: give one a run.")
     return runs.assign(weight=values), "weight"
+
+
+def _label_order(labels: AnyArray) -> AnyArray:
+    """Order of numeric labels; the given order where labels are text."""
+    if labels.dtype.kind in "iuf" and labels.size > 1 and (labels[1:] < labels[:-1]).any():
+        return np.argsort(labels, kind="stable")
+    return np.arange(labels.size)
 
 
 def _check_weights(weights: Array, n: int) -> Array:

@@ -227,13 +227,13 @@ def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyA
     p = g.shape[1]
     m = np.ascontiguousarray(matrix.transpose(1, 2, 0))
     factor = np.empty_like(m)
-    ok: AnyArray = np.isfinite(m).all(axis=(0, 1))
+    ok: AnyArray = np.asarray(np.isfinite(m).all(axis=(0, 1)))
     ridge = 1.0 + 1e-9 + 1e-3 * damping
     y = np.empty((p, g.shape[0]))
     for j in range(p):
         row = factor[j, :j]
         pivot = m[j, j] * ridge - (row * row).sum(axis=0) if j else m[j, j] * ridge
-        ok = ok & (pivot > 1e-14 * np.abs(m[j, j])) & (pivot > 0)
+        ok = np.asarray(ok & (pivot > 1e-14 * np.abs(m[j, j])) & (pivot > 0))
         root = np.sqrt(np.where(ok, pivot, 1.0))
         factor[j, j] = root
         if j + 1 < p:

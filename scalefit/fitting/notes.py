@@ -82,9 +82,7 @@ def _influence_notes(result: FitResult) -> list[Note]:
     found = influence_of(result)
     if found is None:
         return []
-    name, without, positions = found
-    se = float(result.std_errors[name])
-    moved = abs(without - float(result.params[name])) / se if se > 0 else 0.0
+    name, without, moved, positions = found
     if not np.isfinite(moved) or moved < _MOVED:
         return []
     rows = [_plain(value) for value in result.row_labels[positions]]

@@ -105,9 +105,9 @@ def _rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
         elif not np.isfinite(se):
             middle = ("at bound" if name in result.certificate.at_bound else "-", "")
         else:
-            low, high = interval.loc[name]
+            low, high = interval.loc[[name]].to_numpy(float)[0]
             middle = (number(se, se), f"[{number(low, se)}, {number(high, se)}]")
-        rows.append((name, number(float(value), se), *middle, f"[{bounds[0]:g}, {bounds[1]:g}]", meaning))
+        rows.append((name, number(value, se), *middle, f"[{bounds[0]:g}, {bounds[1]:g}]", meaning))
     return rows
 
 

@@ -16,8 +16,8 @@ from scalefit._typing import AnyArray, Array
 from scalefit.fitting.objectives import Objective
 from scalefit.laws._base import Law
 
-#: Above this many runs the term with second derivatives is taken from a subset, scaled up.
-_CURVATURE_ROWS = 10_000
+#: Runs whose second derivatives are taken together: their work arrays stay in the second-level cache.
+_BLOCK = 8_192
 _STEP = 1e-6
 #: Logarithmic parameters whose lower bound is zero stop here: a component this small is dead.
 _DEAD = 1e-10
@@ -49,6 +49,8 @@ class Problem:
         Unit of each input.
     penalty : Penalty, optional
         A prior, added to the objective.
+    second_order : ndarray (p, p), optional
+        The Hessian's term with second derivatives, where it was computed once near the optimum of a large table.
     """
 
     law: type[Law]
@@ -61,6 +63,7 @@ class Problem:
     fixed: Array
     units: Mapping[str, float]
     penalty: Any = None
+    second_order: Array | None = None
     _target: Array = field(init=False)
     _is_log: AnyArray = field(init=False)
 
@@ -164,24 +167,37 @@ class Problem:
                 (jac * inside[:, None, :]) @ flat,
                 (jac * irls[:, None, :]) @ flat,
             )
-            curve = self._curvature(x, group, rows, psi, at)
+            curve = self._curvature(x, group, rows, psi, at) if self.second_order is None else 0.0
             pick = np.zeros((keep.size, p))
             pick[np.arange(keep.size), at] = 1.0
             g += parts[0] @ pick
             h += pick.T @ parts[1] @ pick + curve
             s += pick.T @ parts[2] @ pick
+        if self.second_order is not None:
+            h += self.second_order
         if self.penalty is not None:
             f, g, h, s = self.penalty.add(x, f, g, h, s)
         return f, g, h, s
 
+    def curvature(self, x: Array) -> Array:
+        """Term of the Hessian with second derivatives (p, p) at one free vector (p,)."""
+        total = np.zeros((x.size, x.size))
+        for group, rows in enumerate(self.groups):
+            residual, _ = self._local(x[None], group, rows)
+            psi = self.objective.slopes(residual)[0]
+            psi = psi if self.weights is None else psi * self.weights[rows]
+            at = self.index[group][self.index[group] >= 0]
+            total += self._curvature(x[None], group, rows, psi, at)[0]
+        return total
+
     def _curvature(self, x: Array, group: int, rows: AnyArray, psi: Array, at: AnyArray) -> Array:
         """Sum of psi times the residuals' second derivatives, by differences of the gradient."""
         b, p = x.shape
-        scale = 1.0
-        if rows.size > _CURVATURE_ROWS:
-            stride = rows.size // _CURVATURE_ROWS
-            scale = rows.size / rows[::stride].size
-            rows, psi = rows[::stride], psi[:, ::stride]
+        if rows.size > _BLOCK:
+            cuts = range(0, rows.size, _BLOCK)
+            blocks = (slice(cut, cut + _BLOCK) for cut in cuts)
+            parts = [self._curvature(x, group, rows[block], psi[:, block], at) for block in blocks]
+            return np.asarray(np.sum(parts, axis=0))
         unique = np.unique(at)
         k = unique.size
         points = np.repeat(x[None], k + 1, axis=0)
@@ -195,7 +211,7 @@ class Problem:
                 slope = local[j].reshape(k + 1, b, -1)
                 gradient[:, :, where] += np.einsum("kbn,bn->kb", slope, np.broadcast_to(psi, slope.shape[1:]))
         out = np.zeros((b, p, p))
-        out[:, unique, :] = np.swapaxes((gradient[1:] - gradient[0]) / step.T[:, :, None], 0, 1) * scale
+        out[:, unique, :] = np.swapaxes((gradient[1:] - gradient[0]) / step.T[:, :, None], 0, 1)
         return np.asarray(0.5 * (out + np.swapaxes(out, 1, 2)))
 
     def _local(self, x: Array, group: int, rows: AnyArray) -> tuple[Array, list[Array]]:

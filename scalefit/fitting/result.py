@@ -304,12 +304,6 @@ class FitResult:
         """Whether nothing speaks against using the fit (CLI exit code 3 where something does)."""
         return self.certificate.trusted
 
-    def plot(self, path: str | Path | None = None) -> Any:
-        """Draw the fit; returns a matplotlib figure, saved to `path` if given."""
-        from scalefit.plots.fits import plot_fit
-
-        return plot_fit(self, path)
-
     def cite(self) -> str:
         """BibTeX of the law and of the methods that this result used."""
         from scalefit.fitting.printing import citations

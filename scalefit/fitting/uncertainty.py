@@ -148,8 +148,8 @@ def in_raw_units(problem: Problem) -> Problem:
     return replace(problem, columns=columns, units=dict.fromkeys(problem.units, 1.0))
 
 
-def influence_of(result: FitResult) -> tuple[str, float, Array] | None:
-    """Parameter most moved by dropping 2 % of the runs, by how many standard errors, and which runs (positions).
+def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None:
+    """Parameter most moved by dropping 2 % of the runs, its value without, the move in standard errors, the runs.
 
     The runs are picked by their one-step influence, all pulling the same way (Broderick, Giordano & Meager 2020,
     arXiv:2011.14999), and the move is measured by a refit without them.
@@ -178,10 +178,14 @@ def influence_of(result: FitResult) -> tuple[str, float, Array] | None:
     lower, upper = problem.bounds(result.bounds)
     starts = np.repeat(result.x[None], len(candidates), axis=0)
     ends = minimise(model_of(problem), starts, lower, upper, weights=weights)
-    moves = [abs(ends.x[i, at] - result.x[at]) / scale[at] for i, (_, at, _) in enumerate(candidates)]
+    moves = []
+    for i, (_, at, _) in enumerate(candidates):
+        # The runs in question inflate the error they hide behind: measure by the error without them where smaller.
+        without = free_covariance(replace(problem, weights=weights[i]), ends.x[i], result.held)[at, at]
+        moves.append(abs(ends.x[i, at] - result.x[at]) / min(scale[at], np.sqrt(without)))
     worst = int(np.argmax(moves))
     name, at, runs = candidates[worst]
-    return name, float(ends.x[worst, at]), np.sort(runs)
+    return name, float(ends.x[worst, at]), float(moves[worst]), np.sort(runs)
 
 
 def prediction_slopes(result: FitResult, columns: Mapping[str, Array], group: int) -> Array:

@@ -1,0 +1,162 @@
+"""Informative priors as part of the objective: what is known of a law before the runs speak.
+
+The objective is a sum of penalties on residuals, not a log-likelihood: it becomes one when divided by a noise unit s,
+estimated from a fit without the prior (never below 0.002, so that a few runs that a law happens to hit cannot outvote
+the prior). So a prior adds s times half its squared distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.errors import ArgumentError
+from scalefit.fitting.problem import Problem
+
+_NOISE_FLOOR = 0.002
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Gaussian prior over some parameters of a law, or over their logarithms.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Parameters it speaks of.
+    mean : ndarray (k,)
+        Means, of the logarithms where `log`.
+    cov : ndarray (k, k)
+        Covariance.
+    log : bool
+        Whether it is over logarithms.
+    source : str
+        Where it comes from; printed with the result.
+
+    Examples
+    --------
+    >>> Prior.from_mapping({"E": (1.7, 0.1)}).names
+    ('E',)
+    """
+
+    names: tuple[str, ...]
+    mean: Array
+    cov: Array
+    log: bool = False
+    source: str = "given"
+
+    def __post_init__(self) -> None:
+        k = len(self.names)
+        mean, cov = np.asarray(self.mean, float), np.asarray(self.cov, float)
+        if mean.shape != (k,) or cov.shape != (k, k) or not np.isfinite(mean).all() or not np.isfinite(cov).all():
+            raise ArgumentError(f"prior over {k} parameters needs {k} finite means and a {k} by {k} covariance.")
+        if np.linalg.eigvalsh(cov)[0] <= 0:
+            raise ArgumentError("prior covariance is not positive definite: no standard deviation may be zero.")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "cov", cov)
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, tuple[float, float]]) -> Prior:
+        """Independent Gaussians from ``{"E": (mean, sd)}``."""
+        try:
+            pairs = np.array([[float(mean), float(sd)] for mean, sd in given.values()])
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"prior={given!r}: give (mean, sd) for each parameter, {{'E': (1.7, 0.1)}}.") from error
+        return cls(tuple(given), pairs[:, 0], np.diag(pairs[:, 1] ** 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Penalty:
+    """A prior in the engine's variables; see :class:`scalefit.fitting.problem.Problem`."""
+
+    prior: Prior
+    at: tuple[int, ...]
+    inner_log: tuple[bool, ...]
+    scale: float
+
+    def _terms(self, x: Array) -> tuple[Array, Array, Array]:
+        """Prior's variables minus their means, and first and second derivatives by the engine's (b, k)."""
+        inner = x[:, list(self.at)]
+        is_log = np.array(self.inner_log)
+        with np.errstate(all="ignore"):
+            if self.prior.log:
+                safe = np.where(is_log, 1.0, np.maximum(inner, 1e-12))
+                t = np.where(is_log, inner, np.log(safe))
+                d1, d2 = np.where(is_log, 1.0, 1 / safe), np.where(is_log, 0.0, -1 / safe**2)
+            else:
+                grown = np.exp(np.where(is_log, inner, 0.0))
+                t = np.where(is_log, grown, inner)
+                d1, d2 = np.where(is_log, grown, 1.0), np.where(is_log, grown, 0.0)
+        return t - self.prior.mean, d1, d2
+
+    def value(self, x: Array) -> Array:
+        """Penalty (b,) at engine vectors (b, p)."""
+        gap, _, _ = self._terms(x)
+        precision = np.linalg.inv(self.prior.cov) * self.scale
+        return np.asarray(0.5 * np.einsum("bi,ij,bj->b", gap, precision, gap))
+
+    def add(self, x: Array, f: Array, g: Array, h: Array, s: Array) -> tuple[Array, Array, Array, Array]:
+        """Add value, gradient and curvature to an objective's."""
+        gap, d1, d2 = self._terms(x)
+        precision = np.linalg.inv(self.prior.cov) * self.scale
+        pull = gap @ precision
+        at = np.array(self.at)
+        f = f + 0.5 * (pull * gap).sum(axis=1)
+        g, h, s = g.copy(), h.copy(), s.copy()
+        g[:, at] += pull * d1
+        block = precision * d1[:, :, None] * d1[:, None, :]
+        h[:, at[:, None], at[None, :]] += block
+        s[:, at[:, None], at[None, :]] += block
+        h[:, at, at] += pull * d2
+        return f, g, h, s
+
+    def document(self) -> dict[str, Any]:
+        """Plain data, for saving."""
+        prior = self.prior
+        said = {"names": list(prior.names), "mean": prior.mean.tolist(), "cov": prior.cov.tolist(), "log": prior.log}
+        return {**said, "source": prior.source, "at": list(self.at), "inner": list(self.inner_log), "scale": self.scale}
+
+    def __str__(self) -> str:
+        prior = self.prior
+        sd = np.sqrt(np.diag(prior.cov))
+        parts = []
+        for name, mean, width in zip(prior.names, prior.mean, sd, strict=True):
+            shown = f"{np.exp(mean):.3g} x/÷ {np.exp(width):.3g}" if prior.log else f"{mean:.3g} ± {width:.2g}"
+            parts.append(f"{name} {shown}")
+        return f"{', '.join(parts)} ({prior.source})"
+
+
+def penalty_from_document(saved: Mapping[str, Any]) -> Penalty:
+    """Inverse of :meth:`Penalty.document`."""
+    prior = Prior(tuple(saved["names"]), np.array(saved["mean"]), np.array(saved["cov"]), saved["log"], saved["source"])
+    return Penalty(prior, tuple(saved["at"]), tuple(saved["inner"]), saved["scale"])
+
+
+def with_prior(
+    problem: Problem, prior: Prior | Mapping[str, tuple[float, float]], solve: Callable[[Problem], Array]
+) -> Problem:
+    """Return the problem with a prior; `solve` fits it without, to learn the noise."""
+    if not isinstance(prior, Prior):
+        prior = Prior.from_mapping(prior)
+    names = list(problem.law.parameters)
+    at, inner = [], []
+    for name in prior.names:
+        if name not in names or len(problem.groups) > 1:
+            raise ArgumentError(f"prior={name!r}: {problem.law.name} has {', '.join(names)}, and one series at a time.")
+        where = int(problem.index[0, names.index(name)])
+        if where < 0:
+            raise ArgumentError(f"prior={name!r}: that parameter is fixed; drop one of the two.")
+        at.append(where)
+        inner.append(problem.law.parameters[name].log)
+    residual = problem.residuals(solve(problem)[None])[0]
+    goal = problem.objective
+    floor = _NOISE_FLOOR if goal.log else _NOISE_FLOOR * float(np.median(problem.loss))
+    noise = max(1.4826 * float(np.median(np.abs(residual))), floor)
+    # Far outside its band Huber's penalty is delta times |r|: a Laplace likelihood with scale noise has unit
+    # delta x noise there, where squares have noise squared.
+    unit = noise**2 if goal.kind == "squared" else noise * min(goal.delta if goal.kind == "huber" else 1.0, noise)
+    return replace(problem, penalty=Penalty(prior, tuple(at), tuple(inner), unit))
