@@ -58,13 +58,10 @@ class Rows:
     def demand_new(self, frame: pd.DataFrame) -> None:
         """Set aside the second and later copies of a run: rows that agree in every column of `frame`."""
         loss = self.columns["loss"]
-        order = np.argsort(loss, kind="stable")
-        same = np.flatnonzero(loss[order][1:] == loss[order][:-1])
-        if not len(same):
+        places = _equal_places([loss], np.arange(len(loss)))
+        places = _equal_places([loss, *(self.columns[q] for q in QUANTITIES if q in self.columns)], places)
+        if not len(places):
             return
-        places = np.unique(np.concatenate([order[same], order[same + 1]]))
-        numbers = pd.DataFrame({k: v[places] for k, v in self.columns.items() if k in (*QUANTITIES, "loss")})
-        places = places[numbers.duplicated(keep=False).to_numpy()]
         original: dict[tuple[str, ...], Any] = {}
         for place, run in zip(places, frame.iloc[places].to_numpy(dtype=object), strict=True):
             key = tuple(map(str, run))
@@ -107,6 +104,18 @@ class Rows:
     def set_aside(self) -> list[tuple[Any, str]]:
         """Return number and reason of each row set aside, in the order of the table."""
         return [(plain(self.labels[i]), self.reasons[i]) for i in sorted(self.reasons)]
+
+
+def _equal_places(columns: list[Array], places: AnyArray) -> AnyArray:
+    """Return those places, in order, whose values in every column are also found at another one."""
+    values = [column[places] for column in columns]
+    order = np.lexsort(values)
+    same = np.ones(max(len(places) - 1, 0), bool)
+    for column in values:
+        left, right = column[order][:-1], column[order][1:]
+        same &= (left == right) | (np.isnan(left) & np.isnan(right))
+    found = np.concatenate([order[:-1][same], order[1:][same]])
+    return np.asarray(places[np.unique(found)])
 
 
 def _consistency(C: Array, implied: Array, flops: str, labels: AnyArray) -> list[Note]:
