@@ -16,7 +16,7 @@ from scalefit._typing import AnyArray, Array
 from scalefit.fitting.objectives import Objective
 from scalefit.laws._base import Law
 
-#: Runs whose second derivatives are taken together: their work arrays stay in the second-level cache.
+#: Runs evaluated together: their work arrays stay in the second-level cache.
 _BLOCK = 8_192
 _STEP = 1e-6
 #: Logarithmic parameters whose lower bound is zero stop here: a component this small is dead.
@@ -150,29 +150,26 @@ class Problem:
         h, s = np.zeros((b, p, p)), np.zeros((b, p, p))
         if weights is None and self.weights is not None:
             weights = self.weights[None, :]
-        for group, rows in enumerate(self.groups):
-            residual, local = self._local(x, group, rows)
-            w = None if weights is None else weights[:, rows]
-            psi, inside, irls = self.objective.slopes(residual)
-            cost = self.objective.cost(residual)
-            if w is not None:
-                psi, inside, irls, cost = w * psi, w * inside, w * irls, w * cost
-            f += cost.sum(axis=1)
+        for group, every in enumerate(self.groups):
             keep = np.flatnonzero(self.index[group] >= 0)
             at = self.index[group][keep]
-            jac = np.stack([local[j] for j in keep], axis=1)
-            flat = np.swapaxes(jac, 1, 2)
-            parts = (
-                (jac @ psi[:, :, None])[:, :, 0],
-                (jac * inside[:, None, :]) @ flat,
-                (jac * irls[:, None, :]) @ flat,
-            )
-            curve = self._curvature(x, group, rows, psi, at) if self.second_order is None else 0.0
             pick = np.zeros((keep.size, p))
             pick[np.arange(keep.size), at] = 1.0
-            g += parts[0] @ pick
-            h += pick.T @ parts[1] @ pick + curve
-            s += pick.T @ parts[2] @ pick
+            for rows in _blocks(every):
+                residual, local = self._local(x, group, rows)
+                psi, inside, irls = self.objective.slopes(residual)
+                cost = self.objective.cost(residual)
+                if weights is not None:
+                    w = weights[:, rows]
+                    psi, inside, irls, cost = w * psi, w * inside, w * irls, w * cost
+                f += cost.sum(axis=1)
+                jac = np.stack([local[j] for j in keep], axis=1)
+                flat = np.swapaxes(jac, 1, 2)
+                g += (jac @ psi[:, :, None])[:, :, 0] @ pick
+                h += pick.T @ ((jac * inside[:, None, :]) @ flat) @ pick
+                s += pick.T @ ((jac * irls[:, None, :]) @ flat) @ pick
+                if self.second_order is None:
+                    h += self._curvature(x, group, rows, psi, at)
         if self.second_order is not None:
             h += self.second_order
         if self.penalty is not None:
@@ -182,22 +179,18 @@ class Problem:
     def curvature(self, x: Array) -> Array:
         """Term of the Hessian with second derivatives (p, p) at one free vector (p,)."""
         total = np.zeros((x.size, x.size))
-        for group, rows in enumerate(self.groups):
-            residual, _ = self._local(x[None], group, rows)
-            psi = self.objective.slopes(residual)[0]
-            psi = psi if self.weights is None else psi * self.weights[rows]
+        for group, every in enumerate(self.groups):
             at = self.index[group][self.index[group] >= 0]
-            total += self._curvature(x[None], group, rows, psi, at)[0]
+            for rows in _blocks(every):
+                residual, _ = self._local(x[None], group, rows)
+                psi = self.objective.slopes(residual)[0]
+                psi = psi if self.weights is None else psi * self.weights[rows]
+                total += self._curvature(x[None], group, rows, psi, at)[0]
         return total
 
     def _curvature(self, x: Array, group: int, rows: AnyArray, psi: Array, at: AnyArray) -> Array:
         """Sum of psi times the residuals' second derivatives, by differences of the gradient."""
         b, p = x.shape
-        if rows.size > _BLOCK:
-            cuts = range(0, rows.size, _BLOCK)
-            blocks = (slice(cut, cut + _BLOCK) for cut in cuts)
-            parts = [self._curvature(x, group, rows[block], psi[:, block], at) for block in blocks]
-            return np.asarray(np.sum(parts, axis=0))
         unique = np.unique(at)
         k = unique.size
         points = np.repeat(x[None], k + 1, axis=0)
@@ -231,3 +224,10 @@ class Problem:
         if rows.size == self.loss.size and len(self.groups) == 1:
             return dict(self.columns)
         return {key: column[rows] for key, column in self.columns.items()}
+
+
+def _blocks(rows: AnyArray) -> list[AnyArray]:
+    """Rows in pieces of at most a block."""
+    if rows.size <= _BLOCK:
+        return [rows]
+    return np.array_split(rows, -(-rows.size // _BLOCK))
