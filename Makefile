@@ -38,7 +38,7 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.core
 $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/.test
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt -e '.[test,train,cluster]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[test,train,cluster,integrations]'
 	@touch $@
 
 clean:
