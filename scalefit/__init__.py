@@ -16,6 +16,7 @@ _LAZY = {
     "DataError": "scalefit.errors",
     "FitError": "scalefit.errors",
     "FitResult": "scalefit.fitting.result",
+    "Floor": "scalefit.memory.floor",
     "Law": "scalefit.laws",
     "Note": "scalefit.errors",
     "Parameter": "scalefit.laws",
@@ -26,10 +27,11 @@ _LAZY = {
     "load_dataset": "scalefit.datasets",
     "fit": "scalefit.fitting.fitter",
     "load_result": "scalefit.fitting.saving",
+    "loss_floor": "scalefit.memory.floor",
     "published": "scalefit.laws",
     "read_runs": "scalefit.tables",
 }
-_SUBMODULES = {"laws"}
+_SUBMODULES = {"laws", "memory"}
 
 __all__ = ["__version__", *_LAZY, *_SUBMODULES]
 

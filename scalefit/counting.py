@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -113,3 +114,155 @@ def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None
         nats = values * (math.log(2.0) if unit == "bit/byte" else 1.0)
         return np.asarray(nats * np.asarray(bytes_per_token, float))
     raise ArgumentError(f"Unknown loss unit {unit!r}. Known: nat/token, bit/token, bit/byte, nat/byte.")
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCounts:
+    """Parameters of an architecture by group, so that every convention is a sum of groups.
+
+    Attributes
+    ----------
+    token_embedding, position, attention, feed_forward, norms, head : int
+        Parameters of each group; a tied head has none of its own.
+    n_layers, d_emb : int
+        Layers (of all stacks) and width, for the counts over ``n_layers * d_emb**2``.
+    """
+
+    token_embedding: int
+    position: int
+    attention: int
+    feed_forward: int
+    norms: int
+    head: int
+    n_layers: int
+    d_emb: int
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """The counts by name."""
+        names = ("token_embedding", "position", "attention", "feed_forward", "norms", "head")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def total(self) -> int:
+        """Every parameter."""
+        return sum(self.groups.values())
+
+    @property
+    def blocks(self) -> int:
+        """Attention, feed-forward and norms, the last norm included."""
+        return self.attention + self.feed_forward + self.norms
+
+    @property
+    def non_embedding(self) -> int:
+        """All but token and position embeddings: N of Kaplan et al. 2020, with biases and norms."""
+        return self.total - self.token_embedding - self.position
+
+    @property
+    def per_layer_width2(self) -> dict[str, float]:
+        """Each group over ``n_layers * d_emb**2``: the constant A of ``N = A l d_emb^2``, by group."""
+        return {name: count / (self.n_layers * self.d_emb**2) for name, count in self.groups.items()}
+
+
+ARCHITECTURES = ("gpt2", "vanilla", "encoder_decoder")
+
+
+def count_parameters(
+    n_layers: int,
+    d_emb: int,
+    *,
+    T_max: int = 0,
+    vocab_size: int = 0,
+    d_ff: int | None = None,
+    tied: bool = True,
+    bias: bool = True,
+    architecture: str = "gpt2",
+) -> ParameterCounts:
+    """Count the parameters of a transformer by group.
+
+    Parameters
+    ----------
+    n_layers, d_emb : int
+        Layers (of each stack) and embedding width; heads do not matter.
+    T_max : int
+        Context length [tokens], for learned positions; 0 leaves them out.
+    vocab_size : int
+        Vocabulary; 0 leaves embedding and head out.
+    d_ff : int, optional
+        Inner width of the feed-forward layers; ``4 * d_emb`` by default.
+    tied : bool
+        Whether the head is the token embedding.
+    bias : bool
+        Whether linear layers and norms have biases.
+    architecture : {"gpt2", "vanilla", "encoder_decoder"}
+        ``"gpt2"``: pre-norm with a last norm, learned positions. ``"vanilla"``: one causal stack of the
+        2017 block, post-norm, sinusoidal positions (no parameters). ``"encoder_decoder"``: Vaswani et al.
+        2017 (arXiv:1706.03762), two stacks, the second with cross-attention.
+
+    Returns
+    -------
+    ParameterCounts
+
+    Raises
+    ------
+    ArgumentError
+        A size that is no integer of the right sign, or an unknown architecture.
+
+    Examples
+    --------
+    >>> count_parameters(12, 768, T_max=1024, vocab_size=50257).total  # GPT-2 small
+    124439808
+    """
+    if architecture not in ARCHITECTURES:
+        raise ArgumentError(f"architecture is {architecture!r}; known: {', '.join(ARCHITECTURES)}.")
+    layers, d = _size("n_layers", n_layers, 1), _size("d_emb", d_emb, 1)
+    context, vocabulary = _size("T_max", T_max, 0), _size("vocab_size", vocab_size, 0)
+    inner = 4 * d if d_ff is None else _size("d_ff", d_ff, 1)
+    one = int(bool(bias))
+    attention = 4 * d * d + one * 4 * d
+    feed_forward = 2 * d * inner + one * (d + inner)
+    norm = d + one * d
+    stacks = 2 if architecture == "encoder_decoder" else 1
+    crossed = layers if architecture == "encoder_decoder" else 0
+    return ParameterCounts(
+        token_embedding=vocabulary * d,
+        position=context * d if architecture == "gpt2" else 0,
+        attention=(stacks * layers + crossed) * attention,
+        feed_forward=stacks * layers * feed_forward,
+        norms=(2 * stacks * layers + crossed + (architecture == "gpt2")) * norm,
+        head=0 if tied else vocabulary * d,
+        n_layers=stacks * layers,
+        d_emb=d,
+    )
+
+
+def printed_parameter_groups(n_layers: int, d_emb: int, d_ff: int) -> dict[str, int]:
+    """Return the three groups that appendix D of Niu et al. (2024, arXiv:2405.08707) counts.
+
+    For its GPT-2 medium (24, 1024, 3072) they sum to 10.0 times ``n_layers * d_emb**2``, where the paper
+    says 15. The released model has d_ff = 4096 and, with embeddings, 14.1.
+
+    Examples
+    --------
+    >>> groups = printed_parameter_groups(24, 1024, 3072)
+    >>> groups
+    {'attention': 75497472, 'dense_and_norm': 25214976, 'feed_forward': 151093248}
+    >>> round(sum(groups.values()) / (24 * 1024**2), 1)
+    10.0
+    """
+    layers, d = _size("n_layers", n_layers, 1), _size("d_emb", d_emb, 1)
+    inner = _size("d_ff", d_ff, 1)
+    return {
+        "attention": 3 * layers * d * d,
+        "dense_and_norm": layers * (d * d + 2 * d),
+        "feed_forward": layers * (2 * d * inner + d + inner),
+    }
+
+
+def _size(name: str, value: int, least: int) -> int:
+    number = value if isinstance(value, (int, float, np.integer, np.floating)) else None
+    if number is None or isinstance(value, bool) or not math.isfinite(number) or number != int(number):
+        raise ArgumentError(f"{name} is {value!r}; it must be an integer of at least {least}.")
+    if number < least:
+        raise ArgumentError(f"{name} is {value!r}; it must be at least {least}.")
+    return int(number)

@@ -1,0 +1,83 @@
+"""The associative-memory theory of transformer loss, under test (Niu et al. 2024, arXiv:2405.08707).
+
+Printed formulas (``convention="paper"``) stand beside what is right (``convention="exact"``); a function
+that takes no convention computes what is right.
+"""
+
+from __future__ import annotations
+
+from scalefit.counting import ParameterCounts, count_parameters, printed_parameter_groups
+from scalefit.memory.capacity import Recall, measure_capacity, measure_recall
+from scalefit.memory.energies import (
+    Demircigil,
+    DistanceEnergy,
+    Hopfield,
+    KrotovHopfield,
+    ModernHopfield,
+)
+from scalefit.memory.evidence import check_floor, sample_entropy
+from scalefit.memory.floor import Floor, loss_floor
+from scalefit.memory.layers import (
+    Trajectory,
+    global_energy,
+    global_energy_bounds,
+    layer_energies,
+    retrieve_layers,
+    split_patterns,
+)
+from scalefit.memory.network import Energy
+from scalefit.memory.partition import (
+    log_ball_integral,
+    log_ball_volume,
+    log_partition,
+    loss,
+    partition_bounds,
+)
+from scalefit.memory.propositions import Bounds, nearest, proposition_1, proposition_2, proposition_3
+from scalefit.memory.radius import (
+    Separation,
+    critical_radius,
+    nearest_neighbour_distances,
+    separation,
+    volume_radius,
+)
+
+__all__ = [
+    "Bounds",
+    "Demircigil",
+    "DistanceEnergy",
+    "Energy",
+    "Floor",
+    "Hopfield",
+    "KrotovHopfield",
+    "ModernHopfield",
+    "ParameterCounts",
+    "Recall",
+    "Separation",
+    "Trajectory",
+    "check_floor",
+    "count_parameters",
+    "critical_radius",
+    "global_energy",
+    "global_energy_bounds",
+    "layer_energies",
+    "log_ball_integral",
+    "log_ball_volume",
+    "log_partition",
+    "loss",
+    "loss_floor",
+    "measure_capacity",
+    "measure_recall",
+    "nearest",
+    "nearest_neighbour_distances",
+    "partition_bounds",
+    "printed_parameter_groups",
+    "proposition_1",
+    "proposition_2",
+    "proposition_3",
+    "retrieve_layers",
+    "sample_entropy",
+    "separation",
+    "split_patterns",
+    "volume_radius",
+]

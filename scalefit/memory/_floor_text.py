@@ -1,0 +1,80 @@
+"""The words of a loss floor: what it assumed, and how it prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scalefit.memory.floor import Floor
+
+_REGIMES = {
+    "under_filled": "fewer patterns than the memory has room for",
+    "balanced": "as many patterns as the memory has room for",
+    "over_filled": "more patterns than the memory has room for",
+}
+
+
+def assumptions(
+    floor: Mapping[str, Any], context: float, convention: str, dimension: str, radius: str | float
+) -> tuple[str, ...]:
+    """Return every assumption behind the numbers, one sentence each."""
+    exact = convention == "exact"
+    n_text = "T_max d_emb" if dimension == "sequence" else "d_emb"
+    radius_text = {
+        "volume": "sqrt(n / 2 pi e), at which a ball has a volume of order 1; it was not measured",
+        "critical": "the critical one, at which Z = 1; it was solved for, not measured",
+    }.get(str(radius), "as given")
+    return (
+        f"Every training sequence of {context:g} tokens is one stored pattern (Assumption 1): d = D / T_max = "
+        f"{floor['n_patterns']:.4g}. D counts distinct tokens; repeating them stores nothing new.",
+        f"A pattern has n = {n_text} = {floor['dim']:.4g} dimensions (dimension={dimension!r}).",
+        f"Patterns are well separated (Assumption 3): disjoint balls of one radius "
+        f"r = {floor['radius']:.5g}, {radius_text}.",
+        f"Z lies within eq. 13 {'as corrected, e^(-r^2)' if exact else 'as printed, e^(-r)'} d V_n(r) <= Z <= d V_n(r)"
+        f"{'' if exact else '; the printed lower side can exceed the true Z'}.",
+        "L = log Z + 1/Z"
+        + ("" if exact else ", plus up to log(n_layers) as printed")
+        + " (Prop. 4) in nats per token of the tokenizer in use. The 1/Z comes from reading a layer's energy as a "
+        "density; read as a squared distance, L = log Z, which has no floor. The floor of 1 is a hypothesis.",
+        "The model is not severely over-parameterised (Remarks 1 and 2); a memoriser's floor is the entropy of its "
+        f"samples, here {floor['memoriser_loss']:.4g} nat/token for d equally likely sequences.",
+    )
+
+
+def describe(floor: Floor) -> str:
+    """Return the text that a `Floor` prints."""
+    no_information = floor.log_z_lower < -700.0
+    at_lower = (
+        "infinite: the lower bound of Z carries no information"
+        if no_information
+        else f"{floor.loss_at_z_lower:.4g} nat/token"
+    )
+    params = "not defined at this radius" if math.isnan(floor.balanced_params) else f"{floor.balanced_params:.4g}"
+    counted = "with embeddings" if floor.vocab_size is not None else "blocks only"
+    rows = [
+        (
+            "plan",
+            f"N {floor.N:.4g}, D {floor.D:.4g}, {floor.n_layers} layers, d_emb {floor.d_emb}, T_max {floor.T_max}",
+        ),
+        (
+            "memory",
+            f"{floor.n_patterns:.4g} patterns of dimension {floor.dim}, "
+            f"radius {floor.radius:.5g} ({floor.radius_kind})",
+        ),
+        ("log Z", f"{floor.log_z_lower:.6g} to {floor.log_z_upper:.6g}; {floor.log_z:.6g} by eq. 12"),
+        ("loss", f"{floor.loss_lower:.4g} to {floor.loss_upper:.4g} nat/token"),
+        ("at the lower Z", at_lower),
+        ("regime", f"{floor.regime}: {_REGIMES[floor.regime]}"),
+        ("balanced D*", f"{floor.balanced_tokens:.4g} tokens for this shape"),
+        ("balanced N*", f"{params} parameters for this D"),
+        ("architecture", f"{floor.implied_params:.4g} parameters ({counted})"),
+        ("a memoriser", f"{floor.memoriser_loss:.4g} nat/token at least"),
+    ]
+    lines = [f"Loss floor of a plan, associative-memory theory ({floor.convention} formulas): a hypothesis"]
+    lines += [f"  {name:<15}{text}" for name, text in rows]
+    lines += ["Assumed", *(f"  - {sentence}" for sentence in floor.assumptions)]
+    if floor.notes:
+        lines += ["Notes", *(f"  {note}" for note in floor.notes)]
+    return "\n".join(lines)

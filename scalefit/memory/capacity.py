@@ -1,0 +1,181 @@
+"""How many patterns a network recalls, measured: the capacity column of Table 1, put to the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalefit._typing import Array, Seed
+from scalefit.errors import ArgumentError
+from scalefit.memory._checks import positive
+from scalefit.memory.network import BinaryEnergy, Energy
+
+#: Makes a network from patterns (d, n): a class, or a function for one with options.
+Network = Callable[[Array], Energy]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Share of stored patterns that a network finds again.
+
+    Attributes
+    ----------
+    dim, n_patterns : int
+        Dimension n and number d of the patterns that were stored.
+    corruption : float
+        Share of flipped bits, or the size of the noise over the size of a pattern.
+    recovered : float
+        Share of corrupted patterns that came back.
+    n_queries : int
+        How many were tried.
+    """
+
+    dim: int
+    n_patterns: int
+    corruption: float
+    recovered: float
+    n_queries: int
+
+
+def measure_recall(
+    network: Network,
+    dim: int,
+    n_patterns: int,
+    *,
+    corruption: float = 0.1,
+    n_queries: int = 200,
+    closeness: float = 0.1,
+    scale: float = 1.0,
+    seed: Seed = 0,
+) -> Recall:
+    """Store random patterns, corrupt some, retrieve, and count those that come back.
+
+    Parameters
+    ----------
+    network : callable
+        One of the classes of `scalefit.memory`, or a function from patterns to one.
+    dim, n_patterns : int
+        Dimension n and number d of patterns. Binary networks store random signs; real ones random points
+        of the sphere of radius ``scale * sqrt(n)``.
+    corruption : float
+        Share of bits flipped in a binary pattern (rounded to whole bits); for a real one, length of the
+        noise over the length of the pattern. In [0, 0.5).
+    n_queries : int
+        Patterns tried at most.
+    closeness : float
+        A real pattern is recovered when retrieval ends within this share of its length, and nearer to it
+        than to any other; a binary one when every bit is right.
+    scale : float
+        See `dim`.
+    seed : int or Generator
+        Randomness.
+
+    Returns
+    -------
+    Recall
+
+    Raises
+    ------
+    ArgumentError
+        A count or a share outside its range.
+
+    Examples
+    --------
+    >>> from scalefit.memory import Hopfield
+    >>> measure_recall(Hopfield, dim=60, n_patterns=3).recovered
+    1.0
+    """
+    n, d = (int(positive(name, v, integer=True)) for name, v in (("dim", dim), ("n_patterns", n_patterns)))
+    tries = min(int(positive("n_queries", n_queries, integer=True)), d)
+    positive("scale", scale)
+    positive("closeness", closeness)
+    if not 0.0 <= corruption < 0.5:
+        raise ArgumentError(f"corruption is {corruption!r}; it is a share in [0, 0.5).")
+    rng = np.random.default_rng(seed) if not isinstance(seed, np.random.RandomState) else seed
+    raw = rng.normal(size=(d, n))
+    memory = network(np.where(raw < 0, -1.0, 1.0))
+    if isinstance(memory, BinaryEnergy):
+        chosen = memory._stored[:tries]
+        flips = np.argsort(rng.normal(size=chosen.shape), axis=1) < round(corruption * n)
+        recovered = (memory.retrieve(np.where(flips, -chosen, chosen)) == chosen).all(axis=1)
+    else:
+        points = raw * (scale * np.sqrt(n) / np.linalg.norm(raw, axis=1, keepdims=True))
+        memory = network(points)
+        chosen = points[:tries]
+        noise = rng.normal(size=chosen.shape)
+        noise *= corruption * scale * np.sqrt(n) / np.linalg.norm(noise, axis=1, keepdims=True)
+        found = memory.retrieve(chosen + noise)
+        recovered = np.linalg.norm(found - chosen, axis=1) <= closeness * scale * np.sqrt(n)
+        recovered &= _nearest_is_own(points, found)
+    return Recall(n, d, float(corruption), float(recovered.mean()), tries)
+
+
+def measure_capacity(
+    network: Network,
+    dim: int,
+    *,
+    share: float = 0.5,
+    corruption: float = 0.1,
+    max_patterns: int = 1 << 16,
+    n_queries: int = 200,
+    closeness: float = 0.1,
+    scale: float = 1.0,
+    seed: Seed = 0,
+) -> int:
+    """Return how many patterns can be stored with `share` of them recovered: by doubling, then bisection.
+
+    Parameters
+    ----------
+    network, dim, corruption, n_queries, closeness, scale, seed
+        As in `measure_recall`.
+    share : float
+        Share of corrupted patterns that must come back, in (0, 1).
+    max_patterns : int
+        Where the search gives up; the answer is then this number, a lower limit.
+
+    Returns
+    -------
+    int
+        The largest number met with at least `share` recovered, to within 5 %.
+
+    Examples
+    --------
+    >>> from scalefit.memory import Hopfield
+    >>> 5 < measure_capacity(Hopfield, dim=60) < 20
+    True
+    """
+    if not 0.0 < share < 1.0:
+        raise ArgumentError(f"share is {share!r}; it must lie between 0 and 1.")
+    limit = int(positive("max_patterns", max_patterns, integer=True))
+
+    def recalls(count: int) -> bool:
+        recall = measure_recall(
+            network,
+            dim,
+            count,
+            corruption=corruption,
+            n_queries=n_queries,
+            closeness=closeness,
+            scale=scale,
+            seed=seed,
+        )
+        return recall.recovered >= share
+
+    good, bad = 0, 1
+    while recalls(bad):
+        good = bad
+        if bad == limit:
+            return limit
+        bad = min(2 * bad, limit)
+    while bad - good > max(1, good // 20):
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if recalls(middle) else (good, middle)
+    return good
+
+
+def _nearest_is_own(points: Array, found: Array) -> Array:
+    from scalefit.memory.propositions import nearest_index
+
+    return np.asarray(nearest_index(points, found)[1] == np.arange(len(found)))

@@ -1,0 +1,136 @@
+"""The floor of 1 nat against data: runs that lie below it, and the memoriser's floor of Remarks 1 and 2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import ArrayLike
+from scalefit.errors import ArgumentError, DataError
+from scalefit.memory._checks import first_bad, positive, reals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LOSS_UNITS = {"nat/token", "nats/token", "nat/tok", "nats per token"}
+#: What a reader needs to judge a run below the floor, under the names that tables use.
+_CONTEXT = ("model", "run_id", "series", "family", "N", "D", "params_N", "tokens_D", "loss", "floor", "below_by")
+_TOKENIZER = ("tokenizer", "tokenizer_vocab", "vocab_size")
+_SOURCE = ("eval_set", "train_set", "aux_loss", "source", "remark")
+
+
+def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:
+    """List the runs whose loss lies below the floor, lowest first: each is evidence against the hypothesis.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        One run a row, with a column ``loss`` [nat/token]. A column ``loss_unit`` is obeyed: rows in
+        another unit are left out, and counted in ``attrs``. Rows without a loss are left out likewise.
+    floor : float
+        The floor to test [nat/token].
+
+    Returns
+    -------
+    DataFrame
+        The runs below, with the columns that identify them, their tokenizer (the floor is per token, so it
+        depends on it; ``"not stated"`` where the table does not say), and ``below_by`` [nat/token].
+        ``attrs`` holds ``n_runs`` (tested), ``n_below``, ``n_other_unit`` and ``n_missing``.
+
+    Raises
+    ------
+    DataError
+        No table, or no column ``loss``, or no number in it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"model": ["a", "b"], "loss": [0.8, 2.1], "tokenizer": ["code BPE", "GPT-2"]})
+    >>> found = check_floor(runs)
+    >>> found[["model", "loss", "tokenizer"]].values.tolist(), found.attrs["n_runs"]
+    ([['a', 0.8, 'code BPE']], 2)
+    """
+    import pandas as pd
+
+    if not isinstance(runs, pd.DataFrame):
+        raise DataError(f"check_floor was given a {type(runs).__name__}; pass a DataFrame with a column 'loss'.")
+    if "loss" not in runs.columns:
+        raise DataError(
+            f"The table has no column 'loss' (its columns: {', '.join(map(str, runs.columns)) or 'none'}). "
+            f"Rename the one that holds the loss in nats per token."
+        )
+    limit = float(positive("floor", floor))
+    loss = pd.to_numeric(runs["loss"], errors="coerce").to_numpy(float, na_value=np.nan)
+    unit = runs["loss_unit"].astype(str).str.strip().str.lower() if "loss_unit" in runs.columns else None
+    in_nats = np.ones(len(runs), dtype=bool) if unit is None else unit.isin(_LOSS_UNITS).to_numpy()
+    tested = in_nats & np.isfinite(loss)
+    if len(runs) and not tested.any():
+        raise DataError(
+            f"None of the {len(runs)} runs has a finite loss in nats per token, so the floor was not tested. "
+            f"Convert with scalefit.counting.nats_per_token."
+        )
+    below = tested & (loss < limit)
+    found = runs.loc[below].copy()
+    found["loss"] = loss[below]
+    found["floor"] = limit
+    found["below_by"] = limit - loss[below]
+    if not any(name in found.columns for name in _TOKENIZER):
+        found["tokenizer"] = "not stated"
+    kept = [name for name in (*_CONTEXT, *_TOKENIZER, *_SOURCE) if name in found.columns]
+    found = pd.DataFrame(found[kept]).sort_values("loss", kind="stable")
+    found.attrs.update(
+        n_runs=int(tested.sum()),
+        n_below=int(below.sum()),
+        n_other_unit=int((~in_nats).sum()),
+        n_missing=int((in_nats & ~np.isfinite(loss)).sum()),
+    )
+    return found
+
+
+def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float:
+    """Return the entropy of the training samples, the floor of a model that memorises them (Remark 2).
+
+    Parameters
+    ----------
+    counts : array_like or int
+        How often each distinct sample occurs, shape (k,); or the number of distinct, equally frequent ones.
+    lengths : array_like, optional
+        Tokens of each sample, one number or shape (k,) [tokens]. Without it the answer is per sample.
+
+    Returns
+    -------
+    float
+        Entropy [nat/token], or [nat/sample] without `lengths`.
+
+    Raises
+    ------
+    ArgumentError
+        Counts that are negative or all zero, or lengths that are not positive or do not fit.
+
+    Examples
+    --------
+    >>> round(sample_entropy(200, 21.15), 4)  # 200 lines of 21.15 tokens
+    0.2505
+    >>> round(sample_entropy([3, 1]), 4)
+    0.5623
+    """
+    numbers = reals("counts", counts)
+    if numbers.ndim == 0:
+        k = float(positive("counts", counts, integer=True))
+        nats: Any = np.log(k)
+        mean_length = 1.0 if lengths is None else float(positive("lengths", lengths).mean())
+        return float(nats / mean_length)
+    good = np.isfinite(numbers) & (numbers >= 0)
+    if numbers.ndim != 1 or not good.all() or not numbers.any():
+        bad = "sum to zero" if good.all() else first_bad("counts", numbers, good)
+        raise ArgumentError(f"counts have shape {numbers.shape} and {bad}; pass one count a distinct sample.")
+    share = numbers / numbers.sum()
+    held = share > 0
+    nats = -(share[held] * np.log(share[held])).sum()
+    if lengths is None:
+        return float(nats)
+    tokens = positive("lengths", lengths)
+    if tokens.ndim > 1 or (tokens.ndim == 1 and tokens.shape != numbers.shape):
+        raise ArgumentError(f"lengths have shape {tokens.shape}; pass one number or {len(numbers)}, one a sample.")
+    return float(nats / (share * tokens).sum())

@@ -1,0 +1,373 @@
+"""The loss floor of a plan: what the associative-memory theory says of a run before it starts.
+
+The floor of 1 nat per token is a hypothesis (Prop. 4 of Niu et al. 2024), not a theorem; a `Floor` names
+what it assumed.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import Array, ArrayLike
+from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
+from scalefit.memory import _floor_text, partition
+from scalefit.memory._checks import (
+    CONVENTIONS,
+    DIMENSIONS,
+    Convention,
+    Dimension,
+    choice,
+    first_bad,
+    positive,
+    reals,
+)
+from scalefit.memory.radius import critical_radius, volume_radius
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLAN_COLUMNS = ("N", "D", "n_layers", "d_emb", "T_max")
+FLOOR_COLUMNS = (
+    "loss_lower",
+    "loss_upper",
+    "loss_at_z_lower",
+    "log_z_lower",
+    "log_z_upper",
+    "log_z",
+    "regime",
+    "balanced_tokens",
+    "balanced_params",
+    "implied_params",
+    "memoriser_loss",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What the theory allows for one plan.
+
+    Attributes
+    ----------
+    loss_lower : float
+        Least loss that the interval of Z allows [nat/token]: 1 where it contains Z = 1.
+    loss_upper : float
+        Loss at the upper end of Z [nat/token]; under ``"paper"`` plus log(n_layers).
+    loss_at_z_lower : float
+        Loss at the lower end of Z [nat/token]; ``inf`` where 1/Z is beyond a float, which says that the
+        lower bound carries no information.
+    log_z_lower, log_z_upper : float
+        Eq. 13, printed or corrected.
+    log_z : float
+        Eq. 12 at the radius, printed or exact.
+    regime : str
+        From the upper end of Z: ``"under_filled"`` (< 0.99), ``"balanced"``, ``"over_filled"`` (> 1.01).
+    balanced_tokens : float
+        D at which the upper end of Z is 1 [tokens]: ``T_max sqrt(n pi)`` at the volume radius.
+    balanced_params : float
+        N* [parameters]; ``"paper"``: at this width, of order D^2. ``"exact"``: where the width grows with
+        n, of order D^4. NaN where the radius is not ``"volume"``, on which both rest.
+    implied_params : float
+        Parameters of the architecture: its blocks, with embeddings where `vocab_size` is known.
+    memoriser_loss : float
+        Floor of a severely over-parameterised model (Remarks 1 and 2) on D / T_max distinct, equally
+        likely sequences [nat/token].
+    assumptions : tuple of str
+        Every assumption used, in words.
+    notes : tuple of Note
+        What does not fit together in the plan.
+    n_patterns, dim, radius : float
+        d, n and r as used.
+    N, D, n_layers, d_emb, T_max : float
+        The plan.
+    vocab_size, d_ff : float or None
+        As given.
+    convention, dimension, radius_kind : str
+        Readings used.
+    """
+
+    loss_lower: float
+    loss_upper: float
+    loss_at_z_lower: float
+    log_z_lower: float
+    log_z_upper: float
+    log_z: float
+    regime: str
+    balanced_tokens: float
+    balanced_params: float
+    implied_params: float
+    memoriser_loss: float
+    assumptions: tuple[str, ...]
+    notes: tuple[Note, ...]
+    n_patterns: float
+    dim: int
+    radius: float
+    N: float
+    D: float
+    n_layers: int
+    d_emb: int
+    T_max: int
+    vocab_size: int | None
+    d_ff: int | None
+    convention: str
+    dimension: str
+    radius_kind: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every attribute as JSON-able values; a number that is not finite becomes None."""
+        record = asdict(self)
+        return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
+
+    def __str__(self) -> str:
+        return _floor_text.describe(self)
+
+
+def loss_floor(
+    N: Any,
+    D: float | None = None,
+    n_layers: int | None = None,
+    d_emb: int | None = None,
+    T_max: int | None = None,
+    *,
+    vocab_size: int | None = None,
+    d_ff: int | None = None,
+    convention: Convention = "exact",
+    dimension: Dimension = "sequence",
+    radius: str | float = "volume",
+) -> Any:
+    """Return the loss that the associative-memory theory allows a plan, or each plan of a table.
+
+    Parameters
+    ----------
+    N : float or DataFrame
+        Parameters of the model [parameters]; or a table of plans with columns N, D, n_layers, d_emb, T_max
+        and, where known, vocab_size and d_ff.
+    D : float
+        Training tokens [tokens], at least `T_max`; distinct ones, since a repeated sequence is no new
+        pattern.
+    n_layers, d_emb, T_max : int
+        Layers, embedding width, context length [tokens].
+    vocab_size : int, optional
+        Vocabulary, to count embeddings in `Floor.implied_params`.
+    d_ff : int, optional
+        Inner width of the feed-forward layers; ``4 * d_emb`` by default.
+    convention : {"exact", "paper"}
+        The corrected formulas, or those printed.
+    dimension : {"sequence", "token"}
+        A pattern is a sequence, n = T_max d_emb, or one embedding, n = d_emb.
+    radius : {"volume", "critical"} or float
+        Radius of the ball around a pattern: sqrt(n / 2 pi e), that at which Z = 1, or a measured number.
+
+    Returns
+    -------
+    Floor or DataFrame
+        For a table a copy with the columns `FLOOR_COLUMNS` added.
+
+    Raises
+    ------
+    ArgumentError
+        A value that makes no sense, T_max above D, or something missing.
+    DataError
+        A table without the columns, or with a column that would be overwritten.
+
+    Warns
+    -----
+    ScalefitWarning
+        N and the architecture do not fit together.
+
+    References
+    ----------
+    .. [1] Niu, Bai, Deng and Han (2024), arXiv:2405.08707, section 5.
+
+    Examples
+    --------
+    >>> floor = loss_floor(N=124e6, D=9e9, n_layers=12, d_emb=768, T_max=1024)
+    >>> floor.loss_lower, round(floor.loss_upper, 3), floor.regime
+    (1.0, 8.629, 'over_filled')
+    """
+    choice("convention", convention, CONVENTIONS)
+    choice("dimension", dimension, DIMENSIONS)
+    if isinstance(radius, str):
+        choice("radius", radius, ("volume", "critical"))
+    given = {"D": D, "n_layers": n_layers, "d_emb": d_emb, "T_max": T_max}
+    options = {"vocab_size": vocab_size, "d_ff": d_ff}
+    if hasattr(N, "columns"):
+        both = [name for name, value in given.items() if value is not None]
+        if both:
+            raise ArgumentError(f"A table of plans was passed together with {', '.join(both)}; pass one of them.")
+        return _floor_table(N, options, convention, dimension, radius)
+    missing = [name for name, value in given.items() if value is None]
+    if missing or N is None:
+        raise ArgumentError(f"{', '.join(missing or ['N'])} missing; a plan needs {', '.join(PLAN_COLUMNS)}.")
+    for name, value in {"N": N, **given, **options}.items():
+        if np.ndim(value) > 0:
+            raise ArgumentError(f"{name} has shape {np.shape(value)}; pass many plans as a DataFrame instead.")
+    plan = _read_plan({"N": N, **given, **options})
+    values = _evaluate(plan, convention, dimension, radius)
+    notes = tuple(_mismatch(plan, values["implied_params"]))
+    for note in notes:
+        warnings.warn(note.message, ScalefitWarning, stacklevel=2)
+    floor = {name: _plain(value) for name, value in values.items()}
+    return Floor(
+        **floor,
+        assumptions=_floor_text.assumptions(floor, _plain(plan["T_max"]), convention, dimension, radius),
+        notes=notes,
+        N=_plain(plan["N"]),
+        D=_plain(plan["D"]),
+        n_layers=int(plan["n_layers"]),
+        d_emb=int(plan["d_emb"]),
+        T_max=int(plan["T_max"]),
+        vocab_size=None if vocab_size is None else int(vocab_size),
+        d_ff=None if d_ff is None else int(d_ff),
+        convention=convention,
+        dimension=dimension,
+        radius_kind=radius if isinstance(radius, str) else "measured",
+    )
+
+
+def _floor_table(
+    plans: pd.DataFrame,
+    options: Mapping[str, Any],
+    convention: Convention,
+    dimension: Dimension,
+    radius: str | float,
+) -> pd.DataFrame:
+    missing = [name for name in PLAN_COLUMNS if name not in plans.columns]
+    if missing:
+        raise DataError(
+            f"The table of plans has no column {', '.join(missing)} (its columns: "
+            f"{', '.join(map(str, plans.columns)) or 'none'}). A plan needs {', '.join(PLAN_COLUMNS)}."
+        )
+    taken = [name for name in FLOOR_COLUMNS if name in plans.columns]
+    if taken:
+        raise DataError(f"The table of plans already has {', '.join(taken)}; rename or drop those columns first.")
+    raw = {name: plans[name].to_numpy() for name in PLAN_COLUMNS}
+    raw |= {name: plans[name].to_numpy() if name in plans.columns else v for name, v in options.items()}
+    plan = _read_plan(raw)
+    values = _evaluate(plan, convention, dimension, radius)
+    for note in _mismatch(plan, values["implied_params"]):
+        warnings.warn(note.message, ScalefitWarning, stacklevel=3)
+    return plans.assign(**{name: values[name] for name in FLOOR_COLUMNS})
+
+
+def _read_plan(raw: Mapping[str, Any]) -> dict[str, Array]:
+    """Check a plan, or arrays of plans; unknown vocab_size and d_ff become NaN."""
+    units = {"N": "parameters", "D": "tokens", "T_max": "tokens"}
+    plan = {
+        name: positive(name, raw[name], unit=units.get(name, ""), integer=name not in ("N", "D"))
+        for name in PLAN_COLUMNS
+    }
+    fits = plan["D"] >= plan["T_max"]
+    if not np.all(fits):
+        row = int(np.flatnonzero(~np.ravel(fits))[0])
+        context = float(np.ravel(plan["T_max"])[row])
+        raise ArgumentError(
+            f"{first_bad('D', plan['D'], fits)} with T_max {context:g}: less than one training sequence. "
+            f"Nothing was computed: D counts tokens, and must be at least T_max."
+        )
+    for name in ("vocab_size", "d_ff"):
+        value = raw.get(name)
+        known = np.full(plan["N"].shape, np.nan) if value is None else np.array(reals(name, value))
+        if np.any(~np.isnan(known)):
+            positive(name, np.where(np.isnan(known), 1.0, known)[()], integer=True)
+        elif value is not None and np.ndim(value) == 0:
+            positive(name, value)
+        plan[name] = np.broadcast_to(known, plan["N"].shape)
+    return plan
+
+
+def _evaluate(
+    plan: Mapping[str, Array], convention: Convention, dimension: Dimension, radius: str | float
+) -> dict[str, Any]:
+    """Compute every number of a floor, for arrays of plans at once."""
+    context, width, layers = plan["T_max"], plan["d_emb"], plan["n_layers"]
+    n = width * context if dimension == "sequence" else width
+    d = plan["D"] / context
+    r = _radius(radius, n, d)
+    log_volume = (
+        partition.log_volume_at(n, np.zeros(n.shape))
+        if isinstance(radius, str) and radius == "volume"
+        else np.asarray(partition.log_ball_volume(n, r))
+    )
+    upper = np.log(d) + log_volume
+    lower = upper - (np.square(r) if convention == "exact" else r)
+    at_upper, at_lower = np.asarray(partition.loss(upper)), np.asarray(partition.loss(lower))
+    nearer = np.where(upper < 0.0, at_upper, at_lower)
+    known_vocab = ~np.isnan(plan["vocab_size"])
+    inner = np.where(np.isnan(plan["d_ff"]), 4.0 * width, plan["d_ff"])
+    embeddings = np.where(known_vocab, (np.where(known_vocab, plan["vocab_size"], 0.0) + context) * width, 0.0)
+    implied = layers * (4.0 * width**2 + 2.0 * width * inner + 9.0 * width + inner) + 2.0 * width + embeddings
+    return {
+        "loss_lower": np.where((lower <= 0.0) & (upper >= 0.0), 1.0, nearer),
+        "loss_upper": at_upper + (np.log(layers) if convention == "paper" else 0.0),
+        "loss_at_z_lower": at_lower,
+        "log_z_lower": lower,
+        "log_z_upper": upper,
+        "log_z": np.log(d) + np.asarray(partition.log_ball_integral(n, r, convention)),
+        "regime": np.where(
+            upper < math.log(0.99), "under_filled", np.where(upper > math.log(1.01), "over_filled", "balanced")
+        ),
+        "balanced_tokens": _balanced_tokens(radius, context, n, log_volume),
+        "balanced_params": _balanced_params(radius, plan, 4.0 + 2.0 * inner / width, convention),
+        "implied_params": implied,
+        "memoriser_loss": np.log(d) / context,
+        "n_patterns": d,
+        "dim": n,
+        "radius": r,
+    }
+
+
+def _radius(radius: str | float, n: Array, d: Array) -> Array:
+    if radius == "volume":
+        return np.asarray(volume_radius(n))
+    if radius == "critical":
+        return np.asarray(critical_radius(n, d))
+    return np.broadcast_to(positive("radius", radius), n.shape)
+
+
+def _balanced_tokens(radius: str | float, context: Array, n: Array, log_volume: Array) -> Array:
+    if radius == "volume":
+        return np.asarray(context * np.sqrt(n * math.pi))
+    with np.errstate(over="ignore"):
+        return np.asarray(context * np.exp(-log_volume))
+
+
+def _balanced_params(radius: str | float, plan: Mapping[str, Array], A: Array, convention: Convention) -> Array:
+    """Return N* from d = sqrt(n pi): n = D^2 / (pi T_max^2), and N = A l d_emb^2 with d_emb = n / T_max or as it is."""
+    D, context = plan["D"], plan["T_max"]
+    if radius != "volume":
+        return np.full(D.shape, np.nan)
+    width = D**2 / (math.pi * context**3)
+    return np.asarray(A * plan["n_layers"] * width * (plan["d_emb"] if convention == "paper" else width))
+
+
+def _mismatch(plan: Mapping[str, Array], implied: ArrayLike) -> list[Note]:
+    """Compare N with the architecture; blocks alone are only a lower limit, and 1 % covers biases and norms."""
+    N, expected = np.atleast_1d(plan["N"]), np.atleast_1d(np.asarray(implied, float))
+    whole = ~np.isnan(np.atleast_1d(plan["vocab_size"]))
+    off = np.where(whole, np.abs(N / expected - 1.0) > 0.2, N < 0.99 * expected)
+    if not off.any():
+        return []
+    row = int(np.flatnonzero(off)[0])
+    where = f"{int(off.sum())} of {len(N)} plans do not fit; the first, row {row}: " if len(N) > 1 else ""
+    counted = "whole architecture has" if whole[row] else "blocks alone have"
+    return [
+        Note(
+            "architecture_mismatch",
+            "warning",
+            f"{where}N is {N[row]:.4g} but the {counted} {expected[row]:.4g} parameters. N was kept as given; check "
+            f"n_layers, d_emb, d_ff and vocab_size, or which parameters N counts.",
+            {"N": float(N[row]), "implied_params": float(expected[row])},
+        )
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return a Python scalar from an array of one."""
+    item = np.asarray(value)[()]
+    return str(item) if isinstance(item, np.str_) else item.item()
