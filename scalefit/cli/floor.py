@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-
 #: Column names of a table of plans that say the same as ours.
 _ALIASES = {"layers": "n_layers", "d-emb": "d_emb", "d_model": "d_emb", "context": "T_max", "vocab": "vocab_size"}
 
@@ -98,7 +97,7 @@ def _read_plans(path: Path) -> Any:
         if name in frame.columns:
             values, unread = numbers(frame[name])
             for i, cell in unread.items():
-                raise DataError(f"{raw.name}, row {raw.rows[i]}: {name} is {cell!r}, which is not a number.")
+                raise DataError(f"{raw.name}, row {raw.rows[i]}: {name} is {cell}, which is not a number.")
             frame[name] = values
     return frame
 

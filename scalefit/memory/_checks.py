@@ -25,7 +25,10 @@ def choice(name: str, value: object, allowed: Sequence[str]) -> None:
 
 def reals(name: str, value: ArrayLike) -> Array:
     """Return real numbers as float64, or say what is there instead."""
-    raw = np.asarray(value)
+    try:
+        raw = np.asarray(value)
+    except ValueError as error:
+        raise ArgumentError(f"{name} is {_shown(value)}: rows of different lengths are no array.") from error
     if raw.dtype == bool or raw.dtype.kind not in "iufO":
         raise ArgumentError(f"{name} is {_shown(value)}; it must hold real numbers.")
     try:

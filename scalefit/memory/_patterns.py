@@ -42,18 +42,18 @@ def read_patterns(patterns: ArrayLike, *, binary: bool = False) -> Array:
     return stored
 
 
-def read_queries(x: ArrayLike, n: int, *, binary: bool = False) -> tuple[Array, tuple[int, ...]]:
+def read_queries(x: ArrayLike, n: int, *, binary: bool = False, name: str = "x") -> tuple[Array, tuple[int, ...]]:
     """Return queries as a (q, n) float array with the shape (...) that the answer must have."""
-    queries = reals("x", x)
+    queries = reals(name, x)
     if queries.ndim == 0 or queries.shape[-1] != n:
         raise ArgumentError(
-            f"x has shape {queries.shape}; its last axis must have the patterns' width, {n}. "
-            f"Pass one query of shape ({n},) or a batch of shape (..., {n})."
+            f"{name} has shape {queries.shape}; its last axis must have the patterns' width, {n}. "
+            f"Pass one of shape ({n},) or a batch (..., {n})."
         )
     good = np.abs(queries) == 1.0 if binary else np.isfinite(queries)
     if not good.all():
         rule = "this network retrieves from -1 and +1 only" if binary else "it must be finite"
-        raise ArgumentError(f"x holds {queries[~good][0]:g}; {rule}.")
+        raise ArgumentError(f"{name} holds {queries[~good][0]:g}; {rule}.")
     return np.reshape(queries, (-1, n)), queries.shape[:-1]
 
 

@@ -57,7 +57,7 @@ class Hopfield(BinaryEnergy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        bias = np.zeros(self.dim) if self.bias is None else _patterns.read_queries(self.bias, self.dim)[0]
+        bias = np.zeros(self.dim) if self.bias is None else _patterns.read_queries(self.bias, self.dim, name="bias")[0]
         if bias.size != self.dim:
             raise ArgumentError(f"bias holds {bias.size} numbers; it must have shape ({self.dim},).")
         object.__setattr__(self, "_bias", bias.ravel())
@@ -147,8 +147,9 @@ class KrotovHopfield(BinaryEnergy):
         return -self.order * total
 
     def _gain(self, rest: Array, column: Array, i: int) -> Array:
-        up = self._power((rest + column) / self.dim, self.order)
-        return np.asarray((up - self._power((rest - column) / self.dim, self.order)).sum(axis=1))
+        unit = 2.0 ** math.ceil(math.log2(self.dim))  # a power of two, so that equal energies stay equal
+        up = self._power((rest + column) / unit, self.order)
+        return np.asarray((up - self._power((rest - column) / unit, self.order)).sum(axis=1))
 
     def _log_capacity(self, n: Array, convention: Convention, corruption: float) -> Array:
         if convention == "paper":

@@ -211,9 +211,9 @@ def retrieve_layers(
         known in closed form; that of eq. 4 is found by majorization-minimization, which may end in a local
         one.
     convention : {"exact", "paper"}
-        ``"exact"``: a layer's energy is as above, and a step that would raise the energy of all layers
-        together is halved until it does not (eq. 6 leaves delta free; without this a layer drags a query
-        from another layer's pattern to its own). ``"paper"``: the energy is ``exp(-g)/Z`` as printed, so a
+        ``"exact"``: a layer's energy is as above, and a step that does not lower the energy of all layers together
+        is halved until it does, and left out where it cannot (eq. 6 leaves delta free; without this a layer drags a
+        query from another layer's pattern to its own). ``"paper"``: the energy is ``exp(-g)/Z`` as printed, so a
         step *maximises* g: it walks from the patterns to the edge of the ball.
 
     Returns
@@ -303,16 +303,16 @@ def _walk_away(part: Array, x: Array, delta: float) -> Array:
 
 
 def _guarded(layers: list[Array], start: Array, goal: Array, level: Array, energy: str) -> tuple[Array, Array]:
-    """Halve each query's step until the energy of all layers does not rise; at last leave it where it is."""
+    """Halve each query's step until the energy of all layers falls; at last leave it where it is."""
     current = np.array(goal)
     reached = soft_minimum(layer_energies(layers, current, energy=energy))
     for halving in range(1, 31):
-        rising = np.flatnonzero(reached > level)
+        rising = np.flatnonzero(reached >= level)
         if not len(rising):
             return current, reached
         current[rising] = start[rising] + 0.5**halving * (goal[rising] - start[rising])
         reached[rising] = soft_minimum(layer_energies(layers, current[rising], energy=energy))
-    current[reached > level] = start[reached > level]
+    current[reached >= level] = start[reached >= level]
     return current, np.minimum(reached, level)
 
 
