@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import logsumexp, softmax
 
 from scalefit.errors import ArgumentError
 from scalefit.memory import Demircigil, DistanceEnergy, Hopfield, KrotovHopfield, ModernHopfield, _patterns
@@ -27,6 +26,14 @@ BINARY = {
     "demircigil": Demircigil,
 }
 ALL = REAL | BINARY
+
+
+def logsumexp(values, axis=-1):
+    return np.logaddexp.reduce(values, axis=axis)
+
+
+def softmax(values, axis=-1):
+    return np.exp(values - np.expand_dims(logsumexp(values, axis), axis))
 
 
 def signs(rng, *shape):

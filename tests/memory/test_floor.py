@@ -174,21 +174,21 @@ def test_a_table_of_plans_equals_its_rows():
 
 @pytest.mark.parametrize("radius", ["volume", "critical", 10.0])
 def test_a_hundred_thousand_plans(radius):
-    """Vectorised: a hundred times as many plans cost far less than a hundred times the time."""
+    """Vectorised: a plan of a table costs less than a tenth of a plan by itself."""
     rng = np.random.default_rng(0)
     k = 100_000
     width = rng.integers(1, 64, size=k) * 64
     plans = pd.DataFrame({"N": 1e13, "D": 10 ** rng.uniform(9, 13, k), "n_layers": rng.integers(1, 100, k)})
     plans["d_emb"], plans["T_max"] = width, 2 ** rng.integers(5, 13, k)
 
-    def seconds(table):
-        start = time.perf_counter()
-        result = sf.loss_floor(table, radius=radius)
-        assert np.isfinite(result["log_z_upper"]).all()
-        return time.perf_counter() - start
-
-    few = min(seconds(plans[:1000]) for _ in range(3))
-    assert seconds(plans) < 100 * few
+    start = time.perf_counter()
+    assert np.isfinite(sf.loss_floor(plans, radius=radius)["log_z_upper"]).all()
+    together = (time.perf_counter() - start) / k
+    start = time.perf_counter()
+    for plan in plans[:100].to_dict("records"):
+        sf.loss_floor(**plan, radius=radius)
+    alone = (time.perf_counter() - start) / 100
+    assert together < alone / 10
 
 
 def test_an_empty_table_stays_empty():
