@@ -1,0 +1,69 @@
+"""Config files: TOML, YAML or JSON, checked strictly by pydantic before anything runs."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scalefit.errors import ArgumentError, require
+from scalefit.training.config import Config
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """Read a TOML, YAML or JSON file that holds one table."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ArgumentError(f"The config file {path} cannot be read: {error.strerror}.") from error
+    try:
+        if path.suffix == ".toml":
+            return tomllib.loads(text)
+        if path.suffix in (".yaml", ".yml"):
+            values = require("yaml", extra="train", purpose="YAML configs").safe_load(text)
+        elif path.suffix == ".json":
+            values = json.loads(text)
+        else:
+            raise ArgumentError(
+                f"{path.name} is not a config file scalefit knows. Use .toml, .yaml or .json."
+            )
+    except ArgumentError:
+        raise
+    except Exception as error:
+        raise ArgumentError(
+            f"{path} is not valid {path.suffix[1:].upper()}: {error}. Nothing was run."
+        ) from error
+    if not isinstance(values, dict):
+        raise ArgumentError(f"{path} holds a {type(values).__name__}; a config is a table of fields.")
+    return values
+
+
+def load_config(path: str | Path, kind: type[ConfigT]) -> ConfigT:
+    """Read a config file as `kind` (RunConfig or SweepConfig).
+
+    Raises
+    ------
+    ArgumentError
+        Unreadable file, unknown field, wrong type or a value that makes no sense; every problem is named.
+    """
+    return validate(kind.from_dict(read_mapping(path)))
+
+
+def validate(config: ConfigT) -> ConfigT:
+    """Check the types of every field with pydantic (strict about names, lenient about int for float)."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(type(config)).validate_python(config.to_dict())
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc']))} = {item.get('input')!r}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ArgumentError(
+            f"The config does not fit {type(config).__name__}: {problems}. Nothing was run."
+        ) from error

@@ -1,0 +1,103 @@
+"""Documents of text from files or Python's standard library, in an order that does not depend on the disk."""
+
+from __future__ import annotations
+
+import glob
+import json
+import sysconfig
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from scalefit.errors import DataError, require
+
+TEXT_SUFFIXES = {".txt", ".md", ".py", ".rst", ".tex", ".html", ".c", ".h", ".js", ".rs", ".go", ".java"}
+#: Generated tables, and what other packages installed beside the library.
+_GENERATED = {"encodings", "pydoc_data", "site-packages", "dist-packages", "__pycache__"}
+
+
+def stdlib_root() -> Path:
+    """Folder of this interpreter's standard library."""
+    return Path(sysconfig.get_paths()["stdlib"])
+
+
+def read_stdlib() -> Iterator[str]:
+    """Yield the Python files of this interpreter's standard library, tests included, generated tables not.
+
+    The text differs by version and packager by a factor of three; the store's sha256 tells them apart.
+    """
+    root = stdlib_root()
+    for path in sorted(root.rglob("*.py")):
+        if not _GENERATED.intersection(path.relative_to(root).parts):
+            text = path.read_bytes().decode("utf-8", errors="ignore")
+            if text.strip():
+                yield text
+
+
+def read_files(pattern: str, text_field: str) -> Iterator[str]:
+    """Yield the documents of a file, folder or glob: text, ``.jsonl``, ``.parquet``, ``.tar*`` of text."""
+    root = Path(pattern)
+    if root.is_dir():
+        found = sorted(path for path in root.rglob("*") if path.is_file())
+    else:
+        found = (
+            [root] if root.is_file() else sorted(Path(name) for name in glob.glob(pattern, recursive=True))
+        )
+    found = [path for path in found if _reader(path) is not None]
+    if not found:
+        raise DataError(
+            f"No text, .jsonl, .parquet or .tar file at {pattern!r}; the corpus was not built. Check the "
+            "path; "
+            f"text means {', '.join(sorted(TEXT_SUFFIXES))}."
+        )
+    for path in found:
+        yield from _reader(path)(path, text_field)  # type: ignore[misc]
+
+
+def _reader(path: Path):  # type: ignore[no-untyped-def]  # a function (path, text_field) -> documents, or None
+    if ".tar" in path.suffixes:
+        return _read_tar
+    return {".jsonl": _read_jsonl, ".parquet": _read_parquet}.get(
+        path.suffix, _read_text if path.suffix in TEXT_SUFFIXES else None
+    )
+
+
+def _read_text(path: Path, _: str) -> Iterator[str]:
+    yield path.read_bytes().decode("utf-8", errors="replace")
+
+
+def _read_tar(path: Path, _: str) -> Iterator[str]:
+    with tarfile.open(path) as archive:
+        for member in sorted(archive.getmembers(), key=lambda item: item.name):
+            if member.isfile() and Path(member.name).suffix in TEXT_SUFFIXES:
+                stream = archive.extractfile(member)
+                if stream is not None:
+                    yield stream.read().decode("utf-8", errors="replace")
+
+
+def _read_jsonl(path: Path, text_field: str) -> Iterator[str]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield str(json.loads(line)[text_field])
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    f"{path}, line {number}: no JSON object with the field {text_field!r} ({error}); the "
+                    "corpus was "
+                    "not built. Name the field with text_field=."
+                ) from error
+
+
+def _read_parquet(path: Path, text_field: str) -> Iterator[str]:
+    parquet = require("pyarrow.parquet", extra="train", purpose="parquet corpora")
+    table = parquet.ParquetFile(path)
+    if text_field not in table.schema_arrow.names:
+        raise DataError(
+            f"{path} has no column {text_field!r} (it has {', '.join(table.schema_arrow.names)}); the "
+            "corpus was not "
+            "built. Name the column with text_field=."
+        )
+    for batch in table.iter_batches(columns=[text_field]):
+        yield from (text for text in batch.column(0).to_pylist() if text)

@@ -1,0 +1,81 @@
+"""Launchers: start the same worker many times. scheduling is left to those who do it for a living."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+from scalefit.training.store import StoreError
+from scalefit.training.worker import work
+
+
+class Handle(Protocol):
+    """A submitted call."""
+
+    def result(self) -> Any:
+        """Wait for it and return its value, or raise its error."""
+
+
+class Launcher(Protocol):
+    """A submitit executor, a concurrent.futures executor, a dask client: anything of this shape.
+
+    Ray needs an adapter of three lines: ``submit = lambda f, *a: ray.remote(f).remote(*a)`` with
+    ``ray.get`` as ``result``.
+    """
+
+    def submit(self, function: Any, *arguments: Any) -> Handle:
+        """Run ``function(*arguments)`` somewhere."""
+
+
+def run_workers(store: str | Path, name: str, workers: int = 1, launcher: Launcher | None = None) -> None:
+    """Run a sweep of the store with `workers` workers: here, in local processes, or by a launcher.
+
+    Raises
+    ------
+    StoreError
+        A local worker ended with an error; the others' finished runs are kept.
+    """
+    if launcher is not None:
+        handles = [launcher.submit(work, str(Path(store).absolute()), name) for _ in range(workers)]
+        for handle in handles:
+            handle.result()
+    elif workers == 1:
+        work(store, name)
+    else:
+        _local_processes(store, name, workers)
+
+
+def _local_processes(store: str | Path, name: str, workers: int) -> None:
+    devices = _cuda_devices()
+    started = []
+    for index in range(workers):
+        environment = dict(os.environ)
+        environment.setdefault("OMP_NUM_THREADS", "1")  # workers are the parallelism; threads would fight
+        if devices:
+            environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
+        command = [sys.executable, "-m", "scalefit.training.worker", str(store), name]
+        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    errors = [process.communicate()[1] for process in started]
+    failed = [
+        error.strip().splitlines()
+        for process, error in zip(started, errors, strict=True)
+        if process.returncode
+    ]
+    if failed:
+        last = failed[0][-1] if failed[0] else "no message"
+        raise StoreError(
+            f"{len(failed)} of {workers} workers failed: {last}. Finished runs are kept; run again."
+        )
+
+
+def _cuda_devices() -> list[str]:
+    """Return the visible devices, without touching them."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    return [str(index) for index in range(torch.cuda.device_count())]

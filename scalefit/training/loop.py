@@ -1,0 +1,378 @@
+"""The training loop: pure, idempotent and resumable.
+
+``train(config)`` gives the same record whether it ran in one go, was killed ten times, or was already
+there. On one CPU thread the same means bitwise: batches, dropout and schedule are functions of the step
+alone, and a checkpoint holds the weights, both moments and the sums that the next curve record needs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from scalefit.errors import ArgumentError
+from scalefit.training import checkpoint, distributed
+from scalefit.training.config import RunConfig
+from scalefit.training.corpus import IGNORE, Corpus, open_corpus
+from scalefit.training.evaluation import evaluate
+from scalefit.training.models.build import Built, build_model
+from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.provenance import provenance
+from scalefit.training.rows import make_row
+from scalefit.training.schedule import Segment, curve_steps, make_path
+from scalefit.training.store import RESULT_FORMAT, RunFolder, RunRecord, StoreError
+
+Progress = Callable[[dict[str, Any]], None]
+
+#: A member whose loss rises so far above where it began has diverged [nat/token].
+DIVERGED_BY = 1.0
+
+
+def train(
+    config: RunConfig, store: str | FilePath = "scalefit_runs", progress: Progress | None = None
+) -> RunRecord:
+    """Train one run to its end, or return it where it is already finished.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The whole input.
+    store : path
+        Folder of runs and corpora; made where absent.
+    progress : callable, optional
+        Called with a mapping (step, n_steps, tokens, train_loss, val_loss, lr, grad_norm) about once a
+        second and at each curve record.
+
+    Returns
+    -------
+    RunRecord
+        Its rows; a run that diverged, met a NaN or ran out of memory has that status and is returned too.
+
+    Raises
+    ------
+    ArgumentError
+        The config does not fit the corpus.
+    DataError
+        The corpus or the store cannot be read or written, or another live worker holds the run.
+    """
+    world = distributed.start(config.runtime.device)
+    root = FilePath(store)
+    with world.first():  # one process builds the corpus, the others then find it
+        corpus = open_corpus(config.corpus, root / "corpora")
+    folder = RunFolder(root / "runs" / config.run_id(corpus.sha))
+    if folder.finished:
+        return folder.read_record()
+    if world.is_first and not folder.acquire():
+        raise StoreError(
+            f"Another worker holds {folder.path}; this one did nothing. If it is dead, its lease runs "
+            "out within five "
+            "minutes."
+        )
+    try:
+        _Run(config, corpus, folder, world, progress).complete()
+    finally:
+        if world.is_first:
+            folder.release()
+        world.barrier()
+    return folder.read_record()
+
+
+class _Run:
+    """One run in memory."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        corpus: Corpus,
+        folder: RunFolder,
+        world: distributed.World,
+        progress: Progress | None,
+    ) -> None:
+        self.config, self.corpus, self.folder, self.world, self.progress = (
+            config,
+            corpus,
+            folder,
+            world,
+            progress,
+        )
+        self.length, self.batch = config.model.T_max, config.optimizer.batch_size
+        if self.batch % world.size:
+            raise ArgumentError(f"batch_size = {self.batch} does not divide into {world.size} processes.")
+        self.run_id = config.run_id(corpus.sha)
+        self.members = config.members
+        self.tokens_per_step = self.batch * corpus.tokens_per_row(self.length)
+        self.rows: list[dict[str, Any]] = []
+        self.status = ["finished"] * len(self.members)
+        self.position = (0, -1)  # (segment, next step); -1: enter the segment
+        self.sums = np.zeros(len(self.members))  # of the train loss since the last curve record
+        self.n_summed = 0
+        self.first_loss: npt.NDArray[np.float64] | None = None
+        self.seconds = 0.0
+        self.trunk: dict[str, torch.Tensor] = {}
+        self._norms = torch.zeros(len(self.members))
+        self._pending: list[torch.Tensor] = []
+        self._permutations: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
+
+    def complete(self) -> None:
+        started = time.monotonic()
+        try:
+            self._build()
+            self._resume()
+            if self.world.is_first:
+                self.folder.write_json("config.json", self.config.to_dict())
+                self.folder.write_json("provenance.json", provenance(self.config, self.corpus, self.world))
+            self._walk(started)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            self.status = ["oom"] * len(self.members)
+            self._fill_missing_points()
+        self.seconds += time.monotonic() - started
+        if not self.world.is_first:
+            return
+        worst = next((name for name in ("oom", "nan", "diverged") if name in self.status), "finished")
+        self.folder.write_json(
+            "result.json",
+            {"format": RESULT_FORMAT, "run_id": self.run_id, "status": worst, "rows": self.rows,
+             "seconds": self.seconds},
+        )  # fmt: skip
+        self.folder.checkpoint_path.unlink(missing_ok=True)
+
+    def _build(self) -> None:
+        optimizer = self.config.optimizer
+        seeds = [seed for _, seed in self.members]
+        self.device = self.world.device
+        self.built: Built = build_model(self.config.model, self.corpus.vocab_size, seeds)
+        self.model = self.built.module.to(self.device)
+        beta2 = optimizer.beta2
+        if beta2 is None:
+            beta2 = 0.99 if self.tokens_per_step < 128_000 else 0.95
+        self.optimizer = FlatAdamW(
+            self.model, [lr for lr, _ in self.members], optimizer.beta1, beta2, optimizer.eps,
+            optimizer.weight_decay, optimizer.clip,
+        )  # fmt: skip
+        self.path = make_path(self.config.schedule, self.tokens_per_step, self.built.total)
+        self.curve_at = curve_steps(self.path, self.config.evaluation.curve_points)
+        self.forward = self.world.wrap(self.model)
+        step = self.config.runtime.step
+        if step in ("compile", "graph") or (step == "auto" and self.device.type == "cuda"):
+            mode = "reduce-overhead" if step == "graph" else "default"
+            self.forward = torch.compile(self.forward, dynamic=False, mode=mode)
+
+    def _walk(self, started: float) -> None:
+        last_checkpoint = last_report = time.monotonic()
+        index, step = self.position
+        while index < len(self.path.segments):
+            segment = self.path.segments[index]
+            if step < 0:
+                step = segment.begin
+                if segment.branch:
+                    self.trunk = {name: buffer.clone() for name, buffer in self.optimizer.state().items()}
+            while step < segment.end and "finished" in self.status:
+                self._step(segment, step)
+                step += 1
+                if not segment.branch and step in self.curve_at and step < segment.end:
+                    self._record(segment, step)
+                now = time.monotonic()
+                if now - last_report > 1.0:
+                    last_report = now
+                    self._report(segment, step)
+                if self.world.agree(now - last_checkpoint > self.config.runtime.checkpoint_every):
+                    last_checkpoint = now
+                    self._save((index, step), self.seconds + now - started)
+            if "finished" not in self.status:
+                break
+            self._finish(segment)
+            index, step = index + 1, -1
+        self._fill_missing_points()
+
+    def _step(self, segment: Segment, step: int) -> None:
+        inputs, targets = self._batch_of(step)
+        scored = (targets != IGNORE).sum(
+            axis=(-1, -2)
+        )  # of the whole batch, so that processes weigh tokens alike
+        if self.config.model.dropout:
+            torch.manual_seed((step << 20) ^ (self.config.seeds[0] << 8) ^ self.world.rank)
+        share = self.batch // self.world.size
+        mine = slice(self.world.rank * share, (self.world.rank + 1) * share)
+        inputs, targets = inputs[..., mine, :], targets[..., mine, :]
+        micro = self.config.runtime.micro_batch or share
+        self.optimizer.zero_grad()
+        total = torch.zeros(len(self.members), device=self.device)
+        weight = torch.as_tensor(self.world.size / scored, dtype=torch.float32, device=self.device)
+        self.model.train()
+        for begin in range(0, share, micro):
+            part = slice(begin, begin + micro)
+            last = begin + micro >= share
+            with self.world.accumulate(self.forward, last), self._autocast():
+                losses = self.forward(
+                    self._to_device(inputs[..., part, :]), self._to_device(targets[..., part, :])
+                )
+                loss = losses.sum(dim=(-1, -2)) * weight
+                loss.sum().backward()
+            total += loss.detach()
+        self._norms = self.optimizer.step(step + 1, self.path.multiplier(segment, step))
+        self._pending.append(self.world.mean(total))
+        if self.device.type == "cpu" or len(self._pending) >= 50:
+            self._flush()
+
+    def _batch_of(self, step: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Inputs and targets of a step, (B, T), or (E, B, T) where several seeds see several orders."""
+        if len(self.config.seeds) == 1:
+            return self._rows_of(self.config.seeds[0], step)
+        by_seed = {seed: self._rows_of(seed, step) for seed in self.config.seeds}
+        pairs = [by_seed[seed] for _, seed in self.members]
+        return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+
+    def _rows_of(self, seed: int, step: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        n_rows = len(self.corpus.starts("train", self.length))
+        places = np.arange(step * self.batch, (step + 1) * self.batch)
+        picked = np.empty(self.batch, np.int64)
+        for epoch in np.unique(places // n_rows).tolist():
+            key = (seed, epoch)
+            if key not in self._permutations:
+                self._permutations = {k: v for k, v in self._permutations.items() if k[1] >= epoch - 1}
+                self._permutations[key] = np.random.default_rng([seed, epoch, 11]).permutation(n_rows)
+            here = places // n_rows == epoch
+            picked[here] = self._permutations[key][places[here] % n_rows]
+        inputs, targets = self.corpus.rows("train", self.length, picked)
+        return inputs, targets
+
+    def _to_device(self, array: npt.NDArray[np.int64]) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
+
+    def _autocast(self) -> Any:
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.config.runtime.dtype == "bfloat16"
+        )
+
+    def _flush(self) -> None:
+        """Add the pending losses one by one, in order, so that a resumed run sums in the same order."""
+        for losses in [tensor.cpu().double().numpy() for tensor in self._pending]:
+            if self.first_loss is None:
+                self.first_loss = losses
+            self.sums += losses
+            self.n_summed += 1
+            for member, loss in enumerate(losses):
+                if self.status[member] == "finished" and not math.isfinite(loss):
+                    self.status[member] = "nan"
+                elif self.status[member] == "finished" and loss > self.first_loss[member] + DIVERGED_BY:
+                    self.status[member] = "diverged"
+        self._pending = []
+
+    def _evaluate(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        def losses(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            with self._autocast():
+                result: torch.Tensor = self.model(inputs, targets)
+            return result
+
+        self.model.eval()
+        tokens = self.config.evaluation.tokens
+        mean, error = evaluate(losses, self.corpus, self.length, self.batch, tokens, self.device)
+        return mean, error
+
+    def _record(self, segment: Segment, step: int, evaluated: Any = None) -> None:
+        self._flush()
+        mean, error = evaluated if evaluated is not None else self._evaluate()
+        record = {
+            "segment": f"branch-{segment.point}" if segment.branch else "trunk",
+            "step": step,
+            "tokens": round(step * self.tokens_per_step),
+            "lr": [lr * self.path.multiplier(segment, step - 1) for lr, _ in self.members],
+            "train_loss": (self.sums / max(1, self.n_summed)).tolist(),
+            "val_loss": mean.tolist(),
+            "val_se": error.tolist(),
+            "grad_norm": self._norms.cpu().double().tolist(),
+        }
+        self.sums[:] = 0.0
+        self.n_summed = 0
+        if self.world.is_first:
+            self.folder.append_curve(record)
+        if self.progress is not None and self.world.is_first:
+            self.progress({**record, "n_steps": self.path.point_steps[-1]})
+
+    def _finish(self, segment: Segment) -> None:
+        """End a segment: score its point, keep its rows, and put the trunk back after a branch."""
+        evaluated = self._evaluate()
+        train_loss = self.sums / max(1, self.n_summed)
+        self._record(segment, segment.end, evaluated)
+        if segment.point is not None:
+            mean, error = evaluated
+            for member in range(len(self.members)):
+                self.rows.append(
+                    make_row(
+                        self,
+                        member,
+                        segment.end,
+                        float(mean[member]),
+                        float(error[member]),
+                        train_loss[member],
+                    )
+                )
+        if segment.branch:
+            self.optimizer.load(self.trunk)
+            self.trunk = {}
+
+    def _fill_missing_points(self) -> None:
+        """Record the points that were not reached, with the status that says why."""
+        done = {(row["member"], row["steps"]) for row in self.rows}
+        steps = self.path.point_steps if hasattr(self, "path") else ()
+        for step in steps:
+            for member in range(len(self.members)):
+                if (member, step) not in done:
+                    self.rows.append(make_row(self, member, step, math.nan, math.nan, math.nan))
+
+    def _report(self, segment: Segment, step: int) -> None:
+        if self.progress is not None and self.world.is_first and self.n_summed:
+            tokens = round(step * self.tokens_per_step)
+            self.progress(
+                {"step": step, "n_steps": self.path.point_steps[-1], "tokens": tokens,
+                 "train_loss": (self.sums / self.n_summed).tolist()}
+            )  # fmt: skip
+
+    def _save(self, position: tuple[int, int], seconds: float) -> None:
+        self._flush()
+        if not self.world.is_first:
+            return
+        tensors = dict(self.optimizer.state())
+        tensors |= {f"trunk.{name}": buffer for name, buffer in self.trunk.items()}
+        facts = {
+            "run_id": self.run_id, "position": position, "rows": self.rows, "status": self.status,
+            "sums": [value.hex() for value in self.sums.tolist()], "n_summed": self.n_summed,
+            "first_loss": None if self.first_loss is None else self.first_loss.tolist(),
+            "curve_size": self.folder.curve_size(), "seconds": seconds,
+        }  # fmt: skip
+        checkpoint.write(self.folder.checkpoint_path, tensors, json.dumps(facts))
+        self.folder.renew()
+
+    def _resume(self) -> None:
+        found = checkpoint.read(self.folder.checkpoint_path, self.run_id)
+        if found is None:
+            self.folder.truncate_curve(0)
+            return
+        tensors, facts = found
+        self.optimizer.load(tensors)
+        self.trunk = {
+            name[6:]: value.to(self.device) for name, value in tensors.items() if name[:6] == "trunk."
+        }
+        self.position = (facts["position"][0], facts["position"][1])
+        self.rows, self.status = facts["rows"], facts["status"]
+        self.sums = np.array([float.fromhex(value) for value in facts["sums"]])
+        self.n_summed, self.seconds = facts["n_summed"], facts["seconds"]
+        self.first_loss = None if facts["first_loss"] is None else np.array(facts["first_loss"])
+        if self.world.is_first:
+            self.folder.truncate_curve(facts["curve_size"])
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in text

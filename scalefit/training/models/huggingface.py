@@ -1,0 +1,97 @@
+"""A user's own causal LM from a local path: trained from its config, or measured with its weights."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from scalefit.errors import ArgumentError, DataError, require
+from scalefit.training.config import ModelConfig
+from scalefit.training.corpus import IGNORE
+from scalefit.training.models.build import Built
+
+
+class HuggingFaceModel(nn.Module):
+    """Gives a transformers causal LM the face of :class:`~.decoder.Decoder` with one member."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, ids: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
+        """Return logits (1, B, T, V), or with targets the losses (1, B, T)."""
+        ids = ids.flatten(0, -2)
+        logits: torch.Tensor = self.inner(input_ids=ids, use_cache=False).logits
+        if targets is None:
+            return logits.unsqueeze(0)
+        losses = F.cross_entropy(
+            logits.flatten(0, 1).float(), targets.reshape(-1), ignore_index=IGNORE, reduction="none"
+        )
+        return losses.view(1, *ids.shape)
+
+    def decays(self, name: str, parameter: torch.Tensor) -> bool:
+        """Weight decay holds for matrices only."""
+        return bool(parameter.dim() >= 2)
+
+
+def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
+    """Build a fresh model from the config at ``config.path`` with the corpus's vocabulary, dropout off.
+
+    Raises
+    ------
+    DataError
+        There is no config of a causal LM at the path. Nothing is downloaded.
+    """
+    transformers = require("transformers", extra="train", purpose="transformers models")
+    try:
+        theirs = transformers.AutoConfig.from_pretrained(_existing(config.path), local_files_only=True)
+    except Exception as error:
+        raise DataError(f"No model config at {config.path!r}: {error}. Nothing was run.") from error
+    theirs.vocab_size = vocab_size
+    for name in dir(theirs):
+        if name.endswith(("pdrop", "_dropout")) or name == "dropout":
+            setattr(theirs, name, config.dropout)
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        if (getattr(theirs, name, None) or 0) >= vocab_size:
+            setattr(theirs, name, None)
+    limit = getattr(theirs, "max_position_embeddings", None)
+    if limit is not None and limit < config.T_max:
+        raise ArgumentError(
+            f"The model at {config.path!r} has {limit} positions and T_max is {config.T_max}."
+        )
+    # transformers draws its initial weights from torch's global generator: seeded here, restored after
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inner = transformers.AutoModelForCausalLM.from_config(theirs)
+    total = sum(parameter.numel() for parameter in inner.parameters())
+    vocabulary = {id(p): p.numel() for p in inner.parameters() if vocab_size in p.shape}
+    embedded = sum(vocabulary.values())
+    # tied or not, the output matrix is used once a token and a look-up costs nothing
+    head = inner.get_output_embeddings().weight.numel()
+    layers, width = getattr(theirs, "num_hidden_layers", 0), getattr(theirs, "hidden_size", 0)
+    flops = 6.0 * (total - embedded + head) + 6.0 * layers * config.T_max * width
+    return Built(HuggingFaceModel(inner), total, total - embedded, flops)
+
+
+def load_pretrained(path: str) -> Any:
+    """Load a causal LM with its weights from a local folder, to be measured; safetensors only."""
+    transformers = require("transformers", extra="train", purpose="transformers models")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            _existing(path), local_files_only=True, use_safetensors=True
+        ).eval()
+    except Exception as error:
+        raise DataError(f"No causal language model in {path!r}: {error}. Nothing was measured.") from error
+
+
+def _existing(path: str | None) -> str:
+    # a name that is no path would be looked up on a hub
+    if path is None or not Path(path).exists():
+        raise FileNotFoundError("the path does not exist")
+    return path

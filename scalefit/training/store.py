@@ -1,0 +1,257 @@
+"""The store: one folder a run, one writer at a time, and every file either whole or absent.
+
+``runs/<run_id>/`` holds config.json, provenance.json, curve.jsonl (appended), checkpoint.safetensors
+(replaced atomically), result.json (its presence means finished) and lease (who is at work). ``corpora/``
+holds the tokens. A database would not do: SQLite's write-ahead log does not work over a network filesystem.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scalefit.errors import DataError
+
+#: A lease whose owner has not renewed it for so long is free to take [s].
+STALE_LEASE = 300.0
+RESULT_FORMAT = 1
+
+
+class StoreError(DataError):
+    """The store cannot be read or written; what was finished before is untouched."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What :func:`train` returns: the rows of one run, one for each member and D.
+
+    `status` is ``finished``, or the worst thing that happened: ``diverged``, ``nan``, ``oom``. `curve` is a
+    list of mappings with segment, step, tokens, lr, and for each member train_loss, val_loss, grad_norm.
+    """
+
+    run_id: str
+    status: str
+    rows: tuple[dict[str, Any], ...]
+    curve: tuple[dict[str, Any], ...] = field(repr=False)
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        """Held-out loss of the last point of the first member [nat/token]."""
+        value = [row["loss"] for row in self.rows if row["member"] == 0][-1]
+        return math.nan if value is None else float(value)
+
+    def table(self) -> Any:
+        """Return the rows as the DataFrame that ``scalefit.fit`` reads."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows))
+
+
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.curve_path, self.checkpoint_path = path / "curve.jsonl", path / "checkpoint.safetensors"
+
+    @property
+    def finished(self) -> bool:
+        """Whether result.json is there."""
+        return (self.path / "result.json").exists()
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write a JSON file atomically."""
+        with store_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path / name, json.dumps(_finite(value), indent=1).encode())
+
+    def append_curve(self, record: Mapping[str, Any]) -> None:
+        """Append one line in one write."""
+        with store_errors(self.path), self.curve_path.open("ab") as out:
+            out.write((json.dumps(_finite(record)) + "\n").encode())
+
+    def curve_size(self) -> int:
+        """Return the bytes of the curve file so far."""
+        return self.curve_path.stat().st_size if self.curve_path.exists() else 0
+
+    def truncate_curve(self, size: int) -> None:
+        """Forget what was written after a checkpoint."""
+        with store_errors(self.path):
+            if self.curve_size() < size:
+                raise StoreError(
+                    f"{self.curve_path} has {self.curve_size()} bytes and its checkpoint remembers "
+                    f"{size}; the run was "
+                    f"not resumed. Delete {self.path} to start it again."
+                )
+            if self.curve_path.exists():
+                os.truncate(self.curve_path, size)
+
+    def read_curve(self) -> tuple[dict[str, Any], ...]:
+        """Read the curve; a torn last line is left out."""
+        if not self.curve_path.exists():
+            return ()
+        lines = self.curve_path.read_bytes().split(b"\n")
+        records = []
+        for number, line in enumerate(lines, start=1):
+            if not line:
+                continue
+            try:
+                records.append(json.loads(line))
+            except ValueError as error:
+                if number == len(lines):
+                    break  # killed within a write: everything before it is whole
+                raise StoreError(
+                    f"{self.curve_path}, line {number} is not JSON; the curve was not read. Delete "
+                    f"{self.path} to "
+                    "run it again."
+                ) from error
+        return tuple(records)
+
+    def read_record(self) -> RunRecord:
+        """Read a finished run.
+
+        Raises
+        ------
+        StoreError
+            result.json is damaged or of another format.
+        """
+        path = self.path / "result.json"
+        try:
+            result = json.loads(path.read_text())
+            if result["format"] != RESULT_FORMAT:
+                raise ValueError(f"format {result['format']}, this version reads {RESULT_FORMAT}")
+            rows = tuple(dict(row) for row in result["rows"])
+            return RunRecord(result["run_id"], result["status"], rows, self.read_curve(), result["seconds"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path} is not a result that scalefit wrote ({error}); nothing was changed. Delete "
+                f"{self.path} to "
+                "run it again."
+            ) from error
+
+    def acquire(self) -> bool:
+        """Take the lease; False where another live worker has it."""
+        lease = self.path / "lease"
+        owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()})
+        with store_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            for _ in range(2):
+                try:
+                    with open(lease, "x") as out:
+                        out.write(owner)
+                    return True
+                except FileExistsError:
+                    if not _abandoned(lease):
+                        return False
+                    # rename is atomic: of several workers that see a dead lease, one gets to remove it
+                    grave = lease.with_name(f"lease.{os.getpid()}.dead")
+                    with contextlib.suppress(FileNotFoundError):
+                        os.rename(lease, grave)
+                        grave.unlink()
+        return False
+
+    def held_by_other(self) -> bool:
+        """Whether a live worker holds the run."""
+        lease = self.path / "lease"
+        return lease.exists() and not _abandoned(lease)
+
+    def renew(self) -> None:
+        """Show that the owner lives."""
+        with contextlib.suppress(OSError):
+            os.utime(self.path / "lease")
+
+    def release(self) -> None:
+        """Give the lease back."""
+        with contextlib.suppress(OSError):
+            (self.path / "lease").unlink()
+
+
+def _abandoned(lease: Path) -> bool:
+    """Whether the owner is known to be dead (same machine and boot), or silent for too long."""
+    try:
+        owner = json.loads(lease.read_text())
+        age = time.time() - lease.stat().st_mtime
+    except FileNotFoundError:
+        return True
+    except (ValueError, OSError):
+        return _age(lease) > 10.0  # torn: its writer was killed between creating and writing it
+    if not isinstance(owner, dict):
+        return True
+    if owner.get("host") == socket.gethostname() and owner.get("boot") == _boot_id():
+        pid = int(owner.get("pid", 0))
+        if pid == os.getpid():
+            return True  # ours, from an earlier attempt in this process
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+    return age > STALE_LEASE
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return math.inf
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside, flush to disk, and rename over."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turn what a filesystem can do wrong into one clear error."""
+    try:
+        yield
+    except OSError as error:
+        what = {
+            errno.ENOSPC: "the disk is full; free some space",
+            errno.EDQUOT: "the disk quota is used up; free some space",
+            errno.EACCES: "it is not writable; choose another store",
+            errno.EPERM: "it is not writable; choose another store",
+            errno.EROFS: "it is read-only; choose another store",
+        }.get(error.errno or 0, f"{error.strerror or error}; check the path")
+        raise StoreError(
+            f"Cannot write to {path}: {what}. What was finished before is kept; run again."
+        ) from error
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: absent numbers are null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,142 @@
+"""Tokenizers that need no download: bytes, words, byte-level BPE trained here, a local transformers folder.
+
+Each one has `vocab_size`, `eos` (the document separator), `encode(text) -> uint16 ids`, and `spec`, the
+JSON-able value it can be rebuilt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from scalefit.errors import ArgumentError, DataError, require
+
+Ids = npt.NDArray[np.uint16]
+
+
+class Tokenizer(Protocol):
+    """What a corpus needs from a tokenizer."""
+
+    vocab_size: int
+    eos: int
+    spec: dict[str, Any]
+
+    def encode(self, text: str) -> Ids:
+        """Return the ids of one document, without the separator."""
+
+
+class ByteTokenizer:
+    """UTF-8 bytes, and 256 as the separator.
+
+    Examples
+    --------
+    >>> ByteTokenizer().encode("Hi").tolist()
+    [72, 105]
+    """
+
+    vocab_size, eos = 257, 256
+
+    def __init__(self) -> None:
+        self.spec: dict[str, Any] = {"kind": "byte"}
+
+    def encode(self, text: str) -> Ids:
+        """Return the bytes of `text`."""
+        return np.frombuffer(text.encode(), np.uint8).astype(np.uint16)
+
+
+class WordTokenizer:
+    """Words between blanks; 0 is the separator. A word outside the vocabulary is an error, not an <unk>."""
+
+    eos = 0
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._ids = {word: index for index, word in enumerate(words, start=1)}
+        self.vocab_size = len(words) + 1
+        self.spec: dict[str, Any] = {"kind": "words", "words": list(words)}
+
+    @classmethod
+    def train(cls, documents: Iterable[str]) -> WordTokenizer:
+        """Collect the words of `documents`, in alphabetical order."""
+        return cls(sorted({word for document in documents for word in document.split()}))
+
+    def encode(self, text: str) -> Ids:
+        """Return one id a word."""
+        try:
+            return np.array([self._ids[word] for word in text.split()], np.uint16)
+        except KeyError as error:
+            raise DataError(
+                f"The word {error.args[0]!r} is not in the vocabulary of {self.vocab_size - 1} words; "
+                "the corpus was "
+                "not built. Use tokenizer='byte' or 'bpe:V' for open vocabularies."
+            ) from None
+
+
+class SubwordTokenizer:
+    """Byte-level BPE or any other tokenizer that the ``tokenizers`` library can hold."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        library = require("tokenizers", extra="train", purpose="BPE tokenizers")
+        self._inner = library.Tokenizer.from_str(spec["json"])
+        self.spec = spec
+        self.eos = int(spec["eos"])
+        self.vocab_size = int(self._inner.get_vocab_size())
+
+    @classmethod
+    def train(cls, documents: Iterable[str], vocab_size: int) -> SubwordTokenizer:
+        """Train byte-level BPE on `documents`; the result does not depend on their order."""
+        library = require("tokenizers", extra="train", purpose="BPE tokenizers")
+        from tokenizers import decoders, models, pre_tokenizers, trainers
+
+        if vocab_size < 257:
+            raise ArgumentError(
+                f"bpe:{vocab_size} is too small: 256 bytes and the separator already need 257."
+            )
+        inner = library.Tokenizer(models.BPE())
+        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        inner.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size, special_tokens=["<|endoftext|>"], show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        )  # fmt: skip
+        inner.train_from_iterator(documents, trainer)
+        return cls({"kind": "subword", "json": inner.to_str(), "eos": 0})
+
+    @classmethod
+    def from_folder(cls, path: str) -> SubwordTokenizer:
+        """Read a local transformers tokenizer; nothing is downloaded."""
+        transformers = require("transformers", extra="train", purpose="tokenizers of transformers models")
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+            text = tokenizer.backend_tokenizer.to_str()
+        except Exception as error:
+            raise DataError(f"No usable fast tokenizer in {path!r}: {error}. Nothing was built.") from error
+        eos = tokenizer.eos_token_id
+        if eos is None:
+            raise DataError(f"The tokenizer in {path!r} has no end-of-text token to separate documents with.")
+        return cls({"kind": "subword", "json": text, "eos": int(eos)})
+
+    def encode(self, text: str) -> Ids:
+        """Return the subword ids of `text`."""
+        return np.asarray(self._inner.encode(text, add_special_tokens=False).ids, np.uint16)
+
+
+def train_tokenizer(name: str, documents: Iterable[str]) -> Tokenizer:
+    """Make the tokenizer that a config names: ``byte``, ``words``, ``bpe:V`` or ``hf:/path``."""
+    kind, _, argument = name.partition(":")
+    if name == "byte":
+        return ByteTokenizer()
+    if name == "words":
+        return WordTokenizer.train(documents)
+    if kind == "bpe" and argument.isdigit():
+        return SubwordTokenizer.train(documents, int(argument))
+    if kind == "hf" and argument:
+        tokenizer = SubwordTokenizer.from_folder(argument)
+        if tokenizer.vocab_size > 65_536:
+            raise ArgumentError(f"{name} has {tokenizer.vocab_size:,} tokens; stores hold ids up to 65,535.")
+        return tokenizer
+    raise ArgumentError(
+        f"Unknown tokenizer {name!r}; nothing was built. Use byte, words, bpe:512 or hf:/path."
+    )

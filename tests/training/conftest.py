@@ -1,0 +1,60 @@
+"""Training tests: one thread, and small configs that train in about a second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+
+from scalefit.training.config import (  # noqa: E402
+    CorpusConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose corpora are built once for all tests."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def store(tmp_path: Path, corpora: Path) -> Path:
+    """A fresh store that shares the corpora of the session."""
+    (corpora / "corpora").mkdir(exist_ok=True)
+    (tmp_path / "corpora").symlink_to(corpora / "corpora")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny() -> RunConfig:
+    """Two branches, 50 steps, 6k parameters."""
+    return RunConfig(
+        model=ModelConfig(n_layers=1, d_emb=16, n_heads=2, T_max=32),
+        corpus=CorpusConfig(source="markov", n_states=32, branching=4, n_tokens=60_000),
+        optimizer=OptimizerConfig(lr=1e-2, batch_size=8),
+        schedule=ScheduleConfig(tokens=(5_000, 10_000)),
+        evaluation=EvaluationConfig(tokens=2_000, curve_points=6),
+    )
+
+
+@pytest.fixture
+def with_(tiny: RunConfig):
+    """Replace parts of the tiny config: ``with_(seeds=(1,), model={"d_emb": 8})``."""
+
+    def change(**parts: object) -> RunConfig:
+        config = tiny
+        for name, value in parts.items():
+            new = replace(getattr(config, name), **value) if isinstance(value, dict) else value
+            config = replace(config, **{name: new})
+        return config
+
+    return change

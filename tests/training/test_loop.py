@@ -1,0 +1,258 @@
+"""The loop: idempotent, resumable to the bit, honest about failure."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scalefit.errors import ArgumentError, DataError
+from scalefit.training import loop
+from scalefit.training.config import ModelConfig, RunConfig, ScheduleConfig
+from scalefit.training.loop import train
+from scalefit.training.models.decoder import Decoder
+from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.schedule import make_path
+
+
+def test_adamw_equals_torch() -> None:
+    torch.manual_seed(0)
+    ours, theirs = (Decoder(ModelConfig(n_layers=1, d_emb=16, T_max=8), 20) for _ in range(2))
+    flat = FlatAdamW(ours, [1e-2], 0.9, 0.95, 1e-8, 0.1, clip=0.5)
+    matrices = [p for name, p in theirs.named_parameters() if theirs.decays(name, p)]
+    vectors = [p for name, p in theirs.named_parameters() if not theirs.decays(name, p)]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    reference = torch.optim.AdamW(groups, lr=1e-2, betas=(0.9, 0.95), eps=1e-8)
+    for step in range(1, 6):
+        ids = torch.randint(0, 20, (4, 9))
+        flat.zero_grad()
+        ours(ids[:, :-1], ids[:, 1:]).mean().backward()
+        flat.step(step, 1.0)
+        reference.zero_grad()
+        theirs(ids[:, :-1], ids[:, 1:]).mean().backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
+        reference.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_training_again_returns_the_same_record(tiny: RunConfig, store: Path, monkeypatch) -> None:
+    first = train(tiny, store)
+    assert first.status == "finished" and len(first.rows) == 2
+    assert first.loss < math.log(32)
+    monkeypatch.setattr(loop, "_Run", None)  # any training would fail now
+    assert train(tiny, store) == first
+
+
+def test_rows_have_what_a_fit_reads(tiny: RunConfig, store: Path) -> None:
+    row = train(tiny, store).rows[-1]
+    wanted = (
+        "N D C loss series unique_tokens status seed lr N_non_embedding n_layers d_emb T_max loss_se kind"
+    )
+    assert {*wanted.split(), "trunk_id", "H_data", "run_id", "bits_per_byte"} <= set(row)
+    assert row["C"] == pytest.approx(6 * row["N"] * row["D"])
+    assert row["D"] == 39 * 8 * 32 and row["kind"] == "branch"
+    assert row["H_data"] < row["loss"]
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _train_with_kills(config: RunConfig, store: Path, kill_after: list[int], monkeypatch) -> None:
+    """Stop at the given numbers of steps, wherever in the walk that is, and start again from the files."""
+    original = loop._Run._step
+    for limit in kill_after:
+        count = 0
+
+        def step(self, segment, number, limit=limit):
+            nonlocal count
+            if count == limit:
+                raise _Killed
+            count += 1
+            original(self, segment, number)
+
+        monkeypatch.setattr(loop._Run, "_step", step)
+        with pytest.raises(_Killed):
+            train(config, store)
+    monkeypatch.setattr(loop._Run, "_step", original)
+
+
+@pytest.mark.parametrize("change", [{}, {"seeds": (0, 1)}, {"model": {"dropout": 0.1}}])
+def test_resumed_run_is_bitwise_the_uninterrupted_one(
+    with_, store: Path, tmp_path, change, monkeypatch
+) -> None:
+    config = with_(runtime={"checkpoint_every": 0.0}, **change)  # a checkpoint after every step
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "corpora").symlink_to(store / "corpora")
+    straight = train(config, other)
+    _train_with_kills(config, store, [7, 18, 3], monkeypatch)
+    resumed = train(config, store)
+    assert resumed.rows == straight.rows
+    assert resumed.curve == straight.curve
+
+
+def test_sigkill_at_any_moment_resumes_to_the_same_curve(with_, store: Path, tmp_path) -> None:
+    config = with_(
+        runtime={"checkpoint_every": 0.02},
+        schedule={"tokens": (40_000, 120_000)},
+        evaluation={"curve_points": 40},
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "corpora").symlink_to(store / "corpora")
+    straight = train(config, other)
+    path = store / "config.json"
+    import json
+
+    path.write_text(json.dumps(config.to_dict()))
+    code = (
+        "import sys, json, torch; torch.set_num_threads(1)\n"
+        "from scalefit.training import train, RunConfig\n"
+        "train(RunConfig.from_dict(json.load(open(sys.argv[1]))), sys.argv[2])\n"
+    )
+    checkpoint = next(iter((store / "runs").glob("*/checkpoint.safetensors")), None)
+    for kill in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code, str(path), str(store)])
+        deadline = time.monotonic() + 60
+        before = checkpoint.stat().st_mtime_ns if checkpoint else 0
+        while time.monotonic() < deadline and process.poll() is None:
+            checkpoint = next(iter((store / "runs").glob("*/checkpoint.safetensors")), None)
+            if checkpoint is not None and checkpoint.exists() and checkpoint.stat().st_mtime_ns > before:
+                time.sleep(0.05 * kill)
+                break
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    resumed = train(config, store)
+    assert resumed.rows == straight.rows and resumed.curve == straight.curve
+
+
+def test_ensemble_equals_single_runs(with_, store: Path) -> None:
+    together = train(with_(seeds=(0, 1, 2)), store)
+    for seed in range(3):
+        single = train(with_(seeds=(seed,)), store)
+        ours = [row["loss"] for row in together.rows if row["seed"] == seed]
+        np.testing.assert_allclose(ours, [row["loss"] for row in single.rows], rtol=1e-4)
+
+
+def test_members_with_other_rates_equal_single_runs(with_, store: Path) -> None:
+    together = train(with_(optimizer={"lr": (3e-3, 1e-2)}), store)
+    for lr in (3e-3, 1e-2):
+        single = train(with_(optimizer={"lr": lr}), store)
+        ours = [row["loss"] for row in together.rows if row["lr"] == lr]
+        np.testing.assert_allclose(ours, [row["loss"] for row in single.rows], rtol=1e-4)
+
+
+def test_branch_equals_a_run_of_its_own(tiny: RunConfig, with_, store: Path) -> None:
+    both = train(with_(schedule={"warmup": 1000}), store)
+    alone = train(with_(schedule={"warmup": 1000, "tokens": (10_000,)}), store)
+    assert both.rows[-1]["loss"] == alone.rows[-1]["loss"]
+
+
+def test_micro_batches_give_the_same_run(with_, store: Path, tmp_path) -> None:
+    whole = train(with_(), store)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "corpora").symlink_to(store / "corpora")
+    parts = train(with_(runtime={"micro_batch": 3}), tmp_path / "b")
+    np.testing.assert_allclose(
+        [row["loss"] for row in parts.rows], [row["loss"] for row in whole.rows], rtol=1e-4
+    )
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_divergence_ends_as_a_status(with_, store: Path) -> None:
+    record = train(with_(optimizer={"lr": (1e-2, 9.0), "clip": 1e6}, schedule={"warmup": 0}), store)
+    status = {row["lr"]: row["status"] for row in record.rows}
+    assert status[1e-2] == "finished" and status[9.0] in ("diverged", "nan")
+    assert record.status == status[9.0]
+    assert len(record.rows) == 4
+
+
+def test_nan_ends_as_a_status(tiny: RunConfig, store: Path, monkeypatch) -> None:
+    original = Decoder.forward
+
+    def broken(self, ids, targets=None, taps=()):
+        return original(self, ids, targets, taps) * float("nan")
+
+    monkeypatch.setattr(Decoder, "forward", broken)
+    record = train(tiny, store)
+    assert record.status == "nan" and math.isnan(record.loss)
+    assert train(tiny, store).status == "nan"
+
+
+def test_out_of_memory_ends_as_a_status(tiny: RunConfig, store: Path, monkeypatch) -> None:
+    def greedy(self, *_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loop._Run, "_step", greedy)
+    record = train(tiny, store)
+    assert record.status == "oom" and {row["status"] for row in record.rows} == {"oom"}
+
+
+def test_other_errors_are_not_hidden(tiny: RunConfig, store: Path, monkeypatch) -> None:
+    def wrong(self, *_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(loop._Run, "_step", wrong)
+    with pytest.raises(RuntimeError, match="a bug"):
+        train(tiny, store)
+
+
+def test_a_held_run_is_left_alone(tiny: RunConfig, store: Path) -> None:
+    from scalefit.training.corpus import open_corpus
+    from scalefit.training.store import RunFolder
+
+    run_id = tiny.run_id(open_corpus(tiny.corpus, store / "corpora").sha)
+    folder = RunFolder(store / "runs" / run_id)
+    folder.path.mkdir(parents=True)
+    (folder.path / "lease").write_text('{"host": "elsewhere", "pid": 1, "boot": "x"}')
+    with pytest.raises(DataError, match="Another worker"):
+        train(tiny, store)
+    os.utime(folder.path / "lease", (0, 0))  # silent for years
+    assert train(tiny, store).status == "finished"
+
+
+def test_device_that_is_not_there(with_, store: Path) -> None:
+    with pytest.raises(ArgumentError, match="device"):
+        train(with_(runtime={"device": "nonsense"}), store)
+
+
+def test_rates_along_the_schedules() -> None:
+    wsd = make_path(ScheduleConfig(tokens=(100,), warmup=10, cooldown=0.2), 1, 10**6)
+    rates = [
+        wsd.multiplier(segment, step)
+        for segment in wsd.segments
+        for step in range(segment.begin, segment.end)
+    ]
+    assert rates[0] == 0.1 and max(rates) == 1.0 and rates[79] == 1.0 and rates[-1] < 0.02
+    assert np.all(np.diff(rates[80:]) < 0)
+    cosine = make_path(ScheduleConfig(kind="cosine", tokens=(100,), warmup=10, final=0.1), 1, 10**6)
+    rates = [cosine.multiplier(cosine.segments[0], step) for step in range(100)]
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3) and np.argmax(rates) == 9
+
+
+def test_cosine_refuses_points_inside_a_decay() -> None:
+    with pytest.raises(ArgumentError, match="wsd"):
+        ScheduleConfig(kind="cosine", tokens=(100, 200))
+
+
+def test_bfloat16_trains_to_about_the_same_loss(tiny: RunConfig, with_, store: Path) -> None:
+    half = train(with_(runtime={"dtype": "bfloat16"}), store)
+    assert half.run_id != train(tiny, store).run_id
+    assert half.loss == pytest.approx(train(tiny, store).loss, abs=0.05)
+
+
+def test_replaced_runtime_is_the_same_run(tiny: RunConfig) -> None:
+    moved = replace(tiny, runtime=replace(tiny.runtime, device="cpu", checkpoint_every=1.0))
+    assert moved.run_id("sha") == tiny.run_id("sha")
