@@ -14,9 +14,7 @@ from scalefit.training.store import StoreError, store_errors, write_atomically
 
 def write(path: Path, tensors: dict[str, torch.Tensor], facts: str) -> None:
     """Write `tensors`, with `facts` (JSON) in the header of the same file: both or neither."""
-    content = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, {"facts": facts}
-    )
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, {"facts": facts})
     with store_errors(path.parent):
         write_atomically(path, content)
 

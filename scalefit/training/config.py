@@ -52,8 +52,7 @@ class Config:
     def _check(self, good: bool, name: str, allowed: str) -> None:
         if not good:
             raise ArgumentError(
-                f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. It must be "
-                f"{allowed}."
+                f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. It must be {allowed}."
             )
 
 
@@ -96,17 +95,13 @@ class ModelConfig(Config):
     path: str | None = None
 
     def __post_init__(self) -> None:
-        self._check(
-            self.family in ("gpt2", "vanilla", "huggingface"), "family", "gpt2, vanilla or huggingface"
-        )
+        self._check(self.family in ("gpt2", "vanilla", "huggingface"), "family", "gpt2, vanilla or huggingface")
         for name in ("n_layers", "d_emb", "n_heads", "T_max"):
             self._check(getattr(self, name) >= 1, name, "a positive whole number")
         self._check(self.d_emb % self.n_heads == 0, "d_emb", f"a multiple of n_heads = {self.n_heads}")
         self._check(self.family != "vanilla" or self.d_emb % 2 == 0, "d_emb", "even for the vanilla family")
         self._check(0 <= self.dropout < 1, "dropout", "in [0, 1)")
-        self._check(
-            (self.family == "huggingface") == (self.path is not None), "path", "set for huggingface only"
-        )
+        self._check((self.family == "huggingface") == (self.path is not None), "path", "set for huggingface only")
 
     @property
     def ff_width(self) -> int:
@@ -297,9 +292,7 @@ class RuntimeConfig(Config):
 
     def __post_init__(self) -> None:
         self._check(self.dtype in ("float32", "bfloat16"), "dtype", "float32 or bfloat16")
-        self._check(
-            self.step in ("auto", "eager", "compile", "graph"), "step", "auto, eager, compile or graph"
-        )
+        self._check(self.step in ("auto", "eager", "compile", "graph"), "step", "auto, eager, compile or graph")
         self._check(self.micro_batch >= 0, "micro_batch", "0 or more")
 
 

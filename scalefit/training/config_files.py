@@ -28,15 +28,11 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         elif path.suffix == ".json":
             values = json.loads(text)
         else:
-            raise ArgumentError(
-                f"{path.name} is not a config file scalefit knows. Use .toml, .yaml or .json."
-            )
+            raise ArgumentError(f"{path.name} is not a config file scalefit knows. Use .toml, .yaml or .json.")
     except ArgumentError:
         raise
     except Exception as error:
-        raise ArgumentError(
-            f"{path} is not valid {path.suffix[1:].upper()}: {error}. Nothing was run."
-        ) from error
+        raise ArgumentError(f"{path} is not valid {path.suffix[1:].upper()}: {error}. Nothing was run.") from error
     if not isinstance(values, dict):
         raise ArgumentError(f"{path} holds a {type(values).__name__}; a config is a table of fields.")
     return values
@@ -61,9 +57,6 @@ def validate(config: ConfigT) -> ConfigT:
         return TypeAdapter(type(config)).validate_python(config.to_dict())
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, item['loc']))} = {item.get('input')!r}: {item['msg']}"
-            for item in error.errors()
+            f"{'.'.join(map(str, item['loc']))} = {item.get('input')!r}: {item['msg']}" for item in error.errors()
         )
-        raise ArgumentError(
-            f"The config does not fit {type(config).__name__}: {problems}. Nothing was run."
-        ) from error
+        raise ArgumentError(f"The config does not fit {type(config).__name__}: {problems}. Nothing was run.") from error

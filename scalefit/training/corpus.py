@@ -62,9 +62,7 @@ class Corpus:
         """Return where each row of `length` targets begins; no token is the target of two rows."""
         return _starts(self, split, length)
 
-    def rows(
-        self, split: str, length: int, picked: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], ...]:
+    def rows(self, split: str, length: int, picked: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
         """Return inputs and targets, both (len(picked), length); padding has target -100."""
         tokens = self.train if split == "train" else self.val
         starts = self.starts(split, length)
@@ -99,17 +97,14 @@ class Corpus:
 
 
 @functools.lru_cache(maxsize=64)
-def _cached_starts(
-    path: str, sha: str, split: str, length: int, packing: str, chain: int
-) -> npt.NDArray[np.int64]:
+def _cached_starts(path: str, sha: str, split: str, length: int, packing: str, chain: int) -> npt.NDArray[np.int64]:
     tokens = np.memmap(Path(path) / f"{split}.bin", np.uint16, "r")
     if packing == "line":
         separators = np.flatnonzero(tokens == json.loads((Path(path) / "corpus.json").read_text())["eos"])
         longest = int(np.diff(separators).max(initial=0))
         if longest > length:
             raise ArgumentError(
-                f"The longest line needs {longest} positions and T_max is {length}; nothing was run. "
-                "Raise T_max."
+                f"The longest line needs {longest} positions and T_max is {length}; nothing was run. Raise T_max."
             )
         return separators[:-1].astype(np.int64)
     if chain:
@@ -165,9 +160,7 @@ def _verified(folder: str, _: int) -> dict[str, Any]:
         found = {split: _sha_of_file(path / f"{split}.bin") for split in ("train", "val")}
         same = all(found[split] == meta[f"{split}_sha256"] for split in found)
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"The corpus in {path} cannot be read ({error}). Delete the folder to rebuild it."
-        ) from error
+        raise DataError(f"The corpus in {path} cannot be read ({error}). Delete the folder to rebuild it.") from error
     if not same:
         raise DataError(
             f"The tokens in {path} are not the ones that were written: their sha256 differs. Nothing was "
@@ -194,9 +187,7 @@ def _build(config: CorpusConfig, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".building-"))
     except OSError as error:
-        raise DataError(
-            f"Cannot write corpora to {folder.parent}: {error.strerror}. Choose another store."
-        ) from error
+        raise DataError(f"Cannot write corpora to {folder.parent}: {error.strerror}. Choose another store.") from error
     try:
         meta = _write(config, temporary)
         for split in ("train", "val"):
@@ -207,14 +198,10 @@ def _build(config: CorpusConfig, folder: Path) -> None:
         try:
             os.rename(temporary, folder)
         except OSError:
-            if not (
-                folder / "corpus.json"
-            ).exists():  # otherwise another worker was quicker, with the same tokens
+            if not (folder / "corpus.json").exists():  # otherwise another worker was quicker, with the same tokens
                 raise
     except OSError as error:
-        raise DataError(
-            f"The corpus could not be written to {folder}: {error.strerror}. Nothing was run."
-        ) from error
+        raise DataError(f"The corpus could not be written to {folder}: {error.strerror}. Nothing was run.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -234,9 +221,7 @@ def _write(config: CorpusConfig, folder: Path) -> dict[str, Any]:
             seen.add(digest)
             # by the document's hash, so that no text is in both splits, whatever else is in the corpus
             split["val" if _uniform(digest, 0) < config.val_fraction else "train"].append(text)
-    split["train"] = [
-        t for t in split["train"] if _uniform(hashlib.sha256(t.encode()).digest(), 8) < config.fraction
-    ]
+    split["train"] = [t for t in split["train"] if _uniform(hashlib.sha256(t.encode()).digest(), 8) < config.fraction]
     if not split["train"] or not split["val"]:
         raise DataError(
             f"The split left {len(split['train'])} training and {len(split['val'])} held-out documents; "
@@ -303,22 +288,14 @@ def _write_ids(config: CorpusConfig, folder: Path) -> dict[str, Any]:
         ids = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.fromfile(path, np.uint16)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a file of token ids ({error}); nothing was built.") from error
-    if (
-        ids.ndim != 1
-        or not np.issubdtype(ids.dtype, np.integer)
-        or ids.size < 2
-        or ids.min() < 0
-        or ids.max() > 65_535
-    ):
+    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer) or ids.size < 2 or ids.min() < 0 or ids.max() > 65_535:
         raise DataError(
             f"{path} holds {ids.dtype} of shape {ids.shape}; nothing was built. Give one row of whole "
             "numbers from 0 "
             "to 65,535."
         )
     ids = ids.astype(np.uint16)
-    cut = len(ids) - max(
-        2, round(len(ids) * config.val_fraction)
-    )  # no documents are known: the tail is held out
+    cut = len(ids) - max(2, round(len(ids) * config.val_fraction))  # no documents are known: the tail is held out
     train = ids[: min(cut, config.n_tokens or cut)]
     train[: max(2, round(len(train) * config.fraction))].tofile(folder / "train.bin")
     ids[cut:].tofile(folder / "val.bin")

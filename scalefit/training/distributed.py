@@ -82,9 +82,7 @@ def start(device: str) -> World:
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         text = str(error).splitlines()[0]
-        raise ArgumentError(
-            f"device = {device!r} cannot be used here ({text}). Use 'cpu' or 'auto'."
-        ) from error
+        raise ArgumentError(f"device = {device!r} cannot be used here ({text}). Use 'cpu' or 'auto'.") from error
     if size == 1:
         return World(0, 1, chosen)
     if not dist.is_initialized():

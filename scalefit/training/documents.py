@@ -40,9 +40,7 @@ def read_files(pattern: str, text_field: str) -> Iterator[str]:
     if root.is_dir():
         found = sorted(path for path in root.rglob("*") if path.is_file())
     else:
-        found = (
-            [root] if root.is_file() else sorted(Path(name) for name in glob.glob(pattern, recursive=True))
-        )
+        found = [root] if root.is_file() else sorted(Path(name) for name in glob.glob(pattern, recursive=True))
     found = [path for path in found if _reader(path) is not None]
     if not found:
         raise DataError(

@@ -13,9 +13,7 @@ from scalefit.training.corpus import IGNORE, Corpus
 Losses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def _batches(
-    corpus: Corpus, length: int, batch: int, tokens: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(corpus: Corpus, length: int, batch: int, tokens: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield evenly spaced rows of the held-out split; the last batch is filled up with unscored rows."""
     available = len(corpus.starts("val", length))
     n_rows = min(available, max(2, round(tokens / length))) if tokens else available

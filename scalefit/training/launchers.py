@@ -59,16 +59,10 @@ def _local_processes(store: str | Path, name: str, workers: int) -> None:
         command = [sys.executable, "-m", "scalefit.training.worker", str(store), name]
         started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     errors = [process.communicate()[1] for process in started]
-    failed = [
-        error.strip().splitlines()
-        for process, error in zip(started, errors, strict=True)
-        if process.returncode
-    ]
+    failed = [error.strip().splitlines() for process, error in zip(started, errors, strict=True) if process.returncode]
     if failed:
         last = failed[0][-1] if failed[0] else "no message"
-        raise StoreError(
-            f"{len(failed)} of {workers} workers failed: {last}. Finished runs are kept; run again."
-        )
+        raise StoreError(f"{len(failed)} of {workers} workers failed: {last}. Finished runs are kept; run again.")
 
 
 def _cuda_devices() -> list[str]:

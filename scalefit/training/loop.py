@@ -36,9 +36,7 @@ Progress = Callable[[dict[str, Any]], None]
 DIVERGED_BY = 1.0
 
 
-def train(
-    config: RunConfig, store: str | FilePath = "scalefit_runs", progress: Progress | None = None
-) -> RunRecord:
+def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: Progress | None = None) -> RunRecord:
     """Train one run to its end, or return it where it is already finished.
 
     Parameters
@@ -196,9 +194,7 @@ class _Run:
 
     def _step(self, segment: Segment, step: int) -> None:
         inputs, targets = self._batch_of(step)
-        scored = (targets != IGNORE).sum(
-            axis=(-1, -2)
-        )  # of the whole batch, so that processes weigh tokens alike
+        scored = (targets != IGNORE).sum(axis=(-1, -2))  # of the whole batch, so that processes weigh tokens alike
         if self.config.model.dropout:
             torch.manual_seed((step << 20) ^ (self.config.seeds[0] << 8) ^ self.world.rank)
         share = self.batch // self.world.size
@@ -213,9 +209,7 @@ class _Run:
             part = slice(begin, begin + micro)
             last = begin + micro >= share
             with self.world.accumulate(self.forward, last), self._autocast():
-                losses = self.forward(
-                    self._to_device(inputs[..., part, :]), self._to_device(targets[..., part, :])
-                )
+                losses = self.forward(self._to_device(inputs[..., part, :]), self._to_device(targets[..., part, :]))
                 loss = losses.sum(dim=(-1, -2)) * weight
                 loss.sum().backward()
             total += loss.detach()
@@ -251,9 +245,7 @@ class _Run:
         return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
 
     def _autocast(self) -> Any:
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.config.runtime.dtype == "bfloat16"
-        )
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.runtime.dtype == "bfloat16")
 
     def _flush(self) -> None:
         """Add the pending losses one by one, in order, so that a resumed run sums in the same order."""
@@ -361,9 +353,7 @@ class _Run:
             return
         tensors, facts = found
         self.optimizer.load(tensors)
-        self.trunk = {
-            name[6:]: value.to(self.device) for name, value in tensors.items() if name[:6] == "trunk."
-        }
+        self.trunk = {name[6:]: value.to(self.device) for name, value in tensors.items() if name[:6] == "trunk."}
         self.position = (facts["position"][0], facts["position"][1])
         self.rows, self.status = facts["rows"], facts["status"]
         self.sums = np.array([float.fromhex(value) for value in facts["sums"]])

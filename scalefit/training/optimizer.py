@@ -34,9 +34,7 @@ class FlatAdamW:
         self.names = [name for name, _ in named]
         device = self.parameters[0].device
         size = sum(parameter.numel() for parameter in self.parameters)
-        self.weights, self.grads, self.mean, self.square = (
-            torch.zeros(size, device=device) for _ in range(4)
-        )
+        self.weights, self.grads, self.mean, self.square = (torch.zeros(size, device=device) for _ in range(4))
         self._lr = torch.empty(size, device=device) if len(set(lrs)) > 1 else None
         self._base = lrs[0]
         self.n_decayed = start = 0

@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     from scalefit.training.loop import _Run
 
 
-def make_row(
-    run: _Run, member: int, steps: int, loss: float, loss_se: float, train_loss: float
-) -> dict[str, Any]:
+def make_row(run: _Run, member: int, steps: int, loss: float, loss_se: float, train_loss: float) -> dict[str, Any]:
     """Return the row of one member at one D.
 
     N counts every trained parameter once (a tied matrix once), C is 6 N D; ``C_matmul`` counts matrix

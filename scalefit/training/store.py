@@ -241,9 +241,7 @@ def store_errors(path: Path) -> Iterator[None]:
             errno.EPERM: "it is not writable; choose another store",
             errno.EROFS: "it is read-only; choose another store",
         }.get(error.errno or 0, f"{error.strerror or error}; check the path")
-        raise StoreError(
-            f"Cannot write to {path}: {what}. What was finished before is kept; run again."
-        ) from error
+        raise StoreError(f"Cannot write to {path}: {what}. What was finished before is kept; run again.") from error
 
 
 def _finite(value: Any) -> Any:

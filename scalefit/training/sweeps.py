@@ -123,8 +123,7 @@ class SweepConfig(Config):
             for name, item in values.get("corpora", {"stdlib": {}}).items()
         }
         values["sizes"] = tuple(
-            item if isinstance(item, SizeConfig) else SizeConfig.from_dict(item)
-            for item in values.get("sizes", ())
+            item if isinstance(item, SizeConfig) else SizeConfig.from_dict(item) for item in values.get("sizes", ())
         )
         return super().from_dict(values)
 
@@ -145,9 +144,7 @@ class SweepConfig(Config):
 
         missing = {"N", "D"} - set(table.columns)
         if missing or not len(table):
-            raise ArgumentError(
-                f"The table has {len(table)} rows and lacks {sorted(missing)}; it needs N and D."
-            )
+            raise ArgumentError(f"The table has {len(table)} rows and lacks {sorted(missing)}; it needs N and D.")
         corpus = corpus or CorpusConfig()
         vocab_size = corpus_vocabulary(corpus)
         wanted: dict[ModelConfig, set[int]] = {}
@@ -179,9 +176,7 @@ class Sweep:
 
     def __init__(self, config: SweepConfig, store: str | Path) -> None:
         self.config, self.root = config, Path(store)
-        self.corpora = {
-            name: open_corpus(item, self.root / "corpora") for name, item in config.corpora.items()
-        }
+        self.corpora = {name: open_corpus(item, self.root / "corpora") for name, item in config.corpora.items()}
         self._pin()
 
     @classmethod
@@ -195,9 +190,7 @@ class Sweep:
             saved = json.loads(found[0].read_text())
             return cls(SweepConfig.from_dict(saved["config"]), store)
         except (OSError, ValueError, KeyError) as error:
-            raise StoreError(
-                f"{found[0]} cannot be read ({error}). Start the sweep again from its config."
-            ) from error
+            raise StoreError(f"{found[0]} cannot be read ({error}). Start the sweep again from its config.") from error
 
     def _pin(self) -> None:
         """Remember which tokens the sweep is on; another machine's standard library may differ."""
@@ -283,9 +276,7 @@ class Sweep:
         seeds: tuple[int, ...], purpose: Literal["point", "lr_probe"], at_edge: bool | None = None,
     ) -> Job:  # fmt: skip
         batch_size = size.batch_size or self.config.optimizer.batch_size
-        optimizer = replace(
-            self.config.optimizer, lr=rates if len(rates) > 1 else rates[0], batch_size=batch_size
-        )
+        optimizer = replace(self.config.optimizer, lr=rates if len(rates) > 1 else rates[0], batch_size=batch_size)
         config = RunConfig(
             model=size.model, corpus=self.config.corpora[series], optimizer=optimizer, schedule=schedule,
             evaluation=self.config.evaluation, runtime=self.config.runtime, seeds=seeds, series=series,
@@ -298,9 +289,7 @@ class Sweep:
         return [(job, self.folder(job).read_record()) for job in self.jobs() if self.folder(job).finished]
 
 
-def sweep(
-    config: SweepConfig, store: str | Path = "scalefit_runs", workers: int = 1, launcher: Any = None
-) -> Any:
+def sweep(config: SweepConfig, store: str | Path = "scalefit_runs", workers: int = 1, launcher: Any = None) -> Any:
     """Run a sweep to its end and return its table.
 
     Parameters

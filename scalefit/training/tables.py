@@ -38,9 +38,7 @@ def collect(sweep: Sweep, out: str | Path | None = None) -> Any:
     curves: list[dict[str, Any]] = []
     for job, record in sweep.records():
         for row in record.rows:
-            (probes if job.config.purpose == "lr_probe" else points).append(
-                {**row, "lr_at_edge": job.lr_at_edge}
-            )
+            (probes if job.config.purpose == "lr_probe" else points).append({**row, "lr_at_edge": job.lr_at_edge})
         if job.config.purpose == "point":
             curves += [line for item in record.curve for line in _curve_rows(record.run_id, item)]
     table = pd.DataFrame(points)
@@ -48,9 +46,7 @@ def collect(sweep: Sweep, out: str | Path | None = None) -> Any:
         table = table.sort_values(["series", "N", "D", "kind", "seed"], kind="stable", ignore_index=True)
         mixed = table.groupby("series")["corpus_sha"].nunique()
         if (mixed > 1).any():
-            raise StoreError(
-                f"The series {', '.join(mixed.index[mixed > 1])} mixes corpora of different sha256."
-            )
+            raise StoreError(f"The series {', '.join(mixed.index[mixed > 1])} mixes corpora of different sha256.")
     folder = Path(out) if out is not None else sweep.root / "tables" / sweep.config.name
     with store_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,9 +82,7 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
     for job in finished:
         seconds += sweep.folder(job).read_record().seconds
         found = json.loads((sweep.folder(job).path / "provenance.json").read_text())
-        machines[
-            f"{found['device']}, torch {found['torch']}, {found['threads']} thread(s), {found['dtype']}"
-        ] += 1
+        machines[f"{found['device']}, torch {found['torch']}, {found['threads']} thread(s), {found['dtype']}"] += 1
     lines = [
         f"# Methods of the sweep {config.name}", "",
         f"Written by `scalefit sweep collect`. Config digest {sweep_digest(config)}.", "",

@@ -91,9 +91,7 @@ class SubwordTokenizer:
         from tokenizers import decoders, models, pre_tokenizers, trainers
 
         if vocab_size < 257:
-            raise ArgumentError(
-                f"bpe:{vocab_size} is too small: 256 bytes and the separator already need 257."
-            )
+            raise ArgumentError(f"bpe:{vocab_size} is too small: 256 bytes and the separator already need 257.")
         inner = library.Tokenizer(models.BPE())
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         inner.decoder = decoders.ByteLevel()
@@ -137,6 +135,4 @@ def train_tokenizer(name: str, documents: Iterable[str]) -> Tokenizer:
         if tokenizer.vocab_size > 65_536:
             raise ArgumentError(f"{name} has {tokenizer.vocab_size:,} tokens; stores hold ids up to 65,535.")
         return tokenizer
-    raise ArgumentError(
-        f"Unknown tokenizer {name!r}; nothing was built. Use byte, words, bpe:512 or hf:/path."
-    )
+    raise ArgumentError(f"Unknown tokenizer {name!r}; nothing was built. Use byte, words, bpe:512 or hf:/path.")

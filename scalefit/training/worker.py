@@ -55,9 +55,7 @@ def work(
         elif not any(job.run_id in failed for job in waiting):
             time.sleep(PATIENCE)  # all are held by others; probes may open up new points
     if failed:
-        raise StoreError(
-            f"{len(failed)} runs could not be trained: {', '.join(sorted(failed))}. See the log above."
-        )
+        raise StoreError(f"{len(failed)} runs could not be trained: {', '.join(sorted(failed))}. See the log above.")
     return done
 
 

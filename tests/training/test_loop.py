@@ -55,9 +55,7 @@ def test_training_again_returns_the_same_record(tiny: RunConfig, store: Path, mo
 
 def test_rows_have_what_a_fit_reads(tiny: RunConfig, store: Path) -> None:
     row = train(tiny, store).rows[-1]
-    wanted = (
-        "N D C loss series unique_tokens status seed lr N_non_embedding n_layers d_emb T_max loss_se kind"
-    )
+    wanted = "N D C loss series unique_tokens status seed lr N_non_embedding n_layers d_emb T_max loss_se kind"
     assert {*wanted.split(), "trunk_id", "H_data", "run_id", "bits_per_byte"} <= set(row)
     assert row["C"] == pytest.approx(6 * row["N"] * row["D"])
     assert row["D"] == 39 * 8 * 32 and row["kind"] == "branch"
@@ -88,9 +86,7 @@ def _train_with_kills(config: RunConfig, store: Path, kill_after: list[int], mon
 
 
 @pytest.mark.parametrize("change", [{}, {"seeds": (0, 1)}, {"model": {"dropout": 0.1}}])
-def test_resumed_run_is_bitwise_the_uninterrupted_one(
-    with_, store: Path, tmp_path, change, monkeypatch
-) -> None:
+def test_resumed_run_is_bitwise_the_uninterrupted_one(with_, store: Path, tmp_path, change, monkeypatch) -> None:
     config = with_(runtime={"checkpoint_every": 0.0}, **change)  # a checkpoint after every step
     other = tmp_path / "other"
     other.mkdir()
@@ -165,9 +161,7 @@ def test_micro_batches_give_the_same_run(with_, store: Path, tmp_path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "corpora").symlink_to(store / "corpora")
     parts = train(with_(runtime={"micro_batch": 3}), tmp_path / "b")
-    np.testing.assert_allclose(
-        [row["loss"] for row in parts.rows], [row["loss"] for row in whole.rows], rtol=1e-4
-    )
+    np.testing.assert_allclose([row["loss"] for row in parts.rows], [row["loss"] for row in whole.rows], rtol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
@@ -230,11 +224,7 @@ def test_device_that_is_not_there(with_, store: Path) -> None:
 
 def test_rates_along_the_schedules() -> None:
     wsd = make_path(ScheduleConfig(tokens=(100,), warmup=10, cooldown=0.2), 1, 10**6)
-    rates = [
-        wsd.multiplier(segment, step)
-        for segment in wsd.segments
-        for step in range(segment.begin, segment.end)
-    ]
+    rates = [wsd.multiplier(segment, step) for segment in wsd.segments for step in range(segment.begin, segment.end)]
     assert rates[0] == 0.1 and max(rates) == 1.0 and rates[79] == 1.0 and rates[-1] < 0.02
     assert np.all(np.diff(rates[80:]) < 0)
     cosine = make_path(ScheduleConfig(kind="cosine", tokens=(100,), warmup=10, final=0.1), 1, 10**6)

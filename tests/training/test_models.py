@@ -37,8 +37,7 @@ def test_vanilla_equals_torch_encoder_layers() -> None:
     model = Decoder(config, 19, seeds=(3,))
     ids = torch.randint(0, 19, (2, 24))
     reference = nn.ModuleList(
-        nn.TransformerEncoderLayer(32, 4, 50, dropout=0.0, activation="relu", batch_first=True)
-        for _ in range(2)
+        nn.TransformerEncoderLayer(32, 4, 50, dropout=0.0, activation="relu", batch_first=True) for _ in range(2)
     )
     with torch.no_grad():
         for block, layer in zip(model.blocks, reference, strict=True):

@@ -129,9 +129,7 @@ class Decoder(nn.Module):
         if gpt2_like:
             self.positions = nn.Parameter(torch.empty(members, config.T_max, width))
         else:
-            self.register_buffer(
-                "positions", vanilla.sinusoidal_positions(config.T_max, width), persistent=False
-            )
+            self.register_buffer("positions", vanilla.sinusoidal_positions(config.T_max, width), persistent=False)
         self.blocks = nn.ModuleList(Block(members, config) for _ in range(config.n_layers))
         self.final_norm = EnsembleNorm(members, width) if gpt2_like else nn.Identity()
         self.head = None if config.tied else nn.Parameter(torch.empty(members, vocab_size, width))

@@ -61,9 +61,7 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
             setattr(theirs, name, None)
     limit = getattr(theirs, "max_position_embeddings", None)
     if limit is not None and limit < config.T_max:
-        raise ArgumentError(
-            f"The model at {config.path!r} has {limit} positions and T_max is {config.T_max}."
-        )
+        raise ArgumentError(f"The model at {config.path!r} has {limit} positions and T_max is {config.T_max}.")
     # transformers draws its initial weights from torch's global generator: seeded here, restored after
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

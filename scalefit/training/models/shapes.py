@@ -29,9 +29,7 @@ def shape_for(N: float, vocab_size: int, T_max: int = 128) -> ModelConfig:
     widths = [8, 16, 24, 32, 48, 64, 80, 96, *range(128, 8193, 64)]
     return min(
         (
-            ModelConfig(
-                n_layers=layers, d_emb=width, n_heads=max(1, width // (16 if width < 64 else 32)), T_max=T_max
-            )
+            ModelConfig(n_layers=layers, d_emb=width, n_heads=max(1, width // (16 if width < 64 else 32)), T_max=T_max)
             for width in widths
             if width % max(1, width // (16 if width < 64 else 32)) == 0
             for layers in range(1, max(2, width // 8))

@@ -1,0 +1,215 @@
+"""Corpora: no document in both splits, entropies that sampling confirms, damage that is noticed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scalefit.errors import ArgumentError, DataError
+from scalefit.training import grammar
+from scalefit.training.config import CorpusConfig
+from scalefit.training.corpus import CHAIN, IGNORE, open_corpus
+from scalefit.training.markov import MarkovSource
+from scalefit.training.tokenizers import ByteTokenizer, SubwordTokenizer, WordTokenizer, train_tokenizer
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number:02}.txt").write_text(f"document {number}: " + "abc xyz " * (number + 20))
+    return folder
+
+
+def files(path: Path | str, **settings: object) -> CorpusConfig:
+    return CorpusConfig(source="files", path=str(path), val_fraction=0.3, **settings)
+
+
+def test_splits_hold_whole_documents_and_never_the_same_one(texts: Path, tmp_path: Path) -> None:
+    (texts / "99.txt").write_text((texts / "00.txt").read_text())  # a copy counts once
+    corpus = open_corpus(files(texts), tmp_path)
+    documents = {}
+    for split in ("train", "val"):
+        raw = getattr(corpus, split)
+        cut = np.split(np.asarray(raw), np.flatnonzero(raw == 256))[1:-1]
+        documents[split] = {bytes(piece[1:].astype(np.uint8)).decode() for piece in cut}
+        assert len(documents[split]) == corpus.meta[f"{split}_documents"]
+    assert not documents["train"] & documents["val"]
+    assert len(documents["train"] | documents["val"]) == 60
+    assert documents["train"] | documents["val"] == {path.read_text() for path in texts.iterdir()}
+
+
+def test_the_split_of_a_document_does_not_depend_on_the_others(texts: Path, tmp_path: Path) -> None:
+    before = open_corpus(files(texts), tmp_path / "a").meta
+    for number in range(30):
+        (texts / f"{number:02}.txt").unlink()
+    after = open_corpus(files(texts), tmp_path / "b").meta
+    assert after["val_documents"] <= before["val_documents"]
+    assert after["sha256"] != before["sha256"]
+
+
+def test_fraction_keeps_the_held_out_documents(texts: Path, tmp_path: Path) -> None:
+    whole, part = (open_corpus(files(texts, fraction=f), tmp_path) for f in (1.0, 0.4))
+    assert part.meta["val_sha256"] == whole.meta["val_sha256"]
+    assert part.meta["train_documents"] < whole.meta["train_documents"]
+
+
+@pytest.mark.parametrize("name", ["byte", "words", "bpe:300"])
+def test_tokenizers_keep_the_bytes_apart(texts: Path, tmp_path: Path, name: str) -> None:
+    corpus = open_corpus(files(texts, tokenizer=name), tmp_path)
+    assert corpus.train.max() < corpus.vocab_size
+    assert (
+        corpus.meta["train_bytes"] == sum(len(path.read_bytes()) for path in texts.iterdir()) - corpus.meta["val_bytes"]
+    )
+
+
+def test_bpe_does_not_depend_on_the_order_of_documents(texts: Path) -> None:
+    documents = [path.read_text() for path in sorted(texts.iterdir())]
+    one, other = (SubwordTokenizer.train(order, 290).spec for order in (documents, documents[::-1]))
+    assert one == other
+
+
+def test_tokenizer_round_trip_and_errors() -> None:
+    assert bytes(ByteTokenizer().encode("héllo").astype(np.uint8)).decode() == "héllo"
+    words = WordTokenizer.train(["b a", "c"])
+    assert words.encode("a b c").tolist() == [1, 2, 3]
+    with pytest.raises(DataError, match="'zebra'"):
+        words.encode("a zebra")
+    for name in ("nonsense", "bpe:x", "bpe:20"):
+        with pytest.raises(ArgumentError):
+            train_tokenizer(name, ["a"])
+
+
+def test_jsonl_parquet_and_tar(tmp_path: Path) -> None:
+    import tarfile
+
+    import pandas as pd
+
+    rows = [{"content": f"text number {i} " * 5} for i in range(40)]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+    with tarfile.open(tmp_path / "a.tar.xz", "w:xz") as archive:
+        for number, row in enumerate(rows):
+            path = tmp_path / f"{number:02}.txt"
+            path.write_text(row["content"])
+            archive.add(path, path.name)
+            path.unlink()
+    shas = {
+        open_corpus(files(tmp_path / name, text_field="content"), tmp_path / "store").sha
+        for name in ("a.jsonl", "a.parquet", "a.tar.xz")
+    }
+    assert len(shas) == 1
+    for name in ("a.jsonl", "a.parquet"):
+        with pytest.raises(DataError, match="'text'"):
+            open_corpus(files(tmp_path / name), tmp_path / "store")
+
+
+def test_ids_are_taken_as_they_are(tmp_path: Path) -> None:
+    ids = np.arange(1000) % 50
+    np.save(tmp_path / "ids.npy", ids)
+    corpus = open_corpus(CorpusConfig(source="ids", path=str(tmp_path / "ids.npy")), tmp_path)
+    assert np.array_equal(np.concatenate([corpus.train, corpus.val]), ids) and corpus.vocab_size == 50
+    np.save(tmp_path / "bad.npy", np.ones((3, 3)))
+    with pytest.raises(DataError, match="float64"):
+        open_corpus(CorpusConfig(source="ids", path=str(tmp_path / "bad.npy")), tmp_path)
+
+
+def test_missing_files_are_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        open_corpus(files(tmp_path / "nowhere"), tmp_path)
+    assert not list(tmp_path.glob(".building*"))
+
+
+def test_damaged_tokens_are_noticed(tmp_path: Path) -> None:
+    config = CorpusConfig(source="markov", n_states=16, branching=2, n_tokens=20_000)
+    corpus = open_corpus(config, tmp_path)
+    path = Path(corpus.meta["path"])
+    content = bytearray((path / "train.bin").read_bytes())
+    content[100] ^= 1
+    (path / "train.bin").write_bytes(content)
+    (path / "corpus.json").touch()  # a new process would look again; here the file's time says so
+    with pytest.raises(DataError, match="sha256"):
+        open_corpus(config, tmp_path)
+
+
+def test_unwritable_store_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="Cannot write"):
+        open_corpus(CorpusConfig(source="markov", n_tokens=10_000), tmp_path / "file" / "corpora")
+
+
+def test_question_formation_entropy_is_the_published_one() -> None:
+    # Measured from the published grammar and from the published test file of 10,000 lines, independently of this code
+    nats, words = grammar.line_entropy("grammar")
+    assert nats == pytest.approx(20.308, abs=1e-3) and words == pytest.approx(19.578, abs=1e-3)
+    nats, words = grammar.line_entropy("mccoy")
+    assert nats / words == pytest.approx(1.041, abs=0.003) and words == pytest.approx(22.37, abs=0.1)
+
+
+@pytest.mark.parametrize("mode", ["grammar", "mccoy"])
+def test_question_formation_lines_have_the_derived_statistics(mode: str) -> None:
+    lines = list(grammar.sample_lines(6000, seed=7, mode=mode))
+    nats, words = grammar.line_entropy(mode)
+    lengths = np.array([len(line.split()) for line in lines])
+    assert abs(lengths.mean() - words) < 4 * lengths.std() / len(lines) ** 0.5
+    assert np.mean(["quest" in line for line in lines]) == pytest.approx(0.4, abs=0.03)
+    # log-probability of the lexical choices alone: every line has at least det, noun, aux, verb
+    assert len(set(lines)) > 0.9 * len(lines) and nats > math.log(len(set(lines)))
+
+
+def test_questions_move_the_main_auxiliary() -> None:
+    for line in list(grammar.sample_lines(300, seed=1)):
+        sentence, _, rest = line.partition(" . ")
+        kind, _, second = rest.partition(" ")
+        if kind == "decl":
+            assert second == f"{sentence} ."
+            continue
+        words = second.removesuffix(" ?").split()
+        restored = [words[1:i] + [words[0]] + words[i:] for i in range(1, len(words) + 1)]
+        assert sentence.split() in restored
+
+
+def test_line_rows_score_each_word_once(tmp_path: Path) -> None:
+    config = CorpusConfig(source="question_formation", n_lines=300, tokenizer="words", packing="line", val_fraction=0.2)
+    corpus = open_corpus(config, tmp_path)
+    inputs, targets = corpus.rows("train", 80, np.arange(len(corpus.starts("train", 80))))
+    assert (targets != IGNORE).sum() == len(corpus.train) - 1 == corpus.unique_tokens(80)
+    assert (inputs[:, 0] == 0).all()
+    lengths = (targets != IGNORE).sum(axis=1)
+    assert all(targets[row, length - 1] == 0 for row, length in enumerate(lengths))
+    assert corpus.entropy(80) == pytest.approx(20.308 / 20.578, abs=1e-3)
+    with pytest.raises(ArgumentError, match="T_max"):
+        corpus.starts("train", 20)
+
+
+@pytest.mark.parametrize(("order", "n_states"), [(1, 40), (2, 24), (3, 8)])
+def test_markov_entropy_is_the_mean_surprise_of_its_samples(order: int, n_states: int) -> None:
+    source = MarkovSource(order, n_states, 3, seed=5)
+    np.testing.assert_allclose(source.table.sum(axis=1), 1.0)
+    chains = source.sample(200, 400, np.random.default_rng(0)).astype(int)
+    context = sum(chains[:, i : i - order] * n_states ** (order - 1 - i) for i in range(order))
+    surprise = -np.log(source.table[context, chains[:, order:]])
+    error = surprise.mean(axis=1).std() / 200**0.5
+    assert abs(surprise.mean() - source.entropy_rate) < 4 * error
+    assert source.window_entropy(64) >= source.entropy_rate
+    # the stationary distribution does not move
+    p = source.stationary
+    moved = (p[:, None] * source.table).reshape(n_states, -1, n_states).sum(axis=0).reshape(-1)
+    np.testing.assert_allclose(moved, p, atol=1e-12)
+
+
+def test_markov_rows_never_cross_a_restart(tmp_path: Path) -> None:
+    corpus = open_corpus(CorpusConfig(source="markov", n_states=16, branching=2, n_tokens=50_000), tmp_path)
+    starts = corpus.starts("train", 128)
+    assert ((starts // CHAIN) == ((starts + 128) // CHAIN)).all()
+    assert len(starts) == 64 * corpus.meta["train_documents"]
+
+
+def test_too_large_a_markov_table_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="n_states"):
+        MarkovSource(3, 200, 2, 0)
