@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, FitError
-from scalefit.fitting.certificate import Certificate, certify
+from scalefit.errors import ArgumentError, FitError, Note
 from scalefit.fitting.checks import refuse
-from scalefit.fitting.newton import Minimum, minimise
+from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Kind, Objective, Scale
-from scalefit.fitting.power_sum import model_of
-from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
-from scalefit.fitting.starts import find_starts, subset
+from scalefit.fitting.solver import solve
 from scalefit.laws import get
 from scalefit.laws._base import Law
 
-_LARGE = 10_000
-_SUBSET = 2_048
-_SECOND_SUBSET = 20_000
 _N_STARTS = 3
-#: Root mean square residual below which a table is taken to be free of noise.
-_EXACT = 1e-12
 
 
 def fit(
@@ -102,225 +94,142 @@ def fit(
     >>> result.params.round(3).to_dict()["alpha"]
     0.348
     """
-    from scalefit.tables import check_runs
-
-    goal = Objective(objective, float(delta), on)
+    objective_ = Objective(objective, float(delta), on)
     if not isinstance(law, (str, type)):
         law, tied = _split_constraints(law, tied)
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
-    runs, weight_column = _with_weights(runs, weights)
-    checked = check_runs(runs, chosen.inputs)
-    # Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
-    row_labels = np.asarray(checked.row_labels)
-    order = _label_order(row_labels)
-    row_labels = row_labels[order]
-    columns = {key: np.asarray(checked.columns[key], float)[order] for key in chosen.inputs}
-    loss = np.asarray(checked.columns["loss"], float)[order]
-    weight = checked.columns[weight_column][order] if weight_column in checked.columns else None
-    if isinstance(weights, str) and weight is None:
-        raise ArgumentError(f"weights={weights!r}: the table has no such numeric column. Name one, or pass an array.")
-    notes = list(checked.notes)
-    series = checked.columns.get("series")
-    series = None if series is None else np.asarray(series)[order]
-    labels = list(dict.fromkeys(series.tolist())) if series is not None else []
     if by not in (None, "series", "shared", "pool"):
         raise ArgumentError(f"by={by!r} is not one of 'series', 'shared', 'pool'.")
+    table = _read(runs, chosen, weights)
+    labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
     if len(labels) > 1 and by is None:
         raise FitError(
             f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
             f"Pass by='series' for a law each, by='shared' for shared exponents, or by='pool' to ignore it."
         )
-    if by == "series":
-        if series is None:
-            raise ArgumentError("by='series' needs a column named series; this table has none.")
-        frame = {**columns, "loss": loss, **({"weight": weight} if weight is not None else {})}
-        options: dict[str, Any] = dict(objective=objective, delta=delta, on=on, fixed=fixed, tied=tied, bounds=bounds)
-        options.update(prior=prior, seed=seed, n_starts=n_starts)
-        out = {}
-        for label in labels:
-            rows = series == label
-            try:
-                out[label] = fit({key: value[rows] for key, value in frame.items()}, chosen, **options)
-            except FitError as error:
-                raise FitError(f"Series {label!r}: {error}") from error
-        return out
-    shared = by == "shared" and len(labels) > 1
-    everything = np.arange(loss.size)
-    groups = tuple(np.flatnonzero(series == label) for label in labels) if shared else (everything,)
-    if weight is not None:
-        weight = _check_weights(np.asarray(weight, float), loss.size)
-    expressions = {k: v for k, v in (tied or {}).items() if v not in chosen.parameters}
-    layout = _Layout(chosen, dict(fixed or {}), dict(tied or {}), dict(bounds or {}), len(groups), labels, expressions)
-    pinned = set(layout.fixed) | (set(layout.tied) if not shared else set()) | _prior_names(prior)
-    notes += refuse(chosen, columns, loss, layout.n_free, pinned)
-    problem = layout.problem(columns, loss, goal, weight, groups, prior_names=_prior_names(prior))
+    request = _Request(
+        chosen, objective_, dict(fixed or {}), dict(tied or {}), dict(bounds or {}), prior, int(seed), int(n_starts)
+    )
+    if by != "series":
+        return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
+    if table.series is None:
+        raise ArgumentError("by='series' needs a column named series; this table has none.")
+    results = {}
+    for label in labels:
+        try:
+            results[label] = _fit(table.part(table.series == label), request, [])
+        except FitError as error:
+            raise FitError(f"Series {label!r}: {error}") from error
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the caller asked for."""
+
+    law: type[Law]
+    objective: Objective
+    fixed: dict[str, float]
+    tied: dict[str, str]
+    bounds: dict[str, tuple[float, float]]
+    prior: Any
+    seed: int
+    n_starts: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The runs of a fit, in the order of their row labels."""
+
+    columns: dict[str, Array]
+    loss: Array
+    weights: Array | None
+    series: AnyArray | None
+    labels: AnyArray
+    conventions: dict[str, Any]
+    notes: tuple[Note, ...]
+
+    def part(self, rows: AnyArray) -> _Runs:
+        """Return some of the runs (a mask or positions)."""
+        return replace(
+            self,
+            columns={key: value[rows] for key, value in self.columns.items()},
+            loss=self.loss[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            series=None if self.series is None else self.series[rows],
+            labels=self.labels[rows],
+        )
+
+
+def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
+    """Check the table and take out what the law needs.
+
+    Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
+    """
+    from scalefit.tables import check_runs
+
+    runs, weight_column = _with_weights(runs, weights)
+    checked = check_runs(runs, law.inputs)
+    weight = checked.columns.get(weight_column) if weight_column else None
+    if isinstance(weights, str) and weight is None:
+        raise ArgumentError(f"weights={weights!r}: the table has no such numeric column. Name one, or pass an array.")
+    series = checked.columns.get("series")
+    table = _Runs(
+        columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
+        loss=np.asarray(checked.columns["loss"], float),
+        weights=None if weight is None else _check_weights(np.asarray(weight, float)),
+        series=None if series is None else np.asarray(series),
+        labels=np.asarray(checked.row_labels),
+        conventions=dict(checked.conventions),
+        notes=tuple(checked.notes),
+    )
+    labels = table.labels
+    if labels.dtype.kind in "iuf" and labels.size > 1 and (labels[1:] < labels[:-1]).any():
+        return table.part(np.argsort(labels, kind="stable"))
+    return table
+
+
+def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
+    """Fit one law to one table; `shared` lists the series that have coefficients of their own."""
+    law, loss = request.law, table.loss
+    groups = tuple(np.flatnonzero(table.series == label) for label in shared) or (np.arange(loss.size),)
+    expressions = {key: text for key, text in request.tied.items() if text not in law.parameters}
+    layout = Layout(law, request.fixed, request.tied, request.bounds, len(groups), shared, expressions)
+    prior_names = _prior_names(request.prior)
+    pinned = set(request.fixed) | prior_names | (set() if shared else set(request.tied))
+    notes = [*table.notes, *refuse(law, table.columns, loss, layout.n_free, pinned)]
+    problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
     tangent = None
     if expressions:
         from scalefit.fitting.lmfit_bridge import fit_with_expressions
 
-        x, tangent, certificate = fit_with_expressions(problem, expressions, dict(bounds or {}), n_starts)
+        x, tangent, certificate = fit_with_expressions(problem, expressions, request.bounds, request.n_starts)
     else:
-        if prior is not None:
+        if request.prior is not None:
             from scalefit.fitting.priors import with_prior
 
-            problem = with_prior(problem, prior, lambda p: _solve(p, layout.bounds, layout.names, n_starts)[0])
-        x, certificate = _solve(problem, layout.bounds, layout.names, n_starts)
-    conventions = {**checked.conventions}
+            problem = with_prior(
+                problem, request.prior, lambda p: solve(p, request.bounds, layout.names, request.n_starts)[0]
+            )
+        x, certificate = solve(problem, request.bounds, layout.names, request.n_starts)
     return FitResult(
-        law=chosen,
+        law=law,
         problem=problem,
         x=x,
         names=layout.names,
         certificate=certificate,
-        row_labels=row_labels,
-        series=tuple(map(str, labels)) if shared else (),
-        conventions=conventions,
-        bounds=dict(bounds or {}),
-        fixed=dict(fixed or {}),
-        tied=dict(tied or {}),
+        row_labels=table.labels,
+        series=tuple(map(str, shared)),
+        conventions=table.conventions,
+        bounds=request.bounds,
+        fixed=request.fixed,
+        tied=request.tied,
         table_notes=tuple(notes),
-        seed=seed,
+        seed=request.seed,
         tangent=tangent,
     )
-
-
-class _Layout:
-    """Which parameters are free, and where they stand in the free vector."""
-
-    def __init__(
-        self,
-        law: type[Law],
-        fixed: dict[str, float],
-        tied: dict[str, str],
-        bounds: dict[str, tuple[float, float]],
-        n_groups: int,
-        labels: list[Any],
-        expressions: Mapping[str, str],
-    ) -> None:
-        names = list(law.parameters)
-        for argument, given in (("fixed", fixed), ("tied", tied), ("bounds", bounds)):
-            unknown = [key for key in given if key not in names]
-            if unknown:
-                raise ArgumentError(f"{argument}={unknown!r}: {law.name} has {', '.join(names)}.")
-        for key, value in fixed.items():
-            if not np.isfinite(value):
-                raise ArgumentError(f"fixed={{{key!r}: {value!r}}} must be a finite number.")
-        for key, (low, high) in bounds.items():
-            if not low < high:
-                raise ArgumentError(f"bounds={{{key!r}: {(low, high)}}} must be (lower, upper) with lower < upper.")
-        simple = {key: other for key, other in tied.items() if key not in expressions}
-        for key, other in simple.items():
-            if key == other or other in simple or key in fixed or law.parameters[key].log != law.parameters[other].log:
-                raise ArgumentError(f"tied={{{key!r}: {other!r}}}: tie a free parameter to another of the same kind.")
-        self.law, self.fixed, self.tied, self.bounds = law, fixed, tied, bounds
-        self.index = np.full((n_groups, len(names)), -1)
-        self.values = np.zeros((n_groups, len(names)))
-        found: list[str] = []
-        for j, name in enumerate(names):
-            if name in fixed:
-                self.values[:, j] = fixed[name]
-            elif name not in simple:
-                own = n_groups > 1 and law.parameters[name].own
-                for group in range(n_groups):
-                    if own or group == 0:
-                        found.append(f"{name}[{labels[group]}]" if own else name)
-                    self.index[group, j] = len(found) - 1
-        for key, other in simple.items():
-            at, source = names.index(key), names.index(other)
-            self.index[:, at], self.values[:, at] = self.index[:, source], self.values[:, source]
-        self.names = tuple(found)
-        self.n_free = len(found)
-        if not found:
-            raise ArgumentError("Every parameter is fixed: there is nothing to fit.")
-
-    def problem(
-        self,
-        columns: dict[str, Array],
-        loss: Array,
-        objective: Objective,
-        weights: Array | None,
-        groups: tuple[AnyArray, ...],
-        prior_names: set[str],
-    ) -> Problem:
-        """Return the problem, in units of the inputs' geometric means where no constraint forbids it."""
-        units = {key: 1.0 for key in self.law.inputs}
-        constrained = prior_names | set(self.fixed) | set(self.bounds) | set(self.tied) | set(self.tied.values())
-        if self.law.rescale is not None and not constrained & _scale_dependent(self.law):
-            for key in self.law.inputs:
-                if key in ("N", "D", "C"):
-                    units[key] = float(np.exp(np.mean(np.log(columns[key]))))
-            if "unique_tokens" in units:
-                units["unique_tokens"] = units["D"]
-        scaled = {key: column / units[key] for key, column in columns.items()}
-        return Problem(self.law, scaled, loss, objective, weights, groups, self.index, self.values, units)
-
-
-def _scale_dependent(law: type[Law]) -> set[str]:
-    """Parameters whose values change with the units of the inputs."""
-    assert law.rescale is not None
-    params = law.example()
-    moved = law.rescale(params, {key: 2.0 for key in law.inputs})
-    return {key for key in params if moved[key] != params[key]}
-
-
-def _solve(
-    problem: Problem, bounds: Mapping[str, tuple[float, float]], names: tuple[str, ...], n_starts: int
-) -> tuple[Array, Certificate]:
-    """Best free vector (p,) and its certificate."""
-    lower, upper = problem.bounds(bounds)
-    starts = np.clip(find_starts(problem, max(1, n_starts)), lower, upper)
-    floor = 0.5 * _EXACT**2 * problem.loss.size
-    if problem.loss.size > _LARGE:
-        small = subset(problem, _SUBSET)
-        coarse = _descend(small, starts, lower, upper, floor)
-        # Every start that shares the best end is one point on the full table: polish the distinct ends only.
-        value = coarse.value
-        point = coarse.x[[int(np.argmin(value))]]
-        if problem.loss.size > 2 * _SECOND_SUBSET:
-            point = _descend(subset(problem, _SECOND_SUBSET), point, lower, upper, floor).x
-        if not problem.law.terms:
-            problem = replace(problem, second_order=problem.curvature(point[0]))
-        ends = _descend(problem, point, lower, upper, floor)
-        same = value <= value.min() * (1 + 1e-6)
-        rest = np.where(same, ends.value[0], ends.value[0] * value / max(value.min(), 1e-300))
-        ends = Minimum(
-            np.where(same[:, None], ends.x, coarse.x),
-            rest,
-            np.where(same, ends.decrement, coarse.decrement),
-            np.where(same, ends.converged, coarse.converged),
-            coarse.steps,
-        )
-    else:
-        ends = _descend(problem, starts, lower, upper, floor)
-    best = int(np.argmin(ends.value))
-    x = ends.x[best]
-    with np.errstate(all="ignore"):
-        _, gradient, hessian, information = model_of(problem).evaluate(x[None], None)
-    held = (x <= lower) | (x >= upper)
-    certificate = certify(ends, hessian[0], information[0], names, held, bool(ends.value[best] <= 1e6 * floor))
-    if not np.isfinite(ends.value[best]):
-        raise FitError(f"{problem.law.name} has no finite objective anywhere near these runs. Check their units.")
-    return x, certificate
-
-
-def _descend(problem: Problem, starts: Array, lower: Array, upper: Array, floor: float) -> Minimum:
-    """Minimise from every start, through a sequence of bands where the objective's own is too narrow to follow."""
-    goal = problem.objective
-    if goal.kind == "squared":
-        bands: tuple[Objective, ...] = (goal,)
-    else:
-        with np.errstate(all="ignore"):
-            spread = float(np.median(np.abs(problem.residuals(starts[:1]))))
-        bands = goal.bands(max(spread, 1e-12))
-    ends = None
-    for band in bands:
-        stage = problem if band == goal else replace(problem, objective=band)
-        points = starts if ends is None else ends.x
-        ends = minimise(model_of(stage), points, lower, upper, floor=floor, rivals=len(bands) == 1)
-    assert ends is not None
-    return replace(ends, value=problem.value(ends.x)) if bands[-1] != goal else ends
 
 
 def _choose_input(law: type[Law], runs: Any) -> str:
@@ -349,15 +258,8 @@ def _with_weights(runs: Any, weights: str | ArrayLike | None) -> tuple[Any, str 
     return runs.assign(weight=values), "weight"
 
 
-def _label_order(labels: AnyArray) -> AnyArray:
-    """Order of numeric labels; the given order where labels are text."""
-    if labels.dtype.kind in "iuf" and labels.size > 1 and (labels[1:] < labels[:-1]).any():
-        return np.argsort(labels, kind="stable")
-    return np.arange(labels.size)
-
-
-def _check_weights(weights: Array, n: int) -> Array:
-    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+def _check_weights(weights: Array) -> Array:
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ArgumentError("weights must be finite, not negative, and not all zero, one a run.")
     return weights
 

@@ -1,0 +1,93 @@
+"""Which parameters of a law are free in a fit, and in what units the fit is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.errors import ArgumentError
+from scalefit.fitting.objectives import Objective
+from scalefit.fitting.problem import Problem
+from scalefit.laws._base import Law
+
+
+class Layout:
+    """Which parameters are free, and where they stand in the free vector."""
+
+    def __init__(
+        self,
+        law: type[Law],
+        fixed: dict[str, float],
+        tied: dict[str, str],
+        bounds: dict[str, tuple[float, float]],
+        n_groups: int,
+        labels: list[Any],
+        expressions: Mapping[str, str],
+    ) -> None:
+        names = list(law.parameters)
+        for argument, given in (("fixed", fixed), ("tied", tied), ("bounds", bounds)):
+            unknown = [key for key in given if key not in names]
+            if unknown:
+                raise ArgumentError(f"{argument}={unknown!r}: {law.name} has {', '.join(names)}.")
+        for key, value in fixed.items():
+            if not np.isfinite(value):
+                raise ArgumentError(f"fixed={{{key!r}: {value!r}}} must be a finite number.")
+        for key, (low, high) in bounds.items():
+            if not low < high:
+                raise ArgumentError(f"bounds={{{key!r}: {(low, high)}}} must be (lower, upper) with lower < upper.")
+        simple = {key: other for key, other in tied.items() if key not in expressions}
+        for key, other in simple.items():
+            if key == other or other in simple or key in fixed or law.parameters[key].log != law.parameters[other].log:
+                raise ArgumentError(f"tied={{{key!r}: {other!r}}}: tie a free parameter to another of the same kind.")
+        self.law, self.fixed, self.tied, self.bounds = law, fixed, tied, bounds
+        self.index = np.full((n_groups, len(names)), -1)
+        self.values = np.zeros((n_groups, len(names)))
+        found: list[str] = []
+        for j, name in enumerate(names):
+            if name in fixed:
+                self.values[:, j] = fixed[name]
+            elif name not in simple:
+                own = n_groups > 1 and law.parameters[name].own
+                for group in range(n_groups):
+                    if own or group == 0:
+                        found.append(f"{name}[{labels[group]}]" if own else name)
+                    self.index[group, j] = len(found) - 1
+        for key, other in simple.items():
+            at, source = names.index(key), names.index(other)
+            self.index[:, at], self.values[:, at] = self.index[:, source], self.values[:, source]
+        self.names = tuple(found)
+        self.n_free = len(found)
+        if not found:
+            raise ArgumentError("Every parameter is fixed: there is nothing to fit.")
+
+    def problem(
+        self,
+        columns: dict[str, Array],
+        loss: Array,
+        objective: Objective,
+        weights: Array | None,
+        groups: tuple[AnyArray, ...],
+        prior_names: set[str],
+    ) -> Problem:
+        """Return the problem, in units of the inputs' geometric means where no constraint forbids it."""
+        units = {key: 1.0 for key in self.law.inputs}
+        constrained = prior_names | set(self.fixed) | set(self.bounds) | set(self.tied) | set(self.tied.values())
+        if self.law.rescale is not None and not constrained & _scale_dependent(self.law):
+            for key in self.law.inputs:
+                if key in ("N", "D", "C"):
+                    units[key] = float(np.exp(np.mean(np.log(columns[key]))))
+            if "unique_tokens" in units:
+                units["unique_tokens"] = units["D"]
+        scaled = {key: column / units[key] for key, column in columns.items()}
+        return Problem(self.law, scaled, loss, objective, weights, groups, self.index, self.values, units)
+
+
+def _scale_dependent(law: type[Law]) -> set[str]:
+    """Parameters whose values change with the units of the inputs."""
+    assert law.rescale is not None
+    params = law.example()
+    moved = law.rescale(params, {key: 2.0 for key in law.inputs})
+    return {key for key in params if moved[key] != params[key]}
