@@ -14,7 +14,7 @@ from scalefit import _columns, _reading
 from scalefit._rows import QUANTITIES, Rows, name_rows, oddities, set_aside_note
 from scalefit._typing import Array
 from scalefit.counting import nats_per_token
-from scalefit.errors import DataError, Note
+from scalefit.errors import ArgumentError, DataError, Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Request:
 
     asked: Mapping[str, Any]
     series: tuple[str, ...] = ()
-    loss_unit: str = "nat/token"
+    loss_unit: str | None = None
     bytes_per_token: str | float | None = None
-    params: str = "total"
-    flops: str = "6ND"
+    params: str | None = None
+    flops: str | None = None
     incomplete: str = "set_aside"
     inputs: tuple[str, ...] = ()
 
@@ -37,7 +37,7 @@ class Request:
         for target in _columns.USUAL_NAMES:
             if target == "series":
                 continue
-            choice = _columns.choose(target, self.asked.get(target), names, self.loss_unit)
+            choice = _columns.choose(target, self.asked.get(target), names, self.loss_unit or "")
             if choice is not None:
                 chosen[target] = choice
         for name in self.series:
@@ -66,8 +66,12 @@ class Table:
 
 
 def read(source: Any, request: Request, format: str | None) -> Table:
+    """Read a table as asked; what was not asked for is taken from an earlier reading, or is the usual."""
     raw = _open(source, request, format)
     chosen = _named(raw.name, request.choose, raw.frame)
+    earlier = conventions_of(raw.frame)
+    loss_unit = request.loss_unit or earlier["loss_unit"]
+    flops = request.flops or earlier["flops"]
     taken = {c.column for c in chosen.values() if c.column is not None}
     n_rows = len(raw.rows)
     columns: dict[str, Array] = {}
@@ -82,12 +86,12 @@ def read(source: Any, request: Request, format: str | None) -> Table:
             continue
         columns[target], unread = _columns.numbers(raw.frame[choice.column], choice.factor)
         rows.refuse({i: f"{target} is {cell}, not a number" for i, cell in unread.items()})
-    if request.loss_unit not in ("nat/token", "other"):
+    if loss_unit != "other":
         per_token = _bytes_per_token(request.bytes_per_token, raw, rows)
-        columns["loss"] = nats_per_token(columns["loss"], request.loss_unit, per_token)
+        columns["loss"] = nats_per_token(columns["loss"], loss_unit, per_token)
     for target in columns:
         rows.demand_positive(target, blank=None)
-    notes = [*_guesses(chosen), *rows.complete(request.flops)]
+    notes = [*_guesses(chosen), *rows.complete(flops)]
     if request.incomplete == "set_aside":
         for name in ("loss", *(q for q in QUANTITIES if q in columns)):
             rows.demand_positive(name)
@@ -105,19 +109,20 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         frame["status"] = raw.frame[chosen["status"].column].to_numpy()
     if request.series:
         frame["series"] = _columns.label_series(raw.frame, request.series).to_numpy()
-    rest = [name for name in raw.frame.columns if name not in taken and name not in frame.columns]
-    frame = pd.concat([frame, raw.frame[rest].set_axis(frame.index)], axis=1)[keep]
+    rest = raw.frame[[name for name in raw.frame.columns if name not in taken]].set_axis(frame.index)
+    rest = rest.rename(columns={name: f"{name}_in_source" for name in rest if name in frame.columns})
+    frame = pd.concat([frame, rest], axis=1)[keep]
     frame.index = pd.Index(raw.rows[keep], name="row")
-    unit = "other" if request.loss_unit == "other" else "nat/token"
+    unit = "other" if loss_unit == "other" else "nat/token"
     notes += oddities({k: v[keep] for k, v in columns.items()}, frame, unit, raw.rows[keep])
     if set_aside:
         notes.append(set_aside_note(set_aside, n_rows + len(raw.unreadable)))
-    bare = request.params == "total" and "N" in chosen and _columns.counts_no_embeddings(chosen["N"])
+    bare = "N" in chosen and _columns.counts_no_embeddings(chosen["N"])
     conventions = {
-        "params": "non_embedding" if bare else request.params,
-        "flops": request.flops,
+        "params": request.params or ("non_embedding" if bare else earlier["params"]),
+        "flops": flops,
         "loss_unit": unit,
-        "loss_unit_in_source": request.loss_unit,
+        "loss_unit_in_source": loss_unit,
         "source": raw.name,
         "columns": {k: c.column if c.column is not None else c.constant for k, c in chosen.items()},
         "guessed": {k: c.column for k, c in chosen.items() if c.guessed},
@@ -125,18 +130,30 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     return Table(frame, conventions, notes, set_aside)
 
 
+def conventions_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the conventions that an earlier reading left in a frame's attrs, else the usual ones."""
+    usual = {"params": "total", "flops": "6ND", "loss_unit": "nat/token"}
+    said = frame.attrs.get("scalefit")
+    said = said if isinstance(said, Mapping) else {}
+    return {key: str(said.get(key, value)) for key, value in usual.items()}
+
+
 def _open(source: Any, request: Request, format: str | None) -> _reading.RawTable:
     if isinstance(source, (str, Path)):
         name = Path(source).name
         return _reading.read_file(source, lambda head: _named(name, request.choose, head), format)
     frame = as_frame(source)
-    return _reading.RawTable(pd.DataFrame(frame, copy=False), frame.index.to_numpy(), "the table")
+    return _reading.RawTable(frame, frame.index.to_numpy(), "the table")
 
 
 def as_frame(source: Any) -> pd.DataFrame:
     """Return a frame of whatever holds columns or records in memory."""
+    if hasattr(source, "to_pandas"):  # polars, pyarrow and others
+        source = source.to_pandas()
     if isinstance(source, pd.DataFrame):
         frame = source
+    elif isinstance(source, np.ndarray) and source.dtype.names:
+        frame = pd.DataFrame(source)
     elif isinstance(source, (Mapping, Sequence)) and not isinstance(source, (str, bytes)):
         try:
             frame = pd.DataFrame(dict(source) if isinstance(source, Mapping) else list(source))
@@ -164,11 +181,16 @@ def _named(name: str, choose: Any, frame: pd.DataFrame) -> Any:
 
 def _bytes_per_token(given: str | float | None, raw: _reading.RawTable, rows: Rows) -> Array | float | None:
     if not isinstance(given, str):
+        if given is not None and not 0 < given < np.inf:
+            raise ArgumentError(
+                f"bytes_per_token={given!r} must be a column or a positive number; it is 4 to 5 in English."
+            )
         return given
     column = _columns.choose("bytes_per_token", given, raw.frame.columns)
     assert column is not None
     values, unread = _columns.numbers(raw.frame[column.column])
     rows.refuse({i: f"{given} is {cell}, not a number" for i, cell in unread.items()})
+    rows.refuse({int(i): f"{given} is {values[i]:g}" for i in np.flatnonzero(~(values > 0))})
     return values
 
 

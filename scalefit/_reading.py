@@ -89,7 +89,7 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
     """
     if format is not None and format not in FORMATS:
         raise ArgumentError(f"format={format!r} is not a format of tables. Known: {', '.join(FORMATS)}.")
-    path = Path(path)
+    path = Path(path).expanduser()
     name = path.name or str(path)
     if "://" in str(path) or re.match(r"^[a-z]{2,6}:/", str(path)):
         raise DataError(f"{str(path)!r} is an address. scalefit reads local files only: download it first.")
@@ -125,8 +125,9 @@ def _read_stream(stream: IO[bytes], path: Path, name: str, check: HeaderCheck, f
         return _read_json(_limited(stream, MAX_JSON_BYTES, name), name, check, encoding)
     if zipped:
         stream = io.BytesIO(_limited(stream, MAX_BYTES, name))
-    elif path.stat().st_size > MAX_BYTES:
+    elif stream.seek(0, io.SEEK_END) > MAX_BYTES:
         raise DataError(_too_large(name, MAX_BYTES))
+    stream.seek(0)
     with io.TextIOWrapper(stream, encoding) as text:
         if kind == "jsonl":
             return _read_jsonl(text, name, check)
@@ -138,7 +139,7 @@ def _rewound(stream: IO[bytes], head: bytes) -> IO[bytes]:
     if stream.seekable():
         stream.seek(0)
         return stream
-    return io.BytesIO(head + stream.read(MAX_BYTES))
+    return io.BytesIO(head + stream.read(MAX_BYTES + 1))
 
 
 def _limited(stream: IO[bytes], limit: int, name: str) -> bytes:
@@ -203,13 +204,16 @@ def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck) -> RawTable:
         file = pyarrow.parquet.ParquetFile(io.BytesIO(stream.read()) if not stream.seekable() else stream)
         check(next(file.iter_batches(100), file.schema_arrow.empty_table()).to_pandas())
         frame = file.read().to_pandas()
+        attrs = json.loads((file.schema_arrow.metadata or {}).get(b"PANDAS_ATTRS", b"{}"))
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         if isinstance(error, DataError):
             raise
         text = " ".join(str(error).split())[:160]
         raise DataError(f"{name} is not a readable parquet file: {text}. Write it again.") from None
-    frame = frame.reset_index(drop=frame.index.name is None)
-    return RawTable(frame, np.arange(1, len(frame) + 1), name)
+    labels = frame.index.to_numpy() if frame.index.name == "row" else np.arange(1, len(frame) + 1)
+    frame = frame.reset_index(drop=frame.index.name in (None, "row"))
+    frame.attrs.update(attrs if isinstance(attrs, dict) else {})
+    return RawTable(frame, labels, name)
 
 
 def _read_json(content: bytes, name: str, check: HeaderCheck, encoding: str) -> RawTable:

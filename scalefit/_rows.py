@@ -20,6 +20,8 @@ SMALLEST_COUNT = 1e4  # no language model has fewer parameters in all, or sees f
 _TELLS_CORPUS = frozenset(
     "corpus dataset train_set training_set train_data training_data tokenizer vocab eval_set val_set".split()
 )
+_COUNTS_STEPS = frozenset("step steps _step global_step iteration iter".split())
+_NAMES_RUN = frozenset("run run_id run_name name model model_name".split())
 _SHOWN = 8  # rows named in a message; the rest is counted
 
 
@@ -184,6 +186,15 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
                 "or type 70M or 1.4B."
             )
             notes.append(Note("implausible_unit", "warning", text, {"column": name, "largest": largest}))
+    steps = [name for name in frame.columns if str(name).lower() in _COUNTS_STEPS]
+    runs = [name for name in frame.columns if str(name).lower() in _NAMES_RUN]
+    if steps and runs and frame[runs[0]].duplicated().any():
+        text = (
+            f"Column {runs[0]!r} repeats while {steps[0]!r} counts on: the rows look like points along runs. They were "
+            "kept. A loss in mid-run, before the learning rate has come down, lies above the law of finished runs: "
+            "keep the last row of each run."
+        )
+        notes.append(Note("points_along_runs", "warning", text, {"column": str(runs[0])}))
     if "series" not in frame.columns:
         for name in frame.columns:
             if str(name).lower() in _TELLS_CORPUS:

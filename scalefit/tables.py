@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import _columns
-from scalefit._canonical import Request, as_frame, no_row, read
+from scalefit._canonical import Request, as_frame, conventions_of, no_row, read
 from scalefit._rows import QUANTITIES, Rows, oddities, set_aside_note
 from scalefit._typing import AnyArray
 from scalefit.counting import FLOP_CONVENTIONS
@@ -32,7 +32,6 @@ PARAMS_CONVENTIONS = {
 }
 LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "other")
 
-_ASSUMED = {"params": "total", "flops": "6ND", "loss_unit": "nat/token", "source": "the table"}
 _LISTED_ROWS = 1000  # attrs are copied with every frame made from this one, so the list has an end
 
 
@@ -77,9 +76,9 @@ def read_runs(
     D: str | float | None = None,
     C: str | float | None = None,
     loss: str | None = None,
-    loss_unit: str = "nat/token",
-    params: str = "total",
-    flops: str = "6ND",
+    loss_unit: str | None = None,
+    params: str | None = None,
+    flops: str | None = None,
     bytes_per_token: str | float | None = None,
     series: str | Iterable[str] | None = None,
     unique_tokens: str | float | None = None,
@@ -100,11 +99,11 @@ def read_runs(
         of the three give the third. Cells may be typed with a suffix: 7e9, 7B, 1.4T.
     loss : str, optional
         The column of the loss.
-    loss_unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "other"}
-        What the file's loss is in. The result is in nat/token, except that ``"other"`` is left as it is.
-    params : str
-        What N counts, one of `PARAMS_CONVENTIONS`.
-    flops : str
+    loss_unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "other"}, default "nat/token"
+        What the source's loss is in. The result is in nat/token, except that ``"other"`` is left as it is.
+    params : str, default "total"
+        What N counts, one of `PARAMS_CONVENTIONS`. This and the next are kept where the source was read before.
+    flops : str, default "6ND"
         The convention that ties C to N and D.
     bytes_per_token : str or number, optional
         A column or number [byte/token]; needed for losses per byte.
@@ -146,9 +145,9 @@ def read_runs(
     >>> runs.attrs["scalefit"]["guessed"]
     {'N': 'n_params', 'D': 'tokens', 'loss': 'val_loss'}
     """
-    _require_known("params", params, PARAMS_CONVENTIONS)
-    _require_known("flops", flops, FLOP_CONVENTIONS)
-    _require_known("loss_unit", loss_unit, LOSS_UNITS)
+    _require_known("params", params or "total", PARAMS_CONVENTIONS)
+    _require_known("flops", flops or "6ND", FLOP_CONVENTIONS)
+    _require_known("loss_unit", loss_unit or "nat/token", LOSS_UNITS)
     _require_known("incomplete", incomplete, ("set_aside", "keep"))
     request = Request(
         {
@@ -285,7 +284,7 @@ def _admit(
     lasting = ("guessed", "set_aside", "dropped")
     notes = [note for note in notes if note.code in lasting or note.details.get("every_row")]
     earlier = [(item["row"], item["reason"]) for item in said.pop("set_aside", ())]
-    conventions = {**_ASSUMED, **said, "stated": bool(said)}
+    conventions = {"source": "the table", **said, **conventions_of(frame), "stated": bool(said)}
     return pd.DataFrame(frame, copy=False), conventions, notes, earlier  # a frame without attrs is quick
 
 

@@ -124,6 +124,10 @@ def test_bits_per_byte_need_bytes_per_token():
     for per_token, ratios in ((4.5, [4.5] * 3), ("ratio", table["ratio"])):
         runs = sf.read_runs(table, loss_unit="bit/byte", bytes_per_token=per_token)
         np.testing.assert_allclose(runs["loss"], np.log(2) * np.array(table["bpb"]) * ratios)
+    with pytest.raises(ArgumentError, match="bytes_per_token=-1"):
+        sf.read_runs(table, loss_unit="bit/byte", bytes_per_token=-1)
+    with pytest.warns(ScalefitWarning, match="row 1 .ratio is 0"):
+        sf.read_runs({**table, "ratio": [4.0, 0.0, 4.5]}, loss_unit="bit/byte", bytes_per_token="ratio")
 
 
 def test_conventions_travel_and_have_names():
@@ -218,6 +222,37 @@ def test_implausible_units_are_remarked():
     runs = sf.read_runs({"N": [70.0, 160.0], "D": [300.0, 300.0], "loss": [40.0, 30.0]})
     assert {"implausible_unit", "implausible_loss"} <= set(notes_of(runs))
     assert "implausible_loss" not in notes_of(sf.read_runs({**GOOD, "loss": [40, 30, 20]}, loss_unit="other"))
+
+
+def test_points_along_runs_are_remarked():
+    curves = {**GOOD, "run_name": ["a", "a", "b"], "step": [100, 200, 100]}
+    assert "points_along_runs" in notes_of(sf.read_runs(curves))
+    assert "points_along_runs" not in notes_of(sf.read_runs({**curves, "run_name": list("abc")}))
+
+
+def test_a_table_read_twice_keeps_its_conventions(tmp_path):
+    once = sf.read_runs({**GOOD, "D": ["2B", "20B", None]}, params="active", loss_unit="other", incomplete="keep")
+    once.to_parquet(tmp_path / "runs.parquet")
+    for again in (sf.read_runs(once, incomplete="keep"), sf.read_runs(tmp_path / "runs.parquet", incomplete="keep")):
+        assert {k: again.attrs["scalefit"][k] for k in ("params", "loss_unit")} == {
+            "params": "active",
+            "loss_unit": "other",
+        }
+        pd.testing.assert_frame_equal(again, once, check_flags=False)
+    assert sf.read_runs(once, params="total", incomplete="keep").attrs["scalefit"]["params"] == "total"
+
+
+def test_frames_of_other_libraries_and_records():
+    import pyarrow as pa
+
+    records = np.rec.fromarrays([np.array(v) for v in GOOD.values()], names=list(GOOD))
+    for table in (pa.table(GOOD), records, pd.DataFrame(GOOD).to_dict("records")):
+        assert sf.read_runs(table)["loss"].tolist() == GOOD["loss"]
+
+
+def test_a_column_that_is_not_the_one_asked_for_is_kept_under_another_name():
+    runs = sf.read_runs({**GOOD, "width_params": [1e7, 1e8, 1e9]}, N="width_params")
+    assert runs["N"].tolist() == [1e7, 1e8, 1e9] and runs["N_in_source"].tolist() == GOOD["N"]
 
 
 def test_other_columns_are_kept():
