@@ -94,7 +94,7 @@ def relative_residuals(result: FitResult) -> Array:
 def _noise(result: FitResult, level: float) -> float:
     """Half-width that holds `level` of the residuals, corrected for the parameters fitted to them."""
     sizes = np.abs(relative_residuals(result))
-    n, p = sizes.size, result.x.size
+    n, p = sizes.size, result.n_free
     rank = min(1.0, level * (n + 1) / n)
     return float(np.quantile(sizes, rank) * np.sqrt(n / max(n - p, 1)))
 

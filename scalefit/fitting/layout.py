@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,7 +75,8 @@ class Layout:
     ) -> Problem:
         """Return the problem, in units of the inputs' geometric means where no constraint forbids it."""
         units = {key: 1.0 for key in self.law.inputs}
-        constrained = prior_names | set(self.fixed) | set(self.bounds) | set(self.tied) | set(self.tied.values())
+        mentioned = {name for text in self.tied.values() for name in re.findall(r"[A-Za-z_]\w*", text)}
+        constrained = prior_names | set(self.fixed) | set(self.bounds) | set(self.tied) | mentioned
         if self.law.rescale is not None and not constrained & _scale_dependent(self.law):
             for key in self.law.inputs:
                 if key in ("N", "D", "C"):

@@ -71,7 +71,8 @@ def fit_with_expressions(
 ) -> tuple[Array, Array, Any]:
     """Minimise with some parameters given by expressions of others.
 
-    lmfit minimises squares, so each run's residual is the signed square root of twice its penalty.
+    lmfit minimises squares, so each run's residual is the signed square root of twice its penalty; positive
+    parameters are searched for as logarithms (``log_A``), and expressions speak of the parameters themselves.
 
     Returns
     -------
@@ -102,9 +103,12 @@ def fit_with_expressions(
             if at < 0:
                 parameters.add(name, value=float(problem.fixed[0, j]), vary=False)
                 continue
-            low, high = bounds.get(name, law.parameters[name].bounds)
-            value = float(np.exp(start[at]) if law.parameters[name].log else start[at])
-            parameters.add(name, value=min(max(value, low), high), min=low, max=high)
+            if law.parameters[name].log and name not in tied:
+                parameters.add(f"log_{name}", value=float(start[at]), min=lower[at], max=upper[at])
+                parameters.add(name, expr=f"exp(log_{name})")
+            else:
+                low, high = bounds.get(name, law.parameters[name].bounds)
+                parameters.add(name, value=float(np.clip(start[at], low, high)), min=low, max=high)
         for name, expression in tied.items():
             try:
                 parameters[name].set(expr=expression)
@@ -138,11 +142,10 @@ def fit_with_expressions(
     tangent = np.empty((x.size, len(really_free)))
     for i, name in enumerate(really_free):
         parameters = end.params.copy()
-        step = 1e-6 * max(abs(parameters[name].value), 1e-3)
-        parameters[name].set(value=parameters[name].value + step)
-        log = law.parameters[name].log
-        scale = step / end.params[name].value if log else step
-        tangent[:, i] = (vector(parameters) - x) / scale
+        key = f"log_{name}" if law.parameters[name].log else name
+        parameters[key].set(value=parameters[key].value + 1e-6)
+        parameters.update_constraints()
+        tangent[:, i] = (vector(parameters) - x) / 1e-6
     with np.errstate(all="ignore"):
         _, _, hessian, information = model_of(problem).evaluate(x[None], None)
     converged = np.array([bool(e.success) for e in ends])

@@ -56,7 +56,7 @@ def notes_of(result: FitResult) -> tuple[Note, ...]:
         notes += ridge_notes(result.correlations)
     if len(result.problem.groups) == 1:
         raw = {key: value * result.problem.units[key] for key, value in result.problem.columns.items()}
-        notes += replicate_note(raw, result.residuals, len(result.names))
+        notes += replicate_note(raw, result.residuals, result.n_free)
         notes += _influence_notes(result)
     if result.draws_about and result.draws_about["failed"]:
         failed, n = result.draws_about["failed"], result.draws_about["n"]

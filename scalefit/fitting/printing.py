@@ -32,7 +32,7 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
     c, rows = result.certificate, _rows(result, level)
     head = f"{result.law.name}  {result.law.formula}"
     lines = [
-        f"{head:<80}{result.n_runs} runs, {len(result.names)} free parameters",
+        f"{head:<80}{result.n_runs} runs, {result.n_free} free parameters",
         _method_line(result),
         _convention_line(result),
         f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}   "
@@ -101,7 +101,7 @@ def _rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
         if base in (result.fixed or {}):
             middle = ("fixed", "")
         elif base in (result.tied or {}):
-            middle = (number(se), f"tied: {(result.tied or {})[base]}")
+            middle = (number(se, se), f"tied: {(result.tied or {})[base]}")
         elif not np.isfinite(se):
             middle = ("at bound" if name in result.certificate.at_bound else "-", "")
         else:

@@ -82,6 +82,11 @@ class FitResult:
         return int(self.problem.loss.size)
 
     @property
+    def n_free(self) -> int:
+        """Free parameters, those given by an expression not counted."""
+        return len(self.names) if self.tangent is None else int(self.tangent.shape[1])
+
+    @property
     def success(self) -> bool:
         """Whether the search converged; see `certificate` for whether to trust it."""
         return self.certificate.converged
@@ -187,7 +192,7 @@ class FitResult:
     def _quantile(self, q: float) -> float:
         from scipy.special import stdtrit
 
-        return float(stdtrit(max(self.n_runs - len(self.names), 1), q))
+        return float(stdtrit(max(self.n_runs - self.n_free, 1), q))
 
     def bootstrap(self, n: int = 4000, seed: Seed = None, cluster: Any = None) -> FitResult:
         """Return this result with intervals from refits to resampled runs.
