@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import _columns, _reading
-from scalefit._rows import QUANTITIES, Rows, name_rows, oddities, set_aside_note
+from scalefit._rows import QUANTITIES, Rows, in_order, name_rows, oddities, set_aside_note
 from scalefit._typing import Array
 from scalefit.counting import nats_per_token
 from scalefit.errors import ArgumentError, DataError, Note
@@ -98,7 +98,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     if "weight" in columns:
         rows.demand_positive("weight")
     rows.demand_new(raw.frame)
-    keep, set_aside = rows.usable, [*raw.unreadable, *rows.set_aside()]
+    keep, set_aside = rows.usable, in_order([*raw.unreadable, *rows.set_aside()])
     if not keep.any():
         raise DataError(no_row(raw.name, set_aside))
     frame = pd.DataFrame({name: columns[name] for name in (*QUANTITIES, "loss") if name in columns})

@@ -13,6 +13,7 @@ from scalefit.counting import training_flops
 from scalefit.errors import Note
 
 QUANTITIES = ("N", "D", "C")
+SMALLEST, LARGEST = 1e-12, 1e60  # outside of these a number is a slip or a divergence, whatever its unit
 CONSISTENT = 0.05  # C may differ from its convention by this fraction before it is worth a remark
 LARGEST_LOSS = 14.0  # [nat/token]; a uniform guess over a million different tokens costs ln(1e6) = 13.8
 SMALLEST_COUNT = 1e4  # no language model has fewer parameters in all, or sees fewer tokens
@@ -47,9 +48,9 @@ class Rows:
             self.reasons.setdefault(position, reason)
 
     def demand_positive(self, name: str, *, blank: str | None = "is missing") -> None:
-        """Set aside the rows where a column is not finite and positive; ``blank=None`` lets NaN pass."""
+        """Set aside the rows where a column is not positive and of a sane size; ``blank=None`` lets NaN pass."""
         values = self.columns[name]
-        bad = ~(np.isfinite(values) & (values > 0))
+        bad = ~((values > SMALLEST) & (values < LARGEST))
         if blank is None:
             bad &= ~np.isnan(values)
         for i in np.flatnonzero(bad):
@@ -134,6 +135,12 @@ def _consistency(C: Array, implied: Array, flops: str, labels: AnyArray) -> list
     )
     details = {"n_rows": int(off.sum()), "row": plain(labels[worst]), "ratio": float(ratio[worst])}
     return [Note("inconsistent_compute", "warning", text, details)]
+
+
+def in_order(set_aside: list[tuple[Any, str]]) -> list[tuple[Any, str]]:
+    """Return rows and reasons by row number, where the rows are numbered."""
+    numbered = all(isinstance(row, int) for row, _ in set_aside)
+    return sorted(set_aside, key=lambda item: item[0]) if numbered else set_aside
 
 
 def set_aside_note(set_aside: list[tuple[Any, str]], n_rows: int) -> Note:

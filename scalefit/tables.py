@@ -17,7 +17,7 @@ import pandas as pd
 
 from scalefit import _columns
 from scalefit._canonical import Request, as_frame, conventions_of, no_row, read
-from scalefit._rows import QUANTITIES, Rows, oddities, set_aside_note
+from scalefit._rows import QUANTITIES, Rows, in_order, oddities, set_aside_note
 from scalefit._typing import AnyArray
 from scalefit.counting import FLOP_CONVENTIONS
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
@@ -246,20 +246,21 @@ def check_runs(
         rows.demand_positive(name)
     rows.demand_new(frame)
     keep, here = rows.usable, rows.set_aside()
+    aside = in_order([*earlier, *here])
     if not keep.any():
-        raise DataError(no_row(conventions["source"], [*earlier, *here]))
+        raise DataError(no_row(conventions["source"], aside))
     if "series" in frame:
         columns["series"] = _columns.label_series(frame, "series").to_numpy()
     if here:
         columns = {name: values[keep] for name, values in columns.items()}
         frame = frame[keep]
         notes = [note for note in notes if note.code != "set_aside"]
-        notes.append(set_aside_note([*earlier, *here], len(keep) + len(earlier)))
+        notes.append(set_aside_note(aside, len(keep) + len(earlier)))
     found += oddities(columns, frame, conventions["loss_unit"], rows.labels[keep])
     said = {(note.code, note.details.get("column")) for note in notes}
     notes += [note for note in found if (note.code, note.details.get("column")) not in said]
     told = tuple(note for note in notes if _concerns(note, inputs))
-    return CheckedRuns(columns, rows.labels[keep], conventions, told, (*earlier, *here))
+    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside))
 
 
 def _concerns(note: Note, inputs: Sequence[str]) -> bool:

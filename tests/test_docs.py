@@ -31,6 +31,7 @@ def run_python(page: Path) -> None:
         if ">>>" not in code:
             exec(compile("\n" * line + code, str(page), "exec"), names)
             continue
+        code = re.sub(r"^\n(?=(?!>>>|\.\.\. ).)", "<BLANKLINE>\n", code, flags=re.MULTILINE)  # pages show blank lines
         report: list[str] = []
         test = parser.get_doctest(code, names, page.name, str(page), line)
         result = runner.run(test, out=report.append, clear_globs=False)
@@ -77,7 +78,7 @@ def test_contributing_fits_a_screen():
 
 def test_the_runner_catches_a_page_that_lies(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("```python\nx = 2\n```\n\n```python\n>>> x + 1\n3\n```\n")
+    page.write_text("```python\nx = 2\n```\n\n```python\n>>> x + 1\n3\n\n>>> print('a\\n\\nb')\na\n\nb\n```\n")
     run_python(page)
     page.write_text("```python\n>>> 1 + 1\n3\n```\n")
     with pytest.raises(AssertionError, match="Got"):

@@ -154,6 +154,7 @@ def test_attrs_are_plain_json():
         (math.inf, "loss is inf"),
         (0.0, "loss is 0"),
         (-1.5, "loss is -1.5"),
+        (1e300, "loss is 1e+300"),
         ("oops", "loss is 'oops', not a number"),
         (True, "loss is True, not a number"),
         ([1], "loss is [1], not a number"),

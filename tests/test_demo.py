@@ -1,0 +1,27 @@
+"""The demo of ``make demo`` runs without a warning and leaves what it promises."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import scalefit as sf
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_demo_fits_saves_draws_and_is_refused(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    environment.pop("SCALEFIT_DATA_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples/demo.py")],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("pythia", "cerebras_gpt"):
+        assert sf.load_result(tmp_path / f"demo/{name}.json").trusted
+        assert (tmp_path / f"demo/{name}.png").read_bytes().startswith(b"\x89PNG")
+    for reason in ("at least 7 are needed", "D is 2.999e+11 in all 11 runs", "20 tokens per parameter", "8 series"):
+        assert reason in " ".join(done.stdout.split())
