@@ -6,11 +6,11 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
-.PHONY: demo test lint test-core test-train test-slow clean
+.PHONY: demo test docs lint test-core test-train test-slow clean
 demo: $(VENV)/.core
 	$(BIN)/python examples/demo.py
 
-test: lint test-core test-train
+test: lint test-core test-train docs
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -24,6 +24,9 @@ test-core: $(VENV)/.test
 test-train: $(VENV)/.train
 	@if ls tests/training/test_*.py tests/integrations/test_*.py >/dev/null 2>&1; then \
 	  $(BIN)/python -m pytest -n 2 $$(ls -d tests/training tests/integrations 2>/dev/null) -m "not slow and not gpu"; fi
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
 test-slow: $(VENV)/.train
 	$(BIN)/python -m pytest tests -m slow
@@ -39,6 +42,9 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/.test
 	$(BIN)/pip install -q -c constraints.txt torch
 	$(BIN)/pip install -q -c constraints.txt -e '.[test,train,cluster,integrations]'
+	@touch $@
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.test
+	$(BIN)/pip install -q -c constraints.txt -e '.[test,docs]'
 	@touch $@
 
 clean:
