@@ -17,6 +17,7 @@ _LAZY = {
     "RuntimeConfig": "config",
     "ScheduleConfig": "config",
     "load_config": "config_files",
+    "load_trained": "trained",
     "open_corpus": "corpus",
     "RunRecord": "store",
     "train": "loop",

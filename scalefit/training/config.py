@@ -279,9 +279,9 @@ class EvaluationConfig(Config):
 class RuntimeConfig(Config):
     """How it is computed. Only `dtype` can change the numbers, so only it is part of a run's identity.
 
-    `step` ``auto`` is eager on CPU and compiled on CUDA; ``graph`` adds CUDA graphs (torch's
-    ``reduce-overhead``). `micro_batch`: sequences per backward pass and member (0: the whole batch).
-    `checkpoint_every`: [s].
+    `step` ``auto`` is eager on CPU and compiled on CUDA; ``graph`` adds CUDA graphs (torch's ``reduce-overhead``).
+    `micro_batch`: sequences per backward pass and member (0: the whole batch). `checkpoint_every`: [s].
+    `keep_weights`: leave the weights of the last point in the run's folder, for :func:`load_trained`.
     """
 
     device: str = "auto"
@@ -289,6 +289,7 @@ class RuntimeConfig(Config):
     step: Literal["auto", "eager", "compile", "graph"] = "auto"
     micro_batch: int = 0
     checkpoint_every: float = 60.0
+    keep_weights: bool = False
 
     def __post_init__(self) -> None:
         self._check(self.dtype in ("float32", "bfloat16"), "dtype", "float32 or bfloat16")

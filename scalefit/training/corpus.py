@@ -76,6 +76,17 @@ class Corpus:
         scored = place[:, 1:] <= ends[:, None]
         return np.where(place <= ends[:, None], window, 0)[:, :-1], np.where(scored, window[:, 1:], IGNORE)
 
+    def row_length(self, T_max: int) -> int:
+        """Positions in a row: `T_max` for a stream; for lines no more than the longest one needs."""
+        if self.config.packing == "stream":
+            return T_max
+        longest = 0
+        for split in ("train", "val"):
+            begin = self.starts(split, T_max)
+            last = len(self.train if split == "train" else self.val) - 1
+            longest = max(longest, int(np.diff(np.append(begin, last)).max()))
+        return longest
+
     def tokens_per_row(self, length: int) -> float:
         """Mean number of scored tokens in a training row [token]."""
         if self.config.packing == "stream":

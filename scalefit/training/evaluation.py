@@ -13,21 +13,23 @@ from scalefit.training.corpus import IGNORE, Corpus
 Losses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def _batches(corpus: Corpus, length: int, batch: int, tokens: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield evenly spaced rows of the held-out split; the last batch is filled up with unscored rows."""
-    available = len(corpus.starts("val", length))
+def _batches(
+    corpus: Corpus, split: str, length: int, batch: int, tokens: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield evenly spaced rows of a split; the last batch is filled up with unscored rows."""
+    available = len(corpus.starts(split, length))
     n_rows = min(available, max(2, round(tokens / length))) if tokens else available
     chosen = np.arange(n_rows) * available // n_rows  # of all documents, not of the first ones
     for begin in range(0, n_rows, batch):
         index = np.arange(begin, begin + batch)
-        inputs, targets = corpus.rows("val", length, chosen[np.minimum(index, n_rows - 1)])
+        inputs, targets = corpus.rows(split, length, chosen[np.minimum(index, n_rows - 1)])
         targets[index >= n_rows] = IGNORE
         yield torch.from_numpy(inputs), torch.from_numpy(targets)
 
 
 @torch.no_grad()
 def evaluate(
-    losses: Losses, corpus: Corpus, length: int, batch: int, tokens: int, device: torch.device
+    losses: Losses, corpus: Corpus, length: int, batch: int, tokens: int, device: torch.device, split: str = "val"
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return mean loss and standard error of each member [nat/token].
 
@@ -35,7 +37,7 @@ def evaluate(
     length): tokens of one row are not independent.
     """
     sums, counts = [], []
-    for inputs, targets in _batches(corpus, length, batch, tokens):
+    for inputs, targets in _batches(corpus, split, length, batch, tokens):
         part = losses(inputs.to(device), targets.to(device)).double().sum(dim=-1)  # (E, B)
         sums.append(part.cpu().numpy())
         counts.append((targets != IGNORE).sum(dim=-1).numpy())

@@ -101,7 +101,7 @@ class _Run:
             world,
             progress,
         )
-        self.length, self.batch = config.model.T_max, config.optimizer.batch_size
+        self.length, self.batch = corpus.row_length(config.model.T_max), config.optimizer.batch_size
         if self.batch % world.size:
             raise ArgumentError(f"batch_size = {self.batch} does not divide into {world.size} processes.")
         self.run_id = config.run_id(corpus.sha)
@@ -310,6 +310,10 @@ class _Run:
                         train_loss[member],
                     )
                 )
+            if segment.point == len(self.path.point_steps) - 1 and self.config.runtime.keep_weights:
+                weights = {name: value.detach() for name, value in self.model.named_parameters()}
+                if self.world.is_first:
+                    checkpoint.write(self.folder.weights_path, weights, json.dumps({"run_id": self.run_id}))
         if segment.branch:
             self.optimizer.load(self.trunk)
             self.trunk = {}

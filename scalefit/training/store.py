@@ -63,6 +63,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.curve_path, self.checkpoint_path = path / "curve.jsonl", path / "checkpoint.safetensors"
+        self.weights_path = path / "weights.safetensors"
 
     @property
     def finished(self) -> bool:

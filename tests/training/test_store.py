@@ -1,0 +1,279 @@
+"""The store and the sweeps: nothing finished is lost or repeated, whatever happens to the files or the workers."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scalefit.errors import ArgumentError, DataError
+from scalefit.training import store as store_module
+from scalefit.training import worker
+from scalefit.training.config import CorpusConfig, EvaluationConfig, ModelConfig, OptimizerConfig, RunConfig
+from scalefit.training.config_files import load_config
+from scalefit.training.corpus import open_corpus
+from scalefit.training.launchers import run_workers
+from scalefit.training.loop import train
+from scalefit.training.store import RunFolder, StoreError
+from scalefit.training.sweeps import LearningRateConfig, SizeConfig, Sweep, SweepConfig, sweep
+from scalefit.training.tables import collect
+from scalefit.training.trained import load_trained
+
+
+@pytest.fixture
+def grid(tiny: RunConfig) -> SweepConfig:
+    """Two sizes, two D, a probe of two rates each: four runs."""
+    return SweepConfig(
+        name="toy",
+        corpora={"markov": tiny.corpus},
+        sizes=(
+            SizeConfig(model=ModelConfig(n_layers=1, d_emb=8, n_heads=1, T_max=32)),
+            SizeConfig(model=ModelConfig(n_layers=1, d_emb=16, n_heads=1, T_max=32), seeds=(0, 1), cosine=(5_000,)),
+        ),
+        tokens=(4_000, 8_000),
+        lr=LearningRateConfig(grid=(3e-3, 1e-2), tokens=4_000, extend=0),
+        optimizer=OptimizerConfig(batch_size=8),
+        evaluation=EvaluationConfig(tokens=1_000, curve_points=4),
+    )
+
+
+def test_sweep_probes_then_trains_and_collects(grid: SweepConfig, store: Path) -> None:
+    table = sweep(grid, store)
+    assert len(table) == 2 + 4 + 1 and (table["status"] == "finished").all()
+    assert set(table["kind"]) == {"branch", "final"}
+    folder = store / "tables" / "toy"
+    assert {path.name for path in folder.iterdir()} == {"runs.csv", "lr_probes.csv", "curves.csv.gz", "METHODS.md"}
+    probes = pd.read_csv(folder / "lr_probes.csv")
+    for N, rows in table.groupby("N"):
+        best = probes[probes["N"] == N].sort_values("loss").iloc[0]
+        assert (rows["lr"] == best["lr"]).all()
+        assert rows["lr_at_edge"].all()  # the best of two rates is always at the edge
+    curves = pd.read_csv(folder / "curves.csv.gz")
+    assert set(curves["trunk_id"]) == set(table["trunk_id"])
+    text = (folder / "METHODS.md").read_text()
+    assert "7 finished" in text and table["corpus_sha"][0] in text
+
+
+def test_the_table_is_read_by_scalefit(grid: SweepConfig, store: Path) -> None:
+    import scalefit as sf
+
+    sweep(grid, store)
+    runs = sf.read_runs(store / "tables" / "toy" / "runs.csv")
+    assert len(runs) == 7 and {"N", "D", "C", "loss"} <= set(runs.columns)
+
+
+def test_finished_runs_are_not_run_again(grid: SweepConfig, store: Path, monkeypatch) -> None:
+    first = sweep(grid, store)
+    monkeypatch.setattr(worker, "train", None)
+    pd.testing.assert_frame_equal(sweep(grid, store), first)
+
+
+def test_probe_grid_grows_beyond_its_edge(grid: SweepConfig, store: Path) -> None:
+    from dataclasses import replace
+
+    lr = LearningRateConfig(grid=(1e-4, 3e-4), tokens=4_000, extend=1)
+    table = sweep(replace(grid, lr=lr, sizes=grid.sizes[:1], name="grow"), store)
+    assert table["lr"].iloc[0] == pytest.approx(2.7e-3)  # far below the optimum: two rates further up
+    assert table["lr_at_edge"].all()
+
+
+@pytest.mark.parametrize("kind", ["ratios", "flops"])
+def test_other_grids(grid: SweepConfig, store: Path, kind: str) -> None:
+    from dataclasses import replace
+
+    values = (5.0, 10.0) if kind == "ratios" else (6 * 1_000.0 * 5_000,)
+    config = replace(grid, tokens=(), sizes=grid.sizes[:1], lr=LearningRateConfig(grid=(1e-2,)), **{kind: values})
+    (job,) = Sweep(config, store).jobs()
+    N = 8 * 32 * 2 + 12 * 64 + 13 * 8 + 16
+    wanted = [ratio * N for ratio in values] if kind == "ratios" else [values[0] / 6 / N]
+    assert list(job.config.schedule.tokens) == [round(D) for D in wanted]
+
+
+def test_local_workers_share_a_sweep(grid: SweepConfig, store: Path) -> None:
+    table = sweep(grid, store, workers=2)
+    assert len(table) == 7 and (table["status"] == "finished").all()
+    assert not list((store / "runs").glob("*/lease"))
+
+
+def test_any_executor_launches(grid: SweepConfig, store: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert len(sweep(grid, store, launcher=pool)) == 7
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cluster", ["debug", "local"])
+def test_submitit_launches(grid: SweepConfig, store: Path, cluster: str) -> None:
+    submitit = pytest.importorskip("submitit")
+    executor = submitit.AutoExecutor(folder=store / "logs", cluster=cluster)
+    executor.update_parameters(timeout_min=2)
+    assert len(sweep(grid, store, launcher=executor)) == 7
+
+
+def test_a_failing_run_does_not_stop_the_others(grid: SweepConfig, store: Path, monkeypatch) -> None:
+    original = worker.train
+
+    def sometimes(config, *arguments):
+        if config.model.d_emb == 8:
+            raise ArgumentError("no")
+        return original(config, *arguments)
+
+    Sweep(grid, store)
+    monkeypatch.setattr(worker, "train", sometimes)
+    with pytest.raises(StoreError, match="1 runs could not be trained"):
+        run_workers(store, "toy")
+    assert len(collect(Sweep.load(store))) == 5
+
+
+def test_three_kills_lose_nothing_and_repeat_nothing(grid: SweepConfig, store: Path, tmp_path) -> None:
+    import subprocess
+    import sys
+    import time
+
+    from scalefit.training.sweeps import replace
+
+    slow = replace(grid, tokens=(20_000, 60_000))
+    straight = tmp_path / "straight"
+    straight.mkdir()
+    (straight / "corpora").symlink_to(store / "corpora")
+    Sweep(slow, store)
+    stamps: dict[Path, int] = {}
+    for kill in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scalefit.training.worker", str(store)], stderr=subprocess.DEVNULL
+        )
+        done = len(list((store / "runs").glob("*/result.json")))
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and len(list((store / "runs").glob("*/result.json"))) <= done:
+            time.sleep(0.01)
+        time.sleep(0.1 * kill)
+        process.kill()
+        process.wait()
+        for path in (store / "runs").glob("*/result.json"):
+            assert stamps.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
+    table = sweep(slow, store)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    pd.testing.assert_frame_equal(table, sweep(slow, straight))
+
+
+def test_one_of_many_takes_a_lease(tmp_path: Path) -> None:
+    folders = [RunFolder(tmp_path / "run") for _ in range(1)]
+    assert folders[0].acquire()
+    (tmp_path / "run" / "lease").write_text(json.dumps({"host": "elsewhere", "pid": 1, "boot": "b"}))
+    assert not RunFolder(tmp_path / "run").acquire() and RunFolder(tmp_path / "run").held_by_other()
+    dead = {"host": os.uname().nodename, "pid": 2**22 - 1, "boot": store_module._boot_id()}
+    (tmp_path / "run" / "lease").write_text(json.dumps(dead))
+    assert RunFolder(tmp_path / "run").acquire()
+
+
+def test_torn_last_line_is_left_out_and_a_torn_middle_is_an_error(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.append_curve({"step": 1})
+    folder.append_curve({"step": 2})
+    with folder.curve_path.open("ab") as out:
+        out.write(b'{"step": 3, "val')
+    assert [record["step"] for record in folder.read_curve()] == [1, 2]
+    folder.curve_path.write_bytes(b'{"step": 1\n{"step": 2}\n')
+    with pytest.raises(StoreError, match="line 1"):
+        folder.read_curve()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format": 99}', "[]", '{"format": 1, "rows": 3}'])
+def test_damaged_result_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(StoreError, match="Delete"):
+        RunFolder(tmp_path).read_record()
+
+
+def test_damaged_checkpoint_is_one_clear_error(tiny: RunConfig, store: Path) -> None:
+    sha = open_corpus(tiny.corpus, store / "corpora").sha
+    folder = RunFolder(store / "runs" / tiny.run_id(sha))
+    folder.path.mkdir(parents=True)
+    folder.checkpoint_path.write_bytes(b"not a checkpoint")
+    with pytest.raises(StoreError, match="checkpoint"):
+        train(tiny, store)
+    assert folder.checkpoint_path.exists()
+
+
+@pytest.mark.parametrize(("code", "words"), [(errno.ENOSPC, "disk is full"), (errno.EACCES, "not writable")])
+def test_full_disk_is_one_clear_error_and_a_later_run_goes_on(with_, store: Path, monkeypatch, code, words) -> None:
+    config = with_(runtime={"checkpoint_every": 0.0})
+    original, calls = store_module.write_atomically, 0
+
+    def full(path, content):
+        nonlocal calls
+        calls += 1
+        if calls > 20:
+            raise OSError(code, os.strerror(code))
+        original(path, content)
+
+    for module in (store_module, __import__("scalefit.training.checkpoint", fromlist=["x"])):
+        monkeypatch.setattr(module, "write_atomically", full)
+    with pytest.raises(DataError, match=words):
+        train(config, store)
+    monkeypatch.undo()
+    assert train(config, store).status == "finished"
+
+
+def test_foreign_corpus_is_refused(grid: SweepConfig, store: Path) -> None:
+    Sweep(grid, store)
+    path = store / "sweeps" / "toy.json"
+    saved = json.loads(path.read_text())
+    saved["corpora"]["markov"] = "0" * 16
+    path.write_text(json.dumps(saved))
+    with pytest.raises(StoreError, match="another sha256"):
+        Sweep.load(store)
+
+
+def test_sweeps_are_found_by_name(grid: SweepConfig, store: Path) -> None:
+    with pytest.raises(ArgumentError, match="none"):
+        Sweep.load(store)
+    Sweep(grid, store)
+    assert Sweep.load(store).config == grid
+    with pytest.raises(ArgumentError):
+        Sweep.load(store, "other")
+
+
+def test_config_files_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.toml"
+    path.write_text('tokens = [1000]\n[corpora.a]\nsource = "markov"\n[[sizes]]\nd_emb = 16\n')
+    config = load_config(path, SweepConfig)
+    assert config.corpora["a"].source == "markov" and config.sizes[0].model.d_emb == 16
+    for text, words in {
+        "tokns = [1000]": "tokens",
+        "tokens = [1000]\nseeds = ['x']": "seeds",
+        "tokens = [1000]\nratios = [20]": "exactly one",
+        "tokens = [1000]\n[corpora.a]\nsource = 'web'": "source",
+        "tokens = [": "TOML",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(ArgumentError, match=words):
+            load_config(path, SweepConfig)
+    with pytest.raises(ArgumentError, match="nowhere"):
+        load_config(tmp_path / "nowhere.toml", SweepConfig)
+    (tmp_path / "run.yaml").write_text("model: {preset: gpt2-nano, n_layers: 3}\nseeds: [1]\n")
+    run = load_config(tmp_path / "run.yaml", RunConfig)
+    assert run.model.n_layers == 3 and run.model.d_emb == 32 and run.seeds == (1,)
+
+
+def test_plan_from_a_table(tmp_path: Path) -> None:
+    table = pd.DataFrame({"N": [20_000, 20_000, 200_000], "D": [4e5, 8e5, 4e6], "gain": 0.1})
+    config = SweepConfig.from_table(table, CorpusConfig(source="markov"), seeds=(3,))
+    assert len(config.sizes) == 2 and config.sizes[0].tokens == (400_000, 800_000) and config.seeds == (3,)
+    with pytest.raises(ArgumentError, match="D"):
+        SweepConfig.from_table(table[["N"]])
+
+
+def test_weights_are_kept_on_request(with_, store: Path) -> None:
+    config = with_(runtime={"keep_weights": True})
+    record = train(config, store)
+    trained = load_trained(config, store)
+    loss, _ = trained.loss(tokens=config.evaluation.tokens)
+    assert loss == pytest.approx(record.loss, abs=1e-6)
+    assert trained.loss("train")[0] < 3.5
+    with pytest.raises(StoreError, match="keep_weights"):
+        load_trained(with_(seeds=(9,)), store)
