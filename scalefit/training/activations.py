@@ -74,7 +74,8 @@ def nearest_distances(points: npt.ArrayLike | torch.Tensor, device: str | None =
         for start in range(0, len(x), block):
             rows = slice(start, min(start + block, len(x)))
             nearest.append(_row_block(x, norms, rows, block, kept))
-        return torch.cat(nearest).cpu().numpy()
+        distances: Floats = torch.cat(nearest).cpu().numpy()
+        return distances
     finally:
         torch.backends.cuda.matmul.allow_tf32 = exact_matmul
 

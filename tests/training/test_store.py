@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -74,8 +78,6 @@ def test_finished_runs_are_not_run_again(grid: SweepConfig, store: Path, monkeyp
 
 
 def test_probe_grid_grows_beyond_its_edge(grid: SweepConfig, store: Path) -> None:
-    from dataclasses import replace
-
     lr = LearningRateConfig(grid=(1e-4, 3e-4), tokens=4_000, extend=1)
     table = sweep(replace(grid, lr=lr, sizes=grid.sizes[:1], name="grow"), store)
     assert table["lr"].iloc[0] == pytest.approx(2.7e-3)  # far below the optimum: two rates further up
@@ -84,8 +86,6 @@ def test_probe_grid_grows_beyond_its_edge(grid: SweepConfig, store: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["ratios", "flops"])
 def test_other_grids(grid: SweepConfig, store: Path, kind: str) -> None:
-    from dataclasses import replace
-
     values = (5.0, 10.0) if kind == "ratios" else (6 * 1_000.0 * 5_000,)
     config = replace(grid, tokens=(), sizes=grid.sizes[:1], lr=LearningRateConfig(grid=(1e-2,)), **{kind: values})
     (job,) = Sweep(config, store).jobs()
@@ -130,12 +130,6 @@ def test_a_failing_run_does_not_stop_the_others(grid: SweepConfig, store: Path, 
 
 
 def test_three_kills_lose_nothing_and_repeat_nothing(grid: SweepConfig, store: Path, tmp_path) -> None:
-    import subprocess
-    import sys
-    import time
-
-    from scalefit.training.sweeps import replace
-
     slow = replace(grid, tokens=(20_000, 60_000))
     straight = tmp_path / "straight"
     straight.mkdir()
