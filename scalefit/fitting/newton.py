@@ -8,6 +8,7 @@ gradient stops far from the optimum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +66,7 @@ def minimise(
     floor: float = 0.0,
     max_steps: int = 150,
     rivals: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Minimum:
     """Minimise each row of a batch of problems.
 
@@ -82,6 +84,8 @@ def minimise(
         Objective below which a problem counts as solved exactly.
     rivals : bool
         The problems are starts of one objective: give up those that lag once one has converged.
+    progress : callable, optional
+        Told (done, total) whenever problems end.
     """
     total, p = starts.shape
     lower, upper = np.broadcast_to(lower, (total, p)), np.broadcast_to(upper, (total, p))
@@ -112,6 +116,8 @@ def minimise(
                 queue += fresh.size
                 keep = ~finished
                 ids = np.concatenate([ids[keep], fresh])
+                if progress is not None:
+                    progress(queue - ids.size, total)
                 state = state.keep(keep)
                 if fresh.size:
                     state = state.join(_fresh(fresh, starts, lower, upper))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from scalefit.laws._published import check_inputs
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +195,13 @@ class FitResult:
 
         return float(stdtrit(max(self.n_runs - self.n_free, 1), q))
 
-    def bootstrap(self, n: int = 4000, seed: Seed = None, cluster: Any = None) -> FitResult:
+    def bootstrap(
+        self,
+        n: int = 4000,
+        seed: Seed = None,
+        cluster: Any = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FitResult:
         """Return this result with intervals from refits to resampled runs.
 
         Parameters
@@ -203,8 +210,11 @@ class FitResult:
             Resamples.
         seed : int, Generator or RandomState, optional
             With a ``RandomState`` rs, resample k is ``rs.choice(n_runs, n_runs)``.
-        cluster : array_like (n_runs,) or str, optional
-            Labels of runs that belong together (checkpoints of one trajectory): whole clusters are drawn.
+        cluster : Series or array_like (n_runs,), optional
+            Labels of runs that belong together (checkpoints of one trajectory): whole clusters are drawn. A Series is
+            matched to the runs by its index; anything else stands in the order of ``row_labels``.
+        progress : callable, optional
+            Told (done, total) as refits end.
 
         Returns
         -------
@@ -217,7 +227,7 @@ class FitResult:
             raise ArgumentError(f"n={n!r} resamples: at least 2 are needed, 1000 or more are sensible.")
         if self.tangent is not None:
             raise ArgumentError("Fits with expression constraints have robust errors only: bootstrap needs plain ties.")
-        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster)
+        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress)
         about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
         return replace(self, draws=draws, draws_about=about)
 
@@ -279,6 +289,28 @@ class FitResult:
         from scalefit.fitting.intervals import predict_interval
 
         return predict_interval(self, level=level, series=series, **inputs)
+
+    def plot(self, path: str | Path | None = None, *, level: float = 0.9) -> Figure:
+        """Draw the fit over compute, its residuals, and the profile of a parameter.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Where to write the figure; its suffix names the format.
+        level : float
+            Coverage of the band for a new run.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The panels are drawn by :mod:`scalefit.plots.fits`, each of which also takes an ``ax``.
+        """
+        from scalefit.plots.fits import draw_result
+
+        figure = draw_result(self, level=level)
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
 
     # -- what to make of it ------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ The plain Hessian error is never given: on a penalty close to the absolute value
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +82,15 @@ def resample_counts(n_runs: int, n: int, seed: Seed, clusters: AnyArray | None =
     return np.asarray(counts if clusters is None else counts[:, clusters], float)
 
 
-def bootstrap_draws(result: FitResult, n: int, seed: Seed, cluster: Any = None) -> tuple[Array, int]:
+def bootstrap_draws(
+    result: FitResult, n: int, seed: Seed, cluster: Any = None, progress: Callable[[int, int], None] | None = None
+) -> tuple[Array, int]:
     """Free vectors (n, p) of `n` case resamples, and how many did not converge."""
     problem = result.problem
     clusters = None
     if cluster is not None:
-        values = np.asarray(cluster)
+        # A Series is matched by its index, because runs may have been set aside or sorted since.
+        values = np.asarray(cluster.reindex(result.row_labels) if hasattr(cluster, "reindex") else cluster)
         if values.shape != (problem.loss.size,):
             raise ArgumentError(
                 f"cluster has shape {values.shape}, the fit {problem.loss.size} runs: give one label a run."
@@ -113,11 +116,21 @@ def bootstrap_draws(result: FitResult, n: int, seed: Seed, cluster: Any = None) 
     model = model_of(problem)
     best_x, best_f, ok = np.empty((n, result.x.size)), np.full(n, np.inf), np.zeros(n, bool)
     floor = 1e-26 * problem.loss.size
-    for start in starts:
-        end = minimise(model, np.repeat(start[None], n, axis=0), lower, upper, weights=weights, floor=floor)
+    for k, start in enumerate(starts):
+        points = np.repeat(start[None], n, axis=0)
+        end = minimise(
+            model, points, lower, upper, weights=weights, floor=floor, progress=_share(progress, k, len(starts))
+        )
         better = end.value < best_f
         best_x[better], best_f[better], ok[better] = end.x[better], end.value[better], end.converged[better]
     return best_x, int((~ok).sum())
+
+
+def _share(progress: Callable[[int, int], None] | None, part: int, parts: int) -> Callable[[int, int], None] | None:
+    """Progress of one of several equal parts."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(part * total + done, parts * total)
 
 
 def profile(result: FitResult, name: str, values: Array) -> Array:

@@ -1,0 +1,310 @@
+"""``scalefit fit`` and ``scalefit predict``: a table in, a law out; a law in, losses out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalefit.cli import _shared as shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scalefit.fitting.result import FitResult
+
+_UNTRUSTED = 3
+
+
+class Goal(StrEnum):
+    """Penalties on residuals."""
+
+    huber = "huber"
+    squared = "squared"
+    absolute = "absolute"
+
+
+class Scale(StrEnum):
+    """What residuals are taken of."""
+
+    log_loss = "log_loss"
+    loss = "loss"
+
+
+class By(StrEnum):
+    """What to do with several series."""
+
+    series = "series"
+    shared = "shared"
+    pool = "pool"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(fit)
+    app.command()(predict)
+
+
+def fit(
+    table: shared.Table,
+    law: Annotated[str, typer.Option(help="Law to fit; see scalefit laws.")] = "chinchilla",
+    N: shared.ColumnN = None,
+    D: shared.ColumnD = None,
+    C: shared.ColumnC = None,
+    loss: shared.ColumnLoss = None,
+    series: shared.ColumnSeries = None,
+    unique_tokens: shared.ColumnUnique = None,
+    weight: shared.ColumnWeight = None,
+    status: shared.ColumnStatus = None,
+    loss_unit: shared.LossUnit = "nat/token",
+    bytes_per_token: shared.BytesPerToken = None,
+    params: shared.Params = "total",
+    flops: shared.Flops = "6ND",
+    objective: Annotated[Goal, typer.Option(help="Penalty on residuals.")] = Goal.huber,
+    delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
+    on: Annotated[Scale, typer.Option(help="What residuals are taken of.")] = Scale.log_loss,
+    fix: Annotated[list[str] | None, typer.Option(help="Hold a parameter: E=1.7. Repeatable.")] = None,
+    tie: Annotated[
+        list[str] | None, typer.Option(help="Tie a parameter: beta=alpha, or an expression. Repeatable.")
+    ] = None,
+    bound: Annotated[list[str] | None, typer.Option(help="Bound a parameter: E=0:3. Repeatable.")] = None,
+    prior: Annotated[list[str] | None, typer.Option(help="Prior mean:sd: E=1.7:0.1. Repeatable.")] = None,
+    by: Annotated[By | None, typer.Option(help="What to do with several series.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Resamples for bootstrap intervals; 0 for robust errors.")] = 0,
+    cluster: Annotated[str | None, typer.Option(help="Column of runs to resample together.", metavar="COLUMN")] = None,
+    starts: Annotated[int, typer.Option(help="Starts to polish.")] = 3,
+    level: shared.Level = 0.95,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
+    save: Annotated[Path | None, typer.Option(help="Write the result here, for scalefit predict.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw fit, residuals and profile to this file.")] = None,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Fit a law to a table of finished runs and say whether to believe it (exit code 3: do not)."""
+    from scalefit.errors import ArgumentError
+    from scalefit.fitting.fitter import fit as fit_law
+
+    if not 0 < level < 1:
+        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
+    if bootstrap < 0 or bootstrap == 1:
+        raise typer.BadParameter(f"{bootstrap} resamples: use 0, or 1000 and more", param_hint="--bootstrap")
+    if cluster and not bootstrap:
+        raise typer.BadParameter("needs --bootstrap", param_hint="--cluster")
+    options: dict[str, Any] = {
+        "objective": objective.value,
+        "delta": delta,
+        "on": on.value,
+        "fixed": shared.assignments("--fix", fix or (), shared.quantity) or None,
+        "tied": shared.assignments("--tie", tie or (), str) or None,
+        "bounds": shared.assignments("--bound", bound or (), shared.pair) or None,
+        "prior": shared.assignments("--prior", prior or (), shared.pair) or None,
+        "by": by.value if by else None,
+        "seed": seed,
+        "n_starts": starts,
+    }
+    with shared.working(f"Fitting {law}"):
+        runs = shared.read_table(
+            table,
+            N=N,
+            D=D,
+            C=C,
+            loss=loss,
+            series=series,
+            unique_tokens=unique_tokens,
+            weight=weight,
+            status=status,
+            loss_unit=loss_unit,
+            bytes_per_token=bytes_per_token,
+            params=params,
+            flops=flops,
+            incomplete="keep",
+        )
+        found = fit_law(runs, law, **options)
+    results: dict[str | None, FitResult] = found if isinstance(found, dict) else {None: found}
+    if bootstrap:
+        labels = None if cluster is None else _cluster(runs, cluster)
+        for key, result in results.items():
+            with shared.working(f"Refitting {bootstrap} resamples") as progress:
+                results[key] = result.bootstrap(bootstrap, seed=seed, cluster=labels, progress=progress)
+    for label, result in results.items():
+        if save is not None:
+            result.to_json(shared.numbered(save, label))
+        if plot is not None:
+            if plot.suffix.lower() not in (".png", ".pdf", ".svg"):
+                raise ArgumentError(f"--plot {plot}: name a .png, .pdf or .svg file.")
+            result.plot(shared.numbered(plot, label))
+    if as_json:
+        documents = {label: summary(result, level) for label, result in results.items()}
+        shared.print_json(documents[None] if None in documents else {"series": documents})
+    else:
+        from scalefit.fitting.printing import as_text
+
+        for label, result in results.items():
+            head = "" if label is None else f"=== {label}\n"
+            typer.echo(head + as_text(result, level) + ("" if label is None else "\n"))
+        for kind, path in (("Result", save), ("Figure", plot)):
+            if path is not None:
+                names = ", ".join(str(shared.numbered(path, label)) for label in results)
+                typer.echo(f"\n{kind}: {names}")
+    return 0 if all(result.trusted for result in results.values()) else _UNTRUSTED
+
+
+def summary(result: FitResult, level: float) -> dict[str, Any]:
+    """Return what ``scalefit fit --json`` prints of a result."""
+    from dataclasses import asdict
+
+    from scalefit.fitting.printing import verdict
+
+    interval = result.conf_int(level)
+    certificate = {**asdict(result.certificate), "trusted": result.trusted, "identified": result.certificate.identified}
+    return {
+        "law": result.law.name,
+        "formula": result.law.formula,
+        "params": result.params,
+        "std_errors": result.std_errors,
+        "intervals": {
+            "level": level,
+            "method": "robust" if result.draws is None else "bootstrap",
+            "lower": interval["lower"],
+            "upper": interval["upper"],
+        },
+        "objective": str(result.problem.objective),
+        "objective_value": result.objective_value,
+        "n_runs": result.n_runs,
+        "success": result.success,
+        "trusted": result.trusted,
+        "verdict": verdict(result),
+        "notes": [asdict(note) for note in result.notes],
+        "certificate": certificate,
+        "correlations": [[a, b, value] for a, b, value in result.correlations],
+        "fixed": result.fixed or {},
+        "tied": result.tied or {},
+        "conventions": {key: result.conventions[key] for key in _SAID if key in (result.conventions or {})}
+        if result.conventions
+        else {},
+        "bootstrap": result.draws_about,
+        "seed": result.seed,
+    }
+
+
+_SAID = ("params", "flops", "loss_unit", "source", "guessed", "stated", "n_rows", "n_set_aside")
+
+
+def _cluster(runs: pd.DataFrame, column: str) -> Any:
+    from scalefit.errors import DataError
+
+    if column not in runs:
+        raise DataError(f"There is no column {column!r} to resample by; the table has {', '.join(map(str, runs))}.")
+    return runs[column]
+
+
+def predict(
+    result: Annotated[str | None, typer.Argument(help="A result that scalefit fit --save wrote.")] = None,
+    law: Annotated[str | None, typer.Option(help="A law, for published constants in place of a result.")] = None,
+    published: Annotated[str | None, typer.Option(help="Whose constants: hoffmann2022.", metavar="KEY")] = None,
+    N: Annotated[list[str] | None, typer.Option("--N", help="Parameters: 7e9 or 7B. Repeatable.")] = None,
+    D: Annotated[list[str] | None, typer.Option("--D", help="Tokens: 2e12 or 2T. Repeatable.")] = None,
+    C: Annotated[list[str] | None, typer.Option("--C", help="Compute in FLOP. Repeatable.")] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="A point with any inputs: N=7B,D=2T,unique_tokens=1T. Repeatable.")
+    ] = None,
+    series: Annotated[str | None, typer.Option(help="Which series, for fits with shared exponents.")] = None,
+    level: shared.Level = 0.9,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Predict losses from a saved result, with intervals for a new run, or from published constants."""
+    if (result is None) == (law is None):
+        raise typer.BadParameter("give either a saved result or --law with --published", param_hint="RESULT")
+    inputs = _inputs(N, D, C, at)
+    if result is not None:
+        return _predict_saved(result, inputs, series, level, as_json)
+    from scalefit.laws import published as published_law
+
+    source = published_law(str(law), published)
+    table = {"loss": source.predict(**inputs)}
+    if as_json:
+        rows = _records({**inputs, **table})
+        about = {"law": source.law.name, "published": source.constants.key, "source": source.source}
+        shared.print_json({**about, "params": source.params, "predictions": rows})
+    else:
+        for row in _records({**inputs, **table}):
+            typer.echo(f"{_place(row)}  loss {row['loss']:.4f} nat/token")
+        typer.echo(f"\n{source}\nPublished constants carry no interval for a new run.")
+    return 0
+
+
+def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None, level: float, as_json: bool) -> int:
+    from scalefit.fitting.saving import load_result
+
+    if not 0 < level < 1:
+        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
+    import warnings
+
+    result = load_result(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the notes are printed below
+        frame = result.predict_interval(level=level, series=series, **inputs)
+    notes = frame.attrs["notes"]
+    rows = _records({**inputs, **{str(name): frame[name].to_numpy() for name in frame}})
+    if as_json:
+        from dataclasses import asdict
+
+        shared.print_json(
+            {
+                "law": result.law.name,
+                "level": level,
+                "trusted": result.trusted,
+                "predictions": rows,
+                "notes": [asdict(note) for note in notes],
+            }
+        )
+    else:
+        for row in rows:
+            span = f"[{row['lower']:.4f}, {row['upper']:.4f}]"
+            typer.echo(f"{_place(row)}  loss {row['loss']:.4f}  {100 * level:.3g} % interval {span} nat/token")
+        for note in notes:
+            typer.echo(f"\n{note}")
+        if not result.trusted:
+            problems = "; ".join(result.certificate.problems)
+            typer.echo(f"\nDo not trust this fit: {problems}.", err=True)
+    return 0 if result.trusted else _UNTRUSTED
+
+
+def _inputs(
+    N: list[str] | None, D: list[str] | None, C: list[str] | None, at: list[str] | None
+) -> dict[str, list[float]]:
+    """Columns of the points asked for; one value of an input holds for every value of the others."""
+    given = {name: values for name, values in (("N", N), ("D", D), ("C", C)) if values}
+    if at:
+        if given:
+            raise typer.BadParameter("give points with --at or inputs with --N --D --C, not both", param_hint="--at")
+        table = shared.points(at)
+        if len({frozenset(point) for point in table}) > 1:
+            raise typer.BadParameter("every point must name the same inputs", param_hint="--at")
+        return {name: [point[name] for point in table] for name in table[0]}
+    if not given:
+        raise typer.BadParameter("say where: --N 7B --D 2T, or --at N=7B,D=2T", param_hint="--N")
+    columns = {name: [_quantity(f"--{name}", text) for text in values] for name, values in given.items()}
+    length = max(map(len, columns.values()))
+    for name, values in columns.items():
+        if len(values) not in (1, length):
+            raise typer.BadParameter(f"{len(values)} values where others have {length}", param_hint=f"--{name}")
+    return {name: values if len(values) == length else values * length for name, values in columns.items()}
+
+
+def _quantity(option: str, text: str) -> float:
+    try:
+        return shared.quantity(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _records(columns: dict[str, Any]) -> list[dict[str, float]]:
+    names = list(columns)
+    return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _place(row: dict[str, float]) -> str:
+    results = ("loss", "lower", "upper")
+    return "  ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in results and not k.startswith("se_"))

@@ -1,0 +1,114 @@
+"""``scalefit laws``: the laws there are, and what papers published for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalefit.cli import _shared as shared
+
+if TYPE_CHECKING:
+    from scalefit.laws import Constants, Law, PublishedLaw
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(laws)
+
+
+def laws(
+    name: Annotated[str | None, typer.Argument(help="A law to describe in full; without it, all are listed.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Published laws whose runs covered this point: N=7e9,D=2e12.", metavar="POINT")
+    ] = None,
+    as_json: shared.AsJson = False,
+) -> None:
+    """List the laws with their formulas, parameters and published constants, each with its source."""
+    from scalefit.laws import get, names
+
+    if at is not None:
+        if name is not None:
+            raise typer.BadParameter("give a law or a point, not both", param_hint="--at")
+        _at(at, as_json)
+        return
+    chosen = [get(name)] if name is not None else [get(key) for key in names()]
+    if as_json:
+        shared.print_json({"laws": [_document(law) for law in chosen]})
+    elif name is not None:
+        typer.echo(_full(chosen[0]))
+    else:
+        for law in chosen:
+            keys = ", ".join(constants.key for constants in law.published) or "none"
+            where = f"  (in one of {', '.join(law.choices)}: {law.name}:{law.choices[0]})" if law.choices else ""
+            typer.echo(f"{law.name}  {law.formula}{where}\n    published constants: {keys}")
+        typer.echo("\nscalefit laws NAME shows parameters, bounds and sources; scalefit fit runs.csv --law NAME fits.")
+
+
+def _full(law: type[Law]) -> str:
+    import inspect
+
+    lines = [f"{law.name}  {law.formula}", (inspect.getdoc(law) or "").split("\n\n")[0].replace(" [1]_", ""), ""]
+    for name, parameter in law.parameters.items():
+        unit = f" [{parameter.unit}]" if parameter.unit != "-" else ""
+        low, high = parameter.bounds
+        lines.append(f"  {name:<10} {parameter.meaning}{unit}, in [{low:g}, {high:g}]")
+    for constants in law.published:
+        lines += ["", *_constants(law, constants)]
+    return "\n".join(lines)
+
+
+def _constants(law: type[Law], constants: Constants) -> list[str]:
+    values = ", ".join(f"{key} = {constants.values[key]:.6g}" for key in law.parameters)
+    lines = [f"{constants.key}: {values}", f"  source: {constants.source}"]
+    lines.append(
+        f"  N {_span(constants.N)} ({constants.params}), D {_span(constants.D)}; {constants.corpus}".rstrip("; ")
+    )
+    return [*lines, f"  {constants.remark}"] if constants.remark else lines
+
+
+def _span(limits: tuple[float, float]) -> str:
+    return f"{limits[0]:.3g} to {limits[1]:.3g}"
+
+
+def _document(law: type[Law]) -> dict[str, Any]:
+    parameters = {
+        name: {"meaning": p.meaning, "unit": p.unit, "bounds": list(p.bounds)} for name, p in law.parameters.items()
+    }
+    return {
+        "name": law.name,
+        "formula": law.formula,
+        "inputs": list(law.choices or law.inputs),
+        "parameters": parameters,
+        "published": [_published(constants) for constants in law.published],
+    }
+
+
+def _published(constants: Constants) -> dict[str, Any]:
+    about = {name: getattr(constants, name) for name in ("key", "source", "N", "D", "params", "corpus", "remark")}
+    return {**about, "values": dict(constants.values)}
+
+
+def _at(text: str, as_json: bool) -> None:
+    from scalefit.laws import available
+
+    point = shared.points([text])[0]
+    if set(point) != {"N", "D"}:
+        raise typer.BadParameter(f"{text!r} must read N=7e9,D=2e12", param_hint="--at")
+    found = available(**point)
+    predicted = [
+        (law, law.predict(**point)) for law in found if set(law.law.inputs) <= {"N", "D", "C", "unique_tokens"}
+    ]
+    if as_json:
+        rows = [{"law": law.law.name, **_published(law.constants), "loss": loss} for law, loss in predicted]
+        shared.print_json({**point, "available": rows})
+        return
+    if not predicted:
+        typer.echo(f"No published law was fitted on runs that cover N {point['N']:.3g}, D {point['D']:.3g}.")
+    for law, loss in predicted:
+        typer.echo(f"{law.law.name:<18} {law.constants.key:<20} loss {loss:.4f}  {_about(law)}")
+
+
+def _about(law: PublishedLaw) -> str:
+    c = law.constants
+    return "; ".join(part for part in (c.corpus, f"N counts {c.params}", c.source) if part)
