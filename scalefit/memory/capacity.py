@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from scalefit._typing import Array, Seed
+from scalefit._typing import AnyArray, Array, Seed
 from scalefit.errors import ArgumentError
 from scalefit.memory._checks import positive
 from scalefit.memory.network import BinaryEnergy, Energy
+from scalefit.memory.propositions import nearest_index
 
 #: Makes a network from patterns (d, n): a class, or a function for one with options.
 Network = Callable[[Array], Energy]
+_SETS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def measure_recall(
         Share of bits flipped in a binary pattern (rounded to whole bits); for a real one, length of the
         noise over the length of the pattern. In [0, 0.5).
     n_queries : int
-        Patterns tried at most.
+        Patterns to try: those of one set, or of up to 20 fresh sets where fewer are stored.
     closeness : float
         A real pattern is recovered when retrieval ends within this share of its length, and nearer to it
         than to any other; a binary one when every bit is right.
@@ -88,28 +91,36 @@ def measure_recall(
     1.0
     """
     n, d = (int(positive(name, v, integer=True)) for name, v in (("dim", dim), ("n_patterns", n_patterns)))
-    tries = min(int(positive("n_queries", n_queries, integer=True)), d)
+    wanted = int(positive("n_queries", n_queries, integer=True))
     positive("scale", scale)
     positive("closeness", closeness)
     if not 0.0 <= corruption < 0.5:
         raise ArgumentError(f"corruption is {corruption!r}; it is a share in [0, 0.5).")
-    rng = np.random.default_rng(seed) if not isinstance(seed, np.random.RandomState) else seed
+    rng = seed if hasattr(seed, "normal") else np.random.default_rng(seed)
+    n_sets = min(_SETS, -(-wanted // d))
+    found = [_recover(network, n, d, corruption, min(wanted, d), closeness, scale, rng) for _ in range(n_sets)]
+    recovered = np.concatenate(found)
+    return Recall(n, d, float(corruption), float(recovered.mean()), len(recovered))
+
+
+def _recover(
+    network: Network, n: int, d: int, corruption: float, tries: int, closeness: float, scale: float, rng: Any
+) -> AnyArray:
+    """Store one set of patterns, and say of each that was tried whether it came back."""
     raw = rng.normal(size=(d, n))
     memory = network(np.where(raw < 0, -1.0, 1.0))
     if isinstance(memory, BinaryEnergy):
         chosen = memory._stored[:tries]
         flips = np.argsort(rng.normal(size=chosen.shape), axis=1) < round(corruption * n)
-        recovered = (memory.retrieve(np.where(flips, -chosen, chosen)) == chosen).all(axis=1)
-    else:
-        points = raw * (scale * np.sqrt(n) / np.linalg.norm(raw, axis=1, keepdims=True))
-        memory = network(points)
-        chosen = points[:tries]
-        noise = rng.normal(size=chosen.shape)
-        noise *= corruption * scale * np.sqrt(n) / np.linalg.norm(noise, axis=1, keepdims=True)
-        found = memory.retrieve(chosen + noise)
-        recovered = np.linalg.norm(found - chosen, axis=1) <= closeness * scale * np.sqrt(n)
-        recovered &= _nearest_is_own(points, found)
-    return Recall(n, d, float(corruption), float(recovered.mean()), tries)
+        return np.asarray((memory.retrieve(np.where(flips, -chosen, chosen)) == chosen).all(axis=1))
+    length = scale * np.sqrt(n)
+    points = raw * (length / np.linalg.norm(raw, axis=1, keepdims=True))
+    chosen = points[:tries]
+    noise = rng.normal(size=chosen.shape)
+    noise *= corruption * length / np.linalg.norm(noise, axis=1, keepdims=True)
+    found = network(points).retrieve(chosen + noise)
+    close = np.linalg.norm(found - chosen, axis=1) <= closeness * length
+    return np.asarray(close & (nearest_index(points, found)[1] == np.arange(tries)))
 
 
 def measure_capacity(
@@ -173,9 +184,3 @@ def measure_capacity(
         middle = (good + bad) // 2
         good, bad = (middle, bad) if recalls(middle) else (good, middle)
     return good
-
-
-def _nearest_is_own(points: Array, found: Array) -> Array:
-    from scalefit.memory.propositions import nearest_index
-
-    return np.asarray(nearest_index(points, found)[1] == np.arange(len(found)))

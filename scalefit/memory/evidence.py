@@ -15,9 +15,22 @@ if TYPE_CHECKING:
 
 _LOSS_UNITS = {"nat/token", "nats/token", "nat/tok", "nats per token"}
 #: What a reader needs to judge a run below the floor, under the names that tables use.
-_CONTEXT = ("model", "run_id", "series", "family", "N", "D", "params_N", "tokens_D", "loss", "floor", "below_by")
+_CONTEXT = (
+    "name",
+    "model",
+    "run_id",
+    "series",
+    "family",
+    "N",
+    "D",
+    "params_N",
+    "tokens_D",
+    "loss",
+    "floor",
+    "below_by",
+)
 _TOKENIZER = ("tokenizer", "tokenizer_vocab", "vocab_size")
-_SOURCE = ("eval_set", "train_set", "aux_loss", "source", "remark")
+_SOURCE = ("eval_set", "train_set", "aux_loss", "doubt", "remark", "source")
 
 
 def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:

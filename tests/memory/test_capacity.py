@@ -25,8 +25,8 @@ CUBIC = functools.partial(KrotovHopfield, order=3)
 def test_few_patterns_come_back(network):
     scale = 3.0  # real patterns must be apart by more than the width of the energy's wells
     recall = measure_recall(network, dim=40, n_patterns=3, corruption=0.1, scale=scale)
-    assert recall.recovered == 1.0
-    assert (recall.dim, recall.n_patterns, recall.n_queries) == (40, 3, 3)
+    assert recall.recovered > 0.95
+    assert (recall.dim, recall.n_patterns, recall.n_queries) == (40, 3, 60)
 
 
 def test_far_above_capacity_they_do_not():
