@@ -6,11 +6,11 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
-.PHONY: demo test docs lint test-core test-train test-slow clean
+.PHONY: demo test docs test-package lint test-core test-train test-slow clean
 demo: $(VENV)/.core
 	$(BIN)/python examples/demo.py
 
-test: lint test-core test-train docs
+test: lint test-core test-train docs test-package
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -27,6 +27,9 @@ test-train: $(VENV)/.train
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+
+test-package: $(VENV)/.test
+	$(BIN)/python tests/packaging/check_package.py
 
 test-slow: $(VENV)/.train
 	$(BIN)/python -m pytest tests -m slow

@@ -39,9 +39,7 @@ def build_app() -> typer.Typer:
     @app.callback(invoke_without_command=True)
     def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
         if version:
-            from scalefit import __version__
-
-            typer.echo(f"scalefit {__version__}")
+            typer.echo(_provenance())
             raise typer.Exit()
 
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
@@ -49,6 +47,23 @@ def build_app() -> typer.Typer:
         if hasattr(module, "register"):
             module.register(app)
     return app
+
+
+def _provenance() -> str:
+    """Version, and what a wrong number depends on: the interpreter, the numeric libraries and where they run from."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+    from pathlib import Path
+
+    import scalefit
+
+    parts = [f"Python {platform.python_version()}"]
+    for name in ("numpy", "scipy", "pandas", "torch"):
+        try:
+            parts.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return f"scalefit {scalefit.__version__} ({', '.join(parts)}; {Path(scalefit.__file__).parent})"
 
 
 def main(args: list[str] | None = None) -> None:
