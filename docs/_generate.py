@@ -95,7 +95,7 @@ def law_page(law: type[sf.Law]) -> str:
         lines += ["", "## Published constants", ""]
         for c in law.published:
             values = ", ".join(f"{key} = {value:.7g}" for key, value in c.values.items())
-            lines += [f"**{c.key}**: {values}. Source: {c.source.rstrip(".")}. N counts {c.params} parameters.", ""]
+            lines += [f"**{c.key}**: {values}. Source: {c.source.rstrip('.')}. N counts {c.params} parameters.", ""]
             lines += [f"Loss on: {c.corpus}.", ""] if c.corpus else []
             lines += [f"{c.remark}", ""] if c.remark else []
     references = re.search(r"\nReferences\n-+\n(.*?)(?:\n\n[A-Z]|\Z)", text, re.S)

@@ -31,7 +31,7 @@ _LAZY = {
     "published": "scalefit.laws",
     "read_runs": "scalefit.tables",
 }
-_SUBMODULES = {"laws", "memory"}
+_SUBMODULES = {"counting", "laws", "memory"}
 
 __all__ = ["__version__", *_LAZY, *_SUBMODULES]
 
