@@ -73,6 +73,11 @@ def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:
             f"The table has no column 'loss' (its columns: {', '.join(map(str, runs.columns)) or 'none'}). "
             f"Rename the one that holds the loss in nats per token."
         )
+    if runs.attrs.get("scalefit", {}).get("loss_unit") == "other":
+        raise DataError(
+            "The table's loss is in a unit of its own (loss_unit='other'), so the floor, which is per token, was not "
+            "tested. Read the table again with its unit."
+        )
     limit = float(positive("floor", floor))
     loss = pd.to_numeric(runs["loss"], errors="coerce").to_numpy(float, na_value=np.nan)
     unit = runs["loss_unit"].astype(str).str.strip().str.lower() if "loss_unit" in runs.columns else None

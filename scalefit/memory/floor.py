@@ -213,6 +213,7 @@ def loss_floor(
     for note in notes:
         warnings.warn(note.message, ScalefitWarning, stacklevel=2)
     floor = {name: _plain(value) for name, value in values.items()}
+    floor["dim"] = int(floor["dim"])
     return Floor(
         **floor,
         assumptions=_floor_text.assumptions(floor, _plain(plan["T_max"]), convention, dimension, radius),

@@ -91,7 +91,7 @@ def test_the_printed_convention():
 
 def test_dimension_and_radius():
     token = sf.loss_floor(**SMALL, dimension="token")
-    assert token.dim == 768
+    assert token.dim == 768 and isinstance(token.dim, int)
     assert token.radius == pytest.approx(math.sqrt(768 / (2 * math.pi * math.e)))
     critical = sf.loss_floor(**SMALL, radius="critical")
     assert critical.radius == pytest.approx(critical_radius(1024 * 768, 9e9 / 1024))
