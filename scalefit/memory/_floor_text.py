@@ -36,8 +36,8 @@ def assumptions(
         f"{'' if exact else '; the printed lower side can exceed the true Z'}.",
         "L = log Z + 1/Z"
         + ("" if exact else ", plus up to log(n_layers) as printed")
-        + " (Prop. 4) in nats per token of the tokenizer in use. 1/Z reads a layer's energy as a density and log Z as a "
-        "squared distance; neither reading alone has a floor of 1, which is a hypothesis.",
+        + " (Prop. 4) in nats per token of the tokenizer in use. 1/Z reads a layer's energy as a density and log Z as "
+        "a squared distance; neither reading alone has a floor of 1, which is a hypothesis.",
         "The model is not severely over-parameterised (Remarks 1 and 2); a memoriser's floor is the entropy of its "
         f"samples, here {floor['memoriser_loss']:.4g} nat/token for d equally likely sequences.",
     )
