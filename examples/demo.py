@@ -8,7 +8,6 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import scalefit as sf
@@ -51,34 +50,8 @@ def fit_and_keep(runs: pd.DataFrame, law: str, name: str, **options: object) -> 
     result = sf.fit(runs, law, **options)
     print(result)
     result.to_json(OUT / f"{name}.json")
-    draw(result, runs, OUT / f"{name}.png")
+    result.plot(OUT / f"{name}.png")
     return result
-
-
-def draw(result: sf.FitResult, runs: pd.DataFrame, path: Path) -> None:
-    """Draw losses against the law's one input, or against compute where it has two, with 90 % intervals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    inputs = result.law.inputs
-    across = inputs[0] if len(inputs) == 1 else "C"
-    runs = runs.sort_values(across)
-    figure, ax = plt.subplots(figsize=(6, 4))
-    if len(inputs) == 1:
-        grid = {across: np.geomspace(runs[across].min() / 2, runs[across].max() * 2.5, 60)}
-        band = result.predict_interval(level=0.9, **grid)
-        ax.fill_between(grid[across], band["lower"], band["upper"], alpha=0.25, label="90 % interval of a new run")
-        ax.plot(grid[across], band["loss"], label=result.law.formula)
-    else:
-        ax.plot(runs[across], result.predict(**{key: runs[key].to_numpy() for key in inputs}), "x", label="the law")
-    ax.plot(runs[across], runs["loss"], "ko", label="runs")
-    unit = {"N": "parameters", "D": "tokens", "C": "FLOP"}[across]
-    ax.set(xscale="log", xlabel=f"{across} [{unit}]", ylabel="loss [nat/token]")
-    ax.legend(frameon=False)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    plt.close(figure)
 
 
 def refused(what: str, runs: pd.DataFrame, **options: object) -> None:

@@ -14,7 +14,7 @@ from scalefit import _columns, _reading
 from scalefit._rows import QUANTITIES, Rows, in_order, name_rows, oddities, set_aside_note
 from scalefit._typing import Array
 from scalefit.counting import nats_per_token
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.errors import DataError, Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +180,14 @@ def _named(name: str, choose: Any, frame: pd.DataFrame) -> Any:
 
 
 def _bytes_per_token(given: str | float | None, raw: _reading.RawTable, rows: Rows) -> Array | float | None:
-    if not isinstance(given, str):
-        if given is not None and not 0 < given < np.inf:
-            raise ArgumentError(
-                f"bytes_per_token={given!r} must be a column or a positive number; it is 4 to 5 in English."
-            )
-        return given
-    column = _columns.choose("bytes_per_token", given, raw.frame.columns)
-    assert column is not None
-    values, unread = _columns.numbers(raw.frame[column.column])
-    rows.refuse({i: f"{given} is {cell}, not a number" for i, cell in unread.items()})
-    rows.refuse({int(i): f"{given} is {values[i]:g}" for i in np.flatnonzero(~(values > 0))})
+    if given is None:
+        return None
+    choice = _columns.choose("bytes_per_token", given, raw.frame.columns)
+    if choice is None or choice.column is None:
+        return None if choice is None else choice.constant
+    values, unread = _columns.numbers(raw.frame[choice.column])
+    rows.refuse({i: f"{choice.column} is {cell}, not a number" for i, cell in unread.items()})
+    rows.refuse({int(i): f"{choice.column} is {values[i]:g}" for i in np.flatnonzero(~(values > 0))})
     return values
 
 

@@ -63,7 +63,7 @@ class Choice:
     """Where a canonical column comes from: a column of the table or a constant for every run."""
 
     column: str | None
-    constant: float | str | None = None
+    constant: float | None = None
     factor: float = 1.0
     guessed: bool = False
 
@@ -125,7 +125,7 @@ def _as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
             raise DataError(f"Column {asked!r}, named by {target}=, is in the table {names.count(asked)} times.")
         if asked in names:
             return Choice(asked)
-        if target in ("N", "D", "C", "unique_tokens"):
+        if target in ("N", "D", "C", "unique_tokens", "bytes_per_token"):
             try:
                 asked = parse_quantity(asked)
             except ArgumentError:

@@ -121,7 +121,7 @@ def test_bits_per_byte_need_bytes_per_token():
     table = {"N": GOOD["N"], "D": GOOD["D"], "bpb": [1.0, 0.9, 0.8], "ratio": [4.0, 4.0, 4.5]}
     with pytest.raises(ArgumentError, match="bytes_per_token"):
         sf.read_runs(table, loss_unit="bit/byte")
-    for per_token, ratios in ((4.5, [4.5] * 3), ("ratio", table["ratio"])):
+    for per_token, ratios in ((4.5, [4.5] * 3), ("4.5", [4.5] * 3), ("ratio", table["ratio"])):
         runs = sf.read_runs(table, loss_unit="bit/byte", bytes_per_token=per_token)
         np.testing.assert_allclose(runs["loss"], np.log(2) * np.array(table["bpb"]) * ratios)
     with pytest.raises(ArgumentError, match="bytes_per_token=-1"):

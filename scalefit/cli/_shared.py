@@ -36,23 +36,27 @@ ColumnUnique = Annotated[str | None, _column("--unique-tokens", "Column of disti
 ColumnWeight = Annotated[str | None, _column("--weight", "Column of weights.")]
 ColumnStatus = Annotated[str | None, _column("--status", "Column of how each run ended.")]
 LossUnit = Annotated[
-    str,
-    typer.Option(help="nat/token, bit/token, bit/byte, nat/byte or other.", metavar="UNIT", rich_help_panel=_COLUMNS),
+    str | None,
+    typer.Option(
+        help="nat/token (the default), bit/token, bit/byte, nat/byte or other.",
+        metavar="UNIT",
+        rich_help_panel=_COLUMNS,
+    ),
 ]
 BytesPerToken = Annotated[
     str | None,
     typer.Option(help="Column or number, for losses per byte.", metavar="COLUMN", rich_help_panel=_COLUMNS),
 ]
 Params = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="What N counts: total, non_embedding, matrices, active or other.",
+        help="What N counts: total (the default), non_embedding, matrices, active or other.",
         metavar="CONVENTION",
         rich_help_panel=_COLUMNS,
     ),
 ]
 Flops = Annotated[
-    str, typer.Option(help="What ties C to N and D: 6ND.", metavar="CONVENTION", rich_help_panel=_COLUMNS)
+    str | None, typer.Option(help="What ties C to N and D: 6ND.", metavar="CONVENTION", rich_help_panel=_COLUMNS)
 ]
 
 
