@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.abc
 import os
 import sys
 from pathlib import Path
@@ -9,8 +10,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+
+class _NoTorch(importlib.abc.MetaPathFinder):
+    """Make `import torch` fail. A None in sys.modules would do, but scipy looks there by name."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.partition(".")[0] == "torch":
+            raise ImportError("torch is hidden by SCALEFIT_HIDE_TORCH")
+        return None
+
+
 if os.environ.get("SCALEFIT_HIDE_TORCH"):
-    sys.modules["torch"] = None  # type: ignore[assignment]  # `import torch` now raises ImportError
+    sys.meta_path.insert(0, _NoTorch())
 
 settings.register_profile("scalefit", deadline=None, suppress_health_check=list(HealthCheck), max_examples=50)
 settings.load_profile("scalefit")
