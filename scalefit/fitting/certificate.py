@@ -13,6 +13,8 @@ from scalefit.fitting.newton import Minimum
 _AGREE = 1e-8
 _UNIDENTIFIED = 1e10
 _ILL_CONDITIONED = 1e6
+#: A parameter whose unit change moves no log loss by more than this is not seen by the runs.
+_IDLE = 1e-6
 #: Smallest eigenvalue, of a Hessian with unit diagonal, that still counts as upward: above rounding and, on large
 #: tables, above the error of second derivatives taken from a subset of the runs.
 _FLAT = -0.02
@@ -26,6 +28,8 @@ class Certificate:
     ----------
     n_starts, n_agree : int
         Starts polished, and those that ended at the best objective.
+    n_given_up : int
+        Starts given up far above the best objective once another had converged.
     second_basin : float or None
         Objective of the best other end, relative to the best (1.2 = 20 % worse).
     decrement : float
@@ -53,6 +57,7 @@ class Certificate:
     at_bound: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     converged: bool = True
+    n_given_up: int = 0
     problems: tuple[str, ...] = field(default=())
 
     @property
@@ -73,17 +78,17 @@ def certify(
     names: tuple[str, ...],
     held: AnyArray,
     solved_exactly: bool,
+    sensitivity: Array,
 ) -> Certificate:
     """Judge the ends of all starts and the matrices (p, p) at the best one.
 
     `held` marks free parameters at a bound; `solved_exactly` a table without noise, where curvature vanishes with
-    the residuals.
+    the residuals; `sensitivity` is the largest change of the log loss for a unit change of each free parameter.
     """
     best = int(np.argmin(ends.value))
     value = ends.value[best]
     same = ends.value <= value * (1 + _AGREE) if not solved_exactly else ends.value <= max(value * 1e6, 1e-18)
-    others = ends.value[~same]
-    others = others[np.isfinite(others)]
+    others = ends.value[~same & ends.converged & np.isfinite(ends.value)]
     second = float(others.min() / value) if others.size and value > 0 else None
     free = ~held
     curvature, condition, weak = np.inf, 1.0, ()
@@ -101,7 +106,10 @@ def certify(
         problems.append("the search did not converge")
     if not solved_exactly and curvature <= _FLAT:
         problems.append("the objective does not curve upwards at the optimum")
-    if condition >= _UNIDENTIFIED:
+    idle = tuple(name for name, size in zip(names, sensitivity, strict=True) if size < _IDLE)
+    if idle:
+        problems.append(f"no run depends on {' and '.join(idle)}")
+    elif condition >= _UNIDENTIFIED:
         problems.append(f"the runs cannot tell {' and '.join(weak) or 'the parameters'} apart")
     return Certificate(
         n_starts=ends.value.size,
@@ -113,6 +121,7 @@ def certify(
         at_bound=at_bound,
         weak=weak,
         converged=bool(ends.converged[best]),
+        n_given_up=int((~same & ~ends.converged).sum()),
         problems=tuple(problems),
     )
 

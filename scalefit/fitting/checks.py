@@ -70,6 +70,18 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
     return notes
 
 
+def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]) -> None:
+    """Raise where a series has fewer runs than coefficients of its own."""
+    own = [name for name, parameter in law.parameters.items() if parameter.own and name not in fixed]
+    thin = {label: size for label, size in sizes.items() if size < len(own)}
+    if thin:
+        said = ", ".join(f"{label!r} ({size} runs)" for label, size in thin.items())
+        raise FitError(
+            f"Series {said}: too few runs for the {len(own)} coefficients that each series has of its own "
+            f"({', '.join(own)}). Add runs to it, leave it out, or fix a coefficient (fixed={{...}})."
+        )
+
+
 def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:
     left, slope = _unexplained(log_d, log_n)
     if left < _COLLINEAR:

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note
-from scalefit.fitting.checks import refuse
+from scalefit.fitting.checks import refuse, refuse_thin_series
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.result import FitResult
@@ -199,6 +199,7 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     layout = Layout(law, request.fixed, request.tied, request.bounds, len(groups), shared, expressions)
     prior_names = _prior_names(request.prior)
     pinned = set(request.fixed) | prior_names | (set() if shared else set(request.tied))
+    refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
     notes = [*table.notes, *refuse(law, table.columns, loss, layout.n_free, pinned)]
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
     tangent = None

@@ -34,11 +34,18 @@ class Layout:
             if unknown:
                 raise ArgumentError(f"{argument}={unknown!r}: {law.name} has {', '.join(names)}.")
         for key, value in fixed.items():
-            if not np.isfinite(value):
-                raise ArgumentError(f"fixed={{{key!r}: {value!r}}} must be a finite number.")
+            low, high = law.parameters[key].bounds
+            if not low <= value <= high:
+                raise ArgumentError(
+                    f"fixed={{{key!r}: {value!r}}} lies outside [{low:g}, {high:g}], where {key} lives."
+                )
         for key, (low, high) in bounds.items():
             if not low < high:
                 raise ArgumentError(f"bounds={{{key!r}: {(low, high)}}} must be (lower, upper) with lower < upper.")
+            if law.parameters[key].log and not high > 0:
+                raise ArgumentError(
+                    f"bounds={{{key!r}: {(low, high)}}}: {key} is positive, so its upper bound must be."
+                )
         simple = {key: other for key, other in tied.items() if key not in expressions}
         for key, other in simple.items():
             if key == other or other in simple or key in fixed or law.parameters[key].log != law.parameters[other].log:

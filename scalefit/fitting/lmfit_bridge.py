@@ -162,5 +162,6 @@ def fit_with_expressions(
             tuple(really_free),
             held,
             bool(values[best] < 1e-18),
+            np.ones(len(really_free)),
         ),
     )

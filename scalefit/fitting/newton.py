@@ -20,7 +20,7 @@ _CHUNK = 96  # problems evaluated together: their work arrays stay in the second
 _RELATIVE = 1e-12
 _DECREMENT = 1e-14
 _CAP = 5.0
-_LOSER_STEPS = 12
+_LOSER_STEPS = 40
 
 
 class Model(Protocol):
@@ -54,6 +54,11 @@ class Minimum:
     decrement: Array
     converged: AnyArray
     steps: AnyArray
+
+    @property
+    def best(self) -> Array:
+        """Parameters (p,) of the lowest objective."""
+        return np.asarray(self.x[int(np.argmin(self.value))])
 
 
 def minimise(

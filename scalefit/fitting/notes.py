@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MOVED = 1.0  # standard errors
 _FEW_AGREE = 0.5
 _INFLUENCE_RUNS = 20_000
+_EXACT = 1e-9  # largest residual of a table without noise, whose errors are rounding
 
 
 def notes_of(result: FitResult) -> tuple[Note, ...]:
@@ -41,12 +42,13 @@ def notes_of(result: FitResult) -> tuple[Note, ...]:
                 {"parameters": list(certificate.weak), "condition": certificate.condition},
             )
         )
-    if certificate.n_starts > 1 and certificate.n_agree < _FEW_AGREE * certificate.n_starts:
+    finished = certificate.n_starts - certificate.n_given_up
+    if certificate.n_agree < _FEW_AGREE * finished:
         notes.append(
             Note(
                 "starts_disagree",
                 "warning",
-                f"Only {certificate.n_agree} of {certificate.n_starts} starts reached the best objective. Fit again "
+                f"Only {certificate.n_agree} of {finished} finished starts reached the best objective. Fit again "
                 f"with n_starts={4 * certificate.n_starts} and see whether it improves.",
                 {"n_agree": certificate.n_agree, "n_starts": certificate.n_starts},
             )
@@ -77,7 +79,8 @@ def _influence_notes(result: FitResult) -> list[Note]:
     """Name the few runs that move a parameter most, where they move it by over a standard error."""
     from scalefit.fitting.uncertainty import influence_of
 
-    if not result.certificate.trusted or result.n_runs > _INFLUENCE_RUNS:
+    exact = float(np.abs(result.residuals).max()) < _EXACT
+    if not result.certificate.trusted or result.n_runs > _INFLUENCE_RUNS or exact:
         return []
     found = influence_of(result)
     if found is None:

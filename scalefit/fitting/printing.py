@@ -31,11 +31,12 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
     """Return the printed result."""
     c, rows = result.certificate, _rows(result, level)
     head = f"{result.law.name}  {result.law.formula}"
+    given_up = f" ({c.n_given_up} given up)" if c.n_given_up else ""
     lines = [
         f"{head:<80}{result.n_runs} runs, {result.n_free} free parameters",
         _method_line(result),
         _convention_line(result),
-        f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}   "
+        f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}{given_up}   "
         f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {c.condition:.0e}   TRUST: {verdict(result)}",
         "",
     ]

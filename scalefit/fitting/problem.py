@@ -20,7 +20,7 @@ from scalefit.laws._base import Law
 _BLOCK = 8_192
 _STEP = 1e-6
 #: Logarithmic parameters whose lower bound is zero stop here: a component this small is dead.
-_DEAD = 1e-10
+DEAD = 1e-10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +94,7 @@ class Problem:
         rows = []
         for name, parameter in self.law.parameters.items():
             value = np.asarray(params[name], float)
-            rows.append(np.log(np.maximum(value, _DEAD)) if parameter.log else value)
+            rows.append(np.log(np.maximum(value, DEAD)) if parameter.log else value)
         return np.stack(np.broadcast_arrays(*rows))
 
     def free_vector(self, params: Mapping[str, Any]) -> Array:
@@ -113,7 +113,7 @@ class Problem:
         for j, (name, parameter) in enumerate(self.law.parameters.items()):
             low, high = given.get(name, parameter.bounds)
             if parameter.log:
-                low, high = np.log(max(low, _DEAD)), np.log(high)
+                low, high = np.log(max(low, DEAD)), np.log(high)
             for at in set(self.index[:, j].tolist()) - {-1}:
                 lower[at], upper[at] = max(lower[at], low), min(upper[at], high)
         return lower, upper

@@ -131,7 +131,7 @@ class FitResult:
 
     @cached_property
     def cov(self) -> pd.DataFrame:
-        """Covariance of the parameters in natural units; NaN for those at a bound, 0 for fixed ones."""
+        """Covariance of the parameters in natural units; NaN at a bound or undetermined, 0 for fixed ones."""
         import pandas as pd
 
         names = list(self.params.index)
@@ -149,6 +149,9 @@ class FitResult:
         bad = np.isnan(np.diag(inner))
         cov = jac[:, ~bad] @ inner[np.ix_(~bad, ~bad)] @ jac[:, ~bad].T
         lost = (jac[:, bad] != 0).any(axis=1)
+        if not self.certificate.identified:
+            # The sandwich leaves out the directions that the runs do not determine: no error is better than that.
+            lost |= [name.split("[")[0] in {weak.split("[")[0] for weak in self.certificate.weak} for name in names]
         cov[lost, :], cov[:, lost] = np.nan, np.nan
         return pd.DataFrame(cov, index=names, columns=names)
 
@@ -157,7 +160,7 @@ class FitResult:
         """Standard errors: of the bootstrap draws if there are any, else robust (sandwich)."""
         import pandas as pd
 
-        return pd.Series(np.sqrt(np.diag(self.cov)), index=self.params.index)
+        return pd.Series(np.sqrt(np.maximum(np.diag(self.cov), 0.0)), index=self.params.index)
 
     def conf_int(self, level: float = 0.95) -> pd.DataFrame:
         """Confidence intervals of the parameters.
@@ -318,8 +321,8 @@ class FitResult:
     def correlations(self) -> list[tuple[str, str, float]]:
         """Pairs of free parameters by the size of their correlation, strongest first."""
         cov = self.cov.loc[list(self.names), list(self.names)].to_numpy()
-        se = np.sqrt(np.diag(cov))
         with np.errstate(invalid="ignore", divide="ignore"):
+            se = np.sqrt(np.diag(cov))
             matrix = cov / se[:, None] / se[None, :]
         pairs = [
             (a, b, float(matrix[i, j]))

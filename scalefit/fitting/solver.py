@@ -13,7 +13,7 @@ from scalefit.fitting.certificate import Certificate, certify
 from scalefit.fitting.newton import Minimum, minimise
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.power_sum import model_of
-from scalefit.fitting.problem import Problem
+from scalefit.fitting.problem import DEAD, Problem
 from scalefit.fitting.starts import find_starts, subset
 
 _LARGE = 10_000
@@ -21,6 +21,10 @@ _SUBSET = 2_048
 _SECOND_SUBSET = 20_000
 #: Root mean square residual below which a table is taken to be free of noise.
 _EXACT = 1e-12
+#: A summand that is nowhere more than this share of the loss is also tried at nothing.
+_FAINT = 0.05
+#: Runs on which a solution's slopes are looked at.
+_LOOK = 4_096
 
 
 def solve(
@@ -52,15 +56,49 @@ def solve(
         )
     else:
         ends = _descend(problem, starts, lower, upper, floor)
-    best = int(np.argmin(ends.value))
-    x = ends.x[best]
-    with np.errstate(all="ignore"):
-        _, gradient, hessian, information = model_of(problem).evaluate(x[None], None)
-    held = (x <= lower) | (x >= upper)
-    certificate = certify(ends, hessian[0], information[0], names, held, bool(ends.value[best] <= 1e6 * floor))
-    if not np.isfinite(ends.value[best]):
+    if not np.isfinite(ends.value.min()):
         raise FitError(f"{problem.law.name} has no finite objective anywhere near these runs. Check their units.")
-    return x, certificate
+    sensitivity = _sensitivity(problem, ends.best)
+    for at in _faint(problem, ends.best, sensitivity, lower):
+        pinned = upper.copy()
+        pinned[at] = lower[at]
+        without = _descend(problem, np.minimum(ends.x, pinned), lower, pinned, floor)
+        if without.value.min() <= ends.value.min() * (1 + 1e-9):
+            ends, upper = without, pinned
+            sensitivity = _sensitivity(problem, ends.best)
+    x = ends.best
+    with np.errstate(all="ignore"):
+        _, _, hessian, information = model_of(problem).evaluate(x[None], None)
+    held = (x <= lower) | (x >= upper)
+    # A coefficient at nothing says so by being at its bound; what it multiplied is what no run depends on.
+    coefficients = [problem.index[:, j] for j, p in enumerate(problem.law.parameters.values()) if p.linear]
+    for places in coefficients:
+        free = places[places >= 0]
+        sensitivity[free] = np.where(held[free], np.inf, sensitivity[free])
+    exactly = ends.value.min() <= (1e-9 * problem.loss.size if problem.objective.kind == "absolute" else 1e6 * floor)
+    return x, certify(ends, hessian[0], information[0], names, held, bool(exactly), sensitivity)
+
+
+def _sensitivity(problem: Problem, x: Array) -> Array:
+    """Largest change of the log loss over the runs (p,) for a unit change of each free parameter."""
+    small = subset(problem, _LOOK) if problem.loss.size > _LOOK else problem
+    with np.errstate(all="ignore"):
+        slopes = np.abs(small.jacobian(x[None])[1][0])
+    return np.asarray((slopes if problem.objective.log else slopes / small.loss).max(axis=1))
+
+
+def _faint(problem: Problem, x: Array, sensitivity: Array, lower: Array) -> list[int]:
+    """Positions of coefficients whose summand is faint at x, faintest first.
+
+    In logarithms a summand of zero is infinitely far away: descent towards it slows down and stops short.
+    """
+    found = []
+    for j, parameter in enumerate(problem.law.parameters.values()):
+        for at in set(problem.index[:, j].tolist()) - {-1}:
+            coefficient = parameter.linear and parameter.log and lower[at] <= np.log(DEAD)
+            if coefficient and lower[at] < x[at] and sensitivity[at] < _FAINT:
+                found.append(at)
+    return sorted(found, key=lambda at: float(sensitivity[at]))
 
 
 def _descend(problem: Problem, starts: Array, lower: Array, upper: Array, floor: float) -> Minimum:

@@ -153,7 +153,9 @@ def _nonnegative(design: Array, target: Array, weights: Array | None, robust: bo
         best, cost = np.zeros((nodes, k)), np.zeros(nodes)
         for support in supports:
             at = np.array(support)
-            block = normal[:, at[:, None], at[None, :]] + 1e-12 * np.eye(at.size)
+            block = normal[:, at[:, None], at[None, :]]
+            # Relative, because reweighting towards absolute errors makes the rows' weights huge.
+            block = block + (1e-12 * np.trace(block, axis1=1, axis2=2) + 1e-300)[:, None, None] * np.eye(at.size)
             part = np.linalg.solve(block, right[:, at][:, :, None])[:, :, 0]
             gain = -np.einsum("ni,ni->n", part, right[:, at])
             better = (part >= 0).all(axis=1) & (gain < cost)

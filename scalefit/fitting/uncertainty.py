@@ -28,8 +28,9 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
     """Sandwich covariance (p, p) of the free vector at x (p,); NaN for parameters held at a bound.
 
     The bread's density of residuals near zero is estimated within the residuals' median, not within Huber's band:
-    with 39 of 240 runs inside the band the exact Hessian is a very noisy estimate of it. The meat is scaled by
-    n / (n - p).
+    with 39 of 240 runs inside the band the exact Hessian is a very noisy estimate of it. Each run's score is divided
+    by one minus its leverage (HC3 of MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7), because a run that
+    pulls the law towards itself hides its own noise.
     """
     p = x.size
     with np.errstate(all="ignore"):
@@ -49,16 +50,24 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
         hessian = (jac * (w * (np.abs(r) <= width) * (delta / width))) @ jac.T + curvature
         if np.linalg.eigvalsh(_scaled(hessian))[0] <= 1e-9:
             hessian = hessian - curvature
-    scores = jac * (w * psi)
-    n = int((w > 0).sum())
     basis = np.eye(p)[:, ~held] if tangent is None else tangent
+    scores = basis.T @ jac * (w * psi / _one_minus_leverage(basis.T @ jac, w * goal.slopes(r)[2]))
     bread = basis.T @ hessian @ basis
-    meat = basis.T @ (scores @ scores.T) @ basis * (n / max(n - basis.shape[1], 1))
+    meat = scores @ scores.T
     inverse = np.linalg.pinv(bread, hermitian=True)
     cov = basis @ inverse @ meat @ inverse @ basis.T
     if tangent is None and held.any():
         cov[held, :], cov[:, held] = np.nan, np.nan
     return np.asarray(cov)
+
+
+def _one_minus_leverage(jac: Array, weights: Array) -> Array:
+    """One minus each run's leverage (n,) in the weighted least squares with slopes (p, n)."""
+    information = (jac * weights) @ jac.T
+    size = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    inverse = np.linalg.pinv(information / size[:, None] / size, hermitian=True)
+    scaled = jac / size[:, None]
+    return np.asarray(np.maximum(1.0 - weights * np.einsum("in,ij,jn->n", scaled, inverse, scaled), 0.1))
 
 
 def _scaled(matrix: Array) -> Array:
