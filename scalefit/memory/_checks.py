@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalefit._typing import Array, ArrayLike
+from scalefit._typing import Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError
 
 Convention = Literal["exact", "paper"]
@@ -29,7 +29,7 @@ def reals(name: str, value: ArrayLike) -> Array:
         raw = np.asarray(value)
     except ValueError as error:
         raise ArgumentError(f"{name} is {_shown(value)}: rows of different lengths are no array.") from error
-    if raw.dtype == bool or raw.dtype.kind not in "iufO":
+    if raw.dtype.kind not in "iufO" or value is None:
         raise ArgumentError(f"{name} is {_shown(value)}; it must hold real numbers.")
     try:
         return np.asarray(raw, float)
@@ -51,6 +51,33 @@ def positive(name: str, value: ArrayLike, *, unit: str = "", integer: bool = Fal
             f"Nothing was computed: correct the value{' or drop the row' if numbers.ndim else ''}."
         )
     return numbers
+
+
+def scalar(name: str, value: Any, *, integer: bool = False) -> float:
+    """Return one positive finite number, or say what is there instead."""
+    number = positive(name, value, integer=integer)
+    if number.ndim:
+        raise ArgumentError(f"{name} has shape {number.shape}; it must be one number.")
+    return float(number)
+
+
+def generator(seed: Seed) -> np.random.Generator | np.random.RandomState:
+    """Return the source of randomness that a seed names."""
+    if isinstance(seed, (np.random.Generator, np.random.RandomState)):
+        return seed
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"seed is {_shown(seed)}; it must be a non-negative integer or a Generator.") from error
+
+
+def broadcast(**values: Array) -> list[Array]:
+    """Broadcast arrays against each other, or name the shapes that do not fit."""
+    try:
+        return list(np.broadcast_arrays(*values.values()))
+    except ValueError as error:
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
+        raise ArgumentError(f"Shapes do not broadcast: {shapes}. Give arrays of one shape, or scalars.") from error
 
 
 def first_bad(name: str, numbers: Array, good: Any) -> str:

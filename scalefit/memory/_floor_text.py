@@ -52,6 +52,11 @@ def describe(floor: Floor) -> str:
         else f"{floor.loss_at_z_lower:.4g} nat/token"
     )
     params = "not defined at this radius" if math.isnan(floor.balanced_params) else f"{floor.balanced_params:.4g}"
+    tokens = (
+        f"{floor.balanced_tokens:.4g} tokens for this shape"
+        if floor.balanced_tokens >= floor.T_max
+        else "less than one sequence: no data balance this shape at this radius"
+    )
     counted = "with embeddings" if floor.vocab_size is not None else "blocks only"
     rows = [
         (
@@ -67,7 +72,7 @@ def describe(floor: Floor) -> str:
         ("loss", f"{floor.loss_lower:.4g} to {floor.loss_upper:.4g} nat/token"),
         ("at the lower Z", at_lower),
         ("regime", f"{floor.regime}: {_REGIMES[floor.regime]}"),
-        ("balanced D*", f"{floor.balanced_tokens:.4g} tokens for this shape"),
+        ("balanced D*", tokens),
         ("balanced N*", f"{params} parameters for this D"),
         ("architecture", f"{floor.implied_params:.4g} parameters ({counted})"),
         ("a memoriser", f"{floor.memoriser_loss:.4g} nat/token at least"),

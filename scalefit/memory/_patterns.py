@@ -71,6 +71,14 @@ def query_chunks(n_queries: int, per_query: int = 1) -> Iterator[slice]:
         yield slice(start, min(start + rows, n_queries))
 
 
+def overflow(patterns: Array, queries: Array) -> str:
+    """Return what to say where an energy is not finite."""
+    return (
+        f"The energy of a query overflows float64: patterns reach {np.abs(patterns).max():.3g} and queries "
+        f"{np.abs(queries).max():.3g}. Nothing was returned: rescale both."
+    )
+
+
 def squared_distances(x: Array, block: Array) -> Array:
     """Return ``|x - p|^2`` for queries (q, n) and patterns (b, n) from the differences themselves.
 
@@ -106,10 +114,7 @@ def _stream(patterns: Array, x: Array, scores: Scores, *, with_mean: bool) -> tu
                 score = scores(queries, block, start)
             best = np.maximum(top, score.max(axis=1))
             if not np.isfinite(best).all():
-                raise ArgumentError(
-                    f"The energy of a query overflows: patterns reach {np.abs(block).max():.3g} and queries "
-                    f"{np.abs(queries).max():.3g}, whose squares are not finite in float64. Rescale both."
-                )
+                raise ArgumentError(overflow(block, queries))
             rescale = np.exp(top - best)
             weight = np.exp(score - best[:, None])
             total = total * rescale + weight.sum(axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._typing import AnyArray, Array, Seed
 from scalefit.errors import ArgumentError
-from scalefit.memory._checks import positive
+from scalefit.memory._checks import generator, scalar
 from scalefit.memory.network import BinaryEnergy, Energy
 from scalefit.memory.propositions import nearest_index
 
@@ -90,13 +90,17 @@ def measure_recall(
     >>> measure_recall(Hopfield, dim=60, n_patterns=3).recovered
     1.0
     """
-    n, d = (int(positive(name, v, integer=True)) for name, v in (("dim", dim), ("n_patterns", n_patterns)))
-    wanted = int(positive("n_queries", n_queries, integer=True))
-    positive("scale", scale)
-    positive("closeness", closeness)
+    if not callable(network):
+        raise ArgumentError(
+            f"network is {network!r}; pass a class such as Hopfield, or a function from patterns to one."
+        )
+    n, d = (int(scalar(name, v, integer=True)) for name, v in (("dim", dim), ("n_patterns", n_patterns)))
+    wanted = int(scalar("n_queries", n_queries, integer=True))
+    scalar("scale", scale)
+    scalar("closeness", closeness)
     if not 0.0 <= corruption < 0.5:
         raise ArgumentError(f"corruption is {corruption!r}; it is a share in [0, 0.5).")
-    rng = seed if hasattr(seed, "normal") else np.random.default_rng(seed)
+    rng = generator(seed)
     n_sets = min(_SETS, -(-wanted // d))
     found = [_recover(network, n, d, corruption, min(wanted, d), closeness, scale, rng) for _ in range(n_sets)]
     recovered = np.concatenate(found)
@@ -159,7 +163,7 @@ def measure_capacity(
     """
     if not 0.0 < share < 1.0:
         raise ArgumentError(f"share is {share!r}; it must lie between 0 and 1.")
-    limit = int(positive("max_patterns", max_patterns, integer=True))
+    limit = int(scalar("max_patterns", max_patterns, integer=True))
 
     def recalls(count: int) -> bool:
         recall = measure_recall(

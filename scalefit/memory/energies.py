@@ -19,7 +19,7 @@ import numpy as np
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import _capacity, _patterns
-from scalefit.memory._checks import Convention, as_given, positive
+from scalefit.memory._checks import Convention, as_given, scalar
 from scalefit.memory.network import BinaryEnergy, Energy
 
 
@@ -123,7 +123,7 @@ class KrotovHopfield(BinaryEnergy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if positive("order", self.order, integer=True) < 2:
+        if scalar("order", self.order, integer=True) < 2:
             raise ArgumentError(f"order is {self.order!r}; it must be an integer of at least 2.")
         if self.order * math.log(self.dim) > 700.0:
             raise ArgumentError(
@@ -160,6 +160,11 @@ class KrotovHopfield(BinaryEnergy):
 @dataclass(frozen=True, eq=False, repr=False)
 class Demircigil(BinaryEnergy):
     r"""The exponential network [1]_: ``E(x) = -log sum_i exp(p_i'x)``.
+
+    Parameters
+    ----------
+    patterns : array_like, shape (d, n)
+        Patterns of -1 and +1.
 
     References
     ----------
@@ -225,7 +230,7 @@ class ModernHopfield(Energy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive("beta", self.beta)
+        scalar("beta", self.beta)
         with np.errstate(over="ignore"):
             norms = [np.square(block).sum(axis=1) for _, block in _patterns.pattern_blocks(self._stored, 1)]
         object.__setattr__(self, "_norms", np.concatenate(norms))
@@ -272,6 +277,11 @@ class DistanceEnergy(Energy):
     ``x = sum_i softmax(-|x - p_i|^2)_i p_i``, which is the update. For patterns of one length it is twice
     the modern Hopfield energy at beta = 2 minus log d, so it shares that network's capacity; the paper
     states none.
+
+    Parameters
+    ----------
+    patterns : array_like, shape (d, n)
+        Patterns.
 
     References
     ----------

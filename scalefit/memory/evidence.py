@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit._typing import ArrayLike
 from scalefit.errors import ArgumentError, DataError
-from scalefit.memory._checks import first_bad, positive, reals
+from scalefit.memory._checks import first_bad, positive, reals, scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +73,14 @@ def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:
             f"The table has no column 'loss' (its columns: {', '.join(map(str, runs.columns)) or 'none'}). "
             f"Rename the one that holds the loss in nats per token."
         )
+    if list(runs.columns).count("loss") > 1:
+        raise DataError("The table has several columns 'loss'. Keep the one in nats per token.")
     if runs.attrs.get("scalefit", {}).get("loss_unit") == "other":
         raise DataError(
             "The table's loss is in a unit of its own (loss_unit='other'), so the floor, which is per token, was not "
             "tested. Read the table again with its unit."
         )
-    limit = float(positive("floor", floor))
+    limit = scalar("floor", floor)
     loss = pd.to_numeric(runs["loss"], errors="coerce").to_numpy(float, na_value=np.nan)
     unit = runs["loss_unit"].astype(str).str.strip().str.lower() if "loss_unit" in runs.columns else None
     in_nats = np.ones(len(runs), dtype=bool) if unit is None else unit.isin(_LOSS_UNITS).to_numpy()
@@ -134,16 +136,19 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
     0.5623
     """
     numbers = reals("counts", counts)
+    if numbers.ndim > 1:
+        raise ArgumentError(f"counts have shape {numbers.shape}; pass one count a distinct sample, shape (k,).")
     if numbers.ndim == 0:
         k = float(positive("counts", counts, integer=True))
         nats: Any = np.log(k)
         mean_length = 1.0 if lengths is None else float(positive("lengths", lengths).mean())
         return float(nats / mean_length)
     good = np.isfinite(numbers) & (numbers >= 0)
-    if numbers.ndim != 1 or not good.all() or not numbers.any():
-        bad = "sum to zero" if good.all() else first_bad("counts", numbers, good)
-        raise ArgumentError(f"counts have shape {numbers.shape} and {bad}; pass one count a distinct sample.")
-    share = numbers / numbers.sum()
+    if not good.all() or not numbers.any():
+        bad = "counts sum to zero" if good.all() else first_bad("counts", numbers, good)
+        raise ArgumentError(f"{bad}; a count is finite and not negative, and one at least is positive.")
+    share = numbers / numbers.max()
+    share = share / share.sum()
     held = share > 0
     nats = -(share[held] * np.log(share[held])).sum()
     if lengths is None:

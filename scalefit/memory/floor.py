@@ -26,6 +26,7 @@ from scalefit.memory._checks import (
     first_bad,
     positive,
     reals,
+    scalar,
 )
 from scalefit.memory.radius import critical_radius, volume_radius
 
@@ -194,6 +195,8 @@ def loss_floor(
     choice("dimension", dimension, DIMENSIONS)
     if isinstance(radius, str):
         choice("radius", radius, ("volume", "critical"))
+    else:
+        scalar("radius", radius)
     given = {"D": D, "n_layers": n_layers, "d_emb": d_emb, "T_max": T_max}
     options = {"vocab_size": vocab_size, "d_ff": d_ff}
     if hasattr(N, "columns"):
@@ -201,6 +204,8 @@ def loss_floor(
         if both:
             raise ArgumentError(f"A table of plans was passed together with {', '.join(both)}; pass one of them.")
         return _floor_table(N, options, convention, dimension, radius)
+    if isinstance(N, Mapping) or hasattr(N, "keys"):
+        raise ArgumentError(f"N is a {type(N).__name__}; pass one plan as loss_floor(**plan), many as a DataFrame.")
     missing = [name for name, value in given.items() if value is None]
     if missing or N is None:
         raise ArgumentError(f"{', '.join(missing or ['N'])} missing; a plan needs {', '.join(PLAN_COLUMNS)}.")
@@ -244,6 +249,10 @@ def _floor_table(
             f"The table of plans has no column {', '.join(missing)} (its columns: "
             f"{', '.join(map(str, plans.columns)) or 'none'}). A plan needs {', '.join(PLAN_COLUMNS)}."
         )
+    names = list(map(str, plans.columns))
+    twice = [name for name in (*PLAN_COLUMNS, *options) if names.count(name) > 1]
+    if twice:
+        raise DataError(f"The table of plans has several columns {', '.join(twice)}; keep one of each.")
     taken = [name for name in FLOOR_COLUMNS if name in plans.columns]
     if taken:
         raise DataError(f"The table of plans already has {', '.join(taken)}; rename or drop those columns first.")
@@ -296,7 +305,8 @@ def _evaluate(
         else np.asarray(partition.log_ball_volume(n, r))
     )
     upper = np.log(d) + log_volume
-    lower = upper - (np.square(r) if convention == "exact" else r)
+    with np.errstate(over="ignore"):
+        lower = upper - (np.square(r) if convention == "exact" else r)
     at_upper, at_lower = np.asarray(partition.loss(upper)), np.asarray(partition.loss(lower))
     nearer = np.where(upper < 0.0, at_upper, at_lower)
     known_vocab = ~np.isnan(plan["vocab_size"])
@@ -343,8 +353,9 @@ def _balanced_params(radius: str | float, plan: Mapping[str, Array], A: Array, c
     D, context = plan["D"], plan["T_max"]
     if radius != "volume":
         return np.full(D.shape, np.nan)
-    width = D**2 / (math.pi * context**3)
-    return np.asarray(A * plan["n_layers"] * width * (plan["d_emb"] if convention == "paper" else width))
+    with np.errstate(over="ignore"):
+        width = D**2 / (math.pi * context**3)
+        return np.asarray(A * plan["n_layers"] * width * (plan["d_emb"] if convention == "paper" else width))
 
 
 def _mismatch(plan: Mapping[str, Array], implied: ArrayLike) -> list[Note]:

@@ -16,7 +16,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
-from scalefit.memory._checks import CONVENTIONS, Convention, as_given, choice, positive
+from scalefit.memory._checks import CONVENTIONS, Convention, as_given, choice, generator, reals, scalar
 from scalefit.memory.energies import DistanceEnergy
 from scalefit.memory.propositions import Bounds, nearest, nearest_index
 
@@ -51,12 +51,12 @@ def split_patterns(patterns: ArrayLike, n_layers: int, *, seed: Seed = None) -> 
     [2, 1]
     """
     stored = _patterns.read_patterns(patterns)
-    layers = int(positive("n_layers", n_layers, integer=True))
+    layers = int(scalar("n_layers", n_layers, integer=True))
     if layers > len(stored):
         raise ArgumentError(f"n_layers is {layers} for {len(stored)} patterns; a layer needs at least one.")
     order: AnyArray = np.arange(len(stored))
     if seed is not None:
-        order = (seed if hasattr(seed, "permutation") else np.random.default_rng(seed)).permutation(order)
+        order = generator(seed).permutation(order)
     return [np.asarray(stored[part], float) for part in np.array_split(order, layers)]
 
 
@@ -125,7 +125,7 @@ def global_energy(
         if weights is not None:
             raise ArgumentError("weights belong to combine='sum'; eq. 7 has none. Leave them out.")
         return as_given(soft_minimum(energies), shape)
-    factors = np.ones(len(energies)) if weights is None else np.asarray(weights, float)
+    factors = np.ones(len(energies)) if weights is None else reals("weights", weights)
     if factors.shape != (len(energies),) or not np.isfinite(factors).all():
         raise ArgumentError(f"weights are {weights!r}; pass {len(energies)} finite numbers, one a layer.")
     return as_given(np.tensordot(factors, energies, axes=1), shape)
@@ -254,7 +254,7 @@ def retrieve_layers(
         points.append(after)
         total.append(level)
     return Trajectory(
-        np.stack(points).reshape(len(points), *shape, -1),
+        np.stack(points).reshape(len(points), *shape, queries.shape[1]),
         np.stack(total).reshape(len(points), *shape),
         np.asarray(before_after).reshape(len(stored), 2, *shape),
         convention,
@@ -325,6 +325,8 @@ def _towards(x: Array, goal: Array, distance: Array, delta: float) -> Array:
 
 
 def _read_layers(layers: Sequence[ArrayLike]) -> list[Array]:
+    if layers is None or isinstance(layers, str):
+        raise ArgumentError(f"layers is {layers!r}; pass one array of patterns a layer (see split_patterns).")
     stored = [np.asarray(_patterns.read_patterns(part), float) for part in layers]
     if not stored:
         raise ArgumentError("layers is empty; pass one array of patterns a layer (see split_patterns).")
@@ -335,7 +337,7 @@ def _read_layers(layers: Sequence[ArrayLike]) -> list[Array]:
 
 
 def _read_radii(radius: ArrayLike, n_layers: int, convention: str) -> Array:
-    reach = np.asarray(radius, float)
+    reach = reals("radius", radius)
     if reach.ndim > 1 or (reach.ndim == 1 and len(reach) != n_layers):
         raise ArgumentError(f"radius has shape {reach.shape}; pass one number or {n_layers}, one a layer.")
     if not np.all(reach > 0):

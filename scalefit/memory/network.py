@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import numpy as np
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
-from scalefit.memory._checks import CONVENTIONS, Convention, as_given, choice, positive
+from scalefit.memory._checks import CONVENTIONS, Convention, as_given, choice, positive, scalar
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,13 +56,20 @@ class Energy(ABC):
     def energy(self, x: ArrayLike) -> Any:
         """Return the energy of queries (..., n): a float for one query, an array (...) for a batch."""
         queries, shape = _patterns.read_queries(x, self.dim)
-        result = self._energy(queries).reshape(shape)
+        result = self._checked(self._energy, queries).reshape(shape)
         return result if shape else float(result)
 
     def grad(self, x: ArrayLike) -> Array:
         """Return the gradient of the energy at queries (..., n), as if a binary x could be any real."""
         queries, shape = _patterns.read_queries(x, self.dim)
-        return self._grad(queries).reshape(*shape, self.dim)
+        return self._checked(self._grad, queries).reshape(*shape, self.dim)
+
+    def _checked(self, function: Callable[[Array], Array], queries: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = function(queries)
+        if not np.isfinite(result).all():
+            raise ArgumentError(_patterns.overflow(self._stored, queries))
+        return result
 
     def update(self, x: ArrayLike) -> Array:
         """Return queries (..., n) after one step of retrieval, which never raises the energy."""
@@ -88,7 +96,8 @@ class Energy(ABC):
         queries, shape = _patterns.read_queries(x, self.dim, binary=self.domain == "binary")
         current = np.array(queries)
         moving = np.arange(len(current))
-        for _ in range(int(positive("max_steps", max_steps, integer=True))):
+        scalar("tolerance", tolerance)
+        for _ in range(int(scalar("max_steps", max_steps, integer=True))):
             if not len(moving):
                 break
             before = current[moving]

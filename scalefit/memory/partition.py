@@ -12,10 +12,20 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array, ArrayLike
-from scalefit.memory._checks import CONVENTIONS, Convention, as_given, choice, positive
+from scalefit.errors import ArgumentError
+from scalefit.memory._checks import (
+    CONVENTIONS,
+    Convention,
+    as_given,
+    broadcast,
+    choice,
+    first_bad,
+    positive,
+    reals,
+)
 from scalefit.memory.propositions import Bounds
 
-_TWO_PI_E = 2.0 * math.pi * math.e
+TWO_PI_E = 2.0 * math.pi * math.e
 
 
 def log_ball_volume(n: ArrayLike, r: ArrayLike) -> Any:
@@ -78,7 +88,7 @@ def log_ball_integral(n: ArrayLike, r: ArrayLike, convention: Convention = "exac
     dims, radius = _dims_and_radius(n, r)
     log_kappa = _log_kappa(dims, radius)
     result = (
-        _log_integral(dims, log_kappa, np.square(radius))
+        _log_integral(dims, log_kappa, _square(radius))
         if convention == "exact"
         else _log_printed_integral(dims, log_kappa, radius)
     )
@@ -107,7 +117,9 @@ def log_partition(n: ArrayLike, r: ArrayLike, n_patterns: ArrayLike = 1, convent
     9.3377
     """
     counts = positive("n_patterns", n_patterns)
-    return as_given(np.log(counts) + log_ball_integral(n, r, convention), n, r, n_patterns)
+    integral = np.asarray(log_ball_integral(n, r, convention))
+    counts, integral = broadcast(n_patterns=counts, ball=integral)
+    return as_given(np.log(counts) + integral, n, r, n_patterns)
 
 
 def partition_bounds(n: ArrayLike, r: ArrayLike, n_patterns: ArrayLike = 1, convention: Convention = "exact") -> Bounds:
@@ -134,7 +146,7 @@ def partition_bounds(n: ArrayLike, r: ArrayLike, n_patterns: ArrayLike = 1, conv
     value = log_partition(n, r, n_patterns, convention)
     upper = np.log(positive("n_patterns", n_patterns)) + log_ball_volume(n, r)
     radius = np.asarray(r, float)
-    lower = upper - (np.square(radius) if convention == "exact" else radius)
+    lower = upper - (_square(radius) if convention == "exact" else radius)
     return Bounds(as_given(lower, n, r, n_patterns), value, as_given(upper, n, r, n_patterns))
 
 
@@ -156,14 +168,16 @@ def loss(log_z: ArrayLike) -> Any:
     >>> loss(0.0), loss(-1000.0)
     (1.0, inf)
     """
-    values = np.asarray(log_z, float)
-    with np.errstate(over="ignore"):
-        return as_given(np.asarray(values + np.exp(-values)), log_z)
+    values = reals("log_z", log_z)
+    if np.isnan(values).any():
+        raise ArgumentError(f"{first_bad('log_z', values, ~np.isnan(values))}; it must be a number.")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return as_given(np.where(values == -np.inf, np.inf, values + np.exp(-values)), log_z)
 
 
 def radius_squared(n: Array, log_kappa: Array) -> Array:
     """Return ``r^2`` for ``r = kappa sqrt(n / (2 pi e))``."""
-    return np.asarray(n / _TWO_PI_E * np.exp(2.0 * log_kappa))
+    return np.asarray(n / TWO_PI_E * np.exp(2.0 * log_kappa))
 
 
 def log_volume_at(n: Array, log_kappa: Array) -> Array:
@@ -195,14 +209,20 @@ def stirling_error(a: Array) -> Array:
 
 
 def _dims_and_radius(n: ArrayLike, r: ArrayLike) -> tuple[Array, Array]:
-    dims, radius = np.broadcast_arrays(positive("n", n, integer=True), positive("r", r))
+    dims, radius = broadcast(n=positive("n", n, integer=True), r=positive("r", r))
     return dims, radius
+
+
+def _square(r: Array) -> Array:
+    """Return r squared, infinite beyond a float: the ball is then all of space."""
+    with np.errstate(over="ignore"):
+        return np.square(r)
 
 
 def _log_kappa(n: Array, r: Array) -> Array:
     """Return ``log(r / sqrt(n / (2 pi e)))``; the square is taken apart so that no radius overflows."""
     mantissa, exponent = np.frexp(r)
-    return np.asarray(0.5 * np.log(mantissa * mantissa * (_TWO_PI_E / n)) + exponent * math.log(2.0))
+    return np.asarray(0.5 * np.log(mantissa * mantissa * (TWO_PI_E / n)) + exponent * math.log(2.0))
 
 
 def _log_integral(n: Array, log_kappa: Array, r_squared: Array) -> Array:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalefit._typing import Array, ArrayLike
+from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
 from scalefit.memory._checks import as_given, choice
 from scalefit.memory.energies import DistanceEnergy, ModernHopfield
@@ -76,6 +77,8 @@ def nearest_index(patterns: Array, x: Array) -> tuple[Array, Any]:
             closer = found < best[chunk]
             best[chunk] = np.where(closer, found, best[chunk])
             index[chunk] = np.where(closer, first + start, index[chunk])
+    if not np.isfinite(best).all():
+        raise ArgumentError(_patterns.overflow(patterns, x))
     return best, index
 
 

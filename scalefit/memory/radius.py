@@ -14,7 +14,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns, partition
-from scalefit.memory._checks import as_given, first_bad, positive, reals
+from scalefit.memory._checks import as_given, broadcast, first_bad, positive, reals, scalar
 
 
 def volume_radius(n: ArrayLike) -> Any:
@@ -26,7 +26,7 @@ def volume_radius(n: ArrayLike) -> Any:
     7.74
     """
     dims = positive("n", n, integer=True)
-    return as_given(np.sqrt(dims / (2.0 * math.pi * math.e)), n)
+    return as_given(np.sqrt(dims / partition.TWO_PI_E), n)
 
 
 def critical_radius(n: ArrayLike, n_patterns: ArrayLike = 1) -> Any:
@@ -61,7 +61,7 @@ def critical_radius(n: ArrayLike, n_patterns: ArrayLike = 1) -> Any:
     """
     dims = positive("n", n, integer=True)
     log_d = np.log(_at_least_one(n_patterns))
-    dims, log_d = np.broadcast_arrays(dims, log_d)
+    dims, log_d = broadcast(n=dims, n_patterns=log_d)
     log_kappa = -(log_d + partition.log_volume_at(dims, np.zeros(dims.shape))) / dims
     for _ in range(100):
         log_integral = partition.log_integral_at(dims, log_kappa)
@@ -72,7 +72,7 @@ def critical_radius(n: ArrayLike, n_patterns: ArrayLike = 1) -> Any:
         log_kappa = log_kappa + step
         if np.all(np.abs(step) <= 4e-16 * (1.0 + np.abs(log_kappa))):
             break
-    return as_given(np.sqrt(partition.radius_squared(dims, log_kappa)), n, n_patterns)
+    return as_given(np.exp(log_kappa) * np.sqrt(dims / partition.TWO_PI_E), n, n_patterns)
 
 
 def _at_least_one(n_patterns: ArrayLike) -> Array:
@@ -150,7 +150,7 @@ def separation(patterns: ArrayLike, radii: ArrayLike = 0.0, *, max_pairs: int = 
     ([[0, 1]], 0.5)
     """
     stored = np.asarray(_patterns.read_patterns(patterns), float)
-    limit = int(positive("max_pairs", max_pairs, integer=True))
+    limit = int(scalar("max_pairs", max_pairs, integer=True))
     reach = reals("radii", radii)
     if reach.ndim > 1 or (reach.ndim == 1 and len(reach) != len(stored)):
         raise ArgumentError(f"radii have shape {reach.shape}; pass one number or {len(stored)}, one a pattern.")
@@ -166,7 +166,9 @@ class _Sweep:
     rows = 1024
 
     def __init__(self, patterns: Array, reach: Array, limit: int) -> None:
-        centred = patterns - patterns.mean(axis=0)
+        self.unit = _unit(patterns)
+        centred = patterns / self.unit
+        centred -= centred.mean(axis=0)
         along = centred @ _widest_direction(centred)
         self.order: AnyArray = np.argsort(along, kind="stable")
         self.points = np.ascontiguousarray(centred[self.order])
@@ -186,9 +188,9 @@ class _Sweep:
         for first in range(0, total, self.rows):
             stop = min(first + self.rows, total)
             for second in range(first, total, self.rows):
-                gap = self.along[second] - self.along[stop - 1]
+                gap = self.unit * (self.along[second] - self.along[stop - 1])
                 near = max(self.best, float(self.reach[first:stop].max()) + widest)
-                if second > first and gap > near * (1.0 + 1e-9) + 1e-12 * abs(self.along[-1]):
+                if second > first and gap > near * (1.0 + 1e-9) + 1e-12 * self.unit * abs(self.along[-1]):
                     break
                 self._compare(first, stop, second, min(second + self.rows, total))
         self.listed = self.listed[np.lexsort(self.listed.T[::-1])][: self.limit]
@@ -198,7 +200,7 @@ class _Sweep:
         left, right = self.points[i0:i1], self.points[j0:j1]
         rough = self.square[i0:i1, None] + self.square[None, j0:j1] - 2.0 * (left @ right.T)
         touching = self.reach[i0:i1, None] + self.reach[None, j0:j1]
-        bar = np.square(np.maximum(touching, self._bar(rough, i0 == j0))) + self.slack
+        bar = np.square(np.maximum(touching, self._bar(rough, i0 == j0)) / self.unit) + self.slack
         a, b = np.nonzero(np.triu(rough <= bar, 1) if i0 == j0 else rough <= bar)
         for chunk in _patterns.query_chunks(len(a), left.shape[1]):
             i: AnyArray = self.order[i0 + a[chunk]]
@@ -220,7 +222,7 @@ class _Sweep:
         if diagonal and len(rough) < 2:
             return 0.0
         smallest = rough[np.triu_indices(len(rough), 1)].min() if diagonal else rough.min()
-        return min(self.best, math.sqrt(max(float(smallest), 0.0) + 2.0 * self.slack))
+        return min(self.best, self.unit * math.sqrt(max(float(smallest), 0.0) + 2.0 * self.slack))
 
 
 def _lengths(differences: Array) -> Array:
@@ -228,6 +230,11 @@ def _lengths(differences: Array) -> Array:
     scale = np.abs(differences).max(axis=1)
     safe = np.where(scale > 0, scale, 1.0)
     return np.asarray(scale * np.sqrt(np.square(differences / safe[:, None]).sum(axis=1)))
+
+
+def _unit(patterns: Array) -> float:
+    """Return a power of two above every number: dividing by it is exact, and squares then stay finite."""
+    return float(2.0 ** min(math.frexp(float(np.abs(patterns).max()))[1], 1023))
 
 
 def _widest_direction(centred: Array) -> Array:
@@ -277,6 +284,8 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
         stored = stored[np.sort(np.unique(stored, axis=0, return_index=True)[1])]
     if len(stored) < 2:
         raise ArgumentError(f"{len(stored)} distinct point is left; a nearest neighbour needs at least two.")
+    unit = _unit(stored)
+    stored = stored / unit
     result = np.full(len(stored), np.inf)
     for chunk in _patterns.query_chunks(len(stored), stored.shape[1]):
         rows = np.arange(chunk.start, chunk.stop)
@@ -285,4 +294,4 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
             own = (rows >= start) & (rows < start + len(block))
             squares[np.flatnonzero(own), rows[own] - start] = np.inf
             result[chunk] = np.minimum(result[chunk], squares.min(axis=1))
-    return np.asarray(np.sqrt(result))
+    return np.asarray(unit * np.sqrt(result))

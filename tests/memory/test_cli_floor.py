@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
+import warnings
 
 import pandas as pd
 import pytest
 
+from scalefit.cli import main
+
 PLAN = ["--N", "124M", "--D", "9B", "--layers", "12", "--d-emb", "768", "--context", "1024"]
 
 
-def run(*args):
-    return subprocess.run([sys.executable, "-m", "scalefit", "floor", *args], capture_output=True, text=True)
+@dataclasses.dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command in this process: the code it exits with and what it printed."""
+
+    def call(*args):
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as stopped:
+            main(["floor", *args])
+        return Done(int(stopped.value.code or 0), *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture
@@ -23,14 +42,21 @@ def plans(tmp_path):
     return path
 
 
-def test_one_plan():
+def test_the_module_runs_as_a_program():
+    command = [sys.executable, "-m", "scalefit", "floor", *PLAN, "--json"]
+    out = subprocess.run(command, capture_output=True, text=True)
+    assert json.loads(out.stdout)["regime"] == "over_filled"
+    assert (out.returncode, out.stderr) == (0, "")
+
+
+def test_one_plan(run):
     out = run(*PLAN)
     assert out.returncode == 0
     assert "1 to 8.629 nat/token" in out.stdout
     assert out.stderr == ""
 
 
-def test_one_plan_as_json():
+def test_one_plan_as_json(run):
     out = run(*PLAN, "--vocab", "50257", "--convention", "paper", "--json")
     record = json.loads(out.stdout)
     assert record["implied_params"] == 124_439_808
@@ -40,13 +66,13 @@ def test_one_plan_as_json():
     assert isinstance(record["assumptions"], list)
 
 
-def test_a_mismatch_is_said_once():
+def test_a_mismatch_is_said_once(run):
     out = run(*PLAN[:1], "1M", *PLAN[2:])
     assert out.returncode == 0
     assert (out.stdout + out.stderr).count("blocks alone") == 1
 
 
-def test_a_table_of_plans(plans, tmp_path):
+def test_a_table_of_plans(run, plans, tmp_path):
     out = run(str(plans), "--out", str(tmp_path / "floors.csv"))
     assert out.returncode == 0
     assert "over_filled" in out.stdout
@@ -72,7 +98,7 @@ def test_a_table_of_plans(plans, tmp_path):
         ([], "a plan needs N, D"),
     ],
 )
-def test_bad_input_is_one_clear_line(args, message):
+def test_bad_input_is_one_clear_line(run, args, message):
     out = run(*args)
     assert out.returncode == 1
     assert message in out.stderr
@@ -89,7 +115,7 @@ def test_bad_input_is_one_clear_line(args, message):
         ("N,D,layers,d_emb,context\n1e8,1e9,12.5,768,1024\n", "n_layers is 12.5 in row 0"),
     ],
 )
-def test_bad_tables_are_one_clear_line(tmp_path, text, message):
+def test_bad_tables_are_one_clear_line(run, tmp_path, text, message):
     (tmp_path / "bad.csv").write_text(text)
     out = run(str(tmp_path / "bad.csv"))
     assert out.returncode == 1

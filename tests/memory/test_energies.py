@@ -149,10 +149,13 @@ def test_energies_stay_exact_far_out(offset, reach):
 
 
 def test_overflow_is_refused_and_not_returned():
-    with pytest.raises(ArgumentError, match="overflows.*Rescale"):
+    with pytest.raises(ArgumentError, match="overflows.*rescale"):
         DistanceEnergy([[1e200]]).energy([-1e200])
     with pytest.raises(ArgumentError, match="overflows"):
         ModernHopfield([[1e200], [-1e200]]).energy([0.0])
+    for network in (Hopfield([[1.0, -1.0]]), KrotovHopfield([[1.0, -1.0]])):
+        with pytest.raises(ArgumentError, match="queries 1e\\+200"):
+            network.energy([1e200, -1e200])
     with pytest.raises(ArgumentError, match="overflows float64"):
         KrotovHopfield(np.ones((1, 1000)), order=200)
 
@@ -264,6 +267,11 @@ def test_the_sphere_capacity_of_ramsauer(K, dim, c):
         (lambda: Hopfield([[1.0]]).capacity(10, corruption=0.5), "corruption is 0.5"),
         (lambda: Hopfield([[1.0]]).capacity(10, convention="printed"), "convention is 'printed'.*'exact', 'paper'"),
         (lambda: DistanceEnergy([[1.0]]).retrieve([1.0], max_steps=0), "max_steps is 0"),
+        (lambda: DistanceEnergy([[1.0]]).retrieve([1.0], tolerance=math.nan), "tolerance is nan"),
+        (lambda: DistanceEnergy([[1.0]]).energy(None), "x is None"),
+        (lambda: DistanceEnergy([[1.0]]).energy([1j]), "x is .*real numbers"),
+        (lambda: ModernHopfield([[1.0]], beta=[1.0, 2.0]), r"beta has shape \(2,\); it must be one number"),
+        (lambda: KrotovHopfield([[1.0]], order=[3]), r"order has shape \(1,\)"),
     ],
 )
 def test_bad_input_is_named(make, message):

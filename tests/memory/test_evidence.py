@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scalefit as sf
 from scalefit.errors import ArgumentError, DataError
 from scalefit.memory import check_floor, sample_entropy
 
@@ -66,6 +67,14 @@ def test_bad_tables_are_named(runs, message):
         check_floor(runs)
 
 
+def test_a_unit_of_its_own_is_not_tested():
+    runs = sf.read_runs({"N": [1e8], "D": [1e9], "loss": [0.5]}, loss_unit="other")
+    with pytest.raises(DataError, match="unit of its own"):
+        check_floor(runs)
+    with pytest.raises(DataError, match="several columns 'loss'"):
+        check_floor(pd.DataFrame([[1.0, 2.0]], columns=["loss", "loss"]))
+
+
 def test_an_empty_table_has_no_counter_example():
     assert len(check_floor(pd.DataFrame({"loss": []}))) == 0
     with pytest.raises(ArgumentError, match="floor is 0"):
@@ -77,6 +86,7 @@ def test_the_memorisers_floor():
     assert sample_entropy(200, 21.15) == pytest.approx(0.2505, abs=5e-5)
     assert sample_entropy(np.ones(200), np.full(200, 21.15)) == pytest.approx(sample_entropy(200, 21.15))
     assert sample_entropy([5]) == sample_entropy(1) == 0.0
+    assert sample_entropy([1e308, 1e308]) == pytest.approx(math.log(2))
     assert sample_entropy([1, 1, 0]) == pytest.approx(math.log(2))
     # two samples, one twice as frequent and twice as long
     nats = -(2 / 3 * math.log(2 / 3) + 1 / 3 * math.log(1 / 3))
@@ -100,6 +110,7 @@ def test_entropy_is_between_zero_and_log_n_and_has_no_scale(counts, factor):
         (lambda: sample_entropy([1, 2], [1, 2, 3]), r"lengths have shape \(3,\)"),
         (lambda: sample_entropy([1, 2], 0), "lengths is 0"),
         (lambda: sample_entropy([]), "sum to zero"),
+        (lambda: sample_entropy([[1, 2]]), r"counts have shape \(1, 2\)"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -191,6 +191,21 @@ def test_a_hundred_thousand_plans(radius):
     assert together < alone / 10
 
 
+@pytest.mark.parametrize("dtype", ["float32", "object", "nullable"])
+def test_any_kind_of_column_is_taken(dtype):
+    plans = pd.DataFrame([SMALL, CHINCHILLA])
+    plans = plans.convert_dtypes() if dtype == "nullable" else plans.astype(dtype)
+    np.testing.assert_allclose(sf.loss_floor(plans)["loss_upper"], [8.629, 11.453], atol=1e-3)
+
+
+def test_no_plan_is_too_large():
+    floor = sf.loss_floor(N=1e300, D=1e300, n_layers=10**6, d_emb=10**7, T_max=10**6)
+    assert floor.balanced_params == math.inf
+    assert np.isfinite(floor.log_z_upper)
+    assert sf.loss_floor(**SMALL, radius=1e200).log_z_lower == -math.inf
+    assert "no data balance this shape" in str(sf.loss_floor(**SMALL, radius="critical"))
+
+
 def test_an_empty_table_stays_empty():
     table = sf.loss_floor(pd.DataFrame(columns=["N", "D", "n_layers", "d_emb", "T_max"], dtype=float))
     assert table.shape == (0, 5 + len(FLOOR_COLUMNS))
@@ -218,6 +233,10 @@ def test_an_empty_table_stays_empty():
         ({"radius": -1.0}, "radius is -1"),
         ({"radius": "measured"}, "radius is 'measured'"),
         ({"radius": math.nan}, "radius is nan"),
+        ({"radius": None}, "radius is None"),
+        ({"radius": [1.0, 2.0]}, r"radius has shape \(2,\)"),
+        ({"N": 10**400}, "N is 1000"),
+        ({"T_max": pd.NA}, "T_max is <NA>"),
         ({"convention": "printed"}, "convention is 'printed'"),
         ({"dimension": "layer"}, "dimension is 'layer'"),
     ],
@@ -233,6 +252,12 @@ def test_bad_tables_are_named():
         sf.loss_floor(plans)
     with pytest.raises(DataError, match="no column D"):
         sf.loss_floor(plans.drop(columns="D"))
+    with pytest.raises(DataError, match="several columns N, D"):
+        sf.loss_floor(pd.concat([plans, plans], axis=1))
+    with pytest.raises(ArgumentError, match=r"N is a dict; pass one plan as loss_floor\(\*\*plan\)"):
+        sf.loss_floor(SMALL)
+    with pytest.raises(ArgumentError, match="D is nan in row 1"):
+        sf.loss_floor(plans.assign(D=pd.array([1e9, pd.NA, 1e9], dtype="Float64")))
     with pytest.raises(DataError, match="already has regime"):
         sf.loss_floor(plans.assign(regime="x"))
     with pytest.raises(ArgumentError, match="together with D"):

@@ -51,6 +51,7 @@ def test_the_energy_of_all_layers_never_rises(case, energy):
     assert np.all(np.diff(path.global_energy, axis=0) <= 1e-9)
     assert np.all(path.layer_energy[:, 1] <= path.layer_energy[:, 0] + 1e-9)
     np.testing.assert_array_equal(path.points[0], x)
+    assert retrieve_layers(layers, x[:0], radius=delta).points.shape == (len(layers) + 1, 0, x.shape[1])
     np.testing.assert_allclose(path.global_energy[-1], global_energy(layers, path.points[-1], energy=energy))
 
 
@@ -134,6 +135,9 @@ def test_the_energy_of_all_layers_is_that_of_all_patterns():
         (lambda: split_patterns([[1.0]], 2), "n_layers is 2 for 1 patterns"),
         (lambda: split_patterns([[1.0]], 1.5), "n_layers is 1.5"),
         (lambda: global_energy([], [1.0]), "layers is empty"),
+        (lambda: global_energy(None, [1.0]), "layers is None"),
+        (lambda: split_patterns([[1.0], [2.0]], 2, seed="x"), "seed is 'x'"),
+        (lambda: global_energy([[[1.0]]], [1.0], combine="sum", weights="a"), "weights is 'a'"),
         (lambda: global_energy([[[1.0]], [[1.0, 2.0]]], [1.0]), r"widths \[1, 2\]"),
         (lambda: global_energy([[[1.0]]], [1.0, 2.0]), "width, 1"),
         (lambda: global_energy([[[1.0]]], [1.0], combine="mean"), "combine is 'mean'"),

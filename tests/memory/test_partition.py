@@ -122,6 +122,9 @@ def test_small_balls_and_large():
     assert log_ball_integral(7, 1e9) == pytest.approx(3.5 * math.log(math.pi))
     assert log_ball_integral(1, 1e-300) == pytest.approx(math.log(2) - 300 * math.log(10))
     assert np.isfinite(log_ball_volume(10**8, 1e300))
+    assert log_ball_integral(10, 1e200) == pytest.approx(5 * math.log(math.pi))
+    assert partition_bounds(10, 1e200).lower == -math.inf
+    assert critical_radius(1, 1e300) == pytest.approx(5e-301)
 
 
 def test_arrays_and_scalars():
@@ -154,7 +157,7 @@ def test_the_loss_of_proposition_4():
     z = np.linspace(-5, 5, 1001)
     assert np.all(loss(z) >= 1.0)
     assert z[np.argmin(loss(z))] == pytest.approx(0.0, abs=1e-9)
-    assert loss(-800.0) == math.inf
+    assert loss(-800.0) == loss(-math.inf) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -170,6 +173,10 @@ def test_the_loss_of_proposition_4():
         (lambda: log_partition(2, 1.0, 0), "n_patterns is 0"),
         (lambda: critical_radius(2, 0.5), "n_patterns is 0.5; at least one"),
         (lambda: critical_radius(-2), "n is -2"),
+        (lambda: critical_radius([1, 2], [1, 2, 3]), r"n \(2,\), n_patterns \(3,\)"),
+        (lambda: log_ball_integral([1, 2], [1.0, 2.0, 3.0]), r"do not broadcast: n \(2,\), r \(3,\)"),
+        (lambda: loss([0.0, math.nan]), "log_z is nan in row 1"),
+        (lambda: loss("a"), "log_z is 'a'"),
         (lambda: critical_radius(math.inf), "n is inf"),
     ],
 )

@@ -100,6 +100,15 @@ def test_one_pattern_is_well_separated():
     assert found.closest_pair == ()
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-6, 1e200, 1e308])
+def test_no_scale_is_too_large_or_too_small(size):
+    found = separation(np.array([[0.0, 0.0], [0.6, 0.8], [0.0, 1.0]]) * size, 0.4 * size)
+    assert found.min_distance == pytest.approx(math.sqrt(0.4) * size)
+    assert found.closest_pair == (1, 2)
+    assert found.violations.tolist() == [[1, 2]]
+    np.testing.assert_allclose(nearest_neighbour_distances([[0.0], [size]]), size)
+
+
 def test_nearest_neighbours_equal_all_pairs(monkeypatch):
     from scalefit.memory import _patterns
 
