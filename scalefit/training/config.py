@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from scalefit.errors import ArgumentError
@@ -342,6 +342,13 @@ class RunConfig(Config):
 
     def run_id(self, corpus_sha: str) -> str:
         """Twelve hex digits that name this config on this corpus; the device and checkpoints do not count."""
-        identity = replace(self, runtime=RuntimeConfig(dtype=self.runtime.dtype)).to_dict()
+        identity = _without_none({**self.to_dict(), "runtime": {"dtype": self.runtime.dtype}})
         text = json.dumps([SCHEMA, corpus_sha, identity], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_none(value: Any) -> Any:
+    """Drop absent fields, so that a new optional one does not rename every run."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

@@ -1,4 +1,4 @@
-"""Launchers: start the same worker many times. scheduling is left to those who do it for a living."""
+"""Launchers: start the same worker many times; scheduling is left to those who do it for a living."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
+from scalefit.errors import require
 from scalefit.training.store import StoreError
 from scalefit.training.worker import work
 
@@ -46,6 +47,16 @@ def run_workers(store: str | Path, name: str, workers: int = 1, launcher: Launch
         work(store, name)
     else:
         _local_processes(store, name, workers)
+
+
+def slurm_launcher(store: str | Path, partition: str, hours: float) -> Launcher:
+    """Return a submitit executor: one device a job; a preempted worker's run is resumed by the next one."""
+    submitit = require("submitit", extra="cluster", purpose="SLURM sweeps")
+    executor: Launcher = submitit.AutoExecutor(folder=str(Path(store) / "logs"))
+    executor.update_parameters(  # type: ignore[attr-defined]
+        timeout_min=round(60 * hours), slurm_partition=partition, gpus_per_node=1, cpus_per_task=4
+    )
+    return executor
 
 
 def _local_processes(store: str | Path, name: str, workers: int) -> None:

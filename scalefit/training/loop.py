@@ -112,6 +112,7 @@ class _Run:
         self.position = (0, -1)  # (segment, next step); -1: enter the segment
         self.sums = np.zeros(len(self.members))  # of the train loss since the last curve record
         self.n_summed = 0
+        self.trunk_sums: tuple[npt.NDArray[np.float64], int] = (np.zeros(len(self.members)), 0)
         self.first_loss: npt.NDArray[np.float64] | None = None
         self.seconds = 0.0
         self.trunk: dict[str, torch.Tensor] = {}
@@ -174,6 +175,9 @@ class _Run:
                 step = segment.begin
                 if segment.branch:
                     self.trunk = {name: buffer.clone() for name, buffer in self.optimizer.state().items()}
+                    self._flush()
+                    self.trunk_sums = (self.sums.copy(), self.n_summed)
+                    self.sums[:], self.n_summed = 0.0, 0
             while step < segment.end and "finished" in self.status:
                 self._step(segment, step)
                 step += 1
@@ -294,29 +298,25 @@ class _Run:
 
     def _finish(self, segment: Segment) -> None:
         """End a segment: score its point, keep its rows, and put the trunk back after a branch."""
-        evaluated = self._evaluate()
+        self._flush()
+        if segment.point is None:
+            if segment.end in self.curve_at:
+                self._record(segment, segment.end)
+            return
+        mean, error = evaluated = self._evaluate()
         train_loss = self.sums / max(1, self.n_summed)
         self._record(segment, segment.end, evaluated)
-        if segment.point is not None:
-            mean, error = evaluated
-            for member in range(len(self.members)):
-                self.rows.append(
-                    make_row(
-                        self,
-                        member,
-                        segment.end,
-                        float(mean[member]),
-                        float(error[member]),
-                        train_loss[member],
-                    )
-                )
-            if segment.point == len(self.path.point_steps) - 1 and self.config.runtime.keep_weights:
-                weights = {name: value.detach() for name, value in self.model.named_parameters()}
-                if self.world.is_first:
-                    checkpoint.write(self.folder.weights_path, weights, json.dumps({"run_id": self.run_id}))
+        for member in range(len(self.members)):
+            scores = (float(mean[member]), float(error[member]), float(train_loss[member]))
+            self.rows.append(make_row(self, member, segment.end, *scores))
+        last = segment.point == len(self.path.point_steps) - 1
+        if last and self.config.runtime.keep_weights and self.world.is_first:
+            weights = {name: value.detach() for name, value in self.model.named_parameters()}
+            checkpoint.write(self.folder.weights_path, weights, json.dumps({"run_id": self.run_id}))
         if segment.branch:
             self.optimizer.load(self.trunk)
             self.trunk = {}
+            self.sums[:], self.n_summed = self.trunk_sums
 
     def _fill_missing_points(self) -> None:
         """Record the points that were not reached, with the status that says why."""
@@ -344,6 +344,7 @@ class _Run:
         facts = {
             "run_id": self.run_id, "position": position, "rows": self.rows, "status": self.status,
             "sums": [value.hex() for value in self.sums.tolist()], "n_summed": self.n_summed,
+            "trunk_sums": [value.hex() for value in self.trunk_sums[0].tolist()], "trunk_n_summed": self.trunk_sums[1],
             "first_loss": None if self.first_loss is None else self.first_loss.tolist(),
             "curve_size": self.folder.curve_size(), "seconds": seconds,
         }  # fmt: skip
@@ -362,6 +363,8 @@ class _Run:
         self.rows, self.status = facts["rows"], facts["status"]
         self.sums = np.array([float.fromhex(value) for value in facts["sums"]])
         self.n_summed, self.seconds = facts["n_summed"], facts["seconds"]
+        trunk_sums = np.array([float.fromhex(value) for value in facts["trunk_sums"]])
+        self.trunk_sums = (trunk_sums, facts["trunk_n_summed"])
         self.first_loss = None if facts["first_loss"] is None else np.array(facts["first_loss"])
         if self.world.is_first:
             self.folder.truncate_curve(facts["curve_size"])

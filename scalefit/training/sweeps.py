@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,8 +34,8 @@ from scalefit.training.store import RunFolder, RunRecord, StoreError, store_erro
 class SizeConfig(Config):
     """One model of a sweep; what is given here replaces the sweep's own.
 
-    `cosine` lists D [tokens] that are also trained as cosine runs of their own, to check the cooldown
-    branches.
+    `cosine` lists D [tokens] that are also trained as cosine runs of their own, to check the cooldown branches.
+    `probe_tokens` is the D of its learning-rate probe.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -43,11 +43,12 @@ class SizeConfig(Config):
     seeds: tuple[int, ...] = ()
     batch_size: int | None = None
     cosine: tuple[int, ...] = ()
+    probe_tokens: int | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SizeConfig:
         """Build from a mapping; the fields of the model may stand beside the others."""
-        own = {"model", "tokens", "seeds", "batch_size", "cosine"}
+        own = {item.name for item in fields(cls)}
         values = dict(values)
         flat = {key: values.pop(key) for key in list(values) if key not in own}
         if flat:
@@ -217,13 +218,13 @@ class Sweep:
         return RunFolder(self.root / "runs" / job.run_id)
 
     def jobs(self) -> list[Job]:
-        """Return every run that is known so far, probes before points, small before large, none twice."""
+        """Return every run that is known so far, cheap before dear, none twice."""
         found: dict[str, Job] = {}
         for series in self.config.corpora:
             for size in self.config.sizes:
                 for job in self._jobs_of(series, size):
                     found.setdefault(job.run_id, job)
-        return sorted(found.values(), key=lambda job: (job.config.purpose != "lr_probe", self.cost(job)))
+        return sorted(found.values(), key=self.cost)
 
     def cost(self, job: Job) -> float:
         """Rough training FLOP of a job, to sort by."""
@@ -238,7 +239,7 @@ class Sweep:
             scores: dict[float, float] = {}
             rates: tuple[float, ...] = self.config.lr.grid
             for attempt in range(self.config.lr.extend + 1):
-                schedule = replace(self.config.schedule, tokens=(self.config.lr.tokens,))
+                schedule = replace(self.config.schedule, tokens=(size.probe_tokens or self.config.lr.tokens,))
                 probe = self._job(series, size, rates, schedule, self.config.seeds[:1], "lr_probe")
                 jobs.append(probe)
                 if not self.folder(probe).finished:

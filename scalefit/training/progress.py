@@ -1,0 +1,88 @@
+"""A progress bar for a run, with the live forecast of its final loss."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from scalefit.training.config import RunConfig
+
+
+class TrainingProgress:
+    """Give an instance to ``train(progress=...)``; use it as a context manager.
+
+    The forecast comes from :class:`scalefit.Monitor`, fed with the trunk's held-out losses under the schedule of the
+    last point. It is shown once the monitor can say something.
+    """
+
+    def __init__(self, config: RunConfig, console: Any = None) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+        self._task: Any = None
+        self._config = config
+        self._monitor: Any = None
+        self._said = ""
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """Take one report of the loop."""
+        if self._task is None:
+            self._task = self._bar.add_task(self._config.series, total=record["n_steps"])
+        if "val_loss" in record and record["segment"] == "trunk":
+            self._forecast(record)
+        loss = min(record["train_loss"])
+        label = f"{self._config.series} loss {loss:.3f}{self._said}"
+        self._bar.update(self._task, completed=record["step"], description=label)
+
+    def _forecast(self, record: dict[str, Any]) -> None:
+        try:
+            from scalefit.stopping import Monitor  # type: ignore[import-not-found,unused-ignore]
+        except ImportError:
+            return
+        if self._monitor is None:
+            self._monitor = Monitor(run_plan(self._config, record["n_steps"], record["tokens"] / record["step"]))
+        self._monitor.update(
+            step=record["step"],
+            train_loss=record["train_loss"][0],
+            val_loss=record["val_loss"][0],
+            lr=record["lr"][0],
+            grad_norm=record["grad_norm"][0],
+        )
+        final = self._monitor.advise().final
+        if final is not None:
+            self._said = f", final {final.loss:.3f} [{final.lower:.3f}, {final.upper:.3f}]"
+
+
+def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float) -> Any:
+    """Return the plan of a run's last point for a monitor."""
+    from scalefit.stopping import RunPlan, Schedule  # type: ignore[import-not-found,unused-ignore]
+
+    schedule = config.schedule
+    warmup = (schedule.warmup if schedule.warmup is not None else schedule.tokens[0] // 5) / tokens_per_step
+    if schedule.kind == "wsd":
+        path = Schedule.wsd(n_steps, warmup, cooldown=schedule.cooldown, shape=schedule.shape, final=schedule.final)
+    elif schedule.kind == "cosine":
+        path = Schedule.cosine(n_steps, warmup, final=schedule.final)
+    else:
+        path = Schedule.constant(n_steps, warmup)
+    model = config.model
+    return RunPlan(
+        schedule=path,
+        tokens_per_step=tokens_per_step,
+        n_layers=model.n_layers,
+        d_emb=model.d_emb,
+        T_max=model.T_max,
+        recipe=config.series,
+    )

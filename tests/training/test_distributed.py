@@ -1,0 +1,48 @@
+"""Two gloo processes give the run of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scalefit.errors import ArgumentError
+from scalefit.training import loop
+from scalefit.training.distributed import World
+from scalefit.training.loop import train
+
+
+@pytest.mark.parametrize("packing", ["stream", "line"])
+def test_two_processes_equal_one(with_, store: Path, packing: str) -> None:
+    config = with_(runtime={"device": "cpu"})
+    if packing == "line":  # rows differ in length, so the processes see different numbers of scored tokens
+        config = with_(
+            corpus={"source": "question_formation", "tokenizer": "words", "packing": "line", "n_lines": 300},
+            model={"T_max": 64}, runtime={"device": "cpu"},
+        )  # fmt: skip
+    single = train(config, store)
+    other = store / "two"
+    other.mkdir()
+    (other / "corpora").symlink_to(store / "corpora")
+    (store / "run.json").write_text(json.dumps(config.to_dict()))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "scalefit",
+        "train", str(store / "run.json"), "--store", str(other), "--json",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in single.rows], abs=2e-5)
+    assert len(list((other / "runs").glob("*/result.json"))) == 1
+
+
+def test_batch_that_does_not_divide_is_refused(with_, store: Path, monkeypatch) -> None:
+    monkeypatch.setattr(loop.distributed, "start", lambda device: World(0, 3, __import__("torch").device("cpu")))
+    monkeypatch.setattr(World, "barrier", lambda self: None)
+    with pytest.raises(ArgumentError, match="3 processes"):
+        train(with_(), store)

@@ -1,0 +1,65 @@
+"""The experiments at toy size: each writes table, figure and verdict, and its numbers hang together."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scalefit.errors import ArgumentError
+from scalefit.training.experiments import NAMES, run_experiment
+from scalefit.training.experiments.balance import equal_gap_exponent
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("text")
+    for number in range(80):
+        words = " ".join(f"{(number * k) % 97:02} {'abc' * (k % 4)}" for k in range(150))
+        (folder / f"{number:03}.txt").write_text(words)
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_experiment_writes_its_findings(name: str, text: str, store: Path) -> None:
+    changes = {"corpus_path": text} if name in ("figure2", "figure3") else {}
+    finding = run_experiment(name, "tiny", store / "out", store, **changes)
+    folder = store / "out" / f"{name}-tiny"
+    assert {path.name for path in folder.iterdir()} == {"table.csv", "figure.png", "verdict.md"}
+    assert len(pd.read_csv(folder / "table.csv")) == len(finding.rows)
+    assert finding.verdict in (folder / "verdict.md").read_text()
+    again = run_experiment(name, "tiny", store / "out", store, **changes)
+    assert again.verdict == finding.verdict
+
+
+def test_a_memoriser_reaches_the_entropy_of_its_lines_far_below_one(store: Path) -> None:
+    (row,) = run_experiment("memoriser", "tiny", store / "out", store).rows
+    assert row["memoriser_floor"] == pytest.approx(math.log(row["lines"]) / row["tokens_per_line"])
+    assert 0 <= row["over_floor"] < 0.03
+    assert row["train_loss"] < 0.2 and row["val_loss"] > row["H_data"]
+
+
+def test_losses_are_held_against_the_known_entropy(store: Path) -> None:
+    for row in run_experiment("figure4", "tiny", store / "out", store).rows:
+        assert row["val_minus_H_data"] == pytest.approx(row["val_loss"] - row["H_data"])
+        assert row["H_data"] == pytest.approx(0.987, abs=1e-3)
+
+
+def test_unknown_names_sizes_and_settings_are_one_clear_error(store: Path) -> None:
+    for arguments, words in (
+        (("figure5",), "figure2"),
+        (("figure2", "huge"), "tiny"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            run_experiment(*arguments, out=store, store=store)
+    with pytest.raises(ArgumentError, match="lr"):
+        run_experiment("memoriser", "tiny", store, store, learning=1)
+    with pytest.raises(ArgumentError, match="model_path"):
+        run_experiment("figure2", "full", store, store, tokenizer="byte", n_contexts=10)
+
+
+def test_exponent_of_equal_gaps_needs_gaps() -> None:
+    flat = [{"N": 10.0 * k, "distinct_tokens": 5.0 * k, "gap": 1e-4} for k in range(1, 8)]
+    assert math.isnan(equal_gap_exponent(flat)[0])
