@@ -30,6 +30,10 @@ _LAZY = {
     "loss_floor": "scalefit.memory.floor",
     "published": "scalefit.laws",
     "read_runs": "scalefit.tables",
+    "Monitor": "scalefit.stopping.monitor",
+    "RunPlan": "scalefit.stopping.plan",
+    "Schedule": "scalefit.stopping.schedules",
+    "load_monitor": "scalefit.stopping.monitor",
 }
 _SUBMODULES = {"counting", "laws", "memory"}
 

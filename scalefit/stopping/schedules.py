@@ -198,6 +198,18 @@ class Schedule(Record):
             np.concatenate([self.knot_lr[before], start * _decay(shape, x, final)]),
         )
 
+    def spliced(self, ahead: Schedule, step: float) -> Schedule:
+        """Return this schedule until `step` and `ahead` after it, both relative to this one's peak."""
+        before, after = self.knot_steps < step, ahead.knot_steps > step
+        if not after.any():
+            return self
+        edge = step + min(1.0, 0.5 * float(ahead.knot_steps[after][0] - step))
+        later = ahead.knot_steps > edge
+        return Schedule.from_knots(
+            np.concatenate([self.knot_steps[before], [step, edge], ahead.knot_steps[later]]),
+            np.concatenate([self.knot_lr[before], [self.lr(step), ahead.lr(edge)], ahead.knot_lr[later]]),
+        )
+
     # -- what the laws read ---------------------------------------------------------------------------
     @cached_property
     def _knots(self) -> tuple[Array, Array]:

@@ -1,0 +1,64 @@
+"""Losses that a run should not be able to go below, and what else its compute could buy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.stopping.plan import FLOP_PER_PARAM_TOKEN, RunPlan
+
+FRONTIER_POINTS = 41  # compute values at which a law's best loss is tabulated
+
+
+def theory_floor(plan: RunPlan) -> float | None:
+    """Loss that the associative-memory theory allows the plan [nat/token], where all it needs is known.
+
+    The theory's assumptions are printed by `scalefit.loss_floor`; here the number is only shown.
+    """
+    tokens = plan.batch_tokens
+    if None in (plan.n_params, tokens, plan.n_layers, plan.d_emb, plan.T_max) or tokens is None:
+        return None
+    from scalefit.memory.floor import loss_floor
+
+    try:
+        floor = loss_floor(
+            N=plan.n_params,
+            D=min(tokens * plan.steps, plan.unique_tokens or np.inf),
+            n_layers=plan.n_layers,
+            d_emb=plan.d_emb,
+            T_max=plan.T_max,
+            vocab_size=plan.vocab_size,
+        )
+    except ValueError:
+        return None
+    value = float(floor.loss_lower)
+    return value if np.isfinite(value) else None
+
+
+def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
+    """E of a fitted law and its value at the plan [nat/token]."""
+    floors: dict[str, float] = {}
+    params = dict(law.params)
+    if "E" in params:
+        floors["law_E"] = float(params["E"])
+    if plan.n_params is not None and plan.batch_tokens is not None:
+        floors["law_at_plan"] = float(law.predict(N=plan.n_params, D=plan.batch_tokens * plan.steps))
+    return floors
+
+
+def frontier(law: Any, plan: RunPlan) -> tuple[list[float], list[float]]:
+    """Compute [FLOP] and the best loss a law reaches with it [nat/token]; empty where the plan has no compute."""
+    whole = plan.flops(plan.steps)
+    if whole is None:
+        return [], []
+    compute = np.geomspace(whole * 1e-3, whole * 2, FRONTIER_POINTS)
+    best = [_best_loss(law, c) for c in compute]
+    return compute.tolist(), best
+
+
+def _best_loss(law: Any, compute: float) -> float:
+    ratio = np.geomspace(1.0, 1000.0, 200)  # tokens per parameter
+    N: Array = np.sqrt(compute / (FLOP_PER_PARAM_TOKEN * ratio))
+    return float(np.min(np.asarray(law.predict(N=N, D=ratio * N), dtype=float)))

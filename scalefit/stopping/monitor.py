@@ -1,0 +1,392 @@
+"""A live run: what was logged, what to make of it, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from scalefit._typing import Array, ArrayLike
+from scalefit.errors import ArgumentError, Note
+from scalefit.stopping import rules
+from scalefit.stopping.advice import Advice, Forecast
+from scalefit.stopping.decisions import decide
+from scalefit.stopping.extrapolation import Digest, digest, shipped_priors
+from scalefit.stopping.floors import frontier, law_floors, theory_floor
+from scalefit.stopping.forecasting import Forecaster
+from scalefit.stopping.history import FinishedRun, History
+from scalefit.stopping.plan import RunPlan
+from scalefit.stopping.schedules import Schedule
+from scalefit.stopping.series import Series
+from scalefit.stopping.state import MonitorState, finished_from, history_entries, read_state
+
+QUANTITIES = ("val", "train", "lr", "grad_norm")
+
+
+class Monitor:
+    """Follows one run and advises on it.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        What the run is meant to be.
+    history : sequence, optional
+        Earlier runs: finished `Monitor` objects, or pairs of a `RunPlan` and a table with the columns ``step`` and
+        ``val_loss``. Three or more of the same recipe sharpen the forecast; runs of another `recipe` or
+        vocabulary are set aside with a note.
+    law : FitResult, optional
+        A fitted scaling law: its E and its value at the plan are shown, and the rest of the run is compared
+        with the best other use of the same compute.
+    min_gain : float, optional
+        The least gain [nat/token] that is worth going on for. Without it the monitor never says stop or
+        cool down for lack of gain.
+    min_saving : float
+        Part of the plan that cooling down now must save to be advised [-].
+
+    Attributes
+    ----------
+    notes : list of Note
+        History runs that were set aside, plans that were changed.
+
+    Examples
+    --------
+    >>> from scalefit.stopping.plan import RunPlan
+    >>> from scalefit.stopping.schedules import Schedule
+    >>> monitor = Monitor(RunPlan(schedule=Schedule.cosine(10_000, warmup=200)))
+    >>> for step in range(500, 5001, 250):
+    ...     monitor.update(step=step, val_loss=2.9 + 12 * step**-0.45 - 0.1 * step / 10_000)
+    >>> advice = monitor.advise()
+    >>> advice.action, advice.final.lower < advice.final.loss < advice.final.upper
+    ('continue', True)
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        history: Sequence[Any] = (),
+        law: Any = None,
+        *,
+        min_gain: float | None = None,
+        min_saving: float = 0.2,
+    ) -> None:
+        if not isinstance(plan, RunPlan):
+            raise ArgumentError(f"plan is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")
+        if min_gain is not None and not min_gain >= 0:
+            raise ArgumentError(f"min_gain={min_gain} must be a gain in nat/token, zero or more.")
+        if not 0 <= min_saving < 1:
+            raise ArgumentError(f"min_saving={min_saving} must be a part of the plan, in [0, 1).")
+        self.plan = plan
+        self.min_gain, self.min_saving = min_gain, min_saving
+        self.notes: list[Note] = []
+        self._series = {name: Series() for name in QUANTITIES}
+        self._sem = 0.0
+        self._last_step = -1.0
+        self._nonfinite: tuple[int, float] | None = None
+        self._history_runs = history_entries(history, plan, self.notes)
+        self._learn()
+        self._law_floors = {} if law is None else law_floors(law, plan)
+        self._frontier = ([], []) if law is None else frontier(law, plan)
+
+    def _learn(self) -> None:
+        self._history = History.learn(self._history_runs, shipped_priors(), self.plan.schedule, self.plan.steps)
+
+    # -- what comes in --------------------------------------------------------------------------------
+    def update(
+        self,
+        step: float,
+        train_loss: float | None = None,
+        val_loss: float | None = None,
+        val_sem: float | None = None,
+        lr: float | None = None,
+        grad_norm: float | None = None,
+    ) -> None:
+        """Log what is known at a step; order and repetitions do not matter.
+
+        Parameters
+        ----------
+        step : float
+            Optimizer step [steps].
+        train_loss, val_loss : float, optional
+            Losses [nat/token]. NaN and infinity are events, never values.
+        val_sem : float, optional
+            Standard error of the validation loss [nat/token].
+        lr : float, optional
+            Learning rate, any unit.
+        grad_norm : float, optional
+            Gradient norm.
+
+        Raises
+        ------
+        ArgumentError
+            A negative step, something that is not a number, or nothing to log.
+        """
+        at = _number("step", step)
+        if not (np.isfinite(at) and at >= 0):
+            raise ArgumentError(f"step={step!r} must be a step number, zero or more.")
+        given = {"train": train_loss, "val": val_loss, "lr": lr, "grad_norm": grad_norm}
+        if all(value is None for value in given.values()):
+            raise ArgumentError(f"Nothing was given at step {at:g}; give at least one loss.")
+        for name, value in given.items():
+            if value is None:
+                continue
+            number = _number(name, value)
+            if np.isfinite(number):
+                self._series[name].add(at, number)
+            elif name in ("train", "val"):
+                count, last = self._nonfinite or (0, -1.0)
+                if at > last:  # a replay of the same steps is not a second event
+                    self._nonfinite = (count + 1, at)
+        if val_sem is not None and np.isfinite(_number("val_sem", val_sem)):
+            self._sem = max(float(val_sem), 0.0)
+        self._last_step = max(self._last_step, at)
+
+    def rewind(self, step: float) -> None:
+        """Forget everything after `step`: the run went back to an earlier checkpoint."""
+        for series in self._series.values():
+            series.drop_after(step)
+        self._last_step = min(self._last_step, float(step))
+        if self._nonfinite is not None and self._nonfinite[1] > step:
+            self._nonfinite = None
+
+    def replan(self, plan: RunPlan) -> None:
+        """Follow another plan from now on; the rates up to now stay as they were.
+
+        A note is kept. Use this when a run is extended, cut, or cooled down early.
+        """
+        now = max(self._last_step, 0.0)
+        past, ahead = self.plan.schedule, plan.schedule
+        if past != ahead and now > 0:
+            plan = plan.model_copy(update={"schedule": past.spliced(ahead, now), "total_steps": plan.steps})
+        text = f"The plan changed at step {now:g}: {self.plan.steps:g} steps before, {plan.steps:g} now."
+        self.notes.append(Note("plan_changed", "info", text, {"step": now, "steps": plan.steps}))
+        self.plan = plan
+        self._learn()
+
+    # -- what comes out -------------------------------------------------------------------------------
+    def advise(self, level: float = 0.9) -> Advice:
+        """Say what the curve looks like, where it will end and what to do.
+
+        Parameters
+        ----------
+        level : float
+            Probability of the forecast's interval.
+
+        Returns
+        -------
+        Advice
+        """
+        _check_level(level)
+        view = self.view()
+        seen = self._digest(view)
+        floors = dict(self._law_floors)
+        if self.plan.loss_unit == "nat/token":
+            theory = theory_floor(self.plan)
+            if theory is not None:
+                floors["associative_memory"] = theory
+        return decide(
+            view,
+            seen,
+            self._history,
+            level=level,
+            min_gain=self.min_gain,
+            min_saving=self.min_saving,
+            floors=floors if self.plan.loss_unit == "nat/token" else {},
+            frontier=self._frontier,
+            logged_rate=self._series["lr"].arrays()[:2],
+            notes=self.notes,
+        )
+
+    def what_if(self, schedule: Schedule, level: float = 0.9) -> Forecast | None:
+        """Forecast the end of another schedule from here on.
+
+        Parameters
+        ----------
+        schedule : Schedule
+            Its future counts; the past is the run's own.
+        level : float
+            Probability of the interval.
+
+        Returns
+        -------
+        Forecast or None
+            None while nothing can be said.
+
+        Raises
+        ------
+        ArgumentError
+            The schedule ends before the latest step.
+        """
+        _check_level(level)
+        view = self.view()
+        seen = self._digest(view)
+        if seen is None:
+            return None
+        if schedule.total < seen.step_now:
+            raise ArgumentError(
+                f"The schedule ends at step {schedule.total:g}, before the latest one, {seen.step_now:g}."
+            )
+        joined = self.plan.schedule.spliced(schedule, seen.step_now)
+        return Forecaster.build(self.plan, seen, self._history).at_end(joined, schedule.total, level)
+
+    def path(
+        self, schedule: Schedule, steps: ArrayLike, level: float = 0.9
+    ) -> tuple[Array, Array, Array, Array] | None:
+        """Forecast along the way: steps, loss, lower, upper, shape (k,), from here on; None as in `what_if`."""
+        view = self.view()
+        seen = self._digest(view)
+        if seen is None:
+            return None
+        at = np.asarray(steps, dtype=float)
+        at = at[at >= seen.step_now]
+        joined = self.plan.schedule.spliced(schedule, seen.step_now)
+        return (at, *Forecaster.build(self.plan, seen, self._history).path(joined, at, level))
+
+    def should_prune(self, threshold: float | None = None, level: float = 0.9) -> bool:
+        """Whether to give this trial up, in the manner of Optuna's ``trial.should_prune()``.
+
+        Parameters
+        ----------
+        threshold : float, optional
+            Loss to beat [nat/token], such as the best finished trial's: prune when even the interval's lower
+            end at the planned end is above it.
+        level : float
+            Probability of the interval.
+        """
+        advice = self.advise(level)
+        if advice.action in ("stop", "rollback"):
+            return True
+        return bool(threshold is not None and advice.final is not None and advice.final.lower > threshold)
+
+    def plot(self, ax: Any = None, what_if: dict[str, Schedule] | None = None, level: float = 0.9) -> Any:
+        """Draw the curve, the forecast's band, the floors and what-if branches; returns the axes."""
+        from scalefit.plots.curves import plot_monitor
+
+        return plot_monitor(self, ax=ax, what_if=what_if, level=level)
+
+    @property
+    def last_step(self) -> float:
+        """Latest step logged, -1 before the first [steps]."""
+        return self._last_step
+
+    def curve(self, name: str = "val") -> tuple[Array, Array]:
+        """Steps and values of ``"val"``, ``"train"``, ``"lr"`` or ``"grad_norm"``, shapes (n,) and (n,)."""
+        if name not in self._series:
+            raise ArgumentError(f"No quantity {name!r}; there are {', '.join(QUANTITIES)}.")
+        steps, values, _ = self._series[name].arrays()
+        return steps, values
+
+    def view(self) -> rules.View:
+        """Return what the rules look at."""
+        judged = "val" if len(self._series["val"]) else "train"
+        steps, loss, counts = self._series[judged].arrays()
+        train_steps, train_loss, _ = self._series["train"].arrays()
+        keep = (steps >= self.plan.schedule.warmup_end) & (steps > 0)
+        return rules.View(
+            plan=self.plan,
+            steps=steps[keep],
+            loss=loss[keep],
+            counts=counts[keep],
+            train_steps=train_steps,
+            train_loss=train_loss,
+            judged_by_train=judged == "train",
+            sem=self._sem,
+            last_step=max(self._last_step, 0.0),
+            nonfinite=self._nonfinite,
+            rate_rising=self._rate_rising(steps[keep]),
+        )
+
+    def _digest(self, view: rules.View) -> Digest | None:
+        return digest(self.plan.schedule, view.steps, view.loss, sem=self._sem, counts=view.counts)
+
+    def _rate_rising(self, steps: Array) -> bool:
+        """Whether the rate rose over the last evaluations (a re-warm-up): the loss may rise with it."""
+        start = steps[-6] if len(steps) >= 6 else 0.0
+        now = self._last_step
+        if now < 0 or float(self.plan.schedule.lr(now)) > float(self.plan.schedule.lr(start)) + 0.02:
+            return True
+        t, rate, _ = self._series["lr"].arrays()
+        recent = rate[t >= start]
+        return bool(len(recent) > 1 and recent[-1] > 1.02 * recent.min() and recent[-1] > recent[0])
+
+    # -- what is kept ---------------------------------------------------------------------------------
+    def finished(self) -> FinishedRun:
+        """Return this run as history for another; DataError if it has not ended."""
+        steps, loss, _ = self._series["val" if len(self._series["val"]) else "train"].arrays()
+        return FinishedRun.from_curve(self.plan.schedule, steps, loss, self.plan.steps)
+
+    def state(self) -> MonitorState:
+        """Everything needed to go on later, as a pydantic model."""
+        return MonitorState.of(self)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the state as JSON and, with a path, write it there in one step."""
+        text = self.state().model_dump_json()
+        if path is not None:
+            target = Path(path)
+            part = target.with_name(target.name + ".part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(target)  # a kill during the write leaves the old file whole
+        return text
+
+    def restore(self, state: MonitorState) -> None:
+        """Take the curve from `state`; plan, history and settings given in code stay.
+
+        A plan in the state that differs from this one leaves a note.
+        """
+        for name, saved in state.series.items():
+            self._series[name] = Series.from_state(**saved.model_dump())
+        self._sem, self._last_step = state.sem, state.last_step
+        self._nonfinite = state.nonfinite
+        if state.plan != self.plan:
+            self.notes.append(
+                Note(
+                    "plan_differs",
+                    "warning",
+                    "The saved state was made under another plan; the plan given in code is used. "
+                    "Use replan() if the run itself changed course.",
+                )
+            )
+
+    @classmethod
+    def from_state(cls, state: MonitorState) -> Monitor:
+        """Return the monitor that `state` came from."""
+        monitor = cls(state.plan, min_gain=state.min_gain, min_saving=state.min_saving)
+        monitor.restore(state)
+        monitor.notes = [Note(**note.model_dump()) for note in state.notes]
+        monitor._history_runs = [finished_from(entry) for entry in state.history]
+        monitor._learn()
+        monitor._law_floors = dict(state.law_floors)
+        monitor._frontier = (list(state.frontier_compute), list(state.frontier_loss))
+        return monitor
+
+
+def load_monitor(source: str | Path) -> Monitor:
+    """Return the monitor that `Monitor.to_json` wrote.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file.
+
+    Raises
+    ------
+    DataError
+        Not a monitor's state, or one of a later version.
+    """
+    return Monitor.from_state(read_state(source))
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, str, complex)):
+        raise ArgumentError(f"{name}={value!r} is not a number.")
+    try:
+        return float(cast(float, value))
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{name}={value!r} is not a number.") from None
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ArgumentError(f"level={level} must lie between 0 and 1; 0.9 is a 90 % interval.")

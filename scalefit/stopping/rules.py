@@ -1,0 +1,268 @@
+"""Named findings about a curve; each is a function of the curve alone, so nothing is ever latched.
+
+Thresholds come from 413 healthy and 12 diverging public runs (docs/stopping.md): on those curves patience-1
+stopping halts 43 % of the healthy runs, these rules none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.stopping.advice import Reason
+from scalefit.stopping.extrapolation import point_noise
+from scalefit.stopping.plan import RunPlan
+
+MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is said
+MIN_PART = 0.05  # and this part of the plan
+RISE = 0.05  # least rise above the best level that counts as one [nat/token]
+RISE_SIGMAS = 4.0
+OVERFIT_EVALS = 6
+OVERFIT_T = 2.6  # t of the slope over so many evaluations
+OVERFIT_RISE = 0.02  # [nat/token], or three standard errors
+SPIKE_Z = 6.0
+SPIKE_WINDOW = 128
+RECOVERY_STEPS = 500.0
+EARLY_PART = 0.1  # "lost" is above the loss at this part of the run
+SOLVED_TRAIN = 0.1  # training loss below which a late second descent is possible [nat/token]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """What the rules look at: the judged curve after the warm-up, and the training losses."""
+
+    plan: RunPlan
+    steps: Array
+    loss: Array
+    counts: Array
+    train_steps: Array
+    train_loss: Array
+    judged_by_train: bool
+    sem: float
+    last_step: float
+    nonfinite: tuple[int, float] | None  # how many, the last step
+    rate_rising: bool
+
+    @property
+    def noise(self) -> float:
+        """Standard error of one evaluation, given or estimated [nat/token]."""
+        return max(self.sem, point_noise(self.loss[-200:]))
+
+    @property
+    def level(self) -> float | None:
+        """Median of the last three losses [nat/token]."""
+        return float(np.median(self.loss[-3:])) if len(self.loss) else None
+
+
+def medians(loss: Array) -> Array:
+    """Running medians of three, shape (n - 2,)."""
+    return np.asarray(np.median(np.stack([loss[:-2], loss[1:-1], loss[2:]]), axis=0))
+
+
+def slope_t(steps: Array, loss: Array) -> tuple[float, float]:
+    """Slope of a least-squares line [nat/token per step] and its t statistic."""
+    x = steps - steps.mean()
+    sxx = float(x @ x)
+    if len(x) < 3 or sxx == 0:
+        return 0.0, 0.0
+    slope = float(x @ loss) / sxx
+    residual = loss - loss.mean() - slope * x
+    error = float(np.sqrt(residual @ residual / (len(x) - 2) / sxx))
+    return slope, slope / error if error > 0 else float(np.sign(slope)) * 1e6 * (slope != 0)
+
+
+def lost(view: View) -> Reason | None:
+    """R1: not finite, or for three evaluations above the loss at a tenth of the run."""
+    if view.nonfinite is not None:
+        count, step = view.nonfinite
+        since = int(np.sum(view.steps > step)) + int(np.sum(view.train_steps > step))
+        if since < 3:
+            return Reason(
+                "not_finite",
+                f"The loss was not finite {count} time(s), last at step {step:g}; such values never enter a fit.",
+                {"count": float(count), "last_step": step},
+                "clears itself after three finite losses",
+            )
+    early = EARLY_PART * view.plan.steps
+    if len(view.loss) >= 6 and view.steps[0] <= 2 * early and view.last_step > 2 * early and not view.rate_rising:
+        near = view.loss[np.argsort(np.abs(view.steps - early))[:3]]
+        bound = float(np.median(near)) + max(RISE, RISE_SIGMAS * view.noise)
+        if np.all(view.loss[-3:] > bound):
+            return Reason(
+                "above_early_loss",
+                f"The last three losses are above {bound:.3f}, the loss at a tenth of the run plus its noise.",
+                {"bound": bound, "loss": float(view.loss[-1])},
+            )
+    return None
+
+
+def diverging(view: View) -> Reason | None:
+    """R2: the level (median of three) rose well above its best, at two evaluations in a row."""
+    if len(view.loss) < 5 or view.rate_rising or view.judged_by_train:
+        return None
+    level = medians(view.loss)
+    best = np.minimum.accumulate(level)
+    margin = max(RISE, RISE_SIGMAS * view.noise)
+    if not (level[-1] > best[-1] + margin and level[-2] > best[-2] + margin):
+        return None
+    epochs = view.plan.epochs(view.last_step)
+    if epochs is not None and epochs > 1 and _train_falls(view):
+        return None  # the training loss does not agree: overfitting, not divergence
+    at = float(view.steps[2:][int(np.argmin(level))])
+    return Reason(
+        "rising_level",
+        f"The loss level {level[-1]:.3f} is {level[-1] - best[-1]:.3f} above its best {best[-1]:.3f} "
+        f"(step {at:g}); the margin is {margin:.3f}.",
+        {"level": float(level[-1]), "best": float(best[-1]), "best_step": at, "margin": margin},
+        "the evaluation set has not changed; some runs recover, and then this clears itself",
+    )
+
+
+def _train_falls(view: View, significant: bool = False) -> bool:
+    """Whether the training loss falls over the span of the last evaluations."""
+    if len(view.train_loss) < 6 or len(view.steps) < OVERFIT_EVALS:
+        return False
+    recent = view.train_steps >= view.steps[-OVERFIT_EVALS]
+    if recent.sum() < 4:
+        return False
+    slope, t = slope_t(view.train_steps[recent], view.train_loss[recent])
+    return t < -OVERFIT_T if significant else slope <= 0
+
+
+def overfitting(view: View) -> Reason | None:
+    """R4: the validation loss climbs, the training loss does not, and the data have been seen before."""
+    n = OVERFIT_EVALS
+    if len(view.loss) < n + 2 or view.judged_by_train:
+        return None
+    slope, t = slope_t(view.steps[-n:], view.loss[-n:])
+    best = float(medians(view.loss).min())
+    margin = max(OVERFIT_RISE, 3 * view.noise)
+    level = float(np.median(view.loss[-3:]))
+    if not (t > OVERFIT_T and level > best + margin):
+        return None
+    epochs = view.plan.epochs(view.last_step)
+    if epochs is None:
+        repeated = _train_falls(view, significant=True)
+        assumption = "training data repeat; give unique_tokens in the plan to make sure"
+    else:
+        repeated = epochs > 1 and (len(view.train_loss) < 6 or _train_falls(view))
+        assumption = "training and validation losses are measured alike (dropout, label smoothing, packing)"
+    if not repeated:
+        return None
+    evidence: dict[str, float | str] = {"t": t, "slope_per_step": slope, "best": best, "margin": margin}
+    if epochs is not None:
+        evidence["epochs"] = epochs
+    return Reason(
+        "validation_climbs",
+        f"The validation loss climbs (t = {t:.1f} over {n} evaluations) and is {level - best:.3f} above its "
+        f"best {best:.3f}, while the training loss does not.",
+        evidence,
+        assumption,
+    )
+
+
+def second_descent(view: View) -> Reason | None:
+    """The loss has been well above an earlier minimum and is now coming down from that peak."""
+    if len(view.loss) < 8:
+        return None
+    level = medians(view.loss)
+    margin = max(RISE, RISE_SIGMAS * view.noise)
+    excess = level - np.minimum.accumulate(level)
+    peak = int(np.argmax(excess))
+    if excess[peak] < margin or peak >= len(level) - 2:
+        return None
+    slope, t = slope_t(view.steps[-4:], view.loss[-4:])
+    down = float(level[peak] - level[-1])
+    still_above = level[-1] > np.min(level[: peak + 1]) - margin
+    if not (slope < 0 and down > max(margin, 0.25 * float(excess[peak])) and still_above):
+        return None
+    return Reason(
+        "falling_from_peak",
+        f"The loss is {down:.3f} below its peak {level[peak]:.3f} (step {view.steps[peak + 1]:g}) and falling.",
+        {"peak": float(level[peak]), "fallen": down, "slope_per_step": slope, "t": t},
+        "what looked like overfitting or divergence may be a second descent or a recovery",
+    )
+
+
+def spike(view: View) -> Reason | None:
+    """R3: the newest losses are far outside a robust window that leaves earlier spikes out."""
+    if len(view.loss) >= 6:
+        level = float(np.median(view.loss[-6:-1]))
+        margin = max(RISE, SPIKE_Z * view.noise)
+        if view.loss[-1] > level + margin and not view.rate_rising:
+            return Reason(
+                "evaluation_spike",
+                f"The last loss {view.loss[-1]:.3f} is {view.loss[-1] - level:.3f} above the level before it.",
+                {"loss": float(view.loss[-1]), "level": level, "margin": margin},
+                f"most spikes are gone within {RECOVERY_STEPS:g} steps",
+            )
+    if len(view.train_loss) < SPIKE_WINDOW:
+        return None
+    recent = view.train_loss[-SPIKE_WINDOW:]
+    centre = float(np.median(recent))
+    width = 1.4826 * float(np.median(np.abs(recent - centre)))
+    if width == 0:
+        return None
+    z = (recent - centre) / width
+    if np.all(z[-2:] > SPIKE_Z):
+        return Reason(
+            "training_spike",
+            f"The last training losses are {z[-1]:.1f} robust deviations above the last {SPIKE_WINDOW}.",
+            {"z": float(z[-1]), "rate": float(np.mean(z > SPIKE_Z))},
+            f"most spikes are gone within {RECOVERY_STEPS:g} steps; training loss alone never means divergence",
+        )
+    return None
+
+
+def plateau(view: View) -> Reason | None:
+    """The last evaluations do not fall measurably; patience would stop here."""
+    n = 2 * OVERFIT_EVALS
+    if len(view.loss) < n:
+        return None
+    slope, t = slope_t(view.steps[-n:], view.loss[-n:])
+    if t < -1.5:
+        return None
+    return Reason(
+        "no_measurable_fall",
+        f"The last {n} evaluations do not fall (t = {t:.1f}).",
+        {"t": t, "slope_per_step": slope},
+        "a flat stretch before the rate falls is not the end of the run",
+    )
+
+
+def too_early(view: View) -> Reason | None:
+    """R0: fewer than five evaluations after the warm-up, or less than 5 % of the plan."""
+    part = view.last_step / view.plan.steps
+    if len(view.loss) >= MIN_EVALS and part >= MIN_PART:
+        return None
+    return Reason(
+        "too_early",
+        f"{len(view.loss)} evaluation(s) after the warm-up, {part:.0%} of the plan; "
+        f"advice begins at {MIN_EVALS} evaluations and {MIN_PART:.0%}.",
+        {"evaluations": float(len(view.loss)), "part": part},
+    )
+
+
+def steepening(view: View) -> Reason | None:
+    """The fall per unit of log progress still grows at full rate: no law of a slowing curve holds yet."""
+    area = view.plan.schedule.area(view.steps)
+    use = (area > 0.15 * area[-1]) & (view.plan.schedule.lr(view.steps) > 0.9) if len(area) else np.zeros(0, bool)
+    if use.sum() < 6 or not use[-1]:
+        return None
+    x = np.log(area[use])
+    middle = np.searchsorted(x, (x[0] + x[-1]) / 2)
+    if middle < 3 or len(x) - middle < 3:
+        return None
+    y = view.loss[use]
+    early, _ = slope_t(x[:middle], y[:middle])
+    late, t = slope_t(x[middle:], y[middle:])
+    if not (t < -3 and late < 0 and late < 1.3 * early - 0.05):
+        return None
+    return Reason(
+        "steepening",
+        f"The loss falls {-late:.2f} nat per unit of log progress, faster than the {-early:.2f} before.",
+        {"slope_now": late, "slope_before": early},
+        "a slow start; the forecast is widened until the curve slows down",
+    )

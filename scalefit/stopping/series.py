@@ -1,0 +1,101 @@
+"""A logged quantity over steps in bounded memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array
+
+CAPACITY = 8192  # points held before old ones are merged
+RAW = 1024  # newest points that stay as they are
+LOG_BINS, LINEAR_BINS = 1024, 2048  # merged points are kept on both scales: early detail and late detail
+
+
+class Series:
+    """Values at steps, sorted; one value a step, the latest wins; old neighbours are averaged when it grows.
+
+    Examples
+    --------
+    >>> series = Series()
+    >>> for step, value in [(10, 3.0), (30, 2.8), (20, 2.9), (30, 2.7)]:
+    ...     series.add(step, value)
+    >>> series.steps, series.values
+    ([10.0, 20.0, 30.0], [3.0, 2.9, 2.7])
+    """
+
+    __slots__ = ("counts", "merged_until", "steps", "values")
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.values: list[float] = []
+        self.counts: list[float] = []
+        self.merged_until = -1.0
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def add(self, step: float, value: float) -> None:
+        """Store a finite value; a step inside the merged part is a replay and changes nothing."""
+        step, value = float(step), float(value)
+        if not self.steps or step > self.steps[-1]:
+            self.steps.append(step)
+            self.values.append(value)
+            self.counts.append(1.0)
+        elif step > self.merged_until:
+            i = bisect_left(self.steps, step)
+            if self.steps[i] == step:
+                self.values[i] = value
+            else:
+                self.steps.insert(i, step)
+                self.values.insert(i, value)
+                self.counts.insert(i, 1.0)
+        if len(self.steps) > CAPACITY:
+            self._merge()
+
+    def drop_after(self, step: float) -> None:
+        """Forget everything after `step`."""
+        n = int(np.searchsorted(self.steps, step, side="right"))
+        del self.steps[n:], self.values[n:], self.counts[n:]
+        self.merged_until = min(self.merged_until, step)
+
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """Steps, values and the number of values averaged in each, shape (n,)."""
+        return np.array(self.steps), np.array(self.values), np.array(self.counts)
+
+    def _merge(self) -> None:
+        t, y, n = self.arrays()
+        old = len(t) - RAW
+        log = np.geomspace(max(t[0], 1.0), max(t[old], 2.0), LOG_BINS)
+        edges = np.unique(np.concatenate([log, np.linspace(t[0], t[old], LINEAR_BINS)]))
+        where = np.searchsorted(edges, t[:old], side="right")
+        total = np.bincount(where, n[:old])
+        full = total > 0
+        steps = np.bincount(where, n[:old] * t[:old])[full] / total[full]
+        values = np.bincount(where, n[:old] * y[:old])[full] / total[full]
+        self.steps = [*steps.tolist(), *t[old:].tolist()]
+        self.values = [*values.tolist(), *y[old:].tolist()]
+        self.counts = [*total[full].tolist(), *n[old:].tolist()]
+        self.merged_until = float(t[old - 1])
+
+    def state(self) -> dict[str, Any]:
+        """Everything, JSON-able; `from_state` gives the same object back bit for bit."""
+        return {
+            "steps": self.steps,
+            "values": self.values,
+            "counts": self.counts if self.merged_until >= 0 else None,
+            "merged_until": self.merged_until,
+        }
+
+    @classmethod
+    def from_state(
+        cls, steps: list[float], values: list[float], counts: list[float] | None, merged_until: float
+    ) -> Series:
+        """Return the series that `state` came from."""
+        series = cls()
+        series.steps, series.values = list(steps), list(values)
+        series.counts = list(counts) if counts is not None else [1.0] * len(steps)
+        series.merged_until = merged_until
+        return series

@@ -1,0 +1,164 @@
+"""A monitor on disk: versioned JSON, and earlier runs as a monitor takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.stopping._record import Record
+from scalefit.stopping.history import FinishedRun
+from scalefit.stopping.plan import RunPlan
+from scalefit.stopping.schedules import Schedule
+
+if TYPE_CHECKING:
+    from scalefit.stopping.monitor import Monitor
+
+SCHEMA_VERSION = 1
+
+
+class SavedSeries(Record):
+    """A `Series` on disk."""
+
+    steps: list[float]
+    values: list[float]
+    counts: list[float] | None = None
+    merged_until: float = -1.0
+
+
+class SavedRun(Record):
+    """A finished run on disk."""
+
+    schedule: Schedule
+    steps: list[float]
+    loss: list[float]
+    total: float
+
+
+class SavedNote(Record):
+    """A `Note` on disk."""
+
+    code: str
+    severity: Literal["info", "warning", "error"]
+    message: str
+    details: dict[str, Any] = {}
+
+
+class MonitorState(Record):
+    """Everything a `Monitor` needs to go on, and nothing that is derived."""
+
+    schema_version: Literal[1] = 1
+    plan: RunPlan
+    min_gain: float | None
+    min_saving: float
+    series: dict[str, SavedSeries]
+    sem: float
+    last_step: float
+    nonfinite: tuple[int, float] | None
+    history: list[SavedRun]
+    notes: list[SavedNote]
+    law_floors: dict[str, float]
+    frontier_compute: list[float]
+    frontier_loss: list[float]
+
+    @classmethod
+    def of(cls, monitor: Monitor) -> MonitorState:
+        """Return the state of `monitor`."""
+        return cls(
+            plan=monitor.plan,
+            min_gain=monitor.min_gain,
+            min_saving=monitor.min_saving,
+            series={name: SavedSeries(**series.state()) for name, series in monitor._series.items()},
+            sem=monitor._sem,
+            last_step=monitor._last_step,
+            nonfinite=monitor._nonfinite,
+            history=[
+                SavedRun(schedule=run.schedule, steps=run.steps.tolist(), loss=run.loss.tolist(), total=run.total)
+                for run in monitor._history_runs
+            ],
+            notes=[
+                SavedNote(code=n.code, severity=n.severity, message=n.message, details=dict(n.details))
+                for n in monitor.notes
+            ],
+            law_floors=monitor._law_floors,
+            frontier_compute=monitor._frontier[0],
+            frontier_loss=monitor._frontier[1],
+        )
+
+
+def read_state(source: str | Path) -> MonitorState:
+    """Read and check a saved state."""
+    try:
+        return parse_state(Path(source).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source} is not text: {error.reason}. Give the file that Monitor.to_json wrote.") from None
+
+
+def parse_state(text: str) -> MonitorState:
+    """Check the JSON of a saved state."""
+    try:
+        return MonitorState.model_validate_json(text)
+    except (ValidationError, ArgumentError) as error:
+        first = str(error).splitlines()
+        what = " ".join(line.strip() for line in first[:3])
+        raise DataError(
+            f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}. "
+            "Write it with Monitor.to_json of this version of scalefit."
+        ) from None
+
+
+def finished_from(entry: SavedRun) -> FinishedRun:
+    """Return the finished run that was saved."""
+    return FinishedRun(entry.schedule, np.array(entry.steps), np.array(entry.loss), entry.total)
+
+
+def history_entries(history: Sequence[Any], plan: RunPlan, notes: list[Note]) -> list[FinishedRun]:
+    """Turn what a person passes as `history` into finished runs; what does not fit is set aside with a note."""
+    runs = []
+    for number, entry in enumerate(history):
+        other, run = _read_entry(number, entry)
+        reason = _unlike(plan, other)
+        if reason is None and not run.healthy:
+            reason = f"it ends {run.final - float(run.loss.min()):.2f} nat above its own best"
+        if reason is not None:
+            notes.append(
+                Note("history_set_aside", "warning", f"History run {number} is not used: {reason}.", {"run": number})
+            )
+            continue
+        runs.append(run)
+    return runs
+
+
+def _read_entry(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
+    if hasattr(entry, "finished") and hasattr(entry, "plan"):
+        return entry.plan, entry.finished()
+    try:
+        other, table = entry
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"History run {number} is a {type(entry).__name__}; give a finished Monitor or a pair "
+            "(RunPlan, table with the columns step and val_loss)."
+        ) from None
+    if not isinstance(other, RunPlan):
+        raise ArgumentError(f"History run {number}: the first of the pair is a {type(other).__name__}, not a RunPlan.")
+    try:
+        steps, loss = np.asarray(table["step"], dtype=float), np.asarray(table["val_loss"], dtype=float)
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise ArgumentError(f"History run {number}: its table needs the numeric columns step and val_loss.") from None
+    return other, FinishedRun.from_curve(other.schedule, steps, loss, other.steps)
+
+
+def _unlike(plan: RunPlan, other: RunPlan) -> str | None:
+    pairs = (
+        ("recipe", plan.recipe, other.recipe),
+        ("vocabulary", plan.vocab_size, other.vocab_size),
+        ("loss unit", plan.loss_unit, other.loss_unit),
+    )
+    for what, mine, theirs in pairs:
+        if mine is not None and theirs is not None and mine != theirs:
+            return f"its {what} is {theirs}, this run's is {mine}"
+    return None
