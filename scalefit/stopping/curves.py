@@ -376,7 +376,8 @@ def fit_curve(
     ridge, centre = np.full(len(names), 1e-12), np.zeros(len(names))
     for name, (mean, sd) in (prior or {}).items():
         ridge[names.index(name)], centre[names.index(name)] = (noise / sd) ** 2, mean
-    scale = np.sqrt(np.mean(X**2, axis=1)) + 1e-300  # columns differ by orders of magnitude
+    scale = np.sqrt(np.mean(X**2, axis=1))  # columns differ by orders of magnitude
+    scale = np.where(scale > 1e-12, scale, 1.0)  # a column of nothing stays nothing
     Z = X / scale[:, None]
     gram = np.swapaxes(Z, 1, 2) @ Z + (ridge / scale**2)[:, :, None] * np.eye(len(names))
     gram += 1e-12 * len(t) * np.eye(len(names))

@@ -12,7 +12,7 @@ from scalefit.errors import Note
 from scalefit.stopping import rules
 from scalefit.stopping.advice import Action, Advice, Forecast, Reason, State
 from scalefit.stopping.extrapolation import Digest
-from scalefit.stopping.forecasting import UNUSUAL, Forecaster, unlike_calibration
+from scalefit.stopping.forecasting import Forecaster, unlike_calibration, widening_for
 from scalefit.stopping.history import History
 
 SCHEDULE_TOLERANCE = 0.1  # median distance between logged and planned rate, relative to the peak
@@ -44,7 +44,8 @@ def decide(
         reasons += unusual
         if state in ("healthy", "plateau") and any(r.code != "unknown_optimizer" for r in unusual):
             state = "off_distribution"
-        widening = UNUSUAL if unusual or state in ("diverging", "lost", "spike", "overfitting") else 1.0
+        troubled = bool(unusual) or state in ("diverging", "lost", "spike", "overfitting")
+        widening = widening_for(forecaster.planned) if troubled else 1.0
         forecaster = replace(forecaster, widening=widening)
         final = _end(view, forecaster, level)
         gain = _gain(view, final, frontier)

@@ -54,17 +54,17 @@ class RunPlan(Record):
     """
 
     schedule: Schedule
-    total_steps: float | None = Field(None, gt=0, allow_inf_nan=False)
-    total_tokens: float | None = Field(None, gt=0, allow_inf_nan=False)
-    tokens_per_step: float | None = Field(None, gt=0, allow_inf_nan=False)
-    n_params: float | None = Field(None, gt=0, allow_inf_nan=False)
-    n_layers: int | None = Field(None, gt=0)
-    d_emb: int | None = Field(None, gt=0)
-    T_max: int | None = Field(None, gt=0)
-    vocab_size: int | None = Field(None, gt=0)
-    unique_tokens: float | None = Field(None, gt=0, allow_inf_nan=False)
+    total_steps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    total_tokens: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    tokens_per_step: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    n_params: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    n_layers: int | None = Field(default=None, gt=0)
+    d_emb: int | None = Field(default=None, gt=0)
+    T_max: int | None = Field(default=None, gt=0)
+    vocab_size: int | None = Field(default=None, gt=0)
+    unique_tokens: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     optimizer: str = "adamw"
-    weight_decay: float | None = Field(None, ge=0, allow_inf_nan=False)
+    weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     recipe: str | None = None
     loss_unit: Literal["nat/token", "bit/byte", "other"] = "nat/token"
 

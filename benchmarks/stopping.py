@@ -1,0 +1,217 @@
+"""Benchmark of the advice on live runs: forecasts, bands, false alarms, cost.
+
+Every prior and every interval is learned without the source it is tested on.
+
+    SCALEFIT_DATA_DIR=... python benchmarks/stopping.py [--folder FOLDER] [--alarms-every 1] [--out stopping.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from stopping_data import Curve, by_source, load_curves
+
+import scalefit as sf
+from scalefit.errors import DataError
+from scalefit.stopping.curves import CURVE_LAWS, fit_curve
+from scalefit.stopping.extrapolation import Priors, digest
+from scalefit.stopping.forecasting import Forecaster
+from scalefit.stopping.history import MIN_HISTORY, History, learn_and_calibrate
+
+FRACTIONS = (0.25, 0.5, 0.75)
+MIN_CELLS = 15  # curves a group needs to count in the balanced mean
+LEVEL = 0.9
+
+
+def prefix(curve: Curve, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return what has been logged by `fraction` of the run."""
+    keep = curve.steps <= fraction * curve.total
+    return curve.steps[keep], curve.loss[keep]
+
+
+def forecast(curve: Curve, fraction: float, history: History) -> dict[str, float] | None:
+    """Forecast the end with given priors and history."""
+    plan = sf.RunPlan(schedule=curve.schedule)
+    seen = digest(curve.schedule, *prefix(curve, fraction))
+    if seen is None:
+        return None
+    end = Forecaster.build(plan, seen, history).at_end(curve.schedule, curve.total, LEVEL)
+    return {"loss": end.loss, "lower": end.lower, "upper": end.upper, "n_history": end.n_history}
+
+
+def recipe_history(curve: Curve, curves: list[Curve], priors: Priors) -> History | None:
+    """Earlier runs of the recipe: same schedule group, another model or learning rate; None with too few."""
+    runs = [c.finished() for c in curves if c.group == curve.group and c.family != curve.family and c.healthy]
+    return History.learn(runs, priors, curve.schedule, curve.total) if len(runs) >= MIN_HISTORY else None
+
+
+def other_methods(curve: Curve, fraction: float) -> dict[str, float]:
+    """Last value, and every curve law fitted freely to the prefix."""
+    t, y = prefix(curve, fraction)
+    out = {"last_value": float(np.mean(y[t >= t[-1] * 0.96])) if len(t) else np.nan}
+    for name in CURVE_LAWS:
+        try:
+            out[name] = float(fit_curve(name, curve.schedule, t, y).predict(curve.total)[0])
+        except DataError:
+            out[name] = np.nan
+    return out
+
+
+def run_forecasts(curves: list[Curve]) -> pd.DataFrame:
+    """One row a curve, fraction and method."""
+    sources = sorted({c.source for c in curves})
+    priors = {s: learn_and_calibrate(by_source(curves, without=s), source=f"all sources but {s}") for s in sources}
+    rows = []
+    for curve in curves:
+        own = priors[curve.source]
+        recipe = recipe_history(curve, curves, own)
+        for fraction in FRACTIONS:
+            head = (curve.key, curve.source, curve.group, curve.name, curve.healthy, fraction, curve.final)
+            found = {"no_history": forecast(curve, fraction, History((), own))}
+            if recipe is not None:
+                found["history"] = forecast(curve, fraction, recipe)
+            for method, value in found.items():
+                if value is not None:
+                    rows.append((*head, method, value["loss"], value["lower"], value["upper"]))
+            for method, loss in other_methods(curve, fraction).items():
+                rows.append((*head, method, loss, np.nan, np.nan))
+    names = ["key", "source", "group", "name", "healthy", "fraction", "final", "method", "loss", "lower", "upper"]
+    table = pd.DataFrame(rows, columns=names)
+    table["error"] = (table.loss - table.final).abs().fillna(1).clip(upper=1)
+    table["covered"] = (table.lower <= table.final) & (table.final <= table.upper)
+    table["half_width"] = (table.upper - table.lower) / 2
+    return table
+
+
+def nested(series: pd.Series) -> dict:
+    """{fraction: {row: value}} of a two-level series, rounded for people."""
+    return {
+        str(k): {str(i): round(float(v), 4) for i, v in part.droplevel(0).items()}
+        for k, part in series.groupby(level=0)
+    }
+
+
+def summarise(table: pd.DataFrame) -> dict:
+    """Balanced and per-group errors, coverage and width per source."""
+    size = table[(table.method == "no_history") & (table.fraction == 0.5)].groupby("group").size()
+    large = table[table.group.isin(size[size >= MIN_CELLS].index)]
+    groups = large.groupby(["method", "fraction", "group"]).error.mean()
+    balanced = groups.groupby(["method", "fraction"]).mean()
+    banded = table[table.healthy & table.method.isin(["no_history", "history"])]
+    out = {"balanced_mae": nested(balanced), "per_group_mae": {}, "per_source": {}}
+    for method in ("no_history", "history"):
+        out["per_group_mae"][method] = nested(groups[method])
+        part = banded[banded.method == method].groupby("source")
+        out["per_source"][method] = {
+            "coverage": part.covered.mean().round(3).to_dict(),
+            "mean_half_width": part.half_width.mean().round(4).to_dict(),
+            "cells": part.size().to_dict(),
+            "largest_error": part.error.max().round(3).to_dict(),
+        }
+    return out
+
+
+def patience_stops(loss: np.ndarray, patience: int, min_delta: float = 0.0) -> bool:
+    """Whether default early stopping would have ended the run before its last evaluation."""
+    best, waited = np.inf, 0
+    for value in loss[:-1]:
+        if value < best - min_delta:
+            best, waited = value, 0
+        else:
+            waited += 1
+            if waited >= patience:
+                return True
+    return False
+
+
+def run_alarms(curves: list[Curve], every: int) -> dict:
+    """Advice at every evaluation of every `every`-th curve, through the public API."""
+    states: dict[str, int] = {}
+    alarmed, found, worst, calls, begin = [], False, 0.0, 0, time.perf_counter()
+    chosen = [c for i, c in enumerate(curves) if i % every == 0 or not c.healthy]
+    for curve in chosen:
+        monitor = sf.Monitor(sf.RunPlan(schedule=curve.schedule))
+        first = None
+        for step, loss in zip(curve.steps, curve.loss, strict=True):
+            monitor.update(step=step, val_loss=loss)
+            advice = monitor.advise()
+            calls += 1
+            states[advice.state] = states.get(advice.state, 0) + 1
+            alarm = advice.action in ("stop", "rollback") or advice.state == "diverging"
+            if alarm and first is None:
+                first = (float(step), advice.state)
+            if curve.healthy and advice.state in ("healthy", "plateau"):
+                worst = max(worst, abs(advice.final.loss - curve.final))
+        if curve.healthy and first:
+            alarmed.append([curve.name, *first])
+        found |= bool(first) and not curve.healthy
+    healthy = [c for c in chosen if c.healthy]
+    return {
+        "healthy_curves": len(healthy),
+        "healthy_alarmed": alarmed,
+        "diverged_curve_found": found,
+        "advices": calls,
+        "states": states,
+        "largest_error_while_called_healthy": round(worst, 3),
+        "ms_per_update_and_advise": round((time.perf_counter() - begin) / calls * 1000, 2),
+        "patience_1_would_stop": round(float(np.mean([patience_stops(c.loss, 1) for c in healthy])), 3),
+        "patience_3_delta_0.01_would_stop": round(
+            float(np.mean([patience_stops(c.loss, 3, 0.01) for c in healthy])), 3
+        ),
+    }
+
+
+def run_cost(updates: int) -> dict:
+    """Time of one update and advise at 10,000 points; memory after many updates."""
+    schedule = sf.Schedule.cosine(10_000, warmup=100)
+    rng = np.random.default_rng(0)
+    monitor = sf.Monitor(sf.RunPlan(schedule=schedule))
+    noise = rng.normal(0, 0.005, 10_001)
+    for step in range(1, 10_000):
+        loss = 2.8 + 10 * step**-0.45 + noise[step]
+        monitor.update(step=step, val_loss=loss, train_loss=loss, lr=float(schedule.lr(step)))
+    times = []
+    for step in range(10_000, 10_020):
+        begin = time.perf_counter()
+        monitor.update(step=step, val_loss=2.96, train_loss=2.96)
+        monitor.advise()
+        times.append(time.perf_counter() - begin)
+    long = sf.Monitor(sf.RunPlan(schedule=sf.Schedule.constant(updates)))
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for step in range(updates):
+        long.update(step=step, train_loss=3.0)
+    return {
+        "ms_per_update_and_advise_at_10000": round(1000 * float(np.median(times)), 2),
+        "updates": updates,
+        "seconds": round(time.perf_counter() - begin, 1),
+        "memory_growth_mb": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1),
+        "points_kept": len(long.curve("train")[0]),
+        "state_mb": round(len(long.to_json()) / 2**20, 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder")
+    parser.add_argument("--alarms-every", type=int, default=1, help="advise along every so manyth curve; 0: none")
+    parser.add_argument("--updates", type=int, default=10_000_000)
+    parser.add_argument("--out", default=str(Path(__file__).with_name("stopping.json")))
+    arguments = parser.parse_args()
+    curves = load_curves(arguments.folder)
+    result = {"curves": len(curves), **summarise(run_forecasts(curves))}
+    if arguments.alarms_every:
+        result["alarms"] = run_alarms(curves, arguments.alarms_every)
+    if arguments.updates:
+        result["cost"] = run_cost(arguments.updates)
+    Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

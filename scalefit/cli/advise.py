@@ -1,0 +1,143 @@
+"""``scalefit advise``: advice on a run from its log, once or while it grows."""
+
+from __future__ import annotations
+
+import json
+import time
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalefit.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from scalefit.stopping.monitor import Monitor
+    from scalefit.stopping.plan import RunPlan
+
+EXAMPLE = """[schedule]
+kind = "cosine"      # constant linear cosine wsd two_stage knots
+total = 20000
+warmup = 500
+final = 0.1"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("advise")(advise)
+
+
+def advise(
+    log: Annotated[Path, typer.Argument(help="CSV, trainer_state.json, event file, or a nanoGPT, llm.c log.")],
+    plan: Annotated[Path, typer.Option(help="TOML or JSON file with the plan: [schedule] and what is known.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    watch: Annotated[bool, typer.Option(help="Follow the growing file with a live view.")] = False,
+    level: Annotated[float, typer.Option(help="Probability of the forecast's interval.")] = 0.9,
+    min_gain: Annotated[float | None, typer.Option(help="Least gain worth going on for [nat/token].")] = None,
+    history: Annotated[
+        list[str] | None, typer.Option(help="Log of an earlier run of the recipe, LOG or LOG=PLAN; repeatable.")
+    ] = None,
+    law: Annotated[Path | None, typer.Option(help="A fitted law, as FitResult.to_json wrote it.")] = None,
+    kind: Annotated[str | None, typer.Option(help="What wrote the log, if it is not found out.")] = None,
+    val: Annotated[str | None, typer.Option(help="Name of the validation loss in the log.")] = None,
+    train: Annotated[str | None, typer.Option(help="Name of the training loss in the log.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture here.")] = None,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks at the file.")] = 5.0,
+    refreshes: Annotated[int, typer.Option(hidden=True)] = 0,
+) -> None:
+    """Forecast the end of a run and say whether to go on, stop, cool down or roll back."""
+    if watch and as_json:
+        raise ArgumentError("--watch shows a live view and --json prints once; give one of the two.")
+    read = _Reader(log, _read_plan(plan), history or [], law, min_gain, kind, val, train)
+    if watch:
+        _watch(read, level, interval, refreshes)
+        return
+    monitor = read.monitor()
+    advice = monitor.advise(level)
+    typer.echo(json.dumps(advice.as_dict(), indent=1) if as_json else str(advice))
+    if plot is not None:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        monitor.plot(level=level).figure.savefig(plot, dpi=150, bbox_inches="tight")
+
+
+def _read_plan(path: Path) -> RunPlan:
+    """Plan from a TOML or JSON file."""
+    from scalefit.stopping.plan import RunPlan
+
+    if not path.exists():
+        raise DataError(f"There is no plan {path}. A plan is a file such as:\n{EXAMPLE}")
+    try:
+        text = path.read_text(encoding="utf-8")
+        record = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"The plan {path} cannot be read: {error}.") from None
+    if not isinstance(record, dict) or "schedule" not in record:
+        raise DataError(f"The plan {path} has no [schedule]. A plan is a file such as:\n{EXAMPLE}")
+    return RunPlan(**record)
+
+
+class _Reader:
+    """Makes the monitor anew from the files at each look."""
+
+    def __init__(
+        self,
+        log: Path,
+        plan: RunPlan,
+        history: list[str],
+        law: Path | None,
+        min_gain: float | None,
+        kind: str | None,
+        val: str | None,
+        train: str | None,
+    ) -> None:
+        from scalefit.integrations.logs import read_log
+
+        self.log, self.plan, self.min_gain = log, plan, min_gain
+        self.names: dict[str, Any] = {"kind": kind, "val": val, "train": train}
+        self.history = []
+        for entry in history:
+            name, _, other = entry.partition("=")
+            table = read_log(name, **self.names).dropna(subset=["val_loss"])
+            self.history.append((_read_plan(Path(other)) if other else plan, table))
+        self.law: Any = None
+        if law is not None:
+            import scalefit
+
+            self.law = scalefit.load_result(law)
+
+    def monitor(self, growing: bool = False) -> Monitor:
+        """Monitor of the log as it is now."""
+        from scalefit.integrations.logs import read_log, replay
+        from scalefit.stopping.monitor import Monitor
+
+        monitor = Monitor(self.plan, self.history, self.law, min_gain=self.min_gain)
+        replay(monitor, read_log(self.log, **self.names, growing=growing))
+        return monitor
+
+
+def _watch(read: _Reader, level: float, interval: float, refreshes: int) -> None:
+    """Show a live view until the run has reached its planned end or the person has seen enough."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from scalefit.cli._live_view import render
+
+    console = Console()
+    count = 0
+    with Live(Text(f"waiting for {read.log}"), console=console, auto_refresh=False) as live:
+        while True:
+            try:
+                monitor = read.monitor(growing=True)
+                live.update(render(monitor, level, console.width), refresh=True)
+                if monitor.last_step >= monitor.plan.steps:
+                    return
+            except DataError as error:  # not there yet, or in the middle of being written
+                live.update(Text(f"waiting: {error}"), refresh=True)
+            count += 1
+            if refreshes and count >= refreshes:
+                return
+            time.sleep(interval)

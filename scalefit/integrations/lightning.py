@@ -1,0 +1,119 @@
+"""A callback for Lightning: the monitor's advice after every validation, agreed between ranks, never latched."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scalefit.errors import MissingExtraError
+from scalefit.stopping.advice import Action, Advice
+from scalefit.stopping.monitor import Monitor
+from scalefit.stopping.plan import RunPlan
+from scalefit.stopping.state import parse_state
+
+try:
+    from lightning.pytorch import Callback
+except ImportError:
+    try:
+        from pytorch_lightning import Callback
+    except ImportError as error:
+        raise MissingExtraError(
+            "Lightning callbacks need lightning, which is not installed. Install it with: pip install 'scalefit[integrations]'."
+        ) from error
+
+logger = logging.getLogger("scalefit")
+
+
+class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a dependency and has no types here
+    """Follow a Lightning run, log advice after each validation, and act on it only if told to.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        The plan; its steps are ``trainer.global_step``.
+    monitor : str
+        Name of the logged validation loss.
+    history, law, min_gain
+        As for `scalefit.Monitor`.
+    dry_run : bool
+        True (default): advice only. False: stop when the action is in `stop_on`.
+    stop_on : sequence of str
+        Actions that stop the run when `dry_run` is off.
+    train_every : int
+        Batches between two recorded training losses; reading one waits for the device.
+    on_advice : callable, optional
+        Called with every `Advice`.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        monitor: str = "val_loss",
+        history: Sequence[Any] = (),
+        law: Any = None,
+        *,
+        min_gain: float | None = None,
+        dry_run: bool = True,
+        stop_on: Sequence[Action] = ("stop",),
+        train_every: int = 50,
+        on_advice: Callable[[Advice], None] | None = None,
+    ) -> None:
+        self.metric = monitor
+        self.monitor = Monitor(plan, history, law, min_gain=min_gain)
+        self.dry_run, self.stop_on = dry_run, tuple(stop_on)
+        self.train_every = max(int(train_every), 1)
+        self.on_advice = on_advice
+        self.advice: Advice | None = None
+        self._asked = False
+
+    # -- state ----------------------------------------------------------------------------------------
+    def state_dict(self) -> dict[str, Any]:
+        """Return the curve; settings stay in code."""
+        return {"monitor": self.monitor.to_json()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the curve of a checkpoint; plan and settings given in code stay."""
+        self.monitor.restore(parse_state(state_dict["monitor"]))
+
+    # -- events ---------------------------------------------------------------------------------------
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Forget what was logged after the checkpoint that training resumes from."""
+        self.monitor.rewind(trainer.global_step)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Take the training loss and the learning rate now and then."""
+        if trainer.global_step % self.train_every:
+            return
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        found: dict[str, float] = {}
+        if loss is not None:
+            found["train_loss"] = float(loss)
+        if trainer.optimizers:
+            found["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        if found:
+            self.monitor.update(step=trainer.global_step, **found)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Take the validation loss and give advice."""
+        if trainer.sanity_checking or str(getattr(trainer.state.fn, "value", trainer.state.fn)) != "fit":
+            return
+        value = trainer.callback_metrics.get(self.metric)
+        if value is None:
+            there = ", ".join(sorted(trainer.callback_metrics)) or "none"
+            logger.warning("No %s among the logged metrics (%s): waiting. Name it with monitor=.", self.metric, there)
+            return
+        self.monitor.update(step=trainer.global_step, val_loss=float(value))
+        self.advice = self.monitor.advise()
+        if trainer.is_global_zero:
+            urgent = self.advice.action not in ("continue", "wait")
+            logger.log(logging.WARNING if urgent else logging.INFO, "%s", self.advice)
+        if self.on_advice is not None:
+            self.on_advice(self.advice)
+        wanted = not self.dry_run and self.advice.action in self.stop_on
+        # A metric may be known to rank zero alone; its decision holds everywhere, or a rank would hang.
+        wanted = bool(trainer.strategy.broadcast(wanted, 0))
+        if wanted:
+            trainer.should_stop = self._asked = True
+        elif self._asked:  # the advice has cleared itself: take back our own request, nobody else's
+            trainer.should_stop = self._asked = False
