@@ -2,7 +2,7 @@
 
 Every prior and every interval is learned without the source it is tested on.
 
-    SCALEFIT_DATA_DIR=... python benchmarks/stopping.py [--folder FOLDER] [--alarms-every 1] [--out stopping.json]
+    SCALEFIT_DATA_DIR=... python benchmarks/stopping.py [--folder FOLDER] [--alarms-every 1] [--out FILE]
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument("--folder")
     parser.add_argument("--alarms-every", type=int, default=1, help="advise along every so manyth curve; 0: none")
     parser.add_argument("--updates", type=int, default=10_000_000)
-    parser.add_argument("--out", default=str(Path(__file__).with_name("stopping.json")))
+    parser.add_argument("--out", default=str(Path(__file__).with_name("results") / "stopping.json"))
     arguments = parser.parse_args()
     curves = load_curves(arguments.folder)
     result = {"curves": len(curves), **summarise(run_forecasts(curves))}

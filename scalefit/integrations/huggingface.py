@@ -24,7 +24,8 @@ try:
     from transformers.trainer_callback import ExportableState, TrainerCallback
 except ImportError as error:
     raise MissingExtraError(
-        "Trainer callbacks need transformers, which is not installed. Install it with: pip install 'scalefit[integrations]'."
+        "Trainer callbacks need transformers, which is not installed. "
+        "Install it with: pip install 'scalefit[integrations]'."
     ) from error
 
 logger = logging.getLogger("scalefit")

@@ -87,10 +87,11 @@ def read_log(
 
 def replay(monitor: Monitor, table: pd.DataFrame) -> None:
     """Feed a table of `read_log` to a monitor."""
-    for row in table.itertuples(index=False):
-        values = {name: value for name in COLUMNS if not np.isnan(value := float(getattr(row, name)))}
+    columns = ["step", *COLUMNS]
+    for step, *numbers in table[columns].to_numpy(dtype=float).tolist():
+        values = {name: value for name, value in zip(COLUMNS, numbers, strict=True) if not np.isnan(value)}
         if values:
-            monitor.update(step=float(row.step), **values)
+            monitor.update(step=step, **values)
 
 
 def _kind_of(source: Path) -> str:
@@ -243,7 +244,9 @@ def _modded_nanogpt(text: str, val: str | None, train: str | None) -> pd.DataFra
 
 def _tensorboard(source: Path, val: str | None, train: str | None) -> pd.DataFrame:
     """Read TensorBoard event files."""
-    module = require("tensorboard.backend.event_processing.event_accumulator", extra="integrations", purpose="Event files")
+    module = require(
+        "tensorboard.backend.event_processing.event_accumulator", extra="integrations", purpose="Event files"
+    )
     events = module.EventAccumulator(str(source), size_guidance={"scalars": 0, "tensors": 0})
     events.Reload()
     scalars = list(events.Tags()["scalars"])

@@ -78,7 +78,7 @@ def _judge(view: rules.View, reasons: list[Reason]) -> tuple[State, Action]:
         return "diverging", "rollback"
     if (found := rules.overfitting(view)) is not None:
         reasons.append(found)
-        solved = len(view.train_loss) > 0 and float(np.median(view.train_loss[-20:])) < rules.SOLVED_TRAIN
+        solved = len(view.train_loss) > 0 and float(np.median(view.train_loss[-6:])) < rules.SOLVED_TRAIN
         if solved and (view.plan.weight_decay or 0) > 0:
             reasons.append(
                 Reason(

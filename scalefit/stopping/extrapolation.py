@@ -31,9 +31,10 @@ SATURATIONS = np.array([0.1, 0.5, 1.5, 5.0, 15.0])
 # Chosen on all sources together; the optimum is flat (docs/stopping.md lists the neighbours tried).
 TAIL = 0.3  # points with less than this part of the present progress do not enter
 MIN_TAIL_POINTS = 8  # unless there would be fewer than this
-BINS = 24  # equal in the logarithm of progress
+BINS = 24  # equal in the logarithm of the step plus the change of the rate
 MISFIT = 0.003  # what no law of this form gets right [nat/token]
 MISFIT_GROWTH = 0.6  # misfit grows as (S1(now)/S1)^this into the past
+SPIKE_SIGMAS, SPIKE_LEAST = 6.0, 0.05  # a point this far from its neighbours is left out [-], [nat/token]
 POINT_NOISE = 0.006  # least noise of one evaluation [nat/token]
 
 
@@ -119,6 +120,18 @@ def point_noise(loss: Array) -> float:
     return float(1.4826 * np.median(np.abs(second)) / np.sqrt(6))
 
 
+def _spikes(loss: Array, noise: float) -> Array:
+    """Which points stand out from their neighbours, shape (n,); a steep but steady fall does not."""
+    out = np.zeros(len(loss), dtype=bool)
+    if len(loss) < 6:
+        return out
+    limit = max(SPIKE_SIGMAS * noise, SPIKE_LEAST)
+    middle = np.median(np.lib.stride_tricks.sliding_window_view(loss, 5), axis=1)
+    out[2:-2] = np.abs(loss[2:-2] - middle) > limit
+    out[-2:] = loss[-2:] > np.median(loss[-6:-2]) + limit
+    return out
+
+
 def digest(
     schedule: Schedule,
     steps: ArrayLike,
@@ -159,9 +172,13 @@ def digest(
     first = max(0, min(first, len(t) - MIN_TAIL_POINTS))
     t, y, area, weight = t[first:], y[first:], area[first:], weight[first:]
     noise = float(np.hypot(POINT_NOISE, max(sem, point_noise(y[-200:]))))
-    log = np.log(area)
-    edges = np.linspace(log[0], log[-1], BINS + 1)
-    where = np.clip(np.searchsorted(edges, log, side="right") - 1, 0, BINS - 1)
+    usual = ~_spikes(y, noise)
+    t, y, area, weight = t[usual], y[usual], area[usual], weight[usual]
+    # Progress slows down as the rate falls, but the loss does not: bins follow the rate as well.
+    turned = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(schedule.lr(t))))])
+    place = np.log(t / t[0]) / max(np.log(t[-1] / t[0]), 1e-9) + turned
+    edges = np.linspace(0, place[-1], BINS + 1)
+    where = np.clip(np.searchsorted(edges, place, side="right") - 1, 0, BINS - 1)
     total = np.bincount(where, weight, minlength=BINS)
     full = total > 0
 

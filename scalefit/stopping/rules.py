@@ -89,7 +89,7 @@ def lost(view: View) -> Reason | None:
     if len(view.loss) >= 6 and view.steps[0] <= 2 * early and view.last_step > 2 * early and not view.rate_rising:
         near = view.loss[np.argsort(np.abs(view.steps - early))[:3]]
         bound = float(np.median(near)) + max(RISE, RISE_SIGMAS * view.noise)
-        if np.all(view.loss[-3:] > bound):
+        if np.all(view.loss[-3:] > bound) and not _repeats_and_learns(view):
             return Reason(
                 "above_early_loss",
                 f"The last three losses are above {bound:.3f}, the loss at a tenth of the run plus its noise.",
@@ -107,8 +107,7 @@ def diverging(view: View) -> Reason | None:
     margin = max(RISE, RISE_SIGMAS * view.noise)
     if not (level[-1] > best[-1] + margin and level[-2] > best[-2] + margin):
         return None
-    epochs = view.plan.epochs(view.last_step)
-    if epochs is not None and epochs > 1 and _train_falls(view):
+    if _repeats_and_learns(view):
         return None  # the training loss does not agree: overfitting, not divergence
     at = float(view.steps[2:][int(np.argmin(level))])
     return Reason(
@@ -118,6 +117,12 @@ def diverging(view: View) -> Reason | None:
         {"level": float(level[-1]), "best": float(best[-1]), "best_step": at, "margin": margin},
         "the evaluation set has not changed; some runs recover, and then this clears itself",
     )
+
+
+def _repeats_and_learns(view: View) -> bool:
+    """Whether the data are known to repeat and the training loss does not rise."""
+    epochs = view.plan.epochs(view.last_step)
+    return epochs is not None and epochs > 1 and _train_falls(view)
 
 
 def _train_falls(view: View, significant: bool = False) -> bool:

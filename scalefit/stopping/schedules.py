@@ -286,10 +286,19 @@ class Schedule(Record):
         return np.asarray(area)
 
     def decay_segments(self) -> tuple[Array, Array, Array, Array]:
-        """Segments after the warm-up on which the rate changes: starts, ends, rates at both ends, shape (k,)."""
+        """Pieces after the warm-up on which the rate changes: starts, ends, rates at both ends, shape (k,)."""
         x, y = self._knots
         use = (np.diff(y) != 0) & (x[:-1] >= self.warmup_end)
-        return x[:-1][use], x[1:][use], y[:-1][use], y[1:][use]
+        left, right = x[:-1][use], x[1:][use]
+        if not len(left):
+            return left, right, left, right
+        pieces = np.ceil((right - left) / (self.total / CURVE_KNOTS)).astype(int)  # long ones in short pieces
+        which = np.repeat(np.arange(len(left)), pieces)
+        number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        width = (right - left)[which] / pieces[which]
+        start = left[which] + number * width
+        end = start + width
+        return start, end, np.asarray(self.lr(start)), np.asarray(self.lr(end))
 
     def __str__(self) -> str:
         words: dict[str, Any] = {"total": self.total, "warmup": self.warmup, "final": self.final}

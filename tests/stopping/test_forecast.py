@@ -1,0 +1,159 @@
+"""Forecasts: accuracy on made-up and real runs, bands, priors, history."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.stopping.extrapolation import digest, extrapolate, shipped_priors
+from scalefit.stopping.history import START, FinishedRun, History, learn_and_calibrate, learn_priors
+
+from .conftest import feed, make_curve
+
+SCHEDULES = {
+    "constant": sf.Schedule.constant(10_000, warmup=200),
+    "cosine": sf.Schedule.cosine(10_000, warmup=200),
+    "linear": sf.Schedule.linear(10_000, warmup=200),
+    "wsd": sf.Schedule.wsd(10_000, warmup=200),
+    "two_stage": sf.Schedule.two_stage(10_000, switch=6000, final=0.1, warmup=200),
+}
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_end_is_foreseen_and_covered(name, fraction):
+    schedule = SCHEDULES[name]
+    steps, loss = make_curve(schedule, noise=0.004)
+    monitor = feed(sf.Monitor(sf.RunPlan(schedule=schedule)), steps, loss, until=fraction * 10_000)
+    final = monitor.advise().final
+    assert abs(final.loss - loss[-1]) < (0.08 if fraction < 0.5 else 0.06)
+    # One run in ten may lie outside a 90 % band, but never far.
+    assert abs(final.loss - loss[-1]) < 1.5 * (final.upper - final.lower) / 2
+    assert final.level == 0.9 and final.step == 10_000
+
+
+def test_failure_2_a_constant_rate_needs_no_anneal_gain():
+    schedule = SCHEDULES["constant"]
+    steps, loss = make_curve(schedule)
+    seen = digest(schedule, steps[:50], loss[:50])
+    tight = extrapolate(seen, schedule, [10_000], shipped_priors())
+    wild = extrapolate(seen, schedule, [10_000], replace(shipped_priors(), gain=5.0))
+    assert float(tight.mean[0]) == pytest.approx(float(wild.mean[0]), abs=1e-6)
+
+
+def test_failure_3_a_drop_ahead_is_foreseen():
+    stays, drops = SCHEDULES["constant"], SCHEDULES["two_stage"]
+    steps, loss = make_curve(drops)
+    without = feed(sf.Monitor(sf.RunPlan(schedule=stays)), steps, loss, until=5000).advise().final
+    with_it = feed(sf.Monitor(sf.RunPlan(schedule=drops)), steps, loss, until=5000).advise().final
+    assert with_it.loss < without.loss - 0.05
+
+
+def test_bands_widen_with_level_and_shrink_with_progress():
+    schedule = SCHEDULES["cosine"]
+    steps, loss = make_curve(schedule, noise=0.004)
+    monitor = feed(sf.Monitor(sf.RunPlan(schedule=schedule)), steps, loss, until=3000)
+    width = [f.upper - f.lower for f in (monitor.advise(level).final for level in (0.5, 0.9, 0.99))]
+    assert width[0] < width[1] < width[2]
+    later = feed(monitor, steps, loss, until=8000).advise().final
+    assert later.upper - later.lower < width[1] and later.anneal_seen > 0.8
+
+
+def test_shipped_priors_say_where_they_come_from():
+    priors = shipped_priors()
+    assert priors.n_runs > 200 and "sources" in priors.source
+    assert 0.1 < priors.gain < 0.3 and 0.4 < priors.exponent < 0.6
+    assert list(priors.z_quantiles) == sorted(priors.z_quantiles)
+    assert priors.z(0.999) > priors.z(0.98) > priors.z(0.9) > priors.z(0.1) > 0
+
+
+def runs(seed, n, schedule, gain, spread=0.05):
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        total = schedule.total * rng.uniform(0.7, 1.4)
+        own = sf.Schedule.cosine(total, warmup=200)
+        C = gain * np.exp(spread * rng.normal())
+        steps, loss = make_curve(own, noise=0.003, seed=seed + i, C=C, L0=2.9 + 0.1 * rng.normal())
+        yield own, steps, loss
+
+
+def test_priors_are_learned_from_finished_runs():
+    sources = {
+        f"s{k}": [FinishedRun.from_curve(*run) for run in runs(10 * k, 6, SCHEDULES["cosine"], 0.25)] for k in (1, 2, 3)
+    }
+    learned = learn_priors(sources, START, "made-up runs")
+    gain_at_truth = learned.gain * 1.5**learned.gain_slope
+    assert gain_at_truth == pytest.approx(0.25, rel=0.15) and learned.n_runs == 18
+    table = learn_and_calibrate(sources, "made-up runs")
+    assert table.z(0.9) >= 1.64
+
+
+def test_history_sharpens_and_corrects():
+    """A recipe whose anneal gains twice the usual: history must find out."""
+    plan = sf.RunPlan(schedule=SCHEDULES["cosine"], recipe="mine")
+    steps, loss = make_curve(plan.schedule, C=0.5, noise=0.003, seed=99)
+    earlier = [
+        (sf.RunPlan(schedule=own, recipe="mine"), pd.DataFrame({"step": s, "val_loss": y}))
+        for own, s, y in runs(5, 6, SCHEDULES["cosine"], 0.5)
+    ]
+    blind = feed(sf.Monitor(plan), steps, loss, until=2500).advise().final
+    taught = feed(sf.Monitor(plan, history=earlier), steps, loss, until=2500).advise().final
+    assert abs(taught.loss - loss[-1]) < 0.5 * abs(blind.loss - loss[-1])
+    assert taught.lower <= loss[-1] <= taught.upper and taught.upper - taught.lower < blind.upper - blind.lower
+    assert taught.n_history == 6 and "earlier runs" in taught.method and blind.n_history == 0
+
+
+def test_two_earlier_runs_set_priors_but_do_not_correct():
+    base = shipped_priors()
+    two = [FinishedRun.from_curve(*run) for run in runs(5, 2, SCHEDULES["cosine"], 0.5)]
+    history = History.learn(two, base, SCHEDULES["cosine"], 10_000)
+    assert history.priors.gain > base.gain
+    steps, loss = make_curve(SCHEDULES["cosine"])
+    post = extrapolate(digest(SCHEDULES["cosine"], steps, loss), SCHEDULES["cosine"], [10_000], history.priors)
+    assert history.correction(0.5, post, 10_000) is None
+
+
+def test_finished_monitors_are_history(cosine):
+    done = []
+    for seed in range(3):
+        steps, loss = make_curve(cosine, noise=0.003, seed=seed)
+        done.append(feed(sf.Monitor(sf.RunPlan(schedule=cosine)), steps, loss))
+    steps, loss = make_curve(cosine, noise=0.003, seed=9)
+    advice = feed(sf.Monitor(sf.RunPlan(schedule=cosine), history=done), steps, loss, until=5000).advise()
+    assert advice.final.n_history == 3
+
+
+def test_what_if_knows_that_cooling_down_helps_now():
+    plan = sf.RunPlan(schedule=SCHEDULES["constant"])
+    steps, loss = make_curve(plan.schedule, noise=0.003)
+    monitor = feed(sf.Monitor(plan), steps, loss, until=5000)
+    branch = plan.schedule.cooldown_from(5000, 1000)
+    cooled, planned = monitor.what_if(branch), monitor.advise().final
+    truth = make_curve(branch)[1][-1]
+    assert cooled.lower <= truth <= cooled.upper and cooled.loss < loss[49] - 0.05
+    assert cooled.step == 6000 and planned.step == 10_000
+    assert sf.Monitor(plan).what_if(branch) is None
+    with pytest.raises(ValueError, match="before the latest"):
+        monitor.what_if(sf.Schedule.constant(4000))
+
+
+def test_the_open_benchmark_keeps_its_level(external_data):
+    """Shipped priors have seen these curves, so this guards against regressions; benchmarks/stopping.py is the test."""
+    folder = external_data / "curves_benchmark"
+    curves, knots = (pd.read_csv(folder / f"{name}.csv.gz") for name in ("curves", "schedules"))
+    errors = []
+    for key, table in curves.groupby("curve"):
+        if key % 3:
+            continue
+        z = knots[knots.curve == key]
+        schedule = sf.Schedule.from_knots(z.step.tolist(), z.lr_over_peak.tolist())
+        for fraction in (0.25, 0.5, 0.75):
+            part = table[table.step <= fraction * schedule.total]
+            post = extrapolate(digest(schedule, part.step, part.loss), schedule, [schedule.total], shipped_priors())
+            errors.append((fraction, table.group.iloc[0], abs(float(post.mean[0]) - table.loss.iloc[-1])))
+    found = pd.DataFrame(errors, columns=["fraction", "group", "error"])
+    large = found.groupby("group").filter(lambda g: len(g) >= 15)
+    mae = large.groupby(["fraction", "group"]).error.mean().groupby("fraction").mean()
+    assert mae[0.25] < 0.045 and mae[0.5] < 0.032 and mae[0.75] < 0.022

@@ -1,0 +1,332 @@
+"""Verdicts: trouble is found, health is left alone, and nothing is latched."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scalefit as sf
+from scalefit.stopping.rules import slope_t
+
+from .conftest import feed, make_curve
+
+HARMLESS = ("continue", "wait")
+
+
+def run_along(monitor, steps, loss, train=None):
+    """Advice at every evaluation."""
+    given_advice = []
+    for i, (step, value) in enumerate(zip(steps, loss, strict=True)):
+        monitor.update(step=step, val_loss=value, train_loss=None if train is None else train[i])
+        given_advice.append(monitor.advise())
+    return given_advice
+
+
+def codes(advice):
+    return [reason.code for reason in advice.reasons]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("noise", [0.002, 0.02])
+def test_a_healthy_run_is_left_alone(cosine, noise, seed):
+    steps, loss = make_curve(cosine, every=200, noise=noise, seed=seed)
+    actions = {a.action for a in run_along(sf.Monitor(sf.RunPlan(schedule=cosine)), steps, loss)}
+    assert actions == {"wait", "continue"}
+
+
+def test_failure_5_nothing_is_said_during_warmup(monitor):
+    for step in range(10, 200, 20):
+        monitor.update(step=step, val_loss=9 - step / 100)
+    advice = monitor.advise()
+    assert (advice.action, advice.state, advice.final) == ("wait", "wait", None)
+    assert codes(advice) == ["too_early"]
+
+
+def test_failure_15_few_points_wait_but_say_what_they_can(monitor, cosine):
+    steps, loss = make_curve(cosine)
+    assert monitor.advise().final is None
+    advice = feed(monitor, steps[4:7], loss[4:7]).advise()
+    assert advice.action == "wait" and advice.final is not None
+    assert advice.final.upper - advice.final.lower > 0.1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_failure_10_not_finite_is_an_event_that_clears_itself(monitor, cosine, bad):
+    steps, loss = make_curve(cosine)
+    feed(monitor, steps, loss, until=5000)
+    before = monitor.advise()
+    monitor.update(step=5010, val_loss=bad)
+    monitor.update(step=5010, val_loss=bad)  # the same step again is no second event
+    advice = monitor.advise()
+    assert (advice.action, advice.state, advice.final) == ("rollback", "lost", None)
+    assert advice.reasons[0].evidence["count"] == 1
+    later = feed(monitor, steps[50:56], loss[50:56]).advise()
+    assert later.state == "healthy" and later.action == "continue"
+    assert abs(later.final.loss - before.final.loss) < 0.05
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_failure_10_zero_and_identical_values(monitor, value):
+    for step in range(300, 5000, 100):
+        monitor.update(step=step, val_loss=value)
+    advice = monitor.advise()
+    assert (
+        advice.action == "continue" and np.isfinite([advice.final.loss, advice.final.lower, advice.final.upper]).all()
+    )
+    assert advice.final.lower >= 0
+
+
+def test_a_diverging_run_is_found_and_cleared_when_it_recovers(monitor, cosine):
+    steps, loss = make_curve(cosine, noise=0.003)
+    up = loss.copy()
+    up[40:60] += np.linspace(0, 0.6, 20)  # step 4100 to 6000
+    up[60:75] += np.linspace(0.6, 0, 15)
+    advice = run_along(monitor, steps, up)
+    states = [a.state for a in advice]
+    assert "diverging" in states[40:50] and advice[45].action == "rollback"
+    first = advice[states.index("diverging")]
+    assert first.reasons[0].code == "rising_level" and first.reasons[0].evidence["margin"] >= 0.05
+    assert first.final.upper - first.final.lower > 1.9 * (advice[39].final.upper - advice[39].final.lower)
+    assert "second_descent" in states[60:] and states[-1] in ("healthy", "off_distribution")
+    assert advice[-1].action == "continue"
+
+
+def test_failure_13_a_slow_divergence_after_a_plateau(monitor, cosine):
+    steps, loss = make_curve(cosine, noise=0.003)
+    loss[50:] = loss[49] + np.maximum(0, np.arange(50) - 15) * 0.01
+    states = [a.state for a in run_along(monitor, steps, loss)]
+    assert {"plateau", "off_distribution"} & set(states[55:66]) and "diverging" in states[66:78]
+
+
+def test_a_run_above_its_early_loss_is_lost(monitor, cosine):
+    steps, loss = make_curve(cosine)
+    loss[60:] = loss[9] + 1.0
+    advice = feed(monitor, steps, loss, until=7000).advise()
+    assert (advice.state, advice.action) == ("lost", "rollback")
+
+
+def test_training_loss_alone_never_means_divergence(monitor, cosine):
+    steps, loss = make_curve(cosine)
+    loss[60:] += 0.3
+    for step, value in zip(steps, loss, strict=True):
+        monitor.update(step=step, train_loss=value)
+        assert monitor.advise().action in HARMLESS
+    assert "training_loss_only" in codes(monitor.advise())
+
+
+def test_failure_6_a_rewarmup_may_raise_the_loss(cosine):
+    again = sf.Schedule.from_knots([0, 200, 5000, 6000, 10_000], [0, 1, 0.1, 1, 0])
+    steps, loss = make_curve(cosine)
+    loss[50:62] += np.linspace(0, 0.3, 12)
+    loss[62:] += 0.3
+    actions = {a.action for a in run_along(sf.Monitor(sf.RunPlan(schedule=again)), steps[:62], loss[:62])}
+    assert actions <= {"wait", "continue"}
+
+
+def test_failure_8_a_changed_evaluation_set_shifts_the_level(monitor, cosine):
+    """Subset and whole set differed by 0.036 nats on SlimPajama: noticed by the eye, never a reason to stop."""
+    steps, loss = make_curve(cosine, noise=0.003)
+    loss[60:] += 0.036
+    assert {a.action for a in run_along(monitor, steps, loss)} <= {"wait", "continue"}
+
+
+def test_failure_9_noisy_redrawn_evaluations(cosine):
+    """24 sequences drawn anew at each evaluation: a standard error near 0.06 nats."""
+    for seed in range(4):
+        steps, loss = make_curve(cosine, every=200, noise=0.06, seed=seed)
+        plan = sf.RunPlan(schedule=cosine, unique_tokens=1e6, tokens_per_step=1e3)
+        assert {a.action for a in run_along(sf.Monitor(plan), steps, loss, train=loss)} <= {"wait", "continue"}
+
+
+def test_a_known_standard_error_widens_the_margin_and_the_band(cosine):
+    steps, loss = make_curve(cosine)
+    sure, unsure = (sf.Monitor(sf.RunPlan(schedule=cosine)) for _ in range(2))
+    feed(sure, steps, loss, until=5000)
+    for step, value in zip(steps[:50], loss[:50], strict=True):
+        unsure.update(step=step, val_loss=value, val_sem=0.05)
+    assert unsure.view().noise == 0.05
+    wide, narrow = unsure.advise().final, sure.advise().final
+    assert wide.upper - wide.lower > narrow.upper - narrow.lower
+
+
+def test_failure_11_a_level_shift_from_data_order(monitor, cosine):
+    steps, loss = make_curve(cosine, noise=0.003)
+    shifted = loss + np.where((steps > 4000) & (steps < 7000), 0.045, 0)
+    assert {a.action for a in run_along(monitor, steps, shifted)} <= {"wait", "continue"}
+
+
+def test_failure_12_a_spike_with_full_recovery(monitor, cosine):
+    steps, loss = make_curve(cosine, noise=0.003)
+    loss[50] += 0.5
+    advice = run_along(monitor, steps, loss)
+    assert advice[50].state == "spike" and advice[50].action == "continue"
+    assert advice[56].state in ("healthy", "second_descent", "plateau") and abs(advice[60].final.loss - loss[-1]) < 0.1
+    assert {a.action for a in advice} <= {"wait", "continue"}
+
+
+def test_a_training_spike_is_reported_with_its_rate(monitor, cosine):
+    steps, loss = make_curve(cosine, noise=0.003)
+    feed(monitor, steps, loss, until=5000)
+    rng = np.random.default_rng(0)
+    for step in range(5000, 5300):
+        monitor.update(step=step, train_loss=3.2 + 0.02 * rng.normal() + (3.0 if step >= 5298 else 0))
+    advice = monitor.advise()
+    assert advice.state == "spike" and advice.reasons[0].code == "training_spike" and advice.action == "continue"
+
+
+def test_failure_13b_a_slow_start_is_not_hopeless():
+    """Flat at first, then falling fast: the slope still steepens."""
+    schedule = sf.Schedule.constant(20_000, warmup=100)
+    steps = np.arange(200, 20_001, 200.0)
+    loss = 7.0 - 3.5 / (1 + (6000 / steps) ** 3)
+    advice = run_along(sf.Monitor(sf.RunPlan(schedule=schedule)), steps[:25], loss[:25])
+    assert {a.action for a in advice} <= {"wait", "continue"}
+    assert advice[-1].state == "off_distribution" and {"steepening", "poor_fit"} & set(codes(advice[-1]))
+    assert "widened" in advice[-1].final.method
+
+
+def overfit(n_epochs, weight_decay=None, descends=False):
+    schedule = sf.Schedule.constant(10_000, warmup=100)
+    steps = np.arange(200, 10_001, 200.0)
+    val = 2.4 + 8 * steps**-0.5 + 4e-8 * np.maximum(steps - 3000, 0) ** 2
+    train = np.maximum(0.05, 2.4 - 2.4 * steps / 8000)
+    if descends:
+        val[30:] = val[30] - 0.1 * np.arange(20)
+    plan = sf.RunPlan(schedule=schedule, tokens_per_step=1000, unique_tokens=1e7 / n_epochs, weight_decay=weight_decay)
+    return sf.Monitor(plan), steps, val, train
+
+
+def test_overfitting_is_found_soon_after_the_minimum():
+    monitor, steps, val, train = overfit(n_epochs=20)
+    advice = run_along(monitor, steps, val, train)
+    stops = [a for a in advice if a.action == "stop"]
+    assert stops and stops[0].state == "overfitting"
+    best = float(val.min())
+    assert float(val[: advice.index(stops[0]) + 1].min()) - best < 0.005  # the best model had been reached
+    assert stops[0].reasons[0].evidence["epochs"] > 1
+
+
+def test_one_epoch_cannot_overfit():
+    monitor, steps, val, train = overfit(n_epochs=0.9)
+    states = {a.state for a in run_along(monitor, steps, val, train)}
+    assert "overfitting" not in states and "diverging" in states
+
+
+def test_failure_14_grokking_and_second_descent():
+    monitor, steps, val, train = overfit(n_epochs=20, weight_decay=1.0, descends=True)
+    train[15:] = 0.01  # solved early
+    advice = run_along(monitor, steps, val, train)
+    assert all(a.action in HARMLESS for a in advice)
+    assert "overfitting" in {a.state for a in advice} and "second_descent" in {a.state for a in advice[30:]}
+    assert any("late_descent_possible" in codes(a) for a in advice)
+
+
+def test_failure_18_an_averaged_evaluation_lags_but_alarms_nobody(monitor, cosine):
+    steps, loss = make_curve(cosine, noise=0.003)
+    smooth = pd.Series(loss).ewm(alpha=0.1).mean().to_numpy()
+    advice = run_along(monitor, steps, smooth)
+    assert {a.action for a in advice} <= {"wait", "continue"}
+    assert abs(advice[-20].final.loss - smooth[-1]) < 0.1
+
+
+def test_failure_19_rising_data_never_promise_a_loss_below_zero(monitor):
+    for i, step in enumerate(range(300, 5000, 100)):
+        monitor.update(step=step, val_loss=0.02 + 0.01 * i)
+    final = monitor.advise().final
+    assert final.lower >= 0 and np.isfinite(final.upper)
+
+
+def test_failure_20_at_the_end_the_loss_is_what_it_is(monitor, cosine):
+    steps, loss = make_curve(cosine, noise=0.002)
+    advice = feed(monitor, steps, loss).advise()
+    assert abs(advice.final.loss - loss[-1]) < 0.01 and advice.action == "continue"
+    assert "finished" in codes(advice) and advice.gain == {}
+    monitor.update(step=10_500, val_loss=loss[-1])  # and a little beyond
+    assert abs(monitor.advise().final.loss - loss[-1]) < 0.01
+
+
+def test_failure_4_an_unlogged_or_different_rate(cosine):
+    steps, loss = make_curve(cosine)
+    plan = sf.RunPlan(schedule=cosine)
+    assert "schedule_mismatch" not in codes(feed(sf.Monitor(plan), steps, loss, until=6000).advise())
+    other = sf.Monitor(plan)
+    for step, value in zip(steps[:60], loss[:60], strict=True):
+        other.update(step=step, val_loss=value, lr=3e-4)  # constant, not cosine
+    advice = other.advise()
+    assert "schedule_mismatch" in codes(advice) and advice.state == "off_distribution"
+    same = sf.Monitor(plan)
+    for step, value in zip(steps[:60], loss[:60], strict=True):
+        same.update(step=step, val_loss=value, lr=6e-4 * float(cosine.lr(step)))
+    assert same.advise().state == "healthy"
+
+
+def test_r8_an_unknown_optimizer_widens_and_says_so(cosine):
+    steps, loss = make_curve(cosine)
+    known, unknown = (
+        feed(sf.Monitor(sf.RunPlan(schedule=cosine, optimizer=name)), steps, loss, until=5000).advise()
+        for name in ("AdamW", "my_optimizer")
+    )
+    assert "unknown_optimizer" in codes(unknown) and "unknown_optimizer" not in codes(known)
+    ratio = (unknown.final.upper - unknown.final.lower) / (known.final.upper - known.final.lower)
+    assert ratio == pytest.approx(2, rel=0.05) and unknown.action == "continue"
+
+
+def test_r5_and_r6_need_a_price(cosine):
+    constant = sf.Schedule.constant(100_000, warmup=200)
+    steps, loss = make_curve(constant, every=500, noise=0.002)
+    free = feed(sf.Monitor(sf.RunPlan(schedule=constant)), steps, loss, until=50_000)
+    assert free.advise().action == "continue" and free.advise().gain["cooldown_now"] > 0.1
+    priced = feed(sf.Monitor(sf.RunPlan(schedule=constant), min_gain=0.05), steps, loss, until=50_000).advise()
+    assert priced.action == "cooldown_now" and priced.reasons[0].code == "cooldown_is_enough"
+    flat = feed(sf.Monitor(sf.RunPlan(schedule=cosine), min_gain=0.05), *make_curve(cosine), until=9500).advise()
+    assert flat.action == "stop" and flat.reasons[0].code == "little_to_gain"
+    early = feed(sf.Monitor(sf.RunPlan(schedule=cosine), min_gain=0.05), *make_curve(cosine), until=3000).advise()
+    assert early.action == "continue"
+
+
+class Law:
+    """A stand-in for a fitted law."""
+
+    def __init__(self, E):
+        self.params = {"E": E, "A": 400.0, "B": 400.0}
+
+    def predict(self, N, D):
+        return self.params["E"] + 406.4 * np.asarray(N) ** -0.34 + 410.7 * np.asarray(D) ** -0.28
+
+
+def test_r7_floors_are_shown_and_never_stop(cosine):
+    plan = sf.RunPlan(
+        schedule=cosine, n_params=124e6, tokens_per_step=524288, n_layers=12, d_emb=768, T_max=1024, vocab_size=50257
+    )
+    steps, loss = make_curve(cosine)
+    advice = feed(sf.Monitor(plan, law=Law(3.5)), steps, loss, until=8000).advise()
+    assert advice.floors["law_E"] == 3.5 and advice.floors["law_at_plan"] > 3.5
+    assert np.isfinite(advice.floors["associative_memory"])
+    assert advice.action == "continue" and "below_floor" in codes(advice)
+    assert advice.gain["per_1e18_flop"] > 0 and advice.gain["elsewhere_per_1e18_flop"] > 0
+
+
+def test_failure_16_other_units_have_no_floors(cosine):
+    plan = sf.RunPlan(schedule=cosine, n_params=124e6, tokens_per_step=524288, loss_unit="bit/byte")
+    advice = feed(sf.Monitor(plan, law=Law(1.7)), *make_curve(cosine), until=8000).advise()
+    assert advice.floors == {} and advice.final is not None
+
+
+def test_advice_prints_its_reasons_and_becomes_json(monitor, cosine):
+    import json
+
+    advice = feed(monitor, *make_curve(cosine), until=5000).advise()
+    assert "CONTINUE  (healthy, step 5000" in str(advice) and "at 90%" in str(advice)
+    assert json.loads(json.dumps(advice.as_dict()))["final"]["loss"] == advice.final.loss
+
+
+@given(st.integers(0, 1000), st.floats(-5, 5), st.floats(0.01, 3))
+def test_slope_t_is_the_textbook_one(seed, slope, noise):
+    rng = np.random.default_rng(seed)
+    x = np.arange(8.0)
+    y = slope * x + noise * rng.normal(size=8)
+    coefficient, covariance = np.polyfit(x, y, 1, cov=True)
+    found, t = slope_t(x, y)
+    assert found == pytest.approx(coefficient[0], rel=1e-6, abs=1e-9)
+    assert t == pytest.approx(coefficient[0] / np.sqrt(covariance[0, 0]), rel=1e-5, abs=1e-7)

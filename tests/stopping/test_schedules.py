@@ -1,0 +1,113 @@
+"""Schedules: rates, areas, cooldowns, and what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalefit import Schedule
+from scalefit.errors import ArgumentError
+
+FAMILIES = {
+    "constant": Schedule.constant(1000, warmup=100),
+    "linear": Schedule.linear(1000, warmup=100),
+    "cosine": Schedule.cosine(1000, warmup=100),
+    "wsd": Schedule.wsd(1000, warmup=100),
+    "wsd_sqrt": Schedule.wsd(1000, warmup=100, shape="1-sqrt"),
+    "wsd_exp": Schedule.wsd(1000, warmup=100, shape="exp", final=0.1),
+    "two_stage": Schedule.two_stage(1000, switch=600, final=0.3, warmup=100),
+}
+
+
+@pytest.mark.parametrize("schedule", FAMILIES.values(), ids=FAMILIES)
+def test_area_is_the_integral_of_the_rate(schedule):
+    fine = np.linspace(0, 1000, 200_001)
+    rate = schedule.lr(fine)
+    integral = np.concatenate([[0], np.cumsum((rate[1:] + rate[:-1]) / 2 * np.diff(fine))])
+    at = np.array([0.0, 50, 100, 333, 600, 950, 1000])
+    np.testing.assert_allclose(schedule.area(at), np.interp(at, fine, integral), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", FAMILIES.values(), ids=FAMILIES)
+def test_schedule_survives_json(schedule):
+    again = Schedule.model_validate_json(schedule.model_dump_json())
+    assert again == schedule and float(again.lr(777)) == float(schedule.lr(777))
+
+
+def test_formulas():
+    assert float(Schedule.cosine(1000).lr(500)) == pytest.approx(0.55, abs=1e-4)
+    assert float(Schedule.linear(1000, final=0.2).lr(500)) == pytest.approx(0.6)
+    # Haegele et al. (2024): 1 - sqrt of the part of the cooldown
+    assert float(Schedule.wsd(1000, shape="1-sqrt").lr(850)) == pytest.approx(0.5, abs=1e-3)
+    assert float(Schedule.wsd(1000, shape="exp", final=0.01).lr(900)) == pytest.approx(0.1, rel=1e-3)
+    assert float(Schedule.two_stage(1000, switch=500, final=0.3).lr(502)) == pytest.approx(0.3)
+
+
+def test_warmup_counts_at_the_peak_where_the_paper_does():
+    schedule = Schedule.constant(1000, warmup=100)
+    assert float(schedule.area(1000)) == pytest.approx(950)
+    assert float(schedule.area(1000, warmup="peak")) == pytest.approx(1000)  # Tissue et al. (2024)
+    assert float(schedule.area(50, warmup="peak")) == pytest.approx(50)
+
+
+def test_warmup_is_found_in_knots():
+    knots = Schedule.from_knots([0, 100, 500, 1000], [0, 1, 1, 0])
+    assert knots.warmup_end == 100
+    assert Schedule.from_knots([0, 1000], [0, 1]).warmup_end == 0.0  # rising throughout: no warm-up
+
+
+@given(
+    st.lists(st.integers(1, 400), min_size=1, max_size=8),
+    st.lists(st.floats(0, 3), min_size=9, max_size=9),
+    st.floats(0.5, 3000),
+)
+def test_any_knots_give_a_rising_area(gaps, rates, step):
+    rates = [*rates[: len(gaps)], 1.0]
+    schedule = Schedule.from_knots(np.concatenate([[0], np.cumsum(gaps)]), rates)
+    assert 0 <= float(schedule.lr(step)) <= 1
+    assert float(schedule.area(step + 1)) >= float(schedule.area(step)) - 1e-9
+
+
+def test_cooldown_from_leaves_the_past_alone():
+    base = Schedule.constant(10_000, warmup=100)
+    branch = base.cooldown_from(5000, 1000, shape="1-sqrt")
+    past = np.array([50.0, 100, 3000, 5000])
+    np.testing.assert_allclose(branch.lr(past), base.lr(past))
+    assert branch.total == 6000 and float(branch.lr(6000)) == 0
+    with pytest.raises(ArgumentError, match="already zero"):
+        branch.cooldown_from(6000, 100)
+
+
+def test_spliced_joins_past_and_future():
+    joined = Schedule.cosine(1000).spliced(Schedule.constant(2000), 500)
+    assert float(joined.lr(400)) == pytest.approx(float(Schedule.cosine(1000).lr(400)))
+    assert float(joined.lr(1500)) == 1.0 and joined.total == 2000
+
+
+def test_logged_rates_become_a_schedule():
+    true = Schedule.wsd(20_000, warmup=500, shape="1-sqrt")
+    steps = np.arange(1, 20_001)
+    logged = Schedule.from_log(np.r_[steps, steps[:100]], np.r_[3e-4 * true.lr(steps), 3e-4 * true.lr(steps[:100])])
+    at = np.linspace(600, 20_000, 50)
+    np.testing.assert_allclose(logged.lr(at), true.lr(at), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Schedule.constant(-5), "-5"),
+        (lambda: Schedule.cosine(100, warmup=100), "shorter"),
+        (lambda: Schedule.linear(100, final=2), r"final=2"),
+        (lambda: Schedule.wsd(100, cooldown=1.5), r"cooldown=1.5"),
+        (lambda: Schedule.two_stage(100, switch=100, final=0.5), "switch=100"),
+        (lambda: Schedule.from_knots([0, 5, 5], [1, 1, 0]), "strictly increasing"),
+        (lambda: Schedule.from_knots([0, 5], [0, 0]), "not all zero"),
+        (lambda: Schedule.from_knots([0, 5], [1, float("nan")]), "finite"),
+        (lambda: Schedule.constant(100).cooldown_from(50, 0), "0 steps"),
+        (lambda: Schedule(kind="cosine", total=100, colour="red"), "colour: is not a known setting"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(make, words):
+    with pytest.raises(ArgumentError, match=words) as caught:
+        make()
+    assert "\n" not in str(caught.value)
