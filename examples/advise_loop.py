@@ -27,6 +27,6 @@ for step in range(1, TOTAL + 1):
             break
         if step % 1000 == 0:
             print(advice, end="\n\n")
-
-branch = schedule.cooldown_from(step=1500, steps=300)
-print(f"planned end {advice.final.loss:.3f}; a branch like {branch} asks monitor.what_if(branch) while it runs")
+        if step == 2000:
+            early = monitor.what_if(schedule.cooldown_from(step=2000, steps=400))
+            print(f"cooling down now would end at step {early.step:g} with {early.loss:.3f}", end="\n\n")

@@ -20,6 +20,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.stopping.curves import anneal_response, solve_nonnegative
@@ -120,7 +121,7 @@ def point_noise(loss: Array) -> float:
     return float(1.4826 * np.median(np.abs(second)) / np.sqrt(6))
 
 
-def _spikes(loss: Array, noise: float) -> Array:
+def _spikes(loss: Array, noise: float) -> npt.NDArray[np.bool_]:
     """Which points stand out from their neighbours, shape (n,); a steep but steady fall does not."""
     out = np.zeros(len(loss), dtype=bool)
     if len(loss) < 6:
