@@ -103,18 +103,25 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
         if value is None:
             there = ", ".join(sorted(trainer.callback_metrics)) or "none"
             logger.warning("No %s among the logged metrics (%s): waiting. Name it with monitor=.", self.metric, there)
-            return
-        self.monitor.update(step=trainer.global_step, val_loss=float(value))
-        self.advice = self.monitor.advise()
-        if trainer.is_global_zero:
-            urgent = self.advice.action not in ("continue", "wait")
-            logger.log(logging.WARNING if urgent else logging.INFO, "%s", self.advice)
-        if self.on_advice is not None:
-            self.on_advice(self.advice)
-        wanted = not self.dry_run and self.advice.action in self.stop_on
+        else:
+            self.monitor.update(step=trainer.global_step, val_loss=float(value))
+            self._say(trainer)
+        wanted = value is not None and not self.dry_run and self._says_stop()
         # A metric may be known to rank zero alone; its decision holds everywhere, or a rank would hang.
         wanted = bool(trainer.strategy.broadcast(wanted, 0))
         if wanted:
             trainer.should_stop = self._asked = True
         elif self._asked:  # the advice has cleared itself: take back our own request, nobody else's
             trainer.should_stop = self._asked = False
+
+    def _says_stop(self) -> bool:
+        return self.advice is not None and self.advice.action in self.stop_on
+
+    def _say(self, trainer: Any) -> None:
+        """Make the advice, log it, and hand it on."""
+        self.advice = self.monitor.advise()
+        if trainer.is_global_zero:
+            urgent = self.advice.action not in ("continue", "wait")
+            logger.log(logging.WARNING if urgent else logging.INFO, "%s", self.advice)
+        if self.on_advice is not None:
+            self.on_advice(self.advice)
