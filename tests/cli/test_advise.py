@@ -1,0 +1,111 @@
+"""``scalefit advise``: once, as JSON, and while the log grows."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.stopping.curves import SaturatingCurve
+
+PLAN = """n_params = 124e6
+tokens_per_step = 524288
+[schedule]
+kind = "cosine"
+total = 10000
+warmup = 200
+final = 0.1
+"""
+SCHEDULE = sf.Schedule.cosine(10_000, warmup=200)
+STEPS = np.arange(100, 10_001, 100.0)
+LOSS = SaturatingCurve.loss(SCHEDULE, STEPS, L0=2.9, A=9.0, alpha=0.45, C=0.24, rho=1.5)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    table = pd.DataFrame({"step": STEPS, "val_loss": LOSS})
+    table[STEPS <= 5000].to_csv(tmp_path / "run.csv", index=False)
+    for k in range(3):
+        table.assign(val_loss=LOSS + 0.01 * k).to_csv(tmp_path / f"old{k}.csv", index=False)
+    return tmp_path
+
+
+def call(folder, *words):
+    command = [sys.executable, "-m", "scalefit", "advise", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=environment())
+
+
+def environment():
+    import os
+    from pathlib import Path
+
+    return {**os.environ, "PYTHONPATH": str(Path(sf.__file__).parents[1]), "MPLBACKEND": "Agg", "COLUMNS": "100"}
+
+
+def test_json_is_one_document_with_the_public_names(folder):
+    done = call(folder, "run.csv", "--plan", "plan.toml", "--json", "--level", "0.8")
+    record = json.loads(done.stdout)
+    assert done.returncode == 0 and record["action"] == "continue" and record["state"] == "healthy"
+    assert set(record["final"]) >= {"loss", "lower", "upper", "level", "method"} and record["final"]["level"] == 0.8
+    assert record["final"]["lower"] < LOSS[-1] < record["final"]["upper"]
+    assert record["gain"]["per_1e18_flop"] > 0
+
+
+def test_a_person_reads_verdict_first_and_history_counts(folder):
+    words = [w for k in range(3) for w in ("--history", f"old{k}.csv" + ("=plan.toml" if k else ""))]
+    done = call(folder, "run.csv", "--plan", "plan.toml", "--plot", "picture.png", *words)
+    assert done.stdout.startswith("CONTINUE  (healthy, step 5000") and "corrected by 3 earlier runs" in done.stdout
+    assert (folder / "picture.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing.csv", "--plan", "plan.toml"), "There is no file nothing.csv"),
+        (("run.csv", "--plan", "nothing.toml"), "[schedule]"),
+        (("run.csv", "--plan", "run.csv"), "cannot be read"),
+        (("run.csv", "--plan", "empty.toml"), "has no [schedule]"),
+        (("run.csv", "--plan", "bad.toml"), "colour: is not a known setting"),
+        (("run.csv", "--plan", "plan.toml", "--level", "95"), "level=95"),
+        (("run.csv", "--plan", "plan.toml", "--json", "--watch"), "one of the two"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_1(folder, words, said):
+    (folder / "empty.toml").write_text("n_params = 1e6\n")
+    (folder / "bad.toml").write_text(PLAN + 'colour = "red"\n')
+    done = call(folder, *words)
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_plan_is_required(folder):
+    assert call(folder, "run.csv").returncode == 2
+
+
+def test_watch_follows_a_growing_file(folder):
+    first = call(folder, "run.csv", "--plan", "plan.toml", "--watch", "--interval", "0.01", "--refreshes", "2")
+    assert first.returncode == 0 and "continue · healthy" in first.stdout
+    assert "*" in first.stdout and "-" in first.stdout and ":" in first.stdout and "step 10000" in first.stdout
+    early = call(folder, "later.csv", "--plan", "plan.toml", "--watch", "--interval", "0.01", "--refreshes", "2")
+    assert early.returncode == 0 and "waiting" in early.stdout
+    whole = call(folder, "old0.csv", "--plan", "plan.toml", "--watch", "--interval", "60")  # ends by itself
+    assert whole.returncode == 0 and "finished" in whole.stdout
+
+
+def test_the_chart_puts_things_where_they_belong():
+    from scalefit.cli._live_view import chart
+    from scalefit.plots.curves import monitor_picture
+
+    monitor = sf.Monitor(sf.RunPlan(schedule=SCHEDULE))
+    for step, value in zip(STEPS[:50], LOSS[:50], strict=True):
+        monitor.update(step=step, val_loss=value)
+    lines = chart(monitor_picture(monitor), 10_000, 60, 12)
+    assert len(lines) == 14 and all(len(line) <= 69 for line in lines)
+    plot = [line[9:] for line in lines[:12]]
+    assert not any(":" in line[:29] for line in plot), "no band in the past"
+    assert not any("*" in line[31:] for line in plot), "no data in the future"
+    forecast = [y for y, line in enumerate(plot) if line.rstrip().endswith("-")]
+    assert forecast and forecast[0] > 5, "the forecast ends low"
