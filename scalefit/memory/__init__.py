@@ -25,6 +25,7 @@ from scalefit.memory.layers import (
     retrieve_layers,
     split_patterns,
 )
+from scalefit.memory.neighbours import Separation, nearest_neighbour_distances, separation
 from scalefit.memory.network import Energy
 from scalefit.memory.partition import (
     log_ball_integral,
@@ -34,13 +35,7 @@ from scalefit.memory.partition import (
     partition_bounds,
 )
 from scalefit.memory.propositions import Bounds, nearest, proposition_1, proposition_2, proposition_3
-from scalefit.memory.radius import (
-    Separation,
-    critical_radius,
-    nearest_neighbour_distances,
-    separation,
-    volume_radius,
-)
+from scalefit.memory.radius import critical_radius, volume_radius
 
 __all__ = [
     "Bounds",

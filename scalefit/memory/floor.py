@@ -6,6 +6,7 @@ what it assumed.
 
 from __future__ import annotations
 
+import html
 import math
 import warnings
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ FLOOR_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Floor:
     """What the theory allows for one plan.
 
@@ -126,6 +127,12 @@ class Floor:
 
     def __str__(self) -> str:
         return _floor_text.describe(self)
+
+    def __repr__(self) -> str:
+        return f"<Floor {self.loss_lower:.4g} to {self.loss_upper:.4g} nat/token, {self.regime}; {self.convention}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def loss_floor(

@@ -141,6 +141,8 @@ def test_it_prints_like_a_result():
         "Assumed",
     ):
         assert part in text
+    assert repr(sf.loss_floor(**SMALL)) == "<Floor 1 to 8.629 nat/token, over_filled; exact>"
+    assert sf.loss_floor(**SMALL)._repr_html_().startswith("<pre>Loss floor")
     with pytest.warns(ScalefitWarning):
         assert "architecture_mismatch" in str(sf.loss_floor(**SMALL | {"N": 1e6}))
     assert "not defined" in str(sf.loss_floor(**SMALL, radius="critical"))

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import pdist, squareform
 
 from scalefit.errors import ArgumentError
-from scalefit.memory import nearest_neighbour_distances, radius, separation
+from scalefit.memory import nearest_neighbour_distances, neighbours, separation
 
 
 def all_pairs(patterns, radii):
@@ -30,12 +30,12 @@ def all_pairs(patterns, radii):
     st.sampled_from([0.0, 1e6]),
 )
 def test_the_sweep_equals_all_pairs(patterns, reach, rows, offset):
-    original = radius._Sweep.rows
-    radius._Sweep.rows = rows
+    original = neighbours._Cloud.rows
+    neighbours._Cloud.rows = rows
     try:
         found = separation(patterns + offset, reach)
     finally:
-        radius._Sweep.rows = original
+        neighbours._Cloud.rows = original
     smallest, pairs = all_pairs(patterns + offset, reach)
     assert found.min_distance == pytest.approx(smallest, rel=1e-15)
     assert found.largest_common_radius == found.min_distance / 2
