@@ -193,6 +193,7 @@ class _Sweep:
     def __init__(self, patterns: Array, reach: Array, limit: int) -> None:
         self.cloud = _Cloud(patterns, sort=True)
         self.reach = reach[self.cloud.order]
+        self.differ = bool(np.ptp(reach) > 0)
         self.limit, self.best = limit, math.inf
         self.pair: tuple[int, ...] = ()
         self.count = 0
@@ -212,7 +213,7 @@ class _Sweep:
     def _compare(self, left: slice, right: slice) -> None:
         cloud = self.cloud
         rough = cloud.rough(left, right)
-        touching = self.reach[left, None] + self.reach[None, right]
+        touching = self.reach[left, None] + self.reach[None, right] if self.differ else 2.0 * self.reach[:1]
         bar = np.square(touching / cloud.unit)
         certain = rough < bar - cloud.slack
         # Candidates for the closest pair: those that rounding cannot tell from the smallest of the block.
@@ -225,7 +226,7 @@ class _Sweep:
         if len(distance) and distance.min() < self.best:
             first = int(distance.argmin())
             self.best, self.pair = float(distance[first]), tuple(sorted((int(i[first]), int(j[first]))))
-        over = distance <= touching[a, b]
+        over = distance <= np.broadcast_to(touching, rough.shape)[a, b]
         self.count += int(np.count_nonzero(over))
         self._list(i[over], j[over])
         if certain.any() and self._may_list(left, right):
