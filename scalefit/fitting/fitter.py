@@ -267,9 +267,11 @@ def _check_weights(weights: Array) -> Array:
 
 def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
     """Split ["chinchilla", "beta = 0.9 * alpha"] into the law and its constraints."""
-    items = list(law)
+    items = list(law) if isinstance(law, Sequence) else []
     if not items or not all(isinstance(item, (str, type)) for item in items):
-        raise ArgumentError(f"law={law!r}: give a name, a Law, or a list of a law and constraints like 'beta = alpha'.")
+        raise ArgumentError(
+            f"law={law!r} is neither a law's name nor a Law, nor a list of a law and constraints like 'beta = alpha'."
+        )
     out = dict(tied or {})
     for item in items[1:]:
         name, sign, expression = str(item).partition("=")

@@ -90,12 +90,14 @@ def _influence_notes(result: FitResult) -> list[Note]:
         return []
     rows = [_plain(value) for value in result.row_labels[positions]]
     shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+    said = f"rows {shown}) carry" if len(rows) > 1 else f"row {shown}) carries"
+    them = "them" if len(rows) > 1 else "it"
     return [
         Note(
             "influential_runs",
             "warning",
-            f"{len(rows)} of {result.n_runs} runs (rows {shown}) carry {name}: without them it goes from "
-            f"{result.params[name]:.3f} to {without:.3f}, {moved:.1f} standard errors. Look at those rows, and report "
+            f"{len(rows)} of {result.n_runs} runs ({said} {name}: without {them} {name} goes from "
+            f"{result.params[name]:.3f} to {without:.3f}, {moved:.1f} standard errors. Look at {them}, and report "
             f"the fit both ways.",
             {"parameter": name, "rows": rows, "with": float(result.params[name]), "without": without},
         )

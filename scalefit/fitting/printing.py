@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from scalefit.fitting.result import FitResult
 
 _WRAP = 116
+_VERDICT = 45  # longest verdict that fits on the line of the certificate
+_ROUNDING = 1e-20  # objective per run of a table without noise
 _SELF = "@software{scalefit, title={scalefit: scaling laws you can trust}, author={{The scalefit developers}}}"
 _HUBER = (
     "@article{besiroglu2024chinchilla, title={Chinchilla Scaling: A replication attempt}, "
@@ -31,13 +33,15 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
     """Return the printed result."""
     c, rows = result.certificate, _rows(result, level)
     head = f"{result.law.name}  {result.law.formula}"
+    trust = verdict(result)
+    trust = trust if len(trust) < _VERDICT else "NO (see the errors below)"
     given_up = f" ({c.n_given_up} given up)" if c.n_given_up else ""
     lines = [
         f"{head:<80}{result.n_runs} runs, {result.n_free} free parameters",
         _method_line(result),
         _convention_line(result),
         f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}{given_up}   "
-        f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {c.condition:.0e}   TRUST: {verdict(result)}",
+        f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {c.condition:.0e}   TRUST: {trust}",
         "",
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
@@ -97,6 +101,7 @@ def _rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
         base = name.split("[")[0]
         parameter = result.law.parameters[base]
         se = float(result.std_errors[name])
+        se = 0.0 if se < 1e-9 * abs(value) else se  # a table without noise: rounding is no error
         meaning = parameter.meaning + (f", {parameter.unit}" if parameter.unit != "-" else "")
         bounds = (result.bounds or {}).get(base, parameter.bounds)
         if base in (result.fixed or {}):
@@ -107,7 +112,8 @@ def _rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
             middle = ("at bound" if name in result.certificate.at_bound else "-", "")
         else:
             low, high = interval.loc[[name]].to_numpy(float)[0]
-            middle = (number(se, se), f"[{number(low, se)}, {number(high, se)}]")
+            ends = ", ".join(number(end, max(se, 1e-4 * abs(end))) for end in (low, high))
+            middle = (number(se, se), f"[{ends}]")
         rows.append((name, number(value, se), *middle, f"[{bounds[0]:g}, {bounds[1]:g}]", meaning))
     return rows
 
@@ -119,7 +125,8 @@ def _method_line(result: FitResult) -> str:
         errors = f"bootstrap errors ({result.draws.shape[0]} resamples)"
     weights = " · weighted" if problem.weights is not None else ""
     prior = f" · prior: {problem.penalty}" if problem.penalty is not None else ""
-    return f"{problem.objective} · objective {result.objective_value:.6g}{weights}{prior} · {errors}"
+    value = f"{result.objective_value:.6g}" if result.objective_value > _ROUNDING * result.n_runs else "0"
+    return f"{problem.objective} · objective {value}{weights}{prior} · {errors}"
 
 
 def _convention_line(result: FitResult) -> str:

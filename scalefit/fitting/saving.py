@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,31 @@ class _SavedNote(_Strict):
     severity: str
     message: str
     details: dict[str, Any]
+
+
+class _SavedCertificate(_Strict):
+    n_starts: int
+    n_agree: int
+    second_basin: float | None
+    decrement: float
+    curvature: float
+    condition: float
+    at_bound: list[str]
+    weak: list[str]
+    converged: bool
+    n_given_up: int = 0
+    problems: list[str]
+
+
+class _SavedPrior(_Strict):
+    names: list[str]
+    mean: list[float]
+    cov: list[list[float]]
+    log: bool
+    source: str
+    at: list[int]
+    inner: list[bool]
+    scale: float
 
 
 class _Saved(_Strict):
@@ -64,8 +90,8 @@ class _Saved(_Strict):
     bounds: dict[str, tuple[float, float]]
     fixed: dict[str, float]
     tied: dict[str, str]
-    prior: dict[str, Any] | None
-    certificate: dict[str, Any]
+    prior: _SavedPrior | None
+    certificate: _SavedCertificate
     table_notes: list[_SavedNote]
     seed: int
     draws: list[list[float]] | None
@@ -77,7 +103,8 @@ def document(result: FitResult) -> dict[str, Any]:
     """Return the result as plain data, ready for JSON."""
     problem = result.problem
     interval = result.conf_int(0.95)
-    c = result.certificate
+    judged: dict[str, Any] = {name: getattr(result.certificate, name) for name in Certificate.__slots__}
+    judged = {key: list(value) if isinstance(value, tuple) else value for key, value in judged.items()}
     saved = _Saved(
         format=FORMAT,
         scalefit=__version__,
@@ -108,8 +135,8 @@ def document(result: FitResult) -> dict[str, Any]:
         bounds={key: (float(low), float(high)) for key, (low, high) in (result.bounds or {}).items()},
         fixed={key: float(value) for key, value in (result.fixed or {}).items()},
         tied=dict(result.tied or {}),
-        prior=None if problem.penalty is None else problem.penalty.document(),
-        certificate={name: getattr(c, name) for name in Certificate.__dataclass_fields__},
+        prior=None if problem.penalty is None else _SavedPrior(**problem.penalty.document()),
+        certificate=_SavedCertificate(**judged),
         table_notes=[_save_note(note) for note in result.table_notes],
         seed=result.seed,
         draws=None if result.draws is None else result.draws.tolist(),
@@ -156,10 +183,10 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult:
 
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a saved result: {error}.") from error
     found = raw.get("format") if isinstance(raw, dict) else None
-    if found != FORMAT:
+    if type(found) is not int or found != FORMAT:
         raise DataError(f"{path} has format {found!r}; this scalefit ({__version__}) reads format {FORMAT}.")
     try:
         saved = _Saved.model_validate_json(json.dumps(raw))
@@ -171,36 +198,70 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult:
         chosen = law or get(saved.law)
     except ArgumentError as error:
         raise DataError(f"{path} holds a fit of {saved.law!r}: pass that law as load_result(path, law=...).") from error
-    index = np.array(saved.index, int)
-    lengths = {len(saved.loss), *(len(column) for column in saved.columns.values())}
-    if len(lengths) != 1 or set(saved.columns) != set(chosen.inputs) or index.shape[1] != len(chosen.parameters):
-        raise DataError(f"{path} does not fit the law {chosen.name}: its columns or parameters differ.")
+    misfit = _misfit(saved, chosen)
+    if misfit is not None:
+        raise DataError(f"{path} does not fit the law {chosen.name}: its {misfit} cannot be right. Fit and save again.")
+    try:
+        return _restored(saved, chosen)
+    except ArgumentError as error:
+        raise DataError(f"{path} is not a saved result: {error}") from error
+
+
+def _misfit(saved: _Saved, law: type[Law]) -> str | None:
+    """Name of the first entry that contradicts the others or the law."""
+    n, p, n_groups = len(saved.loss), len(saved.names), len(saved.groups or [[]])
+    shape = (n_groups, len(law.parameters))
+    index = saved.index
+    positions = sorted({at for row in index for at in row} - {-1})
+    columns = [*saved.columns.values(), saved.loss, *([] if saved.weights is None else [saved.weights])]
+    rows = sorted(row for group in saved.groups or [list(range(n))] for row in group)
+    tests = {
+        "columns": set(saved.columns) == set(law.inputs) and all(len(column) == n for column in columns),
+        "runs": n > 0 and saved.n_runs == n and all(_positive(column) for column in columns),
+        "units": set(saved.units) == set(law.inputs) and _positive(saved.units.values()),
+        "index": len(index) == n_groups and all(len(row) == shape[1] for row in index) and positions == list(range(p)),
+        "fixed_values": [len(row) for row in saved.fixed_values] == [shape[1]] * n_groups,
+        "x": len(saved.x) == p > 0 and bool(np.isfinite(saved.x).all()),
+        "groups": rows == list(range(n)) and len(saved.series) == (n_groups if saved.groups else 0),
+        "row_labels": len(saved.row_labels) == n,
+        "draws": saved.draws is None or {len(draw) for draw in saved.draws} == {p},
+        "tangent": saved.tangent is None or [len({len(row) for row in saved.tangent}), len(saved.tangent)] == [1, p],
+        "prior": saved.prior is None or len(saved.prior.at) == len(saved.prior.inner) == len(saved.prior.names),
+    }
+    return next((name for name, passed in tests.items() if not passed), None)
+
+
+def _positive(values: Iterable[float]) -> bool:
+    return all(0 < value < float("inf") for value in values)
+
+
+def _restored(saved: _Saved, law: type[Law]) -> FitResult:
     penalty = None
     if saved.prior is not None:
         from scalefit.fitting.priors import penalty_from_document
 
-        penalty = penalty_from_document(saved.prior)
+        penalty = penalty_from_document(saved.prior.model_dump())
     groups = saved.groups or [list(range(len(saved.loss)))]
     problem = Problem(
-        law=chosen,
-        columns={key: _array(saved.columns[key]) for key in chosen.inputs},
+        law=law,
+        columns={key: _array(saved.columns[key]) for key in law.inputs},
         loss=_array(saved.loss),
         objective=Objective(saved.objective, saved.delta, saved.on),  # type: ignore[arg-type]
         weights=None if saved.weights is None else _array(saved.weights),
         groups=tuple(np.array(rows, int) for rows in groups),
-        index=index,
+        index=np.array(saved.index, int),
         fixed=_array(saved.fixed_values),
         units=saved.units,
         penalty=penalty,
     )
-    c = saved.certificate
-    certificate = Certificate(**{**c, **{key: tuple(c[key]) for key in ("at_bound", "weak", "problems")}})
+    judged: dict[str, Any] = saved.certificate.model_dump()
+    judged = {key: tuple(value) if isinstance(value, list) else value for key, value in judged.items()}
     return FitResult(
-        law=chosen,
+        law=law,
         problem=problem,
         x=_array(saved.x),
         names=tuple(saved.names),
-        certificate=certificate,
+        certificate=Certificate(**judged),
         row_labels=np.array(saved.row_labels),
         series=tuple(saved.series),
         conventions=saved.conventions,

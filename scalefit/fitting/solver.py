@@ -59,7 +59,8 @@ def solve(
     if not np.isfinite(ends.value.min()):
         raise FitError(f"{problem.law.name} has no finite objective anywhere near these runs. Check their units.")
     sensitivity = _sensitivity(problem, ends.best)
-    for at in _faint(problem, ends.best, sensitivity, lower):
+    stuck = not ends.converged[int(np.argmin(ends.value))]
+    for at in _faint(problem, ends.best, sensitivity, lower, np.inf if stuck else _FAINT):
         pinned = upper.copy()
         pinned[at] = lower[at]
         without = _descend(problem, np.minimum(ends.x, pinned), lower, pinned, floor)
@@ -87,16 +88,17 @@ def _sensitivity(problem: Problem, x: Array) -> Array:
     return np.asarray((slopes if problem.objective.log else slopes / small.loss).max(axis=1))
 
 
-def _faint(problem: Problem, x: Array, sensitivity: Array, lower: Array) -> list[int]:
-    """Positions of coefficients whose summand is faint at x, faintest first.
+def _faint(problem: Problem, x: Array, sensitivity: Array, lower: Array, share: float) -> list[int]:
+    """Positions of coefficients whose summand is at most `share` of the loss at x, faintest first.
 
-    In logarithms a summand of zero is infinitely far away: descent towards it slows down and stops short.
+    In logarithms a summand of zero is infinitely far away: descent towards it slows down and stops short. A descent
+    that ran out of steps may be on its way to one that is not faint yet.
     """
     found = []
     for j, parameter in enumerate(problem.law.parameters.values()):
         for at in set(problem.index[:, j].tolist()) - {-1}:
             coefficient = parameter.linear and parameter.log and lower[at] <= np.log(DEAD)
-            if coefficient and lower[at] < x[at] and sensitivity[at] < _FAINT:
+            if coefficient and lower[at] < x[at] and sensitivity[at] <= share:
                 found.append(at)
     return sorted(found, key=lambda at: float(sensitivity[at]))
 
