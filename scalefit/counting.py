@@ -124,6 +124,9 @@ class ParameterCounts:
     ----------
     token_embedding, position, attention, feed_forward, norms, head : int
         Parameters of each group; a tied head has none of its own.
+    dense_and_norm : int
+        The output matrices of attention and the norms, where they are counted together as appendix D of Niu et al.
+        does; zero otherwise.
     n_layers, d_emb : int
         Layers (of all stacks) and width, for the counts over ``n_layers * d_emb**2``.
     """
@@ -136,12 +139,13 @@ class ParameterCounts:
     head: int
     n_layers: int
     d_emb: int
+    dense_and_norm: int = 0
 
     @property
     def groups(self) -> dict[str, int]:
         """The counts by name."""
-        names = ("token_embedding", "position", "attention", "feed_forward", "norms", "head")
-        return {name: getattr(self, name) for name in names}
+        middle = ("dense_and_norm", "feed_forward") if self.dense_and_norm else ("feed_forward", "norms")
+        return {name: getattr(self, name) for name in ("token_embedding", "position", "attention", *middle, "head")}
 
     @property
     def total(self) -> int:
@@ -151,12 +155,12 @@ class ParameterCounts:
     @property
     def blocks(self) -> int:
         """Attention, feed-forward and norms, the last norm included."""
-        return self.attention + self.feed_forward + self.norms
+        return self.attention + self.feed_forward + self.norms + self.dense_and_norm
 
     @property
     def non_embedding(self) -> int:
-        """All but token and position embeddings: N of Kaplan et al. 2020, with biases and norms."""
-        return self.total - self.token_embedding - self.position
+        """All but embeddings and head: N of Kaplan et al. 2020, with biases and norms."""
+        return self.blocks
 
     @property
     def per_layer_width2(self) -> dict[str, float]:
@@ -176,7 +180,9 @@ def count_parameters(
     d_ff: int | None = None,
     tied: bool = True,
     bias: bool = True,
+    head_bias: bool = False,
     architecture: str = "gpt2",
+    convention: str = "exact",
 ) -> ParameterCounts:
     """Count the parameters of a transformer by group.
 
@@ -194,10 +200,17 @@ def count_parameters(
         Whether the head is the token embedding.
     bias : bool
         Whether linear layers and norms have biases.
+    head_bias : bool
+        Whether the head has a bias a token.
     architecture : {"gpt2", "vanilla", "encoder_decoder"}
-        ``"gpt2"``: pre-norm with a last norm, learned positions. ``"vanilla"``: one causal stack of the
-        2017 block, post-norm, sinusoidal positions (no parameters). ``"encoder_decoder"``: Vaswani et al.
-        2017 (arXiv:1706.03762), two stacks, the second with cross-attention.
+        ``"gpt2"``: pre-norm with a last norm, learned positions. ``"vanilla"``: one causal stack of the 2017 block,
+        post-norm, sinusoidal positions (no parameters). ``"encoder_decoder"``: Vaswani et al. 2017
+        (arXiv:1706.03762), two stacks, the second with cross-attention.
+    convention : {"exact", "paper"}
+        ``"paper"``: the three groups of a GPT-2's blocks as appendix D of Niu et al. (2024, arXiv:2405.08707) counts
+        them, without half of the biases and norms: attention ``3 l d^2``, dense and norm ``l (d^2 + 2 d)``,
+        feed-forward ``l (2 d d_ff + d + d_ff)``. For its GPT-2 medium (24, 1024, d_ff 3072) they sum to 10.0 times
+        ``l d^2``, where the paper says 15; the released model has d_ff = 4096 and, with embeddings, 14.1.
 
     Returns
     -------
@@ -206,57 +219,52 @@ def count_parameters(
     Raises
     ------
     ArgumentError
-        A size that is no integer of the right sign, or an unknown architecture.
+        A size that is no integer of the right sign, or an unknown word.
 
     Examples
     --------
     >>> count_parameters(12, 768, T_max=1024, vocab_size=50257).total  # GPT-2 small
     124439808
+    >>> printed = count_parameters(24, 1024, d_ff=3072, convention="paper")
+    >>> printed.attention, printed.dense_and_norm, printed.feed_forward
+    (75497472, 25214976, 151093248)
     """
     if architecture not in ARCHITECTURES:
         raise ArgumentError(f"architecture is {architecture!r}; known: {', '.join(ARCHITECTURES)}.")
+    if convention not in ("exact", "paper"):
+        raise ArgumentError(f"convention is {convention!r}; it must be one of 'exact', 'paper'.")
     layers, d = _size("n_layers", n_layers, 1), _size("d_emb", d_emb, 1)
     context, vocabulary = _size("T_max", T_max, 0), _size("vocab_size", vocab_size, 0)
     inner = 4 * d if d_ff is None else _size("d_ff", d_ff, 1)
+    embeddings = {
+        "token_embedding": vocabulary * d,
+        "position": context * d if architecture == "gpt2" else 0,
+        "head": (0 if tied else vocabulary * d) + (vocabulary if head_bias else 0),
+    }
+    if convention == "paper":
+        if architecture != "gpt2" or not bias:
+            raise ArgumentError("convention='paper' counts a GPT-2 with biases; leave out architecture= and bias=.")
+        return ParameterCounts(
+            **embeddings,
+            attention=3 * layers * d * d,
+            feed_forward=layers * (2 * d * inner + d + inner),
+            norms=0,
+            dense_and_norm=layers * (d * d + 2 * d),
+            n_layers=layers,
+            d_emb=d,
+        )
     one = int(bool(bias))
-    attention = 4 * d * d + one * 4 * d
-    feed_forward = 2 * d * inner + one * (d + inner)
     norm = d + one * d
     stacks = 2 if architecture == "encoder_decoder" else 1
     crossed = layers if architecture == "encoder_decoder" else 0
     return ParameterCounts(
-        token_embedding=vocabulary * d,
-        position=context * d if architecture == "gpt2" else 0,
-        attention=(stacks * layers + crossed) * attention,
-        feed_forward=stacks * layers * feed_forward,
+        **embeddings,
+        attention=(stacks * layers + crossed) * (4 * d * d + one * 4 * d),
+        feed_forward=stacks * layers * (2 * d * inner + one * (d + inner)),
         norms=(2 * stacks * layers + crossed + (architecture == "gpt2")) * norm,
-        head=0 if tied else vocabulary * d,
         n_layers=stacks * layers,
         d_emb=d,
     )
-
-
-def printed_parameter_groups(n_layers: int, d_emb: int, d_ff: int) -> dict[str, int]:
-    """Return the three groups that appendix D of Niu et al. (2024, arXiv:2405.08707) counts.
-
-    For its GPT-2 medium (24, 1024, 3072) they sum to 10.0 times ``n_layers * d_emb**2``, where the paper
-    says 15. The released model has d_ff = 4096 and, with embeddings, 14.1.
-
-    Examples
-    --------
-    >>> groups = printed_parameter_groups(24, 1024, 3072)
-    >>> groups
-    {'attention': 75497472, 'dense_and_norm': 25214976, 'feed_forward': 151093248}
-    >>> round(sum(groups.values()) / (24 * 1024**2), 1)
-    10.0
-    """
-    layers, d = _size("n_layers", n_layers, 1), _size("d_emb", d_emb, 1)
-    inner = _size("d_ff", d_ff, 1)
-    return {
-        "attention": 3 * layers * d * d,
-        "dense_and_norm": layers * (d * d + 2 * d),
-        "feed_forward": layers * (2 * d * inner + d + inner),
-    }
 
 
 def _size(name: str, value: int, least: int) -> int:

@@ -19,7 +19,8 @@ class AssociativeMemory(Law):
     ``kappa sqrt(n / 2 pi e)`` moves log Z by ``n log kappa``, so the move is what is fitted: ``c`` the same for every
     size, ``s`` growing with n. ``D`` counts training tokens [tokens], ``T_max`` the context [tokens], ``d_emb`` the
     width; loss in [nat/token]. Where Z > 1 the loss *rises* with D, at a slope of nearly one per unit of log D: that is
-    the theory's claim, and what the data refuse (see :class:`AssociativeMemoryEffective`). It never falls below 1.
+    the theory's claim, and what the data refuse (see :class:`AssociativeMemoryEffective`). It never falls below 1. With
+    one context length, patterns of dimension d_emb instead of T_max d_emb only move c.
 
     References
     ----------

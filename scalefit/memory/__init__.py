@@ -6,7 +6,7 @@ that takes no convention computes what is right.
 
 from __future__ import annotations
 
-from scalefit.counting import ParameterCounts, count_parameters, printed_parameter_groups
+from scalefit.counting import ParameterCounts, count_parameters
 from scalefit.memory.capacity import Recall, measure_capacity, measure_recall
 from scalefit.memory.energies import (
     Demircigil,
@@ -66,7 +66,6 @@ __all__ = [
     "nearest",
     "nearest_neighbour_distances",
     "partition_bounds",
-    "printed_parameter_groups",
     "proposition_1",
     "proposition_2",
     "proposition_3",

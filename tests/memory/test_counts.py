@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scalefit.counting import count_parameters, printed_parameter_groups
+from scalefit.counting import count_parameters
 from scalefit.errors import ArgumentError
 
 
@@ -21,14 +21,16 @@ def test_the_released_gpt2_sizes(layers, width, millions):
 
 def test_appendix_d():
     """Three groups exactly; they sum to A = 10.0 where the paper says 15, 12.1 with embeddings, 14.1 as released."""
-    groups = printed_parameter_groups(24, 1024, 3072)
-    assert list(groups.values()) == [75_497_472, 25_214_976, 151_093_248]
+    printed = count_parameters(24, 1024, d_ff=3072, convention="paper")
+    assert (printed.attention, printed.dense_and_norm, printed.feed_forward) == (75_497_472, 25_214_976, 151_093_248)
+    assert printed.blocks == printed.total == sum(printed.groups.values())
+    assert sum(printed.per_layer_width2.values()) == pytest.approx(10.0, abs=0.05)
+    whole = count_parameters(24, 1024, d_ff=3072, convention="paper", T_max=1024, vocab_size=50257)
+    assert sum(whole.per_layer_width2.values()) == pytest.approx(12.1, abs=0.05)
     unit = 24 * 1024**2
-    assert sum(groups.values()) / unit == pytest.approx(10.0, abs=0.05)
-    assert (sum(groups.values()) + (50257 + 1024) * 1024) / unit == pytest.approx(12.1, abs=0.05)
     assert count_parameters(24, 1024, T_max=1024, vocab_size=50257).total / unit == pytest.approx(14.1, abs=0.05)
-    printed = count_parameters(24, 1024, d_ff=3072, bias=False)
-    assert printed.attention == groups["attention"] + 24 * 1024**2
+    matrices = count_parameters(24, 1024, d_ff=3072, bias=False)
+    assert matrices.attention == printed.attention + unit
 
 
 def test_a_by_group():
@@ -48,6 +50,8 @@ def test_tied_and_untied():
     tied, untied = (count_parameters(6, 512, tied=t, **options) for t in (True, False))
     assert untied.total - tied.total == untied.head == 68 * 512
     assert tied.head == 0
+    assert tied.non_embedding == untied.non_embedding == tied.blocks
+    assert count_parameters(6, 512, tied=False, head_bias=True, **options).head == 68 * 513
     assert tied.position == 0
 
 
@@ -70,6 +74,8 @@ def test_the_2017_transformer():
         ((True, 4), {}, "n_layers is True"),
         (("12", 4), {}, "n_layers is '12'"),
         ((1, 4), {"architecture": "mamba"}, "architecture is 'mamba'"),
+        ((1, 4), {"convention": "printed"}, "convention is 'printed'"),
+        ((1, 4), {"convention": "paper", "bias": False}, "counts a GPT-2 with biases"),
     ],
 )
 def test_bad_sizes_are_named(args, options, message):
