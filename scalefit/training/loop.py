@@ -163,6 +163,7 @@ class _Run:
         self.forward = self.world.wrap(self.model)
         step = self.config.runtime.step
         if step in ("compile", "graph") or (step == "auto" and self.device.type == "cuda"):
+            torch.compiler.reset()  # after eight shapes in one process torch would fall back to eager without a word
             mode = "reduce-overhead" if step == "graph" else "default"
             self.forward = torch.compile(self.forward, dynamic=False, mode=mode)
 

@@ -1,0 +1,198 @@
+"""What the training harness must show, at full length: ``python benchmarks/training.py NAME ...`` (or ``all``).
+
+kills       50 SIGKILLs in a sweep lose no finished run, repeat none, and change no number
+memoriser   200 Question-Formation lines learnt by heart: within 3 % of log(n) / tokens-per-line, on one core
+question    a small GPT on 30,000 regenerated lines: held-out loss within 0.03 of the entropy
+markov      an order-1 source: H + 0.02
+speed       tokens per second beside transformers' GPT2LMHeadModel (dropout 0, SDPA)
+ensemble    three members = three single runs, and what they cost
+ddp         two gloo processes = one
+
+Each prints what was measured and adds it to benchmarks/results/training.json. One core: OMP_NUM_THREADS=1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scalefit.training import RunConfig, SweepConfig, load_config, sweep, train
+from scalefit.training.bench import bench
+from scalefit.training.config import (
+    CorpusConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RuntimeConfig,
+    ScheduleConfig,
+)  # fmt: skip
+from scalefit.training.experiments import run_experiment
+from scalefit.training.sweeps import Sweep
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "training.json"
+
+
+def kills(store: Path, n_kills: int = 50) -> dict[str, Any]:
+    """Kill a worker at random moments until the sweep is done; compare with a sweep that was never disturbed."""
+    config = load_config(HERE / "kills.toml", SweepConfig)
+    Sweep(config, store / "killed")
+    rng = random.Random(0)
+    stamps: dict[Path, int] = {}
+    done = changed = restarts = 0
+    while done < n_kills:
+        command = [sys.executable, "-m", "scalefit.training.worker", str(store / "killed")]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        restarts += 1
+        try:
+            process.wait(timeout=2.0 + rng.uniform(0.0, 3.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            done += 1
+        for path in (store / "killed" / "runs").glob("*/result.json"):
+            changed += stamps.setdefault(path, path.stat().st_mtime_ns) != path.stat().st_mtime_ns
+        if process.returncode == 0:
+            break
+    finished_before_the_end = len(stamps)
+    disturbed = sweep(config, store / "killed")
+    changed += sum(path.stat().st_mtime_ns != stamp for path, stamp in stamps.items())
+    (store / "straight").mkdir()
+    (store / "straight" / "corpora").symlink_to((store / "killed" / "corpora").absolute())
+    straight = sweep(config, store / "straight")
+    return {
+        "kills": done,
+        "worker_starts": restarts,
+        "runs_finished_while_killing": finished_before_the_end,
+        "finished_runs_lost_or_repeated": changed,
+        "rows": len(disturbed),
+        "losses_bitwise_equal": bool((disturbed["loss"] == straight["loss"]).all()),
+    }
+
+
+def memoriser(store: Path) -> dict[str, Any]:
+    """Learn 200 lines by heart."""
+    started = time.process_time()
+    (row,) = run_experiment("memoriser", "small", HERE / "results", store).rows
+    return {**row, "cpu_seconds": time.process_time() - started}
+
+
+def question(store: Path) -> dict[str, Any]:
+    """Fit 30,000 lines of the grammar and score held-out ones."""
+    config = RunConfig(
+        model=ModelConfig(n_layers=3, d_emb=96, n_heads=3, T_max=64),
+        corpus=CorpusConfig(
+            source="question_formation", tokenizer="words", packing="line", n_lines=30_000, val_fraction=0.05
+        ),
+        optimizer=OptimizerConfig(lr=3e-3, batch_size=64),
+        schedule=ScheduleConfig(kind="cosine", tokens=(2_400_000,), warmup=60_000),
+        evaluation=EvaluationConfig(tokens=0, curve_points=12),
+        series="question_formation",
+    )
+    return _against_entropy(config, store)
+
+
+def markov(store: Path) -> dict[str, Any]:
+    """Fit an order-1 source."""
+    config = RunConfig(
+        model=ModelConfig(n_layers=1, d_emb=64, n_heads=2, T_max=64),
+        corpus=CorpusConfig(source="markov", n_states=64, branching=8, n_tokens=3_000_000),
+        optimizer=OptimizerConfig(lr=1e-2, batch_size=16),
+        schedule=ScheduleConfig(tokens=(2_000_000,)),
+        evaluation=EvaluationConfig(tokens=0, curve_points=12),
+        series="markov",
+    )
+    return _against_entropy(config, store)
+
+
+def _against_entropy(config: RunConfig, store: Path) -> dict[str, Any]:
+    started = time.process_time()
+    row = train(config, store).rows[-1]
+    names = ("N", "D", "epochs", "loss", "loss_se", "H_data", "train_loss", "status")
+    return {
+        **{name: row[name] for name in names},
+        "loss_minus_H_data": row["loss"] - row["H_data"],
+        "cpu_seconds": time.process_time() - started,
+    }
+
+
+def speed(store: Path) -> dict[str, Any]:
+    """Measure our step beside the same model in transformers."""
+    rows = bench(device="cpu", seconds=6.0)
+    return {row["size"]: {"tokens_per_second": row["tokens_per_second"], "ratio": row["ratio"]}
+            for row in rows if row["mode"] == "eager"}  # fmt: skip
+
+
+def ensemble(store: Path) -> dict[str, Any]:
+    """Train three seeds together and one by one."""
+    config = RunConfig(
+        model=ModelConfig(n_layers=2, d_emb=32, n_heads=2, T_max=64),
+        corpus=CorpusConfig(source="markov", n_tokens=400_000),
+        optimizer=OptimizerConfig(lr=1e-2, batch_size=8),
+        schedule=ScheduleConfig(tokens=(200_000,)),
+        evaluation=EvaluationConfig(curve_points=0),
+        seeds=(0, 1, 2),
+    )
+    started = time.process_time()
+    together = {row["seed"]: row["loss"] for row in train(config, store).rows}
+    middle = time.process_time()
+    singles = {seed: train(replace(config, seeds=(seed,)), store).loss for seed in (0, 1, 2)}
+    return {
+        "largest_difference": max(abs(together[seed] - singles[seed]) for seed in singles),
+        "cpu_seconds_together": middle - started,
+        "cpu_seconds_one_by_one": time.process_time() - middle,
+    }
+
+
+def ddp(store: Path) -> dict[str, Any]:
+    """Train in one process and in two."""
+    config = RunConfig(
+        model=ModelConfig(n_layers=2, d_emb=32, n_heads=2, T_max=64),
+        corpus=CorpusConfig(source="markov", n_tokens=400_000),
+        optimizer=OptimizerConfig(lr=1e-2, batch_size=8),
+        schedule=ScheduleConfig(tokens=(100_000,)),
+        runtime=RuntimeConfig(device="cpu"),
+    )
+    single = train(config, store / "one").loss
+    path = store / "run.json"
+    path.write_text(json.dumps(config.to_dict()))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "scalefit",
+        "train", str(path), "--store", str(store / "two"), "--json",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    double = json.loads(done.stdout)["rows"][-1]["loss"]
+    return {"one_process": single, "two_processes": double, "difference": abs(single - double)}
+
+
+BENCHMARKS = {f.__name__: f for f in (kills, memoriser, question, markov, speed, ensemble, ddp)}
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks."""
+    torch.set_num_threads(1)
+    for name in list(BENCHMARKS) if names == ["all"] else names:
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.monotonic()
+            found = BENCHMARKS[name](Path(folder))
+        found |= {"wall_seconds": round(time.monotonic() - started, 1), "torch": torch.__version__}
+        print(name, json.dumps(found, indent=1), flush=True)
+        saved = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps({**saved, name: found}, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["all"])
