@@ -56,7 +56,7 @@ def make_row(run: _Run, member: int, steps: int, loss: float, loss_se: float, tr
         "steps": steps,
         "schedule": config.schedule.kind,
         "trunk_id": f"{run.run_id}-{member}",
-        "run_id": run.run_id,
+        "run_id": f"{run.run_id}-{member}-{steps}",
         "member": member,
         "corpus_sha": corpus.sha,
     }

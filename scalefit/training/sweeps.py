@@ -35,7 +35,7 @@ class SizeConfig(Config):
     """One model of a sweep; what is given here replaces the sweep's own.
 
     `cosine` lists D [tokens] that are also trained as cosine runs of their own, to check the cooldown branches.
-    `probe_tokens` is the D of its learning-rate probe.
+    `probe_tokens` is the D of its learning-rate probe, `curve_points` its evaluations along a run.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -44,6 +44,7 @@ class SizeConfig(Config):
     batch_size: int | None = None
     cosine: tuple[int, ...] = ()
     probe_tokens: int | None = None
+    curve_points: int | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SizeConfig:
@@ -278,9 +279,11 @@ class Sweep:
     ) -> Job:  # fmt: skip
         batch_size = size.batch_size or self.config.optimizer.batch_size
         optimizer = replace(self.config.optimizer, lr=rates if len(rates) > 1 else rates[0], batch_size=batch_size)
+        wanted = size.curve_points if size.curve_points is not None else self.config.evaluation.curve_points
+        evaluation = replace(self.config.evaluation, curve_points=0 if purpose == "lr_probe" else wanted)
         config = RunConfig(
             model=size.model, corpus=self.config.corpora[series], optimizer=optimizer, schedule=schedule,
-            evaluation=self.config.evaluation, runtime=self.config.runtime, seeds=seeds, series=series,
+            evaluation=evaluation, runtime=self.config.runtime, seeds=seeds, series=series,
             purpose=purpose,
         )  # fmt: skip
         return Job(config, config.run_id(self.corpora[series].sha), at_edge)

@@ -1,0 +1,167 @@
+"""Hold laws against our own points: fit on the cheap runs, score on the dear ones; writes docs/validation.md.
+
+    python benchmarks/validation.py [data/scalefit_cpu/runs.csv] [docs/validation.md]
+
+Each series is split by compute: the quarter of its cells with the largest C is held out. And where the entropy of the
+source is known, each law's irreducible loss E is held against it, with its interval.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import scalefit as sf
+
+LAWS = ("kaplan", "chinchilla", "associative_memory", "associative_memory_effective")
+AVERAGED = ("kaplan", "chinchilla")
+HELD_OUT = 0.25
+
+
+def cells(runs: Any) -> Any:
+    """One row a cell (N, D): finished branches, the mean over seeds."""
+    kept = runs[(runs["status"] == "finished") & (runs["kind"] == "branch")]
+    keys = ["N", "D", "C", "n_layers", "d_emb", "T_max", "vocab_size"]
+    return kept.groupby(keys, as_index=False)["loss"].mean().sort_values("C", ignore_index=True)
+
+
+def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Score the laws on the dear quarter; return the scores and the values of E."""
+    table = cells(runs)
+    n_test = max(3, round(HELD_OUT * len(table)))
+    cheap, dear = table.iloc[:-n_test], table.iloc[-n_test:]
+    predicted: dict[str, Any] = {}
+    scores, floors = [], []
+    for law in LAWS:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                result = sf.fit(cheap, law, seed=0)
+            except sf.ScalefitError as error:
+                scores.append({"series": series, "law": law, "refused": str(error).split(". ")[0]})
+                continue
+            inputs = {name: dear[name].to_numpy() for name in result.law.inputs}
+            predicted[law] = np.asarray(result.predict(**inputs))
+        scores.append(
+            {"series": series, "law": law, **score(predicted[law], dear), "trusted": result.certificate.trusted}
+        )
+        if "E" in result.params:
+            floors.append(floor(series, law, "cheap runs", cheap, entropy))
+            floors.append(floor(series, law, "all runs", table, entropy))
+    if all(law in predicted for law in AVERAGED):
+        blend = np.mean([predicted[law] for law in AVERAGED], axis=0)
+        scores.append({"series": series, "law": f"average of {' and '.join(AVERAGED)}", **score(blend, dear)})
+    flat = np.full(len(dear), cheap["loss"].min())
+    scores.append({"series": series, "law": "no law: the best cheap loss", **score(flat, dear)})
+    for row in scores:
+        row |= {"fitted": len(cheap), "held_out": len(dear), "C_ratio": float(dear["C"].max() / cheap["C"].max())}
+    return scores, floors
+
+
+def score(predicted: Any, dear: Any) -> dict[str, float]:
+    """Errors on the held-out cells [nat/token], and relative."""
+    error = predicted - dear["loss"].to_numpy()
+    return {
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "bias": float(error.mean()),
+        "mean_relative_error": float(np.abs(error / dear["loss"].to_numpy()).mean()),
+    }
+
+
+def floor(series: str, law: str, on: str, table: Any, entropy: float | None) -> dict[str, Any]:
+    """A law's E with its 95 % interval, against H(data)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = sf.fit(table, law, seed=0)
+        interval = result.conf_int(level=0.95).loc["E"]
+    lower, upper = float(interval["lower"]), float(interval["upper"])
+    return {
+        "series": series,
+        "law": law,
+        "fitted_on": on,
+        "cells": len(table),
+        "E": float(result.params["E"]),
+        "lower": lower,
+        "upper": upper,
+        "H_data": entropy,
+        "covered": None if entropy is None or not math.isfinite(lower) else lower <= entropy <= upper,
+    }
+
+
+def markdown(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
+    """Return a table."""
+
+    def cell(value: Any) -> str:
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return ""
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(cell(row.get(name)) for name in columns) + " |" for row in rows])
+
+
+def main(source: Path, page: Path) -> None:
+    """Validate every series and write the page."""
+    import pandas as pd
+
+    runs = pd.read_csv(source)
+    scores: list[dict[str, Any]] = []
+    floors: list[dict[str, Any]] = []
+    spread = []
+    for series, rows in runs.groupby("series"):
+        known = rows["H_data"].dropna()
+        found = validate(str(series), rows, float(known.iloc[0]) if len(known) else None)
+        scores += found[0]
+        floors += found[1]
+        repeated = rows[rows["kind"] == "branch"].groupby(["N", "D"])["loss"].agg(["std", "count"])
+        repeated = repeated[repeated["count"] >= 3]
+        spread.append(
+            f"{series}: {math.sqrt((repeated['std'] ** 2).mean()):.4f} nat/token over {len(repeated)} cells "
+            f"(median {repeated['std'].median():.4f})"
+        )
+    best = min((row for row in scores if "rmse" in row), key=lambda row: row["rmse"])
+    page.write_text(
+        "# Validation on our own points\n\n"
+        f"Made by `python benchmarks/validation.py` from `{source}`; do not edit.\n\n"
+        "In each series the quarter of the (N, D) cells with the largest C is held out, and the laws are fitted on the "
+        "rest (one row a cell, the mean over seeds; finished cooldown branches only). `C_ratio` is the largest "
+        "held-out C over the largest fitted one.\n\n## Held-out error [nat/token]\n\n"
+        + markdown(
+            scores,
+            (
+                "series",
+                "law",
+                "rmse",
+                "bias",
+                "mean_relative_error",
+                "trusted",
+                "fitted",
+                "held_out",
+                "C_ratio",
+                "refused",
+            ),
+        )
+        + f"\n\nBest: {best['law']} on {best['series']}, {best['rmse']:.4f}. "
+        "Spread between seeds (root mean square), which no law can beat: "
+        + "; ".join(spread)
+        + ".\n\n## The irreducible loss against the truth\n\n"
+        + markdown(floors, ("series", "law", "fitted_on", "cells", "E", "lower", "upper", "H_data", "covered"))
+        + "\n\n`H_data` is the exact entropy of the source; it is unknown for text. `covered` says whether the 95 % "
+        "interval of E holds it. These models are small (below a million parameters) and short-trained: where E lies "
+        "above H(data), the law takes for irreducible what the models of this range could not learn.\n"
+    )
+    print(page.read_text())
+
+
+if __name__ == "__main__":
+    main(
+        Path(sys.argv[1] if len(sys.argv) > 1 else "data/scalefit_cpu/runs.csv"),
+        Path(sys.argv[2] if len(sys.argv) > 2 else "docs/validation.md"),
+    )
