@@ -37,7 +37,7 @@ class MarkovSource:
     Examples
     --------
     >>> source = MarkovSource(order=1, n_states=8, branching=2, seed=0)
-    >>> 0 < source.entropy_rate < np.log(8)
+    >>> bool(0 < source.entropy_rate < np.log(8))
     True
     """
 

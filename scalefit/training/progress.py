@@ -47,10 +47,8 @@ class TrainingProgress:
         self._bar.update(self._task, completed=record["step"], description=label)
 
     def _forecast(self, record: dict[str, Any]) -> None:
-        try:
-            from scalefit.stopping import Monitor  # type: ignore[import-not-found,unused-ignore]
-        except ImportError:
-            return
+        from scalefit.stopping.monitor import Monitor
+
         if self._monitor is None:
             self._monitor = Monitor(run_plan(self._config, record["n_steps"], record["tokens"] / record["step"]))
         self._monitor.update(
@@ -67,7 +65,8 @@ class TrainingProgress:
 
 def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float) -> Any:
     """Return the plan of a run's last point for a monitor."""
-    from scalefit.stopping import RunPlan, Schedule  # type: ignore[import-not-found,unused-ignore]
+    from scalefit.stopping.plan import RunPlan
+    from scalefit.stopping.schedules import Schedule
 
     schedule = config.schedule
     warmup = (schedule.warmup if schedule.warmup is not None else schedule.tokens[0] // 5) / tokens_per_step

@@ -116,8 +116,22 @@ def test_progress_bar_takes_the_reports_of_a_run(with_, store: Path) -> None:
     from scalefit.training.loop import train
     from scalefit.training.progress import TrainingProgress
 
-    config = with_(evaluation={"curve_points": 12}, series="demo")
+    config = with_(evaluation={"curve_points": 40}, schedule={"tokens": (60_000,)}, series="demo")
     text = io.StringIO()
-    with TrainingProgress(config, Console(file=text, force_terminal=True, width=120)) as progress:
+    with TrainingProgress(config, Console(file=text, force_terminal=True, width=160)) as progress:
         train(config, store, progress)
-    assert "demo loss" in text.getvalue() and "100%" in text.getvalue()
+    shown = text.getvalue()
+    assert "demo loss" in shown and "100%" in shown and "final" in shown
+
+
+@pytest.mark.parametrize("kind", ["wsd", "cosine", "constant"])
+def test_the_plan_of_a_run_has_its_learning_rates(with_, kind: str) -> None:
+    from scalefit.training.progress import run_plan
+    from scalefit.training.schedule import make_path
+
+    config = with_(schedule={"kind": kind, "tokens": (256_000,), "final": 0.1})
+    path = make_path(config.schedule, 256.0, 10**6)
+    plan = run_plan(config, path.point_steps[-1], 256.0)
+    for step in (10, 100, 500, 850, 990):
+        segment = next(s for s in path.segments if s.begin <= step < s.end)
+        assert float(plan.schedule.lr(step)) == pytest.approx(path.multiplier(segment, step), abs=0.02)
