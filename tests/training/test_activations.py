@@ -44,7 +44,8 @@ def test_near_neighbours_far_from_the_origin_do_not_cancel() -> None:
 
 
 def test_equal_to_the_numpy_ones() -> None:
-    memory = pytest.importorskip("scalefit.memory.radius")
+    from scalefit import memory
+
     points = np.random.default_rng(2).normal(size=(200, 16)).astype(np.float32)
     np.testing.assert_allclose(nearest_distances(points), memory.nearest_neighbour_distances(points), rtol=1e-5)
 
