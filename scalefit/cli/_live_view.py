@@ -38,9 +38,8 @@ def chart(picture: MonitorPicture, end: float, width: int, height: int = HEIGHT)
     list of str
         `height` lines and the axis below.
     """
-    loss = picture.loss[len(picture.loss) // 20 :] if len(picture.loss) > 4 else picture.loss
     bands = [b.lower for b in picture.branches] + [b.upper for b in picture.branches]
-    every = np.concatenate([loss, *bands])
+    every = np.concatenate([picture.settled, *bands])
     low, high = float(every.min()), float(every.max())
     high = high if high > low else low + 1e-3
     cells = [[" "] * width for _ in range(height)]

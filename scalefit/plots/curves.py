@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scalefit.stopping.schedules import Schedule
 
 PATH_POINTS = 60
+SETTLED = 0.15  # part of the way so far before which losses do not set the axis
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,10 +30,11 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MonitorPicture:
-    """The numbers behind the plot of a monitor."""
+    """The numbers behind the plot of a monitor; `settled` are the losses after the first fall, for the axis."""
 
     steps: Array
     loss: Array
+    settled: Array
     branches: tuple[Branch, ...]
     floors: dict[str, float]
     title: str
@@ -67,9 +69,11 @@ def monitor_picture(monitor: Monitor, what_if: dict[str, Schedule] | None = None
         path = monitor.path(schedule, np.linspace(max(monitor.last_step, 0.0), end, PATH_POINTS), level)
         if path is not None and end > monitor.last_step:
             branches.append(Branch(name, *path))
+    begin = max(1.5 * planned.warmup_end, SETTLED * float(steps[-1])) if len(steps) else 0.0
     return MonitorPicture(
         steps=steps,
         loss=loss,
+        settled=loss[steps >= begin],
         branches=tuple(branches),
         floors=advice.floors,
         title=f"{advice.action.replace('_', ' ')} ({advice.state})",
@@ -112,9 +116,12 @@ def plot_monitor(
         ax.axhline(value, color="0.6", lw=0.8, ls=":")
         ax.annotate(f"{name.replace('_', ' ')} {value:.2f}", (1, value), xycoords=("axes fraction", "data"),
                     ha="right", va="bottom", fontsize=8, color="0.4")  # fmt: skip
-    if len(picture.loss) > 4:  # the fall before and during the warm-up would flatten the rest
-        late = picture.loss[len(picture.loss) // 20 :]
-        values = [late, *(np.r_[b.lower, b.upper] for b in picture.branches), np.array(list(picture.floors.values()))]
+    if len(picture.settled):  # the fall before and during the warm-up would flatten the rest
+        values = [
+            picture.settled,
+            *(np.r_[b.lower, b.upper] for b in picture.branches),
+            np.array(list(picture.floors.values())),
+        ]
         every = np.concatenate(values)
         pad = 0.05 * float(np.ptp(every)) + 1e-3
         ax.set_ylim(float(every.min()) - pad, float(every.max()) + pad)

@@ -115,5 +115,6 @@ class Advice:
         for reason in self.reasons:
             lines.append(f"- {reason.code}: {reason.text}")
             if reason.assumption:
-                lines.append(f"  assumes: {reason.assumption}")
+                short = reason.assumption if len(reason.assumption) < 200 else reason.assumption[:197] + "..."
+                lines.append(f"  assumes: {short}")
         return "\n".join(lines)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.errors import Note
 from scalefit.stopping import rules
 from scalefit.stopping.advice import Action, Advice, Forecast, Reason, State
 from scalefit.stopping.extrapolation import Digest
@@ -31,7 +30,7 @@ def decide(
     floors: dict[str, float],
     frontier: tuple[list[float], list[float]],
     logged_rate: tuple[Array, Array],
-    notes: Sequence[Note],
+    remarks: Sequence[Reason],
 ) -> Advice:
     """Apply the rules in the order of their urgency."""
     reasons: list[Reason] = []
@@ -58,7 +57,7 @@ def decide(
         )
     if view.last_step >= view.plan.steps:
         reasons.append(Reason("finished", f"The planned end, step {view.plan.steps:g}, is reached."))
-    reasons += [Reason(note.code, note.message) for note in notes]
+    reasons += remarks
     return Advice(action, state, view.last_step, view.level, tuple(reasons), final, floors, gain)
 
 

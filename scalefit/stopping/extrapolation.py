@@ -35,6 +35,8 @@ MIN_TAIL_POINTS = 8  # unless there would be fewer than this
 BINS = 24  # equal in the logarithm of the step plus the change of the rate
 MISFIT = 0.003  # what no law of this form gets right [nat/token]
 MISFIT_GROWTH = 0.6  # misfit grows as (S1(now)/S1)^this into the past
+# The noise is not known: residuals this many times larger are allowed for, and weighed by the evidence.
+NOISE_SCALES, NOISE_WEIGHTS = np.array([1.0, 2.5, 6.0, 15.0]), np.array([0.6, 0.25, 0.1, 0.05])
 SPIKE_SIGMAS, SPIKE_LEAST = 6.0, 0.05  # a point this far from its neighbours is left out [-], [nat/token]
 POINT_NOISE = 0.006  # least noise of one evaluation [nat/token]
 
@@ -208,11 +210,10 @@ def digest(
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """Mean and standard deviation [nat/token] of the loss at the target steps, shape (k,), and the shapes' weights."""
+    """Mean and standard deviation [nat/token] of the loss at the target steps, shape (k,), and of what it rests on."""
 
     mean: Array
     sd: Array
-    weights: Array  # (n_exponents, n_rho)
     slope: float
     gain: float
     log_exponent: float
@@ -239,7 +240,7 @@ def extrapolate(seen: Digest, schedule: Schedule, targets: ArrayLike, priors: Pr
     Posterior
     """
     a, rho = EXPONENTS, SATURATIONS
-    w = 1 / seen.variance
+    w = NOISE_SCALES[:, None] ** -2.0 / seen.variance  # (n_k, m)
     x = seen.area / seen.area_now
     phi = (x[None] ** -a[:, None] - 1) / a[:, None]  # (n_a, m)
     steps = np.atleast_1d(np.asarray(targets, dtype=float))
@@ -251,53 +252,54 @@ def extrapolate(seen: Digest, schedule: Schedule, targets: ArrayLike, priors: Pr
 
     centre = priors.gain * np.exp(priors.gain_slope * np.log(rho))
     spread = priors.gain_spread * centre
-    n_a, n_r = len(a), len(rho)
-    gram, moment = np.zeros((n_a, n_r, 3, 3)), np.zeros((n_a, n_r, 3))
-    wphi, wres = phi * w, seen.response * w
-    gram[..., 0, 0] = w.sum() + 1e-4
-    gram[..., 0, 1] = gram[..., 1, 0] = wphi.sum(axis=1)[:, None]
-    gram[..., 0, 2] = gram[..., 2, 0] = -wres.sum(axis=1)
-    gram[..., 1, 1] = (wphi * phi).sum(axis=1)[:, None] + priors.slope_spread**-2
+    shapes = (len(NOISE_SCALES), len(a), len(rho))
+    gram, moment = np.zeros((*shapes, 3, 3)), np.zeros((*shapes, 3))
+    wphi, wres = w[:, None] * phi, w[:, None] * seen.response  # (n_k, n_a, m), (n_k, n_rho, m)
+    gram[..., 0, 0] = w.sum(axis=1)[:, None, None] + 1e-4
+    gram[..., 0, 1] = gram[..., 1, 0] = wphi.sum(axis=-1)[:, :, None]
+    gram[..., 0, 2] = gram[..., 2, 0] = -wres.sum(axis=-1)[:, None, :]
+    gram[..., 1, 1] = (wphi * phi).sum(axis=-1)[:, :, None] + priors.slope_spread**-2
     gram[..., 1, 2] = gram[..., 2, 1] = -(wphi @ seen.response.T)
-    gram[..., 2, 2] = (wres * seen.response).sum(axis=1) + spread**-2
-    moment[..., 0] = w @ y
-    moment[..., 1] = (wphi @ y)[:, None] + priors.slope / priors.slope_spread**2
-    moment[..., 2] = -(wres @ y) + centre / spread**2
+    gram[..., 2, 2] = (wres * seen.response).sum(axis=-1)[:, None, :] + spread**-2
+    moment[..., 0] = (w @ y)[:, None, None]
+    moment[..., 1] = (wphi @ y)[:, :, None] + priors.slope / priors.slope_spread**2
+    moment[..., 2] = -(wres @ y)[:, None, :] + centre / spread**2
     b = solve_nonnegative(gram, moment)
     covariance = np.linalg.inv(gram)
 
-    constant = w @ y**2 + (priors.slope / priors.slope_spread) ** 2 + (centre / spread) ** 2
-    chi2 = constant - 2 * (b * moment).sum(axis=-1) + np.einsum("ari,arij,arj->ar", b, gram, b)
+    constant = (w @ y**2)[:, None, None] + (priors.slope / priors.slope_spread) ** 2 + (centre / spread) ** 2
+    chi2 = constant - 2 * (b * moment).sum(axis=-1) + np.einsum("...i,...ij,...j->...", b, gram, b)
     log_weight = (
         -0.5 * chi2
         - 0.5 * np.linalg.slogdet(gram)[1]
         - np.log(spread)
         - 0.5 * ((np.log(a) - np.log(priors.exponent)) / priors.exponent_spread)[:, None] ** 2
         - 0.5 * ((np.log(rho) - priors.log_rho) / priors.log_rho_spread) ** 2
+        + (0.5 * np.log(w).sum(axis=1) + np.log(NOISE_WEIGHTS))[:, None, None]
     )
     p = np.exp(log_weight - log_weight.max())
     p /= p.sum()
 
-    shape = (n_a, n_r, len(steps))
+    shape = (len(a), len(rho), len(steps))
     X = np.stack(
         [np.ones(shape), np.broadcast_to(phi_ahead[:, None], shape), -np.broadcast_to(gain_ahead[None], shape)],
         axis=-1,
     )
-    each = np.einsum("arki,ari->ark", X, b)
-    variance = np.einsum("arki,arij,arkj->ark", X, covariance, X)
-    mean = np.einsum("ar,ark->k", p, each)
-    total = np.einsum("ar,ark->k", p, variance + (each - mean) ** 2)
+    each = np.einsum("aski,nasi->nask", X, b)
+    variance = np.einsum("aski,nasij,askj->nask", X, covariance, X)
+    mean = np.einsum("nas,nask->k", p, each)
+    total = np.einsum("nas,nask->k", p, variance + (each - mean) ** 2)
     best = np.unravel_index(int(np.argmax(p)), p.shape)
-    fitted = b[best][0] + b[best][1] * phi[best[0]] - b[best][2] * seen.response[best[1]]
+    fitted = b[best][0] + b[best][1] * phi[best[1]] - b[best][2] * seen.response[best[2]]
+    noise = seen.noise * float(np.sqrt(p.sum(axis=(1, 2)) @ NOISE_SCALES**2))
     return Posterior(
         mean=mean + reference,
-        sd=np.sqrt(total + MISFIT**2 + seen.noise**2 / 4),
-        weights=p,
+        sd=np.sqrt(total + MISFIT**2 + noise**2 / 4),
         slope=float((p * b[..., 1]).sum()),
         gain=float((p * b[..., 2]).sum()),
         log_exponent=float((p * np.log(a)[:, None]).sum()),
         log_rho=float((p * np.log(rho)).sum()),
-        misfit=float(np.sqrt(np.mean((y - fitted) ** 2 * w))),
+        misfit=float(np.sqrt(np.mean((y - fitted) ** 2 / seen.variance))),
     )
 
 

@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
+from scalefit.stopping.advice import Reason
 from scalefit.stopping.plan import FLOP_PER_PARAM_TOKEN, RunPlan
 
 FRONTIER_POINTS = 41  # compute values at which a law's best loss is tabulated
 
 
-def theory_floor(plan: RunPlan) -> float | None:
-    """Loss that the associative-memory theory allows the plan [nat/token], where all it needs is known.
-
-    The theory's assumptions are printed by `scalefit.loss_floor`; here the number is only shown.
-    """
+def theory_floor(plan: RunPlan) -> tuple[float, Reason] | None:
+    """Loss that the associative-memory theory allows the plan [nat/token] and what that rests on; None if unknown."""
     tokens = plan.batch_tokens
     if None in (plan.n_params, tokens, plan.n_layers, plan.d_emb, plan.T_max) or tokens is None:
         return None
@@ -34,7 +32,15 @@ def theory_floor(plan: RunPlan) -> float | None:
     except ValueError:
         return None
     value = float(floor.loss_lower)
-    return value if np.isfinite(value) else None
+    if not np.isfinite(value):
+        return None
+    return value, Reason(
+        "theory_floor",
+        f"The associative-memory theory allows this plan no loss below {value:.3f} nat/token ({floor.regime}); "
+        "a hypothesis, shown beside the forecast and never a reason to stop.",
+        {"floor": value, "regime": str(floor.regime)},
+        " ".join(floor.assumptions),
+    )
 
 
 def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:

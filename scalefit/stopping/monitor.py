@@ -11,7 +11,7 @@ import numpy as np
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.stopping import rules
-from scalefit.stopping.advice import Advice, Forecast
+from scalefit.stopping.advice import Advice, Forecast, Reason
 from scalefit.stopping.decisions import decide
 from scalefit.stopping.extrapolation import Digest, digest, shipped_priors
 from scalefit.stopping.floors import frontier, law_floors, theory_floor
@@ -180,11 +180,12 @@ class Monitor:
         _check_level(level)
         view = self.view()
         seen = self._digest(view)
-        floors = dict(self._law_floors)
-        if self.plan.loss_unit == "nat/token":
-            theory = theory_floor(self.plan)
-            if theory is not None:
-                floors["associative_memory"] = theory
+        floors, remarks = dict(self._law_floors), [Reason(note.code, note.message) for note in self.notes]
+        if (theory := theory_floor(self.plan)) is not None:
+            floors["associative_memory"] = theory[0]
+            remarks.insert(0, theory[1])
+        if self.plan.loss_unit != "nat/token":
+            floors, remarks = {}, [r for r in remarks if r.code != "theory_floor"]
         return decide(
             view,
             seen,
@@ -192,10 +193,10 @@ class Monitor:
             level=level,
             min_gain=self.min_gain,
             min_saving=self.min_saving,
-            floors=floors if self.plan.loss_unit == "nat/token" else {},
+            floors=floors,
             frontier=self._frontier,
             logged_rate=self._series["lr"].arrays()[:2],
-            notes=self.notes,
+            remarks=remarks,
         )
 
     def what_if(self, schedule: Schedule, level: float = 0.9) -> Forecast | None:
