@@ -1,0 +1,195 @@
+"""A concrete transformer for a number of parameters: layers, width, heads, with counts by group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalefit.counting import ParameterCounts, count_parameters
+from scalefit.errors import ArgumentError
+from scalefit.planning.recipes import Recipe, recipes
+
+# Brown et al. (2020), arXiv:2005.14165, table 2.1: parameters, layers, width.
+_SHAPES = np.array(
+    [
+        (125e6, 12, 768),
+        (350e6, 24, 1024),
+        (760e6, 24, 1536),
+        (1.3e9, 24, 2048),
+        (2.7e9, 32, 2560),
+        (6.7e9, 32, 4096),
+        (13e9, 40, 5140),
+        (175e9, 96, 12288),
+    ]
+)
+SOURCE = "width over depth as in Brown et al. (2020), arXiv:2005.14165, table 2.1, interpolated in ln N"
+#: A model with more of its parameters than this in its embeddings is no transformer worth planning.
+_MOSTLY_VOCABULARY = 0.85
+#: Named count of `tables.PARAMS_CONVENTIONS` -> what it counts here.
+_COUNTED = {
+    "total": lambda counts: counts.total,
+    "non_embedding": lambda counts: counts.blocks,
+    "matrices": lambda counts: counts.attention + counts.feed_forward + max(counts.head, counts.token_embedding),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A decoder of the GPT-2 kind with about the parameters asked for.
+
+    Attributes
+    ----------
+    n_layers, d_emb, n_heads, d_ff, vocab_size, T_max : int
+        Layers, width, heads, inner width, vocabulary, context [tokens].
+    tied : bool
+        Whether the head is the token embedding.
+    counts : ParameterCounts
+        Parameters by group.
+    params : str
+        What the N asked for counts.
+    N : int
+        Its count under that convention [parameters].
+    off_by : float
+        N over the number asked for, less 1.
+    recipes : dict of str to Recipe
+        Learning rate and batch size by published rules.
+    source : str
+        Where the shape comes from.
+    """
+
+    n_layers: int
+    d_emb: int
+    n_heads: int
+    d_ff: int
+    vocab_size: int
+    T_max: int
+    tied: bool
+    counts: ParameterCounts
+    params: str
+    N: int
+    off_by: float
+    recipes: dict[str, Recipe]
+    source: str = SOURCE
+
+    def __str__(self) -> str:
+        groups = ", ".join(f"{name} {count:.3g}" for name, count in self.counts.groups.items() if count)
+        lines = [
+            f"{self.n_layers} layers x {self.d_emb} wide, {self.n_heads} heads, d_ff {self.d_ff}, vocabulary "
+            f"{self.vocab_size}, context {self.T_max}: N = {self.N:.4g} ({self.params}, {self.off_by:+.1%})",
+            f"  parameters: {groups}",
+        ]
+        lines += [
+            f"  {rule.rule}: peak learning rate {rule.learning_rate:.2e}, batch {rule.batch_tokens:.3g} tokens "
+            f"({rule.source}{f'; {rule.beyond:.2g} times beyond its largest model' if rule.beyond > 1.5 else ''})"
+            for rule in self.recipes.values()
+        ]
+        return "\n".join(lines)
+
+
+def architecture_for(
+    N: float,
+    D: float | None = None,
+    *,
+    params: str = "total",
+    vocab_size: int = 50257,
+    T_max: int = 2048,
+    tied: bool = True,
+    d_head: int | None = None,
+) -> Architecture:
+    """Layers, width and heads for a number of parameters.
+
+    Parameters
+    ----------
+    N : float
+        Parameters wanted [parameters].
+    D : float, optional
+        Training tokens [tokens], for learning-rate and batch-size rules.
+    params : {"total", "non_embedding", "matrices"}
+        What N counts.
+    vocab_size, T_max : int
+        Vocabulary and context length [tokens].
+    tied : bool
+        Whether the head is the token embedding.
+    d_head : int, optional
+        Width of a head; 64 below a width of 2048 and 128 from there by default.
+
+    Returns
+    -------
+    Architecture
+        The depth and width closest to N among shapes whose width over depth is near that of published models.
+
+    Raises
+    ------
+    ArgumentError
+        N is too small for its vocabulary, or not known by this convention.
+
+    Examples
+    --------
+    >>> shape = architecture_for(1.24e8, T_max=1024)
+    >>> shape.n_layers, shape.d_emb, shape.n_heads
+    (12, 768, 12)
+    """
+    if params not in _COUNTED:
+        raise ArgumentError(f"params={params!r}: an architecture is found for {', '.join(_COUNTED)}.")
+    if not (np.isfinite(N) and N > 0):
+        raise ArgumentError(f"N={N!r} must be positive and finite.")
+    aspect = float(np.interp(np.log(N), np.log(_SHAPES[:, 0]), _SHAPES[:, 2] / _SHAPES[:, 1]))
+    best: tuple[float, dict[str, Any], ParameterCounts, int] | None = None
+    for width in _widths(d_head):
+        depths = _depths(N, width, aspect)
+        # Blocks hold about 12 L d^2: shapes whose every depth is far off need no exact count.
+        if 12 * depths[0] * width**2 > 2 * N or 12 * depths[-1] * width**2 + 2 * vocab_size * width < N / 2:
+            continue
+        for layers in depths:
+            counts = count_parameters(layers, width, T_max=T_max, vocab_size=vocab_size, tied=tied)
+            count = _COUNTED[params](counts)
+            # An error of 1 % in N weighs as much as one of 10 % in the shape.
+            penalty = abs(np.log(count / N)) + 0.1 * abs(np.log(width / layers / aspect))
+            if best is None or penalty < best[0]:
+                best = (penalty, {"n_layers": layers, "d_emb": width}, counts, count)
+    vocabulary = 0.0 if best is None or params == "non_embedding" else best[2].token_embedding / best[3]
+    if best is None or abs(np.log(best[3] / N)) > 0.3 or vocabulary > _MOSTLY_VOCABULARY:
+        found = "" if best is None else f" The nearest shape has {best[3]:.3g}, {vocabulary:.0%} of them embeddings."
+        raise ArgumentError(
+            f"No transformer with a vocabulary of {vocab_size} has N = {N:.3g} ({params}).{found} Pass a smaller "
+            f"vocab_size, or count N without embeddings."
+        )
+    _, shape, counts, count = best
+    width = shape["d_emb"]
+    rules = {} if D is None else recipes(counts.blocks, D, T_max)
+    return Architecture(
+        **shape,
+        n_heads=width // _head(width, d_head),
+        d_ff=4 * width,
+        vocab_size=vocab_size,
+        T_max=T_max,
+        tied=tied,
+        counts=counts,
+        params=params,
+        N=count,
+        off_by=count / N - 1,
+        recipes=rules,
+    )
+
+
+def _head(width: int, d_head: int | None) -> int:
+    return d_head if d_head is not None else 128 if width >= 2048 else min(64, width)
+
+
+def _widths(d_head: int | None) -> list[int]:
+    """Multiples of the head's width, in steps of a sixteenth at most; small ones for small models."""
+    unit = 64 if d_head is None else d_head
+    small = [16, 32, 48] if d_head is None else []
+    wide = {int(round(float(w) / unit)) * unit for w in np.geomspace(unit, 65536, 160)}
+    if d_head is None:
+        wide = {w if w < 2048 else (w + 64) // 128 * 128 for w in wide}
+    return small + sorted(wide)
+
+
+def _depths(N: float, width: int, aspect: float) -> list[int]:
+    """Depths within a factor of 2.5 of the published shape, at most 64 of them."""
+    middle = width / aspect
+    low, high = max(1, int(middle / 2.5)), max(2, int(np.ceil(middle * 2.5)))
+    return sorted({int(v) for v in np.linspace(low, high, min(high - low + 1, 64))})

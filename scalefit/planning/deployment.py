@@ -1,0 +1,211 @@
+"""What a plan costs: serving beside training, device-hours and money, and the frontier of training against serving.
+
+A model that will serve many tokens should be smaller and trained longer than the compute-optimal one: training costs
+6 N D, serving T tokens 2 N T (Sardana et al. 2023, arXiv:2401.00448). A served FLOP is dearer than a trained one,
+because serving uses less of a device; :class:`Hardware` holds both shares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit.errors import ArgumentError
+from scalefit.planning.allocation import SERVE, TRAIN, for_loss
+from scalefit.planning.surface import surface_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Dense bfloat16 peak [FLOP/s] of a device (fp16 for V100, without sparsity), from its maker's data sheet.
+DEVICES = {
+    "v100": 125e12,
+    "a100": 312e12,
+    "h100": 989e12,
+    "h200": 989e12,
+    "b200": 2250e12,
+    "tpu_v4": 275e12,
+    "tpu_v5e": 197e12,
+    "tpu_v5p": 459e12,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Devices that train and serve, and what they cost.
+
+    Parameters
+    ----------
+    peak : float
+        Peak of one device [FLOP/s].
+    mfu : float
+        Share of the peak that training reaches (model FLOP utilisation).
+    serving_mfu : float, optional
+        Share of the peak that serving reaches; as `mfu` by default. Decoding often reaches a tenth of it.
+    price : float, optional
+        Price of a device-hour [money/hour].
+    serving_price : float, optional
+        Price of a device-hour for serving; as `price` by default.
+    devices : int, optional
+        Devices that train at once, for days of wall time.
+    name : str
+        What they are called.
+
+    Examples
+    --------
+    >>> hardware = Hardware.named("h100", mfu=0.4, price=2.0, devices=1024)
+    >>> round(hardware.hours(1e24)), round(hardware.days(1e24), 1), round(hardware.compute(money=1e6) / 1e24, 3)
+    (702168, 28.6, 0.712)
+    """
+
+    peak: float
+    mfu: float = 0.4
+    serving_mfu: float | None = None
+    price: float | None = None
+    serving_price: float | None = None
+    devices: int | None = None
+    name: str = "device"
+
+    def __post_init__(self) -> None:
+        for key in ("peak", "mfu", "serving_mfu", "price", "serving_price", "devices"):
+            value = getattr(self, key)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise ArgumentError(f"Hardware({key}={value!r}) must be positive and finite.")
+        for key in ("mfu", "serving_mfu"):
+            value = getattr(self, key)
+            if value is not None and value > 1:
+                raise ArgumentError(f"Hardware({key}={value!r}) is a share of the peak: at most 1, often 0.3 to 0.5.")
+
+    @classmethod
+    def named(cls, device: str, **options: Any) -> Hardware:
+        """Devices by name, one of `DEVICES`.
+
+        Raises
+        ------
+        ArgumentError
+            No device has this name.
+        """
+        if device not in DEVICES:
+            raise ArgumentError(
+                f"There is no device {device!r}. Known: {', '.join(DEVICES)}; or give its peak, "
+                f"Hardware(peak=989e12, mfu=0.4)."
+            )
+        return cls(DEVICES[device], name=device, **options)
+
+    def hours(self, training: float, serving: float = 0.0) -> float:
+        """Device-hours of training and serving compute [FLOP]."""
+        return training / (self.peak * self.mfu * 3600) + serving / (self.peak * self._serving_share * 3600)
+
+    def days(self, training: float) -> float | None:
+        """Days of wall time on all devices; None where their number is not known."""
+        return None if self.devices is None else self.hours(training) / self.devices / 24
+
+    def money(self, training: float, serving: float = 0.0) -> float | None:
+        """Price of training and serving compute [FLOP]; None without prices."""
+        if self.price is None:
+            return None
+        served = self.price if self.serving_price is None else self.serving_price
+        return self.hours(training) * self.price + self.hours(0.0, serving) * served
+
+    def compute(self, *, hours: float | None = None, money: float | None = None) -> float:
+        """Training compute [FLOP] that device-hours or money buy: the C to plan for.
+
+        Raises
+        ------
+        ArgumentError
+            Neither or both are given, or money without a price.
+        """
+        if (hours is None) == (money is None):
+            raise ArgumentError("Give hours= or money=, one of them.")
+        if money is not None:
+            if self.price is None:
+                raise ArgumentError("money= needs Hardware(price=...), the price of a device-hour.")
+            hours = money / self.price
+        assert hours is not None
+        return hours * 3600 * self.peak * self.mfu
+
+    @property
+    def _serving_share(self) -> float:
+        return self.mfu if self.serving_mfu is None else self.serving_mfu
+
+    @property
+    def serving_weight(self) -> float:
+        """What a served FLOP costs against a trained one: in money where there are prices, else in device-hours."""
+        weight = self.mfu / self._serving_share
+        if self.price is not None and self.serving_price is not None:
+            weight *= self.serving_price / self.price
+        return weight
+
+
+def as_hardware(hardware: Hardware | str | None) -> Hardware | None:
+    """Devices from a name, or as they are."""
+    return Hardware.named(hardware) if isinstance(hardware, str) else hardware
+
+
+def frontier(
+    result: Any,
+    loss: float,
+    *,
+    unique_tokens: float | None = None,
+    hardware: Hardware | str | None = None,
+    series: str | None = None,
+    n: int = 25,
+) -> pd.DataFrame:
+    """Pareto frontier of training cost against serving cost at one loss.
+
+    Parameters
+    ----------
+    result : FitResult, PublishedLaw, or anything that predicts
+        The law.
+    loss : float
+        Loss that every plan on the frontier reaches [nat/token].
+    unique_tokens : float, optional
+        Distinct tokens there are [tokens].
+    hardware : Hardware or str, optional
+        Devices, for a served FLOP's price and for device-hours.
+    series : str, optional
+        Which series, for fits with ``by="shared"``.
+    n : int
+        Plans on the frontier.
+
+    Returns
+    -------
+    DataFrame
+        One row a plan, from the cheapest to train to the cheapest to serve: ``inference_tokens`` for which it is the
+        cheapest of all [tokens], ``N``, ``D``, ``tokens_per_param``, ``C`` to train [FLOP], ``serving_per_token``
+        [FLOP], ``extra_training`` (C over the least C, less 1), and ``device_hours`` with hardware.
+
+    Raises
+    ------
+    ArgumentError
+        The law never reaches this loss.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> plans = frontier(sf.published("chinchilla", "besiroglu2024"), loss=2.0, n=5)
+    >>> bool(plans["N"].is_monotonic_decreasing and plans["C"].is_monotonic_increasing)
+    True
+    """
+    import pandas as pd
+
+    devices = as_hardware(hardware)
+    weight = 1.0 if devices is None else devices.serving_weight
+    surface = surface_of(result, series=series, unique_tokens=unique_tokens).first()
+    least = for_loss(surface, loss)
+    if not np.isfinite(least.cost[0]):
+        raise ArgumentError(
+            f"loss={loss:.6g} lies at or below what the law ever reaches, so no plan reaches it. Ask for a higher loss."
+        )
+    served = np.concatenate([[0.0], np.geomspace(0.1, 1000.0, max(int(n), 2) - 1) * least.D[0]])
+    plans = [for_loss(surface, loss, float(tokens * weight)) for tokens in served]
+    N, D = np.array([p.N[0] for p in plans]), np.array([p.D[0] for p in plans])
+    table = pd.DataFrame({"inference_tokens": served, "N": N, "D": D, "tokens_per_param": D / N})
+    table["C"], table["serving_per_token"] = TRAIN * N * D, SERVE * N
+    table["extra_training"] = table["C"] / least.cost[0] - 1
+    if devices is not None:
+        table["device_hours"] = [devices.hours(c) for c in table["C"]]
+    finite: pd.DataFrame = table.loc[np.isfinite(table["N"])]
+    return finite.reset_index(drop=True)

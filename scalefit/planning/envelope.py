@@ -1,0 +1,179 @@
+"""The envelope of training curves: the best size at each compute (Hoffmann et al. 2022, approach 1)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.errors import ArgumentError, FitError, Note
+from scalefit.planning.budgets import Curve
+from scalefit.planning.isoflop import Optima, optima_of
+from scalefit.planning.power_line import PowerLine
+
+#: Long curves are averaged in this many bins of ln C: the loss of single steps is noisy.
+_BINS = 120
+_FEWEST_RUNS = 4
+
+
+def envelope(
+    curves: Any,
+    *,
+    method: Literal["local", "lowest"] = "local",
+    budgets: Any = None,
+    n_budgets: int = 16,
+    seed: int = 0,
+) -> Optima:
+    """Best size at each compute from training curves, and the power laws through them.
+
+    Parameters
+    ----------
+    curves : DataFrame, path, or mapping of columns
+        One row a measurement: ``run`` (which run; runs are told apart by N without it), N [parameters], D [tokens seen
+        so far] and loss [nat/token]. A table with several D per N serves as well.
+    method : {"local", "lowest"}
+        Interpolate across sizes at each compute, or take the size of the lowest curve, as published. The published way
+        jumps from size to size.
+    budgets : array_like, optional
+        Compute to look at [FLOP]; by default `n_budgets` values where three curves or more run.
+    n_budgets : int
+        How many.
+    seed : int
+        Seed of the perturbed copies that give each optimum's error.
+
+    Returns
+    -------
+    Optima
+        As :func:`scalefit.isoflop` gives, with intervals from leaving out one size at a time, because every curve
+        serves many budgets.
+
+    Raises
+    ------
+    FitError
+        Fewer than four sizes, or fewer than two budgets with an optimum.
+    ArgumentError
+        Budgets that make no sense.
+
+    Notes
+    -----
+    Losses from the middle of a run have not been annealed: under a decaying learning rate the curves of longer runs lie
+    too high, and the exponents are those of the schedule.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> N, C = np.meshgrid(np.geomspace(1e7, 1e10, 12), np.geomspace(1e17, 1e22, 60), indexing="ij")
+    >>> D = C / (6 * N)
+    >>> loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    >>> table = {"run": np.repeat(np.arange(12), 60), "N": N.ravel(), "D": D.ravel(), "loss": loss.ravel()}
+    >>> round(sf.envelope(table).exponent_N, 2)
+    0.51
+    """
+    import pandas as pd
+
+    from scalefit.tables import check_runs
+
+    names = list(getattr(curves, "columns", curves if isinstance(curves, dict) else ()))
+    if "run" in names:  # text labels would not survive the check
+        frame = pd.DataFrame({str(key): np.asarray(curves[key]) for key in names})
+        frame["run"] = pd.factorize(frame["run"])[0].astype(float)
+        curves = frame
+    checked = check_runs(curves, ("N", "D"))
+    columns = dict(checked.columns)
+    columns["C"] = 6.0 * columns["N"] * columns["D"]
+    run = columns.get("run")
+    if run is None:
+        run = np.round(np.log(columns["N"]) / 0.01)
+    traces = [_trace(columns, np.flatnonzero(run == label)) for label in np.unique(run)]
+    traces = [trace for trace in traces if trace[1].size >= 2]
+    if len(traces) < _FEWEST_RUNS:
+        raise FitError(
+            f"{len(traces)} runs have two measurements or more; an envelope needs {_FEWEST_RUNS} runs of different "
+            f"size. Add runs, or rows along each run."
+        )
+    at = _budgets(traces, budgets, n_budgets)
+    notes = tuple(note for note in checked.notes if note.code != "inconsistent_compute")
+    found = optima_of(_slices(traces, at), method, columns, checked.conventions, notes, seed)
+    sizes = sorted({trace[0] for trace in traces})
+    without = []
+    for size in sizes[1:-1]:
+        rest = [trace for trace in traces if trace[0] != size]
+        try:
+            other = optima_of(_slices(rest, at), method, columns, checked.conventions, notes, seed)
+        except FitError:
+            continue
+        without.append((other.line_N, other.line_D))
+    note = Note(
+        "unannealed",
+        "info",
+        "Losses along a run have not been annealed. Where the learning rate decays over each run's own length, the "
+        "exponents are biased towards its schedule: compare with isoFLOP runs.",
+    )
+    label = "envelope" if method == "local" else "envelope, lowest curve"
+    return replace(
+        found,
+        method=label,
+        line_N=_widen(found.line_N, [pair[0] for pair in without]),
+        line_D=_widen(found.line_D, [pair[1] for pair in without]),
+        notes=(*found.notes, note),
+    )
+
+
+def _trace(columns: dict[str, AnyArray], rows: AnyArray) -> tuple[float, Array, Array, Any]:
+    """Ln N, ln C and ln loss of one run, binned where it is long, and its first row."""
+    log_n = float(np.mean(np.log(columns["N"][rows])))
+    order = rows[np.argsort(columns["C"][rows], kind="stable")]
+    x, y = np.log(columns["C"][order]), np.log(columns["loss"][order])
+    if x.size > _BINS:
+        bins = np.minimum(((x - x[0]) / max(np.ptp(x), 1e-12) * _BINS).astype(int), _BINS - 1)
+    else:
+        bins = np.concatenate([[0], np.cumsum(np.diff(x) > 1e-9)])
+    bins = np.unique(bins, return_inverse=True)[1]
+    count = np.bincount(bins)
+    return log_n, np.bincount(bins, weights=x) / count, np.bincount(bins, weights=y) / count, int(rows[0])
+
+
+def _budgets(traces: list[Any], budgets: Any, n: int) -> Array:
+    if budgets is not None:
+        at = np.unique(np.asarray(budgets, float))
+        if at.ndim != 1 or at.size < 2 or not (np.isfinite(at).all() and (at > 0).all()):
+            raise ArgumentError(f"budgets={budgets!r} must be two or more positive numbers.")
+        return at
+    starts, ends = (np.sort([trace[1][side] for trace in traces]) for side in (0, -1))
+    low, high = starts[2], ends[-3]
+    if high <= low:
+        raise FitError("At no compute do three runs have a loss: the curves do not overlap. Add rows along each run.")
+    return np.asarray(np.exp(np.linspace(low, high, max(int(n), 2))))
+
+
+def _slices(traces: list[Any], budgets: Array) -> list[Curve]:
+    """One curve a budget: the loss of every run that passes through it, by linear interpolation in logarithms."""
+    found = []
+    for budget in budgets:
+        log_c = float(np.log(budget))
+        points: dict[float, list[tuple[float, Any]]] = {}
+        for log_n, x, y, row in traces:
+            if x[0] - 1e-9 <= log_c <= x[-1] + 1e-9:
+                points.setdefault(log_n, []).append((float(np.interp(log_c, x, y)), row))
+        if not points:
+            continue
+        sizes = np.array(sorted(points))
+        loss = np.array([np.mean([value for value, _ in points[size]]) for size in sizes])
+        labels = [tuple(row for _, row in points[size]) for size in sizes]
+        found.append(Curve(float(budget), sizes, loss, log_c - np.log(6.0) - sizes, labels))
+    return found
+
+
+def _widen(line: PowerLine, without: list[PowerLine]) -> PowerLine:
+    """The line with the jackknife's covariance where that is larger: slices share their runs."""
+    n = len(without)
+    if n < 2:
+        return line
+    values = np.array(
+        [[other.log_value + other.exponent * (line.centre - other.centre), other.exponent] for other in without]
+    )
+    spread = (n - 1) / n * ((values - values.mean(0)).T @ (values - values.mean(0)))
+    cov = spread if spread[1, 1] > line.cov[1, 1] else line.cov
+    return replace(line, cov=np.asarray(cov), n=min(line.n, n + 2))

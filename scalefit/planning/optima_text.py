@@ -1,0 +1,60 @@
+"""Optima by budget as people and programs read them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scalefit.planning.isoflop import Optima
+
+
+def optima_text(optima: Optima) -> str:
+    """The exponents first, then the optima, then what to know before quoting them."""
+    interval = optima.interval(0.95)
+    counts = optima.conventions.get("params", "total")
+    lines = [f"Optima by budget: {optima.method}, {len(optima.optima)} budgets; N counts {counts} parameters"]
+    for name, exponent in (("N", optima.exponent_N), ("D", optima.exponent_D)):
+        low, high = interval.loc[f"exponent_{name}"]
+        lines.append(f"  {name}* ~ C^{exponent:.4f}   95% [{low:.4f}, {high:.4f}]")
+    noise = "not known (too few sizes)" if math.isnan(optima.noise) else f"{optima.noise:.2%}"
+    lines.append(f"  noise of runs about their curves {noise}; scatter of ln N* beyond it {optima.line_N.scatter:.3f}")
+    bias = optima.bias
+    if bias is None:
+        lines.append("  bias of the method: not known, the Chinchilla law cannot be fitted to these runs")
+    else:
+        lines.append(
+            f"  bias of the method on noise-free runs of these sizes: exponent of N {bias['exponent_N']:+.4f}, of D "
+            f"{bias['exponent_D']:+.4f}; N* at the largest budget {bias['N_at_largest']:+.1%}"
+        )
+    shown = optima.optima.assign(tokens_per_param=optima.optima["D"] / optima.optima["N"])
+    lines += ["  " + line for line in shown.to_string(index=False, float_format=lambda v: f"{v:.4g}").splitlines()]
+    lines += [f"  {note}" for note in optima.notes]
+    return "\n".join(lines)
+
+
+def optima_record(optima: Optima, level: float = 0.95) -> dict[str, Any]:
+    """The optima as JSON can hold them."""
+    interval = optima.interval(level)
+    return {
+        "method": optima.method,
+        "exponent_N": optima.exponent_N,
+        "exponent_D": optima.exponent_D,
+        "level": level,
+        "interval": {name: [_finite(row["lower"]), _finite(row["upper"])] for name, row in interval.iterrows()},
+        "optima": optima.optima.to_dict(orient="records"),
+        "refused": optima.refused.to_dict(orient="records"),
+        "strange": optima.strange.to_dict(orient="records"),
+        "noise": None if math.isnan(optima.noise) else optima.noise,
+        "scatter": optima.line_N.scatter,
+        "bias": optima.bias,
+        "params_convention": optima.conventions.get("params", "total"),
+        "notes": [
+            {"code": note.code, "severity": note.severity, "message": note.message, "details": dict(note.details)}
+            for note in optima.notes
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,231 @@
+"""sf.plan: what to train next, from a law and one question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.counting import parse_quantity
+from scalefit.errors import ArgumentError, Note
+from scalefit.planning import allocation
+from scalefit.planning.answer import Interval, Plan
+from scalefit.planning.deployment import Hardware, as_hardware
+from scalefit.planning.reach import losses_between, reach_notes, refuse_absurd
+from scalefit.planning.surface import Surface, surface_of
+
+QUESTIONS = ("C", "loss", "N", "D", "ratio")
+
+
+def plan(
+    result: Any,
+    *,
+    C: float | str | None = None,
+    loss: float | None = None,
+    N: float | str | None = None,
+    D: float | str | None = None,
+    ratio: float | None = None,
+    fixed: Mapping[str, float | str] | None = None,
+    inference_tokens: float | str = 0,
+    unique_tokens: float | str | None = None,
+    hardware: Hardware | str | None = None,
+    level: float = 0.9,
+    series: str | None = None,
+) -> Plan:
+    """Plan a run: exactly one of C, loss, N, D and ratio fixes the question.
+
+    Parameters
+    ----------
+    result : FitResult, PublishedLaw, or anything that predicts
+        The law. Bootstrap draws give the intervals, or else the fit's robust covariance; published laws have none.
+    C : float or str
+        Compute for training and serving together [FLOP]; the plan has the lowest loss it buys.
+    loss : float
+        Loss to reach [nat/token]; the plan is the cheapest.
+    N, D : float or str
+        Size [parameters] or tokens [tokens]; the plan is the one that is optimal for its own cost.
+    ratio : float
+        Tokens per parameter; the plan is the budget for which this ratio is optimal.
+    fixed : mapping, optional
+        Holds ``N``, ``D`` or ``ratio`` at a value while C or loss is asked: ``fixed={"ratio": 20}``.
+    inference_tokens : float or str
+        Tokens to be served over the model's life, at 2 N FLOP each [tokens].
+    unique_tokens : float or str, optional
+        Distinct tokens there are [tokens]; training beyond them repeats them.
+    hardware : Hardware or str, optional
+        Devices: device-hours and money, and what a served FLOP costs against a trained one.
+    level : float
+        Coverage of the intervals.
+    series : str, optional
+        Which series, for fits with ``by="shared"``.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ArgumentError
+        Not exactly one question, a value that makes no sense, a budget absurdly far from the runs, or a loss that
+        the law never reaches.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> plan = sf.plan(sf.published("chinchilla", "hoffmann2022_tex"), C=5.76e23)
+    >>> f"{plan.N:.3g} {plan.D:.3g} {plan.tokens_per_param:.1f} {plan.loss:.3f}"
+    '4.04e+10 2.38e+12 58.9 1.917'
+    """
+    given: dict[str, Any] = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
+    given = {key: value for key, value in given.items() if value is not None}
+    if len(given) != 1:
+        seen = ", ".join(f"{key}={value!r}" for key, value in given.items()) or "none of them"
+        raise ArgumentError(
+            f"Exactly one of C=, loss=, N=, D= and ratio= fixes the question; got {seen}. To hold N, D or the ratio "
+            f"on a budget, pass fixed={{'ratio': 20}} beside C= or loss=."
+        )
+    if not 0 < level < 1:
+        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+    question, raw = next(iter(given.items()))
+    asked = _positive(question, raw)
+    held = {key: _positive(f"fixed[{key!r}]", value) for key, value in dict(fixed or {}).items()}
+    if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {"N", "D", "ratio"}):
+        raise ArgumentError(f"fixed={held!r} holds one of N, D or ratio, beside C= or loss=.")
+    serve = _positive("inference_tokens", inference_tokens, zero=True)
+    wall = None if unique_tokens is None else _positive("unique_tokens", unique_tokens)
+    devices = as_hardware(hardware)
+    surface = surface_of(result, series=series, unique_tokens=wall)
+    refuse_absurd(result, question, asked)
+    weight = 1.0 if devices is None else devices.serving_weight
+    best = _answer(surface, question, asked, held, serve * weight)
+    _refuse_nowhere(surface, best, question, asked, held, serve)
+    n, d = float(best.N[0]), float(best.D[0])
+    by_n, by_d = (np.full(surface.n_rows, np.nan),) * 2
+    if not held:
+        by_n, by_d = allocation.exponents(surface, best, serve * weight)
+    lower, upper, notes = losses_between(result, surface, n, d, level, series)
+    low_high = _intervals(best, by_n, level)
+    conventions = dict(getattr(result, "conventions", None) or {})
+    counts = conventions.get("params") or getattr(getattr(result, "constants", None), "params", None) or "total"
+    return Plan(
+        N=n,
+        D=d,
+        C=allocation.TRAIN * n * d,
+        loss=float(surface.loss(np.array([[n]]), np.array([[d]]), slice(0, 1))[0, 0]),
+        tokens_per_param=d / n,
+        lower=lower,
+        upper=upper,
+        **low_high,
+        exponent_N=float(by_n[0]),
+        exponent_D=float(by_d[0]),
+        level=level,
+        question=question,
+        asked=asked,
+        fixed=held,
+        inference_tokens=serve,
+        serving_flops=allocation.SERVE * n * serve,
+        total_flops=allocation.TRAIN * n * d + allocation.SERVE * n * serve,
+        unique_tokens=wall,
+        epochs=None if wall is None else d / wall,
+        hardware=devices,
+        law=str(getattr(result, "law", type(result).__name__)),
+        params_convention=str(counts).replace("-", "_"),
+        interval_source=surface.source,
+        notes=(*reach_notes(result, n, d), *_trust(result), *surface.notes, *notes, *_repeats(wall, d)),
+        result=result,
+        surface=surface,
+    )
+
+
+def _answer(
+    surface: Surface, question: str, asked: float, held: Mapping[str, float], served: float
+) -> allocation.Allocation:
+    if held:
+        return allocation.constrained(surface, question, asked, held, served)
+    if question == "C":
+        return allocation.on_budget(surface, asked, served)
+    if question == "loss":
+        return allocation.for_loss(surface, asked, served)
+    return allocation.through(surface, question, asked, served)
+
+
+def _refuse_nowhere(
+    surface: Surface,
+    best: allocation.Allocation,
+    question: str,
+    asked: float,
+    held: Mapping[str, float],
+    serve: float,
+) -> None:
+    """Say why the estimate has no plan, where it has none."""
+    n, d = best.N[0], best.D[0]
+    if np.isfinite(n) and np.isfinite(d) and n >= 1 and d >= 1:
+        return
+    if question == "loss":
+        lowest = surface.first().loss(np.array([[1e25]]), np.array([[1e30]]))[0, 0]
+        with_held = f" with {', '.join(f'{k}={v:.4g}' for k, v in held.items())}" if held else ""
+        raise ArgumentError(
+            f"loss={asked:.6g} is never reached{with_held}: at any size and length the law stays above "
+            f"{lowest:.6g}. Ask for a higher loss."
+        )
+    if question == "ratio":
+        probe = allocation.on_budget(surface.first(), 1e18, serve), allocation.on_budget(surface.first(), 1e28, serve)
+        low, high = (float(p.D[0] / p.N[0]) for p in probe)
+        raise ArgumentError(
+            f"ratio={asked:.4g} tokens per parameter is optimal on no budget: from 1e18 to 1e28 FLOP the optimum goes "
+            f"from {low:.3g} to {high:.3g}. Hold it on a budget instead: plan(result, C=..., fixed={{'ratio': "
+            f"{asked:.4g}}})."
+        )
+    if question == "C":
+        what = f" after serving {serve:.3g} tokens" if serve else ""
+        raise ArgumentError(f"C={asked:.3g} FLOP trains nothing{what}: not one parameter on one token. Raise C.")
+    raise ArgumentError(
+        f"{question}={asked:.4g} is optimal on no budget under this law. Ask with C=, and fixed={{'{question}': "
+        f"{asked:.4g}}} to hold it."
+    )
+
+
+def _intervals(best: allocation.Allocation, exponent: Array, level: float) -> dict[str, Interval | None]:
+    """Percentiles of the optimum over the draws; infinite where draws have no plan."""
+    names = {"N_interval": best.N, "D_interval": best.D, "C_interval": allocation.TRAIN * best.N * best.D}
+    names["exponent_N_interval"] = exponent
+    if best.N.size < 3:
+        return dict.fromkeys(names)
+    tail = (1 - level) / 2
+    out: dict[str, Interval | None] = {}
+    for name, values in names.items():
+        # A draw without a plan (a loss below its floor) counts as infinitely large.
+        rows = np.sort(np.where(np.isnan(values[1:]), np.inf, values[1:]))
+        picks = [float(np.quantile(rows, q, method="lower" if q < 0.5 else "higher")) for q in (tail, 1 - tail)]
+        out[name] = (picks[0], picks[1])
+    if np.isnan(exponent[0]):
+        out["exponent_N_interval"] = None
+    return out
+
+
+def _trust(result: Any) -> list[Note]:
+    if getattr(result, "trusted", True):
+        return []
+    text = "The fit behind this plan must not be trusted (print it for the reasons), and neither must the plan."
+    return [Note("untrusted", "error", text)]
+
+
+def _repeats(wall: float | None, d: float) -> list[Note]:
+    if wall is None or d <= wall * 1.0001:
+        return []
+    text = (
+        f"The plan sees each token {d / wall:.3g} times. Laws of repetition hold while the loss still falls; with "
+        f"many epochs it can rise again, which no law here models. Watch the validation loss; see epoch_returns()."
+    )
+    return [Note("repeated_data", "info" if d < 4 * wall else "warning", text, {"epochs": d / wall})]
+
+
+def _positive(name: str, value: Any, *, zero: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, np.integer, np.floating)):
+        raise ArgumentError(f"{name}={value!r} must be a number, such as 1e24 or '7B'.")
+    number = parse_quantity(value if isinstance(value, str) else float(value))
+    if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
+        raise ArgumentError(f"{name}={value!r} must be {'zero or ' if zero else ''}positive and finite.")
+    return number

@@ -1,0 +1,95 @@
+"""How far a plan leaves the runs behind its law, and the interval for its loss."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.planning.surface import Surface
+
+#: A plan this many times beyond the largest run says so; so far beyond that it is refused.
+FAR, ABSURD = 3.0, 1e8
+#: More compute than this [FLOP] is refused under any law: a thousand times all that computers had done by 2025.
+_ABSOLUTE = 1e32
+
+
+def largest(result: Any) -> dict[str, float]:
+    """Largest N [parameters], D [tokens] and C [FLOP] that the law was fitted to; empty where that is not known."""
+    problem, constants = getattr(result, "problem", None), getattr(result, "constants", None)
+    if problem is not None and {"N", "D"} <= set(problem.columns):
+        columns = {key: problem.columns[key] * problem.units[key] for key in ("N", "D")}
+        columns["C"] = 6.0 * columns["N"] * columns["D"]
+        return {key: float(value.max()) for key, value in columns.items()}
+    if constants is not None and np.isfinite([constants.N[1], constants.D[1]]).all():
+        return {"N": constants.N[1], "D": constants.D[1]}
+    return {}
+
+
+def reach_notes(result: Any, N: float, D: float) -> list[Note]:
+    """Say by how much a plan leaves the data's reach."""
+    seen = largest(result)
+    ratios = {key: value / seen[key] for key, value in (("N", N), ("D", D), ("C", 6.0 * N * D)) if key in seen}
+    beyond = {key: ratio for key, ratio in ratios.items() if ratio > (FAR if key == "C" else 1.0)}
+    if not beyond or ("C" in ratios and "C" not in beyond):
+        return []
+    words = {"N": "parameters", "D": "tokens", "C": "compute"}
+    text = ", ".join(f"{ratio:.3g} times the {words[key]}" for key, ratio in sorted(beyond.items()))
+    return [
+        Note(
+            "beyond_reach",
+            "warning",
+            f"The plan has {text} of the largest run behind the law: that is extrapolation, and the law's form is "
+            f"held for true. Train something in between first (sf.next_runs), or use sf.forecast for intervals "
+            f"calibrated on such jumps.",
+            ratios,
+        )
+    ]
+
+
+def refuse_absurd(result: Any, question: str, asked: float) -> None:
+    """Refuse a budget, size or length that no law could speak about.
+
+    Raises
+    ------
+    ArgumentError
+        With the largest run that the law has seen.
+    """
+    seen = largest(result)
+    limit = _ABSOLUTE if question == "C" else 1e25
+    if question in ("C", "N", "D") and asked > limit:
+        raise ArgumentError(
+            f"{question}={asked:.3g} is more than anybody can train ({limit:.0e} is where plans end). Check its unit."
+        )
+    if question in seen and asked > ABSURD * seen[question]:
+        raise ArgumentError(
+            f"{question}={asked:.3g} is {asked / seen[question]:.2g} times the largest run behind the law "
+            f"({seen[question]:.3g}): no law can speak about that. Ask for less, or fit larger runs."
+        )
+
+
+def losses_between(
+    result: Any, surface: Surface, N: float, D: float, level: float, series: str | None
+) -> tuple[float | None, float | None, list[Note]]:
+    """Interval [nat/token] for the loss of a run at N and D: the result's own where it has one, else the draws'."""
+    borrowed = any(note.code == "borrowed_repetition" for note in surface.notes)
+    if hasattr(result, "predict_interval") and not borrowed:
+        inputs: dict[str, Any] = {"N": N, "D": D}
+        if "unique_tokens" in getattr(getattr(result, "law", None), "inputs", ()) and surface.unique_tokens is not None:
+            inputs["unique_tokens"] = min(D, surface.unique_tokens)
+        if series is not None:
+            inputs["series"] = series
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScalefitWarning)
+            frame = result.predict_interval(level=level, **inputs)
+        row = frame.iloc[0]
+        notes = [note for note in frame.attrs.get("notes", ()) if note.code != "extrapolation"]
+        return float(row["lower"]), float(row["upper"]), notes
+    if surface.n_rows < 3:
+        return None, None, []
+    k = surface.n_rows
+    values = surface.loss(np.full((k, 1), N), np.full((k, 1), D))[1:, 0]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high), []

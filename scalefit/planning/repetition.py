@@ -1,0 +1,129 @@
+"""Plans on limited data: what each further epoch brings, and rows where repetition has begun to hurt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit.errors import ArgumentError, DataError
+from scalefit.planning.surface import surface_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Epochs in the table of returns.
+EPOCHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
+_STEP = 1e-4
+#: A loss this much above the lowest so far, relatively, has risen: twice the spread of repeated evaluations.
+RISEN = 5e-4
+
+
+def epoch_returns(
+    result: Any, N: float, unique_tokens: float, *, epochs: Sequence[float] = EPOCHS, series: str | None = None
+) -> pd.DataFrame:
+    """What each further epoch over the same tokens brings.
+
+    Parameters
+    ----------
+    result : FitResult, PublishedLaw, or anything that predicts
+        The law; one that says nothing of repeated data borrows published constants, which
+        ``frame.attrs["notes"]`` then says.
+    N : float
+        Size of the model [parameters].
+    unique_tokens : float
+        Distinct tokens there are [tokens].
+    epochs : sequence of float
+        Passes over the data, at least 1.
+    series : str, optional
+        Which series, for fits with ``by="shared"``.
+
+    Returns
+    -------
+    DataFrame
+        ``epochs``, ``D`` seen [tokens], ``loss`` [nat/token], ``gain`` of loss per epoch since the row above
+        [nat/token], and ``worth``: what one more token of this data brings, in tokens of fresh data.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> law = sf.published("data_constrained", "muennighoff2023")
+    >>> table = epoch_returns(law, N=6.34e9, unique_tokens=25e9, epochs=(1, 4, 16, 64))
+    >>> table["worth"].round(2).tolist()
+    [1.0, 0.82, 0.38, 0.02]
+    """
+    import pandas as pd
+
+    passes = np.asarray(epochs, float)
+    if passes.ndim != 1 or not passes.size or not np.isfinite(passes).all() or (passes < 1).any():
+        raise ArgumentError(f"epochs={epochs!r} must be numbers of at least 1.")
+    for name, value in (("N", N), ("unique_tokens", unique_tokens)):
+        if not (np.isfinite(value) and value > 0):
+            raise ArgumentError(f"{name}={value!r} must be positive and finite.")
+    surface = surface_of(result, series=series, unique_tokens=unique_tokens).first()
+    D = passes * unique_tokens
+
+    def loss(tokens: Any) -> Any:
+        return surface.loss(np.full((1, len(tokens)), N), np.asarray(tokens)[None])[0]
+
+    value = loss(D)
+    order = np.sort(np.unique(np.concatenate([[1.0], passes])))
+    chain = loss(order * unique_tokens)
+    gains = {order[0]: np.nan}
+    gains |= {order[i]: (chain[i - 1] - chain[i]) / (order[i] - order[i - 1]) for i in range(1, order.size)}
+    table = pd.DataFrame({"epochs": passes, "D": D, "loss": value, "gain": [gains[p] for p in passes]})
+    table["worth"] = _worth(surface, N, unique_tokens, passes)
+    table.attrs["notes"] = surface.notes
+    return table
+
+
+def _worth(surface: Any, N: float, unique_tokens: float, passes: Any) -> Any:
+    """dL/dD at these epochs over dL/dD of fresh tokens at the same loss: found on the law without a data wall."""
+    if surface.params is not None and "R_D" in surface.params:
+        return np.exp(-(passes - 1) / surface.params["R_D"][0])
+    from scalefit.laws import published
+
+    repeats = published("data_constrained", "muennighoff2023").constants.values["R_D"]
+    return np.exp(-(passes - 1) / repeats)
+
+
+def mark_repetition(runs: Any) -> pd.DataFrame:
+    """Mark the rows in which repetition has begun to hurt: more epochs of the same data, and a higher loss.
+
+    No law here models a loss that rises with training, so such rows bend every fit. A fit of ``data_constrained``
+    is best identified without them, over 20 epochs and more, and with ``tied={"beta": "alpha"}``.
+
+    Parameters
+    ----------
+    runs : DataFrame, path, or mapping of columns
+        Runs with N, D, ``unique_tokens`` and loss.
+
+    Returns
+    -------
+    DataFrame
+        A copy with ``epochs`` and ``rising``: whether a run of the same size on the same tokens (and series, where
+        there is one) reached a loss lower by more than 0.05 % with fewer epochs.
+
+    Raises
+    ------
+    DataError
+        The table has no column of unique tokens.
+
+    Examples
+    --------
+    >>> runs = {"N": [1e8] * 3, "D": [1e9, 8e9, 6e10], "unique_tokens": [1e9] * 3, "loss": [4.0, 3.7, 4.4]}
+    >>> mark_repetition(runs)["rising"].tolist()
+    [False, False, True]
+    """
+    from scalefit.tables import read_runs
+
+    table = read_runs(runs)
+    if "unique_tokens" not in table:
+        raise DataError("The table has no unique_tokens column: name it, read_runs(..., unique_tokens='...').")
+    keys = [key for key in ("series", "N", "unique_tokens") if key in table]
+    ordered = table.sort_values("D", kind="stable")
+    lowest = ordered.groupby(keys, sort=False)["loss"].cummin()
+    table["epochs"] = table["D"] / table["unique_tokens"]
+    table["rising"] = (ordered["loss"] > lowest * (1 + RISEN)).reindex(table.index)
+    return table

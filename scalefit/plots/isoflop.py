@@ -1,0 +1,94 @@
+"""IsoFLOP curves with their optima."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import Array
+
+if TYPE_CHECKING:
+    from scalefit.planning.isoflop import Optima
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IsoflopFigure:
+    """What :func:`draw_isoflop` draws.
+
+    Attributes
+    ----------
+    budgets : list of float
+        Compute of each curve [FLOP].
+    sizes, losses : list of ndarray
+        Runs of each budget: N [parameters] and loss [nat/token].
+    fitted : list of (ndarray, ndarray) or None
+        The method's curve through each budget; None where it was refused.
+    optima : ndarray (m, 2)
+        N and loss of the optima.
+    strange : ndarray (s, 2)
+        N and loss of runs off their curve.
+    """
+
+    budgets: list[float]
+    sizes: list[Array]
+    losses: list[Array]
+    fitted: list[tuple[Array, Array] | None]
+    optima: Array
+    strange: Array
+
+
+def isoflop_data(optima: Optima) -> IsoflopFigure:
+    """Numbers behind the figure."""
+    accepted = set(optima.optima["C"])
+    fitted = [_fitted(optima.method, curve.x, curve.y) if curve.C in accepted else None for curve in optima.curves]
+    return IsoflopFigure(
+        budgets=[curve.C for curve in optima.curves],
+        sizes=[np.exp(curve.x) for curve in optima.curves],
+        losses=[np.exp(curve.y) for curve in optima.curves],
+        fitted=fitted,
+        optima=optima.optima[["N", "loss"]].to_numpy(float),
+        strange=optima.strange[["N", "loss"]].to_numpy(float),
+    )
+
+
+def _fitted(method: str, x: Array, y: Array) -> tuple[Array, Array]:
+    grid = np.linspace(x[0], x[-1], 200)
+    if method in ("parabola", "cubic"):
+        c = np.polynomial.polynomial.polyfit(x - x.mean(), np.exp(y), 2 if method == "parabola" else 3)
+        return np.exp(grid), np.asarray(np.polynomial.polynomial.polyval(grid - x.mean(), c))
+    if method.endswith("lowest curve"):
+        return np.exp(x), np.exp(y)
+    from scipy.interpolate import Akima1DInterpolator
+
+    return np.exp(grid), np.exp(Akima1DInterpolator(x, y)(grid))
+
+
+def draw_isoflop(optima: Optima, ax: Any = None) -> Any:
+    """Draw the curves of every budget, their optima, and runs off their curve (crossed); returns the axes."""
+    import matplotlib.pyplot as plt
+
+    data = isoflop_data(optima)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 5), layout="constrained")
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(data.budgets)))
+    for budget, size, loss, fit, colour in zip(
+        data.budgets, data.sizes, data.losses, data.fitted, colours, strict=True
+    ):
+        ax.plot(size, loss, "o", ms=4, color=colour, alpha=1.0 if fit is not None else 0.35)
+        if fit is not None:
+            ax.plot(*fit, "-", lw=1, color=colour)
+        ax.annotate(
+            f"{budget:.1e}", (size[-1], loss[-1]), fontsize=7, color=colour, xytext=(4, 0), textcoords="offset points"
+        )
+    ax.plot(data.optima[:, 0], data.optima[:, 1], "*-", color="crimson", ms=10, lw=1, label="optima")
+    if data.strange.size:
+        ax.plot(data.strange[:, 0], data.strange[:, 1], "x", color="black", ms=8, label="off its curve")
+    low, high = optima.interval(0.95).loc["exponent_N"]
+    ax.set(xscale="log", xlabel="N [parameters]", ylabel="loss [nat/token]")
+    ax.set_title(
+        f"{optima.method}: N* ~ C^{optima.exponent_N:.3f} [{low:.3f}, {high:.3f}]; colour: C [FLOP]", fontsize=9
+    )
+    ax.legend(fontsize=8)
+    return ax

@@ -1,0 +1,204 @@
+"""sf.plan: published digits, closed form against solver, what every question must satisfy, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scalefit as sf
+from scalefit.planning import allocation
+from scalefit.planning.surface import surface_of
+
+LAWS = [
+    ("chinchilla", "besiroglu2024"),
+    ("kaplan", "kaplan2020"),
+    ("over_training", "gadre2024_c4"),
+    ("data_constrained", "muennighoff2023"),
+]
+
+
+def test_optimum_of_the_240_points(huber240):
+    """Derived from the exact Huber minimum (Besiroglu et al. 2024, arXiv:2404.10102)."""
+    plan = sf.plan(huber240, C=5.76e23)
+    assert plan.N == pytest.approx(7.319e10, rel=1e-3)
+    assert plan.D == pytest.approx(1.312e12, rel=1e-3)
+    assert plan.tokens_per_param == pytest.approx(17.92, abs=0.01)
+    assert plan.exponent_N == pytest.approx(0.5139, abs=5e-5)
+    assert huber240.predict(N=70e9, D=1.4e12) == pytest.approx(1.97337, abs=2e-5)
+    assert plan.loss == pytest.approx(huber240.predict(N=plan.N, D=plan.D), rel=1e-12)
+    assert plan.lower < plan.loss < plan.upper
+    # The published bootstrap gives beta / (alpha + beta) an 80 % interval of (0.491, 0.543).
+    low, high = sf.plan(huber240, C=5.76e23, level=0.8).exponent_N_interval
+    assert (low, high) == (pytest.approx(0.491, abs=0.006), pytest.approx(0.543, abs=0.006))
+
+
+@pytest.mark.parametrize(
+    ("key", "ratio", "exponent"),
+    [("hoffmann2022_tex", 58.93, 0.4565), ("hoffmann2022", 92.65, 0.4516), ("besiroglu2024", 18.34, 0.5126)],
+)
+def test_published_constants(key, ratio, exponent):
+    plan = sf.plan(sf.published("chinchilla", key), C=5.76e23)
+    assert plan.tokens_per_param == pytest.approx(ratio, abs=0.02)
+    assert plan.exponent_N == pytest.approx(exponent, abs=1e-4)
+    assert plan.N_interval is None and plan.D_interval is None and plan.lower is None
+
+
+@pytest.mark.parametrize(("law", "key"), LAWS)
+@given(log_c=st.floats(15, 26))
+def test_nothing_on_the_budget_is_better(law, key, log_c):
+    published = sf.published(law, key)
+    plan = sf.plan(published, C=10**log_c)
+    assert pytest.approx(10**log_c, rel=1e-9) == 6 * plan.N * plan.D
+    N = plan.N * np.geomspace(0.01, 100, 81)
+    assert published.predict(N=N, D=10**log_c / (6 * N)).min() >= plan.loss * (1 - 1e-12)
+
+
+@given(log_c=st.floats(15, 26))
+def test_solver_finds_the_closed_form(log_c):
+    surface = surface_of(sf.published("chinchilla", "besiroglu2024"))
+    closed = allocation.on_budget(surface, 10**log_c)
+    solved = allocation.on_budget(surface, 10**log_c, exact=False)
+    assert solved.N[0] == pytest.approx(closed.N[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("law", "key"), LAWS)
+@pytest.mark.parametrize("served", [0.0, 1e12])
+def test_questions_answer_each_other(law, key, served):
+    """The optimum on a budget is the cheapest way to its loss, and the best use of its N and of its D."""
+    published = sf.published(law, key)
+    first = sf.plan(published, C=1e22, inference_tokens=served)
+    for question in ("loss", "N", "D"):
+        again = sf.plan(published, **{question: getattr(first, question)}, inference_tokens=served)
+        assert again.total_flops == pytest.approx(1e22, rel=1e-3), question
+        assert again.N == pytest.approx(first.N, rel=2e-3), question
+
+
+def test_a_ratio_picks_its_budget(huber240):
+    plan = sf.plan(huber240, ratio=20)
+    assert sf.plan(huber240, C=plan.C).tokens_per_param == pytest.approx(20, rel=1e-5)
+    with pytest.raises(ValueError, match="optimal on no budget: from 1e18 to 1e28"):
+        sf.plan(huber240, ratio=1000)
+
+
+@pytest.mark.parametrize("held", [{"N": 7e9}, {"D": "1T"}, {"ratio": 20}])
+def test_held_values_stay(huber240, held):
+    (name, value), served = next(iter(held.items())), 1e11
+    number = 1e12 if value == "1T" else value
+    plan = sf.plan(huber240, C=1e23, fixed=held, inference_tokens=served)
+    target = sf.plan(huber240, loss=plan.loss, fixed=held, inference_tokens=served)
+    for found in (plan, target):
+        got = found.tokens_per_param if name == "ratio" else getattr(found, name)
+        assert got == pytest.approx(number, rel=1e-6)
+        assert found.total_flops == pytest.approx(1e23, rel=1e-6)
+        assert np.isnan(found.exponent_N)
+    assert sf.plan(huber240, C=1e23, inference_tokens=served).loss <= plan.loss + 1e-12
+
+
+def test_intervals_come_from_the_draws(huber240):
+    """The interval of N is that of the closed form over the bootstrap draws."""
+    plan = sf.plan(huber240, C=1e24, level=0.9)
+    draws = huber240.natural(huber240.draws)
+    a, b = draws["alpha"], draws["beta"]
+    G = (a * draws["A"] / (b * draws["B"])) ** (1 / (a + b))
+    low, high = np.quantile(G * (1e24 / 6) ** (b / (a + b)), [0.05, 0.95])
+    assert plan.N_interval == (pytest.approx(low, rel=0.02), pytest.approx(high, rel=0.02))
+    assert plan.interval_source == "bootstrap"
+    narrow = sf.plan(huber240, C=1e24, level=0.5)
+    assert plan.N_interval[0] < narrow.N_interval[0] < plan.N < narrow.N_interval[1] < plan.N_interval[1]
+
+
+def test_without_bootstrap_the_robust_covariance_serves(hoffmann240):
+    plan = sf.plan(sf.fit(hoffmann240), C=5.76e23)
+    assert plan.interval_source == "robust covariance"
+    assert plan.N_interval[0] < plan.N < plan.N_interval[1]
+
+
+def test_a_target_that_draws_may_never_reach(huber240):
+    plan = sf.plan(huber240, loss=1.83)
+    assert plan.C_interval[1] == np.inf  # E is above 1.83 in more than 5 % of the draws
+    assert json.loads(json.dumps(plan.to_dict(), allow_nan=False))["C_interval"][1] is None
+
+
+def test_anything_that_predicts_can_be_planned():
+    class Blend:
+        def predict(self, N, D):
+            return 1.8 + 480 * np.asarray(N) ** -0.35 + 2000 * np.asarray(D) ** -0.37
+
+    plan = sf.plan(Blend(), C=1e22)
+    assert plan.N_interval is None and plan.exponent_N == pytest.approx(0.37 / 0.72, abs=1e-4)
+    assert sf.plan(Blend(), C=1e22, unique_tokens=1e10).notes[0].code == "borrowed_repetition"
+
+
+def test_shared_fits_need_a_series(hoffmann240):
+    both = hoffmann240.assign(series=np.where(np.arange(240) % 2, "odd", "even"))
+    result = sf.fit(both, by="shared")
+    assert sf.plan(result, C=1e22, series="odd").N != sf.plan(result, C=1e22, series="even").N
+    with pytest.raises(ValueError, match="odd"):
+        sf.plan(result, C=1e22)
+
+
+def test_reach_is_said_in_numbers(huber240):
+    note = next(n for n in sf.plan(huber240, C=5.76e23).notes if n.code == "beyond_reach")
+    assert note.details["C"] == pytest.approx(44.5, rel=0.01) and "44.5 times the compute" in note.message
+    assert not any(n.code == "beyond_reach" for n in sf.plan(huber240, C=1e22).notes)
+
+
+def test_an_untrusted_fit_makes_an_untrusted_plan(huber240):
+    class Doubtful:
+        law, params, trusted = huber240.law, huber240.params, False
+        predict = staticmethod(huber240.predict)
+
+    assert sf.plan(Doubtful(), C=1e22).notes[0].code == "untrusted"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "Exactly one of"),
+        ({"C": 1e22, "loss": 2.0}, "Exactly one of"),
+        ({"C": -1e22}, "positive"),
+        ({"C": 0}, "positive"),
+        ({"C": float("nan")}, "positive"),
+        ({"C": float("inf")}, "positive"),
+        ({"C": 1e40}, "more than anybody can train"),
+        ({"C": 1e31}, "times the largest run"),
+        ({"C": 1.0}, "trains nothing"),
+        ({"C": "a lot"}, "not a quantity"),
+        ({"C": True}, "must be a number"),
+        ({"loss": 1.5}, "never reached"),
+        ({"loss": 1.9, "fixed": {"N": 1e8}}, "never reached with N=1e"),
+        ({"C": 1e22, "level": 90}, "between 0 and 1"),
+        ({"C": 1e22, "fixed": {"N": 1e9, "D": 1e9}}, "holds one of"),
+        ({"N": 1e9, "fixed": {"D": 1e9}}, "holds one of"),
+        ({"C": 1e22, "inference_tokens": -1}, "zero or positive"),
+        ({"C": 1e22, "unique_tokens": 0}, "positive"),
+        ({"C": 1e22, "hardware": "abacus"}, "no device"),
+    ],
+)
+def test_refusals_say_why(huber240, options, words):
+    with pytest.raises(ValueError, match=words):
+        sf.plan(huber240, **options)
+
+
+def test_laws_without_a_trade_off_are_refused():
+    with pytest.raises(ValueError, match="does not weigh N against D"):
+        sf.plan(sf.published("power_law", sf.laws.get("power_law").published[0].key), C=1e22)
+    with pytest.raises(ValueError, match="needs something that predicts"):
+        sf.plan({"N": 1}, C=1e22)
+
+
+def test_what_a_plan_prints(huber240):
+    text = str(sf.plan(huber240, C="5.76e23", hardware="h100", inference_tokens="1T"))
+    for words in (
+        "lowest loss for C = 5.76e+23 FLOP",
+        "tokens per parameter",
+        "h100 hours",
+        "step_law",
+        "beyond_reach",
+    ):
+        assert words in text
+    record = sf.plan(huber240, C=5.76e23).to_dict()
+    assert json.loads(json.dumps(record, allow_nan=False))["architecture"]["n_layers"] > 30
+    assert record["floor"]["loss_lower"] == 1.0
