@@ -30,6 +30,7 @@ _LAZY = {
     "fit": "scalefit.fitting.fitter",
     "load_result": "scalefit.fitting.saving",
     "loss_floor": "scalefit.memory.floor",
+    "next_runs": "scalefit.planning.next_runs",
     "plan": "scalefit.planning.plan",
     "published": "scalefit.laws",
     "read_runs": "scalefit.tables",

@@ -1,0 +1,293 @@
+"""Which runs to train next, so that the answer in view becomes surest per FLOP.
+
+The draws of the fit say how a new run's loss and the answer move together; a run whose loss is well correlated with the
+answer, and uncertain against the noise of runs, teaches most. Runs are chosen one after another, each given those
+before it, under several prices for a FLOP (Bayesian linear design, Chaloner & Verdinelli 1995); then single runs are
+swapped while that helps, and the set that leaves the answer surest is returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.counting import parse_quantity
+from scalefit.errors import ArgumentError
+from scalefit.planning import allocation
+from scalefit.planning.surface import Surface, surface_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The plan in view lies this many times beyond the largest run unless C says otherwise.
+_AHEAD = 100.0
+_SIZES, _RATIOS = 28, 13
+#: Tokens per parameter that are ever proposed.
+_RATIO_RANGE = (1.0, 1000.0)
+#: Prices of a FLOP, and largest shares of the budget that one run may take, that are tried.
+_PRICES, _SHARES = (0.0, 0.25, 0.75), (1.0, 0.5, 0.34, 0.25, 0.17, 0.125)
+#: Sets of runs that are polished, swaps in each, and directions of the draws that are kept.
+_POLISHED, _SWAPS, _COORDINATES = 4, 24, 10
+#: Noise of a run's ln loss where the result does not show it.
+_NOISE = 0.003
+
+
+def next_runs(
+    result: Any,
+    budget: float | str,
+    *,
+    target: str = "loss",
+    C: float | str | None = None,
+    n_runs: int = 8,
+    noise: float | None = None,
+    model_error: float = 0.001,
+    series: str | None = None,
+) -> pd.DataFrame:
+    """Choose runs that make an answer surest for their compute.
+
+    Parameters
+    ----------
+    result : FitResult
+        A fit, best after ``bootstrap()``; its draws (or robust covariance) are what is not known.
+    budget : float or str
+        Compute of all new runs together [FLOP].
+    target : str
+        What to make surer: ``"loss"`` at the plan for `C`, ``"N"`` (the optimal size at `C`), or a parameter of the
+        law, such as ``"E"`` or ``"alpha"``.
+    C : float or str, optional
+        Budget of the plan in view [FLOP]; 100 times the largest run by default.
+    n_runs : int
+        Most runs to propose.
+    noise : float, optional
+        Standard deviation of a run's ln loss between seeds; from the fit's residuals by default.
+    model_error : float
+        Distrust of the law's form: standard deviation of ln loss added per factor e between a run's compute and C, so
+        that runs far below the plan count for less.
+    series : str, optional
+        Which series, for fits with ``by="shared"``.
+
+    Returns
+    -------
+    DataFrame
+        One row a run, in the order to train: ``N`` [parameters], ``D`` [tokens], ``C`` [FLOP] and ``gain``, the share
+        of the answer's variance that the run removes given those above it. ``attrs["design"]`` holds ``sd_before`` and
+        ``sd_after`` of the answer.
+
+    Raises
+    ------
+    ArgumentError
+        The result has no draws, the target is unknown, or the budget buys no run.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> N, D = (a.ravel() for a in np.meshgrid([3e7, 1e8, 3e8, 1e9], [1e9, 4e9, 1.6e10]))
+    >>> loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    >>> loss = loss * np.exp(0.003 * np.random.default_rng(0).standard_normal(N.size))
+    >>> runs = sf.next_runs(sf.fit({"N": N, "D": D, "loss": loss}), budget=1e21, n_runs=4)
+    >>> list(runs.columns), bool(runs["C"].sum() <= 1e21), bool((runs["gain"] > 0).all())
+    (['N', 'D', 'C', 'gain'], True, True)
+    """
+    import pandas as pd
+
+    total = _positive("budget", budget)
+    if int(n_runs) < 1:
+        raise ArgumentError(f"n_runs={n_runs!r} must be at least 1.")
+    if model_error < 0 or (noise is not None and noise < 0):
+        raise ArgumentError(f"noise={noise!r} and model_error={model_error!r} must not be negative.")
+    surface = surface_of(result, series=series)
+    if surface.n_rows < 20:
+        raise ArgumentError(
+            "The next runs follow from what a fit does not know, and this result has no draws. Pass what sf.fit "
+            "returned, best after .bootstrap()."
+        )
+    seen = _seen(result)
+    ahead = _AHEAD * float((6 * seen["N"] * seen["D"]).max()) if C is None else _positive("C", C)
+    answer, name = _answer(surface, target, ahead)
+    sizes, tokens = _candidates(seen, total)
+    cost = allocation.TRAIN * sizes * tokens
+    logs = _tame(np.log(surface.loss(sizes[None], tokens[None]))[1:])
+    spread = _noise(result) if noise is None else float(noise)
+    variance = spread**2 + (model_error * np.log(np.maximum(ahead / cost, 1.0))) ** 2
+    problem = _Problem.of(answer, logs, variance, cost)
+    starts = {tuple(_greedy(problem, total, int(n_runs), p, s)) for p in _PRICES for s in _SHARES} - {()}
+    tries = sorted((list(start) for start in starts), key=problem.variance)[:_POLISHED]
+    if not tries:
+        raise ArgumentError(f"budget={total:.3g} FLOP buys no run worth training. Raise it.")
+    best = min((_exchange(problem, start, total) for start in tries), key=problem.variance)
+    chosen, left = _in_order(problem, best)
+    before = float(answer.var())
+    frame = pd.DataFrame({"N": sizes[chosen], "D": tokens[chosen], "C": cost[chosen]})
+    frame["gain"] = -np.diff(np.concatenate([[before], left])) / before
+    frame.attrs["design"] = {
+        "target": target,
+        "target_name": name,
+        "C_plan": ahead,
+        "C_total": float(frame["C"].sum()),
+        "noise": spread,
+        "model_error": float(model_error),
+        "sd_before": float(np.sqrt(before)),
+        "sd_after": float(np.sqrt(left[-1])),
+    }
+    return frame
+
+
+def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
+    """The answer under each draw, and its name."""
+    if target in ("loss", "N"):
+        best = allocation.on_budget(surface, ahead)
+        if target == "N":
+            return _tame(np.log(best.N[1:])), f"ln N* at {ahead:.3g} FLOP"
+        k = surface.n_rows
+        at = surface.loss(np.full((k, 1), best.N[0]), np.full((k, 1), best.D[0]))[1:, 0]
+        return _tame(np.log(at)), f"ln loss at the plan for {ahead:.3g} FLOP"
+    params = surface.params or {}
+    if target not in params:
+        raise ArgumentError(f"target={target!r} is not known. Known: loss, N, {', '.join(params)}.")
+    assert surface.law is not None
+    if surface.law.parameters[target].log:
+        return _tame(np.log(np.maximum(params[target][1:], 1e-300))), f"ln {target}"
+    return _tame(params[target][1:]), target
+
+
+def _tame(values: Array) -> Array:
+    """Draws (k, ...) with their few wild ones pulled in, so that a variance means something."""
+    middle = np.nanmedian(values, axis=0)
+    width = 4 * 1.4826 * np.nanmedian(np.abs(values - middle), axis=0)
+    return np.asarray(np.clip(np.where(np.isnan(values), middle, values), middle - width, middle + width))
+
+
+def _seen(result: Any) -> dict[str, Array]:
+    problem = getattr(result, "problem", None)
+    if problem is None:
+        raise ArgumentError("The result does not hold the runs it was fitted to: pass what sf.fit returned.")
+    return {key: problem.columns[key] * problem.units[key] for key in ("N", "D")}
+
+
+def _candidates(seen: dict[str, Array], total: float) -> tuple[Array, Array]:
+    """Sizes and tokens of every run that could be proposed.
+
+    Not cheaper than the cheapest run so far, and within the tokens per parameter so far: outside those nobody knows that
+    the law holds.
+    """
+    compute, ratio = allocation.TRAIN * seen["N"] * seen["D"], seen["D"] / seen["N"]
+    low, high = np.clip([ratio.min(), ratio.max()], *_RATIO_RANGE)
+    ratios = np.geomspace(low, max(high, low * 1.001), _RATIOS)
+    largest = np.sqrt(total / (allocation.TRAIN * ratios[0]))
+    sizes = np.geomspace(seen["N"].min(), max(largest, seen["N"].min() * 1.001), _SIZES)
+    N, share = (a.ravel() for a in np.meshgrid(sizes, ratios, indexing="ij"))
+    D = share * N
+    cost = allocation.TRAIN * N * D
+    keep = (cost <= total) & (cost >= compute.min() * 0.999)
+    if not keep.any():
+        raise ArgumentError(
+            f"budget={total:.3g} FLOP is less than the cheapest run so far took ({compute.min():.3g}). Raise it."
+        )
+    return N[keep], D[keep]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    """The draws in few coordinates, standard normal before any new run.
+
+    ``slopes`` (m, r) is what each candidate's ln loss does along them, ``answer`` (r,) what the answer does; ``rest`` is
+    the answer's variance that no candidate moves with.
+    """
+
+    slopes: Array
+    answer: Array
+    rest: float
+    noise: Array
+    cost: Array
+
+    @classmethod
+    def of(cls, answer: Array, logs: Array, noise: Array, cost: Array) -> _Problem:
+        k = len(answer)
+        g, f = answer - answer.mean(), logs - logs.mean(axis=0)
+        left, size, right = np.linalg.svd(f, full_matrices=False)
+        r = int(max(1, (size > 1e-4 * size[0]).sum())) if size[0] > 0 else 1
+        r = min(r, _COORDINATES)
+        along = left[:, :r].T @ g / np.sqrt(k)
+        return cls((right[:r].T * size[:r]) / np.sqrt(k), along, max(float(g @ g / k - along @ along), 0.0), noise, cost)
+
+    def inverse(self, chosen: list[int]) -> Array:
+        """Covariance (r, r) of the coordinates after the chosen runs."""
+        J = self.slopes[chosen]
+        return np.asarray(np.linalg.inv(np.eye(self.answer.size) + (J.T / self.noise[chosen]) @ J))
+
+    def variance(self, chosen: list[int]) -> float:
+        """Variance of the answer after the chosen runs."""
+        return float(self.answer @ self.inverse(chosen) @ self.answer) + self.rest
+
+    def removed(self, chosen: list[int]) -> Array:
+        """Variance of the answer (m,) that each candidate would remove after the chosen runs."""
+        inverse = self.inverse(chosen)
+        with_answer = self.slopes @ (inverse @ self.answer)
+        own = np.einsum("mi,ij,mj->m", self.slopes, inverse, self.slopes)
+        return np.asarray(with_answer**2 / (own + self.noise))
+
+
+def _greedy(problem: _Problem, total: float, n_runs: int, price: float, share: float) -> list[int]:
+    """Runs chosen one after another by variance removed over cost^price, none dearer than a share of the budget."""
+    chosen: list[int] = []
+    spent, cost = 0.0, problem.cost
+    while len(chosen) < n_runs:
+        open_ = (cost <= total - spent) & (cost <= share * total)
+        open_[chosen] = False  # the law's error at a point does not average out over seeds
+        if not open_.any():
+            break
+        best = int(np.argmax(np.where(open_, problem.removed(chosen) / cost**price, -1.0)))
+        spent += float(cost[best])
+        chosen.append(best)
+    return chosen
+
+
+def _exchange(problem: _Problem, chosen: list[int], total: float) -> list[int]:
+    """Swap single runs for better ones that the budget allows, until none is (Fedorov 1972)."""
+    cost = problem.cost
+    for _ in range(_SWAPS):
+        here, best = problem.variance(chosen), (0.0, -1, -1)
+        for at in range(len(chosen)):
+            rest = chosen[:at] + chosen[at + 1 :]
+            open_ = cost <= total - cost[rest].sum()
+            open_[chosen] = False
+            left = problem.variance(rest) - np.where(open_, problem.removed(rest), -np.inf)
+            swap = int(np.argmin(left))
+            best = max(best, (here - float(left[swap]), at, swap))
+        if best[0] <= 1e-4 * here:
+            break
+        chosen = chosen[: best[1]] + [best[2]] + chosen[best[1] + 1 :]
+    return chosen
+
+
+def _in_order(problem: _Problem, chosen: list[int]) -> tuple[list[int], list[float]]:
+    """The runs by what they remove for their cost given those before, and the answer's variance after each."""
+    order: list[int] = []
+    left: list[float] = []
+    while len(order) < len(chosen):
+        gain = problem.removed(order) / problem.cost
+        order.append(max((i for i in chosen if i not in order), key=lambda i: gain[i]))
+        left.append(problem.variance(order))
+    return order, left
+
+
+def _noise(result: Any) -> float:
+    """Robust standard deviation of the residuals of the log loss, corrected for the parameters."""
+    if getattr(result, "problem", None) is None:
+        return _NOISE
+    from scalefit.fitting.intervals import relative_residuals
+
+    residual = np.asarray(relative_residuals(result))
+    free = len(getattr(result, "names", ()))
+    size = 1.4826 * float(np.median(np.abs(residual))) * float(np.sqrt(residual.size / max(residual.size - free, 1)))
+    return max(size, 1e-5)
+
+
+def _positive(name: str, value: float | str) -> float:
+    number = parse_quantity(value)
+    if not (np.isfinite(number) and number > 0):
+        raise ArgumentError(f"{name}={value!r} must be positive and finite.")
+    return number
