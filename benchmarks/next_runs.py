@@ -33,6 +33,7 @@ class Truth:
         self.g = g
 
     def predict(self, N, D):
+        """Loss [nat/token]."""
         c, g = CHINCHILLA, self.g
         a, b = c["A"] * np.asarray(N, float) ** -c["alpha"], c["B"] * np.asarray(D, float) ** -c["beta"]
         return c["E"] + (a ** (1 / g) + b ** (1 / g)) ** g
@@ -79,7 +80,7 @@ def one(truth, law, target, rng):
         return drift * (budget / 1e18) ** 0.5
 
     pilot = observed(truth, isoflop_rows(PILOT, 6, centre, rng), rng)
-    first = sf.fit(pilot, law).bootstrap(400, seed=int(rng.integers(1 << 30)))
+    first = sf.fit(pilot, law)
     per_run = EXTRA / N_RUNS
     designs = {
         "nothing": None,

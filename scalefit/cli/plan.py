@@ -1,16 +1,34 @@
-"""scalefit plan, isoflop and next-runs."""
+"""``scalefit plan``, ``isoflop`` and ``next-runs``: from a table or a saved result to the next run."""
 
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-_TABLE = typer.Argument(help="Table of runs (csv, tsv, json, jsonl, parquet), or a result saved by scalefit.")
-_JSON = typer.Option(False, "--json", help="Print one JSON document.")
-_FIGURE = typer.Option(None, "--plot", help="Also draw a figure to this file.")
+from scalefit.cli import _shared as shared
+
+_UNTRUSTED = 3
+
+Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result that scalefit fit --save wrote.")]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(help="Name a column or convention of the table: N=n_params, loss_unit=bit/byte. Repeatable."),
+]
+LawName = Annotated[str, typer.Option(help="Law to fit to a table; see scalefit laws.")]
+Bootstrap = Annotated[int, typer.Option(help="Resamples for the intervals; 0 for robust errors.")]
+Figure = Annotated[Path | None, typer.Option("--plot", help="Draw a figure to this file.")]
+
+
+class Method(StrEnum):
+    """Ways to find the optimum of a budget."""
+
+    parabola = "parabola"
+    cubic = "cubic"
+    local = "local"
 
 
 def register(app: typer.Typer) -> None:
@@ -21,152 +39,170 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    source: str = typer.Argument(
-        None, help="Table of runs, a saved result, or empty with --published.", metavar="[RUNS]"
-    ),
-    C: str = typer.Option(None, "--C", "-C", help="Compute budget [FLOP], training and serving together."),
-    loss: float = typer.Option(None, help="Loss to reach [nat/token]."),
-    N: str = typer.Option(None, "--N", "-N", help="Parameters, such as 7B."),
-    D: str = typer.Option(None, "--D", "-D", help="Tokens, such as 1.4T."),
-    ratio: float = typer.Option(None, help="Tokens per parameter."),
-    hold: list[str] = typer.Option([], help="Hold N, D or ratio at a value beside -C or --loss: --hold ratio=20."),
-    inference_tokens: str = typer.Option("0", help="Tokens to be served over the model's life."),
-    unique_tokens: str = typer.Option(None, help="Distinct tokens there are."),
-    hardware: str = typer.Option(None, help="Device, such as h100, for hours."),
-    mfu: float = typer.Option(0.4, help="Share of the device's peak that training reaches."),
-    serving_mfu: float = typer.Option(None, help="Share of the peak that serving reaches; as --mfu by default."),
-    price: float = typer.Option(None, help="Price of a device-hour."),
-    devices: int = typer.Option(None, help="Devices, for days of training."),
-    law: str = typer.Option("chinchilla", help="Law to fit to the table."),
-    published: str = typer.Option(None, help="Plan with published constants: --published hoffmann2022_tex."),
-    level: float = typer.Option(0.9, help="Coverage of the intervals."),
-    draws: int = typer.Option(500, help="Bootstrap draws; 0 for the robust covariance."),
-    figure: Path = _FIGURE,
-    as_json: bool = _JSON,
+    source: Source = None,
+    C: Annotated[str | None, typer.Option("--C", help="Compute for training and serving together [FLOP].")] = None,
+    loss: Annotated[float | None, typer.Option(help="Loss to reach [nat/token].")] = None,
+    N: Annotated[str | None, typer.Option("--N", help="Parameters: 7e9 or 7B.")] = None,
+    D: Annotated[str | None, typer.Option("--D", help="Tokens: 2e12 or 2T.")] = None,
+    ratio: Annotated[float | None, typer.Option(help="Tokens per parameter.")] = None,
+    hold: Annotated[list[str] | None, typer.Option(help="Hold N, D or ratio beside --C or --loss: ratio=20.")] = None,
+    inference_tokens: Annotated[str, typer.Option(help="Tokens to be served over the model's life.")] = "0",
+    unique_tokens: Annotated[str | None, typer.Option(help="Distinct tokens there are.")] = None,
+    hardware: Annotated[str | None, typer.Option(help="Device, such as h100, for hours and money.")] = None,
+    mfu: Annotated[float, typer.Option(help="Share of the device's peak that training reaches.")] = 0.4,
+    serving_mfu: Annotated[float | None, typer.Option(help="Share that serving reaches; --mfu by default.")] = None,
+    price: Annotated[float | None, typer.Option(help="Price of a device-hour.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Devices, for days of training.")] = None,
+    law: LawName = "chinchilla",
+    published: Annotated[
+        str | None, typer.Option(help="Plan with a paper's constants: hoffmann2022_tex.", metavar="KEY")
+    ] = None,
+    column: Column = None,
+    series: Annotated[str | None, typer.Option(help="Which series, for fits with shared exponents.")] = None,
+    bootstrap: Bootstrap = 500,
+    level: shared.Level = 0.9,
+    plot: Figure = None,
+    as_json: shared.AsJson = False,
 ) -> int:
-    """Plan a run: exactly one of -C, --loss, -N, -D and --ratio fixes the question."""
+    """Plan a run: exactly one of --C, --loss, --N, --D and --ratio fixes the question."""
     import scalefit as sf
     from scalefit.planning.deployment import Hardware
 
-    result = _result(source, law, published, draws)
+    held = shared.assignments("--hold", hold or (), shared.quantity)
     options = {"mfu": mfu, "serving_mfu": serving_mfu, "price": price, "devices": devices}
     device = None if hardware is None else Hardware.named(hardware, **options)
-    answer = sf.plan(
-        result,
-        C=C,
-        loss=loss,
-        N=N,
-        D=D,
-        ratio=ratio,
-        fixed=_held(hold),
-        inference_tokens=inference_tokens,
-        unique_tokens=unique_tokens,
-        hardware=device,
-        level=level,
-    )
-    _finish(answer, figure)
-    _print(answer.to_dict() if as_json else str(answer))
-    return 0 if getattr(result, "trusted", True) else 3
+    with shared.working("Planning"):
+        result = _result(source, law, published, column, bootstrap)
+        answer = sf.plan(
+            result,
+            C=C,
+            loss=loss,
+            N=N,
+            D=D,
+            ratio=ratio,
+            fixed=held or None,
+            inference_tokens=inference_tokens,
+            unique_tokens=unique_tokens,
+            hardware=device,
+            level=level,
+            series=series,
+        )
+        _draw(answer, plot)
+    if as_json:
+        shared.print_json(answer.to_dict())
+    else:
+        typer.echo(str(answer))
+    return 0 if getattr(result, "trusted", True) else _UNTRUSTED
 
 
 def isoflop(
-    source: str = _TABLE,
-    method: str = typer.Option("parabola", help="parabola, cubic or local."),
-    budget: str = typer.Option(None, help="Column of nominal budgets."),
-    all_roads: bool = typer.Option(False, "--all", help="Every method, the fitted law and every count, side by side."),
-    level: float = typer.Option(0.9, help="Coverage of the intervals, with --all."),
-    figure: Path = _FIGURE,
-    as_json: bool = _JSON,
+    table: shared.Table,
+    method: Annotated[Method, typer.Option(help="How the optimum of a budget is found.")] = Method.parabola,
+    budget: Annotated[str | None, typer.Option(help="Column of nominal budgets.", metavar="COLUMN")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every method, the fitted law and every count of N, side by side.")
+    ] = False,
+    column: Column = None,
+    level: shared.Level = 0.95,
+    plot: Figure = None,
+    as_json: shared.AsJson = False,
 ) -> int:
     """Find the best size on each budget, and how it grows with compute."""
     import scalefit as sf
+    from scalefit.planning.agreement import agreement
 
-    runs = sf.read_runs(source)
-    if all_roads:
-        from scalefit.planning.agreement import agreement
-
-        table = agreement(runs, budget=budget, level=level)
+    runs = shared.read_table(table, **shared.assignments("--column", column or (), str))
+    if every:
+        with shared.working("Walking every road"):
+            roads = agreement(runs, budget=budget, level=level)
         if as_json:
-            rows = json.loads(table.to_json(orient="records"))
-            _print({"roads": rows, "verdict": table.attrs["verdict"]})
-        else:
-            shown = table.dropna(axis=1, how="all").assign(remark=table["remark"].fillna("").str.slice(0, 60))
-            _print(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
-            _print(table.attrs["verdict"])
+            rows = json.loads(roads.to_json(orient="records"))
+            shared.print_json({"roads": rows, "verdict": roads.attrs["verdict"]})
+            return 0
+        shown = roads.drop(columns=["N_lower", "N_upper", "n_budgets"])
+        shown["remark"] = shown["remark"].fillna("").str.slice(0, 60)
+        typer.echo(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
+        typer.echo(roads.attrs["verdict"])
         return 0
-    optima = sf.isoflop(runs, method=method, budget=budget)  # type: ignore[arg-type]
-    _finish(optima, figure)
-    _print(optima.to_dict() if as_json else str(optima))
+    optima = sf.isoflop(runs, method=method.value, budget=budget)
+    _draw(optima, plot)
+    if as_json:
+        shared.print_json(optima.to_dict(level))
+    else:
+        typer.echo(str(optima))
     return 0
 
 
 def next_runs(
-    source: str = _TABLE,
-    budget: str = typer.Option(..., help="Compute to spend on the new runs together [FLOP]."),
-    target: str = typer.Option("loss", help="What to make surer: loss (at the plan), N, or a parameter such as E."),
-    C: str = typer.Option(None, "--C", "-C", help="Budget of the plan in view [FLOP]; 100 times the largest run."),
-    law: str = typer.Option("chinchilla", help="Law to fit to the table."),
-    draws: int = typer.Option(1000, help="Bootstrap draws."),
-    out: Path = typer.Option(None, help="Also write the runs to this csv file."),
-    as_json: bool = _JSON,
+    source: Source = None,
+    budget: Annotated[str, typer.Option(help="Compute of all new runs together [FLOP].")] = "",
+    target: Annotated[
+        str, typer.Option(help="What to make surer: loss (at the plan), N (its size), or a parameter such as E.")
+    ] = "loss",
+    C: Annotated[
+        str | None, typer.Option("--C", help="Budget of the plan in view [FLOP]; 100 times the largest run.")
+    ] = None,
+    n_runs: Annotated[int, typer.Option(help="Most runs to propose.")] = 8,
+    law: LawName = "chinchilla",
+    column: Column = None,
+    series: Annotated[str | None, typer.Option(help="Which series, for fits with shared exponents.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the runs to this csv file, for scalefit sweep.")] = None,
+    as_json: shared.AsJson = False,
 ) -> int:
-    """Choose the next runs to train, so that the answer in view becomes surest per FLOP."""
+    """Choose the runs to train next, so that an answer becomes surest for their compute."""
     import scalefit as sf
 
-    result = _result(source, law, None, draws)
-    table = sf.next_runs(result, budget=budget, target=target, C=C)
+    if not budget:
+        raise typer.BadParameter("say how much compute the new runs may take, such as 1e19", param_hint="--budget")
+    with shared.working("Choosing runs"):
+        result = _result(source, law, None, column, 0)
+        runs = sf.next_runs(result, budget, target=target, C=C, n_runs=n_runs, series=series)
+    design = runs.attrs["design"]
     if out is not None:
-        table.to_csv(out, index=False)
+        runs.to_csv(out, index=False)
     if as_json:
-        _print({"runs": table.to_dict(orient="records"), **table.attrs["design"]})
+        shared.print_json({"runs": runs.to_dict(orient="records"), **design})
     else:
-        design = table.attrs["design"]
-        _print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-        _print(
-            f"The standard deviation of {design['target_name']} should fall from {design['sd_before']:.3g} to "
-            f"{design['sd_after']:.3g} for {design['C_total']:.3g} FLOP."
+        typer.echo(runs.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+        typer.echo(
+            f"For {design['C_total']:.3g} FLOP the standard deviation of {design['target_name']} should fall from "
+            f"{design['sd_before']:.3g} to {design['sd_after']:.3g}."
         )
-    return 0 if getattr(result, "trusted", True) else 3
+    return 0 if result.trusted else _UNTRUSTED
 
 
-def _result(source: str | None, law: str, published: str | None, draws: int) -> Any:
+def _result(source: str | None, law: str, published: str | None, column: list[str] | None, bootstrap: int) -> Any:
     """Published constants, a saved result, or a fit to a table."""
     import scalefit as sf
     from scalefit.errors import ArgumentError
 
-    if published is not None:
-        return sf.published(law, published)
+    if (source is None) == (published is None):
+        raise ArgumentError("Pass a table of runs, a saved result, or constants by --published: one of them.")
     if source is None:
-        raise ArgumentError("Pass a table of runs or a saved result, or name constants with --published.")
-    path = Path(source)
-    if path.suffix == ".json" and path.is_file() and '"scalefit_result"' in path.read_text(errors="ignore")[:200]:
-        result = sf.load_result(path)
+        return sf.published(law, published)
+    if _is_saved(Path(source)):
+        result = sf.load_result(source)
     else:
-        result = sf.fit(sf.read_runs(source), law)
-    if draws and getattr(result, "draws", None) is None:
-        result = result.bootstrap(draws)
+        result = sf.fit(shared.read_table(source, **shared.assignments("--column", column or (), str)), law)
+    if bootstrap and result.draws is None and result.tangent is None:
+        result = result.bootstrap(bootstrap)
     return result
 
 
-def _held(items: list[str]) -> dict[str, float | str] | None:
-    from scalefit.errors import ArgumentError
+def _is_saved(path: Path) -> bool:
+    """Whether a file is a saved result; anything else is a table."""
+    if path.suffix != ".json":
+        return False
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and {"law", "objective_value", "x"} <= set(document)
 
-    held: dict[str, float | str] = {}
-    for item in items:
-        name, sign, value = item.partition("=")
-        if not sign:
-            raise ArgumentError(f"--hold {item!r} must read NAME=VALUE, such as ratio=20.")
-        held[name.strip()] = value.strip()
-    return held or None
 
-
-def _finish(answer: Any, figure: Path | None) -> None:
-    if figure is not None:
+def _draw(answer: Any, path: Path | None) -> None:
+    if path is not None:
         import matplotlib
 
         matplotlib.use("Agg")
-        answer.plot().figure.savefig(figure, dpi=150)
-
-
-def _print(what: Any) -> None:
-    typer.echo(what if isinstance(what, str) else json.dumps(what, indent=2, allow_nan=False))
+        answer.plot().figure.savefig(path, dpi=150)

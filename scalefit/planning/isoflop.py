@@ -113,11 +113,11 @@ class Optima:
 
         return draw_isoflop(self, ax=ax)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The result as JSON can hold it."""
+    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
+        """The result as JSON can hold it, with intervals at `level`."""
         from scalefit.planning.optima_text import optima_record
 
-        return optima_record(self)
+        return optima_record(self, level)
 
     def __str__(self) -> str:
         from scalefit.planning.optima_text import optima_text

@@ -1,14 +1,14 @@
 """Which runs to train next, so that the answer in view becomes surest per FLOP.
 
-The draws of the fit say how a new run's loss and the answer move together; a run whose loss is well correlated with the
-answer, and uncertain against the noise of runs, teaches most. Runs are chosen one after another, each given those
-before it, under several prices for a FLOP (Bayesian linear design, Chaloner & Verdinelli 1995); then single runs are
-swapped while that helps, and the set that leaves the answer surest is returned.
+Draws of what the fit does not know say how a new run's loss and the answer move together; a run whose loss is well
+correlated with the answer, and uncertain against the noise of runs, teaches most. Runs are chosen one after another,
+each given those before it, under several prices for a FLOP (Bayesian linear design, Chaloner & Verdinelli 1995); then
+single runs are swapped while that helps, and the set that leaves the answer surest is returned.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from scalefit._typing import Array
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
 from scalefit.planning import allocation
-from scalefit.planning.surface import Surface, surface_of
+from scalefit.planning.surface import N_DRAWS, Surface, surface_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,6 @@ def next_runs(
     C: float | str | None = None,
     n_runs: int = 8,
     noise: float | None = None,
-    model_error: float = 0.001,
     series: str | None = None,
 ) -> pd.DataFrame:
     """Choose runs that make an answer surest for their compute.
@@ -51,7 +50,8 @@ def next_runs(
     Parameters
     ----------
     result : FitResult
-        A fit, best after ``bootstrap()``; its draws (or robust covariance) are what is not known.
+        A fit. What it does not know is taken from the information in its runs and the size of its residuals; where
+        that is singular, from its bootstrap draws.
     budget : float or str
         Compute of all new runs together [FLOP].
     target : str
@@ -63,9 +63,6 @@ def next_runs(
         Most runs to propose.
     noise : float, optional
         Standard deviation of a run's ln loss between seeds; from the fit's residuals by default.
-    model_error : float
-        Distrust of the law's form: standard deviation of ln loss added per factor e between a run's compute and C, so
-        that runs far below the plan count for less.
     series : str, optional
         Which series, for fits with ``by="shared"``.
 
@@ -96,13 +93,13 @@ def next_runs(
     total = _positive("budget", budget)
     if int(n_runs) < 1:
         raise ArgumentError(f"n_runs={n_runs!r} must be at least 1.")
-    if model_error < 0 or (noise is not None and noise < 0):
-        raise ArgumentError(f"noise={noise!r} and model_error={model_error!r} must not be negative.")
-    surface = surface_of(result, series=series)
+    if noise is not None and not noise > 0:
+        raise ArgumentError(f"noise={noise!r} must be positive.")
+    surface = surface_of(_informed(result), series=series)
     if surface.n_rows < 20:
         raise ArgumentError(
-            "The next runs follow from what a fit does not know, and this result has no draws. Pass what sf.fit "
-            "returned, best after .bootstrap()."
+            "The next runs follow from what a fit does not know, and this result does not say it. Pass what sf.fit "
+            "returned."
         )
     seen = _seen(result)
     ahead = _AHEAD * float((6 * seen["N"] * seen["D"]).max()) if C is None else _positive("C", C)
@@ -111,7 +108,7 @@ def next_runs(
     cost = allocation.TRAIN * sizes * tokens
     logs = _tame(np.log(surface.loss(sizes[None], tokens[None]))[1:])
     spread = _noise(result) if noise is None else float(noise)
-    variance = spread**2 + (model_error * np.log(np.maximum(ahead / cost, 1.0))) ** 2
+    variance = np.full(cost.size, spread**2)
     problem = _Problem.of(answer, logs, variance, cost)
     starts = {tuple(_greedy(problem, total, int(n_runs), p, s)) for p in _PRICES for s in _SHARES} - {()}
     tries = sorted((list(start) for start in starts), key=problem.variance)[:_POLISHED]
@@ -128,11 +125,30 @@ def next_runs(
         "C_plan": ahead,
         "C_total": float(frame["C"].sum()),
         "noise": spread,
-        "model_error": float(model_error),
         "sd_before": float(np.sqrt(before)),
         "sd_after": float(np.sqrt(left[-1])),
     }
     return frame
+
+
+def _informed(result: Any) -> Any:
+    """The result with draws from the information in its runs: normal, with covariance s^2 (J'J)^-1.
+
+    On pilots of 18 runs these choose better runs than case resamples of the pilot, which are too few to tell how the
+    parameters move together. Fits whose information is singular, or of several series, keep the draws they have.
+    """
+    problem = getattr(result, "problem", None)
+    if problem is None or len(problem.groups) > 1 or getattr(result, "tangent", None) is not None:
+        return result
+    residual, slopes = problem.jacobian(result.x[None])
+    n, p = residual.size, result.x.size
+    information = slopes[0] @ slopes[0].T
+    if n <= p or not np.isfinite(information).all() or np.linalg.matrix_rank(information) < p:
+        return result
+    cov = np.linalg.inv(information) * float(residual[0] @ residual[0]) / (n - p)
+    rng = np.random.default_rng(getattr(result, "seed", 0))
+    draws = rng.multivariate_normal(result.x, cov, size=N_DRAWS, method="eigh")
+    return replace(result, draws=np.clip(draws, *problem.bounds(result.bounds or {})))
 
 
 def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
@@ -170,8 +186,8 @@ def _seen(result: Any) -> dict[str, Array]:
 def _candidates(seen: dict[str, Array], total: float) -> tuple[Array, Array]:
     """Sizes and tokens of every run that could be proposed.
 
-    Not cheaper than the cheapest run so far, and within the tokens per parameter so far: outside those nobody knows that
-    the law holds.
+    Not cheaper than the cheapest run so far, and within the tokens per parameter so far: outside those nobody knows
+    that the law holds.
     """
     compute, ratio = allocation.TRAIN * seen["N"] * seen["D"], seen["D"] / seen["N"]
     low, high = np.clip([ratio.min(), ratio.max()], *_RATIO_RANGE)
@@ -193,8 +209,8 @@ def _candidates(seen: dict[str, Array], total: float) -> tuple[Array, Array]:
 class _Problem:
     """The draws in few coordinates, standard normal before any new run.
 
-    ``slopes`` (m, r) is what each candidate's ln loss does along them, ``answer`` (r,) what the answer does; ``rest`` is
-    the answer's variance that no candidate moves with.
+    ``slopes`` (m, r) is what each candidate's ln loss does along them, ``answer`` (r,) what the answer does; ``rest``
+    is the answer's variance that no candidate moves with.
     """
 
     slopes: Array
@@ -211,7 +227,9 @@ class _Problem:
         r = int(max(1, (size > 1e-4 * size[0]).sum())) if size[0] > 0 else 1
         r = min(r, _COORDINATES)
         along = left[:, :r].T @ g / np.sqrt(k)
-        return cls((right[:r].T * size[:r]) / np.sqrt(k), along, max(float(g @ g / k - along @ along), 0.0), noise, cost)
+        return cls(
+            (right[:r].T * size[:r]) / np.sqrt(k), along, max(float(g @ g / k - along @ along), 0.0), noise, cost
+        )
 
     def inverse(self, chosen: list[int]) -> Array:
         """Covariance (r, r) of the coordinates after the chosen runs."""
