@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_runs import grid
 
@@ -57,6 +57,7 @@ def test_the_search_finds_the_best_set_of_a_small_case(seed):
     assert sorted(order) == sorted(starts[0]) and (np.diff(left) <= 1e-12).all()
 
 
+@settings(max_examples=15)
 @given(log_b=st.floats(18, 21), target=st.sampled_from(["loss", "N", "E", "alpha"]))
 def test_what_comes_back(pilot, log_b, target):
     runs = sf.next_runs(pilot, 10**log_b, target=target, C=1e22, n_runs=5)
