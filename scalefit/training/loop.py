@@ -32,8 +32,9 @@ from scalefit.training.store import RESULT_FORMAT, RunFolder, RunRecord, StoreEr
 
 Progress = Callable[[dict[str, Any]], None]
 
-#: A member whose loss rises so far above where it began has diverged [nat/token].
+#: A member whose smoothed loss rises so far above where it began has diverged [nat/token]; one spike has not.
 DIVERGED_BY = 1.0
+SMOOTHING = 0.95
 
 
 def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: Progress | None = None) -> RunRecord:
@@ -114,6 +115,7 @@ class _Run:
         self.n_summed = 0
         self.trunk_sums: tuple[npt.NDArray[np.float64], int] = (np.zeros(len(self.members)), 0)
         self.first_loss: npt.NDArray[np.float64] | None = None
+        self.smoothed = np.zeros(len(self.members))
         self.seconds = 0.0
         self.trunk: dict[str, torch.Tensor] = {}
         self._norms = torch.zeros(len(self.members))
@@ -256,13 +258,14 @@ class _Run:
         """Add the pending losses one by one, in order, so that a resumed run sums in the same order."""
         for losses in [tensor.cpu().double().numpy() for tensor in self._pending]:
             if self.first_loss is None:
-                self.first_loss = losses
+                self.first_loss = self.smoothed = losses
+            self.smoothed = SMOOTHING * self.smoothed + (1 - SMOOTHING) * losses
             self.sums += losses
             self.n_summed += 1
             for member, loss in enumerate(losses):
                 if self.status[member] == "finished" and not math.isfinite(loss):
                     self.status[member] = "nan"
-                elif self.status[member] == "finished" and loss > self.first_loss[member] + DIVERGED_BY:
+                elif self.status[member] == "finished" and self.smoothed[member] > self.first_loss[member] + DIVERGED_BY:
                     self.status[member] = "diverged"
         self._pending = []
 
@@ -344,8 +347,8 @@ class _Run:
         tensors |= {f"trunk.{name}": buffer for name, buffer in self.trunk.items()}
         facts = {
             "run_id": self.run_id, "position": position, "rows": self.rows, "status": self.status,
-            "sums": [value.hex() for value in self.sums.tolist()], "n_summed": self.n_summed,
-            "trunk_sums": [value.hex() for value in self.trunk_sums[0].tolist()], "trunk_n_summed": self.trunk_sums[1],
+            "sums": self.sums.tolist(), "n_summed": self.n_summed, "smoothed": self.smoothed.tolist(),
+            "trunk_sums": self.trunk_sums[0].tolist(), "trunk_n_summed": self.trunk_sums[1],
             "first_loss": None if self.first_loss is None else self.first_loss.tolist(),
             "curve_size": self.folder.curve_size(), "seconds": seconds,
         }  # fmt: skip
@@ -362,10 +365,9 @@ class _Run:
         self.trunk = {name[6:]: value.to(self.device) for name, value in tensors.items() if name[:6] == "trunk."}
         self.position = (facts["position"][0], facts["position"][1])
         self.rows, self.status = facts["rows"], facts["status"]
-        self.sums = np.array([float.fromhex(value) for value in facts["sums"]])
+        self.sums, self.smoothed = np.array(facts["sums"]), np.array(facts["smoothed"])
         self.n_summed, self.seconds = facts["n_summed"], facts["seconds"]
-        trunk_sums = np.array([float.fromhex(value) for value in facts["trunk_sums"]])
-        self.trunk_sums = (trunk_sums, facts["trunk_n_summed"])
+        self.trunk_sums = (np.array(facts["trunk_sums"]), facts["trunk_n_summed"])
         self.first_loss = None if facts["first_loss"] is None else np.array(facts["first_loss"])
         if self.world.is_first:
             self.folder.truncate_curve(facts["curve_size"])
