@@ -262,10 +262,11 @@ class _Run:
             self.smoothed = SMOOTHING * self.smoothed + (1 - SMOOTHING) * losses
             self.sums += losses
             self.n_summed += 1
-            for member, loss in enumerate(losses):
-                if self.status[member] == "finished" and not math.isfinite(loss):
+            risen = self.smoothed > self.first_loss + DIVERGED_BY
+            for member in [number for number, status in enumerate(self.status) if status == "finished"]:
+                if not math.isfinite(losses[member]):
                     self.status[member] = "nan"
-                elif self.status[member] == "finished" and self.smoothed[member] > self.first_loss[member] + DIVERGED_BY:
+                elif risen[member]:
                     self.status[member] = "diverged"
         self._pending = []
 
