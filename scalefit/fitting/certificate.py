@@ -127,7 +127,12 @@ def certify(
 
 
 def _unit_eigen(matrix: Array) -> tuple[Array, Array]:
-    """Eigenvalues (ascending) and vectors of a symmetric matrix scaled to a unit diagonal."""
+    """Eigenvalues (ascending) and vectors of a symmetric matrix scaled to a unit diagonal.
+
+    A matrix that overflowed counts as curved the wrong way, and as ill-conditioned as can be.
+    """
+    if not np.isfinite(matrix).all():
+        return np.r_[-np.inf, np.full(len(matrix) - 1, np.inf)], np.eye(len(matrix))
     size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
     values, vectors = np.linalg.eigh(matrix / size[:, None] / size[None, :])
     return values, vectors

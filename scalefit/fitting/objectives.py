@@ -66,7 +66,7 @@ class Objective:
     def slopes(self, residual: Array) -> tuple[Array, Array, Array]:
         """First derivative, whether the second is one, and the weight of iterated least squares."""
         if self.kind == "squared":
-            one = np.ones(1)
+            one = np.ones((1, 1))  # broadcasts over (resamples, runs)
             return residual, one, one
         size = np.abs(residual)
         psi = np.clip(residual, -self.delta, self.delta)

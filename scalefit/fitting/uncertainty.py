@@ -37,6 +37,8 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
         residual, slopes = problem.jacobian(x[None])
         _, _, hessian, _ = model_of(problem).evaluate(x[None], None)
     r, jac, hessian = residual[0], slopes[0], hessian[0]
+    if not (np.isfinite(jac).all() and np.isfinite(hessian).all()):
+        return np.full((p, p), np.nan)
     goal = problem.objective
     w = np.ones(r.size) if problem.weights is None else problem.weights
     if goal.kind == "squared":

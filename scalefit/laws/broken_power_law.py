@@ -44,8 +44,10 @@ class BrokenPowerLaw(Law):
     @staticmethod
     def loss(x: Any, E: Any, A: Any, c0: Any, c1: Any, d1: Any, f1: Any) -> Any:
         """Loss [nat/token]."""
-        turn = np.exp(np.log(x / d1) / f1)
-        return E + A * x**-c0 * np.exp(-c1 * f1 * np.log1p(turn))
+        z = np.log(x / d1) / f1
+        above = np.real(z) > 0
+        soft = np.where(above, z, 0.0) + np.log1p(np.exp(np.where(above, -z, z)))  # ln(1 + e^z), never overflowing
+        return E + A * x**-c0 * np.exp(-c1 * f1 * soft)
 
     @staticmethod
     def gradient(x: Any, E: Any, A: Any, c0: Any, c1: Any, d1: Any, f1: Any) -> list[Any]:

@@ -87,6 +87,7 @@ class Kaplan(Law):
             for alpha_N in _ALPHAS:
                 target = (loss / loss.min()) ** (1.0 / alpha_D)
                 basis = np.stack([columns["N"] ** (-alpha_N / alpha_D), 1.0 / columns["D"]]) / target
+                basis = np.where(np.isfinite(basis), basis, 0.0)
                 a, b = np.linalg.lstsq(basis.T, np.ones_like(loss), rcond=None)[0]
                 # loss.min() rescales the target: undo it in both coefficients, and keep them positive.
                 unit = loss.min() ** (1.0 / alpha_D)
