@@ -35,6 +35,8 @@ Progress = Callable[[dict[str, Any]], None]
 #: A member whose smoothed loss rises so far above where it began has diverged [nat/token]; one spike has not.
 DIVERGED_BY = 1.0
 SMOOTHING = 0.95
+#: How often the lease is renewed [s].
+SIGN_OF_LIFE = 20.0
 
 
 def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: Progress | None = None) -> RunRecord:
@@ -170,7 +172,7 @@ class _Run:
             self.forward = torch.compile(self.forward, dynamic=False, mode=mode)
 
     def _walk(self, started: float) -> None:
-        last_checkpoint = last_report = time.monotonic()
+        last_checkpoint = last_report = last_sign = time.monotonic()
         index, step = self.position
         while index < len(self.path.segments):
             segment = self.path.segments[index]
@@ -190,6 +192,9 @@ class _Run:
                 if now - last_report > 1.0:
                     last_report = now
                     self._report(segment, step)
+                if now - last_sign > SIGN_OF_LIFE and self.world.is_first:
+                    last_sign = now
+                    self.folder.renew()
                 if self.world.agree(now - last_checkpoint > self.config.runtime.checkpoint_every):
                     last_checkpoint = now
                     self._save((index, step), self.seconds + now - started)
@@ -354,7 +359,6 @@ class _Run:
             "curve_size": self.folder.curve_size(), "seconds": seconds,
         }  # fmt: skip
         checkpoint.write(self.folder.checkpoint_path, tensors, json.dumps(facts))
-        self.folder.renew()
 
     def _resume(self) -> None:
         found = checkpoint.read(self.folder.checkpoint_path, self.run_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import math
 import os
@@ -23,6 +24,8 @@ from scalefit.errors import DataError
 
 #: A lease whose owner has not renewed it for so long is free to take [s].
 STALE_LEASE = 300.0
+#: Leases that this process holds.
+_HELD: set[Path] = set()
 RESULT_FORMAT = 1
 
 
@@ -47,8 +50,8 @@ class RunRecord:
     @property
     def loss(self) -> float:
         """Held-out loss of the last point of the first member [nat/token]."""
-        value = [row["loss"] for row in self.rows if row["member"] == 0][-1]
-        return math.nan if value is None else float(value)
+        values = [row["loss"] for row in self.rows if row["member"] == 0]
+        return math.nan if not values or values[-1] is None else float(values[-1])
 
     def table(self) -> Any:
         """Return the rows as the DataFrame that ``scalefit.fit`` reads."""
@@ -149,16 +152,17 @@ class RunFolder:
             for _ in range(2):
                 try:
                     with open(lease, "x") as out:
+                        _HELD.add(lease.absolute())
                         out.write(owner)
                     return True
                 except FileExistsError:
                     if not _abandoned(lease):
                         return False
-                    # rename is atomic: of several workers that see a dead lease, one gets to remove it
-                    grave = lease.with_name(f"lease.{os.getpid()}.dead")
-                    with contextlib.suppress(FileNotFoundError):
-                        os.rename(lease, grave)
-                        grave.unlink()
+                    # judged again under a lock: of several workers that see a dead lease, none removes a new one
+                    with open(self.path / "lease.lock", "w") as lock:
+                        fcntl.flock(lock, fcntl.LOCK_EX)
+                        if _abandoned(lease):
+                            lease.unlink(missing_ok=True)
         return False
 
     def held_by_other(self) -> bool:
@@ -173,6 +177,7 @@ class RunFolder:
 
     def release(self) -> None:
         """Give the lease back."""
+        _HELD.discard((self.path / "lease").absolute())
         with contextlib.suppress(OSError):
             (self.path / "lease").unlink()
 
@@ -191,7 +196,7 @@ def _abandoned(lease: Path) -> bool:
     if owner.get("host") == socket.gethostname() and owner.get("boot") == _boot_id():
         pid = int(owner.get("pid", 0))
         if pid == os.getpid():
-            return True  # ours, from an earlier attempt in this process
+            return lease.absolute() not in _HELD  # else another thread of this process is at work
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

@@ -246,3 +246,13 @@ def test_bfloat16_trains_to_about_the_same_loss(tiny: RunConfig, with_, store: P
 def test_replaced_runtime_is_the_same_run(tiny: RunConfig) -> None:
     moved = replace(tiny, runtime=replace(tiny.runtime, device="cpu", checkpoint_every=1.0))
     assert moved.run_id("sha") == tiny.run_id("sha")
+
+
+def test_one_spike_is_not_divergence(tiny: RunConfig) -> None:
+    run = object.__new__(loop._Run)
+    run.status, run.first_loss, run.smoothed = ["finished"] * 2, None, np.zeros(2)
+    run.sums, run.n_summed = np.zeros(2), 0
+    spike, climb = [3.0] * 20 + [9.0] + [3.0] * 20, [3.0] * 20 + [9.0] * 21
+    run._pending = [torch.tensor(pair) for pair in zip(spike, climb, strict=True)]
+    run._flush()
+    assert run.status == ["finished", "diverged"]

@@ -155,13 +155,21 @@ def test_three_kills_lose_nothing_and_repeat_nothing(grid: SweepConfig, store: P
 
 
 def test_one_of_many_takes_a_lease(tmp_path: Path) -> None:
-    folders = [RunFolder(tmp_path / "run") for _ in range(1)]
-    assert folders[0].acquire()
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: RunFolder(tmp_path / "run").acquire(), range(40)))
+    assert sum(taken) == 1 and RunFolder(tmp_path / "run").held_by_other()
+    RunFolder(tmp_path / "run").release()
     (tmp_path / "run" / "lease").write_text(json.dumps({"host": "elsewhere", "pid": 1, "boot": "b"}))
-    assert not RunFolder(tmp_path / "run").acquire() and RunFolder(tmp_path / "run").held_by_other()
+    assert not RunFolder(tmp_path / "run").acquire()
+
+
+def test_a_dead_lease_passes_to_one_of_many(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
     dead = {"host": os.uname().nodename, "pid": 2**22 - 1, "boot": store_module._boot_id()}
     (tmp_path / "run" / "lease").write_text(json.dumps(dead))
-    assert RunFolder(tmp_path / "run").acquire()
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: RunFolder(tmp_path / "run").acquire(), range(40)))
+    assert sum(taken) == 1
 
 
 def test_torn_last_line_is_left_out_and_a_torn_middle_is_an_error(tmp_path: Path) -> None:
