@@ -67,7 +67,11 @@ def floor(
         records = [{key: _finite(value) for key, value in row.items()} for row in table.to_dict("records")]
         typer.echo(json.dumps({"plans": records, **reading}, default=str))
     else:
-        shown = [c for c in ("N", "D", "loss_lower", "loss_upper", "regime", "balanced_tokens") if c in table]
+        shown = [
+            c
+            for c in ("name", "model", "N", "D", "loss_lower", "loss_upper", "regime", "balanced_tokens")
+            if c in table
+        ]
         typer.echo(table[shown].to_string(index=False, float_format="{:.4g}".format))
         typer.echo("nat/token; a hypothesis: see `scalefit floor --N ... --D ...` for what it assumes.")
 
@@ -93,6 +97,9 @@ def _read_plans(path: Path) -> Any:
     if raw.unreadable:
         row, reason = raw.unreadable[0]
         raise DataError(f"{raw.name}, row {row}: {reason}. Correct the file: a plan that is left out is not noticed.")
+    if not len(frame):
+        raise DataError(f"{raw.name} has a header and no rows. A table of plans has a row for each plan.")
+    frame.index = raw.rows  # so that a bad row is named as the file counts it
     for name in (*PLAN_COLUMNS, "vocab_size", "d_ff"):
         if name in frame.columns:
             values, unread = numbers(frame[name])

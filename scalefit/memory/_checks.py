@@ -37,8 +37,10 @@ def reals(name: str, value: ArrayLike) -> Array:
         raise ArgumentError(f"{name} is {_shown(value)}; it must hold real numbers.") from error
 
 
-def positive(name: str, value: ArrayLike, *, unit: str = "", integer: bool = False) -> Array:
-    """Return positive finite numbers as float64; the first that is not one is named with its place."""
+def positive(
+    name: str, value: ArrayLike, *, unit: str = "", integer: bool = False, rows: Sequence[Any] | None = None
+) -> Array:
+    """Return positive finite numbers as float64; the first that is not one is named, by its label in `rows`."""
     numbers = reals(name, value)
     with np.errstate(invalid="ignore"):
         good = np.isfinite(numbers) & (numbers > 0)
@@ -47,7 +49,7 @@ def positive(name: str, value: ArrayLike, *, unit: str = "", integer: bool = Fal
     if not np.all(good):
         kind = "a positive integer" if integer else "positive and finite"
         raise ArgumentError(
-            f"{first_bad(name, numbers, good)}; it must be {kind}{f' [{unit}]' if unit else ''}. "
+            f"{first_bad(name, numbers, good, rows)}; it must be {kind}{f' [{unit}]' if unit else ''}. "
             f"Nothing was computed: correct the value{' or drop the row' if numbers.ndim else ''}."
         )
     return numbers
@@ -80,13 +82,14 @@ def broadcast(**values: Array) -> list[Array]:
         raise ArgumentError(f"Shapes do not broadcast: {shapes}. Give arrays of one shape, or scalars.") from error
 
 
-def first_bad(name: str, numbers: Array, good: Any) -> str:
+def first_bad(name: str, numbers: Array, good: Any, rows: Sequence[Any] | None = None) -> str:
     """Name the first value that fails, with its row where there are rows."""
     if numbers.ndim == 0:
         return f"{name} is {numbers:g}"
     row = int(np.flatnonzero(~np.ravel(good))[0])
     others = int(np.size(good) - np.count_nonzero(good)) - 1
-    return f"{name} is {np.ravel(numbers)[row]:g} in row {row}" + (f" (and {others} more)" if others else "")
+    place = row if rows is None else rows[row]
+    return f"{name} is {np.ravel(numbers)[row]:g} in row {place}" + (f" (and {others} more)" if others else "")
 
 
 def as_given(result: Array, *inputs: ArrayLike) -> Any:

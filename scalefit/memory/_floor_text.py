@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,11 @@ def describe(floor: Floor) -> str:
     ]
     lines = [f"Loss floor of a plan, associative-memory theory ({floor.convention} formulas): a hypothesis"]
     lines += [f"  {name:<15}{text}" for name, text in rows]
-    lines += ["Assumed", *(f"  - {sentence}" for sentence in floor.assumptions)]
+    lines += ["Assumed", *(_wrapped(f"- {sentence}") for sentence in floor.assumptions)]
     if floor.notes:
-        lines += ["Notes", *(f"  {note}" for note in floor.notes)]
+        lines += ["Notes", *(_wrapped(str(note)) for note in floor.notes)]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 116, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)

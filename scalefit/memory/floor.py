@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
-from scalefit.memory import _floor_text, partition
+from scalefit.memory import _floor_text
 from scalefit.memory._checks import (
     CONVENTIONS,
     DIMENSIONS,
@@ -29,7 +29,7 @@ from scalefit.memory._checks import (
     reals,
     scalar,
 )
-from scalefit.memory.radius import critical_radius, volume_radius
+from scalefit.memory._floor_numbers import evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +220,7 @@ def loss_floor(
         if np.ndim(value) > 0:
             raise ArgumentError(f"{name} has shape {np.shape(value)}; pass many plans as a DataFrame instead.")
     plan = _read_plan({"N": N, **given, **options})
-    values = _evaluate(plan, convention, dimension, radius)
+    values = evaluate(plan, convention, dimension, radius)
     notes = tuple(_mismatch(plan, values["implied_params"]))
     for note in notes:
         warnings.warn(note.message, ScalefitWarning, stacklevel=2)
@@ -265,18 +265,19 @@ def _floor_table(
         raise DataError(f"The table of plans already has {', '.join(taken)}; rename or drop those columns first.")
     raw = {name: plans[name].to_numpy() for name in PLAN_COLUMNS}
     raw |= {name: plans[name].to_numpy() if name in plans.columns else v for name, v in options.items()}
-    plan = _read_plan(raw)
-    values = _evaluate(plan, convention, dimension, radius)
-    for note in _mismatch(plan, values["implied_params"]):
+    rows = list(plans.index)
+    plan = _read_plan(raw, rows)
+    values = evaluate(plan, convention, dimension, radius)
+    for note in _mismatch(plan, values["implied_params"], rows):
         warnings.warn(note.message, ScalefitWarning, stacklevel=3)
     return plans.assign(**{name: values[name] for name in FLOOR_COLUMNS})
 
 
-def _read_plan(raw: Mapping[str, Any]) -> dict[str, Array]:
+def _read_plan(raw: Mapping[str, Any], rows: Sequence[Any] | None = None) -> dict[str, Array]:
     """Check a plan, or arrays of plans; unknown vocab_size and d_ff become NaN."""
     units = {"N": "parameters", "D": "tokens", "T_max": "tokens"}
     plan = {
-        name: positive(name, raw[name], unit=units.get(name, ""), integer=name not in ("N", "D"))
+        name: positive(name, raw[name], unit=units.get(name, ""), integer=name not in ("N", "D"), rows=rows)
         for name in PLAN_COLUMNS
     }
     fits = plan["D"] >= plan["T_max"]
@@ -284,88 +285,21 @@ def _read_plan(raw: Mapping[str, Any]) -> dict[str, Array]:
         row = int(np.flatnonzero(~np.ravel(fits))[0])
         context = float(np.ravel(plan["T_max"])[row])
         raise ArgumentError(
-            f"{first_bad('D', plan['D'], fits)} with T_max {context:g}: less than one training sequence. "
+            f"{first_bad('D', plan['D'], fits, rows)} with T_max {context:g}: less than one training sequence. "
             f"Nothing was computed: D counts tokens, and must be at least T_max."
         )
     for name in ("vocab_size", "d_ff"):
         value = raw.get(name)
         known = np.full(plan["N"].shape, np.nan) if value is None else np.array(reals(name, value))
         if np.any(~np.isnan(known)):
-            positive(name, np.where(np.isnan(known), 1.0, known)[()], integer=True)
+            positive(name, np.where(np.isnan(known), 1.0, known)[()], integer=True, rows=rows)
         elif value is not None and np.ndim(value) == 0:
             positive(name, value)
         plan[name] = np.broadcast_to(known, plan["N"].shape)
     return plan
 
 
-def _evaluate(
-    plan: Mapping[str, Array], convention: Convention, dimension: Dimension, radius: str | float
-) -> dict[str, Any]:
-    """Compute every number of a floor, for arrays of plans at once."""
-    context, width, layers = plan["T_max"], plan["d_emb"], plan["n_layers"]
-    n = width * context if dimension == "sequence" else width
-    d = plan["D"] / context
-    r = _radius(radius, n, d)
-    log_volume = (
-        partition.log_volume_at(n, np.zeros(n.shape))
-        if isinstance(radius, str) and radius == "volume"
-        else np.asarray(partition.log_ball_volume(n, r))
-    )
-    upper = np.log(d) + log_volume
-    with np.errstate(over="ignore"):
-        lower = upper - (np.square(r) if convention == "exact" else r)
-    at_upper, at_lower = np.asarray(partition.loss(upper)), np.asarray(partition.loss(lower))
-    nearer = np.where(upper < 0.0, at_upper, at_lower)
-    known_vocab = ~np.isnan(plan["vocab_size"])
-    inner = np.where(np.isnan(plan["d_ff"]), 4.0 * width, plan["d_ff"])
-    embeddings = np.where(known_vocab, (np.where(known_vocab, plan["vocab_size"], 0.0) + context) * width, 0.0)
-    implied = layers * (4.0 * width**2 + 2.0 * width * inner + 9.0 * width + inner) + 2.0 * width + embeddings
-    return {
-        "loss_lower": np.where((lower <= 0.0) & (upper >= 0.0), 1.0, nearer),
-        "loss_upper": at_upper + (np.log(layers) if convention == "paper" else 0.0),
-        "loss_at_z_lower": at_lower,
-        "log_z_lower": lower,
-        "log_z_upper": upper,
-        "log_z": np.log(d) + np.asarray(partition.log_ball_integral(n, r, convention)),
-        "regime": np.where(
-            upper < math.log(0.99), "under_filled", np.where(upper > math.log(1.01), "over_filled", "balanced")
-        ),
-        "balanced_tokens": _balanced_tokens(radius, context, n, log_volume),
-        "balanced_params": _balanced_params(radius, plan, 4.0 + 2.0 * inner / width, convention),
-        "implied_params": implied,
-        "memoriser_loss": np.log(d) / context,
-        "n_patterns": d,
-        "dim": n,
-        "radius": r,
-    }
-
-
-def _radius(radius: str | float, n: Array, d: Array) -> Array:
-    if radius == "volume":
-        return np.asarray(volume_radius(n))
-    if radius == "critical":
-        return np.asarray(critical_radius(n, d))
-    return np.broadcast_to(positive("radius", radius), n.shape)
-
-
-def _balanced_tokens(radius: str | float, context: Array, n: Array, log_volume: Array) -> Array:
-    if radius == "volume":
-        return np.asarray(context * np.sqrt(n * math.pi))
-    with np.errstate(over="ignore"):
-        return np.asarray(context * np.exp(-log_volume))
-
-
-def _balanced_params(radius: str | float, plan: Mapping[str, Array], A: Array, convention: Convention) -> Array:
-    """Return N* from d = sqrt(n pi): n = D^2 / (pi T_max^2), and N = A l d_emb^2 with d_emb = n / T_max or as it is."""
-    D, context = plan["D"], plan["T_max"]
-    if radius != "volume":
-        return np.full(D.shape, np.nan)
-    with np.errstate(over="ignore"):
-        width = D**2 / (math.pi * context**3)
-        return np.asarray(A * plan["n_layers"] * width * (plan["d_emb"] if convention == "paper" else width))
-
-
-def _mismatch(plan: Mapping[str, Array], implied: ArrayLike) -> list[Note]:
+def _mismatch(plan: Mapping[str, Array], implied: ArrayLike, rows: Sequence[Any] | None = None) -> list[Note]:
     """Compare N with the architecture; blocks alone are only a lower limit, and 1 % covers biases and norms."""
     N, expected = np.atleast_1d(plan["N"]), np.atleast_1d(np.asarray(implied, float))
     whole = ~np.isnan(np.atleast_1d(plan["vocab_size"]))
@@ -373,7 +307,8 @@ def _mismatch(plan: Mapping[str, Array], implied: ArrayLike) -> list[Note]:
     if not off.any():
         return []
     row = int(np.flatnonzero(off)[0])
-    where = f"{int(off.sum())} of {len(N)} plans do not fit; the first, row {row}: " if len(N) > 1 else ""
+    place = row if rows is None else rows[row]
+    where = f"{int(off.sum())} of {len(N)} plans do not fit; the first, row {place}: " if len(N) > 1 else ""
     counted = "whole architecture has" if whole[row] else "blocks alone have"
     return [
         Note(

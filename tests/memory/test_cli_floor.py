@@ -112,7 +112,8 @@ def test_bad_input_is_one_clear_line(run, args, message):
         ("", "empty"),
         ("N,D\n1e8,1e9\n", "no column n_layers"),
         ("N,D,layers,d_emb,context\n1e8,x,12,768,1024\n", "D is 'x', which is not a number"),
-        ("N,D,layers,d_emb,context\n1e8,1e9,12.5,768,1024\n", "n_layers is 12.5 in row 0"),
+        ("N,D,layers,d_emb,context\n1e8,1e9,12.5,768,1024\n", "n_layers is 12.5 in row 2"),
+        ("N,D,layers,d_emb,context\n", "no rows"),
     ],
 )
 def test_bad_tables_are_one_clear_line(run, tmp_path, text, message):
