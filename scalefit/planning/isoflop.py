@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, FitError, Note
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitError
 from scalefit.planning.budgets import Curve, curves_of, gather, noise_of, strange_runs
 from scalefit.planning.power_line import PowerLine, power_line
 
@@ -187,7 +188,41 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
             raise ArgumentError(f"budget={budget!r} holds values that are not positive and finite.")
     group = gather(np.asarray(columns["C"], float), nominal)
     curves = curves_of(columns, checked.row_labels, group, nominal)
-    return optima_of(curves, method, columns, checked.conventions, checked.notes, seed)
+    found = optima_of(curves, method, columns, checked.conventions, checked.notes, seed)
+    note = _on_labels(runs, found, method, budget, seed)
+    return found if note is None else replace(found, notes=(*found.notes, note))
+
+
+def _on_labels(runs: Any, found: Optima, method: Method, budget: str | None, seed: int) -> Note | None:
+    """Say what becomes of the exponent without the rows that a column named outlier labels."""
+    import pandas as pd
+
+    if isinstance(runs, Mapping):
+        runs = pd.DataFrame(runs)
+    if not hasattr(runs, "columns") or "outlier" not in runs.columns:
+        return None
+    label = pd.Series(runs["outlier"])
+    labelled = label.astype(str).str.lower().isin(["true", "1", "1.0", "yes"]).to_numpy()
+    if not labelled.any():
+        return None
+    own = int(np.isin(found.strange["row"].to_numpy(), label.index[labelled]).sum())
+    text = (
+        f"The table labels {int(labelled.sum())} of {len(labelled)} rows as outliers. They were used; {own} of them "
+        f"lie off their curve by the noise seen here"
+    )
+    details: dict[str, Any] = {"labelled": int(labelled.sum()), "off_curve": own}
+    try:
+        kept = isoflop(runs[~labelled].drop(columns="outlier"), method, budget=budget, seed=seed)
+    except ScalefitError as error:
+        return Note("labelled_outliers", "warning", f"{text}. Without them there is no answer: {error}", details)
+    low, high = found.line_N.exponent_interval(0.9)
+    inside = low <= kept.exponent_N <= high
+    details |= {"exponent_N_without": kept.exponent_N, "exponent_N": found.exponent_N, "inside": inside}
+    text += (
+        f". Without them the exponent of N is {kept.exponent_N:.3f} in place of {found.exponent_N:.3f}, which its 90 % "
+        f"interval {'holds: the labels do not matter here' if inside else 'does not hold: look at those rows'}."
+    )
+    return Note("labelled_outliers", "info" if inside else "warning", text, details)
 
 
 def optima_of(

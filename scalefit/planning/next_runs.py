@@ -138,7 +138,12 @@ def _informed(result: Any) -> Any:
     parameters move together. Fits whose information is singular, or of several series, keep the draws they have.
     """
     problem = getattr(result, "problem", None)
-    if problem is None or len(problem.groups) > 1 or getattr(result, "tangent", None) is not None:
+    if (
+        problem is None
+        or not hasattr(result, "x")
+        or len(problem.groups) > 1
+        or getattr(result, "tangent", None) is not None
+    ):
         return result
     residual, slopes = problem.jacobian(result.x[None])
     n, p = residual.size, result.x.size
@@ -294,7 +299,7 @@ def _in_order(problem: _Problem, chosen: list[int]) -> tuple[list[int], list[flo
 
 def _noise(result: Any) -> float:
     """Robust standard deviation of the residuals of the log loss, corrected for the parameters."""
-    if getattr(result, "problem", None) is None:
+    if not hasattr(result, "residuals"):
         return _NOISE
     from scalefit.fitting.intervals import relative_residuals
 

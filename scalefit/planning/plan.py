@@ -102,6 +102,12 @@ def plan(
     best = _answer(surface, question, asked, held, serve * weight)
     _refuse_nowhere(surface, best, question, asked, held, serve)
     n, d = float(best.N[0]), float(best.D[0])
+    carried = _carried_over(result, surface, n, d, series)
+    if question == "loss" and carried != 1.0:
+        best = _answer(surface, question, asked / carried, held, serve * weight)
+        _refuse_nowhere(surface, best, question, asked, held, serve)
+        n, d = float(best.N[0]), float(best.D[0])
+        carried = _carried_over(result, surface, n, d, series)
     by_n, by_d = (np.full(surface.n_rows, np.nan),) * 2
     if not held:
         by_n, by_d = allocation.exponents(surface, best, serve * weight)
@@ -113,7 +119,7 @@ def plan(
         N=n,
         D=d,
         C=allocation.TRAIN * n * d,
-        loss=float(surface.loss(np.array([[n]]), np.array([[d]]), slice(0, 1))[0, 0]),
+        loss=carried * float(surface.loss(np.array([[n]]), np.array([[d]]), slice(0, 1))[0, 0]),
         tokens_per_param=d / n,
         lower=lower,
         upper=upper,
@@ -137,6 +143,15 @@ def plan(
         result=result,
         surface=surface,
     )
+
+
+def _carried_over(result: Any, surface: Surface, n: float, d: float, series: str | None) -> float:
+    """Prediction over the law's value: forecasts carry over what the largest runs missed the law by."""
+    if not hasattr(result, "fitted") or surface.unique_tokens is not None:
+        return 1.0
+    bare = float(surface.loss(np.array([[n]]), np.array([[d]]), slice(0, 1))[0, 0])
+    options = {} if series is None else {"series": series}
+    return float(result.predict(N=n, D=d, **options)) / bare
 
 
 def _answer(

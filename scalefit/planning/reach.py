@@ -36,14 +36,15 @@ def reach_notes(result: Any, N: float, D: float) -> list[Note]:
     if not beyond or ("C" in ratios and "C" not in beyond):
         return []
     words = {"N": "parameters", "D": "tokens", "C": "compute"}
+    # A forecast's own intervals are made for such jumps.
+    better = "" if hasattr(result, "fitted") else ", or use sf.forecast for intervals calibrated on such jumps"
     text = ", ".join(f"{ratio:.3g} times the {words[key]}" for key, ratio in sorted(beyond.items()))
     return [
         Note(
             "beyond_reach",
             "warning",
             f"The plan has {text} of the largest run behind the law: that is extrapolation, and the law's form is "
-            f"held for true. Train something in between first (sf.next_runs), or use sf.forecast for intervals "
-            f"calibrated on such jumps.",
+            f"held for true. Train something in between first (sf.next_runs){better}.",
             ratios,
         )
     ]

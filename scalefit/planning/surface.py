@@ -165,26 +165,31 @@ def _parameter_rows(result: Any, series: str | None) -> tuple[dict[str, Array], 
 
 def _draws(result: Any) -> tuple[dict[str, Any] | None, str]:
     """Draws of the parameters by name, and their kind; None where a result has neither draws nor a covariance."""
-    if not hasattr(result, "natural"):
+    if hasattr(result, "natural"):
+        found = getattr(result, "draws", None)
+        if found is not None:
+            found = np.asarray(found)
+            if len(found) > N_DRAWS:
+                found = found[np.linspace(0, len(found) - 1, N_DRAWS).astype(int)]
+            return {**result.natural(found), "_n": len(found)}, "bootstrap"
+        steps = _normal(result.x, result.free_cov, getattr(result, "seed", 0))
+        lower, upper = result.problem.bounds(result.bounds or {})
+        return {**result.natural(np.clip(steps, lower, upper)), "_n": N_DRAWS}, "robust covariance"
+    fitted, problem = getattr(result, "fitted", None), getattr(result, "problem", None)
+    if fitted is None or problem is None:
         return None, "none"
-    found = getattr(result, "draws", None)
-    source = getattr(result, "draws_kind", "bootstrap")
-    if found is None:
-        cov = getattr(result, "free_cov", None)
-        if cov is None:
-            return None, "none"
-        cov = np.nan_to_num(cov)
-        values, vectors = np.linalg.eigh(cov)
-        rng = np.random.default_rng(getattr(result, "seed", 0))
-        steps = rng.standard_normal((N_DRAWS, len(values))) * np.sqrt(np.maximum(values, 0.0))
-        found, source = result.x + steps @ vectors.T, "robust covariance"
-        if getattr(result, "problem", None) is not None:
-            lower, upper = result.problem.bounds(result.bounds or {})
-            found = np.clip(found, lower, upper)
-    found = np.asarray(found)
-    if len(found) > N_DRAWS:
-        found = found[np.linspace(0, len(found) - 1, N_DRAWS).astype(int)]
-    return {**result.natural(found), "_n": len(found)}, source
+    # A forecast keeps its posterior in the engine's own variables, as a fit does.
+    values = {key: value.ravel() for key, value in problem.values(_normal(fitted.x, fitted.cov, 0), 0).items()}
+    if result.law.rescale is not None:
+        values = result.law.rescale(values, {key: 1.0 / unit for key, unit in problem.units.items()})
+    return {**values, "_n": N_DRAWS}, "posterior"
+
+
+def _normal(x: Array, cov: Array, seed: int) -> Array:
+    """Normal draws (N_DRAWS, p); parameters without a variance stay where they are."""
+    values, vectors = np.linalg.eigh(np.nan_to_num(cov))
+    steps = np.random.default_rng(seed).standard_normal((N_DRAWS, len(values)))
+    return np.asarray(x + (steps * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 def _borrow_repetition(

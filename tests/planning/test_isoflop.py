@@ -186,8 +186,12 @@ def test_labelled_outliers(external_data):
     table = table.rename(columns={"params": "N", "tokens": "D", "budget": "C"})
     found = {}
     for name, part in table.groupby("experiment"):
-        every, kept = (sf.isoflop(t[COLUMNS], method="local") for t in (part, part[~part.outlier]))
+        every, kept = (sf.isoflop(t[[*COLUMNS, "outlier"]], method="local") for t in (part, part[~part.outlier]))
         found[name] = every
+        note = next(note for note in every.notes if note.code == "labelled_outliers")
+        assert note.details["labelled"] == part.outlier.sum() and "the labels do not matter here" in note.message
+        assert note.details["exponent_N_without"] == pytest.approx(kept.exponent_N)
+        assert not any(note.code == "labelled_outliers" for note in kept.notes)
         assert abs(every.exponent_N - kept.exponent_N) < 0.03
         low, high = every.interval(0.9).loc["exponent_N"]
         assert low < kept.exponent_N < high

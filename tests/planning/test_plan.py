@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,6 +130,30 @@ def test_anything_that_predicts_can_be_planned():
     plan = sf.plan(Blend(), C=1e22)
     assert plan.N_interval is None and plan.exponent_N == pytest.approx(0.37 / 0.72, abs=1e-4)
     assert sf.plan(Blend(), C=1e22, unique_tokens=1e10).notes[0].code == "borrowed_repetition"
+
+
+def test_a_forecast_plans_from_its_posterior_and_its_own_interval(huber240):
+    """Any result with a posterior in the engine's variables, whose predictions carry something over."""
+
+    class Fitted:
+        x, cov = huber240.x, huber240.free_cov
+
+    class Forecast:
+        law, params, problem, fitted = huber240.law, huber240.params, huber240.problem, Fitted
+
+        def predict(self, N, D):
+            return 1.01 * np.asarray(huber240.predict(N=N, D=D))
+
+        def predict_interval(self, level, N, D):
+            return pd.DataFrame({"loss": [self.predict(N, D)], "lower": [1.9], "upper": [2.1]})
+
+    plan, bare = sf.plan(Forecast(), C=1e23), sf.plan(huber240, C=1e23)
+    assert plan.N == pytest.approx(bare.N) and plan.loss == pytest.approx(1.01 * bare.loss)
+    assert (plan.lower, plan.upper, plan.interval_source) == (1.9, 2.1, "posterior")
+    assert plan.N_interval == pytest.approx(bare.N_interval, rel=0.15)
+    assert sf.plan(Forecast(), loss=plan.loss).N == pytest.approx(plan.N, rel=1e-6)
+    assert "sf.forecast" not in next(n.message for n in plan.notes if n.code == "beyond_reach")
+    assert len(sf.next_runs(Forecast(), 1e22, C=1e24)) >= 1
 
 
 def test_shared_fits_need_a_series(hoffmann240):
