@@ -13,7 +13,7 @@ from scalefit.errors import ArgumentError, Note
 from scalefit.planning import allocation
 from scalefit.planning.answer import Interval, Plan
 from scalefit.planning.deployment import Hardware, as_hardware
-from scalefit.planning.reach import losses_between, reach_notes, refuse_absurd
+from scalefit.planning.reach import ABSOLUTE, losses_between, reach_notes, refuse_absurd
 from scalefit.planning.surface import Surface, surface_of
 
 QUESTIONS = ("C", "loss", "N", "D", "ratio")
@@ -177,6 +177,12 @@ def _refuse_nowhere(
     """Say why the estimate has no plan, where it has none."""
     n, d = best.N[0], best.D[0]
     if np.isfinite(n) and np.isfinite(d) and n >= 1 and d >= 1:
+        needed = allocation.TRAIN * n * d
+        if question != "C" and needed > ABSOLUTE:
+            raise ArgumentError(
+                f"{question}={asked:.6g} takes {needed:.2g} FLOP under this law, more than anybody can train "
+                f"({ABSOLUTE:.0e} is where plans end). Ask for less."
+            )
         return
     if question == "loss":
         lowest = surface.first().loss(np.array([[1e25]]), np.array([[1e30]]))[0, 0]

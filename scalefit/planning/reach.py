@@ -13,7 +13,7 @@ from scalefit.planning.surface import Surface
 #: A plan this many times beyond the largest run says so; so far beyond that it is refused.
 FAR, ABSURD = 3.0, 1e8
 #: More compute than this [FLOP] is refused under any law: a thousand times all that computers had done by 2025.
-_ABSOLUTE = 1e32
+ABSOLUTE = 1e32
 
 
 def largest(result: Any) -> dict[str, float]:
@@ -59,7 +59,7 @@ def refuse_absurd(result: Any, question: str, asked: float) -> None:
         With the largest run that the law has seen.
     """
     seen = largest(result)
-    limit = _ABSOLUTE if question == "C" else 1e25
+    limit = ABSOLUTE if question == "C" else 1e25
     if question in ("C", "N", "D") and asked > limit:
         raise ArgumentError(
             f"{question}={asked:.3g} is more than anybody can train ({limit:.0e} is where plans end). Check its unit."

@@ -193,6 +193,7 @@ def test_an_untrusted_fit_makes_an_untrusted_plan(huber240):
         ({"C": "a lot"}, "not a quantity"),
         ({"C": True}, "must be a number"),
         ({"loss": 1.5}, "never reached"),
+        ({"loss": 1.817218}, "takes .* FLOP under this law"),
         ({"loss": 1.9, "fixed": {"N": 1e8}}, "never reached with N=1e"),
         ({"C": 1e22, "level": 90}, "between 0 and 1"),
         ({"C": 1e22, "fixed": {"N": 1e9, "D": 1e9}}, "holds one of"),
