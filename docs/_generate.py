@@ -22,6 +22,7 @@ CHAPTERS = (
     ("Planning", ("scalefit.planning",)),
     ("The associative memory", ("scalefit.memory",)),
     ("Live runs", ("scalefit.stopping",)),
+    ("Report", ("scalefit.reporting",)),
     ("Errors and notes", ("scalefit.errors",)),
     ("Other names", ("scalefit",)),
 )

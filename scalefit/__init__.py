@@ -38,6 +38,7 @@ _LAZY = {
     "RunPlan": "scalefit.stopping.plan",
     "Schedule": "scalefit.stopping.schedules",
     "load_monitor": "scalefit.stopping.monitor",
+    "report": "scalefit.reporting.report",
 }
 _SUBMODULES = {"counting", "laws", "memory"}
 

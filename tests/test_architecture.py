@@ -23,7 +23,7 @@ PARTS = {
     "training": ("training",),
     "integrations": ("integrations",),
     "plots": ("plots",),
-    "report": ("report",),
+    "report": ("reporting",),
     "cli": ("cli", "__main__"),
 }
 PART_OF = {module: part for part, modules in PARTS.items() for module in modules}

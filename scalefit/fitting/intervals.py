@@ -65,7 +65,7 @@ def predict_interval(
         below, above = np.maximum(np.log(loss) - low, 0.0), np.maximum(high - np.log(loss), 0.0)
     else:
         below = above = result._quantile(1 - tail) * se
-    noise = _noise(result, level)
+    noise = noise_of(result, level)
     lower = loss * np.exp(-np.hypot(below, noise))
     upper = loss * np.exp(np.hypot(above, noise))
     out = pd.DataFrame(
@@ -74,7 +74,7 @@ def predict_interval(
             "lower": lower,
             "upper": upper,
             "se_parameter": loss * se,
-            "se_noise": loss * _noise(result, 0.6827),
+            "se_noise": loss * noise_of(result, 0.6827),
         }
     )
     notes = extrapolation_notes(result, flat)
@@ -91,7 +91,7 @@ def relative_residuals(result: FitResult) -> Array:
     return np.asarray(np.log1p(result.residuals / result.problem.loss))
 
 
-def _noise(result: FitResult, level: float) -> float:
+def noise_of(result: FitResult, level: float) -> float:
     """Half-width that holds `level` of the residuals, corrected for the parameters fitted to them."""
     sizes = np.abs(relative_residuals(result))
     n, p = sizes.size, result.n_free

@@ -31,7 +31,7 @@ def verdict(result: FitResult) -> str:
 
 def as_text(result: FitResult, level: float = 0.95) -> str:
     """Return the printed result."""
-    c, rows = result.certificate, _rows(result, level)
+    c, rows = result.certificate, parameter_rows(result, level)
     head = f"{result.law.name}  {result.law.formula}"
     trust = verdict(result)
     trust = trust if len(trust) < _VERDICT else "NO (see the errors below)"
@@ -58,7 +58,7 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
 
 def as_html(result: FitResult, level: float = 0.95) -> str:
     """Return the result as a small HTML fragment; every text in it is escaped."""
-    head, *body = _rows(result, level)
+    head, *body = parameter_rows(result, level)
     cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     table = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
     notes = "".join(f"<li>{html.escape(str(note))}</li>" for note in result.notes)
@@ -93,7 +93,8 @@ def number(value: float, error: float = np.nan) -> str:
     return f"{value:.{max(places, 0)}f}"
 
 
-def _rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
+def parameter_rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
+    """Head and body of the table of parameters: name, value, error, interval, bounds, meaning."""
     interval = result.conf_int(level)
     rows: list[tuple[str, ...]] = [("", "value", "se", f"{level:.0%} interval".replace("%", " %"), "bounds", "meaning")]
     for key, value in result.params.items():

@@ -1,0 +1,168 @@
+"""The report's figures, drawn from the data halves of :mod:`scalefit.plots`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.fitting.result import FitResult
+from scalefit.plots.fits import FitData, ProfileData, ResidualData, fit_data, profile_data, residual_data
+from scalefit.plots.isoflop import IsoflopFigure
+from scalefit.reporting import svg, words
+from scalefit.reporting.html import Markup, tag
+from scalefit.reporting.svg import Axis, Figure, padded
+
+_RAMP = 8
+_AXES = {
+    "N": ("parameters N", svg.counts),
+    "D": ("training tokens D", svg.counts),
+    "C": ("training compute C [FLOP]", svg.powers),
+}
+
+
+def shades(values: Array | None, n: int) -> list[str]:
+    """Class of each run: brightness by the logarithm of its size."""
+    if values is None or np.ptp(np.log(values)) == 0:
+        return ["c2"] * n
+    x = np.log(values)
+    place = np.floor((x - x.min()) / np.ptp(x) * _RAMP).astype(int)
+    return [f"c{k}" for k in np.clip(place, 0, _RAMP - 1)]
+
+
+def legend(values: Array | None) -> Markup | None:
+    """What the brightness of points means."""
+    if values is None or np.ptp(np.log(values)) == 0:
+        return None
+    squares = [tag("span", class_=f"swatch c{k}") for k in range(_RAMP)]
+    low, high = words.count(float(values.min())), words.count(float(values.max()))
+    return tag("p", f"N: {low} ", *squares, f" {high} parameters", class_="legend")
+
+
+def fit_figure(result: FitResult, level: float, unit: str, shown: AnyArray) -> Markup:
+    """Runs and law over compute, or over the law's one input, or predictions against measurements."""
+    data = fit_data(result, level=level)
+    label, write = _AXES.get(data.axis, (f"predicted loss [{unit}]", lambda value: f"{value:.3g}"))
+    log = data.axis in _AXES
+    x = Axis(*padded(float(data.x.min()), float(data.x.max()), log), label, log, write)
+    losses = np.concatenate([data.loss, *(curve.loss for curve in data.curves)])
+    y = Axis(*padded(float(losses.min()), float(losses.max()), log), f"loss [{unit}]", log)
+    figure = Figure(x, y, "Runs and the fitted law", 820, 410, right=86 if any(c.label for c in data.curves) else 14)
+    painted = _painted(data)
+    for curve, name in zip(data.curves, painted, strict=True):
+        figure.band(curve.x, np.maximum(curve.lower, y.low), np.minimum(curve.upper, y.high), name)
+    for curve, name in zip(data.curves, painted, strict=True):
+        figure.line(curve.x, curve.loss, name)
+    if data.axis == "loss":
+        ends = [max(x.low, y.low), min(x.high, y.high)]
+        figure.line(ends, ends, "rule")
+    _points(figure, data.x, data.loss, data.N, shown)
+    figure.end_labels((float(c.x[-1]), float(c.loss[-1]), c.label) for c in data.curves)
+    if data.curves:
+        figure.note(f"bands: {words.percent(level)} for a new run")
+    described = (
+        f"{data.x.size} runs; losses from {data.loss.min():.3f} to {data.loss.max():.3f} {unit}. The table of runs at "
+        f"the end of this page holds the numbers."
+    )
+    return figure.render(hover=True, description=described)
+
+
+def _points(figure: Figure, x: Array, y: Array, sizes: Array | None, shown: AnyArray, r: float = 3.6) -> None:
+    """Draw the runs that are shown; each is known to the page by its place among them."""
+    names = shades(sizes, x.size)
+    figure.points(x[shown], y[shown], [names[i] for i in shown], range(shown.size), r=r)
+
+
+def _painted(data: FitData) -> list[str]:
+    """Class of each curve: that of the runs of its size."""
+    if data.N is None or np.ptp(np.log(data.N)) == 0:
+        return ["c2"] * len(data.curves)
+    low, high = np.log(data.N.min()), np.log(data.N.max())
+    place = [(np.log(c.N) - low) / (high - low) if np.isfinite(c.N) else 0.3 for c in data.curves]
+    return [f"c{int(np.clip(np.floor(p * _RAMP), 0, _RAMP - 1))}" for p in place]
+
+
+def residual_figures(result: FitResult, shown: AnyArray) -> list[Markup]:
+    """Predicted over measured, over each input, with the medians of fifths of the runs."""
+    data = residual_data(result)
+    return [_residuals(data, key, result, shown) for key in data.inputs]
+
+
+def _residuals(data: ResidualData, key: str, result: FitResult, shown: AnyArray) -> Markup:
+    x, percent = data.inputs[key], 100 * np.expm1(data.residual)
+    reach = float(np.quantile(np.abs(percent), 0.98)) * 1.35 or 1.0
+    label, write = _AXES.get(key, (key, lambda value: f"{value:.3g}"))
+    figure = Figure(
+        Axis(*padded(float(x.min()), float(x.max()), True), label, True, write),
+        Axis(-reach, reach, "predicted over measured [%]"),
+        f"Residuals over {label}",
+        width=480,
+        height=300,
+    )
+    figure.rule(y=0.0)
+    _points(figure, x, percent, result.problem.columns.get("N"), shown, r=3)
+    if x.size >= 20:
+        edges = np.quantile(x, np.linspace(0, 1, 6))
+        fifth = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, 4)
+        there = [k for k in range(5) if (fifth == k).any()]
+        middles = np.array([np.exp(np.mean(np.log(x[fifth == k]))) for k in there])
+        medians = np.array([np.median(percent[fifth == k]) for k in there])
+        figure.line(middles, np.clip(medians, -reach, reach), "medians")
+        for a, b in zip(middles, np.clip(medians, -reach, reach), strict=True):
+            figure.mark(float(a), float(b))
+        figure.note("◆ medians of fifths")
+    hidden = int((np.abs(percent) > reach).sum())
+    if hidden:
+        figure.note(f"{hidden} beyond the frame, up to {np.abs(percent).max():.2g} %", "bottom")
+    return figure.render(hover=True)
+
+
+def profile_figures(result: FitResult, level: float) -> list[Markup]:
+    """The objective along each parameter whose profile can be walked; none for shared or constrained fits."""
+    if len(result.problem.groups) > 1 or result.tangent is not None or result.objective_value <= 0:
+        return []
+    names = [name for name in result.names if np.isfinite(result.std_errors[name])]
+    found = [profile_data(result, name, level=level, n=17) for name in names]
+    return [_profile(data) for data in found if data.value[0] < data.best < data.value[-1]]
+
+
+def _profile(data: ProfileData) -> Markup:
+    low, high = data.interval
+    width = high - low
+    left, right = max(low - width / 2, data.value[0]), min(high + width / 2, data.value[-1])
+    excess = 100 * data.excess
+    top = 2.5 * float(np.nanmax(100 * np.interp(data.interval, data.value, data.excess)))
+    top = top if np.isfinite(top) and top > 0 else float(np.nanmax(excess)) or 1.0
+    x = Axis(left, right, data.name, False, svg.counts, 4)
+    title = (
+        f"Profile of {data.name}: best {data.best:.4g}, {words.percent(data.level)} interval {low:.4g} to {high:.4g}"
+    )
+    y = Axis(-0.04 * top, top, "objective over optimum [%]", about=4)
+    figure = Figure(x, y, title, width=320, height=230)
+    figure.span(low, high)
+    grid = np.unique(np.concatenate([np.linspace(left, right, 60), [data.best]]))
+    curve = np.interp(grid, data.value, excess)
+    keep = curve <= top
+    figure.line(grid[keep], curve[keep], "c2")
+    figure.rule(x=data.best, name="best")
+    return figure.render()
+
+
+def isoflop_figure(data: IsoflopFigure, numbers: list[list[int | None]], unit: str) -> Markup:
+    """Curves of the budgets with their optima; `numbers` says which run of the fit each point is."""
+    sizes, losses = np.concatenate(data.sizes), np.concatenate(data.losses)
+    x = Axis(*padded(float(sizes.min()), float(sizes.max()), True), "parameters N", True, svg.counts)
+    y = Axis(*padded(float(losses.min()), float(np.quantile(losses, 0.99)), False), f"loss [{unit}]")
+    figure = Figure(x, y, "Loss over size on each budget", 820, 410, right=86)
+    names = shades(np.array(data.budgets), len(data.budgets))
+    for size, loss, fitted, name, number in zip(data.sizes, data.losses, data.fitted, names, numbers, strict=True):
+        if fitted is not None:
+            inside = fitted[1] <= y.high
+            figure.line(fitted[0][inside], fitted[1][inside], name)
+        figure.points(size, loss, [name] * size.size, number, r=3)
+    figure.line(data.optima[:, 0], data.optima[:, 1], "optima")
+    for N, loss in data.optima:
+        figure.mark(float(N), float(loss))
+    ends = zip(data.sizes, data.losses, data.budgets, strict=True)
+    figure.end_labels((float(s[-1]), min(float(v[-1]), y.high), words.power(c, 2)) for s, v, c in ends)
+    figure.note("◆ best size of each budget [FLOP]")
+    return figure.render(hover=True)

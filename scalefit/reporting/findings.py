@@ -1,0 +1,266 @@
+"""Everything a report says, computed once: fit, plans, comparison, isoFLOP curves, floor, and the planner's data.
+
+What cannot be said of a table is held as the sentence that says why, so that a section never stands half filled.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
+from scalefit.fitting.fitter import fit
+from scalefit.fitting.result import FitResult
+from scalefit.laws._base import Law
+from scalefit.planning.reach import largest
+from scalefit.planning.surface import surface_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scalefit.memory.floor import Floor
+    from scalefit.planning.answer import Plan
+    from scalefit.planning.architecture import Architecture
+    from scalefit.planning.isoflop import Optima
+
+T = TypeVar("T")
+
+#: Budgets of the plan table, in multiples of the largest run's compute.
+MULTIPLES = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
+#: The planned run where none is named: this many times the largest run's compute.
+NEXT = 10.0
+#: Laws held against the fitted one.
+RIVALS = ("chinchilla", "kaplan", "over_training", "coupled", "power_law:C")
+#: Runs drawn and listed at most, so that the page of a large table stays small.
+MOST_SHOWN = 1500
+#: Levels that the planner offers beside the report's own.
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+_NAMES = ("run", "run_name", "name", "run_id", "model", "exp_name", "experiment", "id")
+_SHAPE = ("n_layers", "d_emb", "T_max")
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the page shows; a string in place of a value says why there is none.
+
+    Attributes
+    ----------
+    result : FitResult
+        The fit, with bootstrap draws where they can be had.
+    names : list of str
+        Run names by the rows of the fit.
+    level : float
+        Coverage of every interval.
+    plans : list of Plan or str
+        Plans for a range of budgets; the planned run is among them.
+    planned : Plan or str
+        The planned run.
+    comparison : DataFrame or str
+        Laws with their errors on runs held out.
+    isoflop : Optima or str
+        IsoFLOP curves.
+    floor : (Floor, Architecture) or str
+        The associative-memory floor of the planned run.
+    planner : dict or str
+        What the page's own planner needs.
+    """
+
+    result: FitResult
+    names: list[str]
+    level: float
+    plans: list[Plan] | str
+    planned: Plan | str
+    comparison: pd.DataFrame | str
+    isoflop: Optima | str
+    floor: tuple[Floor, Architecture] | str
+    planner: dict[str, Any] | str
+
+    @cached_property
+    def shown(self) -> AnyArray:
+        """Rows of the fit that are drawn and listed: all, or where there are too many, every k-th by loss."""
+        order = np.argsort(self.result.problem.loss, kind="stable")
+        picked = order[np.unique(np.linspace(0, order.size - 1, min(order.size, MOST_SHOWN)).astype(int))]
+        return np.sort(picked)
+
+    @cached_property
+    def columns(self) -> dict[str, Array]:
+        """Inputs of the runs in parameters, tokens and FLOP."""
+        problem = self.result.problem
+        found = {key: value * problem.units[key] for key, value in problem.columns.items()}
+        if "C" not in found and {"N", "D"} <= set(found):
+            found["C"] = 6 * found["N"] * found["D"]
+        return found
+
+
+def find(
+    runs: pd.DataFrame,
+    law: Any,
+    *,
+    level: float,
+    budget: float | None,
+    draws: int,
+    seed: int,
+    options: Mapping[str, Any],
+) -> Findings:
+    """Fit a law to a table as :func:`scalefit.read_runs` returns it, and find what follows."""
+    result = fit(runs, law, seed=seed, **options)
+    try:
+        result = result.bootstrap(draws)
+    except ArgumentError:
+        pass  # expression constraints: robust errors stay
+    seen = largest(result)
+    plannable = _or_why(lambda: surface_of(result))
+    if isinstance(plannable, str):
+        planned: Plan | str = plannable
+    else:
+        planned = _or_why(lambda: _plan(result, budget or NEXT * seen["C"], level))
+    plans = planned if isinstance(planned, str) else _plans(result, planned.asked, seen["C"], level)
+    return Findings(
+        result=result,
+        names=_names(runs, result),
+        level=level,
+        plans=plans,
+        planned=planned,
+        comparison=_or_why(lambda: _compare(runs, result)),
+        isoflop=_or_why(lambda: _isoflop(runs)),
+        floor=planned if isinstance(planned, str) else _or_why(lambda: _floor(runs, planned)),
+        planner=planned if isinstance(planned, str) else _or_why(lambda: _planner(result, level)),
+    )
+
+
+def _or_why(make: Callable[[], T]) -> T | str:
+    """The value, or the sentence in which scalefit refuses it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScalefitWarning)  # what is warned of is in the notes
+        try:
+            return make()
+        except ScalefitError as error:
+            return str(error)
+
+
+def _plan(result: FitResult, C: float, level: float) -> Plan:
+    from scalefit.planning.plan import plan
+
+    return plan(result, C=C, level=level)
+
+
+def _plans(result: FitResult, budget: float, most: float, level: float) -> list[Plan] | str:
+    """Plans around the largest run and up to the planned one and beyond; budgets that have none are left out."""
+    budgets = sorted({most * multiple for multiple in MULTIPLES} | {budget})
+    kept = [C for i, C in enumerate(budgets) if C == budget or abs(np.log(C / budget)) > 0.1]
+    found = [_or_why(lambda C=C: _plan(result, C, level)) for C in kept]  # type: ignore[misc]
+    return [item for item in found if not isinstance(item, str)] or str(found[0])
+
+
+def _names(runs: pd.DataFrame, result: FitResult) -> list[str]:
+    """What the table calls its runs, or their row numbers."""
+    lower = {str(name).lower(): name for name in runs.columns}
+    column = next((lower[name] for name in _NAMES if name in lower and lower[name] not in ("N", "D", "C")), None)
+    labels = result.row_labels
+    if column is None:
+        return [f"row {label}" for label in labels]
+    said = runs[column].dropna()
+    named = dict(zip(said.index, said, strict=True))
+    return [str(named.get(label, f"row {label}")) for label in labels]
+
+
+def _compare(runs: pd.DataFrame, result: FitResult) -> pd.DataFrame:
+    import scalefit
+
+    if not hasattr(scalefit, "compare"):
+        raise ArgumentError("This version of scalefit cannot compare laws on runs held out.")
+    others = [name for name in RIVALS if name != result.law.name]
+    frame: pd.DataFrame = scalefit.compare(runs, [result.law, *others], holdout="largest_C")
+    return frame
+
+
+def _isoflop(runs: pd.DataFrame) -> Optima:
+    from scalefit.planning.isoflop import isoflop
+
+    optima = isoflop(runs)
+    placed = int(optima.optima["n_runs"].sum())
+    if placed < len(runs) / 2:
+        raise ArgumentError(
+            f"Only {placed} of {len(runs)} runs lie on a budget with a lowest point between smaller and larger models: "
+            f"these runs were not made for isoFLOP curves. They need several sizes on each of a few budgets."
+        )
+    return optima
+
+
+def _floor(runs: pd.DataFrame, planned: Plan) -> tuple[Floor, Architecture]:
+    import pandas as pd
+
+    from scalefit.memory.floor import loss_floor
+
+    if not set(_SHAPE) <= set(runs.columns):
+        missing = [name for name in _SHAPE if name not in runs.columns]
+        raise ArgumentError(
+            f"The floor depends on the shape of a model, and this table has no {', '.join(missing)}. Add the columns "
+            f"{', '.join(_SHAPE)} to it, or ask scalefit floor for one plan."
+        )
+    known: dict[str, int] = {}
+    for name in ("T_max", "vocab_size"):
+        if name in runs.columns:
+            values = pd.to_numeric(runs[name], errors="coerce").dropna()
+            if len(values):
+                known[name] = int(values[runs.loc[values.index, "loss"].idxmin()])
+    shape = planned.shape(**known)
+    floor = loss_floor(
+        N=shape.counts.total,
+        D=planned.D,
+        n_layers=shape.n_layers,
+        d_emb=shape.d_emb,
+        T_max=shape.T_max,
+        vocab_size=shape.vocab_size,
+        d_ff=shape.d_ff,
+    )
+    return floor, shape
+
+
+def _planner(result: FitResult, level: float) -> dict[str, Any]:
+    """Parameters and draws, the runs' noise, and the laws as scripts: all that sf.plan works with."""
+    from scalefit.fitting.intervals import noise_of
+    from scalefit.laws import published
+    from scalefit.reporting.formula import script_of
+
+    if result.draws is None:
+        raise ArgumentError("This fit has no bootstrap draws, which the planner's intervals are made of.")
+    own, repeated = surface_of(result), surface_of(result, unique_tokens=1.0)
+    if own.law is None or own.params is None or repeated.law is None or repeated.params is None:
+        raise ArgumentError("This law has no parameters that a page could compute with.")
+    names = list(own.law.parameters)
+    rows = np.stack([own.params[name] for name in names], axis=1)
+    extra = [name for name in repeated.law.parameters if name not in names]
+    powers = _powers(own.law)
+    borrows_tokens = repeated.law is own.law and "unique_tokens" not in own.law.inputs
+    effective = published("data_constrained", "muennighoff2023").constants.values["R_D"] if borrows_tokens else None
+    return {
+        "own": {"law": "own", "inputs": own.law.inputs, "rows": rows, "extra": [], "R_D": None}
+        | {"repeats": "unique_tokens" in own.law.inputs, "powers": powers and [names.index(name) for name in powers]},
+        "repeated": {"law": "repeated", "inputs": repeated.law.inputs, "R_D": effective, "powers": None}
+        | {"extra": [float(repeated.params[name][0]) for name in extra]},
+        "scripts": {"own": script_of(own.law), "repeated": script_of(repeated.law)},
+        "borrowed": [note.message for note in repeated.notes],
+        "noise": {repr(share): noise_of(result, share) for share in sorted({*LEVELS, level})},
+        "seen": largest(result),
+    }
+
+
+def _powers(law: type[Law]) -> tuple[str, str, str, str] | None:
+    """Names of A, alpha, B and beta in a law with one power of N and one of D, whose optimum has a closed form."""
+    by_input = {next(iter(term.exponents)): term for term in law.terms if len(term.exponents) == 1}
+    if len([term for term in law.terms if term.exponents]) != 2 or set(by_input) != {"N", "D"}:
+        return None
+    n, d = by_input["N"], by_input["D"]
+    return n.coefficient, n.exponents["N"], d.coefficient, d.exponents["D"]
+
+
+def names_of_series(runs: pd.DataFrame) -> Sequence[str]:
+    """Labels of the series in a table."""
+    return sorted(map(str, runs["series"].dropna().unique())) if "series" in runs.columns else []

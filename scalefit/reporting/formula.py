@@ -1,0 +1,140 @@
+"""A law's loss as JavaScript, so that a page computes what Python computes, for any law and with none written twice.
+
+Only arithmetic on the law's own arguments is translated: assignments, operators, and numpy's elementary functions.
+Anything else is refused by name, and the page then says so in place of its planner.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit.errors import ArgumentError
+from scalefit.laws._base import Law
+
+_FUNCTIONS = {
+    name: f"Math.{script}"
+    for name, script in {
+        "exp": "exp",
+        "log": "log",
+        "log1p": "log1p",
+        "expm1": "expm1",
+        "sqrt": "sqrt",
+        "abs": "abs",
+        "minimum": "min",
+        "maximum": "max",
+        "power": "pow",
+    }.items()
+}
+_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+_COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+
+
+def script_of(law: type[Law]) -> str:
+    """Return the law's loss as a JavaScript function of one number an argument.
+
+    Parameters
+    ----------
+    law : type of Law
+        A law; its source must be at hand.
+
+    Returns
+    -------
+    str
+        ``function (inputs..., parameters...) { ... }``, each name with an underscore behind it, which keeps it clear
+        of the language's own words.
+
+    Raises
+    ------
+    ArgumentError
+        The loss uses something that is not arithmetic, or its source is not at hand.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> print(script_of(sf.laws.get("chinchilla")))
+    function (N_, D_, E_, A_, alpha_, B_, beta_) {
+      return ((E_ + (A_ * Math.pow(N_, (-alpha_)))) + (B_ * Math.pow(D_, (-beta_))));
+    }
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(law.loss)))
+    except (OSError, TypeError, SyntaxError) as error:
+        raise ArgumentError(f"The source of law {law.name} is not at hand, so the page cannot compute it.") from error
+    function = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    names = tuple(inspect.signature(law.loss).parameters)
+    outside = inspect.getclosurevars(law.loss)
+    writer = _Writer(law.name, set(names), {**outside.globals, **outside.nonlocals})
+    lines = [line for statement in function.body for line in writer.statement(statement)]
+    return f"function ({', '.join(f'{name}_' for name in names)}) {{\n" + "".join(f"  {x}\n" for x in lines) + "}"
+
+
+class _Writer:
+    """Writes the statements of one function; knows its names, and the constants around it."""
+
+    def __init__(self, law: str, names: set[str], outside: Mapping[str, Any]) -> None:
+        self.law, self.names, self.outside = law, names, outside
+
+    def statement(self, node: ast.stmt) -> list[str]:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            return []  # the docstring
+        if isinstance(node, ast.Return) and node.value is not None:
+            return [f"return {self.value(node.value)};"]
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, value = node.targets[0], node.value
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=True))
+            if all(isinstance(name, ast.Name) for name, _ in pairs):
+                written = [(name.id, self.value(item)) for name, item in pairs if isinstance(name, ast.Name)]
+                taken = {name for name, _ in written} & self.names
+                if not taken:
+                    self.names |= {name for name, _ in written}
+                    return [f"const {name}_ = {item};" for name, item in written]
+        raise self.refusal(node)
+
+    def value(self, node: ast.expr) -> str:
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+            return repr(float(node.value))
+        if isinstance(node, ast.Name):
+            return self.name(node)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return f"(-{self.value(node.operand)})"
+        if isinstance(node, ast.BinOp):
+            left, right = self.value(node.left), self.value(node.right)
+            if isinstance(node.op, ast.Pow):
+                return f"Math.pow({left}, {right})"
+            if type(node.op) in _OPERATORS:
+                return f"({left} {_OPERATORS[type(node.op)]} {right})"
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARISONS:
+            sign = _COMPARISONS[type(node.ops[0])]
+            return f"({self.value(node.left)} {sign} {self.value(node.comparators[0])})"
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("np.pi", "np.e"):
+            return repr(float(getattr(np, node.attr)))
+        if isinstance(node, ast.Call) and not node.keywords:
+            called, arguments = ast.unparse(node.func), [self.value(argument) for argument in node.args]
+            name = called.removeprefix("np.")
+            if called.startswith("np.") and name in _FUNCTIONS:
+                return f"{_FUNCTIONS[name]}({', '.join(arguments)})"
+            if called == "np.where" and len(arguments) == 3:
+                return "({} ? {} : {})".format(*arguments)
+        raise self.refusal(node)
+
+    def name(self, node: ast.Name) -> str:
+        if node.id in self.names:
+            return f"{node.id}_"
+        constant = self.outside.get(node.id)
+        if isinstance(constant, int | float) and np.isfinite(constant):
+            return repr(float(constant))
+        raise self.refusal(node)
+
+    def refusal(self, node: ast.AST) -> ArgumentError:
+        return ArgumentError(
+            f"Law {self.law} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do by itself. "
+            f"Write its loss with operators and np.exp, np.log, np.minimum and the like, or ask sf.plan."
+        )

@@ -1,0 +1,102 @@
+"""HTML and SVG from Python: every text is escaped unless it is markup that was made here."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import math
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_VOID = {"br", "hr", "input", "link", "meta", "circle", "line", "path", "rect", "polyline", "polygon"}
+
+
+class Markup(str):
+    """Text that is markup already; made by :func:`tag` and :func:`join` only."""
+
+    __slots__ = ()
+
+
+def text(value: Any) -> Markup:
+    """Escape a value for an element or a quoted attribute, unless it is markup."""
+    return value if isinstance(value, Markup) else Markup(html.escape(str(value), quote=True))
+
+
+def join(children: Iterable[Any]) -> Markup:
+    """Concatenate children; None is left out."""
+    return Markup("".join(text(child) for child in children if child is not None))
+
+
+def tag(name: str, *children: Any, **attributes: Any) -> Markup:
+    """One element: ``class_`` stands for class, ``data_i`` for data-i; None and False leave an attribute out.
+
+    Examples
+    --------
+    >>> print(tag("p", "a < b", tag("b", "c"), class_="note"))
+    <p class="note">a &lt; b<b>c</b></p>
+    """
+    said = "".join(
+        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{text(value)}"')
+        for key, value in attributes.items()
+        if value is not None and value is not False
+    )
+    if name in _VOID and not children:
+        return (
+            Markup(f"<{name}{said}>") if name in ("br", "hr", "input", "link", "meta") else Markup(f"<{name}{said}/>")
+        )
+    return Markup(f"<{name}{said}>{join(children)}</{name}>")
+
+
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, words: Sequence[int] = ()) -> Markup:
+    """A table with a caption, column heads, and the first cell of each row as its head.
+
+    Parameters
+    ----------
+    head, rows : sequence
+        Texts or markup.
+    caption : str
+        What the table holds; read aloud first.
+    words : sequence of int
+        Columns that hold words instead of numbers.
+    """
+    kind = ["word" if i == 0 or i in words else "number" for i in range(len(head))]
+    heads = tag("tr", *(tag("th", cell, scope="col", class_=kind[i]) for i, cell in enumerate(head)))
+    body = [
+        tag(
+            "tr",
+            *(
+                tag("th", cell, scope="row", class_="word") if i == 0 else tag("td", cell, class_=kind[i])
+                for i, cell in enumerate(row)
+            ),
+        )
+        for row in rows
+    ]
+    inner = tag("table", tag("caption", caption), tag("thead", heads), tag("tbody", *body))
+    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def json_text(value: Any) -> str:
+    """JSON that can stand inside a script element: no ``<``, ``>`` or ``&``, no NaN."""
+    out = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        out = out.replace(char, f"\\u{ord(char):04x}")
+    return out
+
+
+def csp_hash(source: str) -> str:
+    """The source expression by which a Content-Security-Policy allows this inline script or style."""
+    return f"'sha256-{b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

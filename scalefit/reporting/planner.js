@@ -1,0 +1,111 @@
+// The arithmetic of sf.plan, for the estimate (row 0) and its bootstrap draws at once. Pure: no page in here.
+const TRAIN = 6, SERVE = 2; // FLOP per parameter and token
+const GRID = 65, ZOOM = 17, ROUNDS = 4, TOP = Math.log(1e30);
+
+// Loss at N and D for one parameter set; tokens beyond the unique ones repeat them.
+function surface(model, unique) {
+  const form = unique !== null && !model.own.repeats ? model.repeated : model.own;
+  const law = LAWS[form.law], R = form.R_D;
+  return {
+    form, unique, borrowed: form !== model.own, k: form.rows.length,
+    loss(N, D, row) {
+      const U = unique === null ? D : Math.min(D, unique);
+      let seen = D;
+      if (R !== null) seen = U * (1 + R * -Math.expm1(-(D / U - 1) / R));
+      const at = { N, D: seen, C: TRAIN * N * D, unique_tokens: U };
+      return law(...form.inputs.map((name) => at[name]), ...form.rows[row]);
+    },
+  };
+}
+
+// Lowest value of f on [low, high]: a grid, then ever finer ones, then the vertex of the last three points.
+function lowest(f, low, high) {
+  let grid, value, at;
+  for (let stage = 0; stage < ROUNDS; stage++) {
+    const n = stage === 0 ? GRID : ZOOM, step = (high - low) / (n - 1), start = low;
+    grid = Array.from({ length: n }, (_, i) => (i === n - 1 ? high : i * step + start));
+    value = grid.map(f);
+    at = 0;
+    for (let i = 1; i < n; i++) if (value[i] < value[at]) at = i;
+    at = Math.min(Math.max(at, 1), n - 2);
+    low = grid[at - 1];
+    high = grid[at + 1];
+  }
+  const [left, middle, right] = [value[at - 1], value[at], value[at + 1]];
+  const bend = left - 2 * middle + right;
+  const shift = bend > 0 && Number.isFinite(bend) ? (0.5 * (left - right)) / bend : 0;
+  return grid[at] + Math.min(Math.max(shift, -1), 1) * 0.5 * (high - low);
+}
+
+// Loss along a budget as a function of ln N; infinite where serving leaves nothing to train with.
+function along(s, C, served, row) {
+  return (u) => {
+    const N = Math.exp(u), left = C - SERVE * N * served;
+    const value = s.loss(N, Math.max(left / (TRAIN * N), 1e-300), row);
+    return Number.isFinite(value) && left > 0 ? value : Infinity;
+  };
+}
+
+// Size and tokens of the lowest loss that costs C, for every row.
+function onBudget(s, C, served) {
+  const rows = [...s.form.rows.keys()], powers = s.form.powers;
+  if (served === 0 && s.unique === null && powers !== null) {
+    const picked = s.form.rows.map((row) => powers.map((i) => row[i]));
+    if (picked.every((values) => values.every((value) => value > 0))) {
+      return picked.map(([A, alpha, B, beta]) => {
+        const g = Math.log((alpha * A) / (beta * B)) / (alpha + beta);
+        const N = Math.exp(g + (beta / (alpha + beta)) * Math.log(C / TRAIN));
+        return { N, D: C / (TRAIN * N) };
+      });
+    }
+  }
+  const high = Math.max(Math.log(C / (TRAIN + SERVE * served)), 1e-6);
+  return rows.map((row) => {
+    const N = Math.exp(lowest(along(s, C, served, row), 0, high));
+    return { N, D: (C - SERVE * N * served) / (TRAIN * N) };
+  });
+}
+
+function sorted(values) {
+  return Float64Array.from(values).sort();
+}
+
+// numpy's default quantile of sorted values.
+function quantile(values, q) {
+  const at = q * (values.length - 1), low = Math.floor(at), high = Math.min(low + 1, values.length - 1);
+  return values[low] + (at - low) * (values[high] - values[low]);
+}
+
+// Percentiles that are draws: the one below and the one above.
+function outer(values, level) {
+  const rows = sorted(values.map((value) => (Number.isNaN(value) ? Infinity : value)));
+  const tail = (1 - level) / 2, last = rows.length - 1;
+  return [rows[Math.floor(tail * last)], rows[Math.ceil((1 - tail) * last)]];
+}
+
+// Interval for the loss of a run at N and D: draws and the runs' own noise, added in squares, as predict_interval does.
+function lossInterval(model, s, N, D, level) {
+  const tail = (1 - level) / 2, losses = s.form.rows.map((_, row) => s.loss(N, D, row));
+  if (s.borrowed) {
+    const rows = sorted(losses.slice(1));
+    return [quantile(rows, tail), quantile(rows, 1 - tail)];
+  }
+  const middle = Math.log(losses[0]), paths = sorted(losses.slice(1).map(Math.log));
+  const noise = model.noise[String(level)];
+  const below = Math.max(middle - quantile(paths, tail), 0), above = Math.max(quantile(paths, 1 - tail) - middle, 0);
+  return [losses[0] * Math.exp(-Math.hypot(below, noise)), losses[0] * Math.exp(Math.hypot(above, noise))];
+}
+
+// sf.plan(result, C=..., inference_tokens=..., unique_tokens=..., level=...)
+function plan(model, C, served, unique, level) {
+  const s = surface(model, unique), best = onBudget(s, C, served);
+  const { N, D } = best[0];
+  const [lower, upper] = lossInterval(model, s, N, D, level);
+  return {
+    N, D, C: TRAIN * N * D, loss: s.loss(N, D, 0), lower, upper, surface: s,
+    N_interval: outer(best.slice(1).map((p) => p.N), level),
+    D_interval: outer(best.slice(1).map((p) => p.D), level),
+    serving: SERVE * N * served,
+    possible: Number.isFinite(N) && Number.isFinite(D) && N >= 1 && D >= 1,
+  };
+}

@@ -1,0 +1,130 @@
+"""The planner's part of the page: controls, places for answers, and the data they are computed from."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from scalefit.reporting import words
+from scalefit.reporting.findings import LEVELS, Findings
+from scalefit.reporting.html import Markup, tag
+from scalefit.reporting.sections import section, why_not
+
+if TYPE_CHECKING:
+    from scalefit.planning.answer import Plan
+
+_STEP = 0.01  # of log10
+
+
+def planner(found: Findings) -> Markup:
+    """Sliders and answers, or why there are none."""
+    title = "Planner"
+    if isinstance(found.planned, str) or isinstance(found.planner, str):
+        return section("planner", title, why_not(str(found.planner)))
+    spans = _ranges(found, found.planned)
+    controls = tag(
+        "div",
+        _control("C", "Compute [FLOP]", "training and serving together; such as 1e24", spans["C"]),
+        _control("inference", "Inference tokens", "tokens to be served: none, or such as 5T", spans["inference"]),
+        _control("unique", "Unique tokens", "distinct training tokens: unlimited, or such as 200B", spans["unique"]),
+        tag(
+            "div",
+            tag(
+                "div",
+                tag("label", "Level of the intervals", for_="level"),
+                tag("select", *(_option(level, found.level) for level in sorted({*LEVELS, found.level})), id="level"),
+                class_="row",
+            ),
+            class_="control",
+        ),
+        tag("button", "Reset", type="button", id="reset"),
+        tag("p", "The same in Python, from the result of this fit:", class_="hint unseen"),
+        tag("pre", tag("code", id="call"), tabindex="0", aria_label="The same plan in Python"),
+        class_="controls",
+        role="group",
+        aria_label="What to plan for",
+    )
+    answers = tag(
+        "dl",
+        *(_answer(key, said) for key, said in (("N", "Parameters N"), ("D", "Tokens D"), ("loss", "Loss"))),
+        class_="answers",
+        id="answers",
+    )
+    drawn = tag("svg", id="budget", viewBox="0 0 560 300", role="img", aria_label="Loss over size at this budget")
+    shown = tag(
+        "div",
+        answers,
+        tag("p", id="planner-facts"),
+        tag("ul", id="planner-notes"),
+        tag("div", drawn, class_="plot"),
+        tag("p", id="flat", class_="remark"),
+        tag("p", id="spoken", class_="unseen", role="status", aria_live="polite"),
+    )
+    lead = (
+        "Lowest loss for a budget of training and serving, computed in this page from the fitted law and its bootstrap "
+        "draws, as sf.plan computes it. Nothing is sent anywhere."
+    )
+    none = tag("noscript", tag("p", "The planner needs JavaScript; the table below does not.", class_="absent"))
+    return section("planner", title, none, tag("div", controls, shown, class_="planner"), lead=lead)
+
+
+def _ranges(found: Findings, plan: Plan) -> dict[str, tuple[float, float]]:
+    """Ends of the sliders [log10]: around the largest run's compute, and around the planned run's tokens."""
+    seen, planned = math.log10(float(found.columns["C"].max())), math.log10(plan.D)
+    return {
+        "C": (math.floor(seen) - 2.0, math.ceil(seen) + 5.0),
+        "inference": (math.floor(planned) - 2.0, math.ceil(planned) + 5.0),
+        "unique": (math.ceil(planned) - 2.0, math.ceil(planned) + 3.0),
+    }
+
+
+def payload(found: Findings) -> dict[str, Any] | None:
+    """What the page's scripts read, without the laws' scripts."""
+    if isinstance(found.planned, str) or isinstance(found.planner, str):
+        return None
+    kept = {key: value for key, value in found.planner.items() if key != "scripts"}
+    return {**kept, "start": {"C": found.planned.asked}}
+
+
+def _option(level: float, chosen: float) -> Markup:
+    return tag("option", words.percent(level), value=repr(level), selected=level == chosen)
+
+
+def _control(key: str, label: str, hint: str, span: tuple[float, float]) -> Markup:
+    return tag(
+        "div",
+        tag(
+            "div",
+            tag("label", label, for_=key),
+            tag(
+                "input",
+                type="text",
+                id=f"{key}-typed",
+                aria_label=f"{label}, typed",
+                aria_describedby=f"{key}-hint",
+                autocomplete="off",
+                spellcheck="false",
+            ),
+            class_="row",
+        ),
+        tag("input", type="range", id=key, min=span[0], max=span[1], step=_STEP, aria_describedby=f"{key}-hint"),
+        tag("p", hint, id=f"{key}-hint", class_="hint"),
+        class_="control",
+    )
+
+
+def _answer(key: str, label: str) -> Markup:
+    return tag(
+        "div",
+        tag("dt", label),
+        tag("dd", tag("data", id=f"out-{key}", value=""), class_="big"),
+        tag(
+            "dd",
+            "[",
+            tag("data", id=f"out-{key}-lower", value=""),
+            ", ",
+            tag("data", id=f"out-{key}-upper", value=""),
+            "]",
+            class_="between",
+        ),
+    )

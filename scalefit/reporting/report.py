@@ -1,0 +1,238 @@
+"""sf.report: one self-contained page about a table of runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from scalefit.counting import parse_quantity
+from scalefit.errors import ArgumentError, DataError
+from scalefit.fitting.result import FitResult
+from scalefit.reporting import sections
+from scalefit.reporting.findings import Findings, find, names_of_series
+from scalefit.reporting.html import csp_hash, join, json_text, tag, text
+from scalefit.reporting.planner_section import payload, planner
+from scalefit.tables import read_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Draws in the page: what sf.plan uses, so that both compute the same intervals.
+DRAWS = 500
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """A page about a table of runs; made by :func:`scalefit.report`.
+
+    Attributes
+    ----------
+    html : str
+        The page.
+    result : FitResult
+        The fit it reports, with the bootstrap draws that its planner uses.
+    """
+
+    html: str
+    result: FitResult
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against using the fit."""
+        return self.result.trusted
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file and return its path."""
+        target = Path(path)
+        target.write_text(self.html, encoding="utf-8")
+        return target
+
+    def __repr__(self) -> str:
+        return f"<Report of {self.result.n_runs} runs, {len(self.html):,} characters>"
+
+
+def report(
+    runs: str | Path | pd.DataFrame | Mapping[str, Any],
+    path: str | Path | None = None,
+    *,
+    law: Any = "chinchilla",
+    title: str | None = None,
+    budget: float | str | None = None,
+    only: str | None = None,
+    by: Literal["pool"] | None = None,
+    level: float = 0.9,
+    seed: int = 0,
+    **options: Any,
+) -> Report:
+    """Fit a law to a table of runs and write all there is to say about it into one HTML page.
+
+    The page needs nothing but itself: no network, no other file. It holds the verdict in words, the fit with its
+    residuals and profiles, a planner that computes in the page what :func:`scalefit.plan` computes, plans for a range
+    of budgets, isoFLOP curves, other laws on runs held out, the associative-memory floor of the planned run, notes,
+    methods and citations. What cannot be said of a table is said to be so, with the reason.
+
+    Parameters
+    ----------
+    runs : path, DataFrame, or mapping of columns
+        Finished runs, as :func:`scalefit.read_runs` takes or returns them: N [parameters], D [tokens], loss.
+    path : str or Path, optional
+        Where to write the page; :meth:`Report.save` does it later.
+    law : str or type of Law
+        Law to fit.
+    title : str, optional
+        Title of the page; by default the name of the table.
+    budget : float or str, optional
+        Compute of the run that is planned [FLOP]; by default ten times that of the largest run.
+    only : str, optional
+        Label of the one series to report on, where the table holds several.
+    by : {"pool"}, optional
+        Fit several series as one.
+    level : float
+        Coverage of every interval.
+    seed : int
+        Seed of the bootstrap.
+    **options
+        Further options of :func:`scalefit.fit`: ``objective``, ``delta``, ``on``, ``weights``, ``fixed``, ``tied``,
+        ``bounds``, ``prior``, ``n_starts``.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    DataError
+        The table cannot be read, or has no usable row.
+    FitError
+        The law cannot be fitted to these runs; no page is made.
+    ArgumentError
+        An argument that makes no sense, or several series without `only` or `by`.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e8, 4e9, 5), np.geomspace(2e9, 2e11, 5)))
+    >>> noise = np.random.default_rng(0).normal(0, 0.002, N.size)
+    >>> loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D) * np.exp(noise)
+    >>> page = sf.report({"N": N, "D": D, "loss": loss}, title="A grid")
+    >>> page.trusted, "<title>A grid</title>" in page.html
+    (True, True)
+    """
+    if not 0 < level < 1:
+        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+    compute = None if budget is None else parse_quantity(budget)
+    if compute is not None and not (np.isfinite(compute) and compute > 0):
+        raise ArgumentError(f"budget={budget!r} must be positive and finite [FLOP].")
+    table = _one_series(read_runs(runs, incomplete="keep"), only, by)
+    found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
+    source = _source(runs)
+    made = Report(_page(found, title or f"Scaling report: {source}", source), found.result)
+    if path is not None:
+        made.save(path)
+    return made
+
+
+def _one_series(table: pd.DataFrame, only: str | None, by: str | None) -> pd.DataFrame:
+    """The rows of one series, or of all as one; without the column, so that no part meets several."""
+    if by not in (None, "pool"):
+        raise ArgumentError(f"by={by!r}: a page is about one law; pass by='pool', or only= for one series at a time.")
+    labels = names_of_series(table)
+    if only is not None:
+        if only not in labels:
+            known = ", ".join(labels[:12]) or "none"
+            raise ArgumentError(f"only={only!r} is not a series of this table; it has {known}.")
+        table = table[table["series"].astype(str) == only]
+    elif len(labels) > 1 and by is None:
+        raise DataError(
+            f"The table holds {len(labels)} series ({', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}), and "
+            f"their losses do not compare. Report on one of them, only={labels[0]!r}, or on all as one, by='pool'."
+        )
+    if not table.index.is_unique:
+        table = table.reset_index(drop=True)  # rows are known by their labels
+    return table.drop(columns="series", errors="ignore")
+
+
+def _source(runs: Any) -> str:
+    """What the table is called."""
+    if isinstance(runs, str | Path):
+        return Path(runs).name
+    return str(dict(getattr(runs, "attrs", {}).get("scalefit", {})).get("source", "the table"))
+
+
+def _page(found: Findings, title: str, source: str) -> str:
+    from scalefit import __version__
+
+    result, said = found.result, dict(found.result.conventions or {})
+    unit = str(said.get("loss_unit", "nat/token"))
+    about = {
+        "made with": f"scalefit {__version__}",
+        "table": f"{source}, {result.n_runs} runs, sha256 {_fingerprint(result)}",
+        "conventions": f"N counts {said.get('params', 'total')} parameters; C is {said.get('flops', '6ND')}; "
+        f"losses in {unit}",
+    }
+    parts = {
+        "verdict": ("Verdict", sections.summary(found)),
+        "notes": ("Notes", sections.notes(found)),
+        "planner": ("Planner", planner(found)),
+        "plans": ("Budgets", sections.plan_table(found)),
+        "fit": ("Fit", sections.fit_figures(found, unit)),
+        "parameters": ("Parameters", sections.parameters(found)),
+        "isoflop": ("IsoFLOP", sections.isoflop(found, unit)),
+        "comparison": ("Other laws", sections.comparison(found)),
+        "floor": ("Floor", sections.floor(found)),
+        "runs": ("Runs", sections.runs_table(found, unit)),
+        "methods": ("Methods", sections.methods(found, about)),
+    }
+    style, script = _asset("page.css"), _script(found)
+    return Template(_asset("page.html")).substitute(
+        policy=text(_POLICY.format(style=csp_hash(style), script=csp_hash(script))),
+        generator=text(f"scalefit {__version__}"),
+        title=text(title),
+        subtitle=text(f"{result.law.name}: {result.law.formula} · {result.n_runs} runs"),
+        contents=join(tag("a", name, href=f"#{key}") for key, (name, _) in parts.items()),
+        body=join(part for _, part in parts.values()),
+        footer=text(f"Made with scalefit {__version__}. This page asks the network for nothing."),
+        style=style,
+        script=script,
+        data=json_text({"runs": _runs(found), "planner": payload(found), "unit": unit}),
+    )
+
+
+def _script(found: Findings) -> str:
+    """All scripts in one: the laws, the planner's arithmetic, the page, the controls."""
+    scripts = {} if isinstance(found.planner, str) else found.planner["scripts"]
+    laws = ",\n".join(f"{name}: {source}" for name, source in scripts.items())
+    parts = [f"const LAWS = {{\n{laws}\n}};", *map(_asset, ("planner.js", "page.js", "controls.js"))]
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+
+
+def _runs(found: Findings) -> dict[str, Any]:
+    """The runs as the page's hover reads them."""
+    from scalefit.fitting.intervals import relative_residuals
+
+    loss = found.result.problem.loss
+    columns: dict[str, Any] = {key: found.columns[key] for key in ("N", "D", "C") if key in found.columns}
+    columns |= {"loss": loss, "predicted": loss * np.exp(relative_residuals(found.result))}
+    return {"name": [found.names[i] for i in found.shown], **{key: v[found.shown] for key, v in columns.items()}}
+
+
+def _fingerprint(result: FitResult) -> str:
+    """Short hash of the runs that were fitted."""
+    problem = result.problem
+    columns = [problem.columns[key] * problem.units[key] for key in sorted(problem.columns)]
+    data = np.ascontiguousarray(np.stack([*columns, problem.loss]).round(12))
+    return hashlib.sha256(data.tobytes()).hexdigest()[:12]
+
+
+def _asset(name: str) -> str:
+    return files("scalefit.reporting").joinpath(name).read_text(encoding="utf-8")

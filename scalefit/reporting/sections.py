@@ -1,0 +1,373 @@
+"""The sections of the page, each from the findings it shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit.fitting.printing import citations, parameter_rows, verdict
+from scalefit.reporting import figures, words
+from scalefit.reporting.html import Markup, join, table, tag
+
+if TYPE_CHECKING:
+    from scalefit.planning.answer import Plan
+    from scalefit.planning.isoflop import Optima
+    from scalefit.reporting.findings import Findings
+
+_MARKS = {"error": "✕", "warning": "!", "info": "i"}
+
+
+def section(name: str, title: str, *children: Any, lead: str | None = None) -> Markup:
+    """One section with its heading."""
+    head = tag("h2", title, id=f"{name}-title")
+    return tag(
+        "section",
+        head,
+        None if lead is None else tag("p", lead, class_="lead"),
+        *children,
+        id=name,
+        aria_labelledby=f"{name}-title",
+    )
+
+
+def why_not(reason: str) -> Markup:
+    """The sentence in place of what a section cannot show."""
+    return tag("p", reason, class_="absent")
+
+
+def summary(found: Findings) -> Markup:
+    """The verdict in words, and the numbers that people come for."""
+    result = found.result
+    warned = sum(note.severity == "warning" for note in result.notes)
+    if not result.trusted:
+        kind, mark, head = "bad", "✕", "Do not use this fit"
+        said = f"{'; '.join(result.certificate.problems)}."
+        said = said[0].upper() + said[1:] + " The numbers below are shown to find the cause, not to be quoted."
+    elif warned:
+        kind, mark = "care", "!"
+        head = f"Use with care: {warned} warning{'s' if warned > 1 else ''}"
+        said = "The search found its optimum, and the runs determine every parameter. Read the notes before quoting."
+    else:
+        kind, mark, head = "good", "✓", "This fit can be used"
+        said = "The search found its optimum, the runs determine every parameter, and nothing odd was found in them."
+    body = [tag("p", said), tag("p", _reach_sentence(found))]
+    if not isinstance(found.planned, str):
+        body.append(tag("p", _plan_sentence(found.planned, found)))
+    card = tag(
+        "div",
+        tag("span", mark, class_="mark", aria_hidden="true"),
+        tag("div", tag("h2", head, id="verdict-title"), *body),
+        class_=f"verdict {kind}",
+    )
+    return tag("section", card, _tiles(found), id="verdict", aria_labelledby="verdict-title")
+
+
+def _reach_sentence(found: Findings) -> str:
+    result, columns = found.result, found.columns
+    spans = []
+    for key, form, unit in (("N", words.count, "parameters"), ("D", words.count, "tokens"), ("C", words.power, "FLOP")):
+        if key in columns:
+            spans.append(f"{form(float(columns[key].min()))} to {form(float(columns[key].max()))} {unit}")
+    c = result.certificate
+    from scalefit.fitting.intervals import relative_residuals
+
+    error = 100 * float(np.median(np.abs(relative_residuals(result))))
+    reach = f", of {', '.join(spans)}" if spans else ""
+    return (
+        f"The law {result.law.name} was fitted to {result.n_runs} runs{reach}. {c.n_agree} of {c.n_starts} starts "
+        f"ended at the same optimum; half of the runs lie within {error:.2g} % of the law."
+    )
+
+
+def _plan_sentence(plan: Plan, found: Findings) -> str:
+    seen = float(found.columns["C"].max())
+    ratio = plan.asked / seen
+    where = f"{words.times(ratio)} the largest run" if abs(ratio - 1) > 0.01 else "that of the largest run"
+    interval = "" if plan.lower is None else f" ({words.percent(plan.level)}: {plan.lower:.3f} to {plan.upper:.3f})"
+    beyond = " That is extrapolation." if ratio > 3 else ""
+    return (
+        f"With {words.power(plan.asked)} FLOP, {where}, train {words.count(plan.N)} parameters on "
+        f"{words.count(plan.D)} tokens, {plan.tokens_per_param:.3g} a parameter; the law expects a loss of "
+        f"{plan.loss:.3f}{interval}.{beyond}"
+    )
+
+
+def _tiles(found: Findings) -> Markup | None:
+    result = found.result
+    tiles = []
+    for name in ("E", "alpha", "beta"):
+        if name in result.params.index:
+            low, high = result.conf_int(found.level).loc[name].to_numpy(float)
+            parameter = result.law.parameters[name]
+            tiles.append((parameter.meaning, f"{name} = {result.params[name]:.3g}", f"{low:.3g} to {high:.3g}"))
+    if not isinstance(found.planned, str) and np.isfinite(found.planned.exponent_N):
+        between = found.planned.exponent_N_interval
+        span = "" if between is None else f"{between[0]:.2f} to {between[1]:.2f}"
+        tiles.append(("growth of the best size with compute", f"N* ∝ C^{found.planned.exponent_N:.2f}", span))
+    if not tiles:
+        return None
+    cells = [
+        tag("div", tag("dt", meaning), tag("dd", value), tag("dd", span, class_="between"))
+        for meaning, value, span in tiles
+    ]
+    return tag("dl", *cells, class_="tiles")
+
+
+def notes(found: Findings) -> Markup:
+    """Every note, the gravest first, with what to do."""
+    known: dict[str, Any] = {}
+    every = list(found.result.notes)
+    if not isinstance(found.planned, str):
+        every += [note for note in found.planned.notes if note.code not in {n.code for n in every}]
+    for note in every:
+        known.setdefault(str(note), note)
+    order = {"error": 0, "warning": 1, "info": 2}
+    items = [
+        tag(
+            "li",
+            tag("span", _MARKS[note.severity], class_="mark", aria_hidden="true"),
+            tag("div", tag("strong", f"{note.severity}: {note.code.replace('_', ' ')}"), tag("p", note.message)),
+            class_=note.severity,
+        )
+        for note in sorted(known.values(), key=lambda note: order[note.severity])
+    ]
+    body = tag("ul", *items, class_="notes") if items else why_not("Nothing odd was found in the table or the fit.")
+    return section("notes", "Notes, and what to do", body)
+
+
+def parameters(found: Findings) -> Markup:
+    """Parameters with errors and intervals."""
+    head, *rows = parameter_rows(found.result, found.level)
+    shown = table(["parameter", *head[1:]], rows, "Parameters of the fitted law", words=(5,))
+    strong = [f"{a} and {b}: {value:+.2f}" for a, b, value in found.result.correlations[:3] if abs(value) > 0.8]
+    strong_line = (
+        tag("p", f"Strong correlations: {'; '.join(strong)}. Read such parameters together.") if strong else None
+    )
+    return section(
+        "parameters", "The fitted law", tag("p", found.result.law.formula, class_="formula"), shown, strong_line
+    )
+
+
+def fit_figures(found: Findings, unit: str) -> Markup:
+    """Fit, residuals and profiles."""
+    result = found.result
+    sizes = found.columns.get("N")
+    main = tag(
+        "figure",
+        tag("div", figures.fit_figure(result, found.level, unit, found.shown), class_="plot"),
+        figures.legend(sizes),
+        tag("figcaption", "Runs and the law. Point at a run, or focus the figure and press the arrow keys."),
+    )
+    rest = [tag("div", figure, class_="plot") for figure in figures.residual_figures(result, found.shown)]
+    residuals = tag(
+        "figure",
+        tag("div", *rest, class_="pair"),
+        tag("figcaption", "Residuals: a bend in the medians is misfit that more runs will not mend."),
+    )
+    profiles = [tag("div", figure, class_="plot") for figure in figures.profile_figures(result, found.level)]
+    said = (
+        f"Profiles: the objective along one parameter with the others refitted; the {words.percent(found.level)} "
+        f"interval is shaded. A profile that stays flat says that the runs do not determine its parameter."
+    )
+    profiled = (
+        tag("figure", tag("div", *profiles, class_="few"), tag("figcaption", said))
+        if profiles
+        else why_not("Profiles are drawn for plain fits only: not with several series or expression constraints.")
+    )
+    return section("fit", "Fit, residuals, profiles", main, residuals, profiled)
+
+
+def plan_table(found: Findings) -> Markup:
+    """Plans for a range of budgets."""
+    lead = "Lowest loss that a training budget buys, by the fitted law."
+    if isinstance(found.plans, str) or isinstance(found.planned, str):
+        return section("plans", "What a budget buys", why_not(str(found.plans)))
+    planned = found.planned.asked
+    seen = float(found.columns["C"].max())
+    rows = []
+    for plan in found.plans:
+        ratio = plan.asked / seen
+        here = tag("span", "planned", class_="badge") if plan.asked == planned else None
+        rows.append(
+            (
+                join([words.power(plan.asked), " ", here]),
+                words.times(ratio),
+                _with(words.count(plan.N), plan.N_interval, words.count),
+                _with(words.count(plan.D), plan.D_interval, words.count),
+                f"{plan.tokens_per_param:.3g}",
+                _with(f"{plan.loss:.4f}", (plan.lower, plan.upper), words.loss),
+            )
+        )
+    head = ("budget [FLOP]", "of the largest run", "parameters N", "tokens D", "D / N", "loss")
+    caption = f"Plans by budget, with {words.percent(found.level)} intervals"
+    remark = tag(
+        "p",
+        "Beyond three times the largest run the intervals hold the law's form for true, which nobody knows; "
+        "read them as the least that is uncertain.",
+        class_="remark",
+    )
+    return section("plans", "What a budget buys", table(head, rows, caption), remark, lead=lead)
+
+
+def _with(value: str, between: tuple[float | None, float | None] | None, form: Any) -> Markup:
+    if between is None or between[0] is None:
+        return tag("span", value)
+    return join([value, tag("small", words.between(*between, form), class_="interval")])
+
+
+def isoflop(found: Findings, unit: str) -> Markup:
+    """IsoFLOP curves, or why the table bears none."""
+    title = "IsoFLOP curves"
+    if isinstance(found.isoflop, str):
+        return section("isoflop", title, why_not(found.isoflop))
+    from scalefit.plots.isoflop import isoflop_data
+
+    optima = found.isoflop
+    low, high = optima.interval(found.level).loc["exponent_N"].to_numpy(float)
+    rows = [
+        (
+            words.power(row["C"]),
+            words.count(row["N"]),
+            words.count(row["D"]),
+            f"{row['D'] / row['N']:.3g}",
+            f"{row['loss']:.4f}",
+            row["n_runs"],
+        )
+        for row in optima.optima.to_dict("records")
+    ]
+    head = ("budget [FLOP]", "best N", "best D", "D / N", "loss", "runs")
+    said = (
+        f"Straight from the runs, without the fitted law: the best size grows as C to the {optima.exponent_N:.3f} "
+        f"({words.percent(found.level)}: {low:.3f} to {high:.3f})."
+    )
+    drawn = tag(
+        "figure", tag("div", figures.isoflop_figure(isoflop_data(optima), _numbers(optima, found), unit), class_="plot")
+    )
+    remarks = [tag("li", note.message) for note in optima.notes]
+    return section(
+        "isoflop",
+        title,
+        drawn,
+        table(head, rows, "Optima of the budgets"),
+        tag("ul", *remarks, class_="remarks") if remarks else None,
+        lead=said,
+    )
+
+
+def _numbers(optima: Optima, found: Findings) -> list[list[int | None]]:
+    """Place among the runs shown of the run behind each point, by budget; None where it is not shown."""
+    number = {label: i for i, label in enumerate(found.result.row_labels[found.shown].tolist())}
+    return [[number.get(labels[0]) for labels in curve.labels] for curve in optima.curves]
+
+
+def comparison(found: Findings) -> Markup:
+    """Laws with their errors on the runs of the largest compute, which they did not see."""
+    title, frame = "Other laws on the same runs", found.comparison
+    if isinstance(frame, str):
+        return section("comparison", title, why_not(frame))
+    rows = []
+    for row in frame.to_dict("records"):
+        here = tag("span", "this report", class_="badge") if row["law"] == found.result.law.name else None
+        cells = [_cell(key, row[key]) for key in _COMPARED if key in row]
+        rows.append((join([row["law"], " ", here]), *cells))
+    head = ["law", *(said for key, said in _COMPARED.items() if key in frame.columns)]
+    remarks = [tag("li", note.message) for note in frame.attrs.get("notes", ())]
+    return section(
+        "comparison",
+        title,
+        table(head, rows, "Errors on held-out runs, best law first"),
+        tag("ul", *remarks, class_="remarks") if remarks else None,
+        lead="Each law was fitted without the runs of the largest compute and asked for their losses.",
+    )
+
+
+_COMPARED = {
+    "rmse": "rmse",
+    "mae": "mean error",
+    "mean_relative_error": "relative",
+    "bias": "bias",
+    "coverage": "coverage",
+    "interval_score": "interval score",
+    "weight": "weight",
+}
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None or not np.isfinite(value):
+        return "–"
+    if key in ("mean_relative_error", "coverage", "weight"):
+        return f"{100 * value:.3g} %"
+    return f"{value:+.4f}" if key == "bias" else f"{value:.4f}"
+
+
+def floor(found: Findings) -> Markup:
+    """The associative-memory floor of the planned run."""
+    title = "Associative-memory floor of the planned run"
+    if isinstance(found.floor, str):
+        return section("floor", title, why_not(found.floor))
+    said, shape = found.floor
+    rows = [
+        ("shape", f"{shape.n_layers} layers, d_emb {shape.d_emb}, T_max {shape.T_max}, vocabulary {shape.vocab_size}"),
+        ("loss allowed", f"{said.loss_lower:.4g} to {said.loss_upper:.4g} nat/token"),
+        ("regime", said.regime.replace("_", " ")),
+        ("balanced tokens", f"{words.count(said.balanced_tokens)} for this shape"),
+        ("a memoriser's loss", f"{said.memoriser_loss:.4g} nat/token at least"),
+    ]
+    assumed = tag("details", tag("summary", "What this assumes"), tag("ul", *(tag("li", a) for a in said.assumptions)))
+    return section(
+        "floor",
+        title,
+        table(("quantity", "value"), rows, "Floor of the planned run", words=(1,)),
+        assumed,
+        lead="A hypothesis of Niu et al. (2024), not a bound to plan by: public runs have gone below it.",
+    )
+
+
+def runs_table(found: Findings, unit: str) -> Markup:
+    """Every run behind the fit, for those who read numbers rather than points."""
+    result, columns = found.result, found.columns
+    from scalefit.fitting.intervals import relative_residuals
+
+    percent, loss = 100 * np.expm1(relative_residuals(result)), result.problem.loss
+    forms = {"N": words.count, "D": words.count, "C": words.power}
+    inputs = [key for key in forms if key in columns]
+    rows = [
+        (
+            found.names[i],
+            result.row_labels[i],
+            *(forms[key](float(columns[key][i])) for key in inputs),
+            f"{loss[i]:.4f}",
+            f"{percent[i]:+.2f} %",
+        )
+        for i in found.shown
+    ]
+    head = ("run", "row", *inputs, f"loss [{unit}]", "predicted over measured")
+    some = "" if len(rows) == result.n_runs else f" of {result.n_runs}, evenly taken by loss"
+    opened = tag("details", tag("summary", f"Show {len(rows)} runs{some}"), table(head, rows, "Runs of the fit"))
+    return section("runs", "The runs", opened)
+
+
+def methods(found: Findings, about: dict[str, str]) -> Markup:
+    """How the numbers came about, and what to cite."""
+    result = found.result
+    problem = result.problem
+    errors = (
+        f"percentiles of {result.draws.shape[0]} case resamples, each refitted"
+        if result.draws is not None
+        else "robust (sandwich) errors with Student's t"
+    )
+    sentences = [
+        f"Fit: {problem.objective}, objective {result.objective_value:.6g} at the optimum; seed {result.seed}.",
+        f"Intervals of parameters: {errors}. Intervals of losses are for a new run: the law's uncertainty and the "
+        f"scatter of runs about it, added in squares. Level {words.percent(found.level)} throughout.",
+        "Plans: the lowest loss for 6 N D FLOP of training and 2 N FLOP a served token; their intervals are "
+        "percentiles over the same draws.",
+        "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a "
+        "power law through their lowest points.",
+        f"Verdict: {verdict(result)}. A fit is not trusted where the search did not converge, the objective does not "
+        f"curve upwards, or the runs cannot tell parameters apart.",
+    ]
+    facts = tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in about.items()), class_="facts")
+    cite = tag("details", tag("summary", "BibTeX"), tag("pre", citations(result), tabindex="0"), open=True)
+    return section("methods", "Methods and citations", tag("ul", *(tag("li", s) for s in sentences)), facts, cite)

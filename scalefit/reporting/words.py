@@ -1,0 +1,66 @@
+"""Numbers as people read them in running text."""
+
+from __future__ import annotations
+
+import math
+
+_SUPER = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
+
+
+def count(value: float, digits: int = 3) -> str:
+    """Parameters or tokens: 70.6B.
+
+    Examples
+    --------
+    >>> count(7.06e10), count(999_999), count(1.5e17), count(float("nan"))
+    ('70.6B', '1M', '1.5×10¹⁷', '–')
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞"
+    rounded = float(f"{value:.{digits}g}")
+    if rounded >= 1e15:
+        return power(value, digits)
+    for size, suffix in _SUFFIXES:
+        if rounded >= size:
+            return f"{rounded / size:.{digits}g}{suffix}"
+    return f"{rounded:.{digits}g}"
+
+
+def power(value: float, digits: int = 3) -> str:
+    """A number with its power of ten: 5.76×10²³.
+
+    Examples
+    --------
+    >>> power(5.76e23), power(1e19)
+    ('5.76×10²³', '10¹⁹')
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞"
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    ten = f"10{str(int(exponent)).translate(_SUPER)}"
+    return ten if mantissa == "1" else f"{mantissa}×{ten}"
+
+
+def loss(value: float | None) -> str:
+    """A loss with four decimals."""
+    return "–" if value is None or math.isnan(value) else "∞" if math.isinf(value) else f"{value:.4f}"
+
+
+def times(value: float) -> str:
+    """A ratio: 0.4×, 12×, 1,000×."""
+    return f"{float(f'{value:.2g}'):,g}×"
+
+
+def percent(level: float) -> str:
+    """A level as a percentage: 90 %."""
+    return f"{100 * level:.3g} %"
+
+
+def between(low: float | None, high: float | None, form: type[str] | object = None) -> str:
+    """An interval in brackets; a dash where there is none."""
+    write = form if callable(form) else count
+    return "–" if low is None or high is None else f"[{write(low)}, {write(high)}]"

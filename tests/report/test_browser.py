@@ -1,0 +1,321 @@
+"""The page in a real browser: its planner against sf.plan, and what it must never do."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hostile_runs import HOSTILE, grid
+
+import scalefit as sf
+
+LOSS, ENDS = 1e-9, 1e-6  # relative agreement of the page with Python
+
+
+def agrees(answer: dict[str, float], plan) -> None:
+    assert answer["loss"] == pytest.approx(plan.loss, rel=LOSS, abs=0)
+    for key, value in (("N", plan.N), ("D", plan.D), ("loss-lower", plan.lower), ("loss-upper", plan.upper)):
+        assert answer[key] == pytest.approx(value, rel=ENDS, abs=0), key
+    for key in ("N", "D"):
+        low, high = getattr(plan, f"{key}_interval")
+        assert answer[f"{key}-lower"] == pytest.approx(low, rel=ENDS, abs=0)
+        assert answer[f"{key}-upper"] == pytest.approx(high, rel=ENDS, abs=0)
+
+
+QUESTIONS = [
+    {"C": "3.7e21"},
+    {"C": "1e24", "level": 0.5},
+    {"C": "2.5e19", "level": 0.95},
+    {"C": "6e22", "inference": "2T"},
+    {"C": "6e22", "inference": "350T", "level": 0.8},
+    {"C": "1e24", "unique": "30B"},
+    {"C": "4e23", "unique": "200B"},
+    {"C": "1e23", "inference": "5e12", "unique": "200B", "level": 0.95},
+    {"C": "1e20", "unique": "100T"},
+]
+
+
+def python_plan(result, question):
+    from scalefit.counting import parse_quantity
+
+    read = {key: parse_quantity(value) for key, value in question.items() if key != "level"}
+    return sf.plan(
+        result,
+        C=read["C"],
+        inference_tokens=read.get("inference", 0),
+        unique_tokens=read.get("unique"),
+        level=question.get("level", 0.9),
+    )
+
+
+def test_typed_questions_get_the_answers_of_python(open_tab, made):
+    tab = open_tab(made)
+    for question in QUESTIONS:
+        full = {"inference": "none", "unique": "unlimited", "level": 0.9, **question}
+        agrees(tab.ask(**full), python_plan(made.result, question))
+    assert tab.errors == []
+
+
+def test_so_many_passes_that_the_size_no_longer_matters(open_tab, made):
+    """After thousands of passes the loss is flat to the last digit in N: only the loss is determined then."""
+    tab, question = open_tab(made), {"C": "4e23", "unique": "1e9"}
+    plan = python_plan(made.result, question)
+    assert plan.epochs > 1000
+    assert tab.ask(**question)["loss"] == pytest.approx(plan.loss, rel=LOSS, abs=0)
+    assert "hardly matters" in tab.page.inner_text("#planner-notes")
+
+
+@pytest.mark.parametrize("key", ["C", "inference", "unique"])
+def test_sliders_move_the_answers(open_tab, made, key):
+    tab = open_tab(made)
+    before = tab.answers()
+    # By keyboard, as every slider can be used; the value that it stands for is read back from the page's own field.
+    tab.page.focus(f"#{key}")
+    for _ in range(7):
+        tab.page.keyboard.press("PageUp" if key != "unique" else "PageDown")
+    at = float(tab.page.input_value(f"#{key}"))
+    C = 10**at if key == "C" else 10 * float((6 * made_columns(made)["N"] * made_columns(made)["D"]).max())
+    asked = {
+        "inference_tokens": 10**at if key == "inference" else 0,
+        "unique_tokens": 10**at if key == "unique" else None,
+    }
+    after = tab.answers()
+    agrees(after, sf.plan(made.result, C=C, level=0.9, **asked))
+    assert after["N"] != before["N"] and after["loss"] != before["loss"]
+    assert tab.page.get_attribute(f"#{key}", "aria-valuetext") not in (None, "")
+    assert tab.errors == []
+
+
+def made_columns(report):
+    problem = report.result.problem
+    return {key: value * problem.units[key] for key, value in problem.columns.items()}
+
+
+def law_table(law: str) -> pd.DataFrame:
+    table = grid(8, 9, noise=0.002)
+    if law == "data_constrained":
+        table["unique_tokens"] = np.minimum(table["D"], np.where(np.arange(len(table)) % 3, 4e9, 1e12))
+        truth = sf.published("data_constrained", "muennighoff2023")
+        table["loss"] = truth.predict(N=table["N"], D=table["D"], unique_tokens=table["unique_tokens"])
+        table["loss"] *= np.exp(np.random.default_rng(1).normal(0, 0.002, len(table)))
+    return table
+
+
+LAWS = [
+    name for name in sf.laws.names() if {"N", "D"} <= set(sf.laws.get(name).inputs) <= {"N", "D", "C", "unique_tokens"}
+]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_every_law_that_plans_plans_the_same_in_the_page(open_tab, law):
+    report = sf.report(law_table(law), law=law)
+    tab = open_tab(report)
+    for question in (QUESTIONS[0], QUESTIONS[3], QUESTIONS[5], QUESTIONS[7]):
+        full = {"inference": "none", "unique": "unlimited", "level": 0.9, **question}
+        agrees(tab.ask(**full), python_plan(report.result, question))
+    assert tab.errors == []
+
+
+def test_nothing_leaves_the_page_and_nothing_is_logged(open_tab, made):
+    tab = open_tab(made)
+    page = tab.page
+    tab.ask(C="1e23", inference="1T", unique="20B", level=0.8)
+    page.click("#theme")
+    page.hover("svg.hover >> nth=0")
+    page.mouse.wheel(0, 4000)
+    for summary in page.query_selector_all("summary"):
+        summary.click()
+    page.click("#reset")
+    tab.settle()
+    assert tab.requests == [tab.url]
+    assert tab.errors == [] and tab.dialogs == []
+
+
+def test_the_policy_forbids_what_a_script_might_try(open_tab, made):
+    tab = open_tab(made)
+    tried = tab.page.evaluate(
+        """async () => {
+          const seen = [];
+          addEventListener("securitypolicyviolation", (event) => seen.push(event.effectiveDirective));
+          const image = document.createElement("img");
+          image.src = "http://127.0.0.1:9/x.png";
+          const script = document.createElement("script");
+          script.textContent = "window.owned = true";
+          const button = document.createElement("button");
+          button.setAttribute("onclick", "window.owned = true");
+          document.body.append(image, script, button);
+          button.click();
+          await fetch("http://127.0.0.1:9/").catch(() => null);
+          await new Promise((go) => setTimeout(go, 50));
+          return { seen, owned: window.owned === true };
+        }"""
+    )
+    assert {"img-src", "connect-src", "script-src-elem", "script-src-attr"} <= set(tried["seen"])
+    assert not tried["owned"]
+
+
+def test_hostile_names_stay_text(open_tab, made):
+    tab = open_tab(made)
+    page = tab.page
+    assert page.title() == "Runs & <b>names</b>"
+    assert page.query_selector_all("main img, h1 b, table b") == []
+    page.click("#runs summary")
+    cells = page.eval_on_selector_all("#runs tbody th", "cells => cells.map((cell) => cell.textContent)")
+    assert set(HOSTILE) <= set(cells)
+    shown = page.evaluate(
+        """() => {
+          const figure = document.querySelector("svg.hover");
+          return [...figure.querySelectorAll("circle")].map(() => {
+            figure.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+            return document.getElementById("tip").textContent.split("\\n")[0];
+          });
+        }"""
+    )
+    assert set(shown) == set(cells)
+    assert tab.dialogs == [] and tab.errors == []
+
+
+def test_hover_marks_one_run_in_every_figure(open_tab, made):
+    tab = open_tab(made)
+    page = tab.page
+    circle = page.query_selector('svg.hover circle[data-i="120"]')
+    circle.scroll_into_view_if_needed()
+    box = circle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    marked = page.eval_on_selector_all("circle.on", "nodes => nodes.map((node) => node.dataset.i)")
+    assert len(marked) == 4 and len(set(marked)) == 1  # fit, residuals over N and over D, isoFLOP
+    assert page.inner_text("#tip").count("\n") >= 4
+    page.mouse.move(2, 2)
+    assert page.query_selector_all("circle.on") == [] and page.is_hidden("#tip")
+
+
+def test_the_theme_follows_the_system_until_it_is_chosen(open_tab, made):
+    background = "() => getComputedStyle(document.body).backgroundColor"
+    tab = open_tab(made, color_scheme="light")
+    light = tab.page.evaluate(background)
+    assert tab.page.get_attribute("#theme", "aria-pressed") == "false"
+    tab.page.click("#theme")
+    dark = tab.page.evaluate(background)
+    assert dark != light and tab.page.get_attribute("#theme", "aria-pressed") == "true"
+    tab.page.reload()
+    assert tab.page.evaluate(background) == dark, "the choice is kept"
+    night = open_tab(made, color_scheme="dark")
+    assert night.page.evaluate(background) == dark
+    night.page.click("#theme")
+    assert night.page.evaluate(background) == light
+
+
+def contrast(one: list[float], two: list[float]) -> float:
+    def luminance(rgb):
+        parts = [c / 255 / 12.92 if c / 255 <= 0.03928 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb[:3]]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    high, low = sorted((luminance(one), luminance(two)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_what_is_behind_them(open_tab, made, scheme):
+    """At least 4.5 to 1, the contrast that WCAG 2.2 AA asks of text."""
+    tab = open_tab(made, color_scheme=scheme)
+    pairs = tab.page.evaluate(
+        """() => {
+          const parts = (css) => css.match(/[\\d.]+/g).map(Number);
+          const behind = (node) => {
+            for (let at = node; at; at = at.parentElement) {
+              const colour = getComputedStyle(at).backgroundColor;
+              if (!/, 0\\)$|transparent/.test(colour)) return colour;
+            }
+          };
+          return [...document.querySelectorAll("h1, h2, p, td, th, dt, dd, li, caption, label, button, summary, nav a")]
+            .filter((node) => node.textContent.trim() && node.checkVisibility())
+            .map((node) => [node.textContent.slice(0, 40), parts(getComputedStyle(node).color), parts(behind(node))]);
+        }"""
+    )
+    assert len(pairs) > 100
+    weak = {said: round(contrast(ink, paper), 2) for said, ink, paper in pairs if contrast(ink, paper) < 4.5}
+    assert weak == {}
+
+
+def test_everything_can_be_reached_by_keyboard(open_tab, made):
+    tab = open_tab(made)
+    reached = set()
+    for _ in range(60):
+        tab.page.keyboard.press("Tab")
+        reached.add(
+            tab.page.evaluate("() => document.activeElement.id || document.activeElement.getAttribute('class') || ''")
+        )
+    assert {"skip", "theme", "C", "C-typed", "inference", "inference-typed", "unique", "unique-typed"} <= reached
+    assert {"level", "reset"} <= reached and any("scroll" in str(name) for name in reached)
+    tab.page.focus("#C-typed")
+    tab.page.keyboard.press("Control+A")
+    tab.page.keyboard.type("1e22")
+    tab.page.keyboard.press("Enter")
+    agrees(tab.answers(), sf.plan(made.result, C=1e22, level=0.9))
+
+
+def test_what_a_screen_reader_gets(open_tab, made):
+    page = open_tab(made).page
+    assert page.get_attribute("html", "lang") == "en"
+    unlabelled = page.eval_on_selector_all(
+        "input, select, button",
+        "nodes => nodes.filter((n) => !n.labels?.length && !n.ariaLabel && !n.textContent.trim()).map((n) => n.id)",
+    )
+    assert unlabelled == []
+    assert page.eval_on_selector_all("svg", "nodes => nodes.filter((n) => !n.getAttribute('aria-label')).length") == 0
+    bare = page.eval_on_selector_all(
+        "table", "nodes => nodes.filter((n) => !n.caption || !n.querySelector('thead th[scope=col]')).length"
+    )
+    assert bare == 0
+    assert page.eval_on_selector_all("[id]", "nodes => nodes.length === new Set(nodes.map((n) => n.id)).size")
+    assert page.eval_on_selector_all("nav a", "nodes => nodes.every((a) => document.querySelector(a.hash))")
+    levels = page.eval_on_selector_all("h1, h2, h3", "nodes => nodes.map((n) => n.tagName)")
+    assert levels[0] == "H1" and levels.count("H1") == 1
+    page.fill("#C-typed", "5e22")
+    page.dispatch_event("#C-typed", "change")
+    page.wait_for_function("() => document.getElementById('spoken').textContent.includes('parameters')", timeout=5000)
+    assert page.get_attribute("#spoken", "aria-live") == "polite"
+
+
+@pytest.mark.parametrize("words", ["", "many", "-1e22", "1e40", "1e22 FLOP", "NaN"])
+def test_a_budget_that_makes_no_sense_is_refused_and_the_answer_stays(open_tab, made, words):
+    tab = open_tab(made)
+    before = tab.answers()
+    assert tab.ask(C=words) == before
+    assert tab.page.get_attribute("#C-typed", "aria-invalid") == "true"
+    agrees(tab.ask(C="1e22"), sf.plan(made.result, C=1e22, level=0.9))
+    assert tab.page.get_attribute("#C-typed", "aria-invalid") == "false"
+
+
+def test_a_budget_that_serving_uses_up_says_so(open_tab, made):
+    tab = open_tab(made)
+    tab.ask(C="1e12", inference="1e25")
+    assert tab.page.is_hidden("#answers") and "trains nothing" in tab.page.inner_text("#planner-notes")
+    assert tab.errors == []
+
+
+def test_a_narrow_screen_has_no_sideways_scroll(open_tab, made):
+    page = open_tab(made, viewport={"width": 360, "height": 700}).page
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+
+
+def test_it_prints(open_tab, made):
+    tab = open_tab(made, color_scheme="dark")
+    tab.page.emulate_media(media="print")
+    assert tab.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert tab.page.is_hidden("nav") and tab.page.is_hidden("#C")
+    pdf = tab.page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF") and 2 <= pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") <= 30
+
+
+def test_a_page_without_script_still_reads(open_tab, made):
+    page = open_tab(made, java_script_enabled=False).page
+    assert "The planner needs JavaScript" in page.inner_text("#planner")
+    assert "parameters" in page.inner_text("#verdict") and page.locator("#plans tbody tr").count() >= 5
+    assert math.isclose(
+        page.locator("svg").first.bounding_box()["width"],
+        page.locator(".plot").first.bounding_box()["width"],
+        rel_tol=0.05,
+    )

@@ -1,0 +1,366 @@
+"""The page as text: what it holds, what it never holds, and tables it is refused for."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from hostile_runs import HOSTILE, grid
+
+import scalefit as sf
+from scalefit.errors import ArgumentError, DataError, FitError
+from scalefit.reporting import words
+from scalefit.reporting.formula import script_of
+from scalefit.reporting.html import json_text, tag
+
+
+class Reader(HTMLParser):
+    """Collects elements, attributes and text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, name, attributes):
+        self.elements.append((name, dict(attributes)))
+        if name not in {"meta", "link", "input", "br", "hr"}:
+            self.open.append(name)
+
+    def handle_startendtag(self, name, attributes):
+        self.elements.append((name, dict(attributes)))
+
+    def handle_endtag(self, name):
+        assert self.open.pop() == name, f"</{name}> closes what was not opened"
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def section(page: str, name: str) -> str:
+    found = re.search(rf'<section id="{name}".*?</section>', page, re.S)
+    assert found is not None
+    return found.group(0)
+
+
+SECTIONS = "verdict notes planner plans fit parameters isoflop comparison floor runs methods".split()
+
+
+def test_the_page_is_well_formed_small_and_whole(made):
+    reader = Reader(made.html)
+    assert reader.open == []
+    assert len(made.html.encode()) < 3_000_000
+    ids = [attributes["id"] for name, attributes in reader.elements if name == "section"]
+    assert ids == SECTIONS
+    for name in SECTIONS:
+        assert len(re.sub(r"<[^>]+>", "", section(made.html, name)).strip()) > 60, f"{name} is empty"
+
+
+def test_nothing_is_fetched_from_anywhere(made):
+    assert "http:" not in made.html and "https:" not in made.html and "//cdn" not in made.html
+    for name, attributes in Reader(made.html).elements:
+        for key in ("src", "srcset", "action", "formaction", "poster", "style", "background"):
+            assert key not in attributes, (name, key)
+        assert not any(key.startswith("on") for key in attributes), (name, attributes)
+        if "href" in attributes:
+            assert attributes["href"].startswith("#") or attributes["href"] == "data:,"
+    assert "@import" not in made.html and "url(" not in made.html
+
+
+def test_the_policy_allows_exactly_the_style_and_script_of_the_page(made):
+    policy = next(a["content"] for n, a in Reader(made.html).elements if a.get("http-equiv"))
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    for name in ("style", "script"):
+        source = re.search(rf"<{name}>(.*?)</{name}>", made.html, re.S).group(1)
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+
+
+def test_hostile_names_are_text_in_markup_and_in_data(made):
+    for name in HOSTILE[:4]:
+        assert name not in made.html
+    reader = Reader(made.html)
+    assert not {"img", "b", "iframe", "object", "embed"} & {name for name, _ in reader.elements}
+    assert set(HOSTILE) <= {text for text in reader.texts}
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', made.html, re.S).group(1)
+    assert "<" not in data and ">" not in data and "\u2028" not in data
+    assert json.loads(data)["runs"]["name"][: len(HOSTILE)] == list(HOSTILE)
+
+
+@pytest.mark.parametrize("text", HOSTILE[1:4])
+def test_title_series_and_columns_are_text_too(text):
+    runs = grid(5, 6).assign(series=text, **{text[:20]: 1.0})
+    page = sf.report(runs, title=text, only=text).html
+    assert Reader(page).open == [] and (text not in page or not set("<>") & set(text))
+
+
+def test_the_same_table_gives_the_same_page(runs, made, tmp_path):
+    again = sf.report(runs, tmp_path / "r.html", title="Runs & <b>names</b>")
+    assert again.html == made.html == (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_the_plan_table_is_what_plan_says(made):
+    result = made.result
+    table = section(made.html, "plans")
+    columns = {key: result.problem.columns[key] * result.problem.units[key] for key in ("N", "D")}
+    most = float((6 * columns["N"] * columns["D"]).max())
+    for multiple in (1, 10, 1000):
+        plan = sf.plan(result, C=multiple * most, level=0.9)
+        assert f"{plan.loss:.4f}" in table and words.count(plan.N) in table and words.count(plan.D) in table
+    assert table.count("<tr>") == 8 and table.count("planned") == 1
+
+
+def test_a_budget_of_ones_own_is_the_planned_run(runs):
+    report = sf.report(runs, budget="5e23")
+    plan = sf.plan(report.result, C=5e23, level=0.9)
+    assert f"train {words.count(plan.N)} parameters" in section(report.html, "verdict")
+    assert "5×10²³ <span" in section(report.html, "plans")
+
+
+def test_the_floor_of_the_planned_run_is_that_of_its_columns(runs):
+    bare = section(sf.report(runs).html, "floor")
+    assert "no n_layers, d_emb, T_max" in bare and "<table" not in bare
+    shaped = runs.assign(n_layers=12, d_emb=768, T_max=1024, vocab_size=32000)
+    report = sf.report(shaped)
+    plan = sf.plan(report.result, C=10 * float(6 * (runs["N"] * runs["D"]).max()), level=0.9)
+    shape = plan.shape(T_max=1024, vocab_size=32000)
+    floor = sf.loss_floor(
+        shape.counts.total, plan.D, shape.n_layers, shape.d_emb, 1024, vocab_size=32000, d_ff=shape.d_ff
+    )
+    said = section(report.html, "floor")
+    assert f"{floor.loss_lower:.4g} to {floor.loss_upper:.4g} nat/token" in said
+    assert f"{shape.n_layers} layers, d_emb {shape.d_emb}, T_max 1024, vocabulary 32000" in said
+
+
+def test_isoflop_curves_are_drawn_or_refused_in_words(made):
+    said = section(made.html, "isoflop")
+    optima = sf.isoflop(grid())
+    assert f"C to the {optima.exponent_N:.3f}" in said and said.count("<circle") == 240
+    scattered = grid().sample(60, random_state=0)
+    scattered["D"] *= np.random.default_rng(0).uniform(0.3, 3, 60)
+    refused = section(sf.report(scattered).html, "isoflop")
+    assert ("not gather on budgets" in refused or "not made for isoFLOP" in refused) and "<svg" not in refused
+
+
+def test_a_law_in_one_input_has_a_page_without_plans():
+    page = sf.report(grid(8, 3), law="power_law:C").html
+    assert "cannot plan" in section(page, "planner") and "<input" not in page
+    assert "cannot plan" in section(page, "plans") and "<svg" in section(page, "fit")
+
+
+def test_a_law_that_a_page_cannot_compute_says_so():
+    class Bent(sf.Law):
+        """A sum that is taken by a function of numpy that no page knows."""
+
+        inputs = ("N", "D")
+        formula = "L(N, D) = E + A N^-alpha + B D^-beta"
+        E = sf.Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True)
+        A = sf.Parameter("model-size coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True)
+        alpha = sf.Parameter("model-size exponent", (0.0, 3.0))
+        B = sf.Parameter("data coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True)
+        beta = sf.Parameter("data exponent", (0.0, 3.0))
+
+        @staticmethod
+        def loss(N, D, E, A, alpha, B, beta):
+            return np.add(E + A * N**-alpha, B * D**-beta)
+
+    page = sf.report(grid(6, 8), law=Bent).html
+    assert "np.add" in section(page, "planner") and "<table" in section(page, "plans")
+
+
+def test_a_fit_that_must_not_be_trusted_says_no_first():
+    N = np.geomspace(1e8, 1e10, 12)
+    runs = pd.DataFrame({"N": N, "D": 20 * N * np.exp(np.random.default_rng(0).normal(0, 1e-3, 12))})
+    runs["loss"] = sf.published("chinchilla", "besiroglu2024").predict(N=runs["N"], D=runs["D"])
+    with pytest.raises(FitError):
+        sf.report(runs)  # refused outright: no page is made
+    report = sf.report(grid(3, 4).assign(unique_tokens=1e15), law="data_constrained")
+    assert not report.trusted and "Do not use this fit" in section(report.html, "verdict")
+
+
+def test_several_series_are_named_and_one_can_be_chosen():
+    runs = grid(5, 6)
+    table = pd.concat([runs.assign(series="c4"), runs.assign(series="pile", loss=runs["loss"] * 1.1)])
+    with pytest.raises(DataError, match=r"2 series \(c4, pile\).*only='c4'"):
+        sf.report(table)
+    with pytest.raises(ArgumentError, match="'owt' is not a series.*c4, pile"):
+        sf.report(table, only="owt")
+    one = sf.report(table, only="pile").result
+    assert one.n_runs == 30 and one.params["E"] == pytest.approx(1.1 * sf.fit(runs).params["E"], rel=1e-3)
+    assert sf.report(table, by="pool").result.n_runs == 60
+    with pytest.raises(ArgumentError, match="one law"):
+        sf.report(table, by="shared")
+
+
+@pytest.mark.parametrize(
+    ("options", "words_"),
+    [
+        ({"level": 1.0}, "level=1.0"),
+        ({"budget": -1.0}, "-1"),
+        ({"budget": "lots"}, "lots"),
+        ({"law": "no_such_law"}, "no_such_law"),
+        ({"objectiv": "huber"}, "objectiv"),
+    ],
+)
+def test_arguments_that_make_no_sense(runs, options, words_):
+    with pytest.raises((ArgumentError, DataError, TypeError), match=re.escape(words_)):
+        sf.report(runs, **options)
+
+
+@pytest.mark.parametrize("bad", [{}, {"N": [1e8, 1e9]}, {"N": [1e8] * 3, "D": [1e9] * 3, "loss": [3.0, 3.1, np.nan]}])
+def test_tables_that_bear_no_law(bad):
+    with pytest.raises((DataError, FitError)):
+        sf.report(pd.DataFrame(bad))
+
+
+def test_rows_set_aside_do_not_shift_the_names():
+    table = (runs := grid(5, 6)).copy()
+    table.loc[[0, 7], "loss"] = np.nan
+    report = sf.report(table)
+    data = re.search(r'id="data">(.*?)</script>', report.html, re.S).group(1)
+    names = json.loads(data)["runs"]["name"]
+    assert names == [name for i, name in enumerate(runs["run"]) if i not in (0, 7)]
+
+
+def test_a_large_table_is_fitted_whole_and_shown_in_part(tmp_path):
+    report = sf.report(grid(20, 80), level=0.8)
+    assert report.result.n_runs == 1600 and len(report.html) < 3_000_000
+    data = json.loads(re.search(r'id="data">(.*?)</script>', report.html, re.S).group(1))
+    assert len(data["runs"]["name"]) == len(data["runs"]["loss"]) == 1500
+    assert max(data["runs"]["loss"]) == report.result.problem.loss.max()
+    assert "Show 1500 runs of 1600" in section(report.html, "runs")
+
+
+def test_losses_keep_their_unit():
+    page = sf.report(sf.read_runs(grid(5, 6), loss_unit="other")).html
+    assert "loss [other]" in page
+
+
+def test_the_module_does_not_hide_the_function():
+    import scalefit.reporting.report
+
+    assert callable(sf.report) and scalefit.reporting.report.report is sf.report
+
+
+# -- parts ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_markup_is_escaped():
+    assert tag("a", "<i>", title='"&') == '<a title="&quot;&amp;">&lt;i&gt;</a>'
+    assert tag("input", disabled=True, hidden=False, class_=None, data_i=3) == '<input disabled data-i="3">'
+    assert json.loads(json_text({"a": ["</script>", float("nan"), np.float64(1.5)]})) == {"a": ["</script>", None, 1.5]}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(999.6, "1K"), (9.996e8, "1B"), (1.23456e11, "123B"), (7.0e15, "7×10¹⁵"), (0.5, "0.5"), (float("inf"), "∞")],
+)
+def test_counts_in_words(value, said):
+    assert words.count(value) == said
+
+
+@pytest.mark.parametrize(("value", "said"), [(1e22, "10²²"), (1.3e-4, "1.3×10⁻⁴"), (9.999e5, "10⁶"), (0.0, "0")])
+def test_powers_in_words(value, said):
+    assert words.power(value) == said
+
+
+LEVEL_OF_THE_SEA = 2.5
+
+
+def test_constants_around_a_law_are_written_into_its_script():
+    class Tidal(sf.Law):
+        """Uses a constant of its module and numpy's pi."""
+
+        inputs = ("N", "D")
+        E = sf.Parameter("floor", (0.0, 5.0))
+
+        @staticmethod
+        def loss(N, D, E):
+            a, b = N / D, np.where(N > D, 1.0, 2)
+            return E + LEVEL_OF_THE_SEA * a + np.pi * b
+
+    assert script_of(Tidal).splitlines() == [
+        "function (N_, D_, E_) {",
+        "  const a_ = (N_ / D_);",
+        "  const b_ = ((N_ > D_) ? 1.0 : 2.0);",
+        f"  return ((E_ + (2.5 * a_)) + ({np.pi!r} * b_));",
+        "}",
+    ]
+
+
+def test_what_is_not_arithmetic_is_not_translated():
+    def made_of(body):
+        return type(
+            "Odd", (sf.Law,), {"inputs": ("N",), "E": sf.Parameter("floor", (0.0, 5.0)), "loss": staticmethod(body)}
+        )
+
+    def rebinds(N, E):
+        N = N * 2
+        return N + E
+
+    def calls(N, E):
+        return E + sum([N])
+
+    def branches(N, E):
+        if E > 1:
+            return E
+        return N
+
+    for body in (rebinds, calls, branches):
+        with pytest.raises(ArgumentError, match="cannot do by itself"):
+            script_of(made_of(body))
+
+
+# -- command line ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(capsys):
+    from scalefit.cli import main
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main(["report", *map(str, arguments)])
+        out = capsys.readouterr()
+        return stop.value.code, out.out, out.err
+
+    return run
+
+
+def test_the_command_writes_the_page(command, runs, tmp_path):
+    table, page = tmp_path / "runs.csv", tmp_path / "page.html"
+    runs.rename(columns={"N": "size", "loss": "val"}).to_csv(table, index=False)
+    code, out, _ = command(table, "-o", page, "--N", "size", "--loss", "val", "--budget", "1e23", "--title", "<T>")
+    assert code == 0 and str(page) in out and "with care" in out
+    assert "<title>&lt;T&gt;</title>" in page.read_text(encoding="utf-8")
+    code, out, _ = command(table, "-o", page, "--N", "size", "--loss", "val", "--json")
+    said = json.loads(out)
+    assert code == 0 and said["bytes"] == page.stat().st_size and said["trusted"] and said["n_runs"] == 240
+    assert "runs.csv" in page.read_text(encoding="utf-8")
+
+
+def test_the_command_refuses_in_one_line(command, runs, tmp_path):
+    table = tmp_path / "runs.csv"
+    runs.to_csv(table, index=False)
+    before = table.read_bytes()
+    code, _, err = command(table, "-o", table)
+    assert code == 1 and "left alone" in err and table.read_bytes() == before
+    for arguments in ([tmp_path / "none.csv"], [table, "--loss", "nope"], [table, "-o", tmp_path / "no/such/dir.html"]):
+        code, _, err = command(*arguments)
+        assert code == 1 and len(err.strip().splitlines()) == 1 and "Traceback" not in err
+    assert command(table, "--level", "2")[0] == 2
+
+
+def test_the_command_says_when_not_to_trust(command, tmp_path):
+    table = tmp_path / "runs.csv"
+    grid(3, 4).assign(unique_tokens=1e15).to_csv(table, index=False)
+    code, out, _ = command(table, "-o", tmp_path / "p.html", "--law", "data_constrained")
+    assert code == 3 and "NO" in out and (tmp_path / "p.html").exists()
