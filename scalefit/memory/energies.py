@@ -237,8 +237,11 @@ class ModernHopfield(Energy):
 
     def _scores(self, x: Array, block: Array, start: int) -> Array:
         # beta p.x up to a term that all patterns share, written with distances: it does not cancel far out.
-        shortfall = self._norms.max() - self._norms[start : start + len(block)]
-        return np.asarray(-0.5 * self.beta * (_patterns.squared_distances(x, block) + shortfall))
+        return -0.5 * self.beta * (_patterns.squared_distances(x, block) + self.shortfall(start, len(block)))
+
+    def shortfall(self, start: int, count: int) -> Array:
+        """Return ``max_i |p_i|^2 - |p_j|^2`` for patterns from an index on, (count,)."""
+        return np.asarray(self._norms.max() - self._norms[start : start + count])
 
     def _energy(self, x: Array) -> Array:
         log_sum = _patterns.logsumexp_over(self._stored, x, self._scores)

@@ -14,7 +14,7 @@ from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
 from scalefit.memory._checks import as_given, choice
-from scalefit.memory.energies import DistanceEnergy, ModernHopfield
+from scalefit.memory.energies import ModernHopfield
 
 
 class Bounds(NamedTuple):
@@ -26,11 +26,12 @@ class Bounds(NamedTuple):
 
     @property
     def holds(self) -> Any:
-        """Whether the inequality holds, up to rounding (1e-9 of the largest number in it); a bool a query."""
-        scale = 1.0 + np.maximum.reduce([np.abs(self.lower), np.abs(self.value), np.abs(self.upper)])
-        slack = 1e-9 * scale
-        inside = (self.lower - slack <= self.value) & (self.value <= self.upper + slack)
-        return bool(inside) if np.ndim(inside) == 0 else inside
+        """Whether the inequality holds, each side up to a rounding of 1e-9 of its numbers; a bool a query."""
+        value = np.asarray(self.value)
+        sides = [np.asarray(side) for side in (self.lower, self.upper)]
+        slack = [1e-9 * (1.0 + np.abs(value) + np.where(np.isfinite(side), np.abs(side), 0.0)) for side in sides]
+        inside = (sides[0] <= value + slack[0]) & (value <= sides[1] + slack[1])
+        return bool(inside) if inside.ndim == 0 else inside
 
 
 def nearest(patterns: ArrayLike, x: ArrayLike) -> Any:
@@ -102,9 +103,9 @@ def proposition_1(patterns: ArrayLike, x: ArrayLike) -> Bounds:
     >>> proposition_1([[-2.0], [0.0], [1.0]], [0.4]).holds
     True
     """
-    network = DistanceEnergy(patterns)
-    g = nearest(network._stored, x)
-    return Bounds(g - math.log(network.n_patterns), network.energy(x), g)
+    g, energy, _, network = _relative_energies(patterns, x)
+    log_d = math.log(network.n_patterns)
+    return Bounds(as_given(g - log_d, g), as_given(g + energy, g), as_given(g, g))
 
 
 def proposition_2(patterns: ArrayLike, x: ArrayLike) -> Bounds:
@@ -125,10 +126,10 @@ def proposition_2(patterns: ArrayLike, x: ArrayLike) -> Bounds:
     >>> proposition_2([[-2.0], [0.0], [1.0]], [0.4]).holds
     True
     """
-    ours, theirs = DistanceEnergy(patterns), ModernHopfield(patterns, beta=2.0)
-    gap = np.abs(ours.energy(x) - (2.0 * theirs.energy(x) - math.log(ours.n_patterns)))
-    zero = np.zeros(np.shape(gap))
-    return Bounds(as_given(zero, gap), as_given(gap, gap), as_given(zero + _spread(theirs), gap))
+    _, ours, theirs, network = _relative_energies(patterns, x)
+    gap = np.abs(ours - theirs + math.log(network.n_patterns))
+    zero = np.zeros(gap.shape)
+    return Bounds(as_given(zero, gap), as_given(gap, gap), as_given(zero + _spread(network), gap))
 
 
 def proposition_3(patterns: ArrayLike, x: ArrayLike, *, convention: str = "exact") -> Bounds:
@@ -155,13 +156,35 @@ def proposition_3(patterns: ArrayLike, x: ArrayLike, *, convention: str = "exact
     (True, False)
     """
     choice("convention", convention, ("exact", "paper", "sharp"))
-    network = ModernHopfield(patterns, beta=2.0)
-    value = nearest(network._stored, x) - 2.0 * np.asarray(network.energy(x))
+    _, _, theirs, network = _relative_energies(patterns, x)
+    value = -theirs
     delta, log_d = _spread(network), math.log(network.n_patterns)
     below = delta if convention == "paper" else delta + log_d
     above = {"exact": delta, "paper": delta + log_d, "sharp": 0.0}[convention]
     zero = np.zeros(np.shape(value))
     return Bounds(as_given(zero - below, value), as_given(value, value), as_given(zero + above, value))
+
+
+def _relative_energies(patterns: ArrayLike, x: ArrayLike) -> tuple[Array, Array, Array, ModernHopfield]:
+    """Return g, E - g and 2 E_MCHN - g, each (...): the differences by themselves, which stay exact where g is huge."""
+    network = ModernHopfield(patterns, beta=2.0)
+    stored = network._stored
+    queries, shape = _patterns.read_queries(x, network.dim)
+    g = nearest_index(stored, queries)[0]
+    ours, theirs = np.empty(len(queries)), np.empty(len(queries))
+    for chunk in _patterns.query_chunks(len(queries), network.dim):
+        level = g[chunk, None]
+
+        def nearness(q: Array, block: Array, start: int, level: Array = level) -> Array:
+            return level - _patterns.squared_distances(q, block)
+
+        def shortened(q: Array, block: Array, start: int, level: Array = level) -> Array:
+            return level - _patterns.squared_distances(q, block) - network.shortfall(start, len(block))
+
+        ours[chunk] = -_patterns.logsumexp_over(stored, queries[chunk], nearness)
+        theirs[chunk] = -_patterns.logsumexp_over(stored, queries[chunk], shortened)
+    theirs += math.log(network.n_patterns)
+    return g.reshape(shape), ours.reshape(shape), theirs.reshape(shape), network
 
 
 def _spread(network: ModernHopfield) -> float:

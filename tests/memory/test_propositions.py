@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from scalefit.errors import ArgumentError
-from scalefit.memory import DistanceEnergy, ModernHopfield, nearest, proposition_1, proposition_2, proposition_3
+from scalefit.memory import Bounds, DistanceEnergy, ModernHopfield, nearest, proposition_1, proposition_2, proposition_3
 
 
 @st.composite
@@ -78,6 +78,25 @@ def test_on_a_sphere_the_new_energy_is_the_modern_one():
     patterns = rng.normal(size=(7, 5))
     patterns /= np.linalg.norm(patterns, axis=1, keepdims=True)
     assert proposition_2(patterns, rng.normal(size=(20, 5))).value.max() < 1e-12
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("far", [0.0, 1e6])
+def test_the_bounds_hold_at_any_scale(size, far):
+    """Patterns on a sphere leave Prop. 2 no room: the energies are equal, however large they are."""
+    rng = np.random.default_rng(3)
+    patterns = rng.normal(size=(5, 3))
+    patterns *= size / np.linalg.norm(patterns, axis=1, keepdims=True)
+    x = rng.normal(size=(50, 3)) * (size + far)
+    assert proposition_1(patterns, x).holds.all()
+    assert proposition_2(patterns, x).holds.all()
+    for convention in ("exact", "sharp"):
+        assert proposition_3(patterns, x, convention=convention).holds.all()
+
+
+def test_an_infinite_side_does_not_excuse_the_other():
+    assert not Bounds(-np.inf, 2.0, 1.0).holds
+    assert Bounds(-np.inf, 1.0, 1.0).holds
 
 
 def test_nearest_over_blocks(monkeypatch):
