@@ -279,3 +279,28 @@ def test_weights_are_kept_on_request(with_, store: Path) -> None:
     assert trained.loss("train")[0] < 3.5
     with pytest.raises(StoreError, match="keep_weights"):
         load_trained(with_(seeds=(9,)), store)
+
+
+def test_plan_train_and_fit_again_is_one_loop(store: Path, tiny: RunConfig) -> None:
+    import numpy as np
+
+    import scalefit as sf
+
+    N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(3e3, 3e4, 5), np.geomspace(5e3, 5e4, 5)))
+    noise = np.exp(0.003 * np.random.default_rng(0).normal(size=N.size))
+    known = pd.DataFrame({"N": N, "D": D, "loss": (2.0 + 40 * N**-0.5 + 60 * D**-0.45) * noise})
+    wanted = sf.next_runs(sf.fit(known, "chinchilla"), budget=2e10, C=1e10, n_runs=2)
+    config = SweepConfig.from_table(
+        wanted,
+        tiny.corpus,
+        name="next",
+        lr=LearningRateConfig(grid=(1e-2,)),
+        optimizer=OptimizerConfig(batch_size=8),
+        evaluation=EvaluationConfig(tokens=1_000, curve_points=0),
+    )
+    table = sweep(config, store)
+    assert len(table) == len(wanted)
+    np.testing.assert_allclose(sorted(table["N"]), sorted(wanted["N"]), rtol=0.3)
+    np.testing.assert_allclose(sorted(table["D"]), sorted(wanted["D"]), rtol=0.5)
+    again = sf.fit(pd.concat([known, table[["N", "D", "loss"]]]), "chinchilla")
+    assert again.n_runs == len(known) + len(table)
