@@ -132,11 +132,11 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
     nearest = np.full(len(stored), np.inf)
     for at, left in enumerate(cloud.blocks()):
         for right in cloud.blocks()[at:]:
-            rough = cloud.rough(left, right)
+            rough, slack = cloud.rough(left, right)
             known_left, known_right = (np.square(nearest[side] / cloud.unit) for side in (left, right))
             # A pair matters to a point where it may be the nearest of this block and nearer than any before.
-            limit_left = np.minimum(rough.min(axis=1), known_left) + 2.0 * cloud.slack
-            limit_right = np.minimum(rough.min(axis=0), known_right) + 2.0 * cloud.slack
+            limit_left = np.minimum(rough.min(axis=1), known_left) + 2.0 * slack
+            limit_right = np.minimum(rough.min(axis=0), known_right) + 2.0 * slack
             near = (rough <= limit_left[:, None]) | (rough <= limit_right[None, :])
             a, b = np.nonzero(near & np.isfinite(rough))
             distance = cloud.distances(a + left.start, b + right.start)
@@ -153,28 +153,31 @@ class _Cloud:
     def __init__(self, patterns: Array, *, sort: bool) -> None:
         self.exact = patterns
         self.unit = _unit(patterns)
-        centred = patterns / self.unit
-        centred -= centred.mean(axis=0)
+        points = patterns / self.unit
+        centred = points - points.mean(axis=0)
         along = centred @ _widest_direction(centred)
         self.order: AnyArray = np.argsort(along, kind="stable") if sort else np.arange(len(patterns))
         self.along = along[self.order]
-        self.points = np.ascontiguousarray(centred[self.order])
-        self.square = np.square(self.points).sum(axis=1)
-        # Bounds on rounding: of a squared distance by the expansion, and of a difference along the direction.
-        largest = float(self.square.max())
-        self.slack = 16e-16 * (patterns.shape[1] + 8) * largest
-        self.blur = 16e-16 * (patterns.shape[1] + 8) * math.sqrt(largest)
+        self.points = np.ascontiguousarray(points[self.order])
+        self.rounding = 16e-16 * (patterns.shape[1] + 8)
+        #: Bound on the rounding of a difference along the direction.
+        self.blur = self.rounding * math.sqrt(float(np.square(centred).sum(axis=1).max()))
 
     def blocks(self) -> list[slice]:
         return [slice(start, min(start + self.rows, len(self.exact))) for start in range(0, len(self.exact), self.rows)]
 
-    def rough(self, left: slice, right: slice) -> Array:
-        """Squared distances (i, j) in squared units, wrong by `slack` at most; infinite where a pair stands twice."""
-        product = self.points[left] @ self.points[right].T
-        squares = np.asarray(self.square[left, None] + self.square[None, right] - 2.0 * product)
+    def rough(self, left: slice, right: slice) -> tuple[Array, float]:
+        """Squared distances (i, j) in squared units, infinite where a pair stands twice, and a bound on their error.
+
+        They are taken about the middle of the first block: an outlier elsewhere, or an offset, costs no digits.
+        """
+        middle = self.points[left].mean(axis=0)
+        a, b = self.points[left] - middle, self.points[right] - middle
+        a2, b2 = np.square(a).sum(axis=1), np.square(b).sum(axis=1)
+        squares = np.asarray(a2[:, None] + b2 - 2.0 * (a @ b.T))
         if left == right:
             squares[np.tril_indices(len(squares))] = np.inf
-        return squares
+        return squares, self.rounding * max(float(a2.max()), float(b2.max()))
 
     def distances(self, i: AnyArray, j: AnyArray) -> Array:
         """Exact distances of pairs, by their numbers in the table that was given."""
@@ -212,13 +215,14 @@ class _Sweep:
 
     def _compare(self, left: slice, right: slice) -> None:
         cloud = self.cloud
-        rough = cloud.rough(left, right)
-        touching = self.reach[left, None] + self.reach[None, right] if self.differ else 2.0 * self.reach[:1]
+        rough, slack = cloud.rough(left, right)
+        with np.errstate(over="ignore"):
+            touching = self.reach[left, None] + self.reach[None, right] if self.differ else 2.0 * self.reach[:1]
         bar = np.square(touching / cloud.unit)
-        certain = rough < bar - cloud.slack
+        certain = rough < bar - slack
         # Candidates for the closest pair: those that rounding cannot tell from the smallest of the block.
-        smallest = min((self.best / cloud.unit) ** 2, float(rough.min())) + 2.0 * cloud.slack if self.best > 0 else -1.0
-        unsure = ((rough <= smallest) | ((rough <= bar + cloud.slack) & ~certain)) & np.isfinite(rough)
+        smallest = min((self.best / cloud.unit) ** 2, float(rough.min())) + 2.0 * slack if self.best > 0 else -1.0
+        unsure = ((rough <= smallest) | ((rough <= bar + slack) & ~certain)) & np.isfinite(rough)
         self.count += int(np.count_nonzero(certain & ~unsure))
         a, b = np.nonzero(unsure)
         i, j = cloud.order[left][a], cloud.order[right][b]

@@ -57,9 +57,9 @@ def test_a_radius_for_each_pattern():
 
 
 def test_the_listing_ends_and_the_count_does_not():
-    patterns = np.zeros((3000, 2))
+    patterns = np.zeros((2000, 2))
     found = separation(patterns, max_pairs=5)
-    assert found.n_violations == 3000 * 2999 // 2
+    assert found.n_violations == 2000 * 1999 // 2
     assert found.violations.tolist() == [[0, 1], [0, 2], [0, 3], [0, 4], [0, 5]]
     assert found.min_distance == 0.0
     assert "overlap" in str(found)
@@ -91,6 +91,18 @@ def test_a_hundred_thousand_patterns_in_many_dimensions():
     found = separation(patterns, 0.01)
     assert found.violations.tolist() == [[123, 70_000]]
     assert found.closest_pair == (123, 70_000)
+
+
+def test_an_outlier_costs_no_digits():
+    rng = np.random.default_rng(5)
+    patterns = np.concatenate([rng.normal(size=(1100, 6)), [[1e12] * 6]])
+    found = separation(patterns, 0.1)
+    smallest, pairs = all_pairs(patterns, 0.1)
+    assert found.min_distance == pytest.approx(smallest, rel=1e-15)
+    assert found.violations.tolist() == pairs.tolist()
+    distances = nearest_neighbour_distances(patterns)
+    assert distances[:-1].min() == pytest.approx(smallest, rel=1e-12)
+    assert distances[-1] == pytest.approx(1e12 * math.sqrt(6), rel=1e-9)
 
 
 def test_one_pattern_is_well_separated():
