@@ -18,8 +18,10 @@ OUT = Path("demo")
 def main() -> None:
     OUT.mkdir(exist_ok=True)
     if "scalefit_cpu" in sf.list_datasets().index:
-        heading("A law in N and D, fitted to runs that scalefit's own harness made")
-        fit_and_keep(sf.load_dataset("scalefit_cpu"), "chinchilla", "scalefit_cpu")
+        heading("A law in N and D: small models that scalefit's own harness trained on a CPU")
+        for name, runs in sf.load_dataset("scalefit_cpu").groupby("series"):
+            print(f"\nCorpus: {name}\n")
+            fit_and_keep(runs, "chinchilla", f"scalefit_cpu_{name}")
 
     reported = sf.load_dataset("reported_losses", drop="doubtful")
     series = {name: runs for name, runs in reported.groupby("series")}
