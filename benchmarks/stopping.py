@@ -2,7 +2,7 @@
 
 Every prior and every interval is learned without the source it is tested on.
 
-    SCALEFIT_DATA_DIR=... python benchmarks/stopping.py [--folder FOLDER] [--alarms-every 1] [--out FILE]
+    SCALEFIT_DATA_DIR=... python benchmarks/stopping.py [--parts forecasts laws alarms cost]
 """
 
 from __future__ import annotations
@@ -63,8 +63,25 @@ def other_methods(curve: Curve, fraction: float) -> dict[str, float]:
     return out
 
 
-def run_forecasts(curves: list[Curve]) -> pd.DataFrame:
-    """One row a curve, fraction and method."""
+NAMES = ["key", "source", "group", "name", "healthy", "fraction", "final", "method", "loss", "lower", "upper"]
+
+
+def as_table(rows: list[tuple]) -> pd.DataFrame:
+    """Rows as a table with errors; what could not be forecast counts as wrong by one nat."""
+    table = pd.DataFrame(rows, columns=NAMES)
+    table["error"] = (table.loss - table.final).abs().fillna(1).clip(upper=1)
+    table["covered"] = (table.lower <= table.final) & (table.final <= table.upper)
+    table["half_width"] = (table.upper - table.lower) / 2
+    return table
+
+
+def head(curve: Curve, fraction: float) -> tuple:
+    """First columns of a row."""
+    return (curve.key, curve.source, curve.group, curve.name, curve.healthy, fraction, curve.final)
+
+
+def run_forecasts(curves: list[Curve]) -> dict:
+    """Forecasts without and with history, by priors of the other sources."""
     sources = sorted({c.source for c in curves})
     priors = {s: learn_and_calibrate(by_source(curves, without=s), source=f"all sources but {s}") for s in sources}
     rows = []
@@ -72,21 +89,43 @@ def run_forecasts(curves: list[Curve]) -> pd.DataFrame:
         own = priors[curve.source]
         recipe = recipe_history(curve, curves, own)
         for fraction in FRACTIONS:
-            head = (curve.key, curve.source, curve.group, curve.name, curve.healthy, fraction, curve.final)
             found = {"no_history": forecast(curve, fraction, History((), own))}
             if recipe is not None:
                 found["history"] = forecast(curve, fraction, recipe)
             for method, value in found.items():
-                if value is not None:
-                    rows.append((*head, method, value["loss"], value["lower"], value["upper"]))
+                end = value or {"loss": np.nan, "lower": np.nan, "upper": np.nan}
+                rows.append((*head(curve, fraction), method, end["loss"], end["lower"], end["upper"]))
+    table = as_table(rows)
+    groups = group_errors(table)
+    out = {"balanced_mae": nested(groups.groupby(["method", "fraction"]).mean()), "per_group_mae": {}, "per_source": {}}
+    for method in ("no_history", "history"):
+        out["per_group_mae"][method] = nested(groups[method])
+        part = table[table.healthy & (table.method == method)].groupby("source")
+        out["per_source"][method] = {
+            "coverage": part.covered.mean().round(3).to_dict(),
+            "mean_half_width": part.half_width.mean().round(4).to_dict(),
+            "cells": part.size().to_dict(),
+            "largest_error": part.error.max().round(3).to_dict(),
+        }
+    return out
+
+
+def run_laws(curves: list[Curve]) -> dict:
+    """Last value, and every curve law fitted freely to the prefix."""
+    rows = []
+    for curve in curves:
+        for fraction in FRACTIONS:
             for method, loss in other_methods(curve, fraction).items():
-                rows.append((*head, method, loss, np.nan, np.nan))
-    names = ["key", "source", "group", "name", "healthy", "fraction", "final", "method", "loss", "lower", "upper"]
-    table = pd.DataFrame(rows, columns=names)
-    table["error"] = (table.loss - table.final).abs().fillna(1).clip(upper=1)
-    table["covered"] = (table.lower <= table.final) & (table.final <= table.upper)
-    table["half_width"] = (table.upper - table.lower) / 2
-    return table
+                rows.append((*head(curve, fraction), method, loss, np.nan, np.nan))
+    groups = group_errors(as_table(rows))
+    return {"balanced_mae": nested(groups.groupby(["method", "fraction"]).mean())}
+
+
+def group_errors(table: pd.DataFrame) -> pd.Series:
+    """Mean error per method, fraction and group with enough curves."""
+    size = table.groupby("group").key.nunique()
+    large = table[table.group.isin(size[size >= MIN_CELLS].index)]
+    return large.groupby(["method", "fraction", "group"]).error.mean()
 
 
 def nested(series: pd.Series) -> dict:
@@ -95,26 +134,6 @@ def nested(series: pd.Series) -> dict:
         str(k): {str(i): round(float(v), 4) for i, v in part.droplevel(0).items()}
         for k, part in series.groupby(level=0)
     }
-
-
-def summarise(table: pd.DataFrame) -> dict:
-    """Balanced and per-group errors, coverage and width per source."""
-    size = table[(table.method == "no_history") & (table.fraction == 0.5)].groupby("group").size()
-    large = table[table.group.isin(size[size >= MIN_CELLS].index)]
-    groups = large.groupby(["method", "fraction", "group"]).error.mean()
-    balanced = groups.groupby(["method", "fraction"]).mean()
-    banded = table[table.healthy & table.method.isin(["no_history", "history"])]
-    out = {"balanced_mae": nested(balanced), "per_group_mae": {}, "per_source": {}}
-    for method in ("no_history", "history"):
-        out["per_group_mae"][method] = nested(groups[method])
-        part = banded[banded.method == method].groupby("source")
-        out["per_source"][method] = {
-            "coverage": part.covered.mean().round(3).to_dict(),
-            "mean_half_width": part.half_width.mean().round(4).to_dict(),
-            "cells": part.size().to_dict(),
-            "largest_error": part.error.max().round(3).to_dict(),
-        }
-    return out
 
 
 def patience_stops(loss: np.ndarray, patience: int, min_delta: float = 0.0) -> bool:
@@ -199,18 +218,24 @@ def run_cost(updates: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder")
-    parser.add_argument("--alarms-every", type=int, default=1, help="advise along every so manyth curve; 0: none")
+    parser.add_argument("--parts", nargs="+", default=["forecasts", "laws", "alarms", "cost"])
+    parser.add_argument("--alarms-every", type=int, default=1, help="advise along every so manyth curve")
     parser.add_argument("--updates", type=int, default=10_000_000)
     parser.add_argument("--out", default=str(Path(__file__).with_name("results") / "stopping.json"))
     arguments = parser.parse_args()
     curves = load_curves(arguments.folder)
-    result = {"curves": len(curves), **summarise(run_forecasts(curves))}
-    if arguments.alarms_every:
-        result["alarms"] = run_alarms(curves, arguments.alarms_every)
-    if arguments.updates:
-        result["cost"] = run_cost(arguments.updates)
-    Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
+    run = {
+        "forecasts": lambda: run_forecasts(curves),
+        "laws": lambda: run_laws(curves),
+        "alarms": lambda: run_alarms(curves, arguments.alarms_every),
+        "cost": lambda: run_cost(arguments.updates),
+    }
+    out = Path(arguments.out)
+    for part in arguments.parts:
+        found = run[part]()
+        result = json.loads(out.read_text()) if out.exists() else {}
+        out.write_text(json.dumps({**result, "curves": len(curves), part: found}, indent=1) + "\n", encoding="utf-8")
+        print(part, json.dumps(found, indent=1), flush=True)
 
 
 if __name__ == "__main__":

@@ -49,15 +49,23 @@ def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
     params = dict(law.params)
     if "E" in params:
         floors["law_E"] = float(params["E"])
-    if plan.n_params is not None and plan.batch_tokens is not None:
-        floors["law_at_plan"] = float(law.predict(N=plan.n_params, D=plan.batch_tokens * plan.steps))
+    known = {"N": plan.n_params, "D": None if plan.batch_tokens is None else plan.batch_tokens * plan.steps}
+    known["C"] = plan.flops(plan.steps)
+    asked = {name: known.get(name) for name in _inputs(law)}
+    if all(value is not None for value in asked.values()):
+        floors["law_at_plan"] = float(law.predict(**asked))
     return floors
 
 
+def _inputs(law: Any) -> tuple[str, ...]:
+    """Inputs that a fitted law predicts from; N and D where it does not say."""
+    return tuple(getattr(getattr(law, "law", None), "inputs", ("N", "D")))
+
+
 def frontier(law: Any, plan: RunPlan) -> tuple[list[float], list[float]]:
-    """Compute [FLOP] and the best loss a law reaches with it [nat/token]; empty where the plan has no compute."""
+    """Compute [FLOP] and the best loss a law in N and D reaches with it [nat/token]; empty where that is unknown."""
     whole = plan.flops(plan.steps)
-    if whole is None:
+    if whole is None or set(_inputs(law)) != {"N", "D"}:
         return [], []
     compute = np.geomspace(whole * 1e-3, whole * 2, FRONTIER_POINTS)
     best = [_best_loss(law, c) for c in compute]

@@ -22,7 +22,7 @@ from scalefit.stopping.schedules import Schedule
 from scalefit.stopping.series import Series
 from scalefit.stopping.state import MonitorState, finished_from, history_entries, read_state
 
-QUANTITIES = ("val", "train", "lr", "grad_norm")
+QUANTITIES = ("val", "train", "lr", "grad_norm", "val_sem")
 
 
 class Monitor:
@@ -81,7 +81,6 @@ class Monitor:
         self.min_gain, self.min_saving = min_gain, min_saving
         self.notes: list[Note] = []
         self._series = {name: Series() for name in QUANTITIES}
-        self._sem = 0.0
         self._last_step = -1.0
         self._nonfinite: tuple[int, float] | None = None
         self._history_runs = history_entries(history, plan, self.notes)
@@ -125,7 +124,7 @@ class Monitor:
         at = _number("step", step)
         if not (np.isfinite(at) and at >= 0):
             raise ArgumentError(f"step={step!r} must be a step number, zero or more.")
-        given = {"train": train_loss, "val": val_loss, "lr": lr, "grad_norm": grad_norm}
+        given = {"train": train_loss, "val": val_loss, "lr": lr, "grad_norm": grad_norm, "val_sem": val_sem}
         if all(value is None for value in given.values()):
             raise ArgumentError(f"Nothing was given at step {at:g}; give at least one loss.")
         for name, value in given.items():
@@ -138,8 +137,6 @@ class Monitor:
                 count, last = self._nonfinite or (0, -1.0)
                 if at > last:  # a replay of the same steps is not a second event
                     self._nonfinite = (count + 1, at)
-        if val_sem is not None and np.isfinite(_number("val_sem", val_sem)):
-            self._sem = max(float(val_sem), 0.0)
         self._last_step = max(self._last_step, at)
 
     def rewind(self, step: float) -> None:
@@ -272,7 +269,7 @@ class Monitor:
         return self._last_step
 
     def curve(self, name: str = "val") -> tuple[Array, Array]:
-        """Steps and values of ``"val"``, ``"train"``, ``"lr"`` or ``"grad_norm"``, shapes (n,) and (n,)."""
+        """Steps and values of one of `QUANTITIES`, such as ``"val"`` or ``"lr"``, shapes (n,) and (n,)."""
         if name not in self._series:
             raise ArgumentError(f"No quantity {name!r}; there are {', '.join(QUANTITIES)}.")
         steps, values, _ = self._series[name].arrays()
@@ -292,14 +289,19 @@ class Monitor:
             train_steps=train_steps,
             train_loss=train_loss,
             judged_by_train=judged == "train",
-            sem=self._sem,
+            sem=self._sem(),
             last_step=max(self._last_step, 0.0),
             nonfinite=self._nonfinite,
             rate_rising=self._rate_rising(steps[keep]),
         )
 
     def _digest(self, view: rules.View) -> Digest | None:
-        return digest(self.plan.schedule, view.steps, view.loss, sem=self._sem, counts=view.counts)
+        return digest(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
+
+    def _sem(self) -> float:
+        """Median of the standard errors that were given, 0 without any [nat/token]."""
+        known = self._series["val_sem"].values
+        return max(float(np.median(known)), 0.0) if known else 0.0
 
     def _rate_rising(self, steps: Array) -> bool:
         """Whether the rate rose over the last evaluations (a re-warm-up): the loss may rise with it."""
@@ -338,7 +340,7 @@ class Monitor:
         """
         for name, saved in state.series.items():
             self._series[name] = Series.from_state(**saved.model_dump())
-        self._sem, self._last_step = state.sem, state.last_step
+        self._last_step = state.last_step
         self._nonfinite = state.nonfinite
         if state.plan != self.plan:
             self.notes.append(

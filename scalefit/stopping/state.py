@@ -56,7 +56,6 @@ class MonitorState(Record):
     min_gain: float | None
     min_saving: float
     series: dict[str, SavedSeries]
-    sem: float
     last_step: float
     nonfinite: tuple[int, float] | None
     history: list[SavedRun]
@@ -73,7 +72,6 @@ class MonitorState(Record):
             min_gain=monitor.min_gain,
             min_saving=monitor.min_saving,
             series={name: SavedSeries(**series.state()) for name, series in monitor._series.items()},
-            sem=monitor._sem,
             last_step=monitor._last_step,
             nonfinite=monitor._nonfinite,
             history=[

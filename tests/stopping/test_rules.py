@@ -307,6 +307,17 @@ def test_r7_floors_are_shown_and_never_stop(cosine):
     assert advice.gain["per_1e18_flop"] > 0 and advice.gain["elsewhere_per_1e18_flop"] > 0
 
 
+def test_a_law_in_one_variable_is_enough_for_its_floors(cosine):
+    runs = sf.load_dataset("reported_losses")
+    law = sf.fit(runs[runs["series"] == "pythia"], "power_law:N")
+    monitor = sf.Monitor(sf.RunPlan(schedule=cosine, n_params=1e9, tokens_per_step=1e6), law=law)
+    floors = feed(monitor, *make_curve(cosine), until=8000).advise().floors
+    assert floors["law_E"] == pytest.approx(law.params["E"])
+    assert floors["law_at_plan"] == pytest.approx(law.predict(N=1e9))
+    again = sf.Monitor.from_state(monitor.state())
+    assert again.advise() == monitor.advise()
+
+
 def test_failure_16_other_units_have_no_floors(cosine):
     plan = sf.RunPlan(schedule=cosine, n_params=124e6, tokens_per_step=524288, loss_unit="bit/byte")
     advice = feed(sf.Monitor(plan, law=Law(1.7)), *make_curve(cosine), until=8000).advise()
