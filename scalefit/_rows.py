@@ -195,7 +195,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
             notes.append(Note("implausible_unit", "warning", text, {"column": name, "largest": largest}))
     steps = [name for name in frame.columns if str(name).lower() in _COUNTS_STEPS]
     runs = [name for name in frame.columns if str(name).lower() in _NAMES_RUN]
-    if steps and runs and frame[runs[0]].duplicated().any():
+    if steps and runs and frame[runs[0]].map(str).duplicated().any():
         text = (
             f"Column {runs[0]!r} repeats while {steps[0]!r} counts on: the rows look like points along runs. They were "
             "kept. A loss in mid-run, before the learning rate has come down, lies above the law of finished runs: "

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from scalefit import _columns
@@ -230,7 +229,8 @@ def check_runs(
         for name, dtype in frame.dtypes.items()
         if getattr(dtype, "kind", "O") in "iuf"
     }
-    columns.setdefault("loss", columns.get(loss, np.empty(0)))
+    if loss in columns:  # a table that had to be read has it under its usual name by now
+        columns["loss"] = columns[loss].copy()
     rows = Rows(columns, frame.index.to_numpy())
     if "status" in frame:
         rows.refuse(_columns.unfinished(frame["status"].to_numpy(dtype=object)))

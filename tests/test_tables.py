@@ -282,6 +282,9 @@ def test_check_reads_paths_and_odd_frames(tmp_path):
     nullable.loc[1, "loss"] = pd.NA
     assert sf.check_runs(nullable).set_aside == ((1, "loss is missing"),)
     assert sf.check_runs(pd.DataFrame(GOOD).rename(columns={"loss": "final"}), loss="final").n_runs == 3
+    for other in ([4.0, 4.1, 4.2], ["4", "4.1", "4.2"]):
+        two = pd.DataFrame({**GOOD, "val": other})
+        assert sf.check_runs(two, loss="val").columns["loss"].tolist() == [4.0, 4.1, 4.2]
 
 
 def test_check_does_not_touch_the_frame():
