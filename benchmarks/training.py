@@ -94,8 +94,8 @@ def question(store: Path) -> dict[str, Any]:
         corpus=CorpusConfig(
             source="question_formation", tokenizer="words", packing="line", n_lines=30_000, val_fraction=0.05
         ),
-        optimizer=OptimizerConfig(lr=3e-3, batch_size=64),
-        schedule=ScheduleConfig(kind="cosine", tokens=(2_400_000,), warmup=60_000),
+        optimizer=OptimizerConfig(lr=3e-3, batch_size=32),
+        schedule=ScheduleConfig(kind="cosine", tokens=(5_000_000,), warmup=60_000),
         evaluation=EvaluationConfig(tokens=0, curve_points=12),
         series="question_formation",
     )

@@ -154,8 +154,9 @@ def main(source: Path, page: Path) -> None:
         + ".\n\n## The irreducible loss against the truth\n\n"
         + markdown(floors, ("series", "law", "fitted_on", "cells", "E", "lower", "upper", "H_data", "covered"))
         + "\n\n`H_data` is the exact entropy of the source; it is unknown for text. `covered` says whether the 95 % "
-        "interval of E holds it. These models are small (below a million parameters) and short-trained: where E lies "
-        "above H(data), the law takes for irreducible what the models of this range could not learn.\n"
+        "interval of E holds it; the intervals take the cells as independent, which cells of one trunk are not. "
+        "These models are small (below a million parameters) and short-trained: where E lies above H(data), the law "
+        "takes for irreducible what the models of this range could not learn.\n"
     )
     print(page.read_text())
 

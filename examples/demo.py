@@ -19,9 +19,12 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     if "scalefit_cpu" in sf.list_datasets().index:
         heading("A law in N and D: small models that scalefit's own harness trained on a CPU")
-        for name, runs in sf.load_dataset("scalefit_cpu").groupby("series"):
+        own = sf.load_dataset("scalefit_cpu")
+        for name, runs in own[own["kind"] == "branch"].groupby("series"):
             print(f"\nCorpus: {name}\n")
             fit_and_keep(runs, "chinchilla", f"scalefit_cpu_{name}")
+        entropy = own["H_data"].dropna().iloc[0]
+        print(f"\nThe entropy of the Markov source is known, {entropy:.4f} nat/token: what E should be there.")
 
     reported = sf.load_dataset("reported_losses", drop="doubtful")
     series = {name: runs for name, runs in reported.groupby("series")}

@@ -101,6 +101,7 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
             f"{'unknown' if entropy is None else f'{entropy:.5f}'} | {corpus.sha} |"
         )
     optimizer, schedule = config.optimizer, config.schedule
+    probes_at = sorted({size.probe_tokens or config.lr.tokens for size in config.sizes}, reverse=True)
     lines += [
         "",
         "No document is in both splits; the split is by the document's hash. Every run of a series is scored "
@@ -118,8 +119,8 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         "trunk share its noise: `trunk_id` names it; resample by trunk.",
         "- Peak learning rate: for each size and corpus the best of "
         f"{', '.join(f'{r:g}' for r in config.lr.grid)} at "
-        f"{config.lr.tokens:,} tokens, the grid extended up to {config.lr.extend} time(s) where the best "
-        "is at its edge; "
+        f"{' or '.join(f'{tokens:,}' for tokens in probes_at)} tokens, the grid extended up to {config.lr.extend} "
+        "time(s) where the best is at its edge; "
         "`lr_at_edge` marks where it still is. The probes are in lr_probes.csv, not among the runs.",
         "- Data: rows in a new random order each epoch; `epochs` and `unique_tokens` say what was repeated.",
         "", "## What the columns mean", "",
