@@ -77,7 +77,7 @@ if (MODEL !== null) {
     const call = [`C=${asked.C}`];
     if (asked.inference > 0) call.push(`inference_tokens=${asked.inference}`);
     if (asked.unique !== null) call.push(`unique_tokens=${asked.unique}`);
-    byId("call").textContent = `sf.plan(result, ${[...call, `level=${share}`].join(", ")})`;
+    byId("call").textContent = `${MODEL.call}\nsf.plan(result, ${[...call, `level=${share}`].join(", ")})`;
     drawBudget(p, share);
     clearTimeout(told);
     told = setTimeout(() => {

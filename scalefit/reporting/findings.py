@@ -36,7 +36,7 @@ MULTIPLES = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 #: The planned run where none is named: this many times the largest run's compute.
 NEXT = 10.0
 #: Laws held against the fitted one.
-RIVALS = ("chinchilla", "kaplan", "over_training", "coupled", "power_law:C")
+RIVALS = ("chinchilla", "coupled", "kaplan", "power_law:C", "forecast")
 #: Runs drawn and listed at most, so that the page of a large table stays small.
 MOST_SHOWN = 1500
 #: Levels that the planner offers beside the report's own.
@@ -61,6 +61,10 @@ class Findings:
         Plans for a range of budgets; the planned run is among them.
     planned : Plan or str
         The planned run.
+    forecasts : list of dict or str
+        What ``sf.forecast`` expects of each plan: C, loss, lower, upper.
+    next_runs : DataFrame or str
+        Runs that would make the planned run's loss surest.
     comparison : DataFrame or str
         Laws with their errors on runs held out.
     isoflop : Optima or str
@@ -76,6 +80,8 @@ class Findings:
     level: float
     plans: list[Plan] | str
     planned: Plan | str
+    forecasts: list[dict[str, float]] | str
+    next_runs: pd.DataFrame | str
     comparison: pd.DataFrame | str
     isoflop: Optima | str
     floor: tuple[Floor, Architecture] | str
@@ -127,10 +133,14 @@ def find(
         level=level,
         plans=plans,
         planned=planned,
-        comparison=_or_why(lambda: _compare(runs, result)),
+        forecasts=plans if isinstance(plans, str) else _or_why(lambda: _forecasts(runs, plans, level)),
+        next_runs=planned if isinstance(planned, str) else _or_why(lambda: _next_runs(result, planned, seen["C"])),
+        comparison=_or_why(lambda: _compare(runs, result, level)),
         isoflop=_or_why(lambda: _isoflop(runs)),
         floor=planned if isinstance(planned, str) else _or_why(lambda: _floor(runs, planned)),
-        planner=planned if isinstance(planned, str) else _or_why(lambda: _planner(result, level)),
+        planner=planned
+        if isinstance(planned, str)
+        else _or_why(lambda: _planner(result, level, _call(law, seed, draws, options))),
     )
 
 
@@ -170,13 +180,34 @@ def _names(runs: pd.DataFrame, result: FitResult) -> list[str]:
     return [str(named.get(label, f"row {label}")) for label in labels]
 
 
-def _compare(runs: pd.DataFrame, result: FitResult) -> pd.DataFrame:
+def _public(name: str) -> Any:
     import scalefit
 
-    if not hasattr(scalefit, "compare"):
-        raise ArgumentError("This version of scalefit cannot compare laws on runs held out.")
+    if not hasattr(scalefit, name):
+        raise ArgumentError(f"This version of scalefit has no sf.{name}.")
+    return getattr(scalefit, name)
+
+
+def _forecasts(runs: pd.DataFrame, plans: list[Plan], level: float) -> list[dict[str, float]]:
+    """The calibrated forecast of each plan."""
+    forecast = _public("forecast")
+    N, D = (np.array([getattr(plan, key) for plan in plans]) for key in ("N", "D"))
+    frame = forecast(runs).predict_interval(N=N, D=D, level=level)
+    found = zip(plans, frame["loss"], frame["lower"], frame["upper"], strict=True)
+    return [{"C": plan.asked, "loss": float(a), "lower": float(b), "upper": float(c)} for plan, a, b, c in found]
+
+
+def _next_runs(result: FitResult, planned: Plan, budget: float) -> pd.DataFrame:
+    from scalefit.planning.next_runs import next_runs
+
+    if not result.trusted:
+        raise ArgumentError("A fit that must not be trusted cannot say which runs would mend it: see the notes.")
+    return next_runs(result, budget, C=planned.asked, n_runs=5)
+
+
+def _compare(runs: pd.DataFrame, result: FitResult, level: float) -> pd.DataFrame:
     others = [name for name in RIVALS if name != result.law.name]
-    frame: pd.DataFrame = scalefit.compare(runs, [result.law, *others], holdout="largest_C")
+    frame: pd.DataFrame = _public("compare")(runs, [result.law, *others], holdout="largest_C", level=level)
     return frame
 
 
@@ -223,7 +254,14 @@ def _floor(runs: pd.DataFrame, planned: Plan) -> tuple[Floor, Architecture]:
     return floor, shape
 
 
-def _planner(result: FitResult, level: float) -> dict[str, Any]:
+def _call(law: Any, seed: int, draws: int, options: Mapping[str, Any]) -> str:
+    """The lines of Python that give this fit."""
+    name = repr(law) if isinstance(law, str) else getattr(law, "__name__", str(law))
+    said = "".join(f", {key}={value!r}" for key, value in {**options, "seed": seed}.items())
+    return f"result = sf.fit(runs, {name}{said}).bootstrap({draws})"
+
+
+def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
     """Parameters and draws, the runs' noise, and the laws as scripts: all that sf.plan works with."""
     from scalefit.fitting.intervals import noise_of
     from scalefit.laws import published
@@ -249,6 +287,7 @@ def _planner(result: FitResult, level: float) -> dict[str, Any]:
         "borrowed": [note.message for note in repeated.notes],
         "noise": {repr(share): noise_of(result, share) for share in sorted({*LEVELS, level})},
         "seen": largest(result),
+        "call": call,
     }
 
 

@@ -18,7 +18,7 @@ from scalefit.fitting.result import FitResult
 from scalefit.reporting import sections
 from scalefit.reporting.findings import Findings, find, names_of_series
 from scalefit.reporting.html import csp_hash, join, json_text, tag, text
-from scalefit.reporting.planner_section import payload, planner
+from scalefit.reporting.planning_sections import next_runs, payload, plan_table, planner
 from scalefit.tables import read_runs
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ def _page(found: Findings, title: str, source: str) -> str:
         "verdict": ("Verdict", sections.summary(found)),
         "notes": ("Notes", sections.notes(found)),
         "planner": ("Planner", planner(found)),
-        "plans": ("Budgets", sections.plan_table(found)),
+        "plans": ("Budgets", plan_table(found)),
+        "next": ("Next runs", next_runs(found)),
         "fit": ("Fit", sections.fit_figures(found, unit)),
         "parameters": ("Parameters", sections.parameters(found)),
         "isoflop": ("IsoFLOP", sections.isoflop(found, unit)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,10 +87,17 @@ def _plan_sentence(plan: Plan, found: Findings) -> str:
     where = f"{words.times(ratio)} the largest run" if abs(ratio - 1) > 0.01 else "that of the largest run"
     interval = "" if plan.lower is None else f" ({words.percent(plan.level)}: {plan.lower:.3f} to {plan.upper:.3f})"
     beyond = " That is extrapolation." if ratio > 3 else ""
+    forecast = ""
+    if not isinstance(found.forecasts, str):
+        row = next(row for row in found.forecasts if row["C"] == plan.asked)
+        forecast = (
+            f" sf.forecast, whose intervals are calibrated on such jumps, expects {row['loss']:.3f} "
+            f"({row['lower']:.3f} to {row['upper']:.3f}) for that run."
+        )
     return (
         f"With {words.power(plan.asked)} FLOP, {where}, train {words.count(plan.N)} parameters on "
         f"{words.count(plan.D)} tokens, {plan.tokens_per_param:.3g} a parameter; the law expects a loss of "
-        f"{plan.loss:.3f}{interval}.{beyond}"
+        f"{plan.loss:.3f}{interval}.{beyond}{forecast}"
     )
 
 
@@ -155,7 +163,7 @@ def fit_figures(found: Findings, unit: str) -> Markup:
     sizes = found.columns.get("N")
     main = tag(
         "figure",
-        tag("div", figures.fit_figure(result, found.level, unit, found.shown), class_="plot"),
+        tag("div", figures.fit_figure(result, found.level, unit, found.shown), class_="plot wide"),
         figures.legend(sizes),
         tag("figcaption", "Runs and the law. Point at a run, or focus the figure and press the arrow keys."),
     )
@@ -176,44 +184,6 @@ def fit_figures(found: Findings, unit: str) -> Markup:
         else why_not("Profiles are drawn for plain fits only: not with several series or expression constraints.")
     )
     return section("fit", "Fit, residuals, profiles", main, residuals, profiled)
-
-
-def plan_table(found: Findings) -> Markup:
-    """Plans for a range of budgets."""
-    lead = "Lowest loss that a training budget buys, by the fitted law."
-    if isinstance(found.plans, str) or isinstance(found.planned, str):
-        return section("plans", "What a budget buys", why_not(str(found.plans)))
-    planned = found.planned.asked
-    seen = float(found.columns["C"].max())
-    rows = []
-    for plan in found.plans:
-        ratio = plan.asked / seen
-        here = tag("span", "planned", class_="badge") if plan.asked == planned else None
-        rows.append(
-            (
-                join([words.power(plan.asked), " ", here]),
-                words.times(ratio),
-                _with(words.count(plan.N), plan.N_interval, words.count),
-                _with(words.count(plan.D), plan.D_interval, words.count),
-                f"{plan.tokens_per_param:.3g}",
-                _with(f"{plan.loss:.4f}", (plan.lower, plan.upper), words.loss),
-            )
-        )
-    head = ("budget [FLOP]", "of the largest run", "parameters N", "tokens D", "D / N", "loss")
-    caption = f"Plans by budget, with {words.percent(found.level)} intervals"
-    remark = tag(
-        "p",
-        "Beyond three times the largest run the intervals hold the law's form for true, which nobody knows; "
-        "read them as the least that is uncertain.",
-        class_="remark",
-    )
-    return section("plans", "What a budget buys", table(head, rows, caption), remark, lead=lead)
-
-
-def _with(value: str, between: tuple[float | None, float | None] | None, form: Any) -> Markup:
-    if between is None or between[0] is None:
-        return tag("span", value)
-    return join([value, tag("small", words.between(*between, form), class_="interval")])
 
 
 def isoflop(found: Findings, unit: str) -> Markup:
@@ -242,7 +212,8 @@ def isoflop(found: Findings, unit: str) -> Markup:
         f"({words.percent(found.level)}: {low:.3f} to {high:.3f})."
     )
     drawn = tag(
-        "figure", tag("div", figures.isoflop_figure(isoflop_data(optima), _numbers(optima, found), unit), class_="plot")
+        "figure",
+        tag("div", figures.isoflop_figure(isoflop_data(optima), _numbers(optima, found), unit), class_="plot wide"),
     )
     remarks = [tag("li", note.message) for note in optima.notes]
     return section(
@@ -266,39 +237,39 @@ def comparison(found: Findings) -> Markup:
     title, frame = "Other laws on the same runs", found.comparison
     if isinstance(frame, str):
         return section("comparison", title, why_not(frame))
+    keys = [key for key in _COMPARED if key in frame.columns]
     rows = []
     for row in frame.to_dict("records"):
         here = tag("span", "this report", class_="badge") if row["law"] == found.result.law.name else None
-        cells = [_cell(key, row[key]) for key in _COMPARED if key in row]
-        rows.append((join([row["law"], " ", here]), *cells))
-    head = ["law", *(said for key, said in _COMPARED.items() if key in frame.columns)]
-    remarks = [tag("li", note.message) for note in frame.attrs.get("notes", ())]
+        rows.append((join([row["law"], " ", here]), *(_COMPARED[key][1](float(row[key])) for key in keys)))
+    remark = tag(
+        "p",
+        "Each law was fitted to the cheaper runs and asked for the losses of the dearer ones. Behind: its error beyond "
+        "the best law's, in standard errors. Coverage: share of those runs within its intervals, which at best is "
+        f"{words.percent(found.level)}.",
+        class_="remark",
+    )
     return section(
         "comparison",
         title,
-        table(head, rows, "Errors on held-out runs, best law first"),
-        tag("ul", *remarks, class_="remarks") if remarks else None,
-        lead="Each law was fitted without the runs of the largest compute and asked for their losses.",
+        table(["law", *(_COMPARED[key][0] for key in keys)], rows, "Errors on held-out runs, best law first"),
+        remark,
+        lead=str(frame.attrs.get("verdict", "")) or None,
     )
 
 
-_COMPARED = {
-    "rmse": "rmse",
-    "mae": "mean error",
-    "mean_relative_error": "relative",
-    "bias": "bias",
-    "coverage": "coverage",
-    "interval_score": "interval score",
-    "weight": "weight",
+def _percent(value: float) -> str:
+    return "–" if np.isnan(value) else f"{100 * value:.3g} %"
+
+
+_COMPARED: dict[str, tuple[str, Callable[[float], str]]] = {
+    "mean_relative_error": ("mean error", _percent),
+    "bias": ("bias", lambda value: "–" if np.isnan(value) else f"{100 * value:+.2f} %"),
+    "rmse": ("rmse", words.loss),
+    "coverage": ("coverage", _percent),
+    "interval_score": ("interval score", words.loss),
+    "gap": ("behind", lambda value: "–" if np.isnan(value) else f"{value:.1f} se"),
 }
-
-
-def _cell(key: str, value: Any) -> str:
-    if value is None or not np.isfinite(value):
-        return "–"
-    if key in ("mean_relative_error", "coverage", "weight"):
-        return f"{100 * value:.3g} %"
-    return f"{value:+.4f}" if key == "bias" else f"{value:.4f}"
 
 
 def floor(found: Findings) -> Markup:

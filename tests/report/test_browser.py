@@ -67,6 +67,15 @@ def test_so_many_passes_that_the_size_no_longer_matters(open_tab, made):
     assert "hardly matters" in tab.page.inner_text("#planner-notes")
 
 
+def test_the_call_that_the_page_shows_gives_its_answers(open_tab, runs, made):
+    tab = open_tab(made)
+    answer = tab.ask(C="2e22", inference="3T", unique="60B", level=0.8)
+    names = {"sf": sf, "runs": runs}
+    first, second = tab.page.inner_text("#call").splitlines()
+    exec(first, names)
+    agrees(answer, eval(second, names))
+
+
 @pytest.mark.parametrize("key", ["C", "inference", "unique"])
 def test_sliders_move_the_answers(open_tab, made, key):
     tab = open_tab(made)

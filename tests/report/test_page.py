@@ -51,7 +51,7 @@ def section(page: str, name: str) -> str:
     return found.group(0)
 
 
-SECTIONS = "verdict notes planner plans fit parameters isoflop comparison floor runs methods".split()
+SECTIONS = "verdict notes planner plans next fit parameters isoflop comparison floor runs methods".split()
 
 
 def test_the_page_is_well_formed_small_and_whole(made):

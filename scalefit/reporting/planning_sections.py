@@ -1,4 +1,4 @@
-"""The planner's part of the page: controls, places for answers, and the data they are computed from."""
+"""The sections that look ahead: the planner's controls and data, plans by budget, runs that would teach most."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalefit.reporting import words
 from scalefit.reporting.findings import LEVELS, Findings
-from scalefit.reporting.html import Markup, tag
+from scalefit.reporting.html import Markup, join, table, tag
 from scalefit.reporting.sections import section, why_not
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def planner(found: Findings) -> Markup:
             class_="control",
         ),
         tag("button", "Reset", type="button", id="reset"),
-        tag("p", "The same in Python, from the result of this fit:", class_="hint unseen"),
+        tag("p", "The same in Python:", class_="hint"),
         tag("pre", tag("code", id="call"), tabindex="0", aria_label="The same plan in Python"),
         class_="controls",
         role="group",
@@ -128,3 +128,62 @@ def _answer(key: str, label: str) -> Markup:
             class_="between",
         ),
     )
+
+
+def plan_table(found: Findings) -> Markup:
+    """Plans for a range of budgets."""
+    title, lead = "What a budget buys", "Lowest loss that a training budget buys, by the fitted law."
+    if isinstance(found.plans, str) or isinstance(found.planned, str):
+        return section("plans", title, why_not(str(found.plans)))
+    planned, seen = found.planned.asked, float(found.columns["C"].max())
+    calibrated = {} if isinstance(found.forecasts, str) else {row["C"]: row for row in found.forecasts}
+    rows = []
+    for plan in found.plans:
+        here = tag("span", "planned", class_="badge") if plan.asked == planned else None
+        row: list[Any] = [
+            join([words.power(plan.asked), " ", here]),
+            words.times(plan.asked / seen),
+            _with(words.count(plan.N), plan.N_interval, words.count),
+            _with(words.count(plan.D), plan.D_interval, words.count),
+            f"{plan.tokens_per_param:.3g}",
+            _with(f"{plan.loss:.4f}", (plan.lower, plan.upper), words.loss),
+        ]
+        if calibrated:
+            ahead = calibrated[plan.asked]
+            row.append(_with(words.loss(ahead["loss"]), (ahead["lower"], ahead["upper"]), words.loss))
+        rows.append(row)
+    head = ["budget [FLOP]", "of the largest run", "parameters N", "tokens D", "D / N", "loss by the law"]
+    caption = f"Plans by budget, with {words.percent(found.level)} intervals"
+    said = "Beyond three times the largest run the law's intervals hold its form for true, which nobody knows. "
+    if calibrated:
+        head.append("loss by sf.forecast")
+        said += "sf.forecast's are as wide as such jumps have turned out to need on other tables: quote those."
+    else:
+        said += f"Read them as the least that is uncertain. No calibrated forecast: {found.forecasts}"
+    return section("plans", title, table(head, rows, caption), tag("p", said, class_="remark"), lead=lead)
+
+
+def _with(value: str, between: tuple[float | None, float | None] | None, form: Any) -> Markup:
+    if between is None or between[0] is None:
+        return tag("span", value)
+    return join([value, tag("small", words.between(*between, form), class_="interval")])
+
+
+def next_runs(found: Findings) -> Markup:
+    """Runs that would make the planned run's loss surest, for no more compute than the largest run took."""
+    title = "Runs that would teach most"
+    if isinstance(found.next_runs, str):
+        return section("next", title, why_not(found.next_runs))
+    frame = found.next_runs
+    rows = [
+        (f"{i}", words.count(row["N"]), words.count(row["D"]), words.power(row["C"]), f"{100 * row['gain']:.2g} %")
+        for i, row in enumerate(frame.to_dict("records"), start=1)
+    ]
+    head = ("run", "parameters N", "tokens D", "C [FLOP]", "variance it removes")
+    design = frame.attrs["design"]
+    less = 1 - design["sd_after"] / design["sd_before"]
+    lead = (
+        f"For no more compute than the largest run took, these runs make the fitted law surest about the planned one: "
+        f"they lower the standard deviation of its loss by {100 * less:.2g} %."
+    )
+    return section("next", title, table(head, rows, "Next runs, in the order to train"), lead=lead)
