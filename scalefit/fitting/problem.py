@@ -94,7 +94,8 @@ class Problem:
         rows = []
         for name, parameter in self.law.parameters.items():
             value = np.asarray(params[name], float)
-            rows.append(np.log(np.maximum(value, DEAD)) if parameter.log else value)
+            dead = parameter.bounds[0] or DEAD
+            rows.append(np.log(np.maximum(value, dead)) if parameter.log else value)
         return np.stack(np.broadcast_arrays(*rows))
 
     def free_vector(self, params: Mapping[str, Any]) -> Array:
@@ -113,7 +114,7 @@ class Problem:
         for j, (name, parameter) in enumerate(self.law.parameters.items()):
             low, high = given.get(name, parameter.bounds)
             if parameter.log:
-                low, high = np.log(max(low, DEAD)), np.log(high)
+                low, high = np.log(low if low > 0 else DEAD), np.log(high)
             for at in set(self.index[:, j].tolist()) - {-1}:
                 lower[at], upper[at] = max(lower[at], low), min(upper[at], high)
         return lower, upper

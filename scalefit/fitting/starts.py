@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.fitting.problem import Problem
+from scalefit.fitting.problem import DEAD, Problem
 
 _ROWS = 256
 _NODES = 4096
@@ -174,8 +174,8 @@ def _place(problem: Problem, vectors: Array, name: str, group: int, values: Arra
     j = list(problem.law.parameters).index(name)
     at = int(problem.index[group, j])
     if at >= 0:
-        log = problem.law.parameters[name].log
-        vectors[:, at] = np.log(np.maximum(values, 1e-10)) if log else values
+        parameter = problem.law.parameters[name]
+        vectors[:, at] = np.log(np.maximum(values, parameter.bounds[0] or DEAD)) if parameter.log else values
 
 
 def _pack(problem: Problem, table: list[dict[str, float]]) -> Array:
