@@ -83,7 +83,7 @@ def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]
 
 
 def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:
-    left, slope = _unexplained(log_d, log_n)
+    left, slope = unexplained(log_d, log_n)
     if left < _COLLINEAR:
         if abs(slope - 1) < 0.05:
             ratio = f"every run has about {np.exp(np.median(log_d - log_n)):.3g} tokens per parameter"
@@ -106,7 +106,7 @@ def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:
     return []
 
 
-def _unexplained(y: Array, x: Array) -> tuple[float, float]:
+def unexplained(y: Array, x: Array) -> tuple[float, float]:
     """Share of y's spread that a line in x leaves, and the line's slope."""
     dx, dy = x - x.mean(), y - y.mean()
     slope = float(dx @ dy / max(dx @ dx, 1e-300))

@@ -15,6 +15,7 @@ from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.solver import solve
+from scalefit.fitting.weighting import is_rule, weights_by_rule
 from scalefit.laws import get
 from scalefit.laws._base import Law
 
@@ -54,7 +55,9 @@ def fit(
     on : {"log_loss", "loss"}
         What residuals are taken of.
     weights : str or array_like (n,), optional
-        Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one.
+        Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one. Also a
+        rule, which multiplies that column: ``"C^0.5"`` for weights that grow with compute, ``"frontier"`` for weights
+        that fall with distance from the best loss at the same compute.
     fixed : mapping, optional
         Parameters held at a value, ``{"E": 1.7}``.
     tied : mapping, optional
@@ -170,10 +173,14 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
     """
     from scalefit.tables import check_runs
 
-    runs, weight_column = _with_weights(runs, weights)
+    by_rule = isinstance(weights, str) and is_rule(weights)
+    runs, weight_column = _with_weights(runs, None if by_rule else weights)
     checked = check_runs(runs, law.inputs)
     weight = checked.columns.get(weight_column) if weight_column else None
-    if isinstance(weights, str) and weight is None:
+    if isinstance(weights, str) and by_rule:
+        given = 1.0 if weight is None else np.asarray(weight, float)
+        weight = given * weights_by_rule(weights, checked.columns)
+    elif isinstance(weights, str) and weight is None:
         raise ArgumentError(f"weights={weights!r}: the table has no such numeric column. Name one, or pass an array.")
     series = checked.columns.get("series")
     table = _Runs(

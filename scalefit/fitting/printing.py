@@ -52,7 +52,7 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
     if strong:
         lines += ["", "Strong correlations: " + ", ".join(strong)]
     if result.notes:
-        lines += ["", "Notes", *(_note_line(note) for note in result.notes)]
+        lines += ["", "Notes", *(note_line(note) for note in result.notes)]
     return "\n".join(lines)
 
 
@@ -141,7 +141,8 @@ def _convention_line(result: FitResult) -> str:
     return " · ".join(parts)
 
 
-def _note_line(note: Note) -> str:
+def note_line(note: Note) -> str:
+    """Return a note wrapped to the page."""
     import textwrap
 
     return textwrap.fill(str(note), _WRAP, initial_indent="  ", subsequent_indent="      ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,10 @@ class Penalty:
     inner_log: tuple[bool, ...]
     scale: float
 
+    @cached_property
+    def _precision(self) -> Array:
+        return np.asarray(np.linalg.inv(self.prior.cov) * self.scale)
+
     def _terms(self, x: Array) -> tuple[Array, Array, Array]:
         """Prior's variables minus their means, and first and second derivatives by the engine's (b, k)."""
         inner = x[:, list(self.at)]
@@ -96,13 +101,13 @@ class Penalty:
     def value(self, x: Array) -> Array:
         """Penalty (b,) at engine vectors (b, p)."""
         gap, _, _ = self._terms(x)
-        precision = np.linalg.inv(self.prior.cov) * self.scale
+        precision = self._precision
         return np.asarray(0.5 * np.einsum("bi,ij,bj->b", gap, precision, gap))
 
     def add(self, x: Array, f: Array, g: Array, h: Array, s: Array) -> tuple[Array, Array, Array, Array]:
         """Add value, gradient and curvature to an objective's."""
         gap, d1, d2 = self._terms(x)
-        precision = np.linalg.inv(self.prior.cov) * self.scale
+        precision = self._precision
         pull = gap @ precision
         at = np.array(self.at)
         f = f + 0.5 * (pull * gap).sum(axis=1)
@@ -136,12 +141,8 @@ def penalty_from_document(saved: Mapping[str, Any]) -> Penalty:
     return Penalty(prior, tuple(saved["at"]), tuple(saved["inner"]), saved["scale"])
 
 
-def with_prior(
-    problem: Problem, prior: Prior | Mapping[str, tuple[float, float]], solve: Callable[[Problem], Array]
-) -> Problem:
-    """Return the problem with a prior; `solve` fits it without, to learn the noise."""
-    if not isinstance(prior, Prior):
-        prior = Prior.from_mapping(prior)
+def penalty_of(problem: Problem, prior: Prior, scale: float) -> Penalty:
+    """Return a prior in the variables of a problem, `scale` times half its squared distance."""
     names = list(problem.law.parameters)
     at, inner = [], []
     for name in prior.names:
@@ -152,6 +153,16 @@ def with_prior(
             raise ArgumentError(f"prior={name!r}: that parameter is fixed; drop one of the two.")
         at.append(where)
         inner.append(problem.law.parameters[name].log)
+    return Penalty(prior, tuple(at), tuple(inner), scale)
+
+
+def with_prior(
+    problem: Problem, prior: Prior | Mapping[str, tuple[float, float]], solve: Callable[[Problem], Array]
+) -> Problem:
+    """Return the problem with a prior; `solve` fits it without, to learn the noise."""
+    if not isinstance(prior, Prior):
+        prior = Prior.from_mapping(prior)
+    penalty = penalty_of(problem, prior, 1.0)
     residual = problem.residuals(solve(problem)[None])[0]
     goal = problem.objective
     floor = _NOISE_FLOOR if goal.log else _NOISE_FLOOR * float(np.median(problem.loss))
@@ -159,4 +170,4 @@ def with_prior(
     # Far outside its band Huber's penalty is delta times |r|: a Laplace likelihood with scale noise has unit
     # delta x noise there, where squares have noise squared.
     unit = noise**2 if goal.kind == "squared" else noise * min(goal.delta if goal.kind == "huber" else 1.0, noise)
-    return replace(problem, penalty=Penalty(prior, tuple(at), tuple(inner), unit))
+    return replace(problem, penalty=replace(penalty, scale=unit))

@@ -43,7 +43,7 @@ class Coupled(Law):
     inputs = ("N", "D")
     formula = "L(N, D) = E + (A N^(-alpha/g) + B D^(-beta/g))^g"
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, own=True)
+    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
     A = Parameter("model-size coefficient", (1e-120, 1e250), (1e4, 1e6, 1e9), log=True, own=True)
     alpha = Parameter("model-size exponent", (0.0, 3.0), (0.15, 0.3, 0.6))
     B = Parameter("data coefficient", (1e-120, 1e250), (1e4, 1e7, 1e10), log=True, own=True)

@@ -1,0 +1,88 @@
+"""What people use today to forecast a larger run, each as predictions for the test runs of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from forecast_tables import Split
+
+import scalefit as sf
+from scalefit.fitting.discrepancy import seen_excess
+from scalefit.fitting.priors import Prior
+
+COLUMNS = ["N", "D", "loss"]
+#: Runs this close to the lower hull [log loss] are the frontier.
+_ON_FRONTIER = 0.005
+_RESAMPLES = 200
+
+
+def best_train_loss(split: Split) -> np.ndarray:
+    """No law at all."""
+    return np.full(len(split.test), split.train.loss.min())
+
+
+def _fitted(law: str, **options: object) -> Callable[[Split], np.ndarray]:
+    def predict(split: Split) -> np.ndarray:
+        result = sf.fit(split.train[COLUMNS], law, **options)
+        return np.asarray(result.predict(N=split.test.N.to_numpy(), D=split.test.D.to_numpy()))
+
+    return predict
+
+
+def frontier(split: Split) -> np.ndarray:
+    """L(C) = E + A C^-alpha through the runs near the lower hull of log loss over log compute."""
+    runs = split.train
+    log_c = np.log(6.0 * runs.N * runs.D).to_numpy()
+    excess = seen_excess(log_c, np.log(runs.loss.to_numpy()))
+    near = excess <= max(_ON_FRONTIER, np.sort(excess)[min(7, len(runs) - 1)])
+    table = {"C": np.exp(log_c[near]), "loss": runs.loss.to_numpy()[near]}
+    result = sf.fit(table, "power_law:C", objective="squared")
+    return np.asarray(result.predict(C=6.0 * split.test.N.to_numpy() * split.test.D.to_numpy()))
+
+
+#: Kaplan's law with a floor is the coupled law with beta = g.
+POINT: dict[str, Callable[[Split], np.ndarray]] = {
+    "best training loss": best_train_loss,
+    "chinchilla, alpha = beta, least squares": _fitted("chinchilla", objective="squared", tied={"beta": "alpha"}),
+    "kaplan": _fitted("kaplan", delta=1e-2),
+    "chinchilla, least squares": _fitted("chinchilla", objective="squared"),
+    "kaplan + E": _fitted("coupled", delta=1e-2, tied={"beta": "g"}),
+    "chinchilla, Huber 1e-3": _fitted("chinchilla"),
+    "L(C) on the frontier": frontier,
+    "coupled, Huber 1e-2": _fitted("coupled", delta=1e-2),
+    "coupled, frontier weights": _fitted("coupled", delta=1e-2, weights="frontier"),
+}
+AVERAGED = ("chinchilla, Huber 1e-3", "kaplan", "kaplan + E", "L(C) on the frontier")
+SPREAD = (*AVERAGED, "coupled, Huber 1e-2")
+
+
+def coupled_with_prior(split: Split, prior: Prior, temper: float = 1.0) -> np.ndarray:
+    """Coupled law, weights C^0.5 and the prior, whose pull is divided by `temper`; no shared errors."""
+    kept = [i for i, name in enumerate(prior.names) if split.unit == "nat/token" or name != "E"]
+    names = tuple(prior.names[i] for i in kept)
+    cov = prior.cov[np.ix_(kept, kept)] * temper
+    given = Prior(names, prior.mean[kept], cov, True, prior.source)
+    return _fitted("coupled", delta=1e-2, weights="C^0.5", prior=given)(split)
+
+
+def bootstrap_intervals(split: Split, level: float) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Prediction, lower and upper of today's default: case bootstrap of Chinchilla, without and with noise."""
+    where = {"N": split.test.N.to_numpy(), "D": split.test.D.to_numpy()}
+    result = sf.fit(split.train[COLUMNS], "chinchilla").bootstrap(n=_RESAMPLES, seed=0)
+    paths = result._predict(where, result.draws, 0)
+    tail = (1 - level) / 2
+    low, high = np.quantile(paths, [tail, 1 - tail], axis=0)
+    noisy = result.predict_interval(level=level, **where)
+    center = np.asarray(result.predict(**where))
+    return {
+        "case bootstrap, chinchilla": (center, low, high),
+        "case bootstrap + residual noise": (center, noisy["lower"].to_numpy(), noisy["upper"].to_numpy()),
+    }
+
+
+def plain_interval(split: Split, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coupled law with robust errors and residual noise."""
+    where = {"N": split.test.N.to_numpy(), "D": split.test.D.to_numpy()}
+    table = sf.fit(split.train[COLUMNS], "coupled", delta=1e-2).predict_interval(level=level, **where)
+    return table["loss"].to_numpy(), table["lower"].to_numpy(), table["upper"].to_numpy()

@@ -1,0 +1,196 @@
+"""``scalefit forecast`` and ``scalefit compare``: what a larger run will lose, and which law to ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalefit.cli import _shared as shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scalefit.fitting.forecast_result import ForecastResult
+
+_UNTRUSTED = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(forecast)
+    app.command()(compare)
+
+
+def forecast(
+    table: shared.Table,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Point to predict: N=7e9,D=2e12, or C=1e24 at the best N and D. Repeatable."),
+    ] = None,
+    N: shared.ColumnN = None,
+    D: shared.ColumnD = None,
+    C: shared.ColumnC = None,
+    loss: shared.ColumnLoss = None,
+    series: shared.ColumnSeries = None,
+    unique_tokens: shared.ColumnUnique = None,
+    weight: shared.ColumnWeight = None,
+    status: shared.ColumnStatus = None,
+    loss_unit: shared.LossUnit = None,
+    bytes_per_token: shared.BytesPerToken = None,
+    params: shared.Params = None,
+    flops: shared.Flops = None,
+    level: shared.Level = 0.9,
+    no_prior: Annotated[bool, typer.Option("--no-prior", help="Leave the shipped prior out.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Write the forecast here as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the forecast fan to this file.")] = None,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Forecast the loss of larger runs, with calibrated intervals (exit code 3: do not trust it)."""
+    from scalefit.fitting.forecaster import forecast as make_forecast
+
+    if not 0 < level < 1:
+        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
+    points = shared.points(at or ())
+    names = {"N": N, "D": D, "C": C, "loss": loss, "series": series, "unique_tokens": unique_tokens}
+    names |= {"weight": weight, "status": status, "bytes_per_token": bytes_per_token}
+    conventions = {"loss_unit": loss_unit, "params": params, "flops": flops}
+    with shared.working("Forecasting"):
+        said = {key: value for key, value in conventions.items() if value is not None}
+        runs = shared.read_table(table, **names, **said, incomplete="keep")
+        several = "series" in runs and runs["series"].nunique() > 1
+        unit = "other" if loss_unit == "other" else None
+        prior = None if no_prior else "shipped"
+        found = make_forecast(runs, loss_unit=unit, prior=prior, by="series" if several else None)  # type: ignore[arg-type]
+    results = found if isinstance(found, dict) else {None: found}
+    documents = {}
+    for label, result in results.items():
+        text = None if label is None else str(label)
+        predictions = _predict(result, points, level)
+        documents[text] = _document(result, predictions)
+        if not as_json:
+            _print(result, predictions, text, level)
+        if save is not None:
+            result.to_json(shared.numbered(save, text))
+        if plot is not None:
+            _draw(result, level, shared.numbered(plot, text))
+    if as_json:
+        shared.print_json(documents[None] if None in documents else {"series": documents})
+    return 0 if all(result.trusted for result in results.values()) else _UNTRUSTED
+
+
+def _predict(result: ForecastResult, points: list[dict[str, float]], level: float) -> list[dict[str, Any]]:
+    import numpy as np
+
+    from scalefit.fitting.forecast_text import frontier
+
+    out = []
+    for point in points:
+        inputs: dict[str, float] = dict(point)
+        if set(point) == {"C"} and "C" not in result.law.inputs:
+            best = frontier(result, np.array([point["C"] / result.largest_compute]))
+            inputs = {key: float(values[0]) for key, values in best.items()}
+        table = result.predict_interval(level=level, **inputs)
+        notes = [str(note) for note in table.attrs["notes"]]
+        values = {str(key): float(value) for key, value in table.iloc[0].items()}
+        out.append({**inputs, **values, "level": level, "notes": notes})
+    return out
+
+
+def _document(result: ForecastResult, predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    notes = [{"code": n.code, "severity": n.severity, "message": n.message} for n in result.notes]
+    return {
+        "law": result.law.name,
+        "params": result.params,
+        "std_errors": result.std_errors,
+        "n_runs": result.n_runs,
+        "largest_compute": result.largest_compute,
+        "reason": result.reason,
+        "trusted": result.trusted,
+        "notes": notes,
+        "predictions": predictions,
+    }
+
+
+def _print(result: ForecastResult, predictions: list[dict[str, Any]], label: str | None, level: float) -> None:
+    from scalefit.fitting.forecast_text import as_text
+
+    if label is not None:
+        typer.echo(f"== {label} ==")
+    typer.echo(as_text(result, level))
+    for row in predictions:
+        where = ", ".join(f"{key} = {row[key]:.4g}" for key in ("C", "N", "D") if key in row)
+        typer.echo(
+            f"\n{where}: loss {row['loss']:.4f}, {100 * level:g} % interval {row['lower']:.4f} to {row['upper']:.4f}"
+        )
+        parts = ", ".join(f"{name} {row[f'se_{name}']:.4f}" for name in ("parameter", "law", "noise"))
+        typer.echo(f"  standard errors: {parts}")
+        for note in row["notes"]:
+            typer.echo(f"  {note}")
+
+
+def _draw(result: ForecastResult, level: float, path: Path) -> None:
+    ax = result.plot(level=level)
+    ax.figure.savefig(path, dpi=150)
+
+
+def compare(
+    table: shared.Table,
+    law: Annotated[
+        list[str] | None,
+        typer.Option("--law", help="Law to compare, or forecast. Repeatable; without it, the usual ones."),
+    ] = None,
+    holdout: Annotated[
+        str, typer.Option(help="largest_C, k-fold (or 10-fold), leave-one-budget-out, or rolling.")
+    ] = "largest_C",
+    N: shared.ColumnN = None,
+    D: shared.ColumnD = None,
+    C: shared.ColumnC = None,
+    loss: shared.ColumnLoss = None,
+    series: shared.ColumnSeries = None,
+    weight: shared.ColumnWeight = None,
+    status: shared.ColumnStatus = None,
+    loss_unit: shared.LossUnit = None,
+    params: shared.Params = None,
+    flops: shared.Flops = None,
+    delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
+    level: shared.Level = 0.9,
+    seed: Annotated[int, typer.Option(help="Seed of k-fold.")] = 0,
+    as_json: shared.AsJson = False,
+) -> None:
+    """Compare laws by how they predict runs that they were not fitted to."""
+    from scalefit.fitting.comparison import compare as compare_laws
+
+    if not 0 < level < 1:
+        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
+    laws = law or ["chinchilla", "kaplan", "coupled", "forecast"]
+    conventions = {"loss_unit": loss_unit, "params": params, "flops": flops}
+    with shared.working("Comparing laws"):
+        runs = shared.read_table(
+            table,
+            N=N,
+            D=D,
+            C=C,
+            loss=loss,
+            series=series,
+            weight=weight,
+            status=status,
+            incomplete="keep",
+            **{key: value for key, value in conventions.items() if value is not None},
+        )
+        found = compare_laws(runs, laws, holdout=holdout, level=level, seed=seed, delta=delta)
+    if as_json:
+        said = {key: found.attrs[key] for key in ("verdict", "holdout", "failures")}
+        shared.print_json({**said, "level": level, "laws": found.to_dict("records")})
+        return
+    typer.echo(found.attrs["verdict"] + "\n")
+    typer.echo(_as_text(found))
+    for name, reasons in found.attrs["failures"].items():
+        typer.echo(f"\n{name} could not be fitted: {reasons[0]}")
+
+
+def _as_text(found: pd.DataFrame) -> str:
+    shown = found.drop(columns="rmse").rename(columns={"mean_relative_error": "error %", "bias": "bias %"})
+    shown[["error %", "bias %"]] *= 100
+    return shown.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-")

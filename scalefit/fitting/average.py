@@ -1,0 +1,156 @@
+"""sf.average: a blend of fitted laws that predicts like one of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import Array, ArrayLike
+from scalefit.errors import ArgumentError, Note, ScalefitWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Average:
+    """Weighted mean of results. Made by :func:`scalefit.average`; not to be built by hand.
+
+    Attributes
+    ----------
+    results : tuple
+        The results.
+    weights : ndarray (k,)
+        Their weights, which sum to one.
+    """
+
+    results: tuple[Any, ...]
+    weights: Array
+
+    def predict(self, **inputs: ArrayLike) -> float | Array:
+        """Loss [nat/token]: a float for scalars, else an array like the input."""
+        parts = [np.asarray(result.predict(**inputs)) for result in self.results]
+        blend = np.tensordot(self.weights, np.stack(np.broadcast_arrays(*parts)), axes=1)
+        return float(blend) if blend.ndim == 0 else np.asarray(blend)
+
+    def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
+        """Interval for the loss of a new run: the results' own half-widths and their disagreement, in squares.
+
+        Returns
+        -------
+        DataFrame
+            ``loss``, ``lower``, ``upper`` and ``disagreement``, the weighted standard deviation of the results'
+            predictions [nat/token].
+        """
+        import pandas as pd
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScalefitWarning)
+            tables = [result.predict_interval(level=level, **inputs) for result in self.results]
+        loss = np.stack([table["loss"].to_numpy() for table in tables])
+        center = self.weights @ loss
+        below = self.weights @ np.stack([(table["loss"] - table["lower"]).to_numpy() for table in tables])
+        above = self.weights @ np.stack([(table["upper"] - table["loss"]).to_numpy() for table in tables])
+        apart = np.sqrt(self.weights @ (loss - center) ** 2)
+        quantile = _normal_quantile(level)
+        return pd.DataFrame(
+            {
+                "loss": center,
+                "lower": center - np.hypot(below, quantile * apart),
+                "upper": center + np.hypot(above, quantile * apart),
+                "disagreement": apart,
+            }
+        )
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Notes of every result, under its law's name."""
+        return tuple(
+            Note(note.code, note.severity, f"{result.law.name}: {note.message}", note.details)
+            for result in self.results
+            for note in result.notes
+        )
+
+    @property
+    def trusted(self) -> bool:
+        """Whether every result may be trusted."""
+        return all(result.trusted for result in self.results)
+
+    def __repr__(self) -> str:
+        parts = (f"{w:.2f} {result.law.name}" for w, result in zip(self.weights, self.results, strict=True))
+        return f"<Average of {' + '.join(parts)}>"
+
+
+def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average:
+    """Blend results that were fitted to the same runs.
+
+    Parameters
+    ----------
+    results : sequence of FitResult or ForecastResult
+        Results on one table, under one objective.
+    weights : array_like (k,), optional
+        Weights, for instance the column ``weight`` of :func:`scalefit.compare`; equal where not given. Blending a good
+        law with a wrong one makes forecasts worse; compare first.
+
+    Returns
+    -------
+    Average
+        Predicts like a result.
+
+    Raises
+    ------
+    ArgumentError
+        No result, weights that are no weights, or results of different tables, losses or objectives.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 1e10, 6), np.geomspace(1e9, 2e11, 6)))
+    >>> loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    >>> results = [sf.fit({"N": N, "D": D, "loss": loss}, law) for law in ("chinchilla", "kaplan")]
+    >>> sf.average(results, weights=[1, 0]).predict(N=1e9, D=2e10) == results[0].predict(N=1e9, D=2e10)
+    True
+    """
+    found = tuple(results)
+    if not found or not all(hasattr(r, "predict_interval") and hasattr(r, "problem") for r in found):
+        raise ArgumentError(f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}.")
+    w = np.full(len(found), 1.0) if weights is None else np.asarray(weights, float)
+    if w.shape != (len(found),) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
+        raise ArgumentError(
+            f"weights={weights!r}: give one for each of {len(found)} results, none negative, not all 0."
+        )
+    first = found[0]
+    for other in found[1:]:
+        if not np.array_equal(np.sort(first.problem.loss), np.sort(other.problem.loss)):
+            raise ArgumentError(
+                f"The results are of different tables ({first.problem.loss.size} and {other.problem.loss.size} runs, "
+                f"or other losses): their predictions do not compare. Fit every law to the same table."
+            )
+        if _unit(first) != _unit(other):
+            raise ArgumentError(f"The results are in {_unit(first)} and {_unit(other)}: fit both in one unit.")
+        if _objective(first) is not None and _objective(other) not in (None, _objective(first)):
+            raise ArgumentError(
+                f"The results minimise {_objective(first)} and {_objective(other)}: fit every law with one objective."
+            )
+    return Average(found, w / w.sum())
+
+
+def _unit(result: Any) -> str:
+    return str((result.conventions or {}).get("loss_unit", "nat/token"))
+
+
+def _objective(result: Any) -> str | None:
+    """Objective of a fit; a forecast has its own and may be blended with any."""
+    return str(result.problem.objective) if hasattr(result, "objective_value") else None
+
+
+def _normal_quantile(level: float) -> float:
+    from scipy.special import ndtri
+
+    if not 0 < level < 1:
+        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+    return float(ndtri(0.5 + level / 2))

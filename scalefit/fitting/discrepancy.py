@@ -1,0 +1,279 @@
+r"""A law with errors that neighbours share: what a table of runs really says about a run beyond it.
+
+Runs close in ln N and ln D miss a law by nearly the same amount, because what is missing is the law's form and not
+luck. So the log losses are modelled as the law, plus a smooth discrepancy (a Gaussian process, as in Kennedy &
+O'Hagan 2001, doi:10.1111/1467-9868.00294), plus noise:
+
+.. math:: \ln L_i = \ln f(N_i, D_i) + d(\ln N_i, \ln D_i) + \epsilon_i
+
+A hundred neighbouring runs then weigh little more than a few, which tempers the likelihood; the discrepancy of the
+largest runs is carried over to the forecast and fades with distance; and its variance far from all runs is the law's
+own error. Runs far above the loss that their compute allows, and runs of small compute, are trusted less: there
+laws fail first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.errors import FitError
+from scalefit.fitting.problem import Problem
+
+_FRONTIER_GRID = np.linspace(-4.0, 4.0, 33)
+_STEPS = 60
+_LARGEST_MOVE = 2.0
+_TRIALS = 12
+_LEAST_SHARE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """Size and reach of a law's error, and the noise of runs about it, in units of the log loss.
+
+    Parameters
+    ----------
+    amplitude : float
+        Standard deviation of the discrepancy on the frontier.
+    length : float
+        Distance in ln N or ln D over which it keeps about half of its value.
+    noise : float
+        Standard deviation of the noise of the largest runs.
+    growth : float
+        Noise grows as (C / C_max)^-growth towards small runs.
+    frontier : float
+        Excess of the log loss over the best at the same compute at which both are sqrt(2) times larger.
+    rounds : int
+        Rounds of down-weighting outliers.
+    """
+
+    amplitude: float = 0.015
+    length: float = 4.0
+    noise: float = 0.004
+    growth: float = 0.2
+    frontier: float = 0.05
+    rounds: int = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CorrelatedFit:
+    """Optimum of a law with correlated errors, and what predictions need of it.
+
+    Attributes
+    ----------
+    x : ndarray (p,)
+        The law's free vector.
+    cov : ndarray (p, p)
+        Its posterior covariance.
+    share : ndarray (n,)
+        Weight left to each run, 1 for all but outliers.
+    pull : ndarray (n,)
+        Inverse covariance times the residuals.
+    inverse : ndarray (n, n)
+        Inverse covariance of the residuals.
+    slopes : ndarray (n, p)
+        Derivatives of the residuals.
+    evidence : float
+        Log posterior density at the optimum, up to a constant.
+    converged : bool
+        Whether the last round met its stopping test.
+    """
+
+    x: Array
+    cov: Array
+    share: Array
+    pull: Array
+    inverse: Array
+    slopes: Array
+    evidence: float
+    converged: bool
+
+
+def positions(problem: Problem, columns: Mapping[str, Array]) -> Array:
+    """Return ln of each size among the law's inputs (n, k), in the problem's units."""
+    sizes = [key for key in ("N", "D", "C") if key in problem.law.inputs]
+    return np.log(np.stack([columns[key] for key in sizes], axis=1))
+
+
+def compute(columns: Mapping[str, Array]) -> Array:
+    """Training compute (n,) up to a constant factor."""
+    return np.asarray(columns["C"] if "C" in columns else columns["N"] * columns["D"])
+
+
+def excess(problem: Problem, x: Array, columns: Mapping[str, Array]) -> Array:
+    """Log loss (n,) above the law's best at the same compute; zero for laws of compute."""
+    if not {"N", "D"} <= set(columns):
+        return np.zeros(next(iter(columns.values())).size)
+    params = problem.values(x[None], 0)
+    shift = np.exp(_FRONTIER_GRID)[:, None]
+    with np.errstate(all="ignore"):
+        here = np.log(problem.law.evaluate(columns, params))[0]
+        along = np.log(problem.law.evaluate({"N": columns["N"] * shift, "D": columns["D"] / shift}, params))
+        gap = here - np.nanmin(along, axis=0)
+    return np.asarray(np.maximum(np.nan_to_num(gap, nan=0.0, posinf=0.0), 0.0))
+
+
+def seen_excess(log_c: Array, log_l: Array) -> Array:
+    """Log loss (n,) above the lower convex hull of log loss over log compute."""
+    corners: list[int] = []
+    for i in np.lexsort((log_l, log_c)):
+        if corners and log_c[i] <= log_c[corners[-1]]:
+            continue
+        while len(corners) > 1:
+            a, b = corners[-2], corners[-1]
+            if (log_l[b] - log_l[a]) * (log_c[i] - log_c[a]) < (log_l[i] - log_l[a]) * (log_c[b] - log_c[a]):
+                break
+            corners.pop()
+        corners.append(int(i))
+    hull = np.minimum.accumulate(log_l[corners])
+    return np.asarray(np.maximum(log_l - np.interp(log_c, log_c[corners], hull), 0.0))
+
+
+def sizes(problem: Problem, columns: Mapping[str, Array], above: Array, about: Discrepancy) -> tuple[Array, Array]:
+    """Standard deviations of discrepancy and noise (n,), (n,) of runs whose log loss is `above` the frontier (n,)."""
+    far = np.hypot(1.0, above / about.frontier)
+    reach = np.minimum(compute(columns) / compute(problem.columns).max(), 1.0)
+    return about.amplitude * far, about.noise * far * reach**-about.growth
+
+
+def kernel(a: Array, b: Array, length: float) -> Array:
+    """Matern correlation of order 3/2 between positions (n, k) and (m, k)."""
+    distance = np.sqrt(3.0 * ((a[:, None, :] - b[None]) ** 2).sum(axis=2)) / length
+    return np.asarray((1.0 + distance) * np.exp(-distance))
+
+
+def fit_correlated(problem: Problem, x: Array, about: Discrepancy) -> CorrelatedFit:
+    """Posterior mode of a law with correlated errors, by Gauss-Newton from x (p,).
+
+    The problem's penalty is its prior, on the scale of a log-likelihood; its objective is not used.
+    """
+    smooth, noise = _covariance(problem, about)
+    given = np.ones(noise.size) if problem.weights is None else problem.weights / problem.weights.max()
+    given = np.maximum(given, _LEAST_SHARE)
+    share, converged = given, False
+    for turn in range(about.rounds + 1):
+        _, inverse = _invert(smooth + np.diag(noise**2 / share))
+        x, converged = _climb(problem, x, inverse)
+        if turn < about.rounds:
+            # The part of a residual that its neighbours do not share is noise; beyond two sizes it is an outlier.
+            own = np.abs(noise**2 / share * (inverse @ problem.residuals(x[None])[0]))
+            share = given * np.minimum(1.0, 2.0 * noise / np.maximum(own, 1e-12))
+    return assemble(problem, x, share, about, converged)
+
+
+def assemble(problem: Problem, x: Array, share: Array, about: Discrepancy, converged: bool) -> CorrelatedFit:
+    """Return the fit that ended at x (p,) with the given weights of the runs (n,)."""
+    smooth, noise = _covariance(problem, about)
+    root, inverse = _invert(smooth + np.diag(noise**2 / share))
+    _, hessian, slopes = _normal(problem, x, inverse)
+    evidence = -_value(problem, x, inverse) - float(np.log(np.diag(root)).sum())
+    pull = inverse @ problem.residuals(x[None])[0]
+    cov = np.asarray(np.linalg.pinv(hessian, hermitian=True))
+    return CorrelatedFit(x, cov, share, pull, inverse, slopes, evidence, converged)
+
+
+def _covariance(problem: Problem, about: Discrepancy) -> tuple[Array, Array]:
+    """Covariance of the discrepancy (n, n) and standard deviation of the noise (n,)."""
+    where = positions(problem, problem.columns)
+    amplitude, noise = sizes(problem, problem.columns, _seen(problem), about)
+    return kernel(where, where, about.length) * np.outer(amplitude, amplitude), noise
+
+
+def _seen(problem: Problem) -> Array:
+    return seen_excess(np.log(compute(problem.columns)), np.log(problem.loss))
+
+
+def _value(problem: Problem, x: Array, inverse: Array) -> float:
+    """Minus the log posterior at x (p,), up to the determinant."""
+    r = problem.residuals(x[None])[0]
+    total = 0.5 * float(r @ inverse @ r)
+    return total + float(problem.penalty.value(x[None])[0]) if problem.penalty is not None else total
+
+
+def _climb(problem: Problem, x: Array, inverse: Array) -> tuple[Array, bool]:
+    """Gauss-Newton with damping; returns the optimum and whether a stopping test was met."""
+    lower, upper = problem.bounds()
+    damping = 1e-3
+    with np.errstate(all="ignore"):
+        f = _value(problem, x, inverse)
+        if not np.isfinite(f):
+            raise FitError(f"{problem.law.name} has no finite likelihood near these runs. Check their units.")
+        for _ in range(_STEPS):
+            gradient, hessian, _ = _normal(problem, x, inverse)
+            for _ in range(_TRIALS):
+                step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian) + 1e-12), -gradient)
+                trial = np.clip(x + np.clip(step, -_LARGEST_MOVE, _LARGEST_MOVE), lower, upper)
+                f_trial = _value(problem, trial, inverse)
+                if f_trial <= f:
+                    break
+                damping = max(4.0 * damping, 1e-4)
+            else:
+                return x, True  # no step descends any more
+            gain, x, f = f - f_trial, trial, f_trial
+            damping *= 0.2
+            if gain <= 1e-8 * max(f, 1.0):
+                return x, True
+    return x, False
+
+
+def _normal(problem: Problem, x: Array, inverse: Array) -> tuple[Array, Array, Array]:
+    """Gradient (p,), Gauss-Newton matrix (p, p) and slopes (n, p)."""
+    residual, slopes = problem.jacobian(x[None])
+    r, jac = residual[0], slopes[0].T
+    pulled = inverse @ jac
+    gradient, hessian = pulled.T @ r, jac.T @ pulled
+    if problem.penalty is not None:
+        zero = np.zeros((1, x.size, x.size))
+        _, g, _, s = problem.penalty.add(x[None], np.zeros(1), gradient[None], zero, hessian[None])
+        gradient, hessian = g[0], s[0]
+    return gradient, hessian, jac
+
+
+def _invert(matrix: Array) -> tuple[Array, Array]:
+    """Cholesky factor and inverse."""
+    from scipy.linalg import solve_triangular
+
+    root = np.linalg.cholesky(matrix)
+    back = solve_triangular(root, np.eye(len(root)), lower=True, check_finite=False)
+    return np.asarray(root), np.asarray(back.T @ back)
+
+
+def predict_correlated(
+    problem: Problem, fitted: CorrelatedFit, columns: Mapping[str, Array], about: Discrepancy
+) -> dict[str, Any]:
+    """Log loss of new runs and the standard deviations of its parts.
+
+    Returns
+    -------
+    dict of ndarray (m,)
+        ``log_loss``, and ``parameter``, ``law`` and ``noise``: standard deviations of the log loss from the law's
+        parameters, from its form, and from the luck of a run.
+    """
+    x = fitted.x
+    params = problem.values(x[None], 0)
+    value, parts = problem.law.derivatives(columns, params)
+    value = np.broadcast_to(value, (1, next(iter(columns.values())).size))[0]
+    slopes = np.zeros((value.size, x.size))
+    for j, (name, parameter) in enumerate(problem.law.parameters.items()):
+        at = int(problem.index[0, j])
+        if at >= 0:
+            factor = params[name] if parameter.log else 1.0
+            slopes[:, at] += np.broadcast_to(parts[j] * factor / value, (1, value.size))[0]
+    there, here = positions(problem, columns), positions(problem, problem.columns)
+    amplitude_here, _ = sizes(problem, problem.columns, _seen(problem), about)
+    amplitude, noise = sizes(problem, columns, excess(problem, x, columns), about)
+    shared = kernel(there, here, about.length) * np.outer(amplitude, amplitude_here)
+    # Residuals are law minus runs, so the discrepancy carried over is subtracted.
+    log_loss = np.log(value) - shared @ fitted.pull
+    left = slopes - shared @ fitted.inverse @ fitted.slopes
+    law = amplitude**2 - np.einsum("mi,mi->m", shared @ fitted.inverse, shared)
+    return {
+        "log_loss": log_loss,
+        "parameter": np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", left, fitted.cov, left), 0.0)),
+        "law": np.sqrt(np.maximum(law, 0.0)),
+        "noise": noise,
+    }

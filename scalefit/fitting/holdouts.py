@@ -1,0 +1,105 @@
+"""Which runs a comparison trains on and which it tests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.errors import ArgumentError, FitError
+
+NAMES = ("largest_C", "k-fold", "leave-one-budget-out", "rolling")
+#: Cut ratios of ``largest_C``: train on C <= C_max / r.
+RATIOS = (3.0, 10.0, 30.0)
+#: Test runs are at least this far beyond the dearest training run.
+_GAP = 2.0
+_FOLDS = 5
+#: Budgets closer than this in ln C are one: recorded compute of one isoFLOP budget scatters.
+_BUDGET_GAP = 0.2
+_MOST_STEPS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """One training set and the runs to predict from it.
+
+    Parameters
+    ----------
+    name : str
+        What was held out.
+    train, test : ndarray of int
+        Positions of the runs.
+    """
+
+    name: str
+    train: AnyArray
+    test: AnyArray
+
+
+def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
+    """Return the folds of a holdout.
+
+    Parameters
+    ----------
+    holdout : str
+        One of `NAMES`; ``"k-fold"`` may say its k: ``"10-fold"``.
+    compute : ndarray (n,)
+        Training compute [FLOP].
+    fewest : int
+        Training runs that every law needs.
+    seed : int
+        Of the shuffle of k-fold.
+
+    Raises
+    ------
+    ArgumentError
+        Unknown holdout.
+    FitError
+        No fold leaves enough runs to train on.
+    """
+    n = compute.size
+    everything = np.arange(n)
+    if holdout == "largest_C":
+        found = []
+        for ratio in RATIOS:
+            train = np.flatnonzero(compute <= compute.max() / ratio)
+            if train.size:
+                test = np.flatnonzero(compute >= _GAP * compute[train].max())
+                found.append(Fold(f"C_max/{ratio:g}", train, test))
+    elif holdout == "rolling":
+        found = []
+        order = np.argsort(compute, kind="stable")
+        edges = np.linspace(n / 2, n, _MOST_STEPS + 1).astype(int)
+        for low, high in zip(edges[:-1], edges[1:], strict=True):
+            found.append(Fold(f"runs {low + 1} to {high} by compute", order[:low], order[low:high]))
+    elif holdout == "leave-one-budget-out":
+        log_c = np.log(compute)
+        order = np.argsort(log_c, kind="stable")
+        label = np.empty(n, int)
+        label[order] = np.concatenate([[0], np.cumsum(np.diff(log_c[order]) > _BUDGET_GAP)])
+        if label.max() == 0 or label.max() + 1 > n / 2:
+            raise FitError(
+                f"The {n} runs form {label.max() + 1} groups of compute: leave-one-budget-out needs at least two "
+                f"budgets, of two or more runs each on average. Use holdout='largest_C' or '5-fold'."
+            )
+        found = []
+        for budget in range(label.max() + 1):
+            here = label == budget
+            found.append(Fold(f"budget {np.exp(np.median(log_c[here])):.2g}", everything[~here], everything[here]))
+    elif holdout.endswith("-fold") and (holdout == "k-fold" or holdout[:-5].isdigit()):
+        k = _FOLDS if holdout == "k-fold" else int(holdout[:-5])
+        if not 2 <= k <= n:
+            raise ArgumentError(f"holdout={holdout!r}: with {n} runs, k must lie between 2 and {n}.")
+        part = np.random.default_rng(seed).permutation(n) % k
+        found = [Fold(f"fold {i + 1} of {k}", everything[part != i], everything[part == i]) for i in range(k)]
+    else:
+        raise ArgumentError(f"holdout={holdout!r} is not known. Known: {', '.join(NAMES)} (or '10-fold').")
+    usable = [fold for fold in found if fold.test.size and fold.train.size >= fewest]
+    if not usable:
+        raise FitError(
+            f"No fold of holdout={holdout!r} leaves {fewest} runs to train on and one to test: the table has {n} runs "
+            f"over a factor of {compute.max() / compute.min():.3g} in compute. Use 'k-fold', or laws with fewer "
+            f"parameters."
+        )
+    return usable

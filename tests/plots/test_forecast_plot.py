@@ -1,0 +1,37 @@
+"""The forecast fan: its numbers, and that they are drawn."""
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+from scalefit.plots.forecast import draw_forecast, forecast_data
+
+
+@pytest.fixture(scope="module")
+def result():
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 1e9, 5), np.geomspace(2e9, 4e10, 5)))
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    loss[7] *= 0.9
+    return sf.forecast({"N": N, "D": D, "loss": loss})
+
+
+def test_the_fan_is_the_forecast(result):
+    data = forecast_data(result, level=0.9, ratio=50.0)
+    assert data.fan_C[-1] == pytest.approx(50 * result.largest_compute)
+    assert (np.diff(data.fan_loss) < 0).all()
+    (wide, low, high), (narrow, inner_low, inner_high) = data.bands
+    assert wide == 0.9 and narrow == 0.5 and (low < inner_low).all() and (inner_high < high).all()
+    assert (np.diff(np.log(high / low)[-20:]) > 0).all(), "the fan opens beyond the runs"
+
+
+def test_it_is_drawn_with_its_outlier(result):
+    ax = result.plot()
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert {"runs", "runs taken for outliers", "90 % interval", "50 % interval", "largest run"} <= set(labels)
+    assert ax.get_xscale() == "log" and "nat/token" in ax.get_ylabel()
+    assert draw_forecast(forecast_data(result), ax=ax) is ax
+
+
+def test_the_fan_goes_beyond(result):
+    with pytest.raises(ValueError, match="above 1"):
+        forecast_data(result, ratio=0.5)
