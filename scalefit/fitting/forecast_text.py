@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KIND = "forecast"
-#: Weight left to a run [share], below which it is called an outlier: it misses by over six times its noise.
-OUTLIER = 0.35
+#: Weight left to a run [share], below which it is called an outlier: it misses by over four times its noise.
+OUTLIER = 0.5
 _SHOWN_RATIOS = (3.0, 10.0, 30.0, 100.0)
 
 
@@ -42,8 +42,8 @@ def notes_of(result: ForecastResult) -> tuple[Note, ...]:
         rows = [_plain(label) for label in result.row_labels[out]]
         shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
         text = (
-            f"{out.size} of {n} runs (rows {shown}) miss the law and their neighbours by over five times the noise; "
-            f"they were given about a third of their weight or less. Look at them."
+            f"{out.size} of {n} runs (rows {shown}) miss the law and their neighbours by over four times the noise; "
+            f"they were given less than half of their weight. Look at them."
         )
         notes.append(Note("outliers", "warning", text, {"rows": rows}))
     if result.law.name == "coupled":

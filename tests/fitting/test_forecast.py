@@ -79,9 +79,15 @@ def test_near_its_runs_it_follows_them():
     assert abs(fitted.predict(N=N, D=D) / seen - 1) < 0.5 * abs(law_only / seen - 1) + 1e-3
 
 
-def test_an_outlier_hardly_moves_it(result):
+def test_a_run_far_above_the_others_hardly_moves_it(result):
     runs = isoflop()
-    runs.loc[20, "loss"] *= 1.3  # far above its neighbours, and above the frontier
+    runs.loc[20, "loss"] *= 1.3
+    assert sf.forecast(runs).predict(N=5e9, D=1e11) == pytest.approx(result.predict(N=5e9, D=1e11), rel=0.01)
+
+
+def test_a_run_too_good_to_be_true_is_named(result):
+    runs = isoflop()
+    runs.loc[20, "loss"] *= 0.9
     moved = sf.forecast(runs)
     assert moved.predict(N=5e9, D=1e11) == pytest.approx(result.predict(N=5e9, D=1e11), rel=0.01)
     note = next(note for note in moved.notes if note.code == "outliers")
@@ -244,7 +250,7 @@ def test_covers_tables_of_its_own_kind():
 
 @pytest.mark.parametrize("series", ["comma", "dclm"])
 def test_beats_todays_default_on_a_real_table(external_data, series):
-    """Marin's isoFLOP runs, trained on a tenth of the compute: the error of Chinchilla's Huber fit is over twice ours."""
+    """Marin's isoFLOP runs, trained on a tenth of the compute: Chinchilla's Huber fit errs over twice as much."""
     folder = external_data / "forecast_benchmark"
     runs, plan = pd.read_csv(folder / "marin_isoflop.csv"), pd.read_csv(folder / "splits.csv")
     plan = plan[(plan.table == "marin_isoflop") & (plan.series == series) & (plan.cut == 10)]
