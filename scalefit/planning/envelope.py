@@ -23,7 +23,7 @@ def envelope(
     *,
     method: Literal["local", "lowest"] = "local",
     budgets: Any = None,
-    n_budgets: int = 16,
+    n_budgets: int = 64,
     seed: int = 0,
 ) -> Optima:
     """Best size at each compute from training curves, and the power laws through them.

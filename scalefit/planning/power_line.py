@@ -8,6 +8,8 @@ import numpy as np
 
 from scalefit._typing import Array
 
+_LEAST_SPREAD = 0.25
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PowerLine:
@@ -91,7 +93,11 @@ def power_line(C: Array, y: Array, se: Array) -> PowerLine:
         for _ in range(80):
             tau2 = 0.5 * (low + high)
             low, high = (tau2, high) if solve(tau2)[2] > dof else (low, tau2)
-    beta, cov, _ = solve(tau2)
+    beta, cov, misfit = solve(tau2)
+    if dof > 0:
+        # Points closer to the line than their errors: Student's t is exact with the spread that they do show (Knapp &
+        # Hartung 2003), but three points on a line by luck must not pass for certainty.
+        cov = cov * max(min(1.0, misfit / dof), _LEAST_SPREAD)
     if dof == 0 and not (se > 0).any():  # nothing measures the error of a line through two points
         cov = np.full((2, 2), np.inf)
     return PowerLine(float(beta[1]), float(beta[0]), centre, np.asarray(cov), float(np.sqrt(tau2)), x.size)
