@@ -16,6 +16,8 @@ from scalefit.planning.power_line import PowerLine
 #: Long curves are averaged in this many bins of ln C: the loss of single steps is noisy.
 _BINS = 120
 _FEWEST_RUNS = 4
+#: Sizes are left out in so many interleaved blocks at most, one block at a time.
+_BLOCKS = 12
 
 
 def envelope(
@@ -46,8 +48,8 @@ def envelope(
     Returns
     -------
     Optima
-        As :func:`scalefit.isoflop` gives, with intervals from leaving out one size at a time, because every curve
-        serves many budgets.
+        As :func:`scalefit.isoflop` gives, with intervals from leaving out sizes in turn, because every curve serves
+        many budgets.
 
     Raises
     ------
@@ -98,10 +100,12 @@ def envelope(
     found = optima_of(_slices(traces, at), method, columns, checked.conventions, notes, seed)
     sizes = sorted({trace[0] for trace in traces})
     without = []
-    for size in sizes[1:-1]:
-        rest = [trace for trace in traces if trace[0] != size]
+    blocks = min(_BLOCKS, len(sizes) - 2)
+    for block in range(blocks):
+        out = set(sizes[1 + block : -1 : blocks])
+        rest = [trace for trace in traces if trace[0] not in out]
         try:
-            other = optima_of(_slices(rest, at), method, columns, checked.conventions, notes, seed)
+            other = optima_of(_slices(rest, at), method, columns, checked.conventions, notes, seed, draws=30)
         except FitError:
             continue
         without.append((other.line_N, other.line_D))

@@ -232,6 +232,7 @@ def optima_of(
     conventions: dict[str, Any],
     notes: tuple[Note, ...],
     seed: int,
+    draws: int = _DRAWS,
 ) -> Optima:
     """Optima of curves and the power laws through them."""
     import pandas as pd
@@ -250,7 +251,7 @@ def optima_of(
             continue
         spread = 0.0
         if noise > 0:
-            moved = locate(curve, method, curve.y + noise * rng.standard_normal((_DRAWS, curve.x.size)))[0]
+            moved = locate(curve, method, curve.y + noise * rng.standard_normal((draws, curve.x.size)))[0]
             spread = float(np.nanstd(moved)) if np.isfinite(moved).sum() > 1 else 0.0
         log_d = float(np.interp(at[0], curve.x, curve.log_D))
         rows.append((curve.C, np.exp(at[0]), np.exp(log_d), np.exp(low[0]), spread, sum(map(len, curve.labels))))

