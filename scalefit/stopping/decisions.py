@@ -37,15 +37,10 @@ def decide(
     state, action = _judge(view, reasons)
     final, forecaster, gain = None, None, {}
     if seen is not None and not (state == "lost" and reasons[0].code == "not_finite"):
-        unusual = [r for r in (_schedule_mismatch(view, *logged_rate), rules.steepening(view)) if r is not None]
-        forecaster = Forecaster.build(view.plan, seen, history)
-        unusual += unlike_calibration(view.plan, forecaster.planned, forecaster.correction is not None)
+        forecaster, unusual = forecaster_for(view, seen, history, logged_rate, state)
         reasons += unusual
         if state in ("healthy", "plateau") and any(r.code != "unknown_optimizer" for r in unusual):
             state = "off_distribution"
-        troubled = bool(unusual) or state in ("diverging", "lost", "spike", "overfitting")
-        widening = widening_for(forecaster.planned) if troubled else 1.0
-        forecaster = replace(forecaster, widening=widening)
         final = _end(view, forecaster, level)
         gain = _gain(view, final, frontier)
         if state in ("healthy", "plateau", "off_distribution"):
@@ -59,6 +54,19 @@ def decide(
         reasons.append(Reason("finished", f"The planned end, step {view.plan.steps:g}, is reached."))
     reasons += remarks
     return Advice(action, state, view.last_step, view.level, tuple(reasons), final, floors, gain)
+
+
+def forecaster_for(
+    view: rules.View, seen: Digest, history: History, logged_rate: tuple[Array, Array], state: State | None = None
+) -> tuple[Forecaster, list[Reason]]:
+    """Forecaster with its band as wide as the run is unusual, and what is unusual about it."""
+    unusual = [r for r in (_schedule_mismatch(view, *logged_rate), rules.steepening(view)) if r is not None]
+    forecaster = Forecaster.build(view.plan, seen, history)
+    unusual += unlike_calibration(view.plan, forecaster.planned, forecaster.correction is not None)
+    state = state or _judge(view, [])[0]
+    if unusual or state in ("diverging", "lost", "spike", "overfitting"):
+        forecaster = replace(forecaster, widening=widening_for(forecaster.planned))
+    return forecaster, unusual
 
 
 def _judge(view: rules.View, reasons: list[Reason]) -> tuple[State, Action]:

@@ -14,7 +14,7 @@ from scalefit.stopping.plan import RunPlan
 from scalefit.stopping.schedules import Schedule
 
 UNUSUAL = 2.0  # widening for a run unlike those the priors come from
-KNOWN_OPTIMIZERS = ("adam", "adamw", "muon", "soap", "lion")
+KNOWN_OPTIMIZERS = ("adam", "adamw", "muon", "soap")
 USUAL_MISFIT = 0.2  # median weighted residual on the open benchmark is 0.18; 98 % are below three times this
 MISFIT_LIMIT = 3.0  # times the usual
 

@@ -12,7 +12,7 @@ from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.stopping import rules
 from scalefit.stopping.advice import Advice, Forecast, Reason
-from scalefit.stopping.decisions import decide
+from scalefit.stopping.decisions import decide, forecaster_for
 from scalefit.stopping.extrapolation import Digest, digest, shipped_priors
 from scalefit.stopping.floors import frontier, law_floors, theory_floor
 from scalefit.stopping.forecasting import Forecaster
@@ -192,7 +192,7 @@ class Monitor:
             min_saving=self.min_saving,
             floors=floors,
             frontier=self._frontier,
-            logged_rate=self._series["lr"].arrays()[:2],
+            logged_rate=self.curve("lr"),
             remarks=remarks,
         )
 
@@ -226,7 +226,7 @@ class Monitor:
                 f"The schedule ends at step {schedule.total:g}, before the latest one, {seen.step_now:g}."
             )
         joined = self.plan.schedule.spliced(schedule, seen.step_now)
-        return Forecaster.build(self.plan, seen, self._history).at_end(joined, schedule.total, level)
+        return self._forecaster(view, seen).at_end(joined, schedule.total, level)
 
     def path(
         self, schedule: Schedule, steps: ArrayLike, level: float = 0.9
@@ -239,7 +239,7 @@ class Monitor:
         at = np.asarray(steps, dtype=float)
         at = at[at >= seen.step_now]
         joined = self.plan.schedule.spliced(schedule, seen.step_now)
-        return (at, *Forecaster.build(self.plan, seen, self._history).path(joined, at, level))
+        return (at, *self._forecaster(view, seen).path(joined, at, level))
 
     def should_prune(self, threshold: float | None = None, level: float = 0.9) -> bool:
         """Whether to give this trial up, in the manner of Optuna's ``trial.should_prune()``.
@@ -297,6 +297,9 @@ class Monitor:
 
     def _digest(self, view: rules.View) -> Digest | None:
         return digest(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
+
+    def _forecaster(self, view: rules.View, seen: Digest) -> Forecaster:
+        return forecaster_for(view, seen, self._history, self.curve("lr"))[0]
 
     def _sem(self) -> float:
         """Median of the standard errors that were given, 0 without any [nat/token]."""

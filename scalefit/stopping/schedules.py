@@ -201,7 +201,7 @@ class Schedule(Record):
     def spliced(self, ahead: Schedule, step: float) -> Schedule:
         """Return this schedule until `step` and `ahead` after it, both relative to this one's peak."""
         before, after = self.knot_steps < step, ahead.knot_steps > step
-        if not after.any():
+        if ahead == self or not after.any():
             return self
         edge = step + min(1.0, 0.5 * float(ahead.knot_steps[after][0] - step))
         later = ahead.knot_steps > edge

@@ -270,6 +270,8 @@ def test_r8_an_unknown_optimizer_widens_and_says_so(cosine):
     assert "unknown_optimizer" in codes(unknown) and "unknown_optimizer" not in codes(known)
     ratio = (unknown.final.upper - unknown.final.lower) / (known.final.upper - known.final.lower)
     assert ratio == pytest.approx(2, rel=0.05) and unknown.action == "continue"
+    monitor = feed(sf.Monitor(sf.RunPlan(schedule=cosine, optimizer="my_optimizer")), steps, loss, until=5000)
+    assert monitor.what_if(cosine) == monitor.advise().final  # the same question has the same answer
 
 
 def test_r5_and_r6_need_a_price(cosine):
