@@ -28,6 +28,12 @@ LEVEL = 0.9
 TARGET = (0.85, 0.95)
 NEW_RUNS = 50
 DEGREES = 3
+CELLS = [
+    (kind, n, options)
+    for options in ({}, {"objective": "squared"})
+    for kind in ("isoflop", "scatter")
+    for n in (60, 240)
+]
 BUDGETS = np.geomspace(6e18, 3e21, 10)
 
 
@@ -91,34 +97,27 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", sf.ScalefitWarning)
     cells = []
-    for kind in ("isoflop", "scatter"):
-        for n in (60, 240):
-            for options in ({}, {"objective": "squared"}):
-                if arguments.cell and [kind, str(n)] != arguments.cell:
-                    continue
-                start = time.process_time()
-                cell = cover(kind, n, arguments.tables, arguments.resamples, options, arguments.seed)
-                cell["cpu_seconds"] = round(time.process_time() - start, 1)
-                cells.append(cell)
-                for name in ("robust", "bootstrap"):
-                    shares = [cell[name]["new_run"], *cell[name]["parameters"].values()]
-                    text = "  ".join(f"{share:.3f}" for share in shares)
-                    low = min(shares) >= TARGET[0] and max(shares) <= TARGET[1]
-                    print(
-                        f"{kind:8s} n={n:<4d} {cell['objective']:8s} {name:10s} {text}  {'ok' if low else 'OUT'}",
-                        flush=True,
-                    )
-    document = {
-        "level": LEVEL,
-        "target": TARGET,
-        "tables": arguments.tables,
-        "resamples": arguments.resamples,
-        "seed": arguments.seed,
-        "scalefit": sf.__version__,
-        "numpy": np.__version__,
-        "cells": cells,
-    }
-    if not arguments.cell:
+    for kind, n, options in CELLS:
+        if arguments.cell and [kind, str(n)] != arguments.cell:
+            continue
+        start = time.process_time()
+        cell = cover(kind, n, arguments.tables, arguments.resamples, options, arguments.seed)
+        cells.append({**cell, "cpu_seconds": round(time.process_time() - start, 1)})
+        for name in ("robust", "bootstrap"):
+            shares = [cell[name]["new_run"], *cell[name]["parameters"].values()]
+            text = "  ".join(f"{share:.3f}" for share in shares)
+            verdict = "ok" if TARGET[0] <= min(shares) and max(shares) <= TARGET[1] else "OUT"
+            print(f"{kind:8s} n={n:<4d} {cell['objective']:8s} {name:10s} {text}  {verdict}", flush=True)
+        document = {
+            "level": LEVEL,
+            "target": TARGET,
+            "tables": arguments.tables,
+            "resamples": arguments.resamples,
+            "seed": arguments.seed,
+            "scalefit": sf.__version__,
+            "numpy": np.__version__,
+            "cells": cells,
+        }
         arguments.output.parent.mkdir(exist_ok=True)
         arguments.output.write_text(json.dumps(document, indent=1) + "\n")
 

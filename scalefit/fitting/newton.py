@@ -158,7 +158,7 @@ class _State:
         """Take or refuse the trial, then propose the next one; returns (done, converged)."""
         self.count += 1
         decrease = self.f - f
-        accept = self.new | (f <= self.f + 0.025 * self.slope)
+        accept = self.new | (f <= self.f + 0.025 * np.minimum(self.slope, 0.0))
         good = accept & ~self.new & (decrease > -0.25 * self.slope)
         self.damping = np.where(good, 0.2 * self.damping, self.damping)
         refused = ~accept
@@ -176,10 +176,12 @@ class _State:
         self.trial = np.minimum(np.maximum(self.x + step, lower), upper)
         self.slope = np.einsum("bi,bi->b", self.g, self.trial - self.x)
         self.decrement = -self.slope / np.maximum(np.abs(self.f), 1e-300)
-        converged = (self.decrement <= _DECREMENT) | (small & (self.decrement <= 1e-8)) | (self.f <= floor)
+        # A step cut off at bounds may climb: then the decrement is negative, which is no sign of a minimum.
+        gain = np.abs(self.decrement)
+        converged = (gain <= _DECREMENT) | (small & (gain <= 1e-8)) | (self.f <= floor)
         stuck = (self.damping > 1e10) | failed | ~np.isfinite(self.f)
         # No step is left that lowers f by more than rounding: that is a minimum if the decrement says so too.
-        converged |= stuck & (self.decrement <= 1e-9) & np.isfinite(self.f)
+        converged |= stuck & (gain <= 1e-9) & np.isfinite(self.f)
         return converged | stuck, converged
 
     def _solve(self, lower: Array, upper: Array) -> tuple[Array, AnyArray]:
@@ -233,7 +235,8 @@ def _hold(matrix: Array, held: AnyArray) -> Array:
 def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyArray]:
     """Solve (M + (1e-9 + 1e-3 damping) diag M) step = -g for each problem; second result: M was definite.
 
-    Written out over the small dimension, because a batched LAPACK call raises if one matrix of the batch fails.
+    Written out over the small dimension, because a batched LAPACK call raises if one matrix of the batch fails. A
+    matrix that is definite only by rounding gives a step uphill, and counts as not definite.
     """
     p = g.shape[1]
     m = np.ascontiguousarray(matrix.transpose(1, 2, 0))
@@ -255,5 +258,5 @@ def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyA
         if j + 1 < p:
             y[j] -= (factor[j + 1 :, j] * y[j + 1 :]).sum(axis=0)
         y[j] /= factor[j, j]
-    ok = ok & np.isfinite(y).all(axis=0)
+    ok = ok & np.isfinite(y).all(axis=0) & ((g.T * y).sum(axis=0) <= 0)
     return np.where(ok, y, 0.0).T.copy(), ok

@@ -29,8 +29,8 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
 
     The bread's density of residuals near zero is estimated within the residuals' median, not within Huber's band:
     with 39 of 240 runs inside the band the exact Hessian is a very noisy estimate of it. Each run's score is divided
-    by one minus its leverage (HC3 of MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7), because a run that
-    pulls the law towards itself hides its own noise.
+    by the root of one minus its leverage (HC2 of MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7), because
+    a run that pulls the law towards itself hides its own noise. HC3 covered too much and n / (n - p) too little.
     """
     p = x.size
     with np.errstate(all="ignore"):
@@ -53,7 +53,8 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
         if np.linalg.eigvalsh(_scaled(hessian))[0] <= 1e-9:
             hessian = hessian - curvature
     basis = np.eye(p)[:, ~held] if tangent is None else tangent
-    scores = basis.T @ jac * (w * psi / _one_minus_leverage(basis.T @ jac, w * goal.slopes(r)[2]))
+    spared = _one_minus_leverage(basis.T @ jac, w * goal.slopes(r)[2])
+    scores = basis.T @ jac * (w * psi / np.sqrt(spared))
     bread = basis.T @ hessian @ basis
     meat = scores @ scores.T
     inverse = np.linalg.pinv(bread, hermitian=True)
