@@ -93,8 +93,14 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--merge", type=Path, nargs="+", help="write the cells of these documents as one; run nothing")
     parser.add_argument("--cell", nargs=2, metavar=("DESIGN", "N"), help="only this cell")
     arguments = parser.parse_args()
+    if arguments.merge:
+        parts = [json.loads(path.read_text()) for path in arguments.merge]
+        merged = {**parts[0], "cells": [cell for part in parts for cell in part["cells"]]}
+        arguments.output.write_text(json.dumps(merged, indent=1) + "\n")
+        return
     warnings.simplefilter("ignore", sf.ScalefitWarning)
     cells = []
     for kind, n, options in CELLS:

@@ -29,8 +29,8 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
 
     The bread's density of residuals near zero is estimated within the residuals' median, not within Huber's band:
     with 39 of 240 runs inside the band the exact Hessian is a very noisy estimate of it. Each run's score is divided
-    by the root of one minus its leverage (HC2 of MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7), because
-    a run that pulls the law towards itself hides its own noise. HC3 covered too much and n / (n - p) too little.
+    by one minus its leverage (HC3 of MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7), because a run that
+    pulls the law towards itself hides its own noise; the milder HC2 covered 83 % where 90 % was claimed on 60 runs.
     """
     p = x.size
     with np.errstate(all="ignore"):
@@ -54,7 +54,7 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
             hessian = hessian - curvature
     basis = np.eye(p)[:, ~held] if tangent is None else tangent
     spared = _one_minus_leverage(basis.T @ jac, w * goal.slopes(r)[2])
-    scores = basis.T @ jac * (w * psi / np.sqrt(spared))
+    scores = basis.T @ jac * (w * psi / spared)
     bread = basis.T @ hessian @ basis
     meat = scores @ scores.T
     inverse = np.linalg.pinv(bread, hermitian=True)
