@@ -6,13 +6,14 @@ import numpy as np
 
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.result import FitResult
-from scalefit.plots.fits import FitData, ProfileData, ResidualData, fit_data, profile_data, residual_data
+from scalefit.plots.fits import FitData, ProfileData, ResidualData, fit_data, residual_data
 from scalefit.plots.isoflop import IsoflopFigure
 from scalefit.reporting import svg, words
 from scalefit.reporting.html import Markup, tag
 from scalefit.reporting.svg import Axis, Figure, padded
 
 _RAMP = 8
+_PROFILE = 16
 _AXES = {
     "N": ("parameters N", svg.counts),
     "D": ("training tokens D", svg.counts),
@@ -120,29 +121,46 @@ def profile_figures(result: FitResult, level: float) -> list[Markup]:
     """The objective along each parameter whose profile can be walked; none for shared or constrained fits."""
     if len(result.problem.groups) > 1 or result.tangent is not None or result.objective_value <= 0:
         return []
-    names = [name for name in result.names if np.isfinite(result.std_errors[name])]
-    found = [profile_data(result, name, level=level, n=17) for name in names]
-    return [_profile(data) for data in found if data.value[0] < data.best < data.value[-1]]
+    found = [_profiled(result, name, level) for name in result.names if np.isfinite(result.std_errors[name])]
+    return [
+        _profile(data, result.law.parameters[data.name].log and data.interval[0] > 0)
+        for data in found
+        if data.value[0] < data.best < data.value[-1]
+    ]
 
 
-def _profile(data: ProfileData) -> Markup:
+def _profiled(result: FitResult, name: str, level: float) -> ProfileData:
+    """The profile from half an interval below to half an interval above the interval, the optimum among its points."""
+    best, parameter = float(result.params[name]), result.law.parameters[name]
+    low, high = result.conf_int(level).loc[name].to_numpy(float)
+    bottom, top = (result.bounds or {}).get(name, parameter.bounds)
+    if parameter.log and low > 0:
+        room = (high / low) ** 0.5
+        points = np.geomspace(max(low / room, bottom), min(high * room, top), _PROFILE)
+    else:
+        room = 0.5 * (high - low)
+        points = np.linspace(max(low - room, bottom), min(high + room, top), _PROFILE)
+    values = np.unique([*points, best])
+    excess = result.profile(name, values)["objective_value"].to_numpy() / result.objective_value - 1
+    return ProfileData(name, values, excess, best, (float(low), float(high)), level)
+
+
+def _profile(data: ProfileData, log: bool) -> Markup:
     low, high = data.interval
-    width = high - low
-    left, right = max(low - width / 2, data.value[0]), min(high + width / 2, data.value[-1])
     excess = 100 * data.excess
-    top = 2.5 * float(np.nanmax(100 * np.interp(data.interval, data.value, data.excess)))
+    top = 2.5 * float(np.nanmax(np.interp(data.interval, data.value, excess)))
     top = top if np.isfinite(top) and top > 0 else float(np.nanmax(excess)) or 1.0
-    x = Axis(left, right, data.name, False, svg.counts, 4)
+    x = Axis(float(data.value[0]), float(data.value[-1]), data.name, log, svg.counts, 4)
     title = (
         f"Profile of {data.name}: best {data.best:.4g}, {words.percent(data.level)} interval {low:.4g} to {high:.4g}"
     )
     y = Axis(-0.04 * top, top, "objective over optimum [%]", about=4)
     figure = Figure(x, y, title, width=320, height=230)
     figure.span(low, high)
-    grid = np.unique(np.concatenate([np.linspace(left, right, 60), [data.best]]))
-    curve = np.interp(grid, data.value, excess)
-    keep = curve <= top
-    figure.line(grid[keep], curve[keep], "c2")
+    spread = np.geomspace if log else np.linspace
+    grid = np.unique([*spread(data.value[0], data.value[-1], 80), *data.value])
+    curve = np.interp(x.share(grid), x.share(data.value), excess)
+    figure.line(grid[curve <= top], curve[curve <= top], "c2")
     figure.rule(x=data.best, name="best")
     return figure.render()
 

@@ -135,7 +135,7 @@ def report(
         raise ArgumentError(f"budget={budget!r} must be positive and finite [FLOP].")
     table = _one_series(read_runs(runs, incomplete="keep"), only, by)
     found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
-    source = _source(runs)
+    source = _source(runs) + (f", {only}" if only is not None else "")
     made = Report(_page(found, title or f"Scaling report: {source}", source), found.result)
     if path is not None:
         made.save(path)
