@@ -36,8 +36,9 @@ CANDIDATES = (
 _FLOORS, _GROWTHS = (0.0, 0.002, 0.004), (0.0, 0.002)
 _FREEDOMS = (3.0, 4.0, 6.0, 10.0, 30.0)
 _LEVEL = 0.9
-#: Share of other sources' runs that a 90 % interval must hold: a little over, for eight sources are few.
-_AIM = 0.915
+#: Share of the calibration sources' runs that a 90 % interval must hold: with seven or eight sources the quantile
+#: rests on one or two of them, and a source that was left out is covered less than those that were not.
+_AIM = 0.93
 
 
 @cache
