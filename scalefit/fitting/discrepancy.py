@@ -46,7 +46,8 @@ class Discrepancy:
     growth : float
         Noise grows as (C / C_max)^-growth towards small runs.
     frontier : float
-        Excess of the log loss over the best at the same compute at which noise and discrepancy are sqrt(2) times larger.
+        Excess of the log loss over the best at the same compute, at which noise and discrepancy are sqrt(2) times
+        larger.
     rounds : int
         Rounds of down-weighting outliers.
     """
