@@ -103,7 +103,9 @@ def plan(
     _refuse_nowhere(surface, best, question, asked, held, serve)
     n, d = float(best.N[0]), float(best.D[0])
     carried = _carried_over(result, surface, n, d, series)
-    if question == "loss" and carried != 1.0:
+    for _ in range(12):  # a carried-over factor changes slowly with N and D
+        if question != "loss" or abs(carried * _at(surface, n, d) / asked - 1) < 1e-6:
+            break
         best = _answer(surface, question, asked / carried, held, serve * weight)
         _refuse_nowhere(surface, best, question, asked, held, serve)
         n, d = float(best.N[0]), float(best.D[0])
@@ -111,7 +113,8 @@ def plan(
     by_n, by_d = (np.full(surface.n_rows, np.nan),) * 2
     if not held:
         by_n, by_d = allocation.exponents(surface, best, serve * weight)
-    lower, upper, notes = losses_between(result, surface, n, d, level, series)
+    value = carried * _at(surface, n, d)
+    lower, upper, notes = losses_between(result, surface, n, d, value, level, series)
     low_high = _intervals(best, by_n, level)
     conventions = dict(getattr(result, "conventions", None) or {})
     counts = conventions.get("params") or getattr(getattr(result, "constants", None), "params", None) or "total"
@@ -119,7 +122,7 @@ def plan(
         N=n,
         D=d,
         C=allocation.TRAIN * n * d,
-        loss=carried * float(surface.loss(np.array([[n]]), np.array([[d]]), slice(0, 1))[0, 0]),
+        loss=value,
         tokens_per_param=d / n,
         lower=lower,
         upper=upper,
@@ -147,11 +150,15 @@ def plan(
 
 def _carried_over(result: Any, surface: Surface, n: float, d: float, series: str | None) -> float:
     """Prediction over the law's value: forecasts carry over what the largest runs missed the law by."""
-    if not hasattr(result, "fitted") or surface.unique_tokens is not None:
+    if not hasattr(result, "fitted"):
         return 1.0
-    bare = float(surface.loss(np.array([[n]]), np.array([[d]]), slice(0, 1))[0, 0])
     options = {} if series is None else {"series": series}
-    return float(result.predict(N=n, D=d, **options)) / bare
+    return float(result.predict(N=n, D=surface.fresh(d), **options)) / _at(surface, n, d)
+
+
+def _at(surface: Surface, n: float, d: float) -> float:
+    """Loss [nat/token] of the point estimate."""
+    return float(surface.loss(np.array([[n]]), np.array([[d]]), slice(0, 1))[0, 0])
 
 
 def _answer(

@@ -52,7 +52,7 @@ def plan_text(plan: Plan) -> str:
         "bootstrap": "intervals: bootstrap draws of the fit",
         "robust covariance": "intervals: draws from the fit's robust covariance; result.bootstrap() gives better ones",
         "posterior": "intervals: the forecast's posterior for N and D, its calibrated interval for the loss",
-        "none": "no intervals: the law comes without draws",
+        "none": "no intervals for N and D: the law comes without draws",
     }
     lines.append(f"  {sources.get(plan.interval_source, f'intervals: {plan.interval_source}')}")
     lines += [f"  {note}" for note in plan.notes]

@@ -72,12 +72,13 @@ def refuse_absurd(result: Any, question: str, asked: float) -> None:
 
 
 def losses_between(
-    result: Any, surface: Surface, N: float, D: float, level: float, series: str | None
+    result: Any, surface: Surface, N: float, D: float, loss: float, level: float, series: str | None
 ) -> tuple[float | None, float | None, list[Note]]:
     """Interval [nat/token] for the loss of a run at N and D: the result's own where it has one, else the draws'."""
     borrowed = any(note.code == "borrowed_repetition" for note in surface.notes)
-    if hasattr(result, "predict_interval") and not borrowed:
-        inputs: dict[str, Any] = {"N": N, "D": D}
+    if hasattr(result, "predict_interval"):
+        # Where repetition is borrowed, the interval is that of as many fresh tokens, about the plan's loss.
+        inputs: dict[str, Any] = {"N": N, "D": surface.fresh(D) if borrowed else D}
         if "unique_tokens" in getattr(getattr(result, "law", None), "inputs", ()) and surface.unique_tokens is not None:
             inputs["unique_tokens"] = min(D, surface.unique_tokens)
         if series is not None:
@@ -87,7 +88,8 @@ def losses_between(
             frame = result.predict_interval(level=level, **inputs)
         row = frame.iloc[0]
         notes = [note for note in frame.attrs.get("notes", ()) if note.code != "extrapolation"]
-        return float(row["lower"]), float(row["upper"]), notes
+        moved = loss / float(row["loss"]) if borrowed else 1.0
+        return moved * float(row["lower"]), moved * float(row["upper"]), notes
     if surface.n_rows < 3:
         return None, None, []
     k = surface.n_rows

@@ -64,6 +64,13 @@ class Surface:
         with np.errstate(all="ignore"):
             return np.asarray(self.evaluate(columns, rows), float)
 
+    def fresh(self, D: float) -> float:
+        """Fresh tokens that D are worth under the borrowed repetition constant; D itself without a data wall."""
+        if self.unique_tokens is None:
+            return D
+        repeats = published("data_constrained", _BORROWED).constants.values["R_D"]
+        return float(effective_tokens(D, self.unique_tokens, repeats))
+
     def first(self) -> Surface:
         """Only the point estimate."""
         params = None if self.params is None else {key: value[:1] for key, value in self.params.items()}

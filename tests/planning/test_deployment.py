@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_runs import grid
 
 import scalefit as sf
 from scalefit.counting import count_parameters
@@ -102,6 +103,9 @@ def test_laws_that_know_nothing_of_repetition_borrow_it_and_say_so():
     plan = sf.plan(LAW, C=1e23, unique_tokens=5e10)
     assert any(n.code == "borrowed_repetition" for n in plan.notes)
     assert plan.loss > sf.plan(LAW, C=1e23).loss
+    runs = grid(noise=0.003)
+    fitted = sf.plan(sf.fit(runs), C=1e23, unique_tokens=5e10)
+    assert fitted.lower < fitted.loss < fitted.upper
     kaplan = sf.plan(sf.published("kaplan"), C=1e21, unique_tokens=1e9)
     assert any("R_D* = 15.4 of" in n.message for n in kaplan.notes)
 

@@ -151,9 +151,21 @@ def test_a_forecast_plans_from_its_posterior_and_its_own_interval(huber240):
     assert plan.N == pytest.approx(bare.N) and plan.loss == pytest.approx(1.01 * bare.loss)
     assert (plan.lower, plan.upper, plan.interval_source) == (1.9, 2.1, "posterior")
     assert plan.N_interval == pytest.approx(bare.N_interval, rel=0.15)
-    assert sf.plan(Forecast(), loss=plan.loss).N == pytest.approx(plan.N, rel=1e-6)
+    assert sf.plan(Forecast(), loss=plan.loss).N == pytest.approx(plan.N, rel=1e-4)
     assert "sf.forecast" not in next(n.message for n in plan.notes if n.code == "beyond_reach")
     assert len(sf.next_runs(Forecast(), 1e22, C=1e24)) >= 1
+
+
+def test_a_real_forecast(hoffmann240):
+    """Its own predictions, its interval, a target met, and a wall that only hurts."""
+    forecast = sf.forecast(hoffmann240)
+    plan = sf.plan(forecast, C=1e23)
+    assert plan.loss == pytest.approx(forecast.predict(N=plan.N, D=plan.D), rel=1e-9)
+    assert plan.lower < plan.loss < plan.upper and plan.N_interval[0] < plan.N < plan.N_interval[1]
+    target = sf.plan(forecast, loss=2.05)
+    assert forecast.predict(N=target.N, D=target.D) == pytest.approx(2.05, rel=1e-5)
+    wall = sf.plan(forecast, C=1e23, unique_tokens=2e10)
+    assert wall.loss > plan.loss and wall.lower < wall.loss < wall.upper
 
 
 def test_shared_fits_need_a_series(hoffmann240):
