@@ -29,7 +29,7 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
 
 1. **The law** is the coupled one, L = E + (A N^(-alpha/g) + B D^(-beta/g))^g: Chinchilla's law at g = 1, Kaplan's at
    E = 0 and beta = g. Most public tables want a g between 0.2 and 0.9.
-2. **A prior** over (E, alpha, beta, g), learned from the fits of seven public sources. Where the loss is not in
+2. **A prior** over (E, alpha, beta, g), learned from the fits of eight public sources. Where the loss is not in
    nat/token the part on E is dropped, and a note says so.
 3. **Errors that neighbours share.** What a law misses, it misses for neighbouring runs alike. So the log loss is the
    law plus a smooth discrepancy (a Gaussian process over ln N and ln D) plus noise; runs far above the loss that their
@@ -42,6 +42,22 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
 A table whose runs all have one ratio of tokens to parameters gets a law of compute in place of the coupled law, with
 the reason in `forecast.reason`. One budget, one size, or fewer than four runs are refused. `sf.fit(..., "chinchilla")`
 keeps its plain meaning.
+
+## Which law to ask
+
+`sf.compare` fits each law to some of the runs and scores it on the others; `"forecast"` takes part under that name:
+
+```python
+table = sf.compare({"N": N, "D": D, "loss": loss}, ["chinchilla", "kaplan", "forecast"], holdout="k-fold")
+print(table.attrs["verdict"])
+blend = sf.average([sf.fit({"N": N, "D": D, "loss": loss}, law) for law in ("chinchilla", "kaplan")])
+```
+
+Holdouts are `largest_C` (train up to C_max / 3, / 10, / 30), `k-fold`, `leave-one-budget-out` and `rolling`. Laws that
+are within two standard errors of the best are "too close to call". `weight` is the stacking weight for `sf.average`; a
+blend can beat each of its laws, or be spoilt by a wrong one. Priors and weights are part of any fit:
+`sf.fit(runs, "coupled", weights="C^0.5", prior={"E": (1.7, 0.2)})`, or `weights="frontier"` to trust runs near the best
+loss of their compute.
 
 ## Measured
 
@@ -57,7 +73,7 @@ TAIL = """
 
 The eight tables were looked at while the method was made: about forty variants were compared, so differences of 0.1 %
 mean nothing. Splits of one table are nested, and some test cells hold one run. Sizes of the discrepancy hardly matter:
-halving or doubling any of them moves the overall error by less than 0.1 % (lab log, 2026-11-25). Nothing here speaks of
+halving or doubling one of them moves the overall error by about 0.1 % or less (lab log, 2026-11-25). Nothing here speaks of
 mixtures of experts, of repeated data, or of the optimal N.
 """
 

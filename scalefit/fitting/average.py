@@ -93,8 +93,8 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     results : sequence of FitResult or ForecastResult
         Results on one table, under one objective.
     weights : array_like (k,), optional
-        Weights, for instance the column ``weight`` of :func:`scalefit.compare`; equal where not given. Blending a good
-        law with a wrong one makes forecasts worse; compare first.
+        Weights, for instance the column ``weight`` of :func:`scalefit.compare`; equal where not given. A blend can
+        beat each of its laws, or be spoilt by a wrong one: compare first.
 
     Returns
     -------
