@@ -73,8 +73,8 @@ TAIL = """
 
 The eight tables were looked at while the method was made: about forty variants were compared, so differences of 0.1 %
 mean nothing. Splits of one table are nested, and some test cells hold one run. Sizes of the discrepancy hardly matter:
-halving or doubling one of them moves the overall error by about 0.1 % or less (lab log, 2026-11-25). Nothing here speaks of
-mixtures of experts, of repeated data, or of the optimal N.
+halving or doubling one of them moves the overall error by about 0.1 % or less (lab log, 2026-11-25).
+Nothing here speaks of mixtures of experts, of repeated data, or of the optimal N.
 """
 
 
