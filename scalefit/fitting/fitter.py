@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, FitError, Note
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
 from scalefit.fitting.checks import refuse, refuse_thin_series
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Kind, Objective, Scale
@@ -77,7 +78,8 @@ def fit(
     Returns
     -------
     FitResult
-        Or, with ``by="series"``, a dict of them by series.
+        Or, with ``by="series"``, a dict of them by series; series that cannot bear the law are left out and named
+        in a warning.
 
     Raises
     ------
@@ -119,13 +121,7 @@ def fit(
         return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
     if table.series is None:
         raise ArgumentError("by='series' needs a column named series; this table has none.")
-    results = {}
-    for label in labels:
-        try:
-            results[label] = _fit(table.part(table.series == label), request, [])
-        except FitError as error:
-            raise FitError(f"Series {label!r}: {error}") from error
-    return results
+    return _fit_each(table, request, labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +192,23 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
     if labels.dtype.kind in "iuf" and labels.size > 1 and (labels[1:] < labels[:-1]).any():
         return table.part(np.argsort(labels, kind="stable"))
     return table
+
+
+def _fit_each(table: _Runs, request: _Request, labels: list[Any]) -> dict[Any, FitResult]:
+    """Fit every series that can bear the law; say which cannot, and refuse only where none can."""
+    results, refused = {}, {}
+    for label in labels:
+        try:
+            results[label] = _fit(table.part(table.series == label), request, [])
+        except FitError as error:
+            refused[label] = str(error)
+    reasons = "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
+    if not results:
+        raise FitError(f"No series can bear {request.law.name}. {reasons}")
+    if refused:
+        text = f"{len(refused)} of {len(labels)} series are left out, because they cannot bear {request.law.name}."
+        warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
+    return results
 
 
 def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:

@@ -136,7 +136,8 @@ def _convention_line(result: FitResult) -> str:
     if "params" in said:
         parts.append(f"N counts {said['params']} parameters")
     if "flops" in said:
-        parts.append(f"C is {said['flops']}")
+        given = any(note.code == "inconsistent_compute" for note in result.table_notes)
+        parts.append("C as the table gives it" if given else f"C is {said['flops']}")
     parts.append(f"loss in {said.get('loss_unit', 'nat/token')}")
     return " · ".join(parts)
 

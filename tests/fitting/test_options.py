@@ -321,8 +321,11 @@ def test_a_series_with_fewer_runs_than_coefficients_is_refused():
     runs = pd.concat([two_series(), simulate(2, seed=9).assign(series="c")], ignore_index=True)
     with pytest.raises(sf.FitError, match=r"'c' \(2 runs\)"):
         sf.fit(runs, by="shared")
-    with pytest.raises(sf.FitError, match="Series 'c'"):
-        sf.fit(runs, by="series")
+    with pytest.warns(sf.ScalefitWarning, match="1 of 3 series are left out.*'c'"):
+        results = sf.fit(runs, by="series")
+    assert "c" not in results and len(results) == 2
+    with pytest.raises(sf.FitError, match="No series can bear chinchilla.*'c'"):
+        sf.fit(runs[runs.series == "c"].assign(series="c"), by="series")
 
 
 @pytest.mark.parametrize(
