@@ -65,13 +65,13 @@ def attempt(runs, law="chinchilla", **options):
         return result
 
 
-@settings(max_examples=15)
+@settings(max_examples=3)
 @given(tables(), st.sampled_from(LAWS))
 def test_noise_alone(runs, law):
     attempt(runs, law)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(
     tables(),
     st.dictionaries(st.sampled_from(["E", "A", "alpha", "beta"]), st.floats(0, 3), max_size=3),
@@ -82,13 +82,13 @@ def test_constraints(runs, fixed, tied, bounds):
     attempt(runs, fixed=fixed, tied=tied, bounds=bounds)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.lists(st.one_of(st.just(0.0), st.floats(0, 1e6), st.floats()), min_size=60, max_size=60))
 def test_weights(weights):
     attempt(simulate(), weights=weights)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.floats(0, 5), st.integers(0, 10_000), st.integers(7, 40))
 def test_noise_of_any_size(noise, seed, n):
     result = attempt(simulate(n, noise=noise, seed=seed))
@@ -96,7 +96,7 @@ def test_noise_of_any_size(noise, seed, n):
         assert result.trusted
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(tables(), st.integers(0, 3))
 def test_bootstrap_of_whatever_fits(runs, seed):
     result = attempt(runs)
@@ -106,7 +106,7 @@ def test_bootstrap_of_whatever_fits(runs, seed):
         str(drawn)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(
     st.lists(
         st.fixed_dictionaries(
