@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._typing import Array
+from scalefit.plots._axes import new_axes
 
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor
@@ -104,9 +105,7 @@ def plot_monitor(
     """
     picture = monitor_picture(monitor, what_if, level)
     if ax is None:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots(figsize=(7, 4.5))
+        ax = new_axes((7, 4.5))
     ax.plot(picture.steps, picture.loss, color="0.25", lw=1.2, label="logged")
     for i, branch in enumerate(picture.branches):
         colour = f"C{i}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
+from scalefit.plots._axes import new_axes
 from scalefit.plots.fits import COLOURS
 
 if TYPE_CHECKING:
@@ -94,9 +95,7 @@ def draw_forecast(data: ForecastData, ax: Axes | None = None) -> Axes:
     from scalefit.fitting.forecast_text import OUTLIER
 
     if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(7, 4.5), layout="constrained").add_subplot()
+        ax = new_axes((7, 4.5))
     lines: list[Any] = []
     for i, (level, lower, upper) in enumerate(data.bands):
         style: dict[str, Any] = {"color": COLOURS[0], "alpha": 0.18 + 0.17 * i, "linewidth": 0}

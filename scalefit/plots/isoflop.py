@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._typing import Array
+from scalefit.plots._axes import new_axes
 
 if TYPE_CHECKING:
     from scalefit.planning.isoflop import Optima
@@ -67,12 +68,12 @@ def _fitted(method: str, x: Array, y: Array) -> tuple[Array, Array]:
 
 def draw_isoflop(optima: Optima, ax: Any = None) -> Any:
     """Draw the curves of every budget, their optima, and runs off their curve (crossed); returns the axes."""
-    import matplotlib.pyplot as plt
+    import matplotlib
 
     data = isoflop_data(optima)
     if ax is None:
-        _, ax = plt.subplots(figsize=(7, 5), layout="constrained")
-    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(data.budgets)))
+        ax = new_axes()
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(data.budgets)))
     for budget, size, loss, fit, colour in zip(
         data.budgets, data.sizes, data.losses, data.fitted, colours, strict=True
     ):

@@ -26,6 +26,7 @@ from scalefit.memory import (
 )
 from scalefit.memory._checks import positive
 from scalefit.memory.capacity import Network
+from scalefit.plots._axes import new_axes, new_grid
 
 #: Patterns of figure 1 of Niu et al. (2024, arXiv:2405.08707): the plane on its left, the line on its right.
 FIGURE_1_PLANE = ((-2.0, -0.5), (0.2, -0.3), (1.5, 1.5))
@@ -121,7 +122,7 @@ def plot_energy_landscapes(data: EnergyLandscapes | None = None, *, axes: Any = 
     ndarray of Axes
     """
     data = energy_landscapes() if data is None else data
-    axes = _new_axes(1, 4, (13.0, 3.2)) if axes is None else np.ravel(np.asarray(axes, dtype=object))
+    axes = new_grid(1, 4, (13.0, 3.2)) if axes is None else np.ravel(np.asarray(axes, dtype=object))
     if len(axes) != len(PANELS):
         raise ArgumentError(f"axes holds {len(axes)}; figure 1 has {len(PANELS)} panels.")
     for ax, (name, title) in zip(axes, PANELS.items(), strict=True):
@@ -222,7 +223,7 @@ def plot_loss_against_radius(data: LossAgainstRadius, *, ax: Any = None) -> Any:
     -------
     Axes
     """
-    ax = _new_axes(1, 1, (6.0, 4.0))[0] if ax is None else ax
+    ax = new_axes((6.0, 4.0)) if ax is None else ax
     shown = np.isfinite(data.loss) & (data.loss < 1e6)
     ax.plot(data.radius[shown], data.loss[shown], color="C0", label="log Z + 1/Z, exact Z")
     ax.axhline(1.0, color="0.5", linestyle=":", label="1 nat/token (a hypothesis)")
@@ -339,7 +340,7 @@ def plot_capacity(data: CapacityAgainstDimension, *, ax: Any = None) -> Any:
     -------
     Axes
     """
-    ax = _new_axes(1, 1, (8.0, 4.5))[0] if ax is None else ax
+    ax = new_axes((8.0, 4.5)) if ax is None else ax
     for i, (name, measured) in enumerate(data.measured.items()):
         theory = np.where(np.isfinite(data.theory[name]), data.theory[name], np.nan)
         ax.plot(data.dims, theory, "-", color=f"C{i}", label=f"{name}: theory")
@@ -352,9 +353,3 @@ def plot_capacity(data: CapacityAgainstDimension, *, ax: Any = None) -> Any:
     ax.set_title(f"recall of half from {data.corruption:.0%} corruption (△: above {data.limit:,})", fontsize="medium")
     ax.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
-
-
-def _new_axes(rows: int, columns: int, size: tuple[float, float]) -> Any:
-    import matplotlib.pyplot as plt
-
-    return np.ravel(plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)[1])

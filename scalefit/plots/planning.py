@@ -10,6 +10,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
+from scalefit.plots._axes import new_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,11 +69,9 @@ def contour_data(plan: Plan, n: int = 80) -> ContourFigure:
 
 def draw_contours(plan: Plan, ax: Any = None) -> Any:
     """Draw loss contours with budget lines, the optimum's path, the data wall, the runs and the plan."""
-    import matplotlib.pyplot as plt
-
     data = contour_data(plan)
     if ax is None:
-        _, ax = plt.subplots(figsize=(7, 5.5), layout="constrained")
+        ax = new_axes((7, 5.5))
     filled = ax.contourf(data.N, data.D, np.log(data.loss), levels=24, cmap="viridis_r", alpha=0.85)
     bar = ax.figure.colorbar(filled, ax=ax, label="loss [nat/token]")
     ticks = np.linspace(np.log(data.loss.min()), np.log(data.loss.max()), 6)
@@ -162,11 +161,9 @@ def allocation_data(
 
 def draw_allocation(roads: Mapping[str, Any], C: tuple[float, float], level: float = 0.9, ax: Any = None) -> Any:
     """Draw the optimal N of every road along C, with bands; arguments as `allocation_data`; returns the axes."""
-    import matplotlib.pyplot as plt
-
     data = allocation_data(roads, C, level)
     if ax is None:
-        _, ax = plt.subplots(figsize=(7, 5), layout="constrained")
+        ax = new_axes()
     for name, (middle, low, high) in data.lines.items():
         (line,) = ax.plot(data.C, middle, "-", label=name)
         if np.isfinite(low).all() and np.isfinite(high).all():
@@ -181,10 +178,8 @@ def draw_allocation(roads: Mapping[str, Any], C: tuple[float, float], level: flo
 
 def draw_frontier(plans: pd.DataFrame, ax: Any = None) -> Any:
     """Draw training compute against serving compute per token; `plans` as `Plan.frontier` gives; returns the axes."""
-    import matplotlib.pyplot as plt
-
     if ax is None:
-        _, ax = plt.subplots(figsize=(7, 5), layout="constrained")
+        ax = new_axes()
     serving, training = plans["serving_per_token"].to_numpy(float), plans["C"].to_numpy(float)
     ax.plot(serving, training, "o-", ms=4)
     last = np.inf
