@@ -180,17 +180,10 @@ def _names(runs: pd.DataFrame, result: FitResult) -> list[str]:
     return [str(named.get(label, f"row {label}")) for label in labels]
 
 
-def _public(name: str) -> Any:
-    import scalefit
-
-    if not hasattr(scalefit, name):
-        raise ArgumentError(f"This version of scalefit has no sf.{name}.")
-    return getattr(scalefit, name)
-
-
 def _forecasts(runs: pd.DataFrame, plans: list[Plan], level: float) -> list[dict[str, float]]:
     """The calibrated forecast of each plan."""
-    forecast = _public("forecast")
+    from scalefit.fitting.forecaster import forecast
+
     N, D = (np.array([getattr(plan, key) for plan in plans]) for key in ("N", "D"))
     frame = forecast(runs).predict_interval(N=N, D=D, level=level)
     found = zip(plans, frame["loss"], frame["lower"], frame["upper"], strict=True)
@@ -206,9 +199,10 @@ def _next_runs(result: FitResult, planned: Plan, budget: float) -> pd.DataFrame:
 
 
 def _compare(runs: pd.DataFrame, result: FitResult, level: float) -> pd.DataFrame:
+    from scalefit.fitting.comparison import compare
+
     others = [name for name in RIVALS if name != result.law.name]
-    frame: pd.DataFrame = _public("compare")(runs, [result.law, *others], holdout="largest_C", level=level)
-    return frame
+    return compare(runs, [result.law, *others], holdout="largest_C", level=level)
 
 
 def _isoflop(runs: pd.DataFrame) -> Optima:

@@ -150,6 +150,32 @@ def test_isoflop_curves_are_drawn_or_refused_in_words(made):
     assert ("not gather on budgets" in refused or "not made for isoFLOP" in refused) and "<svg" not in refused
 
 
+def test_other_laws_are_compared_on_runs_that_none_of_them_saw(runs, made):
+    said = section(made.html, "comparison")
+    frame = sf.compare(runs, ["chinchilla", "coupled", "kaplan", "power_law:C", "forecast"])
+    assert str(frame.attrs["verdict"]) in said and said.count("this report") == 1
+    places = [said.index(f">{law} ") for law in frame["law"]]
+    assert places == sorted(places)
+    for row in frame.to_dict("records"):
+        assert f"{100 * row['mean_relative_error']:.3g} %" in said and f"{row['rmse']:.4f}" in said
+
+
+def test_plans_stand_beside_calibrated_forecasts(runs, made):
+    said, plan = section(made.html, "plans"), sf.plan(made.result, C=3e22, level=0.9)
+    ahead = sf.forecast(runs).predict_interval(N=plan.N, D=plan.D, level=0.9).iloc[0]
+    assert f"{ahead['loss']:.4f}" in said and f"[{ahead['lower']:.4f}, {ahead['upper']:.4f}]" in said
+    assert f"expects {ahead['loss']:.3f} ({ahead['lower']:.3f} to {ahead['upper']:.3f})" in section(
+        made.html, "verdict"
+    )
+
+
+def test_the_next_runs_are_those_of_next_runs(made):
+    frame = sf.next_runs(made.result, 3e21, C=3e22, n_runs=5)
+    said = section(made.html, "next")
+    for row in frame.to_dict("records"):
+        assert words.count(row["N"]) in said and words.power(row["C"]) in said
+
+
 def test_a_law_in_one_input_has_a_page_without_plans():
     page = sf.report(grid(8, 3), law="power_law:C").html
     assert "cannot plan" in section(page, "planner") and "<input" not in page
