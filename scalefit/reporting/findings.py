@@ -271,16 +271,18 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
     extra = [name for name in repeated.law.parameters if name not in names]
     powers = _powers(own.law)
     borrows_tokens = repeated.law is own.law and "unique_tokens" not in own.law.inputs
-    effective = published("data_constrained", "muennighoff2023").constants.values["R_D"] if borrows_tokens else None
+    repeats = published("data_constrained", "muennighoff2023").constants.values["R_D"]
     return {
         "own": {"law": "own", "inputs": own.law.inputs, "rows": rows, "extra": [], "R_D": None}
         | {"repeats": "unique_tokens" in own.law.inputs, "powers": powers and [names.index(name) for name in powers]},
-        "repeated": {"law": "repeated", "inputs": repeated.law.inputs, "R_D": effective, "powers": None}
+        "repeated": {"law": "repeated", "inputs": repeated.law.inputs, "R_D": repeats if borrows_tokens else None}
+        | {"powers": None}
         | {"extra": [float(repeated.params[name][0]) for name in extra]},
         "scripts": {"own": script_of(own.law), "repeated": script_of(repeated.law)},
         "borrowed": [note.message for note in repeated.notes],
         "noise": {repr(share): noise_of(result, share) for share in sorted({*LEVELS, level})},
         "seen": largest(result),
+        "R_D": repeats,
         "call": call,
     }
 

@@ -2,6 +2,11 @@
 const TRAIN = 6, SERVE = 2; // FLOP per parameter and token
 const GRID = 65, ZOOM = 17, ROUNDS = 4, TOP = Math.log(1e30);
 
+// Fresh tokens that D tokens drawn from U unique ones are worth (Muennighoff et al. 2023, eq. 5).
+function effective(D, U, R) {
+  return U * (1 + R * -Math.expm1(-(D / U - 1) / R));
+}
+
 // Loss at N and D for one parameter set; tokens beyond the unique ones repeat them.
 function surface(model, unique) {
   const form = unique !== null && !model.own.repeats ? model.repeated : model.own;
@@ -10,9 +15,7 @@ function surface(model, unique) {
     form, unique, borrowed: form !== model.own, k: form.rows.length,
     loss(N, D, row) {
       const U = unique === null ? D : Math.min(D, unique);
-      let seen = D;
-      if (R !== null) seen = U * (1 + R * -Math.expm1(-(D / U - 1) / R));
-      const at = { N, D: seen, C: TRAIN * N * D, unique_tokens: U };
+      const at = { N, D: R === null ? D : effective(D, U, R), C: TRAIN * N * D, unique_tokens: U };
       return law(...form.inputs.map((name) => at[name]), ...form.rows[row]);
     },
   };
@@ -84,12 +87,14 @@ function outer(values, level) {
 }
 
 // Interval for the loss of a run at N and D: draws and the runs' own noise, added in squares, as predict_interval does.
+// Where repetition is borrowed, it is the own law's for as many fresh tokens, about this loss.
 function lossInterval(model, s, N, D, level) {
-  const tail = (1 - level) / 2, losses = s.form.rows.map((_, row) => s.loss(N, D, row));
   if (s.borrowed) {
-    const rows = sorted(losses.slice(1));
-    return [quantile(rows, tail), quantile(rows, 1 - tail)];
+    const own = surface(model, null), fresh = effective(D, Math.min(D, s.unique), model.R_D);
+    const moved = s.loss(N, D, 0) / own.loss(N, fresh, 0);
+    return lossInterval(model, own, N, fresh, level).map((end) => moved * end);
   }
+  const tail = (1 - level) / 2, losses = s.form.rows.map((_, row) => s.loss(N, D, row));
   const middle = Math.log(losses[0]), paths = sorted(losses.slice(1).map(Math.log));
   const noise = model.noise[String(level)];
   const below = Math.max(middle - quantile(paths, tail), 0), above = Math.max(quantile(paths, 1 - tail) - middle, 0);
