@@ -266,18 +266,28 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
     own, repeated = surface_of(result), surface_of(result, unique_tokens=1.0)
     if own.law is None or own.params is None or repeated.law is None or repeated.params is None:
         raise ArgumentError("This law has no parameters that a page could compute with.")
-    names = list(own.law.parameters)
-    rows = np.stack([own.params[name] for name in names], axis=1)
-    extra = [name for name in repeated.law.parameters if name not in names]
-    powers = _powers(own.law)
-    borrows_tokens = repeated.law is own.law and "unique_tokens" not in own.law.inputs
+    names, powers = list(own.law.parameters), _powers(own.law)
+    knows_repetition = "unique_tokens" in own.law.inputs
     repeats = published("data_constrained", "muennighoff2023").constants.values["R_D"]
+    own_form = {
+        "law": "own",
+        "inputs": own.law.inputs,
+        "rows": np.stack([own.params[name] for name in names], axis=1),
+        "powers": powers and [names.index(name) for name in powers],
+        "repeats": knows_repetition,
+        "R_D": None,
+    }
+    # A law that knows nothing of repetition borrows it: as another law with constants added, or as fewer tokens.
+    repeated_form = {
+        "law": "repeated",
+        "inputs": repeated.law.inputs,
+        "extra": [float(repeated.params[name][0]) for name in repeated.law.parameters if name not in names],
+        "powers": None,
+        "R_D": repeats if repeated.law is own.law and not knows_repetition else None,
+    }
     return {
-        "own": {"law": "own", "inputs": own.law.inputs, "rows": rows, "extra": [], "R_D": None}
-        | {"repeats": "unique_tokens" in own.law.inputs, "powers": powers and [names.index(name) for name in powers]},
-        "repeated": {"law": "repeated", "inputs": repeated.law.inputs, "R_D": repeats if borrows_tokens else None}
-        | {"powers": None}
-        | {"extra": [float(repeated.params[name][0]) for name in extra]},
+        "own": own_form,
+        "repeated": repeated_form,
         "scripts": {"own": script_of(own.law), "repeated": script_of(repeated.law)},
         "borrowed": [note.message for note in repeated.notes],
         "noise": {repr(share): noise_of(result, share) for share in sorted({*LEVELS, level})},
