@@ -90,12 +90,12 @@ def memoriser(store: Path) -> dict[str, Any]:
 def question(store: Path) -> dict[str, Any]:
     """Fit 30,000 lines of the grammar and score held-out ones."""
     config = RunConfig(
-        model=ModelConfig(n_layers=3, d_emb=96, n_heads=3, T_max=64),
+        model=ModelConfig(n_layers=3, d_emb=128, n_heads=4, T_max=64),
         corpus=CorpusConfig(
             source="question_formation", tokenizer="words", packing="line", n_lines=30_000, val_fraction=0.05
         ),
-        optimizer=OptimizerConfig(lr=3e-3, batch_size=32),
-        schedule=ScheduleConfig(kind="cosine", tokens=(5_000_000,), warmup=60_000),
+        optimizer=OptimizerConfig(lr=1e-3, batch_size=32, weight_decay=0.01),
+        schedule=ScheduleConfig(kind="cosine", tokens=(2_400_000,), warmup=60_000),
         evaluation=EvaluationConfig(tokens=0, curve_points=12),
         series="question_formation",
     )

@@ -69,8 +69,10 @@ def test_counts_equal_the_weights(family: str, tied: bool) -> None:
     built = build_model(config, 41, seeds=(0, 1))
     assert sum(parameter.numel() for parameter in built.module.parameters()) == 2 * built.total
     groups = count_parameters(config, 41)
-    attention = [p.numel() for name, p in built.module.named_parameters() if "attention" in name]
-    assert sum(attention) == 2 * groups.attention
+    words = {"attention": "attention", "feed_forward": "feed_forward", "norms": "norm", "position": "position"}
+    for group, word in words.items():
+        found = sum(p.numel() for name, p in built.module.named_parameters() if word in name)
+        assert found == 2 * getattr(groups, group), group
 
 
 def test_published_counts() -> None:

@@ -20,7 +20,7 @@ TITLE = "Figure 4: vanilla transformers on Question Formation"
 _SMALL = {"mode": "grammar", "d_emb": 64, "n_heads": 4, "d_ff": 256, "T_max": 128, "dropout": 0.0, "warmup_steps": 100}
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {**_SMALL, "depths": (1, 2), "n_lines": 400, "d_emb": 32, "batch_size": 16, "steps": 40, "lr": 3e-3},
-    "small": {**_SMALL, "depths": (2, 4), "n_lines": 30_000, "batch_size": 64, "steps": 1_500, "lr": 2e-3},
+    "small": {**_SMALL, "depths": (2, 4), "n_lines": 30_000, "batch_size": 32, "steps": 4_000, "lr": 1e-3},
     # as published: 100,000 lines, batch of 8, positions up to 5,000; Murty et al.'s optimiser settings
     "full": {
         "mode": "mccoy", "depths": (6, 10), "n_lines": 100_000, "d_emb": 512, "n_heads": 4, "d_ff": 2048, "T_max": 5000,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from scalefit.errors import ArgumentError
 from scalefit.training.config import ModelConfig
-from scalefit.training.models.counts import ParameterCounts, count_parameters
+from scalefit.training.models.counts import count_parameters
 from scalefit.training.models.gpt2 import PRESETS as _GPT2
 from scalefit.training.models.vanilla import PRESETS as _VANILLA
 
 PRESETS = {**_GPT2, **_VANILLA}
 
-__all__ = ["PRESETS", "ParameterCounts", "count_parameters", "preset"]
+__all__ = ["PRESETS", "count_parameters", "preset"]
 
 
 def preset(name: str) -> ModelConfig:
