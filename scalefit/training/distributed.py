@@ -55,6 +55,12 @@ class World:
         if self.size > 1:
             dist.barrier()
 
+    def leave(self) -> None:
+        """Part from the others in order: a process that just exits can take its peers down with it."""
+        if self.size > 1:
+            dist.barrier()
+            dist.destroy_process_group()
+
     @contextlib.contextmanager
     def first(self) -> Iterator[None]:
         """Let the first process go through alone, then the others."""

@@ -79,11 +79,13 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
         )
     try:
         _Run(config, corpus, folder, world, progress).complete()
+        world.barrier()  # not after an error: the others would wait for ever instead of being ended by torchrun
     finally:
         if world.is_first:
             folder.release()
-        world.barrier()
-    return folder.read_record()
+    record = folder.read_record()
+    world.leave()
+    return record
 
 
 class _Run:
