@@ -172,6 +172,7 @@ def summary(result: FitResult, level: float) -> dict[str, Any]:
         "objective": str(result.problem.objective),
         "objective_value": result.objective_value,
         "n_runs": result.n_runs,
+        "data": result.data_digest,
         "success": result.success,
         "trusted": result.trusted,
         "verdict": verdict(result),

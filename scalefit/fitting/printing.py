@@ -139,6 +139,7 @@ def _convention_line(result: FitResult) -> str:
         given = any(note.code == "inconsistent_compute" for note in result.table_notes)
         parts.append("C as the table gives it" if given else f"C is {said['flops']}")
     parts.append(f"loss in {said.get('loss_unit', 'nat/token')}")
+    parts.append(f"data {result.data_digest}")
     return " · ".join(parts)
 
 

@@ -65,6 +65,7 @@ class _Saved(_Strict):
     scalefit: str
     law: str
     n_runs: int
+    data: str
     params: dict[str, float]
     std_errors: dict[str, float | None]
     interval_95: dict[str, tuple[float | None, float | None]]
@@ -110,6 +111,7 @@ def document(result: FitResult) -> dict[str, Any]:
         scalefit=__version__,
         law=result.law.name,
         n_runs=result.n_runs,
+        data=result.data_digest,
         params={str(key): float(value) for key, value in result.params.items()},
         std_errors={str(key): _finite(value) for key, value in result.std_errors.items()},
         interval_95={str(key): (_finite(row["lower"]), _finite(row["upper"])) for key, row in interval.iterrows()},
@@ -202,9 +204,12 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult:
     if misfit is not None:
         raise DataError(f"{path} does not fit the law {chosen.name}: its {misfit} cannot be right. Fit and save again.")
     try:
-        return _restored(saved, chosen)
+        result = _restored(saved, chosen)
     except ArgumentError as error:
         raise DataError(f"{path} is not a saved result: {error}") from error
+    if result.data_digest != saved.data:
+        raise DataError(f"{path} was changed: its runs have digest {result.data_digest}, the fit's had {saved.data}.")
+    return result
 
 
 def _misfit(saved: _Saved, law: type[Law]) -> str | None:

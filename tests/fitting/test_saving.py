@@ -169,3 +169,17 @@ def test_saving_leaves_no_half_written_file(tmp_path):
     path.write_text("old")
     result.to_json(path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.json"]
+
+
+def test_the_digest_names_the_runs(runs, tmp_path):
+    result = sf.fit(runs)
+    assert sf.fit(runs.sample(frac=1, random_state=0)).data_digest == result.data_digest
+    other = runs.copy()
+    other.loc[0, "loss"] *= 1.001
+    assert sf.fit(other).data_digest != result.data_digest
+    path = tmp_path / "result.json"
+    saved = json.loads(result.to_json(path))
+    saved["loss"][0] *= 1.001
+    path.write_text(json.dumps(saved))
+    with pytest.raises(sf.DataError, match="was changed"):
+        sf.load_result(path)
