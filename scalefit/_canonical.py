@@ -40,6 +40,7 @@ class Request:
             choice = _columns.choose(target, self.asked.get(target), names, self.loss_unit or "")
             if choice is not None:
                 chosen[target] = choice
+        _columns.refuse_shared(chosen)
         for name in self.series:
             _columns.choose("series", name, names)
         if "loss" not in chosen:

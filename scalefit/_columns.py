@@ -137,6 +137,20 @@ def _as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
     raise DataError(f"No column {asked!r}, which {target}= names. {_closest(str(asked), names)}")
 
 
+def refuse_shared(chosen: Mapping[str, Choice]) -> None:
+    """Refuse a column that is to be two of N, D, C and loss at once."""
+    role: dict[str, str] = {}
+    for target in ("N", "D", "C", "loss"):
+        column = chosen[target].column if target in chosen else None
+        if column is not None and column in role:
+            raise DataError(
+                f"Column {column!r} of {{name}} would be both {role[column]} and {target}. "
+                f"Name another column for one of them: {role[column]}=... or {target}=...."
+            )
+        if column is not None:
+            role[column] = target
+
+
 def missing_column(target: str, names: Iterable[Any]) -> str:
     """Say that a column is missing, what the table has, and how to name one."""
     what = {"N": "N, D or C"}.get(target, target)

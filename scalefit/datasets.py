@@ -145,6 +145,8 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
     [2.608, 2.349, 2.181, 1.997, 1.834]
     """
     bundled = {folder.name: folder for folder in _bundled_folders()}
+    if drop not in (None, "authors", "doubtful"):  # said before anything is downloaded
+        raise ArgumentError(f"drop={drop!r} is not one of None, 'authors', 'doubtful'.")
     if name in bundled:
         runs = read_runs(_runs_file(bundled[name]), incomplete="keep", **_conventions(bundled[name]))
     elif name in DOWNLOADS:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalefit._files import save_figure
 from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def advise(
         import matplotlib
 
         matplotlib.use("Agg")
-        monitor.plot(level=level).figure.savefig(plot, dpi=150, bbox_inches="tight")
+        save_figure(monitor.plot(level=level).figure, plot, bbox_inches="tight")
 
 
 def _read_plan(path: Path) -> RunPlan:
@@ -72,7 +73,7 @@ def _read_plan(path: Path) -> RunPlan:
     try:
         text = path.read_text(encoding="utf-8")
         record = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, JSON and text errors are ValueErrors
         raise DataError(f"The plan {path} cannot be read: {error}.") from None
     if not isinstance(record, dict) or "schedule" not in record:
         raise DataError(f"The plan {path} has no [schedule]. A plan is a file such as:\n{EXAMPLE}")

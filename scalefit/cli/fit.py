@@ -201,7 +201,9 @@ def _cluster(runs: pd.DataFrame, column: str) -> Any:
 
 
 def predict(
-    result: Annotated[str | None, typer.Argument(help="A result that scalefit fit --save wrote.")] = None,
+    result: Annotated[
+        str | None, typer.Argument(help="A result that scalefit fit or forecast wrote with --save.")
+    ] = None,
     law: Annotated[str | None, typer.Option(help="A law, for published constants in place of a result.")] = None,
     published: Annotated[str | None, typer.Option(help="Whose constants: hoffmann2022.", metavar="KEY")] = None,
     N: Annotated[list[str] | None, typer.Option("--N", help="Parameters: 7e9 or 7B. Repeatable.")] = None,
@@ -245,7 +247,8 @@ def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None
     result = load_result(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the notes are printed below
-        frame = result.predict_interval(level=level, series=series, **inputs)
+        asked: dict[str, Any] = inputs if series is None else {**inputs, "series": series}
+        frame = result.predict_interval(level=level, **asked)
     notes = frame.attrs["notes"]
     rows = _records({**inputs, **{str(name): frame[name].to_numpy() for name in frame}})
     if as_json:
@@ -267,8 +270,8 @@ def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None
         for note in notes:
             typer.echo(f"\n{note}")
         if not result.trusted:
-            problems = "; ".join(result.certificate.problems)
-            typer.echo(f"\nDo not trust this fit: {problems}.", err=True)
+            problems = "; ".join(note.message for note in result.notes if note.severity == "error")
+            typer.echo(f"\nDo not trust this fit: {problems}", err=True)
     return 0 if result.trusted else _UNTRUSTED
 
 

@@ -25,10 +25,12 @@ def floor(
     ] = None,
     N: Annotated[str | None, typer.Option("--N", help="Parameters of the model, e.g. 124M.")] = None,
     D: Annotated[str | None, typer.Option("--D", help="Training tokens, e.g. 9B.")] = None,
-    layers: Annotated[str | None, typer.Option("--layers", help="Number of layers.")] = None,
+    layers: Annotated[str | None, typer.Option("--layers", "--n-layers", help="Number of layers.")] = None,
     d_emb: Annotated[str | None, typer.Option("--d-emb", help="Embedding width.")] = None,
-    context: Annotated[str | None, typer.Option("--context", help="Context length [tokens].")] = None,
-    vocab: Annotated[str | None, typer.Option("--vocab", help="Vocabulary, to count embeddings too.")] = None,
+    context: Annotated[str | None, typer.Option("--context", "--T-max", help="Context length [tokens].")] = None,
+    vocab: Annotated[
+        str | None, typer.Option("--vocab", "--vocab-size", help="Vocabulary, to count embeddings too.")
+    ] = None,
     d_ff: Annotated[str | None, typer.Option("--d-ff", help="Feed-forward width; 4 d_emb if left out.")] = None,
     convention: Annotated[str, typer.Option(help="exact, or paper for the printed formulas.")] = "exact",
     dimension: Annotated[str, typer.Option(help="sequence: n = T_max d_emb; token: n = d_emb.")] = "sequence",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalefit._files import save_figure
 from scalefit.cli import _shared as shared
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _print(result: ForecastResult, predictions: list[dict[str, Any]], label: str
 
 def _draw(result: ForecastResult, level: float, path: Path) -> None:
     ax = result.plot(level=level)
-    ax.figure.savefig(path, dpi=150)
+    save_figure(ax.figure, path)
 
 
 def compare(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scalefit._files import save_figure
 from scalefit.cli import _shared as shared
 
 _UNTRUSTED = 3
@@ -184,7 +185,7 @@ def _result(source: str | None, law: str, published: str | None, column: list[st
         result = sf.load_result(source)
     else:
         result = sf.fit(shared.read_table(source, **shared.assignments("--column", column or (), str)), law)
-    if bootstrap and result.draws is None and result.tangent is None:
+    if bootstrap and isinstance(result, sf.FitResult) and result.draws is None and result.tangent is None:
         result = result.bootstrap(bootstrap)
     return result
 
@@ -195,9 +196,9 @@ def _is_saved(path: Path) -> bool:
         return False
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(document, dict) and {"law", "objective_value", "x"} <= set(document)
+    return isinstance(document, dict) and {"format", "scalefit", "law", "x"} <= set(document)
 
 
 def _draw(answer: Any, path: Path | None) -> None:
@@ -205,4 +206,4 @@ def _draw(answer: Any, path: Path | None) -> None:
         import matplotlib
 
         matplotlib.use("Agg")
-        answer.plot().figure.savefig(path, dpi=150)
+        save_figure(answer.plot().figure, path)

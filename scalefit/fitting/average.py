@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_level
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitWarning
 
@@ -115,7 +116,7 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     >>> sf.average(results, weights=[1, 0]).predict(N=1e9, D=2e10) == results[0].predict(N=1e9, D=2e10)
     True
     """
-    found = tuple(results)
+    found = tuple(results) if isinstance(results, Iterable) else ()
     if not found or not all(hasattr(r, "predict_interval") and hasattr(r, "problem") for r in found):
         raise ArgumentError(f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}.")
     w = np.full(len(found), 1.0) if weights is None else np.asarray(weights, float)
@@ -151,6 +152,5 @@ def _objective(result: Any) -> str | None:
 def _normal_quantile(level: float) -> float:
     from scipy.special import ndtri
 
-    if not 0 < level < 1:
-        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+    check_level(level)
     return float(ndtri(0.5 + level / 2))

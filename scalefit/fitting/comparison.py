@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_level
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, FitError, ScalefitWarning
 from scalefit.fitting.fitter import fit
@@ -98,8 +99,7 @@ def compare(
     from scalefit.tables import check_runs
 
     named = _named(laws)
-    if not 0 < level < 1:
-        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+    check_level(level)
     if by not in (None, "pool"):
         raise ArgumentError(f"by={by!r}: a comparison is of one series; only by='pool' is known.")
     if "prior" in options and options["prior"] is not None and len(named) > 1:
@@ -150,6 +150,8 @@ def compare(
 def _named(laws: Any) -> dict[str, str | type[Law]]:
     if isinstance(laws, (str, type)):
         laws = [laws]
+    if not isinstance(laws, Iterable):
+        raise ArgumentError(f"laws={laws!r:.80} must be a list of laws, such as ['chinchilla', 'kaplan'].")
     pairs = list(laws.items()) if isinstance(laws, Mapping) else [(str(law), law) for law in laws]
     if not pairs:
         raise ArgumentError("laws is empty: name at least one law, and two or more to compare.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from scalefit._arguments import check_mapping, check_number
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
 from scalefit.fitting.checks import refuse, refuse_thin_series
@@ -56,9 +58,10 @@ def fit(
     on : {"log_loss", "loss"}
         What residuals are taken of.
     weights : str or array_like (n,), optional
-        Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one. Also a
-        rule, which multiplies that column: ``"C^0.5"`` for weights that grow with compute, ``"frontier"`` for weights
-        that fall with distance from the best loss at the same compute.
+        Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one. A Series
+        with the labels of a DataFrame's runs is matched to them by its index. Also a rule, which multiplies that
+        column: ``"C^0.5"`` for weights that grow with compute, ``"frontier"`` for weights that fall with distance
+        from the best loss at the same compute.
     fixed : mapping, optional
         Parameters held at a value, ``{"E": 1.7}``.
     tied : mapping, optional
@@ -99,7 +102,12 @@ def fit(
     >>> result.params.round(3).to_dict()["alpha"]
     0.348
     """
-    objective_ = Objective(objective, float(delta), on)
+    objective_ = Objective(objective, check_number("delta", delta), on)
+    fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
+    tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
+    bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
+    if isinstance(law, type) and not law.parameters:
+        raise ArgumentError(f"law={law.__name__} has no parameters: give it sf.Parameter attributes and a formula.")
     if not isinstance(law, (str, type)):
         law, tied = _split_constraints(law, tied)
     chosen = get(law)
@@ -115,7 +123,7 @@ def fit(
             f"Pass by='series' for a law each, by='shared' for shared exponents, or by='pool' to ignore it."
         )
     request = _Request(
-        chosen, objective_, dict(fixed or {}), dict(tied or {}), dict(bounds or {}), prior, int(seed), int(n_starts)
+        chosen, objective_, fixed, tied, bounds, prior, _whole("seed", seed), _whole("n_starts", n_starts)
     )
     if by != "series":
         return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
@@ -267,7 +275,7 @@ def _with_weights(runs: Any, weights: str | ArrayLike | None) -> tuple[Any, str 
     if weights is None:
         names = getattr(runs, "columns", runs if isinstance(runs, Mapping) else ())
         return runs, "weight" if "weight" in names else None
-    values = np.asarray(weights, float)
+    values = _as_weights(_by_label(weights, runs))
     if isinstance(runs, Mapping):
         return {**runs, "weight": values}, "weight"
     if not hasattr(runs, "assign"):
@@ -277,6 +285,21 @@ def _with_weights(runs: Any, weights: str | ArrayLike | None) -> tuple[Any, str 
     if len(runs) != values.size:
         raise ArgumentError(f"weights has {values.size} entries, the table {len(runs)} runs: give one a run.")
     return runs.assign(weight=values), "weight"
+
+
+def _by_label(weights: Any, runs: Any) -> Any:
+    """Put a Series of weights in the order of the runs: its labels say which run each weight is of."""
+    if not (hasattr(weights, "reindex") and hasattr(runs, "assign")):
+        return weights
+    same = weights.index.is_unique and len(weights) == len(runs) and weights.index.isin(runs.index).all()
+    return weights.reindex(runs.index) if same else weights
+
+
+def _as_weights(weights: Any) -> Array:
+    try:
+        return np.asarray(weights, float)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"weights={weights!r:.80} must be numbers, one a run, or a column's name.") from None
 
 
 def _check_weights(weights: Array) -> Array:
@@ -301,7 +324,16 @@ def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tu
     return items[0], out
 
 
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ArgumentError(f"{name}={value!r:.80} must be a whole number.") from None
+
+
 def _prior_names(prior: Any) -> set[str]:
     if prior is None:
         return set()
+    if not isinstance(prior, Mapping) and not hasattr(prior, "names"):
+        raise ArgumentError(f"prior={prior!r:.80} must be a Prior or a mapping such as {{'alpha': (0.34, 0.05)}}.")
     return set(prior if isinstance(prior, Mapping) else prior.names)

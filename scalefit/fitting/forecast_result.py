@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import broadcast, check_level
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import Note
 from scalefit.fitting.discrepancy import CorrelatedFit, Discrepancy, predict_correlated
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
@@ -144,8 +145,7 @@ class ForecastResult:
     def _parts(self, inputs: Mapping[str, ArrayLike]) -> tuple[tuple[int, ...], dict[str, Array], dict[str, Array]]:
         """Shape of the answer, flat columns in natural units, and the parts of the prediction."""
         columns = check_inputs(self.law, dict(inputs))
-        shape = np.broadcast_shapes(*(value.shape for value in columns.values()))
-        flat = {key: np.broadcast_to(value, shape).ravel() for key, value in columns.items()}
+        shape, flat = broadcast(columns)
         scaled = {key: value / self.problem.units[key] for key, value in flat.items()}
         return shape, flat, predict_correlated(self.problem, self.fitted, scaled, self.discrepancy)
 
@@ -174,8 +174,7 @@ class ForecastResult:
         """
         import pandas as pd
 
-        if not 0 < level < 1:
-            raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+        check_level(level)
         _, flat, parts = self._parts(inputs)
         compute = flat["C"] if "C" in flat else 6.0 * flat["N"] * flat["D"]
         beyond = np.log(np.maximum(compute / self.largest_compute, 1.0))

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scalefit import __version__
+from scalefit._files import as_path, write_whole
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.discrepancy import Discrepancy, assemble
 from scalefit.fitting.forecast_result import ForecastResult, Spread
@@ -209,10 +210,7 @@ def to_json(result: ForecastResult, path: str | Path | None) -> str:
     """Return the JSON text; written whole to `path` where one is given."""
     text = json.dumps(document(result), indent=1, allow_nan=True)
     if path is not None:
-        target = Path(path)
-        part = target.with_name(target.name + ".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        write_whole(path, text)
     return text
 
 
@@ -235,8 +233,10 @@ def load_forecast(path: str | Path) -> ForecastResult:
         Not such a file, or written by a newer format.
     """
     try:
-        raw = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raw = json.loads(as_path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a file that to_json wrote.") from error
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a saved forecast: {error}.") from error
     if not isinstance(raw, dict) or raw.get("kind") != _KIND or raw.get("format") != FORMAT:
         raise DataError(f"{path} is not a forecast of format {FORMAT}; for fits there is load_result.")

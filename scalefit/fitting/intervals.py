@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scalefit._arguments import broadcast, check_level
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.errors import Note, ScalefitWarning
 from scalefit.fitting.uncertainty import prediction_slopes
 from scalefit.laws._published import check_inputs
 
@@ -48,11 +49,9 @@ def predict_interval(
     """
     import pandas as pd
 
-    if not 0 < level < 1:
-        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+    check_level(level)
     columns = check_inputs(result.law, inputs)
-    shape = np.broadcast_shapes(*(value.shape for value in columns.values()))
-    flat = {key: np.broadcast_to(value, shape).ravel() for key, value in columns.items()}
+    shape, flat = broadcast(columns)
     group = result._group(series)
     loss = np.broadcast_to(result._predict(flat, result.x, group)[0], (int(np.prod(shape)),))
     slopes = prediction_slopes(result, flat, group)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import check_number
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError
 from scalefit.fitting.objectives import Objective
@@ -34,12 +35,20 @@ class Layout:
             if unknown:
                 raise ArgumentError(f"{argument}={unknown!r}: {law.name} has {', '.join(names)}.")
         for key, value in fixed.items():
+            fixed[key] = value = check_number(f"fixed[{key!r}]", value)
             low, high = law.parameters[key].bounds
             if not low <= value <= high:
                 raise ArgumentError(
                     f"fixed={{{key!r}: {value!r}}} lies outside [{low:g}, {high:g}], where {key} lives."
                 )
-        for key, (low, high) in bounds.items():
+        for key, other in tied.items():
+            if not isinstance(other, str):
+                raise ArgumentError(f"tied={{{key!r}: {other!r}}}: name a parameter; for a number use fixed=.")
+        for key, pair in bounds.items():
+            if np.shape(pair) != (2,):
+                raise ArgumentError(f"bounds={{{key!r}: {pair!r:.80}}} must be (lower, upper); inf is no bound.")
+            low, high = (check_number(f"bounds[{key!r}]", end) for end in pair)
+            bounds[key] = (low, high)
             if not low < high:
                 raise ArgumentError(f"bounds={{{key!r}: {(low, high)}}} must be (lower, upper) with lower < upper.")
             if law.parameters[key].log and not high > 0:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import broadcast, check_level
+from scalefit._files import save_figure
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.certificate import Certificate
@@ -240,6 +242,8 @@ class FitResult:
         """
         from scalefit.fitting.uncertainty import bootstrap_draws
 
+        if not isinstance(n, (int, np.integer)):
+            raise ArgumentError(f"n={n!r} must be a whole number of resamples.")
         if int(n) < 2:
             raise ArgumentError(f"n={n!r} resamples: at least 2 are needed, 1000 or more are sensible.")
         if self.tangent is not None:
@@ -296,8 +300,7 @@ class FitResult:
     def predict(self, *, series: str | None = None, **inputs: ArrayLike) -> float | Array:
         """Loss [nat/token] at the given inputs: a float for scalars, else an array like the input."""
         columns = check_inputs(self.law, inputs)
-        shape = np.broadcast_shapes(*(value.shape for value in columns.values()))
-        flat = {key: np.broadcast_to(value, shape).ravel() for key, value in columns.items()}
+        shape, flat = broadcast(columns)
         loss = np.broadcast_to(self._predict(flat, self.x, self._group(series))[0], (int(np.prod(shape)),))
         return float(loss[0]) if shape == () else loss.reshape(shape)
 
@@ -326,7 +329,7 @@ class FitResult:
 
         figure = draw_result(self, level=level)
         if path is not None:
-            figure.savefig(path, dpi=150)
+            save_figure(figure, path)
         return figure
 
     # -- what to make of it ------------------------------------------------------------------------------------
@@ -392,6 +395,5 @@ class FitResult:
 
 
 def _tail(level: float) -> float:
-    if not 0 < level < 1:
-        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.95.")
+    check_level(level)
     return (1 - level) / 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scalefit import __version__
+from scalefit._files import as_path, write_whole
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.certificate import Certificate
@@ -18,6 +19,9 @@ from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
 from scalefit.laws import get
 from scalefit.laws._base import Law
+
+if TYPE_CHECKING:
+    from scalefit.fitting.forecast_result import ForecastResult
 
 FORMAT = 1
 
@@ -154,15 +158,12 @@ def to_json(result: FitResult, path: str | Path | None) -> str:
 
     text = json.dumps(document(result), indent=1, allow_nan=True)
     if path is not None:
-        target = Path(path)
-        part = target.with_name(target.name + ".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        write_whole(path, text)
     return text
 
 
-def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult:
-    """Read a result that :meth:`FitResult.to_json` wrote.
+def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult:
+    """Read a result that :meth:`FitResult.to_json` or :meth:`ForecastResult.to_json` wrote.
 
     Parameters
     ----------
@@ -173,7 +174,7 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult:
 
     Returns
     -------
-    FitResult
+    FitResult or ForecastResult
         Equal to the one saved, to the last digit.
 
     Raises
@@ -184,9 +185,15 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult:
     import json
 
     try:
-        raw = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = json.loads(as_path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a file that to_json wrote.") from error
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a saved result: {error}.") from error
+    if isinstance(raw, dict) and raw.get("kind") == "forecast":
+        from scalefit.fitting.forecast_text import load_forecast
+
+        return load_forecast(path)
     found = raw.get("format") if isinstance(raw, dict) else None
     if type(found) is not int or found != FORMAT:
         raise DataError(f"{path} has format {found!r}; this scalefit ({__version__}) reads format {FORMAT}.")

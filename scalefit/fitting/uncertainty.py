@@ -89,9 +89,16 @@ def resample_counts(n_runs: int, n: int, seed: Seed, clusters: AnyArray | None =
         draws = (seed.choice(units, units) for _ in range(n))
         counts = np.stack([np.bincount(draw, minlength=units) for draw in draws])
     else:
-        rng = np.random.default_rng(seed)
+        rng = _generator(seed)
         counts = rng.multinomial(units, np.full(units, 1.0 / units), size=n)
     return np.asarray(counts if clusters is None else counts[:, clusters], float)
+
+
+def _generator(seed: int | np.random.Generator | None) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"seed={seed!r:.80} must be a whole number, zero or more, or a Generator.") from None
 
 
 def bootstrap_draws(
@@ -112,7 +119,7 @@ def bootstrap_draws(
             raise ArgumentError(f"{clusters.max() + 1} clusters are too few to resample: 8 or more are needed.")
     if len(problem.groups) > 1 and clusters is None:
         # Resample within each series, so that every series keeps its size.
-        rng = seed if isinstance(seed, (np.random.Generator, np.random.RandomState)) else np.random.default_rng(seed)
+        rng = seed if isinstance(seed, np.random.RandomState) else _generator(seed)
         counts = np.zeros((n, problem.loss.size))
         for rows in problem.groups:
             counts[:, rows] = resample_counts(rows.size, n, rng)

@@ -142,7 +142,8 @@ def _csv(text: str, val: str | None, train: str | None) -> pd.DataFrame:
         if column is not None:
             out[name] = _numbers(table[column])
     if "step" not in out:
-        raise DataError(f"The log has no step column among {', '.join(map(str, table.columns[:12]))}.")
+        names = ", ".join(map(str, table.columns[:12]))
+        raise DataError(f"The log has no step column among {names:.300}.")
     return pd.DataFrame(out)
 
 

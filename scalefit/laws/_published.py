@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_number
 from scalefit._typing import Array, ArrayLike
+from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
 from scalefit.laws._base import Constants, Law
 
@@ -77,7 +79,13 @@ def predict(law: type[Law], params: dict[str, Any], inputs: dict[str, ArrayLike]
 
 def check_inputs(law: type[Law], inputs: dict[str, ArrayLike]) -> dict[str, Array]:
     """Return the law's inputs as arrays; C follows from N and D, and D or N from C, at 6 FLOP per N and D."""
-    given = {key: np.asarray(value, dtype=float) for key, value in inputs.items() if value is not None}
+    from scalefit import laws
+
+    known = {"N", "D", "C", *law.inputs, *(key for name in laws.names() for key in laws.get(name).inputs)}
+    strange = sorted(set(inputs) - known)
+    if strange:
+        raise ArgumentError(f"{', '.join(strange)}: no input of {law.name}, which needs {', '.join(law.inputs)}.")
+    given = {key: _as_numbers(key, value) for key, value in inputs.items() if value is not None}
     for key, value in given.items():
         if not (np.isfinite(value).all() and (value > 0).all()):
             raise ArgumentError(f"{key}={value.tolist()!r:.80} must be positive and finite.")
@@ -95,6 +103,16 @@ def check_inputs(law: type[Law], inputs: dict[str, ArrayLike]) -> dict[str, Arra
             f"Pass {', '.join(f'{key}=...' for key in absent)}."
         )
     return {key: given[key] for key in law.inputs}
+
+
+def _as_numbers(name: str, value: Any) -> Array:
+    """Return an input as floats; one quantity may be text, such as ``"7B"``."""
+    if isinstance(value, str):
+        return np.asarray(parse_quantity(value))
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(f"{name}={value!r:.80} must be a number or an array of them.") from None
 
 
 def published(law: str, key: str | None = None) -> PublishedLaw:
@@ -148,5 +166,6 @@ def available(N: float, D: float) -> list[PublishedLaw]:
     """
     from scalefit import laws
 
+    N, D = check_number("N", N), check_number("D", D)
     every = (published(name, c.key) for name in laws.names() for c in laws.get(name).published)
     return [law for law in every if law.holds_at(N, D)]

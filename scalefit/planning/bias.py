@@ -24,6 +24,7 @@ _DENSE = 4001
 def bias_of(optima: Optima) -> dict[str, float] | None:
     """Errors of the method where every run follows the Chinchilla law fitted to the table; see `Optima.bias`."""
     import scalefit as sf
+    from scalefit.planning.envelope import LABELS
     from scalefit.planning.isoflop import optima_of
 
     try:
@@ -32,7 +33,8 @@ def bias_of(optima: Optima) -> dict[str, float] | None:
             replace(curve, y=np.log(result.predict(N=np.exp(curve.x), D=np.exp(curve.log_D))))
             for curve in optima.curves
         ]
-        again = optima_of(clean, optima.method, optima.runs, optima.conventions, (), 0)
+        method = next((method for method, label in LABELS.items() if label == optima.method), optima.method)
+        again = optima_of(clean, method, optima.runs, optima.conventions, (), 0)
     except ScalefitError:
         return None
     # The truth: the law's minimum along each budget as it was trained, which need not be 6 N D = C.

@@ -18,6 +18,8 @@ _BINS = 120
 _FEWEST_RUNS = 4
 #: Sizes are left out in so many interleaved blocks at most, one block at a time.
 _BLOCKS = 12
+#: How the optima say which way of finding them was used.
+LABELS = {"local": "envelope", "lowest": "envelope, lowest curve"}
 
 
 def envelope(
@@ -115,10 +117,9 @@ def envelope(
         "Losses along a run have not been annealed. Where the learning rate decays over each run's own length, the "
         "exponents are biased towards its schedule: compare with isoFLOP runs.",
     )
-    label = "envelope" if method == "local" else "envelope, lowest curve"
     return replace(
         found,
-        method=label,
+        method=LABELS[method],
         line_N=_widen(found.line_N, [pair[0] for pair in without]),
         line_D=_widen(found.line_D, [pair[1] for pair in without]),
         notes=(*found.notes, note),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scalefit._arguments import check_level
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError
 from scalefit.planning.budgets import Curve, curves_of, gather, noise_of, strange_runs
@@ -78,8 +79,7 @@ class Optima:
         """Intervals of the exponents: rows ``exponent_N`` and ``exponent_D``, columns ``lower`` and ``upper``."""
         import pandas as pd
 
-        if not 0 < level < 1:
-            raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.95.")
+        check_level(level)
         rows = [line.exponent_interval(level) for line in (self.line_N, self.line_D)]
         return pd.DataFrame(rows, index=["exponent_N", "exponent_D"], columns=["lower", "upper"])
 
@@ -87,6 +87,7 @@ class Optima:
         """Optimal N and D at C [FLOP] with intervals: ``C N N_lower N_upper D D_lower D_upper``."""
         import pandas as pd
 
+        check_level(level)
         budgets = np.atleast_1d(np.asarray(C, float))
         if not (np.isfinite(budgets).all() and (budgets > 0).all()):
             raise ArgumentError(f"C={C!r} must be positive and finite.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import check_level
 from scalefit._typing import Array
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, Note
@@ -86,8 +87,7 @@ def plan(
             f"Exactly one of C=, loss=, N=, D= and ratio= fixes the question; got {seen}. To hold N, D or the ratio "
             f"on a budget, pass fixed={{'ratio': 20}} beside C= or loss=."
         )
-    if not 0 < level < 1:
-        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+    check_level(level)
     question, raw = next(iter(given.items()))
     asked = _positive(question, raw)
     held = {key: _positive(f"fixed[{key!r}]", value) for key, value in dict(fixed or {}).items()}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scalefit._arguments import check_level
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.result import FitResult
@@ -128,8 +129,7 @@ def report(
     >>> page.trusted, "<title>A grid</title>" in page.html
     (True, True)
     """
-    if not 0 < level < 1:
-        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+    check_level(level)
     compute = None if budget is None else parse_quantity(budget)
     if compute is not None and not (np.isfinite(compute) and compute > 0):
         raise ArgumentError(f"budget={budget!r} must be positive and finite [FLOP].")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
+from scalefit.errors import ArgumentError
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.plan import FLOP_PER_PARAM_TOKEN, RunPlan
 
@@ -46,6 +47,8 @@ def theory_floor(plan: RunPlan) -> tuple[float, Reason] | None:
 def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
     """E of a fitted law and its value at the plan [nat/token]."""
     floors: dict[str, float] = {}
+    if not (hasattr(law, "params") and hasattr(law, "predict")):
+        raise ArgumentError(f"law={law!r:.80} does not predict: pass what scalefit.fit or scalefit.published returned.")
     params = dict(law.params)
     if "E" in params:
         floors["law_E"] = float(params["E"])

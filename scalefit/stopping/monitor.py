@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import check_level, check_number
+from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.stopping import rules
@@ -65,7 +67,7 @@ class Monitor:
     def __init__(
         self,
         plan: RunPlan,
-        history: Sequence[Any] = (),
+        history: Sequence[Any] | None = (),
         law: Any = None,
         *,
         min_gain: float | None = None,
@@ -83,7 +85,7 @@ class Monitor:
         self._series = {name: Series() for name in QUANTITIES}
         self._last_step = -1.0
         self._nonfinite: tuple[int, float] | None = None
-        self._history_runs = history_entries(history, plan, self.notes)
+        self._history_runs = history_entries(history or (), plan, self.notes)
         self._learn()
         self._law_floors = {} if law is None else law_floors(law, plan)
         self._frontier = ([], []) if law is None else frontier(law, plan)
@@ -121,16 +123,18 @@ class Monitor:
         ArgumentError
             A negative step, something that is not a number, or nothing to log.
         """
-        at = _number("step", step)
+        at = check_number("step", step)
         if not (np.isfinite(at) and at >= 0):
             raise ArgumentError(f"step={step!r} must be a step number, zero or more.")
         given = {"train": train_loss, "val": val_loss, "lr": lr, "grad_norm": grad_norm, "val_sem": val_sem}
         if all(value is None for value in given.values()):
             raise ArgumentError(f"Nothing was given at step {at:g}; give at least one loss.")
+        if val_sem is not None and check_number("val_sem", val_sem) < 0:
+            raise ArgumentError(f"val_sem={val_sem!r} must be a standard error, zero or more.")
         for name, value in given.items():
             if value is None:
                 continue
-            number = _number(name, value)
+            number = check_number({"train": "train_loss", "val": "val_loss"}.get(name, name), value)
             if np.isfinite(number):
                 self._series[name].add(at, number)
             elif name in ("train", "val"):
@@ -174,7 +178,7 @@ class Monitor:
         -------
         Advice
         """
-        _check_level(level)
+        check_level(level)
         view = self.view()
         seen = self._digest(view)
         floors, remarks = dict(self._law_floors), [Reason(note.code, note.message) for note in self.notes]
@@ -216,7 +220,8 @@ class Monitor:
         ArgumentError
             The schedule ends before the latest step.
         """
-        _check_level(level)
+        check_level(level)
+        _check_schedule(schedule)
         view = self.view()
         seen = self._digest(view)
         if seen is None:
@@ -330,10 +335,7 @@ class Monitor:
         """Return the state as JSON and, with a path, write it there in one step."""
         text = self.state().model_dump_json()
         if path is not None:
-            target = Path(path)
-            part = target.with_name(target.name + ".part")
-            part.write_text(text, encoding="utf-8")
-            part.replace(target)  # a kill during the write leaves the old file whole
+            write_whole(path, text)
         return text
 
     def restore(self, state: MonitorState) -> None:
@@ -384,15 +386,6 @@ def load_monitor(source: str | Path) -> Monitor:
     return Monitor.from_state(read_state(source))
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, (bool, str, complex)):
-        raise ArgumentError(f"{name}={value!r} is not a number.")
-    try:
-        return float(cast(float, value))
-    except (TypeError, ValueError):
-        raise ArgumentError(f"{name}={value!r} is not a number.") from None
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ArgumentError(f"level={level} must lie between 0 and 1; 0.9 is a 90 % interval.")
+def _check_schedule(schedule: Any) -> None:
+    if not isinstance(schedule, Schedule):
+        raise ArgumentError(f"schedule is a {type(schedule).__name__}; make one with scalefit.Schedule.")

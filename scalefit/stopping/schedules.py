@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
+from scalefit._arguments import check_number
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 from scalefit.stopping._record import Record
@@ -186,6 +187,7 @@ class Schedule(Record):
         final : float
             Rate at its end, relative to the rate at `step`.
         """
+        step, steps = check_number("step", step), check_number("steps", steps)
         if not (steps > 0 and 0 <= step):
             raise ArgumentError(f"A cooldown of {steps:g} steps from step {step:g} was asked; both must be positive.")
         before = self.knot_steps < step

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
+from scalefit._files import as_path
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.stopping._record import Record
 from scalefit.stopping.history import FinishedRun
@@ -91,9 +92,16 @@ class MonitorState(Record):
 def read_state(source: str | Path) -> MonitorState:
     """Read and check a saved state."""
     try:
-        return parse_state(Path(source).read_text(encoding="utf-8"))
+        text = as_path(source).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{source} is not text: {error.reason}. Give the file that Monitor.to_json wrote.") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{source} cannot be read: {reason}. Give the file that Monitor.to_json wrote.") from None
+    try:
+        return parse_state(text)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
 
 
 def parse_state(text: str) -> MonitorState:
@@ -101,8 +109,8 @@ def parse_state(text: str) -> MonitorState:
     try:
         return MonitorState.model_validate_json(text)
     except (ValidationError, ArgumentError) as error:
-        first = str(error).splitlines()
-        what = " ".join(line.strip() for line in first[:3])
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
+        what = " ".join(f"{'.'.join(map(str, first.get('loc', ())))} {first['msg']}".split())[:160]
         raise DataError(
             f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}. "
             "Write it with Monitor.to_json of this version of scalefit."

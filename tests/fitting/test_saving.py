@@ -163,7 +163,7 @@ def test_a_missing_file_and_a_cut_one(saved, tmp_path):
 
 def test_saving_leaves_no_half_written_file(tmp_path):
     result = sf.fit(simulate())
-    with pytest.raises(OSError):
+    with pytest.raises(sf.DataError, match="cannot be written"):
         result.to_json(tmp_path / "no" / "such" / "folder.json")
     path = tmp_path / "r.json"
     path.write_text("old")

@@ -142,7 +142,7 @@ def test_merged_steps_keep_weight_and_ignore_replays():
     [
         ({"step": -1, "val_loss": 3}, "step=-1"),
         ({"step": 10}, "at least one loss"),
-        ({"step": 10, "val_loss": "3.0"}, "val='3.0' is not a number"),
+        ({"step": 10, "val_loss": "3.0"}, "val_loss='3.0' is not a number"),
         ({"step": 10, "val_loss": True}, "not a number"),
         ({"step": float("nan"), "val_loss": 3}, "step=nan"),
         ({"step": 10, "val_loss": [1, 2]}, "not a number"),

@@ -1,0 +1,82 @@
+"""Bad input on the command line: exit code 1 and one clear line, whatever the file."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+from scalefit.cli import main
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    monkeypatch.setattr("warnings.showwarning", lambda *_, **__: None)
+
+    def call(*words):
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        done = capsys.readouterr()
+        assert "Traceback" not in done.err + done.out
+        return stop.value.code, done.out, done.err
+
+    return call
+
+
+@pytest.fixture
+def table(tmp_path):
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 1e10, 5), np.geomspace(1e9, 2e11, 5)))
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    loss *= np.exp(0.003 * np.random.default_rng(0).standard_normal(N.size))
+    path = tmp_path / "runs.csv"
+    path.write_text("N,D,loss\n" + "\n".join(f"{a},{b},{c}" for a, b, c in zip(N, D, loss, strict=True)))
+    return path
+
+
+def one_line(done):
+    code, _, err = done
+    assert code == 1 and err.startswith("scalefit: ") and err.count("\n") == 1 and len(err) < 600
+    return err
+
+
+def test_figures_of_no_known_format_or_place(run, table, tmp_path):
+    assert "no format '.foo'" in one_line(run("plan", table, "--C", "1e21", "--plot", tmp_path / "x.foo"))
+    assert "cannot be written" in one_line(run("plan", table, "--C", "1e21", "--plot", tmp_path / "no" / "x.png"))
+    assert "cannot be written" in one_line(run("fit", table, "--save", tmp_path / "no" / "x.json"))
+
+
+def test_logs_and_plans_that_are_none(run, tmp_path):
+    deep, log = tmp_path / "deep.json", tmp_path / "log.csv"
+    deep.write_text("[" * 100_000)
+    log.write_text("step,val_loss\n1,3\n")
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"schedule": {"kind": "cosine", "total": 100}}))
+    binary = tmp_path / "plan.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    assert "cannot be read" in one_line(run("advise", log, "--plan", deep))
+    assert "cannot be read" in one_line(run("advise", log, "--plan", binary))
+    one_line(run("advise", deep, "--plan", plan))
+    one_line(run("plan", deep, "--C", "1e21"))
+
+
+def test_a_saved_forecast_serves_predict_plan_and_next_runs(run, table, tmp_path):
+    saved = tmp_path / "forecast.json"
+    code, _, _ = run("forecast", table, "--save", saved)
+    assert code == 0
+    forecast = sf.load_result(saved)
+    code, out, _ = run("predict", saved, "--N", "7B", "--D", "2T", "--json")
+    assert code == 0 and json.loads(out)["predictions"][0]["loss"] == forecast.predict(N=7e9, D=2e12)
+    code, out, _ = run("plan", saved, "--C", "1e22", "--json")
+    assert code == 0 and json.loads(out)["loss"] == pytest.approx(sf.plan(forecast, C=1e22).loss)
+    code, out, _ = run("next-runs", saved, "--budget", "1e21", "--json")
+    assert code == 0 and json.loads(out)["runs"]
+    assert "series" in one_line(run("predict", saved, "--N", "7B", "--D", "2T", "--series", "a"))
+
+
+def test_floor_takes_the_names_of_python_too(run):
+    words = ["floor", "--N", "124M", "--D", "9B", "--d-emb", "768", "--json"]
+    long = run(*words, "--n-layers", "12", "--T-max", "1024", "--vocab-size", "50257")
+    short = run(*words, "--layers", "12", "--context", "1024", "--vocab", "50257")
+    assert long == short and long[0] == 0
