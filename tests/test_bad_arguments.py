@@ -35,6 +35,7 @@ def result(runs):
         ({"seed": None}, "seed=None must be a whole number"),
         ({"seed": "x"}, "seed='x'"),
         ({"prior": "x"}, "prior='x'"),
+        ({"prior": {"alpha": (0.3, -1)}}, "a standard deviation must be positive"),
         ({"weights": ["a"] * 25}, "weights="),
         ({"law": sf.Law}, "has no parameters"),
     ],
@@ -79,6 +80,11 @@ def test_weights_in_a_series_follow_their_labels(runs):
     pd.testing.assert_series_equal(sf.fit(shuffled, "chinchilla", weights=weights).params, expected)
     in_order = weights.reindex(shuffled.index).to_numpy()
     pd.testing.assert_series_equal(sf.fit(shuffled, "chinchilla", weights=in_order).params, expected)
+
+
+def test_a_law_may_be_an_instance_and_a_prior_empty(runs, result):
+    assert sf.fit(runs, sf.laws.get("chinchilla")()).params.equals(result.params)
+    assert sf.fit(runs, "chinchilla", prior={}).params.equals(result.params)
 
 
 def test_bootstrap_refuses_what_is_no_seed_or_count(result):

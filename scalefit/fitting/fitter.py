@@ -27,7 +27,7 @@ _N_STARTS = 3
 
 def fit(
     runs: Any,
-    law: str | type[Law] | Sequence[str] = "chinchilla",
+    law: str | type[Law] | Law | Sequence[str] = "chinchilla",
     *,
     objective: Kind = "huber",
     delta: float = 1e-3,
@@ -106,9 +106,9 @@ def fit(
     fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
     tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
     bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
-    if isinstance(law, type) and not law.parameters:
+    if isinstance(law, type) and not getattr(law, "parameters", True):
         raise ArgumentError(f"law={law.__name__} has no parameters: give it sf.Parameter attributes and a formula.")
-    if not isinstance(law, (str, type)):
+    if not isinstance(law, (str, type, Law)):
         law, tied = _split_constraints(law, tied)
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
@@ -236,7 +236,7 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
 
         x, tangent, certificate = fit_with_expressions(problem, expressions, request.bounds, request.n_starts)
     else:
-        if request.prior is not None:
+        if prior_names:
             from scalefit.fitting.priors import with_prior
 
             problem = with_prior(

@@ -97,6 +97,8 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
         name: str = "advice",
         rebuilt: bool = False,
     ) -> None:
+        if plan is not None and not isinstance(plan, RunPlan):
+            raise ArgumentError(f"plan is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")
         if not rebuilt:
             self._in_code[name] = _Settings(plan, history, law, dry_run, tuple(stop_on), min_gain, metric, on_advice)
         elif name not in self._in_code:

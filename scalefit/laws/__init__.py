@@ -41,8 +41,8 @@ def names() -> list[str]:
     return list(_registry())
 
 
-def get(name: str | type[Law]) -> type[Law]:
-    """Return a law by name; a law of one variable takes it after a colon (``"power_law:N"``).
+def get(name: str | type[Law] | Law) -> type[Law]:
+    """Return a law by name, or of which this is one; a law of one variable takes it after a colon (``"power_law:N"``).
 
     Raises
     ------
@@ -55,6 +55,8 @@ def get(name: str | type[Law]) -> type[Law]:
     >>> sf.laws.get("chinchilla").formula
     'L(N, D) = E + A N^-alpha + B D^-beta'
     """
+    if isinstance(name, Law):
+        return type(name)
     if isinstance(name, type) and issubclass(name, Law):
         return name
     if not isinstance(name, str):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_level
+from scalefit._files import as_path, write_whole
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.result import FitResult
@@ -54,8 +55,8 @@ class Report:
 
     def save(self, path: str | Path) -> Path:
         """Write the page to a file and return its path."""
-        target = Path(path)
-        target.write_text(self.html, encoding="utf-8")
+        target = as_path(path)
+        write_whole(target, self.html)
         return target
 
     def __repr__(self) -> str:

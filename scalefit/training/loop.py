@@ -64,6 +64,8 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
     DataError
         The corpus or the store cannot be read or written, or another live worker holds the run.
     """
+    if not isinstance(config, RunConfig):
+        raise ArgumentError(f"config is a {type(config).__name__}; make a RunConfig.")
     world = distributed.start(config.runtime.device)
     root = FilePath(store)
     with world.first():  # one process builds the corpus, the others then find it

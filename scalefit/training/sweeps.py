@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from scalefit._arguments import check_number
 from scalefit.errors import ArgumentError
 from scalefit.training.config import (
     Config,
@@ -135,7 +137,7 @@ class SweepConfig(Config):
 
         Parameters
         ----------
-        table : DataFrame
+        table : DataFrame or mapping of columns
             Columns N [parameters] and D [tokens].
         corpus : CorpusConfig, optional
             Default: the standard library's source, as bytes.
@@ -144,14 +146,20 @@ class SweepConfig(Config):
         """
         from scalefit.training.models.shapes import shape_for
 
-        missing = {"N", "D"} - set(table.columns)
-        if missing or not len(table):
-            raise ArgumentError(f"The table has {len(table)} rows and lacks {sorted(missing)}; it needs N and D.")
+        missing = {"N", "D"} - set(table if isinstance(table, Mapping) else getattr(table, "columns", ()))
+        if missing or not len(table["N"]):
+            raise ArgumentError(
+                f"A table of runs to train needs rows with N and D; this {type(table).__name__} lacks "
+                f"{' and '.join(sorted(missing)) or 'rows'}."
+            )
         corpus = corpus or CorpusConfig()
         vocab_size = corpus_vocabulary(corpus)
         wanted: dict[ModelConfig, set[int]] = {}
-        for N, D in zip(table["N"], table["D"], strict=True):
-            wanted.setdefault(shape_for(float(N), vocab_size), set()).add(round(float(D)))
+        for row, (given_n, given_d) in enumerate(zip(table["N"], table["D"], strict=True)):
+            N, D = check_number("N", given_n), check_number("D", given_d)
+            if not (0 < N < math.inf and 0 < D < math.inf):
+                raise ArgumentError(f"Row {row} of the table has N={N:g}, D={D:g}; both must be positive and finite.")
+            wanted.setdefault(shape_for(N, vocab_size), set()).add(round(D))
         sizes = tuple(SizeConfig(model=model, tokens=tuple(sorted(D))) for model, D in wanted.items())
         return cls(corpora={corpus.source: corpus}, sizes=sizes, **settings)
 
@@ -177,6 +185,8 @@ class Sweep:
     """A sweep in a store."""
 
     def __init__(self, config: SweepConfig, store: str | Path) -> None:
+        if not isinstance(config, SweepConfig):
+            raise ArgumentError(f"config is a {type(config).__name__}; make a SweepConfig.")
         self.config, self.root = config, Path(store)
         self.corpora = {name: open_corpus(item, self.root / "corpora") for name, item in config.corpora.items()}
         self._pin()
