@@ -67,7 +67,7 @@ class Prior:
             pairs = np.array([[float(mean), float(sd)] for mean, sd in given.values()])
         except (TypeError, ValueError) as error:
             raise ArgumentError(f"prior={given!r}: give (mean, sd) for each parameter, {{'E': (1.7, 0.1)}}.") from error
-        if (pairs[:, 1] <= 0).any():
+        if (pairs[:, 1:] < 0).any():
             raise ArgumentError(f"prior={dict(given)!r}: a standard deviation must be positive.")
         return cls(tuple(given), pairs[:, 0], np.diag(pairs[:, 1] ** 2))
 
