@@ -18,7 +18,7 @@ def test_example_runs(path, tmp_path):
         pytest.skip("run, and its output read, by test_demo.py")
     text = path.read_text()
     if any(f"import {name}" in text or f"from {name}" in text for name in NEEDS_TORCH):
-        pytest.skip("needs torch: run by the training tests")
+        pytest.skip("needs torch: run by tests/training/test_torch_examples.py")
     if "chinchilla_epoch" in text and not os.environ.get("SCALEFIT_DATA_DIR"):
         pytest.skip("needs a third-party table: set SCALEFIT_DATA_DIR")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
