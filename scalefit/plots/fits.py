@@ -15,7 +15,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ScalefitWarning
-from scalefit.plots._axes import new_axes
+from scalefit.plots._axes import new_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -235,12 +235,10 @@ def draw_profile(data: ProfileData, ax: Axes | None = None) -> Axes:
 
 def draw_result(result: FitResult, *, level: float = 0.9) -> Figure:
     """Draw the fit, residuals over each input, and the profile of an exponent, in one figure."""
-    from matplotlib.figure import Figure
-
     residuals = residual_data(result)
     profiled = _profiled(result)
     panels = len(residuals.inputs) + (profiled is not None)
-    figure = Figure(figsize=(11, 7.2), layout="constrained")
+    figure = new_figure((11, 7.2))
     grid = figure.add_gridspec(2, panels, height_ratios=(1.7, 1))
     draw_fit(fit_data(result, level=level), figure.add_subplot(grid[0, :]))
     for at, key in enumerate(residuals.inputs):
