@@ -1,6 +1,7 @@
-"""Pages made at build time: one a law from the registry, and the API from the public names.
+"""Pages made at build time: one a law from the registry, the API from the public names, the experiments' verdicts.
 
-Nothing here is edited by hand; the pages are written to ``docs/laws`` and ``docs/api.md``, which git ignores.
+Nothing here is edited by hand; the pages are written to ``docs/laws``, ``docs/experiments`` and ``docs/api.md``,
+which git ignores.
 """
 
 from __future__ import annotations
@@ -32,6 +33,19 @@ def on_pre_build(config: Any) -> None:
     """Write the generated pages (the hook that mkdocs calls)."""
     write_laws(HERE / "laws")
     (HERE / "api.md").write_text(api_page(), encoding="utf-8")
+    write_experiments(HERE / "experiments")
+
+
+def write_experiments(folder: Path) -> None:
+    """Write one page of what the experiments of ``scalefit experiment`` found, with their figures."""
+    folder.mkdir(exist_ok=True)
+    lines = ["# Experiments", "", "What `scalefit experiment NAME` found, as it wrote it.", ""]
+    for verdict in sorted((HERE.parent / "benchmarks" / "results").glob("*/verdict.md")):
+        name = verdict.parent.name
+        text = re.sub(r"^# ", "## ", verdict.read_text(encoding="utf-8"))
+        lines += [text, f"![{name}]({name}.png)", ""]
+        (folder / f"{name}.png").write_bytes((verdict.parent / "figure.png").read_bytes())
+    (folder / "index.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 def public_targets() -> dict[str, str]:
