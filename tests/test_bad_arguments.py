@@ -99,6 +99,11 @@ def test_lists_of_laws_and_results_are_lists(runs, result):
     for not_a_list in (result, None):
         with pytest.raises(sf.ScalefitError, match="needs a sequence"):
             sf.average(not_a_list)
+    with pytest.raises(sf.ScalefitError, match="holdout=3 is not known"):
+        sf.compare(runs, "chinchilla", holdout=3)
+    for values in ([float("nan")], ["a"], []):
+        with pytest.raises(sf.ScalefitError, match="values="):
+            result.profile("alpha", values=values)
     with pytest.raises(sf.ScalefitError, match="N='a' is not a number"):
         sf.laws.available(N="a", D=2e10)
 
@@ -155,6 +160,13 @@ def test_a_monitor_refuses_what_is_no_schedule_law_or_error():
         monitor.plan.schedule.cooldown_from("a", 10)
     with pytest.raises(sf.ScalefitError, match="law='chinchilla' does not predict"):
         sf.Monitor(monitor.plan, law="chinchilla")
+    with pytest.raises(sf.ScalefitError, match="plan is a str"):
+        monitor.replan("x")
+    with pytest.raises(sf.ScalefitError, match="step='x'"):
+        monitor.rewind("x")
+    for name in ("min_gain", "min_saving"):
+        with pytest.raises(sf.ScalefitError, match=f"{name}='x'"):
+            sf.Monitor(monitor.plan, **{name: "x"})
     with pytest.raises(sf.ScalefitError, match="val_sem=-1"):
         monitor.update(step=1, val_loss=3.0, val_sem=-1)
 

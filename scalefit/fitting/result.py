@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_level
+from scalefit._arguments import broadcast, check_level, check_number
 from scalefit._files import save_figure
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note
@@ -194,7 +194,7 @@ class FitResult:
         """
         import pandas as pd
 
-        tail = _tail(level)
+        tail = (1 - check_level(level)) / 2
         names = list(self.params.index)
         if self.draws is not None:
             table = self.natural(self.draws)
@@ -242,10 +242,9 @@ class FitResult:
         """
         from scalefit.fitting.uncertainty import bootstrap_draws
 
-        if not isinstance(n, (int, np.integer)):
-            raise ArgumentError(f"n={n!r} must be a whole number of resamples.")
-        if int(n) < 2:
-            raise ArgumentError(f"n={n!r} resamples: at least 2 are needed, 1000 or more are sensible.")
+        if not isinstance(n, (int, np.integer)) or n < 2:
+            text = "must be a whole number of resamples: at least 2 are needed, 1000 or more are sensible."
+            raise ArgumentError(f"n={n!r} {text}")
         if self.tangent is not None:
             raise ArgumentError("Fits with expression constraints have robust errors only: bootstrap needs plain ties.")
         draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress)
@@ -280,7 +279,9 @@ class FitResult:
             first, last = np.clip(interval.loc[name].to_numpy(float), max(low, 1e-9), high)
             spread = np.geomspace if self.law.parameters[name].log else np.linspace
             values = spread(float(first), float(last), n)
-        points = np.atleast_1d(np.asarray(values, float))
+        points = np.array([check_number("values", value) for value in np.ravel(values)])
+        if not (points.size and np.isfinite(points).all()):
+            raise ArgumentError(f"values={values!r:.80} must be finite numbers, one or more.")
         return pd.DataFrame({"value": points, "objective_value": profile(self, name, points)})
 
     # -- predictions -------------------------------------------------------------------------------------------
@@ -392,8 +393,3 @@ class FitResult:
         from scalefit.fitting.printing import as_html
 
         return as_html(self)
-
-
-def _tail(level: float) -> float:
-    check_level(level)
-    return (1 - level) / 2

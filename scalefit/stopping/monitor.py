@@ -75,9 +75,9 @@ class Monitor:
     ) -> None:
         if not isinstance(plan, RunPlan):
             raise ArgumentError(f"plan is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")
-        if min_gain is not None and not min_gain >= 0:
+        if min_gain is not None and not check_number("min_gain", min_gain) >= 0:
             raise ArgumentError(f"min_gain={min_gain} must be a gain in nat/token, zero or more.")
-        if not 0 <= min_saving < 1:
+        if not 0 <= check_number("min_saving", min_saving) < 1:
             raise ArgumentError(f"min_saving={min_saving} must be a part of the plan, in [0, 1).")
         self.plan = plan
         self.min_gain, self.min_saving = min_gain, min_saving
@@ -145,6 +145,7 @@ class Monitor:
 
     def rewind(self, step: float) -> None:
         """Forget everything after `step`: the run went back to an earlier checkpoint."""
+        step = check_number("step", step)
         for series in self._series.values():
             series.drop_after(step)
         self._last_step = min(self._last_step, float(step))
@@ -156,6 +157,8 @@ class Monitor:
 
         A note is kept. Use this when a run is extended, cut, or cooled down early.
         """
+        if not isinstance(plan, RunPlan):
+            raise ArgumentError(f"plan is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")
         now = max(self._last_step, 0.0)
         past, ahead = self.plan.schedule, plan.schedule
         if past != ahead and now > 0:
