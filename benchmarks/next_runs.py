@@ -39,7 +39,7 @@ class Truth:
         return c["E"] + (a ** (1 / g) + b ** (1 / g)) ** g
 
 
-def isoflop_rows(budgets, n, centre, rng, width=5.0):
+def isoflop_rows(budgets, n, centre, width=5.0):
     rows = []
     for budget in budgets:
         N = centre(budget) * np.geomspace(1 / width, width, n)
@@ -79,13 +79,13 @@ def one(truth, law, target, rng):
     def centre(budget):
         return drift * (budget / 1e18) ** 0.5
 
-    pilot = observed(truth, isoflop_rows(PILOT, 6, centre, rng), rng)
+    pilot = observed(truth, isoflop_rows(PILOT, 6, centre), rng)
     first = sf.fit(pilot, law)
     per_run = EXTRA / N_RUNS
     designs = {
         "nothing": None,
-        "isoflop, one budget": isoflop_rows((per_run,), N_RUNS, centre, rng),
-        "isoflop, two budgets": isoflop_rows((per_run * 0.4, per_run * 1.6), N_RUNS // 2, centre, rng),
+        "isoflop, one budget": isoflop_rows((per_run,), N_RUNS, centre),
+        "isoflop, two budgets": isoflop_rows((per_run * 0.4, per_run * 1.6), N_RUNS // 2, centre),
         "random": random_runs(pilot, rng),
         "next_runs": sf.next_runs(first, EXTRA, target=target, C=AHEAD, n_runs=N_RUNS),
     }

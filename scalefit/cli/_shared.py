@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,46 +19,63 @@ if TYPE_CHECKING:
 
 _PATIENCE = 1.0  # seconds of silence before a bar appears
 
-Table = Annotated[str, typer.Argument(help="Table of finished runs: csv, tsv, json, jsonl or parquet.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Level = Annotated[float, typer.Option("--level", help="Coverage of the intervals, between 0 and 1.")]
 _COLUMNS = "Columns and conventions"
 
 
-def _column(flag: str, text: str) -> Any:
-    return typer.Option(flag, help=text, metavar="COLUMN", rich_help_panel=_COLUMNS)
+def _column(help: str, flag: str | None = None, metavar: str = "COLUMN") -> Any:
+    option = typer.Option(*([flag] if flag else []), help=help, metavar=metavar, rich_help_panel=_COLUMNS)
+    return Annotated[str | None, option]
 
 
-ColumnN = Annotated[str | None, _column("--N", "Column of the number of parameters, or one number for every run.")]
-ColumnD = Annotated[str | None, _column("--D", "Column of the training tokens, or one number for every run.")]
-ColumnC = Annotated[str | None, _column("--C", "Column of the training compute in FLOP.")]
-ColumnLoss = Annotated[str | None, _column("--loss", "Column of the loss.")]
-ColumnSeries = Annotated[str | None, _column("--series", "Column that tells apart corpora or tokenizers.")]
-ColumnUnique = Annotated[str | None, _column("--unique-tokens", "Column of distinct training tokens.")]
-ColumnWeight = Annotated[str | None, _column("--weight", "Column of weights.")]
-ColumnStatus = Annotated[str | None, _column("--status", "Column of how each run ended.")]
-LossUnit = Annotated[
-    str | None,
-    typer.Option(
-        help="nat/token (the default), bit/token, bit/byte, nat/byte or other.",
-        metavar="UNIT",
-        rich_help_panel=_COLUMNS,
+_COLUMN_OPTIONS = {
+    "N": _column("Column of the number of parameters, or one number for every run.", "--N"),
+    "D": _column("Column of the training tokens, or one number for every run.", "--D"),
+    "C": _column("Column of the training compute in FLOP.", "--C"),
+    "loss": _column("Column of the loss."),
+    "series": _column("Column that tells apart corpora or tokenizers."),
+    "unique_tokens": _column("Column of distinct training tokens."),
+    "weight": _column("Column of weights."),
+    "status": _column("Column of how each run ended."),
+    "loss_unit": _column("nat/token (the default), bit/token, bit/byte, nat/byte or other.", metavar="UNIT"),
+    "bytes_per_token": _column("Column or number, for losses per byte."),
+    "params": _column(
+        "What N counts: total (the default), non_embedding, matrices, active or other.", metavar="CONVENTION"
     ),
-]
-BytesPerToken = Annotated[
-    str | None,
-    typer.Option(help="Column or number, for losses per byte.", metavar="COLUMN", rich_help_panel=_COLUMNS),
-]
-Params = Annotated[
-    str | None,
-    typer.Option(
-        help="What N counts: total (the default), non_embedding, matrices, active or other.",
-        metavar="CONVENTION",
-        rich_help_panel=_COLUMNS,
-    ),
-]
-Flops = Annotated[
-    str | None, typer.Option(help="What ties C to N and D: 6ND.", metavar="CONVENTION", rich_help_panel=_COLUMNS)
+    "flops": _column("What ties C to N and D: 6ND.", metavar="CONVENTION"),
+}
+
+
+def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command an option for each column and convention; it receives those that were named as ``columns``."""
+
+    @wraps(command)
+    def with_options(**given: Any) -> int:
+        named = {name: given.pop(name) for name in _COLUMN_OPTIONS}
+        return command(**given, columns={name: value for name, value in named.items() if value is not None})
+
+    own = inspect.signature(command, eval_str=True)
+    options = []
+    for name, parameter in own.parameters.items():
+        if name == "columns":
+            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            options += [inspect.Parameter(k, kind, default=None, annotation=a) for k, a in _COLUMN_OPTIONS.items()]
+        else:
+            options.append(parameter)
+    with_options.__signature__ = own.replace(parameters=options)  # type: ignore[attr-defined]  # typer reads it
+    return with_options
+
+
+def _checked_level(level: float) -> float:
+    if not 0 < level < 1:
+        raise typer.BadParameter(f"{level} must lie between 0 and 1")
+    return level
+
+
+Table = Annotated[str, typer.Argument(help="Table of finished runs: csv, tsv, json, jsonl or parquet.")]
+Columns = dict[str, str]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Level = Annotated[
+    float, typer.Option("--level", help="Coverage of the intervals, between 0 and 1.", callback=_checked_level)
 ]
 
 

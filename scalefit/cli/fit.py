@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.fitting.result import FitResult
-
-_UNTRUSTED = 3
 
 
 class Goal(StrEnum):
@@ -47,21 +46,11 @@ def register(app: typer.Typer) -> None:
     app.command()(predict)
 
 
+@shared.takes_columns
 def fit(
     table: shared.Table,
+    columns: shared.Columns,
     law: Annotated[str, typer.Option(help="Law to fit; see scalefit laws.")] = "chinchilla",
-    N: shared.ColumnN = None,
-    D: shared.ColumnD = None,
-    C: shared.ColumnC = None,
-    loss: shared.ColumnLoss = None,
-    series: shared.ColumnSeries = None,
-    unique_tokens: shared.ColumnUnique = None,
-    weight: shared.ColumnWeight = None,
-    status: shared.ColumnStatus = None,
-    loss_unit: shared.LossUnit = None,
-    bytes_per_token: shared.BytesPerToken = None,
-    params: shared.Params = None,
-    flops: shared.Flops = None,
     objective: Annotated[Goal, typer.Option(help="Penalty on residuals.")] = Goal.huber,
     delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
     on: Annotated[Scale, typer.Option(help="What residuals are taken of.")] = Scale.log_loss,
@@ -85,8 +74,6 @@ def fit(
     from scalefit.errors import ArgumentError
     from scalefit.fitting.fitter import fit as fit_law
 
-    if not 0 < level < 1:
-        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
     if bootstrap < 0 or bootstrap == 1:
         raise typer.BadParameter(f"{bootstrap} resamples: use 0, or 1000 and more", param_hint="--bootstrap")
     if cluster and not bootstrap:
@@ -104,22 +91,7 @@ def fit(
         "n_starts": starts,
     }
     with shared.working(f"Fitting {law}"):
-        runs = shared.read_table(
-            table,
-            N=N,
-            D=D,
-            C=C,
-            loss=loss,
-            series=series,
-            unique_tokens=unique_tokens,
-            weight=weight,
-            status=status,
-            loss_unit=loss_unit,
-            bytes_per_token=bytes_per_token,
-            params=params,
-            flops=flops,
-            incomplete="keep",
-        )
+        runs = shared.read_table(table, **columns, incomplete="keep")
         found = fit_law(runs, law, **options)
     results: dict[str | None, FitResult] = found if isinstance(found, dict) else {None: found}
     if bootstrap:
@@ -147,7 +119,7 @@ def fit(
             if path is not None:
                 names = ", ".join(str(shared.numbered(path, label)) for label in results)
                 typer.echo(f"\n{kind}: {names}")
-    return 0 if all(result.trusted for result in results.values()) else _UNTRUSTED
+    return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
 
 
 def summary(result: FitResult, level: float) -> dict[str, Any]:
@@ -238,11 +210,9 @@ def predict(
 
 
 def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None, level: float, as_json: bool) -> int:
-    from scalefit.fitting.saving import load_result
-
-    if not 0 < level < 1:
-        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
     import warnings
+
+    from scalefit.fitting.saving import load_result
 
     result = load_result(path)
     with warnings.catch_warnings():
@@ -272,7 +242,7 @@ def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None
         if not result.trusted:
             problems = "; ".join(note.message for note in result.notes if note.severity == "error")
             typer.echo(f"\nDo not trust this fit: {problems}", err=True)
-    return 0 if result.trusted else _UNTRUSTED
+    return 0 if result.trusted else ExitCode.UNTRUSTED
 
 
 def _inputs(

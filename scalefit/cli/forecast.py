@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import save_figure
+from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.fitting.forecast_result import ForecastResult
-
-_UNTRUSTED = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -24,24 +23,14 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
 
 
+@shared.takes_columns
 def forecast(
     table: shared.Table,
+    columns: shared.Columns,
     at: Annotated[
         list[str] | None,
         typer.Option(help="Point to predict: N=7e9,D=2e12, or C=1e24 at the best N and D. Repeatable."),
     ] = None,
-    N: shared.ColumnN = None,
-    D: shared.ColumnD = None,
-    C: shared.ColumnC = None,
-    loss: shared.ColumnLoss = None,
-    series: shared.ColumnSeries = None,
-    unique_tokens: shared.ColumnUnique = None,
-    weight: shared.ColumnWeight = None,
-    status: shared.ColumnStatus = None,
-    loss_unit: shared.LossUnit = None,
-    bytes_per_token: shared.BytesPerToken = None,
-    params: shared.Params = None,
-    flops: shared.Flops = None,
     level: shared.Level = 0.9,
     no_prior: Annotated[bool, typer.Option("--no-prior", help="Leave the shipped prior out.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write the forecast here as JSON.")] = None,
@@ -51,17 +40,11 @@ def forecast(
     """Forecast the loss of larger runs, with calibrated intervals (exit code 3: do not trust it)."""
     from scalefit.fitting.forecaster import forecast as make_forecast
 
-    if not 0 < level < 1:
-        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
     points = shared.points(at or ())
-    names = {"N": N, "D": D, "C": C, "loss": loss, "series": series, "unique_tokens": unique_tokens}
-    names |= {"weight": weight, "status": status, "bytes_per_token": bytes_per_token}
-    conventions = {"loss_unit": loss_unit, "params": params, "flops": flops}
     with shared.working("Forecasting"):
-        said = {key: value for key, value in conventions.items() if value is not None}
-        runs = shared.read_table(table, **names, **said, incomplete="keep")
+        runs = shared.read_table(table, **columns, incomplete="keep")
         several = "series" in runs and runs["series"].nunique() > 1
-        unit = "other" if loss_unit == "other" else None
+        unit = "other" if columns.get("loss_unit") == "other" else None
         prior = None if no_prior else "shipped"
         found = make_forecast(runs, loss_unit=unit, prior=prior, by="series" if several else None)  # type: ignore[arg-type]
     results = found if isinstance(found, dict) else {None: found}
@@ -78,7 +61,7 @@ def forecast(
             _draw(result, level, shared.numbered(plot, text))
     if as_json:
         shared.print_json(documents[None] if None in documents else {"series": documents})
-    return 0 if all(result.trusted for result in results.values()) else _UNTRUSTED
+    return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
 
 
 def _predict(result: ForecastResult, points: list[dict[str, float]], level: float) -> list[dict[str, Any]]:
@@ -136,8 +119,10 @@ def _draw(result: ForecastResult, level: float, path: Path) -> None:
     save_figure(ax.figure, path)
 
 
+@shared.takes_columns
 def compare(
     table: shared.Table,
+    columns: shared.Columns,
     law: Annotated[
         list[str] | None,
         typer.Option("--law", help="Law to compare, or forecast. Repeatable; without it, the usual ones."),
@@ -145,50 +130,27 @@ def compare(
     holdout: Annotated[
         str, typer.Option(help="largest_C, k-fold (or 10-fold), leave-one-budget-out, or rolling.")
     ] = "largest_C",
-    N: shared.ColumnN = None,
-    D: shared.ColumnD = None,
-    C: shared.ColumnC = None,
-    loss: shared.ColumnLoss = None,
-    series: shared.ColumnSeries = None,
-    weight: shared.ColumnWeight = None,
-    status: shared.ColumnStatus = None,
-    loss_unit: shared.LossUnit = None,
-    params: shared.Params = None,
-    flops: shared.Flops = None,
     delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of k-fold.")] = 0,
     as_json: shared.AsJson = False,
-) -> None:
+) -> int:
     """Compare laws by how they predict runs that they were not fitted to."""
     from scalefit.fitting.comparison import compare as compare_laws
 
-    if not 0 < level < 1:
-        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
     laws = law or ["chinchilla", "kaplan", "coupled", "forecast"]
-    conventions = {"loss_unit": loss_unit, "params": params, "flops": flops}
     with shared.working("Comparing laws"):
-        runs = shared.read_table(
-            table,
-            N=N,
-            D=D,
-            C=C,
-            loss=loss,
-            series=series,
-            weight=weight,
-            status=status,
-            incomplete="keep",
-            **{key: value for key, value in conventions.items() if value is not None},
-        )
+        runs = shared.read_table(table, **columns, incomplete="keep")
         found = compare_laws(runs, laws, holdout=holdout, level=level, seed=seed, delta=delta)
     if as_json:
         said = {key: found.attrs[key] for key in ("verdict", "holdout", "failures")}
         shared.print_json({**said, "level": level, "laws": found.to_dict("records")})
-        return
+        return 0
     typer.echo(found.attrs["verdict"] + "\n")
     typer.echo(_as_text(found))
     for name, reasons in found.attrs["failures"].items():
         typer.echo(f"\n{name} could not be fitted: {reasons[0]}")
+    return 0
 
 
 def _as_text(found: pd.DataFrame) -> str:

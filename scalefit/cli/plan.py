@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from scalefit._files import save_figure
+from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
-
-_UNTRUSTED = 3
 
 Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result that scalefit fit --save wrote.")]
 Column = Annotated[
@@ -93,7 +92,7 @@ def plan(
         shared.print_json(answer.to_dict())
     else:
         typer.echo(str(answer))
-    return 0 if getattr(result, "trusted", True) else _UNTRUSTED
+    return 0 if getattr(result, "trusted", True) else ExitCode.UNTRUSTED
 
 
 def isoflop(
@@ -169,7 +168,7 @@ def next_runs(
             f"For {design['C_total']:.3g} FLOP the standard deviation of {design['target_name']} should fall from "
             f"{design['sd_before']:.3g} to {design['sd_after']:.3g}."
         )
-    return 0 if result.trusted else _UNTRUSTED
+    return 0 if result.trusted else ExitCode.UNTRUSTED
 
 
 def _result(source: str | None, law: str, published: str | None, column: list[str] | None, bootstrap: int) -> Any:

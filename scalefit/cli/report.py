@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
-
-_UNTRUSTED = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -17,8 +16,10 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
 
 
+@shared.takes_columns
 def report(
     table: shared.Table,
+    columns: shared.Columns,
     out: Annotated[Path, typer.Option("-o", "--out", help="Where to write the page.")] = Path("report.html"),
     law: Annotated[str, typer.Option(help="Law to fit; see scalefit laws.")] = "chinchilla",
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
@@ -27,18 +28,6 @@ def report(
     ] = None,
     only: Annotated[str | None, typer.Option(help="Report on this series of the table.")] = None,
     pool: Annotated[bool, typer.Option("--pool", help="Fit several series as one.")] = False,
-    N: shared.ColumnN = None,
-    D: shared.ColumnD = None,
-    C: shared.ColumnC = None,
-    loss: shared.ColumnLoss = None,
-    series: shared.ColumnSeries = None,
-    unique_tokens: shared.ColumnUnique = None,
-    weight: shared.ColumnWeight = None,
-    status: shared.ColumnStatus = None,
-    loss_unit: shared.LossUnit = "nat/token",
-    bytes_per_token: shared.BytesPerToken = None,
-    params: shared.Params = "total",
-    flops: shared.Flops = "6ND",
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: shared.AsJson = False,
@@ -48,24 +37,8 @@ def report(
     from scalefit.fitting.printing import verdict
     from scalefit.reporting.report import report as make_report
 
-    if not 0 < level < 1:
-        raise typer.BadParameter(f"{level} must lie between 0 and 1", param_hint="--level")
     if out.exists() and Path(table).exists() and out.samefile(table):
         raise ArgumentError(f"--out {out} is the table itself, and was left alone. Name another file.")
-    columns: dict[str, Any] = {
-        "N": N,
-        "D": D,
-        "C": C,
-        "loss": loss,
-        "series": series,
-        "unique_tokens": unique_tokens,
-        "weight": weight,
-        "status": status,
-        "loss_unit": loss_unit,
-        "bytes_per_token": bytes_per_token,
-        "params": params,
-        "flops": flops,
-    }
     with shared.working("Writing the report"):
         runs = shared.read_table(table, **columns, incomplete="keep")
         made = make_report(
@@ -80,4 +53,4 @@ def report(
     else:
         typer.echo(f"Trust: {verdict(made.result)}")
         typer.echo(f"Report: {out} ({size / 1000:,.0f} kB, opens in any browser, needs no network)")
-    return 0 if made.trusted else _UNTRUSTED
+    return 0 if made.trusted else ExitCode.UNTRUSTED
