@@ -259,13 +259,18 @@ class FitResult:
         name : str
             A free parameter.
         values : array_like, optional
-            Where; by default `n` values over four standard errors either side.
+            Where; by default `n` values over the interval of level 0.9999.
 
         Returns
         -------
         DataFrame
             Columns ``value`` and ``objective_value``. Read its shape: its likelihood interval is too narrow on runs
             whose noise differs.
+
+        Raises
+        ------
+        ArgumentError
+            Not a free parameter of a plain fit, no interval to walk, or values that it cannot take.
         """
         import pandas as pd
 
@@ -273,15 +278,22 @@ class FitResult:
 
         if name not in self.names or len(self.problem.groups) > 1 or self.tangent is not None:
             raise ArgumentError(f"profile({name!r}): choose a free parameter of a plain fit: {', '.join(self.names)}.")
+        parameter = self.law.parameters[name]
         if values is None:
-            interval = self.conf_int(0.9999)
-            low, high = self.law.parameters[name].bounds
-            first, last = np.clip(interval.loc[name].to_numpy(float), max(low, 1e-9), high)
-            spread = np.geomspace if self.law.parameters[name].log else np.linspace
+            low, high = parameter.bounds
+            ends = self.conf_int(0.9999).loc[name].to_numpy(float)
+            if not np.isfinite(ends).all():
+                raise ArgumentError(
+                    f"profile({name!r}): the runs do not determine {name}, so it has no interval to walk, and nothing "
+                    f"was refitted. Pass the values to hold it at as values=."
+                )
+            first, last = np.clip(ends, low if low < 0 else max(low, 1e-9), high)
+            spread = np.geomspace if parameter.log else np.linspace
             values = spread(float(first), float(last), n)
-        points = np.array([check_number("values", value) for value in np.ravel(values)])
-        if not (points.size and np.isfinite(points).all()):
-            raise ArgumentError(f"values={values!r:.80} must be finite numbers, one or more.")
+        points = np.atleast_1d(np.asarray(values, float))
+        if not np.isfinite(points).all() or (parameter.log and (points <= 0).any()):
+            kind = "positive and finite" if parameter.log else "finite"
+            raise ArgumentError(f"profile({name!r}): values={values!r} must be {kind}; nothing was refitted.")
         return pd.DataFrame({"value": points, "objective_value": profile(self, name, points)})
 
     # -- predictions -------------------------------------------------------------------------------------------

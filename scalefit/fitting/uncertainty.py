@@ -153,24 +153,41 @@ def _share(progress: Callable[[int, int], None] | None, part: int, parts: int) -
 
 
 def profile(result: FitResult, name: str, values: Array) -> Array:
-    """Objective with one parameter held at each value and the others refitted, walking out from the optimum."""
+    """Objective with one parameter held at each value and the others refitted.
+
+    On either side of the optimum the refits walk out, search anew at the end, and walk back in; the lower value counts.
+    A walk keeps to its basin for longer than that basin is the lowest.
+    """
+    from scalefit.fitting.starts import find_starts
+
     problem = in_raw_units(result.problem)
+    model = model_of(problem)
     j = list(problem.law.parameters).index(name)
     at = int(problem.index[0, j])
     inner = np.log(values) if problem.law.parameters[name].log else values
     lower, upper = problem.bounds(result.bounds)
     x0 = np.clip(problem.free_vector(result.natural(result.x)), lower, upper)
+    anew = np.clip(find_starts(problem, 3), lower, upper)
     order = np.argsort(np.abs(inner - x0[at]), kind="stable")
-    out = np.full(values.size, np.nan)
-    here = {1: x0, -1: x0}
-    for k in order:
-        side = 1 if inner[k] >= x0[at] else -1
+    out = np.full(values.size, np.inf)
+
+    def refit(k: int, starts: Array) -> Array:
         low, high = lower.copy(), upper.copy()
         low[at] = high[at] = inner[k]
-        start = here[side].copy()
-        start[at] = inner[k]
-        end = minimise(model_of(problem), start[None], low, high, floor=1e-26 * problem.loss.size)
-        out[k], here[side] = end.value[0], end.x[0]
+        starts = starts.copy()
+        starts[:, at] = inner[k]
+        end = minimise(model, starts, low, high, floor=1e-26 * problem.loss.size)
+        best = int(np.argmin(end.value))
+        out[k] = min(out[k], end.value[best])
+        return np.asarray(end.x[best])
+
+    above = inner[order] >= x0[at]
+    for side in (order[above], order[~above]):
+        x = x0
+        for k in side:
+            x = refit(k, x[None])
+        for turn, k in enumerate(side[::-1]):
+            x = refit(k, x[None] if turn else np.concatenate([x[None], anew]))
     return out
 
 

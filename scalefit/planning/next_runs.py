@@ -33,6 +33,8 @@ _PRICES, _SHARES = (0.0, 0.25, 0.75), (1.0, 0.5, 0.34, 0.25, 0.17, 0.125)
 _POLISHED, _SWAPS, _COORDINATES = 4, 24, 10
 #: Noise of a run's ln loss where the result does not show it.
 _NOISE = 0.003
+#: Relative spread of an answer's draws that is rounding and not doubt.
+_ROUNDING = 1e-12
 
 
 def next_runs(
@@ -76,7 +78,7 @@ def next_runs(
     Raises
     ------
     ArgumentError
-        The result has no draws, the target is unknown, or the budget buys no run.
+        The result has no draws, the target is unknown or not in doubt, or the budget buys no run.
 
     Examples
     --------
@@ -104,6 +106,11 @@ def next_runs(
     seen = _seen(result)
     ahead = _AHEAD * float((6 * seen["N"] * seen["D"]).max()) if C is None else _positive("C", C)
     answer, name = _answer(surface, target, ahead)
+    if answer.std() <= _ROUNDING * max(1.0, abs(float(answer.mean()))):
+        raise ArgumentError(
+            f"The fit leaves no doubt about {name}: its standard deviation is {answer.std():.2g}, so no run was chosen "
+            f"to make it surer. Choose another target, or free what holds it: a fixed parameter, or one at its bound."
+        )
     sizes, tokens = _candidates(seen, total)
     cost = allocation.TRAIN * sizes * tokens
     logs = _tame(np.log(surface.loss(sizes[None], tokens[None]))[1:])

@@ -115,6 +115,14 @@ def test_refusals_say_why(pilot, options, words):
         sf.next_runs(pilot, **options)
 
 
+def test_an_answer_that_is_not_in_doubt_is_refused():
+    table = grid(budgets=(1e17, 3e17, 1e18), n=6, width=5, noise=0.004)
+    held = sf.fit(table, fixed={"E": 1.7})
+    with pytest.raises(ValueError, match="no doubt about ln E.*Choose another target"):
+        sf.next_runs(held, 1e19, target="E")
+    assert len(sf.next_runs(held, 1e19, target="loss")) > 0
+
+
 def test_published_laws_do_not_say_what_they_do_not_know():
     with pytest.raises(ValueError, match="Pass what sf.fit"):
         sf.next_runs(sf.published("chinchilla", "besiroglu2024"), 1e19)
