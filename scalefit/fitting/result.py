@@ -272,29 +272,9 @@ class FitResult:
         ArgumentError
             Not a free parameter of a plain fit, no interval to walk, or values that it cannot take.
         """
-        import pandas as pd
+        from scalefit.fitting.profiles import profile
 
-        from scalefit.fitting.uncertainty import profile
-
-        if name not in self.names or len(self.problem.groups) > 1 or self.tangent is not None:
-            raise ArgumentError(f"profile({name!r}): choose a free parameter of a plain fit: {', '.join(self.names)}.")
-        parameter = self.law.parameters[name]
-        if values is None:
-            low, high = parameter.bounds
-            ends = self.conf_int(0.9999).loc[name].to_numpy(float)
-            if not np.isfinite(ends).all():
-                raise ArgumentError(
-                    f"profile({name!r}): the runs do not determine {name}, so it has no interval to walk, and nothing "
-                    f"was refitted. Pass the values to hold it at as values=."
-                )
-            first, last = np.clip(ends, low if low < 0 else max(low, 1e-9), high)
-            spread = np.geomspace if parameter.log else np.linspace
-            values = spread(float(first), float(last), n)
-        points = np.atleast_1d(np.asarray(values, float))
-        if not np.isfinite(points).all() or (parameter.log and (points <= 0).any()):
-            kind = "positive and finite" if parameter.log else "finite"
-            raise ArgumentError(f"profile({name!r}): values={values!r} must be {kind}; nothing was refitted.")
-        return pd.DataFrame({"value": points, "objective_value": profile(self, name, points)})
+        return profile(self, name, values, n)
 
     # -- predictions -------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How sure: sandwich covariance, bootstrap, profiles, intervals for predictions, influential runs.
+"""How sure: sandwich covariance, bootstrap, intervals for predictions, influential runs.
 
 The plain Hessian error is never given: on a penalty close to the absolute value it is 2 to 3 times too small.
 """
@@ -150,51 +150,6 @@ def _share(progress: Callable[[int, int], None] | None, part: int, parts: int) -
     if progress is None:
         return None
     return lambda done, total: progress(part * total + done, parts * total)
-
-
-def profile(result: FitResult, name: str, values: Array) -> Array:
-    """Objective with one parameter held at each value and the others refitted.
-
-    On either side of the optimum the refits walk out, search anew at the end, and walk back in; the lower value counts.
-    A walk keeps to its basin for longer than that basin is the lowest.
-    """
-    from scalefit.fitting.starts import find_starts
-
-    problem = in_raw_units(result.problem)
-    model = model_of(problem)
-    j = list(problem.law.parameters).index(name)
-    at = int(problem.index[0, j])
-    inner = np.log(values) if problem.law.parameters[name].log else values
-    lower, upper = problem.bounds(result.bounds)
-    x0 = np.clip(problem.free_vector(result.natural(result.x)), lower, upper)
-    anew = np.clip(find_starts(problem, 3), lower, upper)
-    order = np.argsort(np.abs(inner - x0[at]), kind="stable")
-    out = np.full(values.size, np.inf)
-
-    def refit(k: int, starts: Array) -> Array:
-        low, high = lower.copy(), upper.copy()
-        low[at] = high[at] = inner[k]
-        starts = starts.copy()
-        starts[:, at] = inner[k]
-        end = minimise(model, starts, low, high, floor=1e-26 * problem.loss.size)
-        best = int(np.argmin(end.value))
-        out[k] = min(out[k], end.value[best])
-        return np.asarray(end.x[best])
-
-    above = inner[order] >= x0[at]
-    for side in (order[above], order[~above]):
-        x = x0
-        for k in side:
-            x = refit(k, x[None])
-        for turn, k in enumerate(side[::-1]):
-            x = refit(k, x[None] if turn else np.concatenate([x[None], anew]))
-    return out
-
-
-def in_raw_units(problem: Problem) -> Problem:
-    """Return the same problem with inputs in parameters, tokens and FLOP, where a parameter can be held at a value."""
-    columns = {key: column * problem.units[key] for key, column in problem.columns.items()}
-    return replace(problem, columns=columns, units=dict.fromkeys(problem.units, 1.0))
 
 
 def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None:

@@ -1,0 +1,92 @@
+"""The objective along one parameter, the others refitted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalefit._typing import Array, ArrayLike
+from scalefit.errors import ArgumentError
+from scalefit.fitting.newton import minimise
+from scalefit.fitting.power_sum import model_of
+from scalefit.fitting.problem import Problem
+from scalefit.fitting.starts import find_starts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scalefit.fitting.result import FitResult
+
+
+def profile(result: FitResult, name: str, values: ArrayLike | None, n: int) -> pd.DataFrame:
+    """Return the profile of one parameter; see :meth:`scalefit.FitResult.profile`."""
+    import pandas as pd
+
+    if name not in result.names or len(result.problem.groups) > 1 or result.tangent is not None:
+        raise ArgumentError(f"profile({name!r}): choose a free parameter of a plain fit: {', '.join(result.names)}.")
+    points = _points(result, name, n) if values is None else np.atleast_1d(np.asarray(values, float))
+    log = result.law.parameters[name].log
+    if not np.isfinite(points).all() or (log and (points <= 0).any()):
+        kind = "positive and finite" if log else "finite"
+        raise ArgumentError(f"profile({name!r}): values={values!r} must be {kind}; nothing was refitted. Pass others.")
+    return pd.DataFrame({"value": points, "objective_value": _heights(result, name, points)})
+
+
+def _points(result: FitResult, name: str, n: int) -> Array:
+    """Values over the interval of level 0.9999, within the bounds."""
+    parameter = result.law.parameters[name]
+    low, high = parameter.bounds
+    ends = result.conf_int(0.9999).loc[name].to_numpy(float)
+    if not np.isfinite(ends).all():
+        raise ArgumentError(
+            f"profile({name!r}): the runs do not determine {name}, so it has no interval to walk, and nothing was "
+            f"refitted. Pass the values to hold it at as values=."
+        )
+    first, last = np.clip(ends, low if low < 0 else max(low, 1e-9), high)
+    spread = np.geomspace if parameter.log else np.linspace
+    return np.asarray(spread(float(first), float(last), n))
+
+
+def _heights(result: FitResult, name: str, values: Array) -> Array:
+    """Objective with one parameter held at each value and the others refitted.
+
+    On either side of the optimum the refits walk out, search anew at the end, and walk back in; the lower value counts.
+    A walk keeps to its basin for longer than that basin is the lowest.
+    """
+    problem = _in_raw_units(result.problem)
+    model = model_of(problem)
+    j = list(problem.law.parameters).index(name)
+    at = int(problem.index[0, j])
+    inner = np.log(values) if problem.law.parameters[name].log else values
+    lower, upper = problem.bounds(result.bounds)
+    x0 = np.clip(problem.free_vector(result.natural(result.x)), lower, upper)
+    anew = np.clip(find_starts(problem, 3), lower, upper)
+    order = np.argsort(np.abs(inner - x0[at]), kind="stable")
+    out = np.full(values.size, np.inf)
+
+    def refit(k: int, starts: Array) -> Array:
+        low, high = lower.copy(), upper.copy()
+        low[at] = high[at] = inner[k]
+        starts = starts.copy()
+        starts[:, at] = inner[k]
+        end = minimise(model, starts, low, high, floor=1e-26 * problem.loss.size)
+        best = int(np.argmin(end.value))
+        out[k] = min(out[k], end.value[best])
+        return np.asarray(end.x[best])
+
+    above = inner[order] >= x0[at]
+    for side in (order[above], order[~above]):
+        x = x0
+        for k in side:
+            x = refit(k, x[None])
+        for turn, k in enumerate(side[::-1]):
+            x = refit(k, x[None] if turn else np.concatenate([x[None], anew]))
+    return out
+
+
+def _in_raw_units(problem: Problem) -> Problem:
+    """Return the same problem with inputs in parameters, tokens and FLOP, where a parameter can be held at a value."""
+    columns = {key: column * problem.units[key] for key, column in problem.columns.items()}
+    return replace(problem, columns=columns, units=dict.fromkeys(problem.units, 1.0))
