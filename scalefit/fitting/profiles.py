@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scalefit._arguments import check_number
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.fitting.newton import minimise
@@ -26,11 +27,17 @@ def profile(result: FitResult, name: str, values: ArrayLike | None, n: int) -> p
 
     if name not in result.names or len(result.problem.groups) > 1 or result.tangent is not None:
         raise ArgumentError(f"profile({name!r}): choose a free parameter of a plain fit: {', '.join(result.names)}.")
-    points = _points(result, name, n) if values is None else np.atleast_1d(np.asarray(values, float))
+    if values is None:
+        points = _points(result, name, n)
+    else:
+        points = np.array([check_number("values", value) for value in np.ravel(values)])
     log = result.law.parameters[name].log
-    if not np.isfinite(points).all() or (log and (points <= 0).any()):
+    if not (points.size and np.isfinite(points).all()) or (log and (points <= 0).any()):
         kind = "positive and finite" if log else "finite"
-        raise ArgumentError(f"profile({name!r}): values={values!r} must be {kind}; nothing was refitted. Pass others.")
+        raise ArgumentError(
+            f"profile({name!r}): values={values!r:.80} must be {kind} numbers, one or more; nothing was refitted. "
+            f"Pass others, or none for the interval of {name}."
+        )
     return pd.DataFrame({"value": points, "objective_value": _heights(result, name, points)})
 
 

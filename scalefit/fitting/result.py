@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_level, check_number
+from scalefit._arguments import broadcast, check_level
 from scalefit._files import save_figure
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note

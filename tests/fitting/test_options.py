@@ -230,7 +230,7 @@ def test_profile_refuses_what_it_cannot_walk(runs):
     weak = sf.fit(sf.load_dataset("scalefit_cpu").query("series == 'stdlib'"), "coupled")
     with pytest.raises(sf.ScalefitError, match="do not determine E.*Pass the values"):
         weak.profile("E")
-    with pytest.raises(sf.ScalefitError, match="must be positive and finite; nothing was refitted"):
+    with pytest.raises(sf.ScalefitError, match="must be positive and finite numbers.*nothing was refitted"):
         sf.fit(runs).profile("A", [-1.0, 2.0])
 
 
