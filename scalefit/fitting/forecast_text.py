@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from scalefit import __version__
 from scalefit._files import as_path, write_whole
@@ -18,10 +18,11 @@ from scalefit.fitting.objectives import Objective
 from scalefit.fitting.printing import note_line, number
 from scalefit.fitting.priors import penalty_from_document
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.saving import SavedNote, Strict, load_note, save_note
 from scalefit.laws import get
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
 FORMAT = 1
 _KIND = "forecast"
@@ -134,18 +135,7 @@ def _plain(value: object) -> object:
 # -- files -----------------------------------------------------------------------------------------------------
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
-
-
-class _SavedNote(_Strict):
-    code: str
-    severity: str
-    message: str
-    details: dict[str, Any]
-
-
-class _SavedForecast(_Strict):
+class _SavedForecast(Strict):
     """The file's schema, format 1."""
 
     kind: str
@@ -157,7 +147,7 @@ class _SavedForecast(_Strict):
     params: dict[str, float]
     std_errors: dict[str, float]
     trusted: bool
-    notes: list[_SavedNote]
+    notes: list[SavedNote]
     x: list[float]
     names: list[str]
     columns: dict[str, list[float]]
@@ -171,7 +161,7 @@ class _SavedForecast(_Strict):
     spread: dict[str, float]
     row_labels: list[Any]
     conventions: dict[str, Any]
-    table_notes: list[_SavedNote]
+    table_notes: list[SavedNote]
 
 
 def document(result: ForecastResult) -> dict[str, Any]:
@@ -187,7 +177,7 @@ def document(result: ForecastResult) -> dict[str, Any]:
         params={str(key): float(value) for key, value in result.params.items()},
         std_errors={str(key): float(value) for key, value in result.std_errors.items()},
         trusted=result.trusted,
-        notes=[_save_note(note) for note in result.notes],
+        notes=[save_note(note) for note in result.notes],
         x=fitted.x.tolist(),
         names=list(result.names),
         columns={key: column.tolist() for key, column in problem.columns.items()},
@@ -201,7 +191,7 @@ def document(result: ForecastResult) -> dict[str, Any]:
         spread={name: float(getattr(result.spread, name)) for name in Spread.__dataclass_fields__},
         row_labels=[_plain(label) for label in result.row_labels],
         conventions=dict(result.conventions),
-        table_notes=[_save_note(note) for note in result.table_notes],
+        table_notes=[save_note(note) for note in result.table_notes],
     )
     return saved.model_dump(mode="json")
 
@@ -272,15 +262,6 @@ def load_forecast(path: str | Path) -> ForecastResult:
         spread=Spread(**saved.spread),
         row_labels=np.array(saved.row_labels),
         conventions=saved.conventions,
-        table_notes=tuple(_load_note(note) for note in saved.table_notes),
+        table_notes=tuple(load_note(note) for note in saved.table_notes),
         reason=saved.reason,
     )
-
-
-def _save_note(note: Note) -> _SavedNote:
-    return _SavedNote(code=note.code, severity=note.severity, message=note.message, details=dict(note.details))
-
-
-def _load_note(note: _SavedNote) -> Note:
-    details: Mapping[str, Any] = note.details
-    return Note(note.code, note.severity, note.message, details)  # type: ignore[arg-type]

@@ -26,18 +26,22 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Part of a file: every entry known, of its own type."""
+
     model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
 
 
-class _SavedNote(_Strict):
+class SavedNote(Strict):
+    """A note in a file."""
+
     code: str
     severity: str
     message: str
     details: dict[str, Any]
 
 
-class _SavedCertificate(_Strict):
+class _SavedCertificate(Strict):
     n_starts: int
     n_agree: int
     second_basin: float | None
@@ -51,7 +55,7 @@ class _SavedCertificate(_Strict):
     problems: list[str]
 
 
-class _SavedPrior(_Strict):
+class _SavedPrior(Strict):
     names: list[str]
     mean: list[float]
     cov: list[list[float]]
@@ -62,7 +66,7 @@ class _SavedPrior(_Strict):
     scale: float
 
 
-class _Saved(_Strict):
+class _Saved(Strict):
     """The file's schema, format 1."""
 
     format: int
@@ -76,7 +80,7 @@ class _Saved(_Strict):
     objective_value: float
     success: bool
     trusted: bool
-    notes: list[_SavedNote]
+    notes: list[SavedNote]
     objective: str
     delta: float
     on: str
@@ -97,7 +101,7 @@ class _Saved(_Strict):
     tied: dict[str, str]
     prior: _SavedPrior | None
     certificate: _SavedCertificate
-    table_notes: list[_SavedNote]
+    table_notes: list[SavedNote]
     seed: int
     draws: list[list[float]] | None
     draws_about: dict[str, Any] | None
@@ -122,7 +126,7 @@ def document(result: FitResult) -> dict[str, Any]:
         objective_value=result.objective_value,
         success=result.success,
         trusted=result.trusted,
-        notes=[_save_note(note) for note in result.notes],
+        notes=[save_note(note) for note in result.notes],
         objective=problem.objective.kind,
         delta=problem.objective.delta,
         on=problem.objective.on,
@@ -143,7 +147,7 @@ def document(result: FitResult) -> dict[str, Any]:
         tied=dict(result.tied or {}),
         prior=None if problem.penalty is None else _SavedPrior(**problem.penalty.document()),
         certificate=_SavedCertificate(**judged),
-        table_notes=[_save_note(note) for note in result.table_notes],
+        table_notes=[save_note(note) for note in result.table_notes],
         seed=result.seed,
         draws=None if result.draws is None else result.draws.tolist(),
         draws_about=None if result.draws_about is None else dict(result.draws_about),
@@ -280,7 +284,7 @@ def _restored(saved: _Saved, law: type[Law]) -> FitResult:
         bounds=saved.bounds,
         fixed=saved.fixed,
         tied=saved.tied,
-        table_notes=tuple(_load_note(note) for note in saved.table_notes),
+        table_notes=tuple(load_note(note) for note in saved.table_notes),
         seed=saved.seed,
         draws=None if saved.draws is None else _array(saved.draws),
         draws_about=saved.draws_about,
@@ -296,9 +300,11 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _save_note(note: Note) -> _SavedNote:
-    return _SavedNote(code=note.code, severity=note.severity, message=note.message, details=dict(note.details))
+def save_note(note: Note) -> SavedNote:
+    """Return a note as a file holds it."""
+    return SavedNote(code=note.code, severity=note.severity, message=note.message, details=dict(note.details))
 
 
-def _load_note(note: _SavedNote) -> Note:
+def load_note(note: SavedNote) -> Note:
+    """Return the note that a file holds."""
     return Note(note.code, note.severity, note.message, note.details)  # type: ignore[arg-type]
