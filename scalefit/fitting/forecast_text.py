@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -20,9 +20,6 @@ from scalefit.fitting.priors import penalty_from_document
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.saving import SavedNote, Strict, load_note, save_note
 from scalefit.laws import get
-
-if TYPE_CHECKING:
-    pass
 
 FORMAT = 1
 _KIND = "forecast"
