@@ -124,6 +124,19 @@ def test_failure_6_a_rewarmup_may_raise_the_loss(cosine):
     assert actions <= {"wait", "continue"}
 
 
+def test_failure_6_a_changed_batch_size_raises_no_alarm(cosine):
+    """The batch doubles at half: each step then covers two, and the curve falls twice as fast by the step."""
+    steps, loss = make_curve(cosine, noise=0.003)
+    doubled = np.concatenate([loss[:50], loss[51::2]])
+    actions = {a.action for a in run_along(sf.Monitor(sf.RunPlan(schedule=cosine)), steps[: doubled.size], doubled)}
+    assert actions <= {"wait", "continue"}
+    # Steps of equal size, as the documentation asks for, make the two runs one.
+    equal, plain = (sf.Monitor(sf.RunPlan(schedule=cosine)) for _ in range(2))
+    feed(equal, np.concatenate([steps[:50], steps[51::2]]), doubled)
+    feed(plain, steps, loss)
+    assert abs(equal.advise().final.loss - plain.advise().final.loss) < 0.01
+
+
 def test_failure_8_a_changed_evaluation_set_shifts_the_level(monitor, cosine):
     """Subset and whole set differed by 0.036 nats on SlimPajama: noticed by the eye, never a reason to stop."""
     steps, loss = make_curve(cosine, noise=0.003)
