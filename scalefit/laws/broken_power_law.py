@@ -41,6 +41,11 @@ class BrokenPowerLaw(Law):
     d1 = Parameter("position of the break", (1e-30, 1e60), (1e7, 1e9, 1e11), unit="input", log=True)
     f1 = Parameter("width of the break", (0.05, 5.0), (0.2, 0.5, 1.5), log=True)
 
+    bibtex = (
+        "@article{caballero2022broken, title={Broken Neural Scaling Laws}, "
+        "author={Caballero, Ethan and others}, journal={arXiv:2210.14891}, year={2022}}"
+    )
+
     @staticmethod
     def loss(x: Any, E: Any, A: Any, c0: Any, c1: Any, d1: Any, f1: Any) -> Any:
         """Loss [nat/token]."""

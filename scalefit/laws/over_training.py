@@ -58,6 +58,12 @@ class OverTraining(Law):
         )
     )
 
+    bibtex = (
+        "@article{gadre2024language, "
+        "title={Language models scale reliably with over-training and on downstream tasks}, "
+        "author={Gadre, Samir Yitzhak and others}, journal={arXiv:2403.08540}, year={2024}}"
+    )
+
     @staticmethod
     def loss(N: Any, D: Any, E: Any, A: Any, B: Any, alpha: Any) -> Any:
         """Loss [nat/token]."""

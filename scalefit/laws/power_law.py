@@ -50,6 +50,11 @@ class PowerLaw(Law):
         ),
     )
 
+    bibtex = (
+        "@article{hestness2017deep, title={Deep Learning Scaling is Predictable, Empirically}, "
+        "author={Hestness, Joel and others}, journal={arXiv:1712.00409}, year={2017}}"
+    )
+
     @staticmethod
     def loss(x: Any, E: Any, A: Any, alpha: Any) -> Any:
         """Loss [nat/token]."""

@@ -103,7 +103,7 @@ def test_documentation_says_what_a_reader_needs(law):
     text = inspect.getdoc(law)
     assert ".. math::" in text and "References" in text and ">>>" in text
     assert re.search(r"arXiv:\d{4}\.\d{5}|doi", text)
-    assert law.formula.startswith("L(")
+    assert law.formula.startswith("L(") and law.bibtex.startswith("@")
     for name, parameter in law.parameters.items():
         assert parameter.meaning and parameter.bounds[0] < parameter.bounds[1], name
         assert parameter.bounds[0] <= parameter.example <= parameter.bounds[1], name
