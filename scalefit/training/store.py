@@ -149,21 +149,19 @@ class RunFolder:
         owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()})
         with store_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            for _ in range(2):
+            # Judged, removed and made under one lock: a worker that saw a dead lease never removes a new one.
+            with open(self.path / "lease.lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if lease.exists() and not _abandoned(lease):
+                    return False
+                lease.unlink(missing_ok=True)
                 try:
                     with open(lease, "x") as out:
                         _HELD.add(lease.absolute())
                         out.write(owner)
-                    return True
-                except FileExistsError:
-                    if not _abandoned(lease):
-                        return False
-                    # judged again under a lock: of several workers that see a dead lease, none removes a new one
-                    with open(self.path / "lease.lock", "w") as lock:
-                        fcntl.flock(lock, fcntl.LOCK_EX)
-                        if _abandoned(lease):
-                            lease.unlink(missing_ok=True)
-        return False
+                except FileExistsError:  # made on another host, where this lock does not reach
+                    return False
+        return True
 
     def held_by_other(self) -> bool:
         """Whether a live worker holds the run."""
