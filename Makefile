@@ -1,6 +1,7 @@
 # Two commands set everything up: `make demo` and `make test`. Both need only Python >= 3.11 and make.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
@@ -36,18 +37,18 @@ test-slow: $(VENV)/.train
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install -q -c constraints.txt -e .
+$(VENV)/.core: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(BIN)/pip install -q -c $(CONSTRAINTS) -e .
 	@touch $@
-$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+$(VENV)/.test: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(BIN)/pip install -q -c $(CONSTRAINTS) -e '.[test]'
 	@touch $@ $(VENV)/.core
-$(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/.test
-	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt -e '.[test,train,cluster,integrations]'
+$(VENV)/.train: pyproject.toml $(CONSTRAINTS) | $(VENV)/.test
+	$(BIN)/pip install -q -c $(CONSTRAINTS) torch
+	$(BIN)/pip install -q -c $(CONSTRAINTS) -e '.[test,train,cluster,integrations]'
 	@touch $@
-$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.test
-	$(BIN)/pip install -q -c constraints.txt -e '.[test,docs]'
+$(VENV)/.docs: pyproject.toml $(CONSTRAINTS) | $(VENV)/.test
+	$(BIN)/pip install -q -c $(CONSTRAINTS) -e '.[test,docs]'
 	@touch $@
 
 clean:

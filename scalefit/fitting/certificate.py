@@ -18,6 +18,8 @@ _IDLE = 1e-6
 #: Smallest eigenvalue, of a Hessian with unit diagonal, that still counts as upward: above rounding and, on large
 #: tables, above the error of second derivatives taken from a subset of the runs.
 _FLAT = -0.02
+#: An entry of a matrix with unit diagonal that leaves no digit of the diagonal.
+_OUTWEIGHS = 1e16
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,14 @@ def certify(
 def _unit_eigen(matrix: Array) -> tuple[Array, Array]:
     """Eigenvalues (ascending) and vectors of a symmetric matrix scaled to a unit diagonal.
 
-    A matrix that overflowed counts as curved the wrong way, and as ill-conditioned as can be.
+    A matrix that overflowed counts as curved the wrong way, and as ill-conditioned as can be. So does one with an entry
+    that outweighs its diagonal by all digits (a minor 1 - s^2 < 0): the Hessian of a perfect or idle fit is rounding,
+    and LAPACK need not converge on it.
     """
-    if not np.isfinite(matrix).all():
-        return np.r_[-np.inf, np.full(len(matrix) - 1, np.inf)], np.eye(len(matrix))
     size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-    values, vectors = np.linalg.eigh(matrix / size[:, None] / size[None, :])
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = matrix / size[:, None] / size[None, :]
+    if not (np.abs(scaled) < _OUTWEIGHS).all():
+        return np.r_[-np.inf, np.full(len(matrix) - 1, np.inf)], np.eye(len(matrix))
+    values, vectors = np.linalg.eigh(scaled)
     return values, vectors

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from simulated import simulate
 
 import scalefit as sf
+from scalefit.fitting.certificate import _unit_eigen
 
 LAWS = ["chinchilla", "kaplan", "power_law:N", "over_training"]
 wild = st.one_of(
@@ -190,3 +191,12 @@ def test_units_of_the_inputs_only_move_the_coefficients():
     for name in ("E", "alpha", "beta"):
         assert second.params[name] == pytest.approx(first.params[name], rel=1e-6)
     assert second.params["A"] == pytest.approx(first.params["A"] * 1e3 ** first.params["alpha"], rel=1e-5)
+
+
+def test_a_hessian_that_is_rounding_is_judged_not_raised():
+    """Older LAPACKs do not converge on such a matrix, met where two laws were pooled without noise."""
+    rounding = np.array([[0, -1e-19, 2e-19], [-1e-19, -6e-19, 1e-19], [2e-19, 1e-19, 0]])
+    values, _ = _unit_eigen(rounding)
+    assert values[0] == -np.inf
+    values, vectors = _unit_eigen(np.diag([1e-250, 0.0, 1e200]))
+    assert values.tolist() == [0, 1, 1] and np.abs(vectors).sum() == 3
