@@ -340,7 +340,7 @@ class FitResult:
             for j, b in enumerate(self.names)
             if i < j and np.isfinite(matrix[i, j])
         ]
-        return sorted(pairs, key=lambda item: -abs(item[2]))
+        return sorted(pairs, key=lambda item: -round(abs(item[2]), 6))  # closer ones keep the order of the parameters
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:

@@ -42,7 +42,7 @@ def test_adamw_equals_torch() -> None:
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
         reference.step()
     for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        if name.endswith("qkv.bias"):  # a key bias has no gradient but rounding, and Adam divides that rounding by itself
+        if name.endswith("qkv.bias"):  # a key bias has no gradient but rounding, which Adam divides by itself
             a, b = (torch.cat(p.detach().chunk(3, dim=-1)[::2]) for p in (a, b))
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
