@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
+from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
 
 
@@ -27,6 +28,46 @@ def check_number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"{name}={value!r:.80} is not a number.") from None
+
+
+def check_quantity(name: str, value: Any, *, zero: bool = False) -> float:
+    """Return a positive finite number, or zero where that is allowed, from a number or text such as ``"7B"``."""
+    if hasattr(value, "item") and np.ndim(value) == 0:  # numpy's and torch's numbers, arrays without a dimension
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        seen = " ".join(repr(value).split())
+        raise ArgumentError(f"{name}={seen:.80} must be a number, such as 1e24 or '7B'. Nothing was computed.")
+    try:
+        number = parse_quantity(value)
+    except OverflowError:
+        number = float("inf")
+    except ArgumentError as error:
+        raise ArgumentError(f"{name}={error}") from None
+    if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
+        raise ArgumentError(
+            f"{name}={repr(value):.40} must be {'zero or ' if zero else ''}positive and finite. Nothing was computed: "
+            f"check the value and its unit."
+        )
+    return number
+
+
+def check_numbers(name: str, value: Any) -> Array:
+    """Return numbers (n,), each of which may be NaN or infinite."""
+    try:
+        numbers = np.asarray(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(f"{name}={' '.join(repr(value).split()):.80} must be a list of numbers.") from None
+    if numbers.ndim != 1:
+        raise ArgumentError(f"{name} has shape {numbers.shape}; it must be a list of numbers, one after another.")
+    return numbers
+
+
+def check_count(name: str, value: Any, *, least: int = 1) -> int:
+    """Return a whole number of at least `least`."""
+    number = check_number(name, value)
+    if not (np.isfinite(number) and number == int(number) and number >= least):
+        raise ArgumentError(f"{name}={value!r} must be a whole number, at least {least}. Nothing was computed.")
+    return int(number)
 
 
 def check_mapping(name: str, value: Any, example: str) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_level, check_quantity
 from scalefit._typing import Array
 from scalefit.errors import ScalefitError
+from scalefit.planning.budgets import nominal_budgets, refuse_several_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +29,8 @@ def agreement(
     runs: Any,
     *,
     curves: Any = None,
-    laws: Sequence[str] = ("chinchilla",),
-    C: float | None = None,
+    laws: str | Sequence[str] = ("chinchilla",),
+    C: float | str | None = None,
     level: float = 0.9,
     budget: str | None = None,
     n_draws: int = 400,
@@ -43,9 +45,9 @@ def agreement(
     curves : DataFrame, path, or mapping, optional
         Training curves for the envelope: run, N, D, loss. Without them the envelope uses `runs` where they have
         several D per N.
-    laws : sequence of str
+    laws : str or sequence of str
         Laws to fit.
-    C : float, optional
+    C : float or str, optional
         Where to compare the optima [FLOP]; the largest budget by default.
     level : float
         Coverage of the intervals.
@@ -61,6 +63,14 @@ def agreement(
         ``lower`` and ``upper``, ``exponent_D``, ``N``, ``N_lower``, ``N_upper``, ``D`` at C, ``n_budgets``, and
         ``remark`` (why a road is closed). ``frame.attrs["verdict"]`` says in words whether the roads agree.
 
+    Raises
+    ------
+    DataError
+        The table cannot bear a fit.
+    ArgumentError
+        A level, a C or a budget column that makes no sense, or several series. A road that is closed is no error: its
+        row says why.
+
     Examples
     --------
     >>> import numpy as np, scalefit as sf
@@ -75,8 +85,13 @@ def agreement(
 
     from scalefit.tables import check_runs
 
+    level = check_level(level)
+    at = None if C is None else check_quantity("C", C)
     checked = check_runs(runs, ("N", "D", "C"))
     columns = checked.columns
+    refuse_several_series(columns)
+    if budget is not None:
+        nominal_budgets(columns, budget)
     rows: list[dict[str, Any]] = []
     for params, flops, size in _conventions(columns, str(checked.conventions.get("params", "total"))):
         table = {"N": size, "D": np.asarray(columns["D"], float), "loss": np.asarray(columns["loss"], float)}
@@ -84,10 +99,10 @@ def agreement(
         table["C"] = np.asarray(columns["C"], float) if as_given else 6.0 * size * table["D"]
         if budget is not None and as_given and budget in columns:
             table[budget] = np.asarray(columns[budget], float)
-        asked = float(table["C"].max()) if C is None else float(C)
+        asked = float(table["C"].max()) if at is None else at
         labels = {"params": params, "flops": flops}
         found = _isoflop_rows(table, asked, level, budget if budget in table else None)
-        found += _law_rows(table, laws, asked, level, n_draws)
+        found += _law_rows(table, [laws] if isinstance(laws, str) else laws, asked, level, n_draws)
         found += _envelope_row(curves if as_given and flops == "6ND" else None, table, asked, level)
         rows += [{**labels, **row} for row in found]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
@@ -201,5 +216,5 @@ def _verdict(frame: pd.DataFrame, level: float) -> str:
         exponents = [row["exponent_N"] for row in open_]
         spread = f"exponents of N {min(exponents):.3f} to {max(exponents):.3f}"
         how = "every two roads agree" if not apart else f"{'; '.join(apart[:3])} do not"
-        said.append(f"N {params}, C {flops}: {spread}; within {level:.0%} intervals {how}")
+        said.append(f"N {params}, C {flops}: {spread}; within {100 * level:.6g}% intervals {how}")
     return ". ".join(said) + "."

@@ -50,6 +50,8 @@ class Plan:
         Distinct tokens, and passes over them.
     hardware : Hardware or None
         Devices; then `device_hours`, `days` and `money` say what the plan takes.
+    series : str or None
+        Which series the plan is for, where the law has several.
     notes : tuple of Note
         Read them: extrapolation, borrowed constants, an untrusted fit.
     """
@@ -77,6 +79,7 @@ class Plan:
     unique_tokens: float | None
     epochs: float | None
     hardware: Hardware | None
+    series: str | None
     law: str
     params_convention: str
     interval_source: str
@@ -144,8 +147,8 @@ class Plan:
         """Training cost against serving cost at this plan's loss; see `deployment.frontier`."""
         from scalefit.planning.deployment import frontier
 
-        options: dict[str, Any] = {"unique_tokens": self.unique_tokens, "hardware": self.hardware, "n": n}
-        return frontier(self.result, self.loss, **options)
+        options: dict[str, Any] = {"unique_tokens": self.unique_tokens, "hardware": self.hardware}
+        return frontier(self.result, self.loss, series=self.series, n=n, **options)
 
     def epoch_returns(self) -> pd.DataFrame:
         """What each epoch over the unique tokens brings at this plan's N; see `repetition.epoch_returns`.
@@ -158,8 +161,11 @@ class Plan:
         from scalefit.planning.repetition import epoch_returns
 
         if self.unique_tokens is None:
-            raise ArgumentError("This plan has no data wall: pass unique_tokens= to sf.plan.")
-        return epoch_returns(self.result, self.N, self.unique_tokens)
+            raise ArgumentError(
+                "This plan has unique_tokens=None, so nothing is seen twice and there are no epochs to compare. Pass "
+                "unique_tokens= to sf.plan."
+            )
+        return epoch_returns(self.result, self.N, self.unique_tokens, series=self.series)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw loss contours over N and D with the budget line, the data wall and the plan; returns the axes."""

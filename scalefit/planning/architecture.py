@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import check_count, check_quantity
 from scalefit.counting import ParameterCounts, count_parameters
 from scalefit.errors import ArgumentError
 from scalefit.planning.recipes import Recipe, recipes
@@ -27,6 +28,8 @@ _SHAPES = np.array(
 SOURCE = "width over depth as in Brown et al. (2020), arXiv:2005.14165, table 2.1, interpolated in ln N"
 #: A model with more of its parameters than this in its embeddings is no transformer worth planning.
 _MOSTLY_VOCABULARY = 0.85
+#: Widths are tried up to this one.
+_WIDEST = 65536
 #: Named count of `tables.PARAMS_CONVENTIONS` -> what it counts here.
 _COUNTED = {
     "total": lambda counts: counts.total,
@@ -89,8 +92,8 @@ class Architecture:
 
 
 def architecture_for(
-    N: float,
-    D: float | None = None,
+    N: float | str,
+    D: float | str | None = None,
     *,
     params: str = "total",
     vocab_size: int = 50257,
@@ -102,9 +105,9 @@ def architecture_for(
 
     Parameters
     ----------
-    N : float
+    N : float or str
         Parameters wanted [parameters].
-    D : float, optional
+    D : float or str, optional
         Training tokens [tokens], for learning-rate and batch-size rules.
     params : {"total", "non_embedding", "matrices"}
         What N counts.
@@ -123,7 +126,7 @@ def architecture_for(
     Raises
     ------
     ArgumentError
-        N is too small for its vocabulary, or not known by this convention.
+        N is too small for its vocabulary, too large for any shape, or not known by this convention.
 
     Examples
     --------
@@ -132,9 +135,14 @@ def architecture_for(
     (12, 768, 12)
     """
     if params not in _COUNTED:
-        raise ArgumentError(f"params={params!r}: an architecture is found for {', '.join(_COUNTED)}.")
-    if not (np.isfinite(N) and N > 0):
-        raise ArgumentError(f"N={N!r} must be positive and finite.")
+        raise ArgumentError(
+            f"params={params!r} is no count that a shape is found for. None was looked for. Known: "
+            f"{', '.join(_COUNTED)}."
+        )
+    N, vocab_size, T_max = check_quantity("N", N), check_count("vocab_size", vocab_size), check_count("T_max", T_max)
+    tokens = None if D is None else check_quantity("D", D)
+    if d_head is not None:
+        d_head = check_count("d_head", d_head)
     aspect = float(np.interp(np.log(N), np.log(_SHAPES[:, 0]), _SHAPES[:, 2] / _SHAPES[:, 1]))
     best: tuple[float, dict[str, Any], ParameterCounts, int] | None = None
     for width in _widths(d_head):
@@ -151,14 +159,10 @@ def architecture_for(
                 best = (penalty, {"n_layers": layers, "d_emb": width}, counts, count)
     vocabulary = 0.0 if best is None or params == "non_embedding" else best[2].token_embedding / best[3]
     if best is None or abs(np.log(best[3] / N)) > 0.3 or vocabulary > _MOSTLY_VOCABULARY:
-        found = "" if best is None else f" The nearest shape has {best[3]:.3g}, {vocabulary:.0%} of them embeddings."
-        raise ArgumentError(
-            f"No transformer with a vocabulary of {vocab_size} has N = {N:.3g} ({params}).{found} Pass a smaller "
-            f"vocab_size, or count N without embeddings."
-        )
+        raise ArgumentError(_no_shape(N, params, vocab_size, None if best is None else best[3], vocabulary))
     _, shape, counts, count = best
     width = shape["d_emb"]
-    rules = {} if D is None else recipes(counts.blocks, D, T_max)
+    rules = {} if tokens is None else recipes(counts.blocks, tokens, T_max)
     return Architecture(
         **shape,
         n_heads=width // _head(width, d_head),
@@ -174,6 +178,20 @@ def architecture_for(
     )
 
 
+def _no_shape(N: float, params: str, vocab_size: int, nearest: int | None, vocabulary: float) -> str:
+    """Say that no shape has N parameters, and which way out there is."""
+    if nearest is None or nearest < N * (1 - 1e-9) and vocabulary <= _MOSTLY_VOCABULARY:
+        return (
+            f"No transformer of a published shape up to {_WIDEST} wide has N = {N:.3g} ({params}). No shape was "
+            f"chosen. Plan a smaller N."
+        )
+    return (
+        f"No transformer with a vocabulary of {vocab_size} has N = {N:.3g} ({params}). No shape was chosen: the "
+        f"nearest has {nearest:.3g}, {vocabulary:.0%} of them embeddings. Pass a smaller vocab_size, or count N "
+        f"without embeddings."
+    )
+
+
 def _head(width: int, d_head: int | None) -> int:
     return d_head if d_head is not None else 128 if width >= 2048 else min(64, width)
 
@@ -182,7 +200,7 @@ def _widths(d_head: int | None) -> list[int]:
     """Multiples of the head's width, in steps of a sixteenth at most; small ones for small models."""
     unit = 64 if d_head is None else d_head
     small = [16, 32, 48] if d_head is None else []
-    wide = {int(round(float(w) / unit)) * unit for w in np.geomspace(unit, 65536, 160)}
+    wide = {int(round(float(w) / unit)) * unit for w in np.geomspace(unit, max(_WIDEST, unit), 160)}
     if d_head is None:
         wide = {w if w < 2048 else (w + 64) // 128 * 128 for w in wide}
     return small + sorted(wide)

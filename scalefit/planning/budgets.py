@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import DataError
+from scalefit.errors import ArgumentError, DataError
 
 #: Budgets closer than this [ln C] are one; runs of one budget spread over no more than twice it.
 SAME_BUDGET = 0.1
@@ -69,6 +69,46 @@ def gather(C: Array, nominal: Array | None = None) -> AnyArray:
             f"or pass runs with several D per N to sf.envelope."
         )
     return group
+
+
+def nominal_budgets(columns: dict[str, AnyArray], name: str) -> Array:
+    """Nominal budget (n,) [FLOP] of each run.
+
+    Raises
+    ------
+    ArgumentError
+        The column is not there, or holds something that is no budget.
+    """
+    if not isinstance(name, str) or name not in columns or columns[name].dtype.kind not in "iuf":
+        raise ArgumentError(
+            f"budget={name!r} is not a numeric column of this table. Nothing was computed. It has "
+            f"{', '.join(key for key, value in columns.items() if value.dtype.kind in 'iuf')}."
+        )
+    nominal = np.asarray(columns[name], float)
+    bad = ~(np.isfinite(nominal) & (nominal > 0))
+    if bad.any():
+        raise ArgumentError(
+            f"Column {name!r} holds {nominal[bad][0]:g} as a budget, in {int(bad.sum())} of {bad.size} runs. Nothing "
+            f"was computed. Correct them, or leave budget= out to gather the runs by their C."
+        )
+    return nominal
+
+
+def refuse_several_series(columns: dict[str, AnyArray]) -> None:
+    """Refuse a table of several corpora or tokenizers.
+
+    Raises
+    ------
+    ArgumentError
+        With the names of the series.
+    """
+    labels = np.unique(columns["series"]).tolist() if "series" in columns else []
+    if len(labels) > 1:
+        raise ArgumentError(
+            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}{', ...' if labels[8:] else ''}): "
+            f"their losses do not compare, and nothing was computed. Pass the runs of one: "
+            f"runs[runs['series'] == {labels[0]!r}]."
+        )
 
 
 def curves_of(columns: dict[str, AnyArray], labels: AnyArray, group: AnyArray, budget: Array | None) -> list[Curve]:

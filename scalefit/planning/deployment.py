@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_count, check_quantity
 from scalefit.errors import ArgumentError
-from scalefit.planning.allocation import SERVE, TRAIN, for_loss
+from scalefit.planning.allocation import SERVE, TRAIN, Allocation, for_loss
+from scalefit.planning.carried import reach_loss
 from scalefit.planning.surface import surface_of
 
 if TYPE_CHECKING:
@@ -71,12 +73,21 @@ class Hardware:
     def __post_init__(self) -> None:
         for key in ("peak", "mfu", "serving_mfu", "price", "serving_price", "devices"):
             value = getattr(self, key)
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise ArgumentError(f"Hardware({key}={value!r}) must be positive and finite.")
+            if value is not None:
+                number = check_quantity(key, value)
+                object.__setattr__(self, key, int(number) if key == "devices" and number == int(number) else number)
         for key in ("mfu", "serving_mfu"):
             value = getattr(self, key)
             if value is not None and value > 1:
-                raise ArgumentError(f"Hardware({key}={value!r}) is a share of the peak: at most 1, often 0.3 to 0.5.")
+                raise ArgumentError(
+                    f"{key}={value!r} is more than the device's peak. No hardware was made. It is a share, often 0.3 "
+                    f"to 0.5."
+                )
+        if self.serving_price is not None and self.price is None:
+            raise ArgumentError(
+                f"serving_price={self.serving_price!r} has no price of training to stand against. No hardware was "
+                f"made. Pass price= too."
+            )
 
     @classmethod
     def named(cls, device: str, **options: Any) -> Hardware:
@@ -87,12 +98,13 @@ class Hardware:
         ArgumentError
             No device has this name.
         """
-        if device not in DEVICES:
+        name = str(device).lower()
+        if name not in DEVICES:
             raise ArgumentError(
-                f"There is no device {device!r}. Known: {', '.join(DEVICES)}; or give its peak, "
-                f"Hardware(peak=989e12, mfu=0.4)."
+                f"There is no device {device!r} in the list. Nothing was computed. Known: {', '.join(DEVICES)}; or "
+                f"give its peak, Hardware(peak=989e12, mfu=0.4)."
             )
-        return cls(DEVICES[device], name=device, **options)
+        return cls(DEVICES[name], name=name, **options)
 
     def hours(self, training: float, serving: float = 0.0) -> float:
         """Device-hours of training and serving compute [FLOP]."""
@@ -118,13 +130,15 @@ class Hardware:
             Neither or both are given, or money without a price.
         """
         if (hours is None) == (money is None):
-            raise ArgumentError("Give hours= or money=, one of them.")
+            raise ArgumentError(f"hours={hours!r} and money={money!r}: compute follows from one of them. Give one.")
         if money is not None:
             if self.price is None:
-                raise ArgumentError("money= needs Hardware(price=...), the price of a device-hour.")
-            hours = money / self.price
-        assert hours is not None
-        return hours * 3600 * self.peak * self.mfu
+                raise ArgumentError(
+                    f"money={money!r} buys no hours, because a device-hour has no price here. Make the hardware with "
+                    f"price=."
+                )
+            hours = check_quantity("money", money) / self.price
+        return check_quantity("hours", hours) * 3600 * self.peak * self.mfu
 
     @property
     def _serving_share(self) -> float:
@@ -141,7 +155,7 @@ class Hardware:
 
 def as_hardware(hardware: Hardware | str | None) -> Hardware | None:
     """Devices from a name, or as they are."""
-    return Hardware.named(hardware) if isinstance(hardware, str) else hardware
+    return hardware if hardware is None or isinstance(hardware, Hardware) else Hardware.named(hardware)
 
 
 def frontier(
@@ -160,15 +174,15 @@ def frontier(
     result : FitResult, PublishedLaw, or anything that predicts
         The law.
     loss : float
-        Loss that every plan on the frontier reaches [nat/token].
-    unique_tokens : float, optional
+        Loss that every plan on the frontier reaches [nat/token]; as the result predicts it.
+    unique_tokens : float or str, optional
         Distinct tokens there are [tokens].
     hardware : Hardware or str, optional
         Devices, for a served FLOP's price and for device-hours.
     series : str, optional
         Which series, for fits with ``by="shared"``.
     n : int
-        Plans on the frontier.
+        Plans on the frontier, at least 2.
 
     Returns
     -------
@@ -193,14 +207,20 @@ def frontier(
 
     devices = as_hardware(hardware)
     weight = 1.0 if devices is None else devices.serving_weight
-    surface = surface_of(result, series=series, unique_tokens=unique_tokens).first()
-    least = for_loss(surface, loss)
+    loss = check_quantity("loss", loss)
+    wall = None if unique_tokens is None else check_quantity("unique_tokens", unique_tokens)
+    surface = surface_of(result, series=series, unique_tokens=wall).first()
+
+    def cheapest(served: float) -> Allocation:
+        return reach_loss(result, surface, series, loss, lambda value: for_loss(surface, value, served))[0]
+
+    least = cheapest(0.0)
     if not np.isfinite(least.cost[0]):
         raise ArgumentError(
-            f"loss={loss:.6g} lies at or below what the law ever reaches, so no plan reaches it. Ask for a higher loss."
+            f"loss={loss:.6g} lies at or below what the law ever reaches. No frontier was made. Ask for a higher loss."
         )
-    served = np.concatenate([[0.0], np.geomspace(0.1, 1000.0, max(int(n), 2) - 1) * least.D[0]])
-    plans = [for_loss(surface, loss, float(tokens * weight)) for tokens in served]
+    served = np.concatenate([[0.0], np.geomspace(0.1, 1000.0, check_count("n", n, least=2) - 1) * least.D[0]])
+    plans = [cheapest(float(tokens * weight)) for tokens in served]
     N, D = np.array([p.N[0] for p in plans]), np.array([p.D[0] for p in plans])
     table = pd.DataFrame({"inference_tokens": served, "N": N, "D": D, "tokens_per_param": D / N})
     table["C"], table["serving_per_token"] = TRAIN * N * D, SERVE * N

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
+from scalefit._arguments import check_count, check_numbers
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
-from scalefit.planning.budgets import Curve
+from scalefit.planning.budgets import Curve, refuse_several_series
 from scalefit.planning.isoflop import Optima, optima_of
 from scalefit.planning.power_line import PowerLine
 
@@ -43,7 +45,7 @@ def envelope(
     budgets : array_like, optional
         Compute to look at [FLOP]; by default `n_budgets` values where three curves or more run.
     n_budgets : int
-        How many.
+        How many, at least 2.
     seed : int
         Seed of the perturbed copies that give each optimum's error.
 
@@ -57,8 +59,10 @@ def envelope(
     ------
     FitError
         Fewer than four sizes, or fewer than two budgets with an optimum.
+    DataError
+        The table cannot be read, or has no usable row.
     ArgumentError
-        Budgets that make no sense.
+        An unknown method, budgets that make no sense, or several series.
 
     Notes
     -----
@@ -77,15 +81,23 @@ def envelope(
     """
     import pandas as pd
 
-    from scalefit.tables import check_runs
+    from scalefit.tables import check_runs, read_runs
 
-    names = list(getattr(curves, "columns", curves if isinstance(curves, dict) else ()))
-    if "run" in names:  # text labels would not survive the check
-        frame = pd.DataFrame({str(key): np.asarray(curves[key]) for key in names})
-        frame["run"] = pd.factorize(frame["run"])[0].astype(float)
-        curves = frame
+    if method not in LABELS:
+        raise ArgumentError(
+            f"method={method!r} is no way to find an optimum. Nothing was computed. Known: "
+            f"{', '.join(map(repr, LABELS))}."
+        )
+    n_budgets = check_count("n_budgets", n_budgets, least=2)
+    if isinstance(curves, Mapping):
+        curves = pd.DataFrame({str(key): np.asarray(curves[key]) for key in curves})
+    elif not hasattr(curves, "columns"):
+        curves = read_runs(curves, incomplete="keep")
+    if "run" in curves.columns:  # text labels would not survive the check
+        curves = curves.assign(run=pd.factorize(curves["run"])[0].astype(float))
     checked = check_runs(curves, ("N", "D"))
     columns = dict(checked.columns)
+    refuse_several_series(columns)
     columns["C"] = 6.0 * columns["N"] * columns["D"]
     run = columns.get("run")
     if run is None:
@@ -142,15 +154,18 @@ def _trace(columns: dict[str, AnyArray], rows: AnyArray) -> tuple[float, Array, 
 
 def _budgets(traces: list[Any], budgets: Any, n: int) -> Array:
     if budgets is not None:
-        at = np.unique(np.asarray(budgets, float))
-        if at.ndim != 1 or at.size < 2 or not (np.isfinite(at).all() and (at > 0).all()):
-            raise ArgumentError(f"budgets={budgets!r} must be two or more positive numbers.")
+        at = np.unique(check_numbers("budgets", budgets))
+        if at.size < 2 or not (np.isfinite(at).all() and (at > 0).all()):
+            raise ArgumentError(
+                f"budgets={budgets!r:.80} must be two or more different positive numbers [FLOP]. Nothing was computed: "
+                f"leave it out for budgets where three curves or more run."
+            )
         return at
     starts, ends = (np.sort([trace[1][side] for trace in traces]) for side in (0, -1))
     low, high = starts[2], ends[-3]
     if high <= low:
         raise FitError("At no compute do three runs have a loss: the curves do not overlap. Add rows along each run.")
-    return np.asarray(np.exp(np.linspace(low, high, max(int(n), 2))))
+    return np.asarray(np.exp(np.linspace(low, high, n)))
 
 
 def _slices(traces: list[Any], budgets: Array) -> list[Curve]:

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_level
-from scalefit._typing import AnyArray, Array
+from scalefit._arguments import check_level, check_numbers, check_quantity
+from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError
-from scalefit.planning.budgets import Curve, curves_of, gather, noise_of, strange_runs
+from scalefit.planning.budgets import (
+    Curve,
+    curves_of,
+    gather,
+    noise_of,
+    nominal_budgets,
+    refuse_several_series,
+    strange_runs,
+)
 from scalefit.planning.power_line import PowerLine, power_line
 
 if TYPE_CHECKING:
@@ -83,14 +91,32 @@ class Optima:
         rows = [line.exponent_interval(level) for line in (self.line_N, self.line_D)]
         return pd.DataFrame(rows, index=["exponent_N", "exponent_D"], columns=["lower", "upper"])
 
-    def predict(self, C: float | Array, level: float = 0.9) -> pd.DataFrame:
-        """Optimal N and D at C [FLOP] with intervals: ``C N N_lower N_upper D D_lower D_upper``."""
+    def predict(self, C: float | str | ArrayLike, level: float = 0.9) -> pd.DataFrame:
+        """Optimal N and D at C [FLOP] with intervals.
+
+        Parameters
+        ----------
+        C : float, str or array_like (n,)
+            Budgets [FLOP].
+        level : float
+            Coverage of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            A row a budget: ``C``, ``N`` [parameters] and ``D`` [tokens], each with ``_lower`` and ``_upper``.
+
+        Raises
+        ------
+        ArgumentError
+            A budget that is not positive and finite, or no level.
+        """
         import pandas as pd
 
         check_level(level)
-        budgets = np.atleast_1d(np.asarray(C, float))
+        budgets = np.atleast_1d(check_quantity("C", C)) if np.ndim(C) == 0 else check_numbers("C", C)
         if not (np.isfinite(budgets).all() and (budgets > 0).all()):
-            raise ArgumentError(f"C={C!r} must be positive and finite.")
+            raise ArgumentError(f"C={C!r:.80} must be positive and finite. Nothing was predicted: check its unit.")
         out: dict[str, Array] = {"C": budgets}
         for name, line in (("N", self.line_N), ("D", self.line_D)):
             out[name] = line.at(budgets)
@@ -168,25 +194,19 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
     >>> round(sf.isoflop(runs, method="local").exponent_N, 3)
     0.513
     """
-    from scalefit.tables import check_runs
+    from scalefit.tables import check_runs, read_runs
 
     if method not in _METHODS:
-        raise ArgumentError(f"method={method!r} is not one of {', '.join(map(repr, _METHODS))}.")
+        raise ArgumentError(
+            f"method={method!r} is no way to find an optimum. Nothing was computed. Known: "
+            f"{', '.join(map(repr, _METHODS))}."
+        )
+    if not (isinstance(runs, Mapping) or hasattr(runs, "columns")):
+        runs = read_runs(runs, incomplete="keep")
     checked = check_runs(runs, ("N", "D", "C"))
     columns = checked.columns
-    labels = np.unique(columns["series"]).tolist() if "series" in columns else []
-    if len(labels) > 1:
-        raise ArgumentError(
-            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
-            f"Pass the runs of one."
-        )
-    nominal = None
-    if budget is not None:
-        if budget not in columns:
-            raise ArgumentError(f"budget={budget!r} is not a numeric column of this table.")
-        nominal = np.asarray(columns[budget], float)
-        if not (np.isfinite(nominal).all() and (nominal > 0).all()):
-            raise ArgumentError(f"budget={budget!r} holds values that are not positive and finite.")
+    refuse_several_series(columns)
+    nominal = None if budget is None else nominal_budgets(columns, budget)
     group = gather(np.asarray(columns["C"], float), nominal)
     curves = curves_of(columns, checked.row_labels, group, nominal)
     found = optima_of(curves, method, columns, checked.conventions, checked.notes, seed)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_count, check_quantity
 from scalefit._typing import Array
-from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
 from scalefit.planning import allocation
+from scalefit.planning.reach import refuse_absurd
 from scalefit.planning.surface import N_DRAWS, Surface, surface_of
 
 if TYPE_CHECKING:
@@ -92,19 +93,18 @@ def next_runs(
     """
     import pandas as pd
 
-    total = _positive("budget", budget)
-    if int(n_runs) < 1:
-        raise ArgumentError(f"n_runs={n_runs!r} must be at least 1.")
-    if noise is not None and not noise > 0:
-        raise ArgumentError(f"noise={noise!r} must be positive.")
+    total, most = check_quantity("budget", budget), check_count("n_runs", n_runs)
+    spread = None if noise is None else check_quantity("noise", noise)
     surface = surface_of(_informed(result), series=series)
     if surface.n_rows < 20:
         raise ArgumentError(
-            "The next runs follow from what a fit does not know, and this result does not say it. Pass what sf.fit "
-            "returned."
+            f"The next runs follow from what a fit does not know, and this {type(result).__name__} has "
+            f"{surface.n_rows - 1} draws that say it. No run was chosen. Pass what sf.fit returned; where its "
+            f"information is singular, result.bootstrap() first."
         )
     seen = _seen(result)
-    ahead = _AHEAD * float((6 * seen["N"] * seen["D"]).max()) if C is None else _positive("C", C)
+    ahead = _AHEAD * float((6 * seen["N"] * seen["D"]).max()) if C is None else check_quantity("C", C)
+    refuse_absurd(result, "C", ahead)
     answer, name = _answer(surface, target, ahead)
     if answer.std() <= _ROUNDING * max(1.0, abs(float(answer.mean()))):
         raise ArgumentError(
@@ -114,13 +114,15 @@ def next_runs(
     sizes, tokens = _candidates(seen, total)
     cost = allocation.TRAIN * sizes * tokens
     logs = _tame(np.log(surface.loss(sizes[None], tokens[None]))[1:])
-    spread = _noise(result) if noise is None else float(noise)
+    spread = _noise(result) if spread is None else spread
     variance = np.full(cost.size, spread**2)
     problem = _Problem.of(answer, logs, variance, cost)
-    starts = {tuple(_greedy(problem, total, int(n_runs), p, s)) for p in _PRICES for s in _SHARES} - {()}
+    starts = {tuple(_greedy(problem, total, most, p, s)) for p in _PRICES for s in _SHARES} - {()}
     tries = sorted((list(start) for start in starts), key=problem.variance)[:_POLISHED]
     if not tries:
-        raise ArgumentError(f"budget={total:.3g} FLOP buys no run worth training. Raise it.")
+        raise ArgumentError(
+            f"budget={total:.3g} FLOP buys none of the {cost.size} runs that were tried. No run was chosen. Raise it."
+        )
     best = min((_exchange(problem, start, total) for start in tries), key=problem.variance)
     chosen, left = _in_order(problem, best)
     before = float(answer.var())
@@ -173,8 +175,10 @@ def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
         at = surface.loss(np.full((k, 1), best.N[0]), np.full((k, 1), best.D[0]))[1:, 0]
         return _tame(np.log(at)), f"ln loss at the plan for {ahead:.3g} FLOP"
     params = surface.params or {}
-    if target not in params:
-        raise ArgumentError(f"target={target!r} is not known. Known: loss, N, {', '.join(params)}.")
+    if not isinstance(target, str) or target not in params:
+        raise ArgumentError(
+            f"target={target!r} is not an answer of this law. No run was chosen. Known: loss, N, {', '.join(params)}."
+        )
     assert surface.law is not None
     if surface.law.parameters[target].log:
         return _tame(np.log(np.maximum(params[target][1:], 1e-300))), f"ln {target}"
@@ -191,7 +195,10 @@ def _tame(values: Array) -> Array:
 def _seen(result: Any) -> dict[str, Array]:
     problem = getattr(result, "problem", None)
     if problem is None:
-        raise ArgumentError("The result does not hold the runs it was fitted to: pass what sf.fit returned.")
+        raise ArgumentError(
+            f"A {type(result).__name__} does not hold the runs it was fitted to, so no run was chosen beside them. "
+            f"Pass what sf.fit or sf.forecast returned."
+        )
     return {key: problem.columns[key] * problem.units[key] for key in ("N", "D")}
 
 
@@ -212,7 +219,8 @@ def _candidates(seen: dict[str, Array], total: float) -> tuple[Array, Array]:
     keep = (cost <= total) & (cost >= compute.min() * 0.999)
     if not keep.any():
         raise ArgumentError(
-            f"budget={total:.3g} FLOP is less than the cheapest run so far took ({compute.min():.3g}). Raise it."
+            f"budget={total:.3g} FLOP is less than the cheapest run so far took ({compute.min():.3g}), and nobody "
+            f"knows that the law holds below it. No run was chosen. Raise the budget."
         )
     return N[keep], D[keep]
 
@@ -314,10 +322,3 @@ def _noise(result: Any) -> float:
     free = len(getattr(result, "names", ()))
     size = 1.4826 * float(np.median(np.abs(residual))) * float(np.sqrt(residual.size / max(residual.size - free, 1)))
     return max(size, 1e-5)
-
-
-def _positive(name: str, value: float | str) -> float:
-    number = parse_quantity(value)
-    if not (np.isfinite(number) and number > 0):
-        raise ArgumentError(f"{name}={value!r} must be positive and finite.")
-    return number

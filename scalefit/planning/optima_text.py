@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from scalefit.tables import note_record
+
 if TYPE_CHECKING:
     from scalefit.planning.isoflop import Optima
 
 
-def optima_text(optima: Optima) -> str:
+def optima_text(optima: Optima, level: float = 0.95) -> str:
     """The exponents first, then the optima, then what to know before quoting them."""
-    interval = optima.interval(0.95)
+    interval = optima.interval(level)
     counts = optima.conventions.get("params", "total")
     lines = [f"Optima by budget: {optima.method}, {len(optima.optima)} budgets; N counts {counts} parameters"]
     for name, exponent in (("N", optima.exponent_N), ("D", optima.exponent_D)):
         low, high = interval.loc[f"exponent_{name}"]
-        lines.append(f"  {name}* ~ C^{exponent:.4f}   95% [{low:.4f}, {high:.4f}]")
+        lines.append(f"  {name}* ~ C^{exponent:.4f}   {100 * level:.6g}% [{low:.4f}, {high:.4f}]")
     noise = "not known (too few sizes)" if math.isnan(optima.noise) else f"{optima.noise:.2%}"
     lines.append(f"  noise of runs about their curves {noise}; scatter of ln N* beyond it {optima.line_N.scatter:.3f}")
     bias = optima.bias
@@ -49,10 +51,7 @@ def optima_record(optima: Optima, level: float = 0.95) -> dict[str, Any]:
         "scatter": optima.line_N.scatter,
         "bias": optima.bias,
         "params_convention": optima.conventions.get("params", "total"),
-        "notes": [
-            {"code": note.code, "severity": note.severity, "message": note.message, "details": dict(note.details)}
-            for note in optima.notes
-        ],
+        "notes": [note_record(note) for note in optima.notes],
     }
 
 

@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._arguments import check_level
+from scalefit._arguments import check_level, check_mapping, check_quantity
 from scalefit._typing import Array
-from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, Note
 from scalefit.planning import allocation
 from scalefit.planning.answer import Interval, Plan
+from scalefit.planning.carried import carried_over, estimate_at, reach_loss
 from scalefit.planning.deployment import Hardware, as_hardware
 from scalefit.planning.reach import ABSOLUTE, losses_between, reach_notes, refuse_absurd
 from scalefit.planning.surface import Surface, surface_of
-
-QUESTIONS = ("C", "loss", "N", "D", "ratio")
 
 
 def plan(
@@ -79,41 +77,31 @@ def plan(
     >>> f"{plan.N:.3g} {plan.D:.3g} {plan.tokens_per_param:.1f} {plan.loss:.3f}"
     '4.04e+10 2.38e+12 58.9 1.917'
     """
-    given: dict[str, Any] = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
-    given = {key: value for key, value in given.items() if value is not None}
-    if len(given) != 1:
-        seen = ", ".join(f"{key}={value!r}" for key, value in given.items()) or "none of them"
-        raise ArgumentError(
-            f"Exactly one of C=, loss=, N=, D= and ratio= fixes the question; got {seen}. To hold N, D or the ratio "
-            f"on a budget, pass fixed={{'ratio': 20}} beside C= or loss=."
-        )
-    check_level(level)
-    question, raw = next(iter(given.items()))
-    asked = _positive(question, raw)
-    held = {key: _positive(f"fixed[{key!r}]", value) for key, value in dict(fixed or {}).items()}
-    if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {"N", "D", "ratio"}):
-        raise ArgumentError(f"fixed={held!r} holds one of N, D or ratio, beside C= or loss=.")
-    serve = _positive("inference_tokens", inference_tokens, zero=True)
-    wall = None if unique_tokens is None else _positive("unique_tokens", unique_tokens)
+    question, asked = _question({"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio})
+    level = check_level(level)
+    held = _held(question, fixed)
+    serve = check_quantity("inference_tokens", inference_tokens, zero=True)
+    wall = None if unique_tokens is None else check_quantity("unique_tokens", unique_tokens)
     devices = as_hardware(hardware)
     surface = surface_of(result, series=series, unique_tokens=wall)
     refuse_absurd(result, question, asked)
-    weight = 1.0 if devices is None else devices.serving_weight
-    best = _answer(surface, question, asked, held, serve * weight)
-    _refuse_nowhere(surface, best, question, asked, held, serve)
+    weighed = serve * (1.0 if devices is None else devices.serving_weight)
+
+    def solve(value: float) -> allocation.Allocation:
+        best = _answer(surface, question, value, held, weighed)
+        _refuse_nowhere(surface, best, question, asked, held, serve, weighed)
+        return best
+
+    if question == "loss":
+        best, carried = reach_loss(result, surface, series, asked, solve)
+    else:
+        best = solve(asked)
+        carried = carried_over(result, surface, float(best.N[0]), float(best.D[0]), series)
     n, d = float(best.N[0]), float(best.D[0])
-    carried = _carried_over(result, surface, n, d, series)
-    for _ in range(12):  # a carried-over factor changes slowly with N and D
-        if question != "loss" or abs(carried * _at(surface, n, d) / asked - 1) < 1e-6:
-            break
-        best = _answer(surface, question, asked / carried, held, serve * weight)
-        _refuse_nowhere(surface, best, question, asked, held, serve)
-        n, d = float(best.N[0]), float(best.D[0])
-        carried = _carried_over(result, surface, n, d, series)
     by_n, by_d = (np.full(surface.n_rows, np.nan),) * 2
     if not held:
-        by_n, by_d = allocation.exponents(surface, best, serve * weight)
-    value = carried * _at(surface, n, d)
+        by_n, by_d = allocation.exponents(surface, best, weighed)
+    value = carried * estimate_at(surface, n, d)
     lower, upper, notes = losses_between(result, surface, n, d, value, level, series)
     low_high = _intervals(best, by_n, level)
     conventions = dict(getattr(result, "conventions", None) or {})
@@ -139,6 +127,7 @@ def plan(
         unique_tokens=wall,
         epochs=None if wall is None else d / wall,
         hardware=devices,
+        series=series,
         law=str(getattr(result, "law", type(result).__name__)),
         params_convention=str(counts).replace("-", "_"),
         interval_source=surface.source,
@@ -148,17 +137,28 @@ def plan(
     )
 
 
-def _carried_over(result: Any, surface: Surface, n: float, d: float, series: str | None) -> float:
-    """Prediction over the law's value: forecasts carry over what the largest runs missed the law by."""
-    if not hasattr(result, "fitted"):
-        return 1.0
-    options = {} if series is None else {"series": series}
-    return float(result.predict(N=n, D=surface.fresh(d), **options)) / _at(surface, n, d)
+def _question(given: Mapping[str, Any]) -> tuple[str, float]:
+    """The one question, and its value."""
+    asked = {key: value for key, value in given.items() if value is not None}
+    if len(asked) != 1:
+        seen = ", ".join(f"{key}={value!r}" for key, value in asked.items()) or "none of them"
+        raise ArgumentError(
+            f"Exactly one of C=, loss=, N=, D= and ratio= fixes the question; got {seen}. To hold N, D or the ratio "
+            f"on a budget, pass fixed={{'ratio': 20}} beside C= or loss=."
+        )
+    ((question, value),) = asked.items()
+    return question, check_quantity(question, value)
 
 
-def _at(surface: Surface, n: float, d: float) -> float:
-    """Loss [nat/token] of the point estimate."""
-    return float(surface.loss(np.array([[n]]), np.array([[d]]), slice(0, 1))[0, 0])
+def _held(question: str, fixed: Any) -> dict[str, float]:
+    """What is held at a value beside the question."""
+    held = check_mapping("fixed", fixed, "{'ratio': 20}")
+    if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {"N", "D", "ratio"}):
+        raise ArgumentError(
+            f"fixed={held!r} beside {question}= makes no plan. It holds one of N, D or ratio, beside C= or loss=: "
+            f"plan(result, C=..., fixed={{'ratio': 20}})."
+        )
+    return {key: check_quantity(f"fixed[{key!r}]", value) for key, value in held.items()}
 
 
 def _answer(
@@ -180,6 +180,7 @@ def _refuse_nowhere(
     asked: float,
     held: Mapping[str, float],
     serve: float,
+    weighed: float,
 ) -> None:
     """Say why the estimate has no plan, where it has none."""
     n, d = best.N[0], best.D[0]
@@ -199,7 +200,7 @@ def _refuse_nowhere(
             f"{lowest:.6g}. Ask for a higher loss."
         )
     if question == "ratio":
-        probe = allocation.on_budget(surface.first(), 1e18, serve), allocation.on_budget(surface.first(), 1e28, serve)
+        probe = [allocation.on_budget(surface.first(), C, weighed) for C in (1e18, 1e28)]
         low, high = (float(p.D[0] / p.N[0]) for p in probe)
         raise ArgumentError(
             f"ratio={asked:.4g} tokens per parameter is optimal on no budget: from 1e18 to 1e28 FLOP the optimum goes "
@@ -248,12 +249,3 @@ def _repeats(wall: float | None, d: float) -> list[Note]:
         f"many epochs it can rise again, which no law here models. Watch the validation loss; see epoch_returns()."
     )
     return [Note("repeated_data", "info" if d < 4 * wall else "warning", text, {"epochs": d / wall})]
-
-
-def _positive(name: str, value: Any, *, zero: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, np.integer, np.floating)):
-        raise ArgumentError(f"{name}={value!r} must be a number, such as 1e24 or '7B'.")
-    number = parse_quantity(value if isinstance(value, str) else float(value))
-    if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
-        raise ArgumentError(f"{name}={value!r} must be {'zero or ' if zero else ''}positive and finite.")
-    return number

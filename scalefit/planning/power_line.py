@@ -42,8 +42,8 @@ class PowerLine:
         """Student's t for n - 2 degrees of freedom; the normal where there are none."""
         from scipy.special import ndtri, stdtrit
 
-        tail = 0.5 * (1 + level)
-        return float(stdtrit(self.n - 2, tail) if self.n > 2 else ndtri(tail))
+        tail = 0.5 * (1 - level)  # the lower one: near level 1 the upper one would round to certainty
+        return -float(stdtrit(self.n - 2, tail) if self.n > 2 else ndtri(tail))
 
     def exponent_interval(self, level: float) -> tuple[float, float]:
         """Interval for the exponent."""
@@ -58,7 +58,8 @@ class PowerLine:
         variance = self.cov[0, 0] + 2 * x * self.cov[0, 1] + x**2 * self.cov[1, 1]
         half = self.quantile(level) * np.sqrt(variance)
         middle = self.at(C)
-        return np.asarray(middle * np.exp(-half)), np.asarray(middle * np.exp(half))
+        with np.errstate(over="ignore"):  # near level 1 an interval may end beyond all numbers
+            return np.asarray(middle * np.exp(-half)), np.asarray(middle * np.exp(half))
 
 
 def power_line(C: Array, y: Array, se: Array) -> PowerLine:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from scalefit.tables import note_record
+
 if TYPE_CHECKING:
     from scalefit.planning.answer import Plan
 
@@ -20,7 +22,7 @@ def plan_text(plan: Plan) -> str:
     }[plan.question].format(plan.asked)
     held = "".join(f", {key} held at {value:.4g}" for key, value in plan.fixed.items())
     lines = [f"Plan: {asked}{held}   law {plan.law}"]
-    percent = f"{plan.level:.0%}"
+    percent = f"{100 * plan.level:.6g}%"
     rows = [
         ("N", plan.N, plan.N_interval, f"parameters ({plan.params_convention})"),
         ("D", plan.D, plan.D_interval, "tokens"),
@@ -60,7 +62,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def _between(between: tuple[float, float] | None, percent: str, digits: int = 4) -> str:
-    if between is None or between[1] <= between[0] * (1 + 1e-9):
+    if between is None or (math.isfinite(between[1]) and between[1] <= between[0] * (1 + 1e-9)):
         return ""
     return f"{percent} [{between[0]:.{digits}g}, {between[1]:.{digits}g}]"
 
@@ -70,12 +72,12 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     names = (
         "question asked N D C loss tokens_per_param lower upper level N_interval D_interval C_interval exponent_N "
         "exponent_D exponent_N_interval inference_tokens serving_flops total_flops unique_tokens epochs device_hours "
-        "days money law params_convention interval_source"
+        "days money series law params_convention interval_source"
     ).split()
     record: dict[str, Any] = {name: _clean(getattr(plan, name)) for name in names}
     record["fixed"] = dict(plan.fixed)
     shape = plan.architecture
-    record["architecture"] = None
+    record |= {"architecture": None, "floor": None}
     if shape is not None:
         sizes = "n_layers d_emb n_heads d_ff vocab_size T_max tied params N off_by source".split()
         record["architecture"] = {name: getattr(shape, name) for name in sizes}
@@ -86,10 +88,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         }
         floor = plan.floor
         record["floor"] = {key: _clean(getattr(floor, key)) for key in ("loss_lower", "loss_upper", "regime")}
-    record["notes"] = [
-        {"code": note.code, "severity": note.severity, "message": note.message, "details": dict(note.details)}
-        for note in plan.notes
-    ]
+    record["notes"] = [note_record(note) for note in plan.notes]
     return record
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scalefit.errors import ArgumentError
+from scalefit._arguments import check_count, check_quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ def _olmo_ladder(N: float, D: float, context: int) -> Recipe:
 RECIPES: dict[str, Callable[[float, float, int], Recipe]] = {"step_law": _step_law, "olmo_ladder": _olmo_ladder}
 
 
-def recipes(N: float, D: float, context: int = 2048) -> dict[str, Recipe]:
+def recipes(N: float | str, D: float | str, context: int = 2048) -> dict[str, Recipe]:
     """Every published rule at a size and a number of tokens.
 
     Parameters
     ----------
-    N : float
+    N : float or str
         Parameters without embeddings [parameters].
-    D : float
+    D : float or str
         Training tokens [tokens].
     context : int
         Sequence length [tokens].
@@ -82,7 +82,7 @@ def recipes(N: float, D: float, context: int = 2048) -> dict[str, Recipe]:
     Raises
     ------
     ArgumentError
-        A size that is not positive.
+        A size, a number of tokens or a context that is not positive and finite.
 
     Examples
     --------
@@ -90,7 +90,5 @@ def recipes(N: float, D: float, context: int = 2048) -> dict[str, Recipe]:
     >>> {name: float(f"{rule.learning_rate:.2g}") for name, rule in rules.items()}
     {'step_law': 0.0016, 'olmo_ladder': 0.0022}
     """
-    for name, value in (("N", N), ("D", D), ("context", context)):
-        if not value > 0:
-            raise ArgumentError(f"{name}={value!r} must be positive.")
-    return {name: rule(float(N), float(D), int(context)) for name, rule in RECIPES.items()}
+    size, tokens, length = check_quantity("N", N), check_quantity("D", D), check_count("context", context)
+    return {name: rule(size, tokens, length) for name, rule in RECIPES.items()}

@@ -7,21 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_numbers, check_quantity
+from scalefit._typing import Array
 from scalefit.errors import ArgumentError, DataError
-from scalefit.planning.surface import surface_of
+from scalefit.planning.carried import carried_over
+from scalefit.planning.surface import Surface, borrowed_repeats, surface_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Epochs in the table of returns.
 EPOCHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
-_STEP = 1e-4
 #: A loss this much above the lowest so far, relatively, has risen: twice the spread of repeated evaluations.
 RISEN = 5e-4
 
 
 def epoch_returns(
-    result: Any, N: float, unique_tokens: float, *, epochs: Sequence[float] = EPOCHS, series: str | None = None
+    result: Any,
+    N: float | str,
+    unique_tokens: float | str,
+    *,
+    epochs: Sequence[float] = EPOCHS,
+    series: str | None = None,
 ) -> pd.DataFrame:
     """What each further epoch over the same tokens brings.
 
@@ -30,9 +37,9 @@ def epoch_returns(
     result : FitResult, PublishedLaw, or anything that predicts
         The law; one that says nothing of repeated data borrows published constants, which
         ``frame.attrs["notes"]`` then says.
-    N : float
+    N : float or str
         Size of the model [parameters].
-    unique_tokens : float
+    unique_tokens : float or str
         Distinct tokens there are [tokens].
     epochs : sequence of float
         Passes over the data, at least 1.
@@ -45,6 +52,11 @@ def epoch_returns(
         ``epochs``, ``D`` seen [tokens], ``loss`` [nat/token], ``gain`` of loss per epoch since the row above
         [nat/token], and ``worth``: what one more token of this data brings, in tokens of fresh data.
 
+    Raises
+    ------
+    ArgumentError
+        A value that makes no sense, or a law that does not weigh N against D.
+
     Examples
     --------
     >>> import scalefit as sf
@@ -55,17 +67,16 @@ def epoch_returns(
     """
     import pandas as pd
 
-    passes = np.asarray(epochs, float)
-    if passes.ndim != 1 or not passes.size or not np.isfinite(passes).all() or (passes < 1).any():
-        raise ArgumentError(f"epochs={epochs!r} must be numbers of at least 1.")
-    for name, value in (("N", N), ("unique_tokens", unique_tokens)):
-        if not (np.isfinite(value) and value > 0):
-            raise ArgumentError(f"{name}={value!r} must be positive and finite.")
+    passes = check_numbers("epochs", epochs)
+    if not passes.size or not np.isfinite(passes).all() or (passes < 1).any():
+        raise ArgumentError(f"epochs={epochs!r:.80} must be finite numbers of at least 1. Nothing was computed.")
+    N, unique_tokens = check_quantity("N", N), check_quantity("unique_tokens", unique_tokens)
     surface = surface_of(result, series=series, unique_tokens=unique_tokens).first()
     D = passes * unique_tokens
 
     def loss(tokens: Any) -> Any:
-        return surface.loss(np.full((1, len(tokens)), N), np.asarray(tokens)[None])[0]
+        carried = [carried_over(result, surface, N, float(d), series) for d in tokens]
+        return np.array(carried) * surface.loss(np.full((1, len(tokens)), N), np.asarray(tokens)[None])[0]
 
     value = loss(D)
     order = np.sort(np.unique(np.concatenate([[1.0], passes])))
@@ -73,19 +84,16 @@ def epoch_returns(
     gains = {order[0]: np.nan}
     gains |= {order[i]: (chain[i - 1] - chain[i]) / (order[i] - order[i - 1]) for i in range(1, order.size)}
     table = pd.DataFrame({"epochs": passes, "D": D, "loss": value, "gain": [gains[p] for p in passes]})
-    table["worth"] = _worth(surface, N, unique_tokens, passes)
+    table["worth"] = _worth(surface, passes)
     table.attrs["notes"] = surface.notes
     return table
 
 
-def _worth(surface: Any, N: float, unique_tokens: float, passes: Any) -> Any:
-    """dL/dD at these epochs over dL/dD of fresh tokens at the same loss: found on the law without a data wall."""
-    if surface.params is not None and "R_D" in surface.params:
-        return np.exp(-(passes - 1) / surface.params["R_D"][0])
-    from scalefit.laws import published
-
-    repeats = published("data_constrained", "muennighoff2023").constants.values["R_D"]
-    return np.exp(-(passes - 1) / repeats)
+def _worth(surface: Surface, passes: Array) -> Array:
+    """Fresh tokens that one more token is worth: the slope of Muennighoff et al. (2023), eq. 5, at these epochs."""
+    own = surface.params is not None and "R_D" in surface.params
+    repeats = float(surface.params["R_D"][0]) if own and surface.params else borrowed_repeats()
+    return np.asarray(np.exp(-(passes - 1) / repeats))
 
 
 def mark_repetition(runs: Any) -> pd.DataFrame:

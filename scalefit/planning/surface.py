@@ -68,8 +68,7 @@ class Surface:
         """Fresh tokens that D are worth under the borrowed repetition constant; D itself without a data wall."""
         if self.unique_tokens is None:
             return D
-        repeats = published("data_constrained", _BORROWED).constants.values["R_D"]
-        return float(effective_tokens(D, self.unique_tokens, repeats))
+        return float(effective_tokens(D, self.unique_tokens, borrowed_repeats()))
 
     def first(self) -> Surface:
         """Only the point estimate."""
@@ -131,6 +130,11 @@ def surface_of(result: Any, *, series: str | None = None, unique_tokens: float |
     return Surface(evaluate, n_rows, law, params, unique_tokens, source, tuple(notes))
 
 
+def borrowed_repeats() -> float:
+    """R_D*, repetitions of data worth having, where a law says nothing of repeated data [-]."""
+    return float(published("data_constrained", _BORROWED).constants.values["R_D"])
+
+
 def effective_tokens(D: Any, unique_tokens: Any, R_D: float) -> Any:
     """Fresh tokens that D tokens drawn from `unique_tokens` are worth (Muennighoff et al. 2023, eq. 5)."""
     unique = np.minimum(D, unique_tokens)
@@ -141,7 +145,7 @@ def _from_predict(result: Any, unique_tokens: float | None) -> Surface:
     notes: tuple[Note, ...] = ()
     repeats = None
     if unique_tokens is not None:
-        repeats = published("data_constrained", _BORROWED).constants.values["R_D"]
+        repeats = borrowed_repeats()
         notes = (_borrowed_note(type(result).__name__, f"R_D* = {repeats:.3g}"),)
 
     def evaluate(columns: Mapping[str, Any], rows: slice) -> Any:
@@ -158,6 +162,11 @@ def _parameter_rows(result: Any, series: str | None) -> tuple[dict[str, Array], 
     law = result.law
     names = list(law.parameters)
     point = {key: float(value) for key, value in dict(result.params).items()}
+    if series is not None and not getattr(result, "series", None):
+        raise ArgumentError(
+            f"series={series!r} was given, and this result has no series to choose from. Nothing was computed. Leave "
+            f"series= out, or fit with by='shared'."
+        )
     if getattr(result, "series", None) and hasattr(result, "_group"):
         result._group(series)  # refuses an unknown series by name
     keys = {name: name if name in point else f"{name}[{series}]" for name in names}

@@ -62,7 +62,7 @@ def test_hours_and_money():
 
 @pytest.mark.parametrize("options", [{"peak": -1}, {"peak": 1e15, "mfu": 40}, {"peak": 1e15, "price": 0}])
 def test_hardware_that_makes_no_sense(options):
-    with pytest.raises(ValueError, match="Hardware"):
+    with pytest.raises(ValueError, match=next(reversed(options))):
         Hardware(**options)
 
 
@@ -115,7 +115,7 @@ def test_each_epoch_brings_less():
     assert table["loss"].is_monotonic_decreasing and table["gain"].iloc[1:].is_monotonic_decreasing
     assert table["worth"].iloc[0] == 1.0 and table["worth"].iloc[-1] < 0.01
     assert sf.plan(LAW, C=1e22, unique_tokens=1e10).epoch_returns().shape[0] == 13
-    with pytest.raises(ValueError, match="data wall"):
+    with pytest.raises(ValueError, match="unique_tokens=None"):
         sf.plan(LAW, C=1e22).epoch_returns()
     with pytest.raises(ValueError, match="at least 1"):
         epoch_returns(LAW, 1e9, 1e9, epochs=[0.5])
