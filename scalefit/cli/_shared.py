@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalefit.errors import ArgumentError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -42,27 +44,60 @@ _COLUMN_OPTIONS = {
         "What N counts: total (the default), non_embedding, matrices, active or other.", metavar="CONVENTION"
     ),
     "flops": _column("What ties C to N and D: 6ND.", metavar="CONVENTION"),
+    "only": _column("Use the runs of this series alone.", metavar="SERIES"),
 }
 
 
 def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command an option for each column and convention; it receives those that were named as ``columns``."""
+    """Give a command the options that name columns; it receives what they say as ``columns``, for `read_table`.
+
+    Every column has an option of its own, ``--N n_params``, unless the command uses that name for something else
+    (``scalefit plan --N 7B``); and all can be named by the repeatable ``--column N=n_params``.
+    """
+    own = inspect.signature(command, eval_str=True)
+    offered = {name: option for name, option in _COLUMN_OPTIONS.items() if name not in own.parameters}
+    taken = [f"--{name.replace('_', '-')}" for name in _COLUMN_OPTIONS if name in own.parameters]
 
     @wraps(command)
     def with_options(**given: Any) -> int:
-        named = {name: given.pop(name) for name in _COLUMN_OPTIONS}
-        return command(**given, columns={name: value for name, value in named.items() if value is not None})
+        every = {name: given.pop(name) for name in offered}
+        named = {name: column for name, column in every.items() if column is not None}
+        pairs = assignments("--column", given.pop("column") or (), str)
+        for name, column in pairs.items():
+            if name not in _COLUMN_OPTIONS:
+                known = ", ".join(_COLUMN_OPTIONS)
+                raise typer.BadParameter(f"{name!r} is no column or convention; known: {known}", param_hint="--column")
+            if named.setdefault(name, column) != column:
+                said = f"{name} is named twice, {named[name]!r} and {column!r}"
+                raise typer.BadParameter(said, param_hint="--column")
+        return command(**given, columns=named)
 
-    own = inspect.signature(command, eval_str=True)
+    help = "A column or convention by its name: N=n_params, loss_unit=bit/byte. Repeatable."
+    if taken:
+        help += f" Needed for {', '.join(taken)}, which say something else here."
+    pairs = typer.Option("--column", help=help, metavar="NAME=COLUMN", rich_help_panel=_COLUMNS)
+    annotations = {**offered, "column": Annotated[list[str] | None, pairs]}
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     options = []
     for name, parameter in own.parameters.items():
         if name == "columns":
-            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-            options += [inspect.Parameter(k, kind, default=None, annotation=a) for k, a in _COLUMN_OPTIONS.items()]
+            options += [inspect.Parameter(k, kind, default=None, annotation=a) for k, a in annotations.items()]
         else:
             options.append(parameter)
     with_options.__signature__ = own.replace(parameters=options)  # type: ignore[attr-defined]  # typer reads it
     return with_options
+
+
+def _checked_figure(path: Path | None) -> Path | None:
+    """Refuse a figure of no known format before anything is computed for it."""
+    if path is not None:
+        from matplotlib.backend_bases import FigureCanvasBase
+
+        known = sorted(FigureCanvasBase.get_supported_filetypes())
+        if path.suffix.lower().removeprefix(".") not in known:
+            listed = ", ".join(f".{name}" for name in known)
+            raise ArgumentError(f"{path}: no format {path.suffix!r}; nothing was drawn. Known: {listed}.")
+    return path
 
 
 def _checked_level(level: float) -> float:
@@ -74,16 +109,25 @@ def _checked_level(level: float) -> float:
 Table = Annotated[str, typer.Argument(help="Table of finished runs: csv, tsv, json, jsonl or parquet.")]
 Columns = dict[str, str]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Figure = Annotated[
+    Path | None,
+    typer.Option("--plot", help="Draw a figure to this file: .png, .pdf or .svg.", callback=_checked_figure),
+]
 Level = Annotated[
     float, typer.Option("--level", help="Coverage of the intervals, between 0 and 1.", callback=_checked_level)
 ]
 
 
-def read_table(path: str, **columns: Any) -> pd.DataFrame:
-    """Read a table with the columns named on the command line; numbers in place of names hold for every run."""
+def read_table(path: str | Path, *, only: str | None = None, **columns: Any) -> pd.DataFrame:
+    """Read a table with the columns named on the command line; numbers in place of names hold for every run.
+
+    Rows without an N, D, C or loss are kept: each law sets those aside that it cannot use, and says so.
+    """
+    from scalefit._series import runs_of
     from scalefit.tables import read_runs
 
-    return read_runs(path, **columns)
+    runs = read_runs(path, incomplete="keep", **columns)
+    return runs if only is None else runs_of(runs, only)
 
 
 def assignments(option: str, given: Iterable[str], read: Callable[[str], Any]) -> dict[str, Any]:
@@ -94,6 +138,8 @@ def assignments(option: str, given: Iterable[str], read: Callable[[str], Any]) -
         try:
             if not sign or not name.strip():
                 raise ValueError("no name=value")
+            if name.strip() in out:
+                raise ValueError("given twice")
             out[name.strip()] = read(text.strip())
         except ValueError as error:
             raise typer.BadParameter(f"{item!r} cannot be read ({error})", param_hint=option) from error
@@ -139,12 +185,30 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def numbered(path: Path, label: str | None) -> Path:
-    """File name for one of several series: the label is put before the suffix."""
-    if label is None:
-        return path
-    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in label)
-    return path.with_name(f"{path.stem}-{safe}{path.suffix}")
+def json_keys(path: Path) -> set[str]:
+    """Names in the JSON object that a .json file holds; none where it holds something else."""
+    if path.suffix != ".json":
+        return set()
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # whoever reads it as something else says what is wrong
+        return set()
+    return set(document) if isinstance(document, dict) else set()
+
+
+def files_of(path: Path, labels: Iterable[str | None]) -> dict[str | None, Path]:
+    """A file a series: the label is put before the suffix, and a number behind labels that read alike in a name."""
+    found: dict[str | None, Path] = {}
+    for label in labels:
+        if label is None:
+            found[label] = path
+            continue
+        safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in label)
+        name, number = f"{path.stem}-{safe}{path.suffix}", 2
+        while path.with_name(name) in found.values():
+            name, number = f"{path.stem}-{safe}-{number}{path.suffix}", number + 1
+        found[label] = path.with_name(name)
+    return found
 
 
 @contextmanager

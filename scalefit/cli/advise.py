@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import save_figure
+from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor
     from scalefit.stopping.plan import RunPlan
 
+_DAY = 86_400.0  # [s]
 EXAMPLE = """[schedule]
 kind = "cosine"      # constant linear cosine wsd two_stage knots
 total = 20000
@@ -32,35 +34,41 @@ def register(app: typer.Typer) -> None:
 def advise(
     log: Annotated[Path, typer.Argument(help="CSV, trainer_state.json, event file, or a nanoGPT, llm.c log.")],
     plan: Annotated[Path, typer.Option(help="TOML or JSON file with the plan: [schedule] and what is known.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: shared.AsJson = False,
     watch: Annotated[bool, typer.Option(help="Follow the growing file with a live view.")] = False,
-    level: Annotated[float, typer.Option(help="Probability of the forecast's interval.")] = 0.9,
+    level: shared.Level = 0.9,
     min_gain: Annotated[float | None, typer.Option(help="Least gain worth going on for [nat/token].")] = None,
     history: Annotated[
-        list[str] | None, typer.Option(help="Log of an earlier run of the recipe, LOG or LOG=PLAN; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="An earlier run of the recipe: its LOG, LOG=PLAN where its plan was another, or a saved monitor "
+            "(JSON), which holds its own. Repeatable."
+        ),
     ] = None,
     law: Annotated[Path | None, typer.Option(help="A fitted law, as FitResult.to_json wrote it.")] = None,
     kind: Annotated[str | None, typer.Option(help="What wrote the log, if it is not found out.")] = None,
     val: Annotated[str | None, typer.Option(help="Name of the validation loss in the log.")] = None,
     train: Annotated[str | None, typer.Option(help="Name of the training loss in the log.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture here.")] = None,
+    plot: shared.Figure = None,
     interval: Annotated[float, typer.Option(help="Seconds between two looks at the file.")] = 5.0,
     refreshes: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Forecast the end of a run and say whether to go on, stop, cool down or roll back."""
     if watch and as_json:
         raise ArgumentError("--watch shows a live view and --json prints once; give one of the two.")
+    if not 0 <= interval <= _DAY:
+        raise typer.BadParameter(f"{interval:g} is no pause of 0 to {_DAY:g} seconds", param_hint="--interval")
     read = _Reader(log, _read_plan(plan), history or [], law, min_gain, kind, val, train)
     if watch:
         _watch(read, level, interval, refreshes)
         return
     monitor = read.monitor()
     advice = monitor.advise(level)
-    typer.echo(json.dumps(advice.as_dict(), indent=1) if as_json else str(advice))
+    if as_json:
+        shared.print_json(advice.as_dict())
+    else:
+        typer.echo(str(advice))
     if plot is not None:
-        import matplotlib
-
-        matplotlib.use("Agg")
         save_figure(monitor.plot(level=level).figure, plot, bbox_inches="tight")
 
 
@@ -94,20 +102,30 @@ class _Reader:
         val: str | None,
         train: str | None,
     ) -> None:
-        from scalefit.integrations.logs import read_log
-
         self.log, self.plan, self.min_gain = log, plan, min_gain
         self.names: dict[str, Any] = {"kind": kind, "val": val, "train": train}
-        self.history = []
-        for entry in history:
-            name, _, other = entry.partition("=")
-            table = read_log(name, **self.names).dropna(subset=["val_loss"])
-            self.history.append((_read_plan(Path(other)) if other else plan, table))
+        self.history = [self._earlier(entry) for entry in history]
         self.law: Any = None
         if law is not None:
             import scalefit
 
             self.law = scalefit.load_result(law)
+
+    def _earlier(self, entry: str) -> Any:
+        """A finished run, as a monitor takes it: a saved monitor, or a plan and a table."""
+        from scalefit.integrations.logs import read_log
+        from scalefit.stopping.monitor import load_monitor
+
+        name, _, other = entry.partition("=")
+        if {"schema_version", "plan", "series"} <= shared.json_keys(Path(name)):
+            if other:
+                raise ArgumentError(
+                    f"--history {entry}: {name} is a saved monitor and holds its own plan. Nothing was read. Leave "
+                    f"={other} out."
+                )
+            return load_monitor(name)
+        table = read_log(name, **self.names).dropna(subset=["val_loss"])
+        return (_read_plan(Path(other)) if other else self.plan, table)
 
     def monitor(self, growing: bool = False) -> Monitor:
         """Monitor of the log as it is now."""

@@ -6,6 +6,8 @@ import json
 
 import typer
 
+from scalefit.cli import _shared as shared
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -14,7 +16,7 @@ def register(app: typer.Typer) -> None:
     def datasets(
         name: str = typer.Argument(None, help="A data set to print; without it, all are listed."),
         output: str = typer.Option(None, "--output", "-o", help="Write the table NAME to this csv file."),
-        as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+        as_json: shared.AsJson = False,
     ) -> None:
         """List the data sets, or load one of them and print or save it."""
         if name is None:
@@ -30,7 +32,7 @@ def _list(as_json: bool) -> None:
 
     table = list_datasets()
     if as_json:
-        typer.echo(json.dumps({"datasets": table.reset_index().to_dict("records")}))
+        shared.print_json({"datasets": table.reset_index().to_dict("records")})
         return
     for name, row in table.iterrows():
         typer.echo(f"{name}  ({row['rows']} rows, {row['where']}, licence: {row['licence']})")
@@ -46,7 +48,7 @@ def _show(name: str, output: str | None, as_json: bool) -> None:
         runs.to_csv(output, index=False)
     if as_json:
         records = json.loads(runs.reset_index().to_json(orient="records", double_precision=15))
-        typer.echo(json.dumps({"name": name, "scalefit": runs.attrs["scalefit"], "runs": records}))
+        shared.print_json({"name": name, "scalefit": runs.attrs["scalefit"], "runs": records})
     elif output is not None:
         typer.echo(f"{len(runs)} runs of {name} are in {output}.")
     else:

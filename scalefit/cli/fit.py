@@ -67,11 +67,10 @@ def fit(
     level: shared.Level = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     save: Annotated[Path | None, typer.Option(help="Write the result here, for scalefit predict.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw fit, residuals and profile to this file.")] = None,
+    plot: shared.Figure = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Fit a law to a table of finished runs and say whether to believe it (exit code 3: do not)."""
-    from scalefit.errors import ArgumentError
     from scalefit.fitting.fitter import fit as fit_law
 
     if bootstrap < 0 or bootstrap == 1:
@@ -91,7 +90,7 @@ def fit(
         "n_starts": starts,
     }
     with shared.working(f"Fitting {law}"):
-        runs = shared.read_table(table, **columns, incomplete="keep")
+        runs = shared.read_table(table, **columns)
         found = fit_law(runs, law, **options)
     results: dict[str | None, FitResult] = found if isinstance(found, dict) else {None: found}
     if bootstrap:
@@ -99,13 +98,12 @@ def fit(
         for key, result in results.items():
             with shared.working(f"Refitting {bootstrap} resamples") as progress:
                 results[key] = result.bootstrap(bootstrap, seed=seed, cluster=labels, progress=progress)
+    written = {kind: shared.files_of(path, results) for kind, path in (("Result", save), ("Figure", plot)) if path}
     for label, result in results.items():
         if save is not None:
-            result.to_json(shared.numbered(save, label))
+            result.to_json(written["Result"][label])
         if plot is not None:
-            if plot.suffix.lower() not in (".png", ".pdf", ".svg"):
-                raise ArgumentError(f"--plot {plot}: name a .png, .pdf or .svg file.")
-            result.plot(shared.numbered(plot, label))
+            result.plot(written["Figure"][label])
     if as_json:
         documents = {label: summary(result, level) for label, result in results.items()}
         shared.print_json(documents[None] if None in documents else {"series": documents})
@@ -115,10 +113,8 @@ def fit(
         for label, result in results.items():
             head = "" if label is None else f"=== {label}\n"
             typer.echo(head + as_text(result, level) + ("" if label is None else "\n"))
-        for kind, path in (("Result", save), ("Figure", plot)):
-            if path is not None:
-                names = ", ".join(str(shared.numbered(path, label)) for label in results)
-                typer.echo(f"\n{kind}: {names}")
+        for kind, files in written.items():
+            typer.echo(f"\n{kind}: {', '.join(map(str, files.values()))}")
     return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from scalefit.cli import _shared as shared
 
 #: Column names of a table of plans that say the same as ours.
 _ALIASES = {"layers": "n_layers", "d-emb": "d_emb", "d_model": "d_emb", "context": "T_max", "vocab": "vocab_size"}
@@ -36,7 +36,7 @@ def floor(
     dimension: Annotated[str, typer.Option(help="sequence: n = T_max d_emb; token: n = d_emb.")] = "sequence",
     radius: Annotated[str, typer.Option(help="volume, critical, or a measured number.")] = "volume",
     out: Annotated[Path | None, typer.Option(help="Write the table with its new columns to this csv.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: shared.AsJson = False,
 ) -> None:
     """Loss floor, regime and balance of a plan by the associative-memory theory: a hypothesis under test."""
     from scalefit.counting import parse_quantity
@@ -52,11 +52,16 @@ def floor(
     reading["radius"] = radius if radius in ("volume", "critical") else _number(radius)
     if plans is None:
         if out is not None:
-            raise ArgumentError("--out belongs to a table of plans; pass one, or use --json.")
+            raise ArgumentError(
+                f"--out {out} belongs to a table of plans, and none was given. Pass one, or use --json."
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ScalefitWarning)  # they are in the result's notes
             result = loss_floor(**read, **reading)
-        typer.echo(json.dumps(result.to_dict()) if as_json else str(result))
+        if as_json:
+            shared.print_json(result.to_dict())
+        else:
+            typer.echo(str(result))
         return
     both = [name for name, value in given.items() if value is not None]
     if both:
@@ -66,8 +71,7 @@ def floor(
     if out is not None:
         table.to_csv(out, index=False)
     if as_json:
-        records = [{key: _finite(value) for key, value in row.items()} for row in table.to_dict("records")]
-        typer.echo(json.dumps({"plans": records, **reading}, default=str))
+        shared.print_json({"plans": table.to_dict("records"), **reading})
     else:
         shown = [
             c
@@ -84,7 +88,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise ArgumentError(f"radius is {text!r}; it must be volume, critical, or a number.") from error
+        raise ArgumentError(f"radius is {text!r}; nothing was computed. Say volume, critical, or a number.") from error
 
 
 def _read_plans(path: Path) -> Any:
@@ -109,7 +113,3 @@ def _read_plans(path: Path) -> Any:
                 raise DataError(f"{raw.name}, row {raw.rows[i]}: {name} is {cell}, which is not a number.")
             frame[name] = values
     return frame
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -34,7 +34,7 @@ def forecast(
     level: shared.Level = 0.9,
     no_prior: Annotated[bool, typer.Option("--no-prior", help="Leave the shipped prior out.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write the forecast here as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the forecast fan to this file.")] = None,
+    plot: shared.Figure = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Forecast the loss of larger runs, with calibrated intervals (exit code 3: do not trust it)."""
@@ -42,23 +42,25 @@ def forecast(
 
     points = shared.points(at or ())
     with shared.working("Forecasting"):
-        runs = shared.read_table(table, **columns, incomplete="keep")
+        runs = shared.read_table(table, **columns)
         several = "series" in runs and runs["series"].nunique() > 1
         unit = "other" if columns.get("loss_unit") == "other" else None
         prior = None if no_prior else "shipped"
         found = make_forecast(runs, loss_unit=unit, prior=prior, by="series" if several else None)  # type: ignore[arg-type]
-    results = found if isinstance(found, dict) else {None: found}
+    results: dict[str | None, ForecastResult] = (
+        {str(label): result for label, result in found.items()} if isinstance(found, dict) else {None: found}
+    )
+    saved, drawn = (shared.files_of(path, results) if path else {} for path in (save, plot))
     documents = {}
     for label, result in results.items():
-        text = None if label is None else str(label)
         predictions = _predict(result, points, level)
-        documents[text] = _document(result, predictions)
+        documents[label] = _document(result, predictions)
         if not as_json:
-            _print(result, predictions, text, level)
-        if save is not None:
-            result.to_json(shared.numbered(save, text))
-        if plot is not None:
-            _draw(result, level, shared.numbered(plot, text))
+            _print(result, predictions, label, level)
+        if saved:
+            result.to_json(saved[label])
+        if drawn:
+            save_figure(result.plot(level=level).figure, drawn[label])
     if as_json:
         shared.print_json(documents[None] if None in documents else {"series": documents})
     return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
@@ -83,7 +85,8 @@ def _predict(result: ForecastResult, points: list[dict[str, float]], level: floa
 
 
 def _document(result: ForecastResult, predictions: list[dict[str, Any]]) -> dict[str, Any]:
-    notes = [{"code": n.code, "severity": n.severity, "message": n.message} for n in result.notes]
+    from scalefit.tables import note_record
+
     return {
         "law": result.law.name,
         "params": result.params,
@@ -92,7 +95,7 @@ def _document(result: ForecastResult, predictions: list[dict[str, Any]]) -> dict
         "largest_compute": result.largest_compute,
         "reason": result.reason,
         "trusted": result.trusted,
-        "notes": notes,
+        "notes": [note_record(note) for note in result.notes],
         "predictions": predictions,
     }
 
@@ -112,11 +115,6 @@ def _print(result: ForecastResult, predictions: list[dict[str, Any]], label: str
         typer.echo(f"  standard errors: {parts}")
         for note in row["notes"]:
             typer.echo(f"  {note}")
-
-
-def _draw(result: ForecastResult, level: float, path: Path) -> None:
-    ax = result.plot(level=level)
-    save_figure(ax.figure, path)
 
 
 @shared.takes_columns
@@ -140,7 +138,7 @@ def compare(
 
     laws = law or ["chinchilla", "kaplan", "coupled", "forecast"]
     with shared.working("Comparing laws"):
-        runs = shared.read_table(table, **columns, incomplete="keep")
+        runs = shared.read_table(table, **columns)
         found = compare_laws(runs, laws, holdout=holdout, level=level, seed=seed, delta=delta)
     if as_json:
         said = {key: found.attrs[key] for key in ("verdict", "holdout", "failures")}

@@ -1,26 +1,28 @@
-"""``scalefit plan``, ``isoflop`` and ``next-runs``: from a table or a saved result to the next run."""
+"""``scalefit plan``, ``isoflop``, ``envelope`` and ``next-runs``: from a table or a saved result to the next run."""
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scalefit._files import save_figure
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from scalefit.planning.isoflop import Optima
 
 Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result that scalefit fit --save wrote.")]
-Column = Annotated[
-    list[str] | None,
-    typer.Option(help="Name a column or convention of the table: N=n_params, loss_unit=bit/byte. Repeatable."),
+LawName = Annotated[
+    str | None, typer.Option(help="Law to fit to a table, or that --published is of; chinchilla where not given.")
 ]
-LawName = Annotated[str, typer.Option(help="Law to fit to a table; see scalefit laws.")]
+Series = Annotated[str | None, typer.Option(help="Which series, for saved fits with shared exponents.", metavar="NAME")]
 Bootstrap = Annotated[int, typer.Option(help="Resamples for the intervals; 0 for robust errors.")]
-Figure = Annotated[Path | None, typer.Option("--plot", help="Draw a figure to this file.")]
 
 
 class Method(StrEnum):
@@ -31,14 +33,24 @@ class Method(StrEnum):
     local = "local"
 
 
+class Road(StrEnum):
+    """Ways to find the optimum of a budget between curves."""
+
+    local = "local"
+    lowest = "lowest"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("plan")(plan)
     app.command("isoflop")(isoflop)
+    app.command("envelope")(envelope)
     app.command("next-runs")(next_runs)
 
 
+@shared.takes_columns
 def plan(
+    columns: shared.Columns,
     source: Source = None,
     C: Annotated[str | None, typer.Option("--C", help="Compute for training and serving together [FLOP].")] = None,
     loss: Annotated[float | None, typer.Option(help="Loss to reach [nat/token].")] = None,
@@ -52,27 +64,33 @@ def plan(
     mfu: Annotated[float, typer.Option(help="Share of the device's peak that training reaches.")] = 0.4,
     serving_mfu: Annotated[float | None, typer.Option(help="Share that serving reaches; --mfu by default.")] = None,
     price: Annotated[float | None, typer.Option(help="Price of a device-hour.")] = None,
+    serving_price: Annotated[
+        float | None, typer.Option(help="Price of a device-hour of serving; --price by default.")
+    ] = None,
     devices: Annotated[int | None, typer.Option(help="Devices, for days of training.")] = None,
-    law: LawName = "chinchilla",
+    law: LawName = None,
     published: Annotated[
         str | None, typer.Option(help="Plan with a paper's constants: hoffmann2022_tex.", metavar="KEY")
     ] = None,
-    column: Column = None,
-    series: Annotated[str | None, typer.Option(help="Which series, for fits with shared exponents.")] = None,
+    series: Series = None,
     bootstrap: Bootstrap = 500,
     level: shared.Level = 0.9,
-    plot: Figure = None,
+    plot: shared.Figure = None,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Plan a run: exactly one of --C, --loss, --N, --D and --ratio fixes the question."""
+    """Plan a run: exactly one of --C, --loss, --N, --D and --ratio fixes the question.
+
+    Columns of the table are named by --column N=n_params here, because --N and the like say what is planned.
+    """
     import scalefit as sf
     from scalefit.planning.deployment import Hardware
 
     held = shared.assignments("--hold", hold or (), shared.quantity)
-    options = {"mfu": mfu, "serving_mfu": serving_mfu, "price": price, "devices": devices}
+    options = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
+    options |= {"price": price, "serving_price": serving_price}
     device = None if hardware is None else Hardware.named(hardware, **options)
     with shared.working("Planning"):
-        result = _result(source, law, published, column, bootstrap)
+        result = _result(source, law, published, columns, series, bootstrap)
         answer = sf.plan(
             result,
             C=C,
@@ -95,26 +113,34 @@ def plan(
     return 0 if getattr(result, "trusted", True) else ExitCode.UNTRUSTED
 
 
+@shared.takes_columns
 def isoflop(
     table: shared.Table,
+    columns: shared.Columns,
     method: Annotated[Method, typer.Option(help="How the optimum of a budget is found.")] = Method.parabola,
     budget: Annotated[str | None, typer.Option(help="Column of nominal budgets.", metavar="COLUMN")] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Every method, the fitted law and every count of N, side by side.")
     ] = False,
-    column: Column = None,
+    curves: Annotated[
+        Path | None, typer.Option(help="Table of training curves for the envelope, with --all.", metavar="FILE")
+    ] = None,
     level: shared.Level = 0.95,
-    plot: Figure = None,
+    plot: shared.Figure = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Find the best size on each budget, and how it grows with compute."""
     import scalefit as sf
     from scalefit.planning.agreement import agreement
 
-    runs = shared.read_table(table, **shared.assignments("--column", column or (), str))
+    if curves is not None and not every:
+        raise typer.BadParameter("needs --all; scalefit envelope looks at curves alone", param_hint="--curves")
+    if plot is not None and every:
+        raise typer.BadParameter("draws one road; leave --all out", param_hint="--plot")
+    runs = shared.read_table(table, **columns)
     if every:
         with shared.working("Walking every road"):
-            roads = agreement(runs, budget=budget, level=level)
+            roads = agreement(runs, curves=curves, budget=budget, level=level)
         if as_json:
             rows = json.loads(roads.to_json(orient="records"))
             shared.print_json({"roads": rows, "verdict": roads.attrs["verdict"]})
@@ -124,16 +150,54 @@ def isoflop(
         typer.echo(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
         typer.echo(roads.attrs["verdict"])
         return 0
-    optima = sf.isoflop(runs, method=method.value, budget=budget)
+    return _show(sf.isoflop(runs, method=method.value, budget=budget), level, plot, as_json)
+
+
+@shared.takes_columns
+def envelope(
+    table: Annotated[str, typer.Argument(help="Table of training curves: run, N, D and loss, a row a measurement.")],
+    columns: shared.Columns,
+    run: Annotated[
+        str, typer.Option(help="Column that tells runs apart; by their N where there is none.", metavar="COLUMN")
+    ] = "run",
+    method: Annotated[
+        Road, typer.Option(help="Interpolate across sizes, or take the lowest curve, as published.")
+    ] = Road.local,
+    n_budgets: Annotated[int, typer.Option(help="How many budgets to look at.")] = 64,
+    level: shared.Level = 0.95,
+    plot: shared.Figure = None,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Find the best size at each compute from training curves, and how it grows (approach 1 of Hoffmann et al.)."""
+    import scalefit as sf
+
+    curves = shared.read_table(table, **columns)
+    if run != "run":
+        if run not in curves:
+            has = ", ".join(map(str, curves))
+            raise DataError(
+                f"There is no column {run!r} to tell runs apart. Nothing was computed; the table has {has}."
+            )
+        curves = curves.assign(run=curves[run])
+    with shared.working("Following the envelope"):
+        optima = sf.envelope(curves, method=method.value, n_budgets=n_budgets)
+    return _show(optima, level, plot, as_json)
+
+
+def _show(optima: Optima, level: float, plot: Path | None, as_json: bool) -> int:
+    from scalefit.planning.optima_text import optima_text
+
     _draw(optima, plot)
     if as_json:
         shared.print_json(optima.to_dict(level))
     else:
-        typer.echo(str(optima))
+        typer.echo(optima_text(optima, level))
     return 0
 
 
+@shared.takes_columns
 def next_runs(
+    columns: shared.Columns,
     source: Source = None,
     budget: Annotated[str, typer.Option(help="Compute of all new runs together [FLOP].")] = "",
     target: Annotated[
@@ -143,9 +207,8 @@ def next_runs(
         str | None, typer.Option("--C", help="Budget of the plan in view [FLOP]; 100 times the largest run.")
     ] = None,
     n_runs: Annotated[int, typer.Option(help="Most runs to propose.")] = 8,
-    law: LawName = "chinchilla",
-    column: Column = None,
-    series: Annotated[str | None, typer.Option(help="Which series, for fits with shared exponents.")] = None,
+    law: LawName = None,
+    series: Series = None,
     out: Annotated[Path | None, typer.Option(help="Write the runs to this csv file, for scalefit sweep.")] = None,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -155,7 +218,7 @@ def next_runs(
     if not budget:
         raise typer.BadParameter("say how much compute the new runs may take, such as 1e19", param_hint="--budget")
     with shared.working("Choosing runs"):
-        result = _result(source, law, None, column, 0)
+        result = _result(source, law, None, columns, series, 0)
         runs = sf.next_runs(result, budget, target=target, C=C, n_runs=n_runs, series=series)
     design = runs.attrs["design"]
     if out is not None:
@@ -171,19 +234,39 @@ def next_runs(
     return 0 if result.trusted else ExitCode.UNTRUSTED
 
 
-def _result(source: str | None, law: str, published: str | None, column: list[str] | None, bootstrap: int) -> Any:
-    """Published constants, a saved result, or a fit to a table."""
+def _result(
+    source: str | None,
+    law: str | None,
+    published: str | None,
+    columns: shared.Columns,
+    series: str | None,
+    bootstrap: int,
+) -> Any:
+    """Published constants, a saved result, or a fit to a table; options that belong to another of them are refused."""
     import scalefit as sf
-    from scalefit.errors import ArgumentError
 
     if (source is None) == (published is None):
-        raise ArgumentError("Pass a table of runs, a saved result, or constants by --published: one of them.")
+        seen = "None of them was given" if source is None else f"{source} and --published {published} were both given"
+        raise ArgumentError(
+            f"{seen}, and nothing was computed. Pass a table of runs, a saved result, or constants by --published: one "
+            f"of them."
+        )
+    is_table = source is not None and not _is_saved(Path(source))
+    if columns and not is_table:
+        named = ", ".join(f"{name}={column}" for name, column in columns.items())
+        raise typer.BadParameter(f"{named}: columns are named of a table, and there is none", param_hint="--column")
+    if is_table and series is not None:
+        raise typer.BadParameter(
+            "belongs to a saved fit of several series; --only chooses the runs of one in a table", param_hint="--series"
+        )
     if source is None:
-        return sf.published(law, published)
-    if _is_saved(Path(source)):
-        result = sf.load_result(source)
+        return sf.published(law or "chinchilla", published)
+    if is_table:
+        result = sf.fit(shared.read_table(source, **columns), law or "chinchilla")
+    elif law is not None:
+        raise typer.BadParameter(f"{law}: {source} holds its own law", param_hint="--law")
     else:
-        result = sf.fit(shared.read_table(source, **shared.assignments("--column", column or (), str)), law)
+        result = sf.load_result(source)
     if bootstrap and isinstance(result, sf.FitResult) and result.draws is None and result.tangent is None:
         result = result.bootstrap(bootstrap)
     return result
@@ -191,18 +274,9 @@ def _result(source: str | None, law: str, published: str | None, column: list[st
 
 def _is_saved(path: Path) -> bool:
     """Whether a file is a saved result; anything else is a table."""
-    if path.suffix != ".json":
-        return False
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and {"format", "scalefit", "law", "x"} <= set(document)
+    return {"format", "scalefit", "law", "x"} <= shared.json_keys(path)
 
 
 def _draw(answer: Any, path: Path | None) -> None:
     if path is not None:
-        import matplotlib
-
-        matplotlib.use("Agg")
         save_figure(answer.plot().figure, path)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from scalefit.reporting.report import Report
+
+
+class By(StrEnum):
+    """What to do with several series."""
+
+    series = "series"
+    pool = "pool"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,31 +38,49 @@ def report(
     budget: Annotated[
         str | None, typer.Option(help="Compute of the planned run [FLOP]; ten times the largest run's by default.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Report on this series of the table.")] = None,
-    pool: Annotated[bool, typer.Option("--pool", help="Fit several series as one.")] = False,
+    by: Annotated[By | None, typer.Option(help="Several series: a page for each, or all as one.")] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: shared.AsJson = False,
 ) -> int:
     """Write one HTML page about a table of runs: verdict, figures, plans, an interactive planner (exit 3: no trust)."""
-    from scalefit.errors import ArgumentError
-    from scalefit.fitting.printing import verdict
+    from scalefit._series import names_of_series
     from scalefit.reporting.report import report as make_report
 
-    if out.exists() and Path(table).exists() and out.samefile(table):
-        raise ArgumentError(f"--out {out} is the table itself, and was left alone. Name another file.")
-    with shared.working("Writing the report"):
-        runs = shared.read_table(table, **columns, incomplete="keep")
-        made = make_report(
-            runs, law=law, title=title, budget=budget, only=only, by="pool" if pool else None, level=level, seed=seed
-        )
-        made.save(out)
-    size = out.stat().st_size
+    only = columns.pop("only", None)
+    if only is not None and by is not None:
+        raise typer.BadParameter(f"{only}: leave --by out for the report on one series", param_hint="--only")
+    made = {}
+    with shared.working("Writing the report") as progress:
+        runs = shared.read_table(table, **columns)
+        labels = names_of_series(runs) if by == By.series else []
+        files = shared.files_of(out, labels or [None])
+        for path in files.values():
+            if path.exists() and Path(table).exists() and path.samefile(table):
+                raise ArgumentError(f"--out {path} is the table itself, and was left alone. Name another file.")
+        for done, (label, path) in enumerate(files.items()):
+            progress(done, len(files))
+            pool: Literal["pool"] | None = "pool" if by == By.pool else None
+            made[label] = make_report(
+                runs, law=law, title=title, budget=budget, only=label or only, by=pool, level=level, seed=seed
+            )
+            made[label].save(path)
     if as_json:
-        result = made.result
-        about = {"law": result.law.name, "n_runs": result.n_runs, "trusted": made.trusted, "verdict": verdict(result)}
-        shared.print_json({"path": str(out), "bytes": size, **about})
+        documents = {label: _about(page, files[label]) for label, page in made.items()}
+        shared.print_json(documents[None] if None in documents else {"series": documents})
     else:
-        typer.echo(f"Trust: {verdict(made.result)}")
-        typer.echo(f"Report: {out} ({size / 1000:,.0f} kB, opens in any browser, needs no network)")
-    return 0 if made.trusted else ExitCode.UNTRUSTED
+        for label, page in made.items():
+            about = _about(page, files[label])
+            typer.echo(("" if label is None else f"=== {label}\n") + f"Trust: {about['verdict']}")
+            typer.echo(
+                f"Report: {about['path']} ({about['bytes'] / 1000:,.0f} kB, opens in any browser, needs no network)"
+            )
+    return 0 if all(page.trusted for page in made.values()) else ExitCode.UNTRUSTED
+
+
+def _about(page: Report, path: Path) -> dict[str, Any]:
+    from scalefit.fitting.printing import verdict
+
+    result = page.result
+    said = {"law": result.law.name, "n_runs": result.n_runs, "trusted": page.trusted, "verdict": verdict(result)}
+    return {"path": str(path), "bytes": path.stat().st_size, **said}

@@ -6,7 +6,7 @@ What cannot be said of a table is held as the sentence that says why, so that a 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -304,8 +304,3 @@ def _powers(law: type[Law]) -> tuple[str, str, str, str] | None:
         return None
     n, d = by_input["N"], by_input["D"]
     return n.coefficient, n.exponents["N"], d.coefficient, d.exponents["D"]
-
-
-def names_of_series(runs: pd.DataFrame) -> Sequence[str]:
-    """Labels of the series in a table."""
-    return sorted(map(str, runs["series"].dropna().unique())) if "series" in runs.columns else []

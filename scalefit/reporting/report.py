@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_level
+from scalefit._arguments import check_level, check_quantity
 from scalefit._files import as_path, write_whole
-from scalefit.counting import parse_quantity
+from scalefit._series import names_of_series, runs_of
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.result import FitResult
 from scalefit.reporting import sections
-from scalefit.reporting.findings import Findings, find, names_of_series
+from scalefit.reporting.findings import Findings, find
 from scalefit.reporting.html import csp_hash, join, json_text, tag, text
 from scalefit.reporting.planning_sections import next_runs, payload, plan_table, planner
 from scalefit.tables import read_runs
@@ -130,10 +130,8 @@ def report(
     >>> page.trusted, "<title>A grid</title>" in page.html
     (True, True)
     """
-    check_level(level)
-    compute = None if budget is None else parse_quantity(budget)
-    if compute is not None and not (np.isfinite(compute) and compute > 0):
-        raise ArgumentError(f"budget={budget!r} must be positive and finite [FLOP].")
+    level = check_level(level)
+    compute = None if budget is None else check_quantity("budget", budget)
     table = _one_series(read_runs(runs, incomplete="keep"), only, by)
     found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
     source = _source(runs) + (f", {only}" if only is not None else "")
@@ -146,17 +144,18 @@ def report(
 def _one_series(table: pd.DataFrame, only: str | None, by: str | None) -> pd.DataFrame:
     """The rows of one series, or of all as one; without the column, so that no part meets several."""
     if by not in (None, "pool"):
-        raise ArgumentError(f"by={by!r}: a page is about one law; pass by='pool', or only= for one series at a time.")
+        raise ArgumentError(
+            f"by={by!r} does not make one law of several series, and a page is about one law. No page was made. Pass "
+            f"by='pool', or only= for one series at a time."
+        )
     labels = names_of_series(table)
     if only is not None:
-        if only not in labels:
-            known = ", ".join(labels[:12]) or "none"
-            raise ArgumentError(f"only={only!r} is not a series of this table; it has {known}.")
-        table = table[table["series"].astype(str) == only]
+        table = runs_of(table, only)
     elif len(labels) > 1 and by is None:
         raise DataError(
             f"The table holds {len(labels)} series ({', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}), and "
-            f"their losses do not compare. Report on one of them, only={labels[0]!r}, or on all as one, by='pool'."
+            f"their losses do not compare. No page was made. Report on one of them, only={labels[0]!r}, or on all as "
+            f"one, by='pool'."
         )
     if not table.index.is_unique:
         table = table.reset_index(drop=True)  # rows are known by their labels

@@ -70,19 +70,45 @@ def test_a_person_reads_verdict_first_and_history_counts(folder):
         (("run.csv", "--plan", "run.csv"), "cannot be read"),
         (("run.csv", "--plan", "empty.toml"), "has no [schedule]"),
         (("run.csv", "--plan", "bad.toml"), "colour: is not a known setting"),
-        (("run.csv", "--plan", "plan.toml", "--level", "95"), "level=95"),
+        (("run.csv", "--plan", "plan.toml", "--history", "done.json=plan.toml"), "holds its own plan"),
+        (("run.csv", "--plan", "plan.toml", "--history", "trainer.json"), "holds no loss"),
         (("run.csv", "--plan", "plan.toml", "--json", "--watch"), "one of the two"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_1(folder, words, said):
     (folder / "empty.toml").write_text("n_params = 1e6\n")
     (folder / "bad.toml").write_text(PLAN + 'colour = "red"\n')
+    finished_run(0).to_json(folder / "done.json")
+    (folder / "trainer.json").write_text('{"log_history": [{"step": 1, "lr": 0.1}]}')
     done = call(folder, *words)
     assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_plan_is_required(folder):
-    assert call(folder, "run.csv").returncode == 2
+def finished_run(k):
+    monitor = sf.Monitor(sf.RunPlan(schedule=SCHEDULE, n_params=124e6, tokens_per_step=524288))
+    for step, value in zip(STEPS, LOSS + 0.01 * k, strict=True):
+        monitor.update(step=step, val_loss=value)
+    return monitor
+
+
+def test_saved_monitors_serve_as_history_as_their_logs_do(folder):
+    """The same three runs, once as logs and once as Monitor.to_json wrote them."""
+    for k in range(3):
+        finished_run(k).to_json(folder / f"done{k}.json")
+    said = []
+    for suffix in ("old{}.csv", "done{}.json"):
+        words = [word for k in range(3) for word in ("--history", suffix.format(k))]
+        said.append(json.loads(call(folder, "run.csv", "--plan", "plan.toml", "--json", *words).stdout)["final"])
+    assert said[0] == said[1] and said[0]["n_history"] == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("--plan", "plan.toml", "--level", "95"), ("--plan", "plan.toml", "--watch", "--interval", "nan")],
+    ids=("no plan", "level", "interval"),
+)
+def test_usage_errors_exit_with_2(folder, words):
+    assert call(folder, "run.csv", *words).returncode == 2
 
 
 def test_watch_follows_a_growing_file(folder):

@@ -8,21 +8,6 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.cli import main
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    monkeypatch.setattr("warnings.showwarning", lambda *_, **__: None)
-
-    def call(*words):
-        with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
-        done = capsys.readouterr()
-        assert "Traceback" not in done.err + done.out
-        return stop.value.code, done.out, done.err
-
-    return call
 
 
 @pytest.fixture

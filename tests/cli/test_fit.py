@@ -5,34 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.cli import main
-
-
-@pytest.fixture(autouse=True)
-def plain_warnings(monkeypatch):
-    """The command line prints warnings; pytest would turn them into errors."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", sf.ScalefitWarning)
-        yield
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
-        done = capsys.readouterr()
-        assert "Traceback" not in done.err + done.out
-        return stop.value.code, done.out, done.err
-
-    return call
 
 
 def simulate(n=60, seed=0, noise=0.004):
@@ -135,6 +113,17 @@ def test_several_series(run, tmp_path):
     assert run("fit", path, "--by", "pool")[0] == 0
 
 
+def test_series_whose_names_read_alike_keep_a_file_each(run, tmp_path):
+    runs = pd.concat([simulate(seed=k).assign(series=name) for k, name in enumerate(("c4/en", "c4_en"))])
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    code, out, _ = run("fit", tmp_path / "runs.csv", "--by", "series", "--save", tmp_path / "r.json")
+    files = sorted(path.name for path in tmp_path.glob("r-*.json"))
+    assert code == 0 and files == ["r-c4_en-2.json", "r-c4_en.json"] and all(name in out for name in files)
+    assert {round(sf.load_result(tmp_path / name).params["E"], 6) for name in files} == {
+        round(sf.fit(part).params["E"], 6) for part in (simulate(seed=0), simulate(seed=1))
+    }
+
+
 def test_save_then_predict(run, table, tmp_path):
     saved = tmp_path / "result.json"
     code, out, _ = run("fit", table, "--save", saved, "--plot", tmp_path / "fit.png")
@@ -205,6 +194,7 @@ def test_bad_files_end_in_one_line(run, tmp_path, content):
     [
         ["--fix", "E"],
         ["--fix", "E=much"],
+        ["--fix", "E=1", "--fix", "E=2"],
         ["--bound", "E=3"],
         ["--objective", "cubed"],
         ["--level", "95"],
@@ -227,7 +217,7 @@ def test_usage_errors_exit_with_2(run, table, words):
         (["--fix", "gamma=1"], "gamma"),
         (["--tie", "beta=import os"], "beta"),
         (["--delta", "-1"], "delta"),
-        (["--plot", "fit.exe"], ".png"),
+        (["--plot", "fit.exe"], "no format '.exe'"),
         (["--save", "no/such/folder/r.json"], "no/such/folder"),
         (["--loss", "perplexity"], "perplexity"),
     ],

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.cli import main
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        with warnings.catch_warnings():
-            warnings.simplefilter("default", sf.ScalefitWarning)
-            with pytest.raises(SystemExit) as stop:
-                main([str(word) for word in words])
-        done = capsys.readouterr()
-        assert "Traceback" not in done.err + done.out
-        return stop.value.code, done.out, done.err
-
-    return call
 
 
 def simulate(seed=0):

@@ -9,19 +9,6 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.cli import main
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
-        done = capsys.readouterr()
-        assert "Traceback" not in done.err + done.out
-        return stop.value.code, done.out, done.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +98,120 @@ def test_next_runs(run, table, tmp_path):
     assert run("next-runs", table)[0] == 2
 
 
-def test_columns_can_be_named(run, table, tmp_path):
-    other = tmp_path / "odd.csv"
-    pd.read_csv(table).rename(columns={"params": "weights_total", "loss": "final"}).to_csv(other, index=False)
-    named = ["--column", "N=weights_total", "--column", "loss=final"]
-    assert run("isoflop", other, *named)[0] == 0
-    assert run("next-runs", other, "--budget", "1e20", *named)[0] == 0
+COMMANDS = {
+    "fit": (),
+    "forecast": (),
+    "compare": ("--law", "chinchilla"),
+    "isoflop": (),
+    "plan": ("--C", "1e21", "--bootstrap", 0),
+    "next-runs": ("--budget", "1e20"),
+    "report": (),
+}
+
+
+@pytest.fixture
+def odd(table, tmp_path):
+    path = tmp_path / "odd.csv"
+    pd.read_csv(table).rename(columns={"params": "weights_total", "loss": "final"}).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_reads_a_table_takes_columns_by_name(run, table, odd, tmp_path, command):
+    """As --column NAME=COLUMN everywhere, and as --NAME where the command means nothing else by it."""
+    words = [*COMMANDS[command], *(("--out", tmp_path / "r.html") if command == "report" else ()), "--json"]
+    code, usual, _ = run(command, table, *words)
+    assert code == 0
+    forms = [("--column", "N=weights_total", "--column", "loss=final")]
+    if command == "next-runs":
+        forms.append(("--N", "weights_total", "--loss", "final"))
+    elif command != "plan":
+        forms.append(("--N", "weights_total", "--column", "loss=final"))
+    for form in forms:
+        code, out, err = run(command, odd, *words, *form)
+        assert code == 0, err
+        found, expected = json.loads(out), json.loads(usual)
+        for varying in ("notes", "conventions", "bytes", "data"):  # they say how the columns were found
+            found.pop(varying, None), expected.pop(varying, None)
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("isoflop", "--column", "colour=red"), "'colour' is no column or convention"),
+        (("isoflop", "--column", "N"), "cannot be read"),
+        (("isoflop", "--column", "N=a", "--column", "N=b"), "given twice"),
+        (("isoflop", "--N", "a", "--column", "N=b"), "N is named twice"),
+        (("isoflop", "--curves", "c.csv"), "needs --all"),
+        (("isoflop", "--all", "--plot", "c.png"), "draws one road"),
+        (("plan", "--C", "1e21", "--series", "a"), "--only"),
+        (("next-runs", "--budget", "1e20", "--series", "a"), "--only"),
+    ],
+)
+def test_usage_errors_say_what_is_wrong(run, table, words, said):
+    code, out, err = run(words[0], table, *words[1:])
+    assert code == 2 and not out and said in " ".join(err.replace("│", " ").split())
+
+
+def test_options_that_belong_to_a_table_are_refused_beside_a_result(run, table, tmp_path):
+    saved = tmp_path / "law.json"
+    sf.fit(sf.read_runs(table)).to_json(saved)
+    for words in (("--column", "N=params"), ("--params", "matrices"), ("--law", "kaplan")):
+        code, _, err = run("plan", saved, "--C", "1e21", *words)
+        assert code == 2 and words[-1].split("=")[-1] in err
+    code, _, err = run("plan", table, "--published", "hoffmann2022", "--C", "1e21")
+    assert code == 1 and "both given" in err
+
+
+def test_one_series_of_a_table_can_be_chosen_everywhere(run, table, tmp_path):
+    runs = pd.read_csv(table)
+    both = pd.concat([runs.assign(series="a"), runs.assign(series="b", loss=1.2 * runs["loss"])])
+    both.to_csv(tmp_path / "both.csv", index=False)
+    for command, words in COMMANDS.items():
+        page = ("--out", tmp_path / "r.html") if command == "report" else ()
+        code, out, _ = run(command, tmp_path / "both.csv", "--only", "a", *words, *page, "--json")
+        assert code == 0
+        if command in ("isoflop", "plan", "next-runs"):
+            assert json.loads(out) == json.loads(run(command, table, *words, "--json")[1])
+    code, _, err = run("plan", tmp_path / "both.csv", "--only", "c", "--C", "1e21")
+    assert code == 1 and "It has a, b" in err
+
+
+def test_isoflop_prints_at_the_level_asked(run, table):
+    assert "80% [" in run("isoflop", table, "--level", 0.8)[1]
+
+
+def test_serving_has_a_price_of_its_own(run, table):
+    words = ["plan", "--published", "besiroglu2024", "--C", "1e22", "--inference-tokens", "1T", "--hardware", "H100"]
+    dear = json.loads(run(*words, "--price", 2, "--serving-price", 8, "--json")[1])
+    cheap = json.loads(run(*words, "--price", 2, "--json")[1])
+    assert dear["N"] < cheap["N"]
+
+
+def test_envelope(run, tmp_path):
+    N, C = np.meshgrid(np.geomspace(1e7, 1e10, 8), np.geomspace(1e17, 1e22, 30), indexing="ij")
+    D = C / (6 * N)
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    name = np.repeat([f"run {k}" for k in range(8)], 30)
+    curves = pd.DataFrame({"exp": name, "size": N.ravel(), "tokens": D.ravel(), "loss": loss.ravel()})
+    path, figure = tmp_path / "curves.csv", tmp_path / "envelope.png"
+    curves.to_csv(path, index=False)
+    expected = sf.envelope(curves.rename(columns={"exp": "run", "size": "N", "tokens": "D"}), n_budgets=20)
+    words = ("envelope", path, "--run", "exp", "--N", "size", "--n-budgets", 20)
+    code, out, _ = run(*words, "--json", "--plot", figure)
+    assert code == 0 and json.loads(out)["exponent_N"] == pytest.approx(expected.exponent_N, rel=1e-9)
+    assert json.loads(out)["method"] == "envelope" and figure.stat().st_size > 10_000
+    code, out, _ = run(*words, "--method", "lowest", "--level", 0.8)
+    assert code == 0 and "80% [" in out and "envelope, lowest curve" in out
+    code, _, err = run(*words[:2], "--run", "trial")
+    assert code == 1 and "no column 'trial'" in err and "exp" in err
+
+
+def test_every_road_with_curves(run, table, tmp_path):
+    N, C = np.meshgrid(np.geomspace(1e7, 1e10, 8), np.geomspace(1e17, 1e22, 30), indexing="ij")
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=C / (6 * N))
+    path = tmp_path / "curves.csv"
+    pd.DataFrame({"N": N.ravel(), "D": (C / (6 * N)).ravel(), "loss": loss.ravel()}).to_csv(path, index=False)
+    roads = json.loads(run("isoflop", table, "--all", "--curves", path, "--json")[1])["roads"]
+    assert next(row for row in roads if row["road"] == "envelope")["exponent_N"] == pytest.approx(0.5126, abs=0.02)

@@ -92,7 +92,7 @@ def test_a_table_of_plans(run, plans, tmp_path):
         ([*PLAN[:3], "10", *PLAN[4:]], "less than one training sequence"),
         ([*PLAN, "--radius", "big"], "radius is 'big'"),
         ([*PLAN, "--convention", "printed"], "convention is 'printed'"),
-        ([*PLAN, "--out", "x.csv"], "--out belongs to a table"),
+        ([*PLAN, "--out", "x.csv"], "--out x.csv belongs to a table"),
         (["nowhere.csv"], "no file 'nowhere.csv'"),
         (["nowhere.csv", *PLAN], "leave out N, D, n_layers, d_emb, T_max"),
         ([], "a plan needs N, D"),

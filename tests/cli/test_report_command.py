@@ -1,0 +1,58 @@
+"""scalefit report on tables of several series: one, each, or all as one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+
+def simulate(seed):
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 1e10, 5), np.geomspace(1e9, 2e11, 5)))
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    loss = loss * np.exp(0.003 * np.random.default_rng(seed).standard_normal(N.size))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss})
+
+
+@pytest.fixture
+def two(tmp_path):
+    path = tmp_path / "runs.csv"
+    pd.concat([simulate(0).assign(series="a"), simulate(1).assign(series="b")]).to_csv(path, index=False)
+    return path
+
+
+def test_several_series_are_an_error_that_names_the_choice(run, two, tmp_path):
+    code, out, err = run("report", two, "--out", tmp_path / "page.html")
+    assert code == 1 and "2 series (a, b)" in err and not out and not (tmp_path / "page.html").exists()
+
+
+def test_a_page_for_each(run, two, tmp_path):
+    code, out, _ = run("report", two, "--by", "series", "--out", tmp_path / "page.html", "--json")
+    said = json.loads(out)["series"]
+    assert code == 0 and set(said) == {"a", "b"}
+    for label, seed in (("a", 0), ("b", 1)):
+        path = tmp_path / f"page-{label}.html"
+        assert said[label]["path"] == str(path) and said[label]["n_runs"] == 25
+        page = path.read_text(encoding="utf-8")
+        assert f"runs.csv, {label}" in page and f"{sf.fit(simulate(seed)).params['E']:.3g}" in page
+
+
+def test_one_of_them_and_all_as_one(run, two, tmp_path):
+    page = ("--out", tmp_path / "page.html", "--json")
+    assert json.loads(run("report", two, "--only", "b", *page)[1])["n_runs"] == 25
+    assert json.loads(run("report", two, "--by", "pool", *page)[1])["n_runs"] == 50
+    assert run("report", two, "--only", "b", "--by", "series", *page)[0] == 2
+    code, _, err = run("report", two, "--only", "c", *page)
+    assert code == 1 and "It has a, b" in err
+
+
+def test_rows_without_a_series_are_not_pooled_with_the_others(tmp_path):
+    """As sf.fit, which calls them "(none)"."""
+    mixed = pd.concat([simulate(0).assign(series="a"), simulate(1).assign(series=None)], ignore_index=True)
+    with pytest.raises(sf.DataError, match=r"2 series \(\(none\), a\)"):
+        sf.report(mixed)
+    assert sf.report(mixed, only="a").result.n_runs == 25
