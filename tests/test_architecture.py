@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A part may import the parts before it, and itself. Whatever is not named is common ground: errors, counting, typing.
 ORDER = ["tables", "memory", "laws", "fitting", "planning", "stopping"]
 PARTS = {
-    "tables": ("tables", "datasets", "_reading", "_columns", "_rows", "_canonical"),
+    "tables": ("tables", "datasets", "_reading", "_columns", "_series", "_rows", "_canonical"),
     "laws": ("laws",),
     "memory": ("memory",),
     "fitting": ("fitting",),
