@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from stopping_data import load_curves
 
-from scalefit.stopping.curves import SaturatingCurve, anneal_response, fit_curve
+from scalefit.stopping.curves import SaturatingCurve, fit_curve
+from scalefit.stopping.responses import anneal_response
 from scalefit.stopping.schedules import Schedule
 
 

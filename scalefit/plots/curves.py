@@ -67,8 +67,10 @@ def monitor_picture(monitor: Monitor, what_if: dict[str, Schedule] | None = None
     planned = monitor.plan.schedule
     for name, schedule in {"plan": planned, **(what_if or {})}.items():
         end = monitor.plan.steps if name == "plan" else schedule.total
+        if name == "plan" and end <= monitor.last_step:
+            continue
         path = monitor.path(schedule, np.linspace(max(monitor.last_step, 0.0), end, PATH_POINTS), level)
-        if path is not None and end > monitor.last_step:
+        if path is not None:
             branches.append(Branch(name, *path))
     begin = max(1.5 * planned.warmup_end, SETTLED * float(steps[-1])) if len(steps) else 0.0
     return MonitorPicture(

@@ -29,6 +29,6 @@ def _one_line(name: str, error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             text = "is not a known setting"
         elif item["loc"]:
-            text = f"{text} (got {item['input']!r})"
+            text = f"{text} (got {item['input']!r:.60})"
         parts.append(f"{where}: {text}" if where else text)
     return f"{name}: " + "; ".join(parts)

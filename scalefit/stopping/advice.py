@@ -106,7 +106,7 @@ class Advice:
         if self.final is not None:
             f = self.final
             lines.append(
-                f"at step {f.step:g}: {f.loss:.3f}  [{f.lower:.3f}, {f.upper:.3f}] at {f.level:.0%}; {f.method}"
+                f"at step {f.step:g}: {f.loss:.3f}  [{f.lower:.3f}, {f.upper:.3f}] at {100 * f.level:.6g}%; {f.method}"
             )
         for name, value in self.gain.items():
             lines.append(f"  gain {name.replace('_', ' ')}: {value:.4g}")

@@ -15,132 +15,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from scalefit._arguments import check_numbers, check_quantity
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, DataError
 from scalefit.laws._base import Parameter
+from scalefit.stopping.responses import anneal_response, solve_nonnegative, tissue_momentum
 from scalefit.stopping.schedules import Schedule
 
 MAX_POINTS = 150  # a fit thins longer curves to this many points, evenly in the logarithm of the step
-MIN_ETA = 1e-3  # rates below this part of the peak respond like it; keeps eta^-gamma finite at zero
-
-# The response that the forecast uses; benchmarks/stopping_priors.py compares others on finished runs.
-RESPONSE_RATE, RESPONSE_EXPONENT, RESPONSE_GAMMA = 0.1, 0.6, 0.3
-
-
-def solve_nonnegative(gram: Array, moment: Array, free: int = 1) -> Array:
-    r"""Minimise :math:`b^T G b/2 - m^T b` with all but the first `free` entries of b not negative, in a batch.
-
-    Parameters
-    ----------
-    gram : Array, shape (..., p, p)
-        Positive definite matrices; p is at most four here, so every active set is tried.
-    moment : Array, shape (..., p)
-        Right-hand sides.
-    free : int
-        How many leading entries may have either sign.
-
-    Returns
-    -------
-    Array, shape (..., p)
-        The exact minimisers.
-    """
-    p = gram.shape[-1]
-    best = np.zeros(moment.shape)
-    value = np.full(moment.shape[:-1], np.inf)
-    for size in range(p - free, -1, -1):
-        for extra in itertools.combinations(range(free, p), size):
-            keep = [*range(free), *extra]
-            if not keep:
-                continue
-            part = np.linalg.solve(gram[..., keep, :][..., keep], moment[..., keep, None])[..., 0]
-            feasible = np.all(part[..., free:] >= 0, axis=-1)
-            cost = np.where(feasible, -0.5 * np.sum(part * moment[..., keep], axis=-1), np.inf)
-            better = cost < value
-            value = np.where(better, cost, value)
-            whole = np.zeros(moment.shape)
-            whole[..., keep] = part
-            best = np.where(better[..., None], whole, best)
-        if np.all(np.isfinite(value)):
-            break  # the full set, where feasible, is the optimum; smaller sets only matter elsewhere
-    return best
-
-
-def anneal_response(
-    schedule: Schedule,
-    steps: ArrayLike,
-    *,
-    rate: float = RESPONSE_RATE,
-    exponent: float = RESPONSE_EXPONENT,
-    gamma: float = RESPONSE_GAMMA,
-    saturation: ArrayLike = 0.0,
-) -> Array:
-    r"""Share of a full anneal's gain that the schedule has collected at each step.
-
-    .. math:: G(t) = \int_0^t [1-(1+c\,\eta^{-\gamma}S(\tau,t))^{-\beta}]\,(-dh(\eta_\tau)),\qquad
-              h(\eta) = \log(1+\rho\eta)/\log(1+\rho)
-
-    With :math:`\rho\to0` this is the multi-power law's response [1]_. :math:`\rho>0` says that the noise a large
-    rate adds saturates, so that most of the gain comes when the rate is already small; on real runs that
-    halves the residual of the fit for peak rates above the best one.
-
-    Parameters
-    ----------
-    schedule : Schedule
-        The schedule.
-    steps : array_like, shape (n,)
-        Where [steps].
-    rate, exponent, gamma : float
-        c [1/step], beta [-], gamma [-].
-    saturation : array_like, shape (m,) or scalar
-        rho [-].
-
-    Returns
-    -------
-    Array, shape (m, n)
-        Zero before the rate falls, below one afterwards; negative where the rate has risen.
-
-    References
-    ----------
-    .. [1] Luo et al. (2025), arXiv:2503.12811, eq. 1; there h is the identity.
-    """
-    t = np.atleast_1d(np.asarray(steps, dtype=float))
-    rho = np.maximum(np.atleast_1d(np.asarray(saturation, dtype=float)), 1e-6)[:, None]
-    start, end, above, below = schedule.decay_segments()
-    if not len(start):
-        return np.zeros((len(rho), len(t)))
-    drop = (np.log1p(rho * above) - np.log1p(rho * below)) / np.log1p(rho)  # (m, k)
-    eta = np.maximum((above + below) / 2, MIN_ETA)
-    since = schedule.area(t)[:, None] - schedule.area((start + end) / 2)
-    since = np.maximum(since, (end - start) * eta / 4)  # a segment being walked through
-    part = np.clip((t[:, None] - start) / (end - start), 0.0, 1.0)
-    felt = part * (1 - (1 + rate * eta**-gamma * since) ** -exponent)  # (n, k)
-    return np.asarray(drop @ felt.T)
-
-
-def tissue_momentum(schedule: Schedule, steps: ArrayLike, decay: float = 0.999) -> Array:
-    r"""Share of a full anneal's gain under Tissue et al.'s momentum, :math:`S_2(1-\lambda)`.
-
-    Parameters
-    ----------
-    schedule : Schedule
-        The schedule.
-    steps : array_like, shape (n,)
-        Where [steps].
-    decay : float
-        lambda of :math:`m_i=\lambda m_{i-1}+\eta_{i-1}-\eta_i`, :math:`S_2=\sum m_i`, per step.
-
-    Returns
-    -------
-    Array, shape (n,)
-        Between zero and one for a schedule that only decays.
-    """
-    t = np.atleast_1d(np.asarray(steps, dtype=float))[:, None]
-    kappa = -np.log(decay)
-    start, end, above, below = schedule.decay_segments()
-    until = np.minimum(end, t)
-    width = np.maximum(until - start, 0.0)
-    lag = (np.exp(-kappa * np.maximum(t - until, 0)) - np.exp(-kappa * np.maximum(t - start, 0))) / kappa
-    return np.asarray(((width - np.where(width > 0, lag, 0.0)) * (above - below) / (end - start)).sum(axis=1))
 
 
 class CurveLaw:
@@ -327,7 +209,8 @@ def fit_curve(
     schedule : Schedule
         The learning-rate schedule.
     steps, loss : array_like, shape (n,)
-        The curve [steps] and [nat/token]; points before the end of the warm-up are left out.
+        The curve [steps] and [nat/token], in any order; points before the end of the warm-up, and losses that are not
+        finite, are left out.
     prior : mapping, optional
         Linear parameter to (mean, standard deviation): Gaussian priors, entered as ridge rows.
     noise : float
@@ -342,7 +225,7 @@ def fit_curve(
     DataError
         Fewer usable points than linear parameters.
     ArgumentError
-        No such law.
+        No such law, a prior for a parameter that is not linear, or steps and losses of unlike number.
 
     Examples
     --------
@@ -355,11 +238,18 @@ def fit_curve(
     """
     if isinstance(law, str):
         if law not in CURVE_LAWS:
-            raise ArgumentError(f"Unknown curve law {law!r}. Known: {', '.join(CURVE_LAWS)}.")
+            raise ArgumentError(f"There is no curve law {law!r}; nothing was fitted. Known: {', '.join(CURVE_LAWS)}.")
         law = CURVE_LAWS[law]
-    t, y = np.asarray(steps, dtype=float), np.asarray(loss, dtype=float)
+    elif not (isinstance(law, type) and issubclass(law, CurveLaw)):
+        raise ArgumentError(f"law={law!r:.60} is no curve law. Nothing was fitted. Known: {', '.join(CURVE_LAWS)}.")
+    noise = check_quantity("noise", noise)
+    t, y = check_numbers("steps", steps), check_numbers("loss", loss)
+    if t.shape != y.shape:
+        raise ArgumentError(f"{t.size} steps and {y.size} losses were given; nothing was fitted. Give one for each.")
     keep = np.isfinite(y) & (t >= schedule.warmup_end) & (t > 0)
     t, y = t[keep], y[keep]
+    order = np.argsort(t, kind="stable")
+    t, y = t[order], y[order]
     late = t >= law.tail * t[-1] if len(t) else keep
     t, y = t[late], y[late]
     names = law.linear()
@@ -375,6 +265,11 @@ def fit_curve(
     X = np.stack([law.columns(schedule, t, **shape) for shape in shapes])  # (g, n, p)
     ridge, centre = np.full(len(names), 1e-12), np.zeros(len(names))
     for name, (mean, sd) in (prior or {}).items():
+        if name not in names or not sd > 0:
+            raise ArgumentError(
+                f"prior={{{name!r}: ({mean!r}, {sd!r})}} does not fit {law.name}. Nothing was fitted. Give a mean and "
+                f"a positive standard deviation for {', '.join(names)}."
+            )
         ridge[names.index(name)], centre[names.index(name)] = (noise / sd) ** 2, mean
     scale = np.sqrt(np.mean(X**2, axis=1))  # columns differ by orders of magnitude
     scale = np.where(scale > 1e-12, scale, 1.0)  # a column of nothing stays nothing

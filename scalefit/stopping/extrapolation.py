@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalefit._typing import Array, ArrayLike
-from scalefit.stopping.curves import anneal_response, solve_nonnegative
+from scalefit.stopping.responses import anneal_response, solve_nonnegative
 from scalefit.stopping.schedules import Schedule
 
 EXPONENTS = np.geomspace(0.15, 1.6, 16)
@@ -82,9 +82,9 @@ class Priors:
     def z(self, level: float) -> float:
         """Half-width of the central interval at `level`, in standard deviations."""
         if level >= self.z_levels[-1]:  # beyond the table: widen as a Gaussian would
-            normal = NormalDist()
-            ratio = normal.inv_cdf((1 + level) / 2) / normal.inv_cdf((1 + self.z_levels[-1]) / 2)
-            return self.z_quantiles[-1] * ratio
+            # By the lower tail: near level 1 the upper one would round to certainty.
+            tail = NormalDist().inv_cdf
+            return self.z_quantiles[-1] * tail((1 - level) / 2) / tail((1 - self.z_levels[-1]) / 2)
         return float(np.interp(level, (0.0, *self.z_levels), (0.0, *self.z_quantiles)))
 
 

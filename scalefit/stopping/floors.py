@@ -2,58 +2,70 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.plan import FLOP_PER_PARAM_TOKEN, RunPlan
 
 FRONTIER_POINTS = 41  # compute values at which a law's best loss is tabulated
 
 
-def theory_floor(plan: RunPlan) -> tuple[float, Reason] | None:
-    """Loss that the associative-memory theory allows the plan [nat/token] and what that rests on; None if unknown."""
+def theory_floor(plan: RunPlan) -> tuple[dict[str, float], list[Reason]]:
+    """Loss that the associative-memory theory allows the plan [nat/token], and what that rests on.
+
+    Both are empty where the plan does not say what the theory asks; where the theory refuses it, a reason says why.
+    """
     tokens = plan.batch_tokens
     if None in (plan.n_params, tokens, plan.n_layers, plan.d_emb, plan.T_max) or tokens is None:
-        return None
+        return {}, []
+    if plan.loss_unit != "nat/token":
+        return {}, []
     from scalefit.memory.floor import loss_floor
 
     try:
-        floor = loss_floor(
-            N=plan.n_params,
-            D=min(tokens * plan.steps, plan.unique_tokens or np.inf),
-            n_layers=plan.n_layers,
-            d_emb=plan.d_emb,
-            T_max=plan.T_max,
-            vocab_size=plan.vocab_size,
-        )
-    except ValueError:
-        return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScalefitWarning)  # they are in the floor's notes
+            floor = loss_floor(
+                N=plan.n_params,
+                D=min(tokens * plan.steps, plan.unique_tokens or np.inf),
+                n_layers=plan.n_layers,
+                d_emb=plan.d_emb,
+                T_max=plan.T_max,
+                vocab_size=plan.vocab_size,
+            )
+    except ScalefitError as error:
+        return {}, [Reason("theory_floor_unknown", f"The associative-memory theory gives this plan no floor: {error}")]
     value = float(floor.loss_lower)
-    if not np.isfinite(value):
-        return None
-    return value, Reason(
+    noted = "".join(f" {note.message}" for note in floor.notes)
+    reason = Reason(
         "theory_floor",
         f"The associative-memory theory allows this plan no loss below {value:.3f} nat/token ({floor.regime}); "
-        "a hypothesis, shown beside the forecast and never a reason to stop.",
+        f"a hypothesis, shown beside the forecast and never a reason to stop.{noted}",
         {"floor": value, "regime": str(floor.regime)},
         " ".join(floor.assumptions),
     )
+    return ({"associative_memory": value} if np.isfinite(value) else {}), [reason]
 
 
 def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
     """E of a fitted law and its value at the plan [nat/token]."""
     floors: dict[str, float] = {}
     if not (hasattr(law, "params") and hasattr(law, "predict")):
-        raise ArgumentError(f"law={law!r:.80} does not predict: pass what scalefit.fit or scalefit.published returned.")
+        raise ArgumentError(
+            f"law={law!r:.80} does not predict, so it is no floor. Pass what scalefit.fit or scalefit.published gave."
+        )
     params = dict(law.params)
     if "E" in params:
         floors["law_E"] = float(params["E"])
-    known = {"N": plan.n_params, "D": None if plan.batch_tokens is None else plan.batch_tokens * plan.steps}
-    known["C"] = plan.flops(plan.steps)
+    tokens = None if plan.batch_tokens is None else plan.batch_tokens * plan.steps
+    known = {"N": plan.n_params, "D": tokens, "C": plan.flops(plan.steps)}
+    if tokens is not None:
+        known["unique_tokens"] = min(tokens, plan.unique_tokens or tokens)
     asked = {name: known.get(name) for name in _inputs(law)}
     if all(value is not None for value in asked.values()):
         floors["law_at_plan"] = float(law.predict(**asked))

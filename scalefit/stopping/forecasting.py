@@ -51,7 +51,7 @@ class Forecaster:
             mean = mean + self.correction.shift * share
             from scipy.special import stdtrit
 
-            t = float(stdtrit(self.correction.dof, (1 + level) / 2))
+            t = -float(stdtrit(self.correction.dof, (1 - level) / 2))
             own = (self.correction.sd**2 * share**2 + self.seen.noise**2 / 4) ** 0.5
             half = own * t
         half = half * self.widening

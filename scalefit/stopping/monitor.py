@@ -8,23 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_number
+from scalefit._arguments import check_level, check_number, check_numbers
 from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.stopping import rules
 from scalefit.stopping.advice import Advice, Forecast, Reason
 from scalefit.stopping.decisions import decide, forecaster_for
-from scalefit.stopping.extrapolation import Digest, digest, shipped_priors
+from scalefit.stopping.extrapolation import digest, shipped_priors
 from scalefit.stopping.floors import frontier, law_floors, theory_floor
 from scalefit.stopping.forecasting import Forecaster
 from scalefit.stopping.history import FinishedRun, History
-from scalefit.stopping.plan import RunPlan
+from scalefit.stopping.plan import RunPlan, check_plan
 from scalefit.stopping.schedules import Schedule
-from scalefit.stopping.series import Series
-from scalefit.stopping.state import MonitorState, finished_from, history_entries, read_state
-
-QUANTITIES = ("val", "train", "lr", "grad_norm", "val_sem")
+from scalefit.stopping.series import Series, check_step
+from scalefit.stopping.state import QUANTITIES, MonitorState, Quantity, finished_from, history_entries, read_state
 
 
 class Monitor:
@@ -54,7 +52,7 @@ class Monitor:
 
     Examples
     --------
-    >>> from scalefit.stopping.plan import RunPlan
+    >>> from scalefit.stopping.plan import RunPlan, check_plan
     >>> from scalefit.stopping.schedules import Schedule
     >>> monitor = Monitor(RunPlan(schedule=Schedule.cosine(10_000, warmup=200)))
     >>> for step in range(500, 5001, 250):
@@ -73,8 +71,7 @@ class Monitor:
         min_gain: float | None = None,
         min_saving: float = 0.2,
     ) -> None:
-        if not isinstance(plan, RunPlan):
-            raise ArgumentError(f"plan is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")
+        check_plan(plan)
         if min_gain is not None and not check_number("min_gain", min_gain) >= 0:
             raise ArgumentError(f"min_gain={min_gain} must be a gain in nat/token, zero or more.")
         if not 0 <= check_number("min_saving", min_saving) < 1:
@@ -85,12 +82,17 @@ class Monitor:
         self._series = {name: Series() for name in QUANTITIES}
         self._last_step = -1.0
         self._nonfinite: tuple[int, float] | None = None
-        self._history_runs = history_entries(history or (), plan, self.notes)
+        self._history_runs = history_entries(() if history is None else history, plan, self.notes)
+        self._law = law
+        self._law_floors: dict[str, float] = {}
+        self._frontier: tuple[list[float], list[float]] = ([], [])
         self._learn()
-        self._law_floors = {} if law is None else law_floors(law, plan)
-        self._frontier = ([], []) if law is None else frontier(law, plan)
 
     def _learn(self) -> None:
+        """Work out what depends on plan, law and history alone."""
+        self._theory = theory_floor(self.plan)
+        if self._law is not None:
+            self._law_floors, self._frontier = law_floors(self._law, self.plan), frontier(self._law, self.plan)
         self._history = History.learn(self._history_runs, shipped_priors(), self.plan.schedule, self.plan.steps)
 
     # -- what comes in --------------------------------------------------------------------------------
@@ -123,10 +125,9 @@ class Monitor:
         ArgumentError
             A negative step, something that is not a number, or nothing to log.
         """
-        at = check_number("step", step)
-        if not (np.isfinite(at) and at >= 0):
-            raise ArgumentError(f"step={step!r} must be a step number, zero or more.")
-        given = {"train": train_loss, "val": val_loss, "lr": lr, "grad_norm": grad_norm, "val_sem": val_sem}
+        at = check_step(step)
+        given: dict[Quantity, float | None] = {"train": train_loss, "val": val_loss, "lr": lr}
+        given |= {"grad_norm": grad_norm, "val_sem": val_sem}
         if all(value is None for value in given.values()):
             raise ArgumentError(f"Nothing was given at step {at:g}; give at least one loss.")
         if val_sem is not None and check_number("val_sem", val_sem) < 0:
@@ -144,11 +145,17 @@ class Monitor:
         self._last_step = max(self._last_step, at)
 
     def rewind(self, step: float) -> None:
-        """Forget everything after `step`: the run went back to an earlier checkpoint."""
-        step = check_number("step", step)
+        """Forget everything after `step`: the run went back to an earlier checkpoint.
+
+        Raises
+        ------
+        ArgumentError
+            Not a step number, zero or more [steps]; nothing is forgotten.
+        """
+        step = check_step(step)
         for series in self._series.values():
             series.drop_after(step)
-        self._last_step = min(self._last_step, float(step))
+        self._last_step = min(self._last_step, step)
         if self._nonfinite is not None and self._nonfinite[1] > step:
             self._nonfinite = None
 
@@ -157,13 +164,16 @@ class Monitor:
 
         A note is kept. Use this when a run is extended, cut, or cooled down early.
         """
-        if not isinstance(plan, RunPlan):
-            raise ArgumentError(f"plan is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")
+        check_plan(plan)
         now = max(self._last_step, 0.0)
         past, ahead = self.plan.schedule, plan.schedule
         if past != ahead and now > 0:
             plan = plan.model_copy(update={"schedule": past.spliced(ahead, now), "total_steps": plan.steps})
         text = f"The plan changed at step {now:g}: {self.plan.steps:g} steps before, {plan.steps:g} now."
+        if self._law is None and self._law_floors:  # loaded from a file, which keeps what the law said, not the law
+            self._law_floors.pop("law_at_plan", None)
+            self._frontier = ([], [])
+            text += " What the law says of it is not known: make a monitor with law= and restore() the state."
         self.notes.append(Note("plan_changed", "info", text, {"step": now, "steps": plan.steps}))
         self.plan = plan
         self._learn()
@@ -181,15 +191,12 @@ class Monitor:
         -------
         Advice
         """
-        check_level(level)
+        level = check_level(level)
         view = self.view()
-        seen = self._digest(view)
-        floors, remarks = dict(self._law_floors), [Reason(note.code, note.message) for note in self.notes]
-        if (theory := theory_floor(self.plan)) is not None:
-            floors["associative_memory"] = theory[0]
-            remarks.insert(0, theory[1])
-        if self.plan.loss_unit != "nat/token":
-            floors, remarks = {}, [r for r in remarks if r.code != "theory_floor"]
+        seen = digest(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
+        theory, theory_reasons = self._theory
+        floors = {**self._law_floors, **theory} if self.plan.loss_unit == "nat/token" else {}
+        remarks = [*theory_reasons, *(Reason(note.code, note.message) for note in self.notes)]
         return decide(
             view,
             seen,
@@ -223,31 +230,56 @@ class Monitor:
         ArgumentError
             The schedule ends before the latest step.
         """
-        check_level(level)
-        _check_schedule(schedule)
-        view = self.view()
-        seen = self._digest(view)
-        if seen is None:
-            return None
-        if schedule.total < seen.step_now:
-            raise ArgumentError(
-                f"The schedule ends at step {schedule.total:g}, before the latest one, {seen.step_now:g}."
-            )
-        joined = self.plan.schedule.spliced(schedule, seen.step_now)
-        return self._forecaster(view, seen).at_end(joined, schedule.total, level)
+        level = check_level(level)
+        asked = self._branch(schedule)
+        return None if asked is None else asked[0].at_end(asked[1], schedule.total, level)
 
     def path(
         self, schedule: Schedule, steps: ArrayLike, level: float = 0.9
     ) -> tuple[Array, Array, Array, Array] | None:
-        """Forecast along the way: steps, loss, lower, upper, shape (k,), from here on; None as in `what_if`."""
+        """Forecast along the way.
+
+        Parameters
+        ----------
+        schedule : Schedule
+            As in `what_if`.
+        steps : array_like, shape (n,)
+            Where [steps]; those that lie in the past are left out.
+        level : float
+            Probability of the band.
+
+        Returns
+        -------
+        steps, loss, lower, upper : ndarray, shape (k,)
+            [steps] and [nat/token]; None in place of all while nothing can be said.
+
+        Raises
+        ------
+        ArgumentError
+            As `what_if`, or steps that are no numbers.
+        """
+        level, at = check_level(level), check_numbers("steps", steps)
+        if (asked := self._branch(schedule)) is None:
+            return None
+        forecaster, joined = asked
+        at = at[at >= forecaster.seen.step_now]
+        return (at, *forecaster.path(joined, at, level))
+
+    def _branch(self, schedule: Schedule) -> tuple[Forecaster, Schedule] | None:
+        """What forecasts another schedule, and that schedule behind the run's own past."""
+        if not isinstance(schedule, Schedule):
+            raise ArgumentError(f"schedule is a {type(schedule).__name__}; make one with scalefit.Schedule.")
         view = self.view()
-        seen = self._digest(view)
+        seen = digest(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
         if seen is None:
             return None
-        at = np.asarray(steps, dtype=float)
-        at = at[at >= seen.step_now]
+        if schedule.total < seen.step_now:
+            raise ArgumentError(
+                f"The schedule ends at step {schedule.total:g}, before the latest one, {seen.step_now:g}. Nothing was "
+                f"forecast. Give a schedule that goes on from there."
+            )
         joined = self.plan.schedule.spliced(schedule, seen.step_now)
-        return (at, *self._forecaster(view, seen).path(joined, at, level))
+        return forecaster_for(view, seen, self._history, self.curve("lr"))[0], joined
 
     def should_prune(self, threshold: float | None = None, level: float = 0.9) -> bool:
         """Whether to give this trial up, in the manner of Optuna's ``trial.should_prune()``.
@@ -259,11 +291,21 @@ class Monitor:
             end at the planned end is above it.
         level : float
             Probability of the interval.
+
+        Raises
+        ------
+        ArgumentError
+            A threshold that is no number, or no level.
         """
+        bar = None if threshold is None else check_number("threshold", threshold)
+        if bar is not None and np.isnan(bar):
+            raise ArgumentError(
+                "threshold=nan is no loss to beat, and no trial was judged. Leave it out until one has ended."
+            )
         advice = self.advise(level)
         if advice.action in ("stop", "rollback"):
             return True
-        return bool(threshold is not None and advice.final is not None and advice.final.lower > threshold)
+        return bar is not None and advice.final is not None and advice.final.lower > bar
 
     def plot(self, ax: Any = None, what_if: dict[str, Schedule] | None = None, level: float = 0.9) -> Any:
         """Draw the curve, the forecast's band, the floors and what-if branches; returns the axes."""
@@ -276,7 +318,7 @@ class Monitor:
         """Latest step logged, -1 before the first [steps]."""
         return self._last_step
 
-    def curve(self, name: str = "val") -> tuple[Array, Array]:
+    def curve(self, name: Quantity = "val") -> tuple[Array, Array]:
         """Steps and values of one of `QUANTITIES`, such as ``"val"`` or ``"lr"``, shapes (n,) and (n,)."""
         if name not in self._series:
             raise ArgumentError(f"No quantity {name!r}; there are {', '.join(QUANTITIES)}.")
@@ -285,48 +327,17 @@ class Monitor:
 
     def view(self) -> rules.View:
         """Return what the rules look at."""
-        judged = "val" if len(self._series["val"]) else "train"
-        steps, loss, counts = self._series[judged].arrays()
-        train_steps, train_loss, _ = self._series["train"].arrays()
-        keep = (steps >= self.plan.schedule.warmup_end) & (steps > 0)
-        return rules.View(
-            plan=self.plan,
-            steps=steps[keep],
-            loss=loss[keep],
-            counts=counts[keep],
-            train_steps=train_steps,
-            train_loss=train_loss,
-            judged_by_train=judged == "train",
-            sem=self._sem(),
-            last_step=max(self._last_step, 0.0),
-            nonfinite=self._nonfinite,
-            rate_rising=self._rate_rising(steps[keep]),
-        )
-
-    def _digest(self, view: rules.View) -> Digest | None:
-        return digest(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
-
-    def _forecaster(self, view: rules.View, seen: Digest) -> Forecaster:
-        return forecaster_for(view, seen, self._history, self.curve("lr"))[0]
-
-    def _sem(self) -> float:
-        """Median of the standard errors that were given, 0 without any [nat/token]."""
-        known = self._series["val_sem"].values
-        return max(float(np.median(known)), 0.0) if known else 0.0
-
-    def _rate_rising(self, steps: Array) -> bool:
-        """Whether the rate rose over the last evaluations (a re-warm-up): the loss may rise with it."""
-        start = steps[-6] if len(steps) >= 6 else 0.0
-        now = self._last_step
-        if now < 0 or float(self.plan.schedule.lr(now)) > float(self.plan.schedule.lr(start)) + 0.02:
-            return True
-        t, rate, _ = self._series["lr"].arrays()
-        recent = rate[t >= start]
-        return bool(len(recent) > 1 and recent[-1] > 1.02 * recent.min() and recent[-1] > recent[0])
+        return rules.look(self.plan, self._series, self._last_step, self._nonfinite)
 
     # -- what is kept ---------------------------------------------------------------------------------
     def finished(self) -> FinishedRun:
-        """Return this run as history for another; DataError if it has not ended."""
+        """Return this run as history for another.
+
+        Raises
+        ------
+        DataError
+            Fewer than four losses, or a run that has not reached 90 % of its plan.
+        """
         steps, loss, _ = self._series["val" if len(self._series["val"]) else "train"].arrays()
         return FinishedRun.from_curve(self.plan.schedule, steps, loss, self.plan.steps)
 
@@ -387,8 +398,3 @@ def load_monitor(source: str | Path) -> Monitor:
         Not a monitor's state, or one of a later version.
     """
     return Monitor.from_state(read_state(source))
-
-
-def _check_schedule(schedule: Any) -> None:
-    if not isinstance(schedule, Schedule):
-        raise ArgumentError(f"schedule is a {type(schedule).__name__}; make one with scalefit.Schedule.")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
 from scalefit.stopping._record import Record
 from scalefit.stopping.schedules import Schedule
 
 FLOP_PER_PARAM_TOKEN = 6  # forward and backward pass, C = 6 N D
+
+
+def _number(value: Any) -> Any:
+    """Read text such as "124M"; anything else is pydantic's."""
+    return parse_quantity(value) if isinstance(value, str) else value
+
+
+Quantity = Annotated[float | None, BeforeValidator(_number)]
 
 
 class RunPlan(Record):
@@ -22,15 +31,15 @@ class RunPlan(Record):
         Learning rate over steps.
     total_steps : float, optional
         Planned length [steps]; the schedule's by default.
-    total_tokens : float, optional
+    total_tokens : float or str, optional
         Planned training tokens [tokens].
-    tokens_per_step : float, optional
+    tokens_per_step : float or str, optional
         Batch size [tokens]; from `total_tokens` by default.
-    n_params : float, optional
+    n_params : float or str, optional
         Parameters of the model [parameters], for compute and floors.
     n_layers, d_emb, T_max, vocab_size : int, optional
         Layers, width, context length [tokens], vocabulary, for the associative-memory floor.
-    unique_tokens : float, optional
+    unique_tokens : float or str, optional
         Distinct training tokens [tokens]; tells whether data repeat.
     optimizer : str
         Name of the optimizer; one that the shipped priors have not seen widens the forecast.
@@ -55,14 +64,14 @@ class RunPlan(Record):
 
     schedule: Schedule
     total_steps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    total_tokens: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    tokens_per_step: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    n_params: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    total_tokens: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
+    tokens_per_step: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
+    n_params: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
     n_layers: int | None = Field(default=None, gt=0)
     d_emb: int | None = Field(default=None, gt=0)
     T_max: int | None = Field(default=None, gt=0)
     vocab_size: int | None = Field(default=None, gt=0)
-    unique_tokens: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    unique_tokens: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
     optimizer: str = "adamw"
     weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     recipe: str | None = None
@@ -109,3 +118,9 @@ class RunPlan(Record):
         batch = self.batch_tokens
         values |= {"schedule": schedule, "total_steps": None, "total_tokens": None, "tokens_per_step": batch}
         return RunPlan(**values)
+
+
+def check_plan(plan: Any, where: str = "plan") -> None:
+    """Refuse what is no plan."""
+    if not isinstance(plan, RunPlan):
+        raise ArgumentError(f"{where} is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")

@@ -6,7 +6,9 @@ stopping halts 43 % of the healthy runs, these rules none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from scalefit._typing import Array
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.extrapolation import point_noise
 from scalefit.stopping.plan import RunPlan
+from scalefit.stopping.series import Series
 
 MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is said
 MIN_PART = 0.05  # and this part of the plan
@@ -54,6 +57,38 @@ class View:
     def level(self) -> float | None:
         """Median of the last three losses [nat/token]."""
         return float(np.median(self.loss[-3:])) if len(self.loss) else None
+
+
+def look(plan: RunPlan, series: Mapping[Any, Series], last_step: float, nonfinite: tuple[int, float] | None) -> View:
+    """Gather what the rules look at from the logged quantities."""
+    judged = "val" if len(series["val"]) else "train"
+    steps, loss, counts = series[judged].arrays()
+    train_steps, train_loss, _ = series["train"].arrays()
+    keep = (steps >= plan.schedule.warmup_end) & (steps > 0)
+    errors = series["val_sem"].values
+    return View(
+        plan=plan,
+        steps=steps[keep],
+        loss=loss[keep],
+        counts=counts[keep],
+        train_steps=train_steps,
+        train_loss=train_loss,
+        judged_by_train=judged == "train",
+        sem=max(float(np.median(errors)), 0.0) if errors else 0.0,
+        last_step=max(last_step, 0.0),
+        nonfinite=nonfinite,
+        rate_rising=_rate_rising(plan, steps[keep], series["lr"], last_step),
+    )
+
+
+def _rate_rising(plan: RunPlan, steps: Array, rates: Series, now: float) -> bool:
+    """Whether the rate rose over the last evaluations (a re-warm-up): the loss may rise with it."""
+    start = steps[-6] if len(steps) >= 6 else 0.0
+    if now < 0 or float(plan.schedule.lr(now)) > float(plan.schedule.lr(start)) + 0.02:
+        return True
+    t, rate, _ = rates.arrays()
+    recent = rate[t >= start]
+    return bool(len(recent) > 1 and recent[-1] > 1.02 * recent.min() and recent[-1] > recent[0])
 
 
 def medians(loss: Array) -> Array:

@@ -7,13 +7,13 @@ response to its decay (the gain of annealing) are exact sums over segments and c
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
-from scalefit._arguments import check_number
+from scalefit._arguments import check_number, check_numbers
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 from scalefit.stopping._record import Record
@@ -23,6 +23,7 @@ Shape = Literal["linear", "1-sqrt", "exp"]
 
 CURVE_KNOTS = 200  # knots on a curved stretch; the area of a cosine is then right to 2e-5
 PEAK = 0.999  # a rate above this part of its maximum counts as the peak
+USUAL_FINAL = {"constant": 1.0, "linear": 0.0, "cosine": 0.1, "wsd": 0.0}  # as the constructors have it
 EXP_FLOOR = 0.01  # an exponential never reaches zero: asked to end at 0 it ends at 1 % of its peak
 
 
@@ -49,7 +50,7 @@ class Schedule(Record):
     warmup : float
         Length of the linear warm-up from zero [steps].
     final : float
-        Rate at the end, relative to the peak [-].
+        Rate at the end, relative to the peak [-]; by default as the constructor of that kind has it.
     cooldown : float
         Part of `total` spent cooling down, for ``"wsd"`` [-].
     shape : {"linear", "1-sqrt", "exp"}
@@ -76,6 +77,22 @@ class Schedule(Record):
     steps: tuple[float, ...] = ()
     lr_over_peak: tuple[float, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_constructed(cls, given: Any) -> Any:
+        """Fill in what a file leaves out as the constructors would."""
+        if not isinstance(given, dict):
+            return given
+        kind, knots = given.get("kind"), given.get("steps")
+        usual: dict[str, Any] = {"final": USUAL_FINAL[kind]} if kind in USUAL_FINAL else {}
+        if kind == "two_stage" and "final" not in given:
+            raise ArgumentError(
+                "A two_stage schedule drops to a rate that only its maker knows. Give final=, such as 0.1."
+            )
+        if kind == "knots" and isinstance(knots, (list, tuple)) and knots:
+            usual["total"] = knots[-1]
+        return {**usual, **given}
+
     @model_validator(mode="after")
     def _check(self) -> Schedule:
         if not (np.isfinite(self.total) and self.total > 0):
@@ -96,6 +113,15 @@ class Schedule(Record):
             raise ArgumentError(f"switch={self.switch:g} must lie between warm-up and end of the schedule.")
         if self.kind == "knots":
             _check_knots(self.steps, self.lr_over_peak)
+            if self.total != self.steps[-1]:
+                raise ArgumentError(
+                    f"total={self.total:g}, but the last knot is at step {self.steps[-1]:g}. Leave total out."
+                )
+            if abs(max(self.lr_over_peak) - 1) > 1e-9:
+                raise ArgumentError(
+                    f"lr_over_peak reaches {max(self.lr_over_peak):g}, and rates are relative to their peak here. "
+                    "Divide them by it, or use Schedule.from_knots, which does."
+                )
         return self
 
     # -- constructors -------------------------------------------------------------------------------
@@ -142,7 +168,7 @@ class Schedule(Record):
         ArgumentError
             Fewer than two knots, steps that do not increase, or rates that are negative or not finite.
         """
-        x, y = np.asarray(steps, dtype=float), np.asarray(lr_over_peak, dtype=float)
+        x, y = check_numbers("steps", steps), check_numbers("lr_over_peak", lr_over_peak)
         _check_knots(x, y)
         return cls(
             kind="knots",
@@ -160,8 +186,14 @@ class Schedule(Record):
         ArgumentError
             As `from_knots`, after sorting and dropping repeated steps.
         """
-        x, first = np.unique(np.asarray(steps, dtype=float), return_index=True)
-        y = np.asarray(lr, dtype=float)[first]
+        logged, rates = check_numbers("steps", steps), check_numbers("lr", lr)
+        if logged.shape != rates.shape:
+            raise ArgumentError(
+                f"{logged.size} steps and {rates.size} rates were given, and nobody knows which belong together. Give "
+                "a rate for every step; NaN where none was logged."
+            )
+        x, first = np.unique(logged, return_index=True)
+        y = rates[first]
         keep = np.isfinite(x) & np.isfinite(y)
         x, y = x[keep], y[keep]
         if len(x) > max_knots:
@@ -186,8 +218,19 @@ class Schedule(Record):
             Its shape.
         final : float
             Rate at its end, relative to the rate at `step`.
+
+        Raises
+        ------
+        ArgumentError
+            A shape, step, length or rate that makes no sense, or a rate that is zero already.
         """
-        step, steps = check_number("step", step), check_number("steps", steps)
+        step, steps, final = (check_number(*pair) for pair in (("step", step), ("steps", steps), ("final", final)))
+        if shape not in get_args(Shape):
+            raise ArgumentError(
+                f"shape={shape!r} is no cooldown. Nothing was changed. Known: {', '.join(get_args(Shape))}."
+            )
+        if not 0 <= final <= 1:
+            raise ArgumentError(f"final={final:g} is not in [0, 1]; it is relative to the rate at step {step:g}.")
         if not (steps > 0 and 0 <= step):
             raise ArgumentError(f"A cooldown of {steps:g} steps from step {step:g} was asked; both must be positive.")
         before = self.knot_steps < step

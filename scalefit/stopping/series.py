@@ -7,11 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import check_number
 from scalefit._typing import Array
+from scalefit.errors import ArgumentError
 
 CAPACITY = 8192  # points held before old ones are merged
 RAW = 1024  # newest points that stay as they are
 LOG_BINS, LINEAR_BINS = 1024, 2048  # merged points are kept on both scales: early detail and late detail
+
+
+def check_step(step: Any) -> float:
+    """Return a step number, zero or more [steps]."""
+    at = check_number("step", step)
+    if not (np.isfinite(at) and at >= 0):
+        raise ArgumentError(f"step={step!r} must be a step number, zero or more. Nothing was logged or forgotten.")
+    return at
 
 
 class Series:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from scalefit._files import as_path
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.stopping._record import Record
 from scalefit.stopping.history import FinishedRun
-from scalefit.stopping.plan import RunPlan
+from scalefit.stopping.plan import RunPlan, check_plan
 from scalefit.stopping.schedules import Schedule
 
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor
 
 SCHEMA_VERSION = 1
+Quantity = Literal["val", "train", "lr", "grad_norm", "val_sem"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
 class SavedSeries(Record):
@@ -30,6 +32,13 @@ class SavedSeries(Record):
     counts: list[float] | None = None
     merged_until: float = -1.0
 
+    @model_validator(mode="after")
+    def _check(self) -> SavedSeries:
+        _check_curve(self.steps, self.values)
+        if self.counts is not None and (len(self.counts) != len(self.steps) or not all(n > 0 for n in self.counts)):
+            raise ArgumentError(f"{len(self.counts)} counts for {len(self.steps)} steps, or one that is not positive")
+        return self
+
 
 class SavedRun(Record):
     """A finished run on disk."""
@@ -38,6 +47,20 @@ class SavedRun(Record):
     steps: list[float]
     loss: list[float]
     total: float
+
+    @model_validator(mode="after")
+    def _check(self) -> SavedRun:
+        _check_curve(self.steps, self.loss)
+        return self
+
+
+def _check_curve(steps: list[float], values: list[float]) -> None:
+    """Refuse a curve that no monitor can have written."""
+    t, y = np.array(steps), np.array(values)
+    if t.shape != y.shape:
+        raise ArgumentError(f"{t.size} steps with {y.size} values")
+    if not (np.isfinite(t).all() and np.isfinite(y).all() and (np.diff(t) > 0).all()):
+        raise ArgumentError("steps that do not increase, or numbers that are not finite")
 
 
 class SavedNote(Record):
@@ -56,7 +79,7 @@ class MonitorState(Record):
     plan: RunPlan
     min_gain: float | None
     min_saving: float
-    series: dict[str, SavedSeries]
+    series: dict[Quantity, SavedSeries]
     last_step: float
     nonfinite: tuple[int, float] | None
     history: list[SavedRun]
@@ -72,7 +95,7 @@ class MonitorState(Record):
             plan=monitor.plan,
             min_gain=monitor.min_gain,
             min_saving=monitor.min_saving,
-            series={name: SavedSeries(**series.state()) for name, series in monitor._series.items()},
+            series={name: SavedSeries(**monitor._series[name].state()) for name in QUANTITIES},
             last_step=monitor._last_step,
             nonfinite=monitor._nonfinite,
             history=[
@@ -124,6 +147,11 @@ def finished_from(entry: SavedRun) -> FinishedRun:
 
 def history_entries(history: Sequence[Any], plan: RunPlan, notes: list[Note]) -> list[FinishedRun]:
     """Turn what a person passes as `history` into finished runs; what does not fit is set aside with a note."""
+    if isinstance(history, str) or not isinstance(history, Sequence):
+        raise ArgumentError(
+            f"history is a {type(history).__name__}, and nothing was learned from it. Give a list of finished "
+            "Monitors, or of pairs (RunPlan, table with the columns step and val_loss)."
+        )
     runs = []
     for number, entry in enumerate(history):
         other, run = _read_entry(number, entry)
@@ -140,6 +168,13 @@ def history_entries(history: Sequence[Any], plan: RunPlan, notes: list[Note]) ->
 
 
 def _read_entry(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
+    try:
+        return _finished(number, entry)
+    except DataError as error:
+        raise DataError(f"History run {number}: {error}") from None
+
+
+def _finished(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
     if hasattr(entry, "finished") and hasattr(entry, "plan"):
         return entry.plan, entry.finished()
     try:
@@ -149,12 +184,16 @@ def _read_entry(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
             f"History run {number} is a {type(entry).__name__}; give a finished Monitor or a pair "
             "(RunPlan, table with the columns step and val_loss)."
         ) from None
-    if not isinstance(other, RunPlan):
-        raise ArgumentError(f"History run {number}: the first of the pair is a {type(other).__name__}, not a RunPlan.")
+    check_plan(other, f"History run {number}: the first of the pair")
     try:
         steps, loss = np.asarray(table["step"], dtype=float), np.asarray(table["val_loss"], dtype=float)
     except (KeyError, TypeError, ValueError, IndexError):
         raise ArgumentError(f"History run {number}: its table needs the numeric columns step and val_loss.") from None
+    if steps.shape != loss.shape or steps.ndim != 1:
+        raise ArgumentError(
+            f"History run {number} has steps of shape {steps.shape} and losses of shape {loss.shape}. Nothing was "
+            "learned from it. Give a loss for every step; NaN where none was logged."
+        )
     return other, FinishedRun.from_curve(other.schedule, steps, loss, other.steps)
 
 
