@@ -32,7 +32,7 @@ _LAZY = {
     "fit": "scalefit.fitting.fitter",
     "forecast": "scalefit.fitting.forecaster",
     "ForecastResult": "scalefit.fitting.forecast_result",
-    "load_forecast": "scalefit.fitting.forecast_text",
+    "load_forecast": "scalefit.fitting.forecast_saving",
     "load_result": "scalefit.fitting.saving",
     "loss_floor": "scalefit.memory.floor",
     "next_runs": "scalefit.planning.next_runs",

@@ -222,7 +222,7 @@ def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None
 
         shared.print_json(
             {
-                "law": result.law.name,
+                "law": _laws_of(result),
                 "level": level,
                 "trusted": result.trusted,
                 "predictions": rows,
@@ -239,6 +239,11 @@ def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None
             problems = "; ".join(note.message for note in result.notes if note.severity == "error")
             typer.echo(f"\nDo not trust this fit: {problems}", err=True)
     return 0 if result.trusted else ExitCode.UNTRUSTED
+
+
+def _laws_of(result: Any) -> str:
+    """Name of the law, or of those that an average blends."""
+    return " + ".join(str(part.law.name) for part in getattr(result, "results", (result,)))
 
 
 def _inputs(

@@ -274,7 +274,8 @@ def _result(
 
 def _is_saved(path: Path) -> bool:
     """Whether a file is a saved result; anything else is a table."""
-    return {"format", "scalefit", "law", "x"} <= shared.json_keys(path)
+    keys = shared.json_keys(path)
+    return {"format", "scalefit"} <= keys and bool({"law", "results"} & keys)
 
 
 def _draw(answer: Any, path: Path | None) -> None:

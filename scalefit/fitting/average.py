@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_level
+from scalefit import __version__
+from scalefit._arguments import check_level, check_numbers
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
+from scalefit.laws._base import Law
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FORMAT = 1
+_KIND = "average"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +54,19 @@ class Average:
             predictions [nat/token].
         """
         import pandas as pd
+        from scipy.special import ndtri
 
+        level = check_level(level)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ScalefitWarning)
+            warnings.simplefilter("ignore", ScalefitWarning)  # what they warn of is in their notes
             tables = [result.predict_interval(level=level, **inputs) for result in self.results]
         loss = np.stack([table["loss"].to_numpy() for table in tables])
         center = self.weights @ loss
         below = self.weights @ np.stack([(table["loss"] - table["lower"]).to_numpy() for table in tables])
         above = self.weights @ np.stack([(table["upper"] - table["loss"]).to_numpy() for table in tables])
         apart = np.sqrt(self.weights @ (loss - center) ** 2)
-        quantile = _normal_quantile(level)
-        return pd.DataFrame(
+        quantile = -float(ndtri((1 - level) / 2))
+        out = pd.DataFrame(
             {
                 "loss": center,
                 "lower": center - np.hypot(below, quantile * apart),
@@ -66,20 +74,53 @@ class Average:
                 "disagreement": apart,
             }
         )
+        out.attrs["notes"] = self._named(table.attrs.get("notes", ()) for table in tables)
+        return out
+
+    def _named(self, notes: Iterable[Iterable[Note]]) -> list[Note]:
+        """Notes of every result, each under its law's name."""
+        return [
+            Note(note.code, note.severity, f"{result.law.name}: {note.message}", note.details)
+            for result, own in zip(self.results, notes, strict=True)
+            for note in own
+        ]
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """Notes of every result, under its law's name."""
-        return tuple(
-            Note(note.code, note.severity, f"{result.law.name}: {note.message}", note.details)
-            for result in self.results
-            for note in result.notes
-        )
+        return tuple(self._named(result.notes for result in self.results))
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        """What N, C and the loss count: the same for every result."""
+        return dict(self.results[0].conventions or {})
 
     @property
     def trusted(self) -> bool:
         """Whether every result may be trusted."""
         return all(result.trusted for result in self.results)
+
+    def cite(self) -> str:
+        """BibTeX of every law and method behind the blend, each once."""
+        from scalefit.fitting.printing import citation_entries
+
+        return "\n".join(dict.fromkeys(entry for result in self.results for entry in citation_entries(result)))
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Write the blend as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back.
+
+        Raises
+        ------
+        DataError
+            Nothing can be written there.
+        """
+        from scalefit.fitting import forecast_saving, saving
+
+        documents = [
+            saving.document(r) if hasattr(r, "certificate") else forecast_saving.document(r) for r in self.results
+        ]
+        saved = {"kind": _KIND, "format": FORMAT, "scalefit": __version__}
+        return saving.to_json({**saved, "weights": self.weights.tolist(), "results": documents}, path)
 
     def __repr__(self) -> str:
         parts = (f"{w:.2f} {result.law.name}" for w, result in zip(self.weights, self.results, strict=True))
@@ -119,7 +160,7 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     found = tuple(results) if isinstance(results, Iterable) else ()
     if not found or not all(hasattr(r, "predict_interval") and hasattr(r, "problem") for r in found):
         raise ArgumentError(f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}.")
-    w = np.full(len(found), 1.0) if weights is None else np.asarray(weights, float)
+    w = np.full(len(found), 1.0) if weights is None else check_numbers("weights", weights)
     if w.shape != (len(found),) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
         raise ArgumentError(
             f"weights={weights!r}: give one for each of {len(found)} results, none negative, not all 0."
@@ -149,8 +190,22 @@ def _objective(result: Any) -> str | None:
     return str(result.problem.objective) if hasattr(result, "objective_value") else None
 
 
-def _normal_quantile(level: float) -> float:
-    from scipy.special import ndtri
+def average_from(raw: Mapping[str, Any], path: str | Path, law: type[Law] | None = None) -> Average:
+    """Return the blend that a file held.
 
-    check_level(level)
-    return float(ndtri(0.5 + level / 2))
+    Raises
+    ------
+    DataError
+        Not such a file, one of a newer format, or results that do not go together.
+    """
+    from scalefit.fitting.saving import result_from
+
+    if raw.get("format") != FORMAT or set(raw) != {"kind", "format", "scalefit", "weights", "results"}:
+        raise DataError(f"{path} is not an average of format {FORMAT}, and was not read. Save it again with to_json.")
+    if not isinstance(raw["results"], list):
+        raise DataError(f"{path} holds {type(raw['results']).__name__} in place of its results, and was not read.")
+    parts = [result_from(one, f"{path}, result {k}", law) for k, one in enumerate(raw["results"])]
+    try:
+        return average(parts, raw["weights"])
+    except (ArgumentError, TypeError) as error:
+        raise DataError(f"{path} is not a saved average, and was not read: {error}") from error

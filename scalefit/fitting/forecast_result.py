@@ -13,6 +13,7 @@ import numpy as np
 from scalefit._arguments import broadcast, check_level
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import Note
+from scalefit.fitting.confidence import interval_around
 from scalefit.fitting.discrepancy import CorrelatedFit, Discrepancy, predict_correlated
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
@@ -48,7 +49,7 @@ class Spread:
         """Half-width of an interval in standard deviations."""
         from scipy.special import stdtrit
 
-        return float(stdtrit(self.freedom, 0.5 + level / 2))
+        return -float(stdtrit(self.freedom, (1 - level) / 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,39 @@ class ForecastResult:
 
         return pd.Series(np.sqrt(np.diag(self.cov)), index=self.params.index)
 
+    def conf_int(self, level: float = 0.9) -> pd.DataFrame:
+        """Posterior intervals of the parameters.
+
+        They hold the law's form for true. What they are worth for a larger run is in :meth:`predict_interval`, which is
+        calibrated.
+
+        Parameters
+        ----------
+        level : float
+            Probability wanted, between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``lower`` and ``upper``, a row a parameter: normal, taken in logarithms for parameters that are
+            positive by nature.
+
+        Raises
+        ------
+        ArgumentError
+            No level.
+        """
+        from scipy.special import ndtri
+
+        tail = (1 - check_level(level)) / 2
+        return interval_around(self.law, self.params, -float(ndtri(tail)) * self.std_errors)
+
+    def cite(self) -> str:
+        """BibTeX of the law and of the methods that this forecast used."""
+        from scalefit.fitting.printing import citations
+
+        return citations(self)
+
     @property
     def n_runs(self) -> int:
         """Runs in the fit."""
@@ -174,7 +208,7 @@ class ForecastResult:
         """
         import pandas as pd
 
-        check_level(level)
+        level = check_level(level)
         _, flat, parts = self._parts(inputs)
         compute = flat["C"] if "C" in flat else 6.0 * flat["N"] * flat["D"]
         beyond = np.log(np.maximum(compute / self.largest_compute, 1.0))
@@ -183,11 +217,13 @@ class ForecastResult:
         parameter, noise = s.factor * parts["parameter"], s.factor * parts["noise"]
         half = s.quantile(level) * np.sqrt(parameter**2 + law**2 + noise**2)
         loss = np.exp(parts["log_loss"])
+        with np.errstate(over="ignore"):  # near level 1 an interval may end beyond all numbers
+            lower, upper = loss * np.exp(-half), loss * np.exp(half)
         out = pd.DataFrame(
             {
                 "loss": loss,
-                "lower": loss * np.exp(-half),
-                "upper": loss * np.exp(half),
+                "lower": lower,
+                "upper": upper,
                 "se_parameter": loss * parameter,
                 "se_law": loss * law,
                 "se_noise": loss * noise,
@@ -234,9 +270,10 @@ class ForecastResult:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Write the forecast as JSON (and to `path` if given); :func:`scalefit.load_forecast` reads it back."""
-        from scalefit.fitting.forecast_text import to_json
+        from scalefit.fitting.forecast_saving import document
+        from scalefit.fitting.saving import to_json
 
-        return to_json(self, path)
+        return to_json(document(self), path)
 
     def __str__(self) -> str:
         from scalefit.fitting.forecast_text import as_text

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from scalefit.errors import Note
+    from scalefit.fitting.forecast_result import ForecastResult
     from scalefit.fitting.result import FitResult
 
 _WRAP = 116
@@ -70,14 +71,19 @@ def as_html(result: FitResult, level: float = 0.95) -> str:
     )
 
 
-def citations(result: FitResult) -> str:
-    """BibTeX entries of what this result used."""
+def citations(result: FitResult | ForecastResult) -> str:
+    """BibTeX of what this result used."""
+    return "\n".join(citation_entries(result))
+
+
+def citation_entries(result: FitResult | ForecastResult) -> list[str]:
+    """BibTeX entries of what this result used, one a work."""
     entries = [_SELF]
     if result.law.bibtex:
         entries.append(result.law.bibtex)
     if result.problem.objective.kind == "huber" and result.problem.objective.log:
         entries.append(_HUBER)
-    return "\n".join(entries)
+    return entries
 
 
 def number(value: float, error: float = np.nan) -> str:

@@ -15,6 +15,7 @@ from scalefit._files import save_figure
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.certificate import Certificate
+from scalefit.fitting.confidence import interval_around
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
 from scalefit.laws._published import check_inputs
@@ -200,14 +201,7 @@ class FitResult:
             table = self.natural(self.draws)
             rows = [np.quantile(np.broadcast_to(table[name], self.draws.shape[:1]), [tail, 1 - tail]) for name in names]
             return pd.DataFrame(rows, index=names, columns=["lower", "upper"])
-        half = self._quantile(1 - tail) * self.std_errors
-        value = self.params
-        log = np.array([self.law.parameters[name.split("[")[0]].log for name in names]) & (value.to_numpy() > 0)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            factor = np.exp(half / value)
-        lower = np.where(log, value / factor, value - half)
-        upper = np.where(log, value * factor, value + half)
-        return pd.DataFrame({"lower": lower, "upper": upper}, index=names)
+        return interval_around(self.law, self.params, -self._quantile(tail) * self.std_errors)
 
     def _quantile(self, q: float) -> float:
         from scipy.special import stdtrit
@@ -362,9 +356,9 @@ class FitResult:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Write the result as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back."""
-        from scalefit.fitting.saving import to_json
+        from scalefit.fitting.saving import document, to_json
 
-        return to_json(self, path)
+        return to_json(document(self), path)
 
     def to_lmfit(self) -> Any:
         """Return the result as an ``lmfit.minimizer.MinimizerResult``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from scalefit.laws import get
 from scalefit.laws._base import Law
 
 if TYPE_CHECKING:
+    from scalefit.fitting.average import Average
     from scalefit.fitting.forecast_result import ForecastResult
 
 FORMAT = 1
@@ -139,7 +141,7 @@ def document(result: FitResult) -> dict[str, Any]:
         groups=[rows.tolist() for rows in problem.groups] if len(problem.groups) > 1 else None,
         index=problem.index.tolist(),
         fixed_values=problem.fixed.tolist(),
-        row_labels=[label.item() if isinstance(label, np.generic) else label for label in result.row_labels],
+        row_labels=[plain_label(label) for label in result.row_labels],
         series=list(result.series),
         conventions=dict(result.conventions or {}),
         bounds={key: (float(low), float(high)) for key, (low, high) in (result.bounds or {}).items()},
@@ -156,18 +158,26 @@ def document(result: FitResult) -> dict[str, Any]:
     return saved.model_dump(mode="json")
 
 
-def to_json(result: FitResult, path: str | Path | None) -> str:
-    """Return the JSON text; written whole to `path` where one is given."""
-    import json
-
-    text = json.dumps(document(result), indent=1, allow_nan=True)
+def to_json(document: Mapping[str, Any], path: str | Path | None) -> str:
+    """Return the JSON text of a document; written whole to `path` where one is given."""
+    text = json.dumps(document, indent=1, allow_nan=True)
     if path is not None:
         write_whole(path, text)
     return text
 
 
-def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult:
-    """Read a result that :meth:`FitResult.to_json` or :meth:`ForecastResult.to_json` wrote.
+def read_saved(path: str | Path) -> Any:
+    """Return what a JSON file holds, or say in one line that it is no saved result."""
+    try:
+        return json.loads(as_path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a file that to_json wrote.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a saved result: {error}. Name a file that to_json wrote.") from error
+
+
+def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult | Average:
+    """Read a result that ``to_json`` of a fit, a forecast or an average wrote.
 
     Parameters
     ----------
@@ -178,7 +188,7 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | F
 
     Returns
     -------
-    FitResult or ForecastResult
+    FitResult, ForecastResult or Average
         Equal to the one saved, to the last digit.
 
     Raises
@@ -186,18 +196,24 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | F
     DataError
         Not such a file, written by a newer format, or a law that is not here.
     """
-    import json
+    return result_from(read_saved(path), path, law)
 
-    try:
-        raw = json.loads(as_path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a file that to_json wrote.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a saved result: {error}.") from error
-    if isinstance(raw, dict) and raw.get("kind") == "forecast":
-        from scalefit.fitting.forecast_text import load_forecast
 
-        return load_forecast(path)
+def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult | Average:
+    """Return the result that a file held, whichever kind it is of."""
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if kind == "forecast":
+        from scalefit.fitting.forecast_saving import forecast_from
+
+        return forecast_from(raw, path)
+    if kind == "average":
+        from scalefit.fitting.average import average_from
+
+        return average_from(raw, path, law)
+    return _fit_from(raw, path, law)
+
+
+def _fit_from(raw: Any, path: str | Path, law: type[Law] | None) -> FitResult:
     found = raw.get("format") if isinstance(raw, dict) else None
     if type(found) is not int or found != FORMAT:
         raise DataError(f"{path} has format {found!r}; this scalefit ({__version__}) reads format {FORMAT}.")
@@ -298,6 +314,11 @@ def _array(values: Any) -> Array:
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def plain_label(label: Any) -> Any:
+    """A row label as JSON holds it."""
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def save_note(note: Note) -> SavedNote:

@@ -18,6 +18,9 @@ ABSOLUTE = 1e32
 
 def largest(result: Any) -> dict[str, float]:
     """Largest N [parameters], D [tokens] and C [FLOP] that the law was fitted to; empty where that is not known."""
+    for part in getattr(result, "results", ()):  # an average's, all of one table
+        if found := largest(part):
+            return found
     problem, constants = getattr(result, "problem", None), getattr(result, "constants", None)
     if problem is not None and {"N", "D"} <= set(problem.columns):
         columns = {key: problem.columns[key] * problem.units[key] for key in ("N", "D")}
