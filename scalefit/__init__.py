@@ -42,7 +42,7 @@ _LAZY = {
     "Monitor": "scalefit.stopping.monitor",
     "RunPlan": "scalefit.stopping.plan",
     "Schedule": "scalefit.stopping.schedules",
-    "load_monitor": "scalefit.stopping.monitor",
+    "load_monitor": "scalefit.stopping.state",
     "report": "scalefit.reporting.report",
 }
 _SUBMODULES = {"counting", "laws", "memory"}

@@ -48,7 +48,11 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "weight": ("weight", "weights"),
     "status": tuple("status run_status state run_state".split()),
 }
+PERPLEXITY_NAMES = tuple("perplexity ppl val_ppl eval_ppl val_perplexity eval_perplexity word_perplexity".split())
 PER_BYTE_NAMES = tuple("bpb val_bpb bits_per_byte loss_bpb val_bits_per_byte loss".split())
+
+#: Trackers put these before what they keep, as in config.n_params or summary.eval/loss.
+_TRACKED = frozenset("config summary hparams hyperparameters params metrics args".split())
 
 #: A status that counts as a finished run; anything else in a status column sets the row aside.
 FINISHED = frozenset("finished done complete completed ok success successful succeeded final converged".split())
@@ -56,6 +60,10 @@ FINISHED = frozenset("finished done complete completed ok success successful suc
 _UNIT = {"k": 1e3, "thousand": 1e3, "thousands": 1e3, "m": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9}
 _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
 _UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_({'|'.join(_UNIT)}))$")
+
+
+#: Names that say too little inside a nested one: config.data.size is not the model's.
+_TOO_SHORT = frozenset("n d c u size budget compute loss_val".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +114,10 @@ def choose(
         usual = (*usual, *NON_EMBEDDING_NAMES)
     plain = [(_plain(name), name, 1.0) for name in names]
     with_unit = [_without_unit(name) for name in names] if target in ("N", "D") else []
+    tracked = [name for name in names if "." in name and name.split(".", 1)[0] in _TRACKED]
+    nested = [(_plain(name.rsplit(".", 1)[1]), name, 1.0) for name in tracked]
     for wanted in usual:
-        for candidates in (plain, with_unit):
+        for candidates in (plain, with_unit, [] if wanted in _TOO_SHORT else nested):
             found = [(name, factor) for key, name, factor in candidates if key == wanted]
             if len(found) > 1:
                 listed = _listed([name for name, _ in found])
@@ -153,9 +163,22 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
 
 def missing_column(target: str, names: Iterable[Any]) -> str:
     """Say that a column is missing, what the table has, and how to name one."""
-    what = {"N": "N, D or C"}.get(target, target)
-    has = _closest(target, [str(name) for name in names])
-    return f"There is no {what} column in {{name}}. {has} Name the column with {target}=."
+    listed = [str(name) for name in names]
+    has = _closest(target, listed)
+    if target == "loss":
+        for name in listed:
+            if _plain(name) in PERPLEXITY_NAMES:
+                how = f"loss={name!r}, loss_unit='perplexity'"
+                return f"There is no loss column in {{name}}, but {name!r}. {has} If that is per token, pass {how}."
+            if _plain(name) in PER_BYTE_NAMES:
+                how = f"loss={name!r}, loss_unit='bit/byte', bytes_per_token=..."
+                return f"There is no loss column in {{name}}, but {name!r}. {has} Pass {how}."
+    others = {"N": "D", "D": "N"}
+    if target in others and {"N", "D", "C"} & set(listed):
+        what = f"{target} column, and not both {others[target]} and C to compute it from,"
+    else:
+        what = {"N": "N, D or C column"}.get(target, f"{target} column")
+    return f"There is no {what} in {{name}}. {has} Name the column with {target}=."
 
 
 def counts_no_embeddings(choice: Choice) -> bool:

@@ -261,6 +261,8 @@ def _records(document: Any) -> Any:
 
 def _frame_of(records: Any, name: str) -> pd.DataFrame:
     try:
+        if isinstance(records, list) and any(isinstance(cell, dict) for run in records for cell in run.values()):
+            return pd.json_normalize(records)  # {"config": {"n_params": 1e8}} becomes config.n_params
         return pd.DataFrame(records)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{name} is not a table: {error}. Every run needs the same columns.") from None
@@ -283,7 +285,7 @@ def _read_jsonl(text: IO[str], name: str, check: HeaderCheck) -> RawTable:
         else:
             unreadable.append((number, "the line is not a json object"))
         if len(records) == 100:
-            check(pd.DataFrame(records))
+            check(_frame_of(records, name))
         if not records and len(unreadable) == 100:
             break
     if not records:
@@ -311,8 +313,8 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
         "index_col": False,
         "skip_blank_lines": False,
         "low_memory": False,
-        "decimal": _decimal(separator, complete),
     }
+    options["decimal"], options["thousands"] = _decimal(separator, complete)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         try:
@@ -343,10 +345,19 @@ def _separator(header: str) -> str:
     return " " if len(header.split()) > 1 and _NUMBER.match(header.split()[0]) is None else ","
 
 
-def _decimal(separator: str, sample: list[str]) -> str:
-    """Return "," for the csv of a European spreadsheet: cells by semicolon, decimals by comma."""
+def _decimal(separator: str, sample: list[str]) -> tuple[str, str | None]:
+    """Return the marks of decimals and thousands; "," and "." for the csv of a European spreadsheet.
+
+    There cells stand between semicolons, and points between groups of three digits if anywhere.
+    """
     text = "\n".join(sample)
-    return "," if separator == ";" and re.search(r"\d,\d", text) and not re.search(r"\d\.\d", text) else "."
+    if separator != ";" or not re.search(r"\d,\d", text):
+        return ".", None
+    if not re.search(r"\d\.\d", text):
+        return ",", None
+    cells = [cell.strip() for line in sample for cell in line.split(";") if re.search(r"\d\.\d", cell)]
+    grouped = all(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?", cell) for cell in cells)
+    return (",", ".") if grouped and any(cell.count(".") > 1 for cell in cells) else (".", None)
 
 
 def _refuse_bad_header(first: str, sample: list[str], separator: str, name: str) -> list[str]:

@@ -179,8 +179,8 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
         row = labels[int(np.argmax(loss))]
         text = (
             f"The loss is {float(loss.max()):.4g} in row {row}, more than a uniform guess over a million "
-            "tokens costs (13.8 nat/token). It was kept. If it is a perplexity, take its logarithm; "
-            "if it is in another unit, set loss_unit=."
+            "tokens costs (13.8 nat/token). It was kept. If it is a perplexity, set loss_unit='perplexity'; "
+            "if it is in another unit, name that."
         )
         notes.append(Note("implausible_loss", "warning", text, {"loss": float(loss.max()), "row": plain(row)}))
     for name, what in (("N", "parameters"), ("D", "tokens")):
@@ -202,6 +202,14 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
             "keep the last row of each run."
         )
         notes.append(Note("points_along_runs", "warning", text, {"column": str(runs[0])}))
+    units = frame["loss_unit"].dropna().astype(str) if "loss_unit" in frame else pd.Series(dtype=str)
+    said = list(dict.fromkeys(units.str.split("(").str[0].str.strip()))
+    if len(said) > 1:
+        text = (
+            f"Column 'loss_unit' has {len(said)} values ({', '.join(value[:30] for value in said[:4])}), and every "
+            f"loss was read in one unit. Losses in different units do not lie on one law: keep the rows of one."
+        )
+        notes.append(Note("mixed_units", "warning", text, {"units": said[:20]}))
     if "series" not in frame.columns:
         for name in frame.columns:
             if str(name).lower() in _TELLS_CORPUS:

@@ -15,9 +15,11 @@ from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
+_SUFFIX |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 # Commas stand between thousands only: "2,31" is a decimal comma, which must not become 231.
 _NUMBER = re.compile(
-    r"^([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmgbtpe]?)$",
+    r"^([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*"
+    r"([kmgbtpe]?|thousand|million|billion|trillion)\s*(?:tok(?:en)?s?|param(?:eter)?s?|flops?)?$",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -32,7 +34,8 @@ def parse_quantity(value: str | float | int) -> float:
     ----------
     value : str or number
         ``7e9``, ``"7B"``, ``"1.4T"``, ``"124M"``, ``"9_000_000"``, ``"1,000"``. Suffixes k, M, G or B, T, P,
-        E are powers of a thousand, in either case.
+        E are powers of a thousand, in either case; so are the words, and the unit may follow: ``"300 billion
+        tokens"``.
 
     Returns
     -------
@@ -83,8 +86,8 @@ def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None
     ----------
     loss : array_like
         The loss, in `unit`.
-    unit : {"nat/token", "bit/token", "bit/byte", "nat/byte"}
-        Its unit.
+    unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity"}
+        Its unit; a perplexity counts per token.
     bytes_per_token : array_like, optional
         Average bytes of text per token [byte/token]; needed for losses per byte.
 
@@ -108,12 +111,15 @@ def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None
         return values
     if unit == "bit/token":
         return np.asarray(values * math.log(2.0))
+    if unit == "perplexity":
+        with np.errstate(all="ignore"):
+            return np.asarray(np.log(values))
     if unit in ("bit/byte", "nat/byte"):
         if bytes_per_token is None:
             raise ArgumentError(f"A loss in {unit} needs bytes_per_token= to become nats per token.")
         nats = values * (math.log(2.0) if unit == "bit/byte" else 1.0)
         return np.asarray(nats * np.asarray(bytes_per_token, float))
-    raise ArgumentError(f"Unknown loss unit {unit!r}. Known: nat/token, bit/token, bit/byte, nat/byte.")
+    raise ArgumentError(f"Unknown loss unit {unit!r}. Known: nat/token, bit/token, bit/byte, nat/byte, perplexity.")
 
 
 @dataclass(frozen=True, slots=True)

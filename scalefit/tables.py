@@ -29,7 +29,7 @@ PARAMS_CONVENTIONS = {
     "active": "parameters that one token uses (mixture of experts)",
     "other": "some other count, the same in every row",
 }
-LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "other")
+LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other")
 
 _LISTED_ROWS = 1000  # attrs are copied with every frame made from this one, so the list has an end
 
@@ -98,7 +98,7 @@ def read_runs(
         of the three give the third. Cells may be typed with a suffix: 7e9, 7B, 1.4T.
     loss : str, optional
         The column of the loss.
-    loss_unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "other"}, default "nat/token"
+    loss_unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other"}, default "nat/token"
         What the source's loss is in. The result is in nat/token, except that ``"other"`` is left as it is.
     params : str, default "total"
         What N counts, one of `PARAMS_CONVENTIONS`. This and the next are kept where the source was read before.

@@ -203,3 +203,25 @@ def test_ugly_csv_accounts_for_every_line(tmp_path_factory, lines, end):
     if '"' not in "".join(lines):
         blank = sum(line.count(",") < 3 and set(line.split(",")) <= {"", "nan", "None"} for line in lines)
         assert len(rows) == 1 + len(lines) - blank
+
+
+def test_nested_records_of_a_tracker_are_flattened(tmp_path):
+    lines = [
+        json.dumps(
+            {"config": {"model": {"n_params": n}, "data": {"size": 7}}, "summary": {"eval/loss": loss, "tokens": d}}
+        )
+        for n, d, loss in zip(RUNS["N"], RUNS["D"], RUNS["loss"], strict=True)
+    ]
+    for name, text in (("runs.jsonl", "\n".join(lines)), ("runs.json", f"[{','.join(lines)}]")):
+        runs = sf.read_runs(write(tmp_path / name, text))
+        assert runs[["N", "D", "loss"]].to_numpy().tolist() == RUNS[["N", "D", "loss"]].to_numpy().tolist()
+        assert runs.attrs["scalefit"]["guessed"]["N"] == "config.model.n_params"
+
+
+def test_european_thousands(tmp_path):
+    rows = "params;tokens;loss\n100.000.000;2.000.000.000;3,2\n61.421.331;1.500.000.000;3,4\n"
+    runs = sf.read_runs(write(tmp_path / "runs.csv", rows))
+    assert runs[["N", "D", "loss"]].to_numpy().tolist() == [[1e8, 2e9, 3.2], [61421331, 1.5e9, 3.4]]
+    mixed = "N;D;loss\n1e8;2e9;3.2\n1,0;2;3\n"  # points are decimals here, so a comma is no thousand
+    with pytest.warns(ScalefitWarning, match="'1,0', not a number"):
+        assert sf.read_runs(write(tmp_path / "mixed.csv", mixed))["loss"].tolist() == [3.2]

@@ -367,3 +367,32 @@ def test_any_header_ends_in_a_table_or_one_line(names):
         assert len(sf.read_runs(frame)) == 1
     except DataError as error:
         assert "\n" not in str(error)
+
+
+def test_units_may_follow_the_number():
+    cells = {"N": ["1.3B", "70 million", "1,234 params"], "D": ["300e9 tokens", "2 billion tokens", "5T tok"]}
+    runs = sf.read_runs({**cells, "loss": [2.5, 3.9, 5.0]})
+    assert runs["N"].tolist() == [1.3e9, 70e6, 1234] and runs["D"].tolist() == [300e9, 2e9, 5e12]
+
+
+def test_a_perplexity_is_read_as_one():
+    table = {"N": [1e8, 1e9], "D": [2e9, 2e10], "ppl": [20.0, 10.0]}
+    runs = sf.read_runs(table, loss="ppl", loss_unit="perplexity")
+    np.testing.assert_allclose(runs["loss"], np.log([20.0, 10.0]))
+    with pytest.raises(DataError, match="loss='ppl', loss_unit='perplexity'"):
+        sf.read_runs(table)
+    with pytest.raises(DataError, match="loss='bpb', loss_unit='bit/byte'"):
+        sf.read_runs({"N": [1e8, 1e9], "D": [2e9, 2e10], "bpb": [0.9, 0.8]})
+
+
+def test_a_missing_size_is_said_as_such():
+    runs = sf.read_runs({"D": [1e9, 2e9], "loss": [3.0, 2.9], "width": [512, 512]})
+    with pytest.raises(DataError, match="no N column, and not both D and C to compute it from"):
+        sf.check_runs(runs, ("N", "D"))
+
+
+def test_losses_in_several_units_are_remarked():
+    table = {"N": [1e8, 1e9], "D": [2e9, 2e10], "loss": [3.0, 0.9], "loss_unit": ["nats/token (own)", "bits/byte"]}
+    assert "mixed_units" in {note.code for note in sf.check_runs(table).notes}
+    table["loss_unit"] = ["nats/token (own)", "nats/token"]
+    assert "mixed_units" not in {note.code for note in sf.check_runs(table).notes}

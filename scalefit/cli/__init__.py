@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 bad input (one clear line), 2 usage, 3 a fit that must not
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 import warnings
@@ -14,6 +15,7 @@ from enum import IntEnum
 
 import typer
 
+from scalefit.cli._words import for_the_shell
 from scalefit.errors import ScalefitError
 
 
@@ -66,14 +68,23 @@ def _provenance() -> str:
     return f"scalefit {scalefit.__version__} ({', '.join(parts)}; {Path(scalefit.__file__).parent})"
 
 
+def _options_of(app: typer.Typer, words: list[str]) -> set[str]:
+    """Options of the command that was called."""
+    command = typer.main.get_command(app)
+    for word in words:
+        command = getattr(command, "commands", {}).get(word, command)
+    return {option for parameter in command.params for option in parameter.opts}
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with a named code; bad input never ends in a traceback."""
     warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {message}", err=True)
+    app = build_app()
     try:
-        code = build_app()(args=args, standalone_mode=False)
+        code = app(args=args, standalone_mode=False)
         sys.exit(int(code or 0))
     except ScalefitError as error:
-        typer.echo(f"scalefit: {error}", err=True)
+        typer.echo(f"scalefit: {for_the_shell(str(error), _options_of(app, args or sys.argv[1:]))}", err=True)
         sys.exit(ExitCode.BAD_INPUT)
     except BrokenPipeError:
         sys.stderr.close()
@@ -90,4 +101,12 @@ def main(args: list[str] | None = None) -> None:
             if hasattr(error, "show"):
                 error.show()
             sys.exit(int(error.exit_code))
-        raise
+        if os.environ.get("SCALEFIT_DEBUG"):
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        typer.echo(
+            f"scalefit: an error of scalefit's own, not of your input: {said:.300}. Nothing more was done. "
+            f"Run again with SCALEFIT_DEBUG=1 for the traceback, and report it with scalefit --version.",
+            err=True,
+        )
+        sys.exit(ExitCode.BAD_INPUT)

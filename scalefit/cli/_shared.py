@@ -38,7 +38,7 @@ _COLUMN_OPTIONS = {
     "unique_tokens": _column("Column of distinct training tokens."),
     "weight": _column("Column of weights."),
     "status": _column("Column of how each run ended."),
-    "loss_unit": _column("nat/token (the default), bit/token, bit/byte, nat/byte or other.", metavar="UNIT"),
+    "loss_unit": _column("nat/token (the default), bit/token, bit/byte, nat/byte, perplexity, other.", metavar="UNIT"),
     "bytes_per_token": _column("Column or number, for losses per byte."),
     "params": _column(
         "What N counts: total (the default), non_embedding, matrices, active or other.", metavar="CONVENTION"

@@ -103,7 +103,7 @@ class _Reader:
         train: str | None,
     ) -> None:
         self.log, self.plan, self.min_gain = log, plan, min_gain
-        self.names: dict[str, Any] = {"kind": kind, "val": val, "train": train}
+        self.names: dict[str, Any] = {"kind": kind, "val": val, "train": train, "tokens_per_step": plan.batch_tokens}
         self.history = [self._earlier(entry) for entry in history]
         self.law: Any = None
         if law is not None:
@@ -114,7 +114,7 @@ class _Reader:
     def _earlier(self, entry: str) -> Any:
         """A finished run, as a monitor takes it: a saved monitor, or a plan and a table."""
         from scalefit.integrations.logs import read_log
-        from scalefit.stopping.monitor import load_monitor
+        from scalefit.stopping.state import load_monitor
 
         name, _, other = entry.partition("=")
         if {"schema_version", "plan", "series"} <= shared.json_keys(Path(name)):

@@ -84,7 +84,10 @@ def plan(
     """
     import scalefit as sf
     from scalefit.planning.deployment import Hardware
+    from scalefit.planning.plan import the_question
 
+    asked = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
+    the_question(asked)  # before any fit is waited for
     held = shared.assignments("--hold", hold or (), shared.quantity)
     options = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
     options |= {"price": price, "serving_price": serving_price}
@@ -93,11 +96,7 @@ def plan(
         result = _result(source, law, published, columns, series, bootstrap)
         answer = sf.plan(
             result,
-            C=C,
-            loss=loss,
-            N=N,
-            D=D,
-            ratio=ratio,
+            **asked,
             fixed=held or None,
             inference_tokens=inference_tokens,
             unique_tokens=unique_tokens,

@@ -127,6 +127,12 @@ def compare(
         name: _predict(law, columns, loss, parts, level, unit, dict(options) if law != FORECAST else {})
         for name, law in named.items()
     }
+    if all(len(record.failed) == len(parts) for record in records.values()):
+        first = next(iter(records))
+        raise FitError(
+            f"No law could be fitted to the training runs of any of the {len(parts)} folds, so nothing was compared. "
+            f"{first}, {records[first].failed[0]}"
+        )
     tested = np.concatenate([fold.test for fold in parts])
     fold_of = np.concatenate([np.full(fold.test.size, i) for i, fold in enumerate(parts)])
     truth = loss[tested]

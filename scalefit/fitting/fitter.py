@@ -13,7 +13,14 @@ import numpy as np
 from scalefit._arguments import check_mapping, check_number
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
-from scalefit.fitting.checks import refuse, refuse_thin_series
+from scalefit.fitting.checks import (
+    refuse,
+    refuse_thin_series,
+    repeated_notes,
+    sweep_notes,
+    unexplained_problem,
+    unexplained_spread,
+)
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.result import FitResult
@@ -194,7 +201,7 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
         series=None if series is None else np.asarray(series),
         labels=np.asarray(checked.row_labels),
         conventions=dict(checked.conventions),
-        notes=tuple(checked.notes),
+        notes=(*checked.notes, *repeated_notes(law, checked.columns), *sweep_notes(law, checked.columns)),
     )
     labels = table.labels
     if labels.dtype.kind in "iuf" and labels.size > 1 and (labels[1:] < labels[:-1]).any():
@@ -243,6 +250,8 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
                 problem, request.prior, lambda p: solve(p, request.bounds, layout.names, request.n_starts)[0]
             )
         x, certificate = solve(problem, request.bounds, layout.names, request.n_starts)
+    if (found := unexplained_problem(unexplained_spread(problem, x, layout.n_free))) is not None:
+        certificate = replace(certificate, problems=(*certificate.problems, found))
     return FitResult(
         law=law,
         problem=problem,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import Note
+from scalefit.fitting.checks import unexplained_notes, unexplained_problem, unexplained_spread
 from scalefit.fitting.forecast_result import ForecastResult
 from scalefit.fitting.printing import note_line, number
 from scalefit.fitting.saving import plain_label
@@ -23,6 +24,11 @@ def notes_of(result: ForecastResult) -> tuple[Note, ...]:
     if not fitted.converged:
         text = "The search for the posterior mode did not converge. Do not use these numbers; look at the table."
         notes.append(Note("untrusted", "error", text))
+    left = unexplained_spread(result.problem, fitted.x, len(result.names))
+    if (found := unexplained_problem(left)) is not None:
+        text = f"{found[0].upper()}{found[1:]}. Do not use this forecast: check that N, D and the loss belong together."
+        notes.append(Note("untrusted", "error", text, {"share": left}))
+    notes += unexplained_notes(left)
     given = 1.0 if result.problem.weights is None else result.problem.weights / result.problem.weights.max()
     out = np.flatnonzero(fitted.share < OUTLIER * given)
     if out.size:
@@ -49,7 +55,9 @@ def notes_of(result: ForecastResult) -> tuple[Note, ...]:
 def as_text(result: ForecastResult, level: float = 0.9) -> str:
     """Return the printed forecast: verdict, law, parameters, and losses along the frontier."""
     warned = sum(note.severity == "warning" for note in result.notes)
-    trust = "NO" if not result.trusted else f"with care ({warned} warnings)" if warned else "yes"
+    trust = (
+        "NO" if not result.trusted else f"with care ({warned} warning{'s' if warned > 1 else ''})" if warned else "yes"
+    )
     penalty = result.problem.penalty
     head = f"Forecast by {result.law.name}  {result.law.formula}"
     said = result.conventions

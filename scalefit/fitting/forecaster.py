@@ -13,7 +13,7 @@ import numpy as np
 
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
-from scalefit.fitting.checks import unexplained
+from scalefit.fitting.checks import repeated_notes, unexplained
 from scalefit.fitting.discrepancy import Discrepancy, compute, fit_correlated, seen_excess
 from scalefit.fitting.forecast_result import ForecastResult, Spread
 from scalefit.fitting.layout import Layout
@@ -118,6 +118,10 @@ def forecast(
     """
     from scalefit.tables import LOSS_UNITS, check_runs
 
+    if loss_unit == "perplexity":
+        raise ArgumentError(
+            "loss_unit='perplexity' is read, not forecast. Pass read_runs(..., loss_unit='perplexity')."
+        )
     if loss_unit is not None and loss_unit not in LOSS_UNITS:
         raise ArgumentError(f"loss_unit={loss_unit!r} is not known. Known: {', '.join(LOSS_UNITS)}.")
     if by not in (None, "series"):
@@ -140,9 +144,7 @@ def forecast(
         )
     chosen = constants or shipped()
     notes = list(checked.notes)
-    repeated = checked.columns.get("unique_tokens")
-    if repeated is not None and (repeated < 0.99 * columns["D"]).any():
-        notes.append(_repeated_note(int((repeated < 0.99 * columns["D"]).sum()), loss.size))
+    notes += repeated_notes(get("coupled"), checked.columns)
     if by is None:
         return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
     if series is None:
@@ -305,13 +307,3 @@ def _without(prior: Prior, name: str) -> Prior:
     keep = [i for i, other in enumerate(prior.names) if other != name]
     names = tuple(prior.names[i] for i in keep)
     return Prior(names, prior.mean[keep], prior.cov[np.ix_(keep, keep)], prior.log, prior.source)
-
-
-def _repeated_note(n: int, total: int) -> Note:
-    return Note(
-        "repeated_tokens",
-        "warning",
-        f"{n} of {total} runs saw tokens more than once; the coupled law takes every token for new, so forecasts at "
-        f"other numbers of epochs are biased. Fit data_constrained for those.",
-        {"n_runs": n},
-    )

@@ -66,7 +66,8 @@ def predict_interval(
         below = above = result._quantile(1 - tail) * se
     noise = noise_of(result, level)
     lower = loss * np.exp(-np.hypot(below, noise))
-    upper = loss * np.exp(np.hypot(above, noise))
+    with np.errstate(over="ignore"):  # runs that say nothing allow any loss
+        upper = loss * np.exp(np.hypot(above, noise))
     out = pd.DataFrame(
         {
             "loss": loss,

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.errors import Note
-from scalefit.fitting.checks import bound_notes, replicate_note, ridge_notes
+from scalefit.fitting.checks import (
+    bound_notes,
+    outlier_notes,
+    replicate_note,
+    ridge_notes,
+    unexplained_notes,
+    unexplained_spread,
+)
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import FitResult
 
+#: Where these were noted, runs at the same inputs differ in something else, and their scatter is not noise.
+_NO_REPLICATES = {"repeated_tokens", "swept"}
 _MOVED = 1.0  # standard errors
 _FEW_AGREE = 0.5
 _INFLUENCE_RUNS = 20_000
@@ -56,9 +65,13 @@ def notes_of(result: FitResult) -> tuple[Note, ...]:
     notes += bound_notes(law, certificate.at_bound, result.natural(result.x))
     if certificate.identified:
         notes += ridge_notes(result.correlations)
+    notes += unexplained_notes(unexplained_spread(result.problem, result.x, result.n_free))
+    if certificate.trusted:
+        notes += outlier_notes(result.problem, result.x, result.row_labels)
     if len(result.problem.groups) == 1:
         raw = {key: value * result.problem.units[key] for key, value in result.problem.columns.items()}
-        notes += replicate_note(raw, result.residuals, result.n_free)
+        if not _NO_REPLICATES & {note.code for note in notes}:
+            notes += replicate_note(raw, result.residuals, result.n_free)
         notes += _influence_notes(result)
     if result.draws_about and result.draws_about["failed"]:
         failed, n = result.draws_about["failed"], result.draws_about["n"]

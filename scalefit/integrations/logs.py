@@ -24,6 +24,7 @@ _NAMES = {
     "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval", "test_loss"),
     "train_loss": ("train_loss", "loss", "training_loss", "loss_train", "train_loss_step", "loss_step"),
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_adamw", "lr_adam"),
+    "tokens": ("tokens", "n_tokens", "tokens_seen", "train_tokens", "total_tokens", "consumed_tokens", "num_tokens"),
     "grad_norm": ("grad_norm", "norm", "train_grad_norm", "gradient_norm"),
 }
 
@@ -35,6 +36,7 @@ def read_log(
     val: str | None = None,
     train: str | None = None,
     growing: bool = False,
+    tokens_per_step: float | None = None,
 ) -> pd.DataFrame:
     """Read a training log.
 
@@ -48,6 +50,8 @@ def read_log(
         Names of the validation and training loss in the log, where the usual names do not do.
     growing : bool
         The file is being written: a last line without its end is left for the next time.
+    tokens_per_step : float, optional
+        Batch size [tokens], for logs that count tokens and not steps.
 
     Returns
     -------
@@ -69,6 +73,8 @@ def read_log(
     kind = kind or _kind_of(source)
     log = source if kind == "tensorboard" else _text(source, growing)
     table = READERS[kind](log, val, train)
+    if "step" not in table:
+        table = _steps_from_tokens(table, tokens_per_step)
     for name in COLUMNS:
         if name not in table:
             table[name] = float("nan")
@@ -80,18 +86,14 @@ def read_log(
     if table[["train_loss", "val_loss"]].isna().all(axis=None):
         raise DataError(
             f"{source} was read as {kind} but holds no loss; name the columns with val= and train=, "
-            f"or the kind with one of {', '.join(READERS)}."
+            f"or the kind with one of {', '.join(READERS)}. A perplexity is no loss: take its logarithm first."
         )
     return table
 
 
 def replay(monitor: Monitor, table: pd.DataFrame) -> None:
     """Feed a table of `read_log` to a monitor."""
-    columns = ["step", *COLUMNS]
-    for step, *numbers in table[columns].to_numpy(dtype=float).tolist():
-        values = {name: value for name, value in zip(COLUMNS, numbers, strict=True) if not np.isnan(value)}
-        if values:
-            monitor.update(step=step, **values)
+    monitor.update_from(table)
 
 
 def _kind_of(source: Path) -> str:
@@ -124,6 +126,8 @@ def _plain(name: str) -> str:
 
 def _csv(text: str, val: str | None, train: str | None) -> pd.DataFrame:
     """Read CSV, TSV or JSON-lines: ours, W&B exports, Lightning's CSVLogger, or long tables with a split column."""
+    if not text.strip():
+        raise DataError("The log is empty; nothing was read. Wait for its first lines, or name another file.")
     try:
         if text.lstrip().startswith("{"):
             table = pd.DataFrame([json.loads(line) for line in text.splitlines() if line.strip()])
@@ -142,9 +146,24 @@ def _csv(text: str, val: str | None, train: str | None) -> pd.DataFrame:
         if column is not None:
             out[name] = _numbers(table[column])
     if "step" not in out:
-        names = ", ".join(map(str, table.columns[:12]))
-        raise DataError(f"The log has no step column among {names:.300}.")
+        column = _find_column(table, "tokens", None)
+        if column is None:
+            names = ", ".join(map(str, table.columns[:12]))
+            raise DataError(
+                f"The log has no step column among {names:.300}; nothing was read. Name the column of optimizer "
+                f"steps 'step'; a column 'tokens' does as well where the batch size is known."
+            )
+        out["tokens"] = _numbers(table[column])
     return pd.DataFrame(out)
+
+
+def _steps_from_tokens(table: pd.DataFrame, tokens_per_step: float | None) -> pd.DataFrame:
+    """Put steps in the place of tokens."""
+    if tokens_per_step is None:
+        raise DataError(
+            "The log counts tokens and no steps, which need the batch size. Put tokens_per_step in the plan."
+        )
+    return table.assign(step=table["tokens"] / tokens_per_step).drop(columns="tokens")
 
 
 def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -197,7 +216,8 @@ def _trainer_state(text: str, val: str | None, train: str | None) -> pd.DataFram
         raise DataError(f"This is not a trainer_state.json: {error}.") from None
     names = {"step": "step", "val_loss": val or "eval_loss", "train_loss": train or "loss"}
     names |= {"lr": "learning_rate", "grad_norm": "grad_norm"}
-    table = pd.DataFrame([{key: row.get(name) for key, name in names.items()} for row in rows], dtype=object)
+    cells = [{key: row.get(name) for key, name in names.items()} for row in rows]
+    table = pd.DataFrame(cells, columns=list(names), dtype=object)
     return table.apply(_numbers)
 
 

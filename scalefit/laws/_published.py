@@ -149,6 +149,8 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
         key = next(iter(sets))
     if key not in sets:
         known = ", ".join(sets) or "none"
+        if key is None:
+            raise ArgumentError(f"Law {found.name} has {len(sets)} published sets of constants: name one of {known}.")
         raise ArgumentError(f"Law {found.name} has no published constants {key!r}. Known: {known}.")
     if found.choices and "_" in key and key.rsplit("_", 1)[1] in found.choices:
         found = found.on(key.rsplit("_", 1)[1])

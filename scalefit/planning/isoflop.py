@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Method = Literal["parabola", "cubic", "local"]
 #: Fewest sizes on a budget.
 _LEAST = {"parabola": 3, "cubic": 4, "local": 3, "lowest": 3}
+#: Largest spread of ln N D on a budget, as a share of that of ln N: more of it, and the curve is not one over size.
+_ONE_BUDGET = 0.5
 _METHODS = ("parabola", "cubic", "local")
 _DRAWS, _GRID = 200, 401
 
@@ -310,6 +312,9 @@ def _why_not(curve: Curve, method: str) -> str | None:
     n = curve.x.size
     if n < _LEAST[method]:
         return f"{n} size{'s' if n != 1 else ''}, and {method} needs {_LEAST[method]}"
+    sizes, compute = float(np.ptp(curve.x)), float(np.ptp(curve.x + curve.log_D))
+    if compute > _ONE_BUDGET * sizes:
+        return f"its sizes span a factor of {np.exp(sizes):.2f} while N D varies by {np.exp(compute):.2f}"
     lowest = int(np.argmin(curve.y))
     if lowest in (0, n - 1):
         side, way = ("smallest", "smaller") if lowest == 0 else ("largest", "larger")

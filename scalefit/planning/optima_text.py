@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 def optima_text(optima: Optima, level: float = 0.95) -> str:
     """The exponents first, then the optima, then what to know before quoting them."""
-    interval = optima.interval(level)
     counts = optima.conventions.get("params", "total")
     lines = [f"Optima by budget: {optima.method}, {len(optima.optima)} budgets; N counts {counts} parameters"]
-    for name, exponent in (("N", optima.exponent_N), ("D", optima.exponent_D)):
-        low, high = interval.loc[f"exponent_{name}"]
-        lines.append(f"  {name}* ~ C^{exponent:.4f}   {100 * level:.6g}% [{low:.4f}, {high:.4f}]")
+    for name, line in (("N", optima.line_N), ("D", optima.line_D)):
+        low, high = line.exponent_interval(level)
+        known = f"{100 * level:.6g}% [{low:.4f}, {high:.4f}]"
+        known = known if math.isfinite(low) else "not known how surely: two budgets, no noise seen"
+        lines.append(f"  {name}* ~ C^{line.exponent:.4f}   {known}")
     noise = "not known (too few sizes)" if math.isnan(optima.noise) else f"{optima.noise:.2%}"
     lines.append(f"  noise of runs about their curves {noise}; scatter of ln N* beyond it {optima.line_N.scatter:.3f}")
     bias = optima.bias

@@ -77,7 +77,7 @@ def plan(
     >>> f"{plan.N:.3g} {plan.D:.3g} {plan.tokens_per_param:.1f} {plan.loss:.3f}"
     '4.04e+10 2.38e+12 58.9 1.917'
     """
-    question, asked = _question({"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio})
+    question, asked = the_question({"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio})
     level = check_level(level)
     held = _held(question, fixed)
     serve = check_quantity("inference_tokens", inference_tokens, zero=True)
@@ -137,7 +137,7 @@ def plan(
     )
 
 
-def _question(given: Mapping[str, Any]) -> tuple[str, float]:
+def the_question(given: Mapping[str, Any]) -> tuple[str, float]:
     """The one question, and its value."""
     asked = {key: value for key, value in given.items() if value is not None}
     if len(asked) != 1:

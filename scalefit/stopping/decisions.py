@@ -36,7 +36,8 @@ def decide(
     reasons: list[Reason] = []
     state, action = _judge(view, reasons)
     final, forecaster, gain = None, None, {}
-    if seen is not None and not (state == "lost" and reasons[0].code == "not_finite"):
+    mute = bool(reasons) and reasons[0].code in ("not_finite", "negative_loss")
+    if seen is not None and not mute:
         forecaster, unusual = forecaster_for(view, seen, history, logged_rate, state)
         reasons += unusual
         if state in ("healthy", "plateau") and any(r.code != "unknown_optimizer" for r in unusual):
@@ -60,7 +61,8 @@ def forecaster_for(
     view: rules.View, seen: Digest, history: History, logged_rate: tuple[Array, Array], state: State | None = None
 ) -> tuple[Forecaster, list[Reason]]:
     """Forecaster with its band as wide as the run is unusual, and what is unusual about it."""
-    unusual = [r for r in (_schedule_mismatch(view, *logged_rate), rules.steepening(view)) if r is not None]
+    found = (_schedule_mismatch(view, *logged_rate), rules.steepening(view), rules.implausible(view))
+    unusual = [reason for reason in found if reason is not None]
     forecaster = Forecaster.build(view.plan, seen, history)
     unusual += unlike_calibration(view.plan, forecaster.planned, forecaster.correction is not None)
     state = state or _judge(view, [])[0]
@@ -71,6 +73,9 @@ def forecaster_for(
 
 def _judge(view: rules.View, reasons: list[Reason]) -> tuple[State, Action]:
     """State and action from the curve alone; appends the deciding reason."""
+    if (found := rules.negative(view)) is not None:
+        reasons.append(found)
+        return "wait", "wait"
     if (found := rules.lost(view)) is not None:
         reasons.append(found)
         return "lost", "rollback"
@@ -168,7 +173,7 @@ def _worth(
         branch = schedule.cooldown_from(view.last_step, steps)
         cooled = forecaster.at_end(branch, view.last_step + steps, level)
         gain["cooldown_now"] = now - cooled.loss
-    if gain.get("elsewhere_per_1e18_flop", 0.0) > gain.get("per_1e18_flop", np.inf):
+    if gain.get("elsewhere_per_1e18_flop", -np.inf) > gain.get("per_1e18_flop", np.inf):
         reasons.append(
             Reason(
                 "better_elsewhere",

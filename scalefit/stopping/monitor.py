@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +21,11 @@ from scalefit.stopping.forecasting import Forecaster
 from scalefit.stopping.history import FinishedRun, History
 from scalefit.stopping.plan import RunPlan, check_plan
 from scalefit.stopping.schedules import Schedule
-from scalefit.stopping.series import Series, check_step
-from scalefit.stopping.state import QUANTITIES, MonitorState, Quantity, finished_from, history_entries, read_state
+from scalefit.stopping.series import ARGUMENTS, QUANTITIES, Quantity, Series, check_step, logged_columns
+from scalefit.stopping.state import MonitorState, finished_from, history_entries
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Monitor:
@@ -126,23 +129,34 @@ class Monitor:
             A negative step, something that is not a number, or nothing to log.
         """
         at = check_step(step)
-        given: dict[Quantity, float | None] = {"train": train_loss, "val": val_loss, "lr": lr}
-        given |= {"grad_norm": grad_norm, "val_sem": val_sem}
-        if all(value is None for value in given.values()):
+        given = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr, "grad_norm": grad_norm, "val_sem": val_sem}
+        numbers = {ARGUMENTS[name]: check_number(name, value) for name, value in given.items() if value is not None}
+        if not numbers:
             raise ArgumentError(f"Nothing was given at step {at:g}; give at least one loss.")
-        if val_sem is not None and check_number("val_sem", val_sem) < 0:
+        if numbers.get("val_sem", 0.0) < 0:
             raise ArgumentError(f"val_sem={val_sem!r} must be a standard error, zero or more.")
-        for name, value in given.items():
-            if value is None:
-                continue
-            number = check_number({"train": "train_loss", "val": "val_loss"}.get(name, name), value)
+        for name, number in numbers.items():
             if np.isfinite(number):
                 self._series[name].add(at, number)
             elif name in ("train", "val"):
-                count, last = self._nonfinite or (0, -1.0)
-                if at > last:  # a replay of the same steps is not a second event
-                    self._nonfinite = (count + 1, at)
+                self._lose(at)
         self._last_step = max(self._last_step, at)
+
+    def update_from(self, table: pd.DataFrame) -> None:
+        """Log a whole table as `update` logs its rows, and fast: the column ``step``, and NaN is not logged."""
+        steps, columns, lost = logged_columns(table)
+        for name, values in columns.items():
+            known = np.isfinite(values)
+            self._series[name].extend(steps[known].tolist(), values[known].tolist())
+        for step in lost:
+            self._lose(step)
+        self._last_step = max(self._last_step, float(steps.max(initial=-1.0)))
+
+    def _lose(self, step: float) -> None:
+        """Count a loss that is not finite; a replay of the same steps is not a second event."""
+        count, last = self._nonfinite or (0, -1.0)
+        if step > last:
+            self._nonfinite = (count + 1, step)
 
     def rewind(self, step: float) -> None:
         """Forget everything after `step`: the run went back to an earlier checkpoint.
@@ -382,19 +396,3 @@ class Monitor:
         monitor._law_floors = dict(state.law_floors)
         monitor._frontier = (list(state.frontier_compute), list(state.frontier_loss))
         return monitor
-
-
-def load_monitor(source: str | Path) -> Monitor:
-    """Return the monitor that `Monitor.to_json` wrote.
-
-    Parameters
-    ----------
-    source : str or Path
-        A file.
-
-    Raises
-    ------
-    DataError
-        Not a monitor's state, or one of a later version.
-    """
-    return Monitor.from_state(read_state(source))

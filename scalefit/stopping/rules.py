@@ -29,6 +29,7 @@ SPIKE_Z = 6.0
 SPIKE_WINDOW = 128
 RECOVERY_STEPS = 500.0
 EARLY_PART = 0.1  # "lost" is above the loss at this part of the run
+GUESS = 14.0  # a uniform guess over a million tokens costs 13.8 [nat/token]
 SOLVED_TRAIN = 0.1  # training loss below which a late second descent is possible [nat/token]
 
 
@@ -89,6 +90,31 @@ def _rate_rising(plan: RunPlan, steps: Array, rates: Series, now: float) -> bool
     t, rate, _ = rates.arrays()
     recent = rate[t >= start]
     return bool(len(recent) > 1 and recent[-1] > 1.02 * recent.min() and recent[-1] > recent[0])
+
+
+def negative(view: View) -> Reason | None:
+    """A cross-entropy below zero is none."""
+    if view.plan.loss_unit == "other" or view.level is None or view.level >= 0:
+        return None
+    return Reason(
+        "negative_loss",
+        f"The loss is {view.level:.4g}, and a cross-entropy is never negative: nothing is judged or forecast. If it "
+        f"is a log-likelihood, change its sign; if it is another quantity, set loss_unit='other' in the plan.",
+        {"level": view.level},
+    )
+
+
+def implausible(view: View) -> Reason | None:
+    """A loss that no language model has after its warm-up: most likely another unit."""
+    if view.plan.loss_unit != "nat/token" or view.level is None or view.level <= GUESS:
+        return None
+    return Reason(
+        "implausible_loss",
+        f"The loss is {view.level:.4g}, more than a uniform guess over a million tokens costs (13.8 nat/token): the "
+        f"forecast's priors do not hold for it.",
+        {"level": view.level},
+        "a perplexity (take its logarithm), a percentage, or another unit (loss_unit='other' in the plan)",
+    )
 
 
 def medians(loss: Array) -> Array:

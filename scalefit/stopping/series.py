@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any
+from operator import lt
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -11,6 +12,19 @@ from scalefit._arguments import check_number
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+Quantity = Literal["val", "train", "lr", "grad_norm", "val_sem"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+#: Arguments of `Monitor.update`, and what is logged by them.
+ARGUMENTS: dict[str, Quantity] = {
+    "train_loss": "train",
+    "val_loss": "val",
+    "lr": "lr",
+    "grad_norm": "grad_norm",
+    "val_sem": "val_sem",
+}
 CAPACITY = 8192  # points held before old ones are merged
 RAW = 1024  # newest points that stay as they are
 LOG_BINS, LINEAR_BINS = 1024, 2048  # merged points are kept on both scales: early detail and late detail
@@ -65,6 +79,23 @@ class Series:
         if len(self.steps) > CAPACITY:
             self._merge()
 
+    def extend(self, steps: list[float], values: list[float]) -> None:
+        """Store many finite values, as `add` would one by one; fast where the steps go up and lie ahead."""
+        ahead = not self.steps or not steps or steps[0] > self.steps[-1]
+        if not (ahead and all(map(lt, steps, steps[1:]))):
+            for step, value in zip(steps, values, strict=True):
+                self.add(step, value)
+            return
+        done = 0
+        while done < len(steps):
+            until = done + CAPACITY + 1 - len(self.steps)
+            self.steps += steps[done:until]
+            self.values += values[done:until]
+            self.counts += [1.0] * len(steps[done:until])
+            done = until
+            if len(self.steps) > CAPACITY:
+                self._merge()
+
     def drop_after(self, step: float) -> None:
         """Forget everything after `step`."""
         n = int(np.searchsorted(self.steps, step, side="right"))
@@ -109,3 +140,34 @@ class Series:
         series.counts = list(counts) if counts is not None else [1.0] * len(steps)
         series.merged_until = merged_until
         return series
+
+
+def logged_columns(table: pd.DataFrame) -> tuple[Array, dict[Quantity, Array], list[float]]:
+    """Steps (n,), what was logged at them (n,) by the names of `Monitor.curve`, and the steps whose loss was lost.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``step`` and any of the other arguments of `Monitor.update`; NaN is not logged, infinity is an event.
+
+    Raises
+    ------
+    ArgumentError
+        No column ``step`` or nothing beside it, steps that are negative, or something that is not a number.
+    """
+    names = [name for name in ARGUMENTS if name in table]
+    if "step" not in table or not names:
+        raise ArgumentError(f"The table has {', '.join(map(str, table))[:200]}; give it step and a loss.")
+    try:
+        numbers = table[["step", *names]].to_numpy(dtype=float)
+    except (TypeError, ValueError):
+        raise ArgumentError("The table holds something that is not a number. Mend it, or read it anew.") from None
+    numbers = numbers[~np.isnan(numbers[:, 1:]).all(axis=1)]
+    steps = numbers[:, 0]
+    bad = ~(np.isfinite(steps) & (steps >= 0))
+    if bad.any():
+        raise ArgumentError(f"step={steps[bad][0]:g} must be a step number, zero or more.")
+    columns = {ARGUMENTS[name]: numbers[:, 1 + j] for j, name in enumerate(names)}
+    losses = [values for name, values in columns.items() if name in ("train", "val")]
+    lost = np.isinf(losses).any(axis=0) if losses else np.zeros(len(steps), bool)
+    return steps, columns, steps[lost].tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import ValidationError, model_validator
@@ -15,13 +15,12 @@ from scalefit.stopping._record import Record
 from scalefit.stopping.history import FinishedRun
 from scalefit.stopping.plan import RunPlan, check_plan
 from scalefit.stopping.schedules import Schedule
+from scalefit.stopping.series import QUANTITIES, Quantity
 
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor
 
 SCHEMA_VERSION = 1
-Quantity = Literal["val", "train", "lr", "grad_norm", "val_sem"]
-QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
 class SavedSeries(Record):
@@ -207,3 +206,21 @@ def _unlike(plan: RunPlan, other: RunPlan) -> str | None:
         if mine is not None and theirs is not None and mine != theirs:
             return f"its {what} is {theirs}, this run's is {mine}"
     return None
+
+
+def load_monitor(source: str | Path) -> Monitor:
+    """Return the monitor that `Monitor.to_json` wrote.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file.
+
+    Raises
+    ------
+    DataError
+        Not a monitor's state, or one of a later version.
+    """
+    from scalefit.stopping.monitor import Monitor
+
+    return Monitor.from_state(read_state(source))

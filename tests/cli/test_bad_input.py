@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.cli import main
 
 
 @pytest.fixture
@@ -65,3 +66,43 @@ def test_floor_takes_the_names_of_python_too(run):
     long = run(*words, "--n-layers", "12", "--T-max", "1024", "--vocab-size", "50257")
     short = run(*words, "--layers", "12", "--context", "1024", "--vocab", "50257")
     assert long == short and long[0] == 0
+
+
+def test_an_error_of_its_own_is_one_line_too(run, table, monkeypatch):
+    monkeypatch.setattr("scalefit.fitting.fitter.solve", lambda *_: {}["nothing"])
+    assert "not of your input: KeyError: 'nothing'" in one_line(run("fit", table))
+    monkeypatch.setenv("SCALEFIT_DEBUG", "1")
+    with pytest.raises(KeyError):
+        main(["fit", str(table)])
+
+
+def test_errors_speak_of_options(run, tmp_path, table):
+    two = tmp_path / "two.csv"
+    two.write_text("N,D,loss,series\n1e8,2e9,3,a\n2e8,2e9,2.9,b\n")
+    assert "Keep the runs of one: --only 'a'." in one_line(run("isoflop", two))
+    assert "--only a, or on all as one, --by pool" in one_line(run("report", two, "-o", tmp_path / "r.html"))
+    assert "(--fix E=...)" in one_line(run("fit", two, "--only", "a"))
+    assert "It has a, b." in one_line(run("forecast", two, "--only", "c"))
+    assert "no column tells series apart" in one_line(run("fit", table, "--only", "c"))
+    assert "got --C 1e22, --loss 2.0" in one_line(run("plan", table, "--C", "1e22", "--loss", "2"))
+
+
+@pytest.mark.parametrize("command", ["fit", "isoflop", "forecast", "compare", "plan", "next-runs"])
+def test_only_keeps_one_series(run, tmp_path, command):
+    C, share = (a.ravel() for a in np.meshgrid(np.geomspace(1e18, 1e20, 4), np.geomspace(0.2, 5, 7), indexing="ij"))
+    N = share * 0.09 * C**0.5
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=C / (6 * N))
+    loss *= np.exp(0.002 * np.random.default_rng(0).standard_normal(N.size))
+    rows = [
+        f"{a},{c / (6 * a)},{b},{s}"
+        for s in "xy"
+        for a, c, b in zip(N, C, loss * (1.1 if s == "y" else 1), strict=True)
+    ]
+    path, alone = tmp_path / "runs.csv", tmp_path / "alone.csv"
+    path.write_text("N,D,loss,corpus\n" + "\n".join(rows))
+    alone.write_text("N,D,loss\n" + "\n".join(row.rsplit(",", 1)[0] for row in rows if row.endswith("x")))
+    words = {"plan": ["--C", "1e21", "--bootstrap", "0"], "next-runs": ["--budget", "1e20"]}.get(command, [])
+    words += ["--law", "chinchilla"] if command == "compare" else []
+    named = ["--column", "series=corpus"]
+    code, out, _ = run(command, path, *named, "--only", "x", *words)
+    assert code == 0 and out.splitlines()[-3:] == run(command, alone, *words)[1].splitlines()[-3:]

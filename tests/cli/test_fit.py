@@ -104,7 +104,7 @@ def test_several_series(run, tmp_path):
     path = tmp_path / "runs.csv"
     runs.to_csv(path, index=False)
     code, _, err = run("fit", path)
-    assert code == 1 and "pile" in err and "by='series'" in err
+    assert code == 1 and "pile" in err and "--by series" in err
     code, out, _ = run("fit", path, "--by", "series", "--json", "--save", tmp_path / "r.json")
     assert code == 0 and set(json.loads(out)["series"]) == {"pile", "c4/en"}
     assert (tmp_path / "r-pile.json").exists() and (tmp_path / "r-c4_en.json").exists()

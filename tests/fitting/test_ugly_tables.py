@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulated import simulate
 
 import scalefit as sf
 from scalefit.errors import ScalefitError
+from scalefit.fitting.checks import unexplained_spread
 
 sizes = st.one_of(
     st.sampled_from([1e6, 1e8, 1e9, 3e9, 1e10, 1e12, 1e20, 1.0, -1.0, 0.0, math.nan, math.inf]),
@@ -55,3 +58,66 @@ def test_every_objective_fits_laws_outside_the_fast_path(law, objective):
     loss = (1.7 + 400 * N**-0.34 + 1800 * D**-0.36) * wobble
     result = sf.fit({"N": N, "D": D, "loss": loss}, law, objective=objective)
     assert abs(result.predict(**{k: 1e9 if k == "N" else 2e10 for k in ("N", "D")}) / 2.45 - 1) < 0.1
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("law", ["chinchilla", "kaplan", "power_law:C", "over_training"])
+def test_losses_drawn_without_regard_to_size_and_data_are_never_trusted(law, seed):
+    rng = np.random.default_rng(seed)
+    loss = 3 + rng.random(30) * [1, 0.1, 0.01][seed % 3]
+    table = pd.DataFrame({"N": 10 ** rng.uniform(7, 9, 30), "D": 10 ** rng.uniform(9, 11, 30), "loss": loss})
+    assert not sf.fit(table, law).certificate.trusted
+    assert not sf.forecast(table).trusted
+
+
+def test_a_law_that_misses_what_moves_the_losses_is_read_with_care():
+    table = simulate(60)
+    table["loss"] *= np.exp(0.13 * np.random.default_rng(1).standard_normal(60))
+    result = sf.fit(table, "chinchilla")
+    assert result.certificate.trusted and "unexplained_spread" in {note.code for note in result.notes}
+
+
+@pytest.mark.parametrize("on", ["log_loss", "loss"])
+def test_runs_that_went_wrong_are_named(on):
+    table = simulate(60)
+    table.loc[[7, 20], "loss"] *= [1.3, 4.0]
+    notes = {note.code: note for note in sf.fit(table, "chinchilla", on=on).notes}
+    assert notes["outliers"].details == {"rows": [20, 7], "above": 2}
+    assert "outliers" not in {note.code for note in sf.fit(simulate(60), "chinchilla", on=on).notes}
+
+
+def codes(result):
+    return {note.code for note in result.notes}
+
+
+def test_repeated_data_are_no_replicates_and_are_said():
+    table = pd.concat([simulate(20)] * 3).assign(unique_tokens=lambda t: t["D"] * np.repeat([1.0, 0.5, 0.1], 20))
+    table["loss"] *= np.repeat([1.0, 1.01, 1.2], 20)
+    result = sf.fit(table, "chinchilla")
+    assert "repeated_tokens" in codes(result) and not {"replicates", "lack_of_fit"} & codes(result)
+    assert "repeated_tokens" in codes(sf.forecast(table))
+    assert "repeated_tokens" not in codes(sf.fit(table, "data_constrained"))
+
+
+def test_a_sweep_over_the_learning_rate_is_no_set_of_replicates():
+    table = pd.concat([simulate(20)] * 3).assign(lr=np.repeat([1e-3, 2e-3, 4e-3], 20))
+    table["loss"] *= np.repeat([1.02, 1.0, 1.05], 20)
+    result = sf.fit(table, "chinchilla")
+    swept = next(note for note in result.notes if note.code == "swept")
+    assert swept.details == {"columns": ["lr"], "settings": 20} and "replicates" not in codes(result)
+    best = table.reset_index(drop=True)
+    best = best.loc[best.groupby(["N", "D"])["loss"].idxmin()]
+    assert "swept" not in codes(sf.fit(best, "chinchilla"))
+    seeds = table.drop(columns="lr").assign(seed=np.repeat([0, 1, 2], 20))
+    assert "swept" not in codes(sf.fit(seeds, "chinchilla"))
+
+
+def test_laws_account_for_the_losses_of_public_tables(external_data):
+    folder = external_data / "forecast_benchmark"
+    left = []
+    for (name, series, _), part in pd.read_csv(folder / "splits.csv").groupby(["table", "series", "cut"]):
+        runs = pd.read_csv(folder / f"{name}.csv")
+        kept = runs["run_id"].isin(part.loc[part["split"] == "train", "run_id"]) & (runs["series"] == series)
+        result = sf.fit(runs.loc[kept, ["N", "D", "loss"]], "chinchilla")
+        left.append(unexplained_spread(result.problem, result.x, result.n_free))
+    assert len(left) == 40 and max(left) < 0.3

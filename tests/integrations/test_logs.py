@@ -119,7 +119,7 @@ def test_a_gap_written_as_nan_is_a_gap(tmp_path):
     ("name", "content", "words"),
     [
         ("run.csv", b"a,b\n1,2\n", "no step column among a, b"),
-        ("run.csv", b"", "cannot be read as a table"),
+        ("run.csv", b"", "The log is empty"),
         ("run.csv", b"\xff\xfe\x00", "not a text log"),
         ("trainer_state.json", b'{"log_history": 3}', "not a trainer_state"),
         ("two.csv", b'"Step","a - val/loss","b - val/loss"\n1,2,3\n', "Several runs"),
@@ -149,3 +149,28 @@ def test_real_logs(external_data):
     replay(monitor, table)
     final = monitor.advise().final
     assert final.lower < 3.2722 < final.upper  # the whole run's last validation loss, from its public log
+
+
+def test_a_trainer_state_of_a_run_that_just_began_is_one_clear_line(tmp_path):
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps({"global_step": 0, "log_history": []}))
+    with pytest.raises(DataError, match="holds no loss"):
+        read_log(path)
+
+
+def test_a_log_of_tokens_needs_the_batch_size(tmp_path):
+    path = tmp_path / "run.csv"
+    path.write_text("tokens,val_loss\n1000,3.0\n2000,2.9\n")
+    assert read_log(path, tokens_per_step=100)["step"].tolist() == [10.0, 20.0]
+    with pytest.raises(DataError, match="Put tokens_per_step in the plan"):
+        read_log(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("epoch,val_loss\n1,3\n", "no step column"), ("step,ppl\n1,20\n", "logarithm")]
+)
+def test_what_a_log_lacks_is_said(tmp_path, text, said):
+    path = tmp_path / "run.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_log(path)

@@ -299,3 +299,14 @@ def test_closed_roads_say_why(hoffmann240):
     table = agreement(hoffmann240, n_draws=20).set_index("road")
     assert "do not gather" in table.loc["isoflop local", "remark"]
     assert table.loc["law chinchilla", "exponent_N"] == pytest.approx(0.5139, abs=1e-4)
+
+
+def test_runs_at_one_amount_of_data_are_no_isoflop_curves():
+    rng = np.random.default_rng(0)
+    N = np.sort(10 ** rng.uniform(7.5, 9.5, 60))
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=1e10) * np.exp(0.003 * rng.standard_normal(60))
+    C = 6e10 * N
+    C = 10 ** (np.round(np.log10(C) * 4) / 4)  # nominal budgets gather them, wrongly
+    table = pd.DataFrame({"N": N, "D": 1e10, "loss": loss, "nominal": C})
+    with pytest.raises(sf.FitError, match="its sizes span a factor of .* while N D varies by"):
+        sf.isoflop(table, budget="nominal")

@@ -273,3 +273,36 @@ def test_plot_has_a_data_half_and_a_drawing_half():
 def test_names_are_lazy():
     assert {"Monitor", "RunPlan", "Schedule", "load_monitor"} <= set(dir(sf))
     assert Path(sf.__file__).with_name("stopping").joinpath("_priors.json").is_file()
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10_000), st.booleans())
+def test_a_whole_table_is_logged_as_its_rows_are(seed, shuffle):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 12_000))
+    steps = np.cumsum(rng.integers(1, 3, n)).astype(float)
+    if shuffle:
+        steps = rng.permutation(np.maximum(steps - 5, 0))[: min(n, 300)]
+    table = pd.DataFrame({"step": steps, "train_loss": rng.normal(3, 1, len(steps)), "lr": 1e-3})
+    table["val_loss"] = table["train_loss"].where(rng.random(len(steps)) < 0.1)
+    table.loc[rng.random(len(steps)) < 0.01, "train_loss"] = np.inf
+    by_row, at_once = (sf.Monitor(sf.RunPlan(schedule=COSINE)) for _ in range(2))
+    for row in table.to_dict("records"):
+        by_row.update(**{name: value for name, value in row.items() if value == value})
+    at_once.update_from(table[: len(table) // 2])
+    at_once.update_from(table[len(table) // 2 :])
+    assert at_once.to_json() == by_row.to_json()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"step": [1, 2]}, "give it step and a loss"),
+        ({"val_loss": [1, 2]}, "give it step and a loss"),
+        ({"step": [1, -2], "val_loss": [3, 3]}, "must be a step number"),
+        ({"step": [1, 2], "val_loss": ["a", "b"]}, "not a number"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(table, said):
+    with pytest.raises(ArgumentError, match=said):
+        sf.Monitor(sf.RunPlan(schedule=COSINE)).update_from(pd.DataFrame(table))

@@ -356,3 +356,26 @@ def test_slope_t_is_the_textbook_one(seed, slope, noise):
     found, t = slope_t(x, y)
     assert found == pytest.approx(coefficient[0], rel=1e-6, abs=1e-9)
     assert t == pytest.approx(coefficient[0] / np.sqrt(covariance[0, 0]), rel=1e-5, abs=1e-7)
+
+
+def test_a_forecast_above_the_present_level_is_no_crash_without_a_law():
+    plan = sf.RunPlan(schedule=sf.Schedule.constant(20_000), n_params=124e6, tokens_per_step=524_288)
+    steps, loss = make_curve(sf.Schedule.wsd(20_000, warmup=500, cooldown=0.3), every=200, noise=0.003, C=0.6)
+    advice = feed(sf.Monitor(plan), steps, loss, until=18_000).advise()
+    assert advice.gain["per_1e18_flop"] < 0 and "better_elsewhere" not in codes(advice)
+
+
+def test_a_negative_cross_entropy_is_not_judged(cosine):
+    steps, loss = make_curve(cosine)
+    advice = feed(sf.Monitor(sf.RunPlan(schedule=cosine)), steps, -loss).advise()
+    assert (advice.action, advice.state, advice.final) == ("wait", "wait", None)
+    assert "change its sign" in advice.reasons[0].text
+    other = feed(sf.Monitor(sf.RunPlan(schedule=cosine, loss_unit="other")), steps, -loss).advise()
+    assert "negative_loss" not in codes(other)
+
+
+def test_a_perplexity_is_noticed(cosine):
+    steps, loss = make_curve(cosine)
+    advice = feed(sf.Monitor(sf.RunPlan(schedule=cosine)), steps, np.exp(loss), until=8000).advise()
+    assert advice.state == "off_distribution" and "implausible_loss" in codes(advice)
+    assert "implausible_loss" not in codes(feed(sf.Monitor(sf.RunPlan(schedule=cosine)), steps, loss).advise())

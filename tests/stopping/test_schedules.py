@@ -111,3 +111,8 @@ def test_nonsense_is_refused_in_one_line(make, words):
     with pytest.raises(ArgumentError, match=words) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["constant", "linear", "cosine", "wsd"])
+def test_a_plan_file_without_final_means_what_the_constructor_means(kind):
+    assert Schedule(kind=kind, total=1000, warmup=50) == getattr(Schedule, kind)(1000, warmup=50)
