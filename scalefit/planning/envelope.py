@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -112,17 +112,9 @@ def envelope(
     at = _budgets(traces, budgets, n_budgets)
     notes = tuple(note for note in checked.notes if note.code != "inconsistent_compute")
     found = optima_of(_slices(traces, at), method, columns, checked.conventions, notes, seed)
-    sizes = sorted({trace[0] for trace in traces})
-    without = []
-    blocks = min(_BLOCKS, len(sizes) - 2)
-    for block in range(blocks):
-        out = set(sizes[1 + block : -1 : blocks])
-        rest = [trace for trace in traces if trace[0] not in out]
-        try:
-            other = optima_of(_slices(rest, at), method, columns, checked.conventions, notes, seed, draws=30)
-        except FitError:
-            continue
-        without.append((other.line_N, other.line_D))
+    without = _without_sizes(
+        traces, lambda rest: optima_of(_slices(rest, at), method, columns, checked.conventions, notes, seed, draws=30)
+    )
     note = Note(
         "unannealed",
         "info",
@@ -132,10 +124,24 @@ def envelope(
     return replace(
         found,
         method=LABELS[method],
-        line_N=_widen(found.line_N, [pair[0] for pair in without]),
-        line_D=_widen(found.line_D, [pair[1] for pair in without]),
+        line_N=_widen(found.line_N, [other.line_N for other in without]),
+        line_D=_widen(found.line_D, [other.line_D for other in without]),
         notes=(*found.notes, note),
     )
+
+
+def _without_sizes(traces: list[Any], optima: Callable[[list[Any]], Optima]) -> list[Optima]:
+    """Optima without each block of sizes in turn, the smallest and the largest always kept."""
+    sizes = sorted({trace[0] for trace in traces})
+    blocks = min(_BLOCKS, len(sizes) - 2)
+    found = []
+    for block in range(blocks):
+        out = set(sizes[1 + block : -1 : blocks])
+        try:
+            found.append(optima([trace for trace in traces if trace[0] not in out]))
+        except FitError:  # too few sizes are left for an exponent, and nothing can be said without these
+            continue
+    return found
 
 
 def _trace(columns: dict[str, AnyArray], rows: AnyArray) -> tuple[float, Array, Array, Any]:

@@ -181,7 +181,7 @@ def draw_fit(data: FitData, ax: Axes | None = None) -> Axes:
     axes.set_ylabel("loss [nat/token]")
     _label_ends(axes, data)
     if data.curves:
-        note = f"bands: {data.level:.0%} for a new run".replace("%", " %")
+        note = f"bands: {100 * data.level:.6g} % for a new run"
         axes.text(0.985, 0.975, note, transform=axes.transAxes, ha="right", va="top", fontsize="small", color="0.3")
     return axes
 
@@ -229,7 +229,7 @@ def draw_profile(data: ProfileData, ax: Axes | None = None) -> Axes:
         )
     axes.set_xlabel(data.name)
     axes.set_ylabel("objective over optimum [%]")
-    axes.set_title(f"{data.name}: {data.level:.0%} interval in grey".replace("%", " %"), fontsize="medium", loc="left")
+    axes.set_title(f"{data.name}: {100 * data.level:.6g} % interval in grey", fontsize="medium", loc="left")
     return axes
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_number
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 from scalefit.plots._axes import new_axes
@@ -66,6 +67,7 @@ def forecast_data(result: ForecastResult, *, level: float = 0.9, ratio: float = 
     """
     from scalefit.fitting.forecast_text import frontier
 
+    ratio = check_number("ratio", ratio)
     if not (np.isfinite(ratio) and ratio > 1):
         raise ArgumentError(f"ratio={ratio!r} must be above 1: the fan goes beyond the largest run by that factor.")
     raw = result._raw()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import check_level, check_numbers
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 from scalefit.plots._axes import new_axes
@@ -135,15 +136,18 @@ def allocation_data(
     Raises
     ------
     ArgumentError
-        C is no rising pair, or there is no road.
+        C is no rising pair, there is no road, or no level.
     """
     from scalefit.planning.allocation import on_budget
     from scalefit.planning.isoflop import Optima
     from scalefit.planning.surface import surface_of
 
-    if not roads or not 0 < C[0] < C[1]:
-        raise ArgumentError(f"C={C!r} must be a rising pair of budgets, and roads={list(roads)!r} not empty.")
-    grid = np.geomspace(C[0], C[1], n)
+    level, ends = check_level(level), check_numbers("C", C)
+    if not roads or ends.size != 2 or not 0 < ends[0] < ends[1] < np.inf:
+        raise ArgumentError(
+            f"C={C!r:.80} must be a rising pair of budgets, and roads={list(roads)!r} not empty. Nothing was drawn."
+        )
+    grid = np.geomspace(ends[0], ends[1], n)
     lines, optima = {}, {}
     tails = ((1 - level) / 2, (1 + level) / 2)
     for name, road in roads.items():
@@ -154,8 +158,8 @@ def allocation_data(
             continue
         surface = surface_of(road)
         sizes = np.stack([on_budget(surface, budget).N for budget in grid], axis=1)
-        ends = np.quantile(sizes[1:], tails, axis=0) if len(sizes) > 2 else np.full((2, n), np.nan)
-        lines[name] = np.vstack([sizes[:1], ends])
+        band = np.quantile(sizes[1:], tails, axis=0) if len(sizes) > 2 else np.full((2, n), np.nan)
+        lines[name] = np.vstack([sizes[:1], band])
     return AllocationFigure(grid, lines, optima)
 
 
@@ -171,7 +175,7 @@ def draw_allocation(roads: Mapping[str, Any], C: tuple[float, float], level: flo
         if name in data.optima:
             ax.plot(data.optima[name][:, 0], data.optima[name][:, 1], "o", ms=4, color=line.get_color())
     ax.set(xscale="log", yscale="log", xlabel="C [FLOP]", ylabel="optimal N [parameters]")
-    ax.set_title(f"bands: {level:.0%}", fontsize=9)
+    ax.set_title(f"bands: {100 * level:.6g}%", fontsize=9)
     ax.legend(fontsize=8)
     return ax
 

@@ -16,8 +16,8 @@ if (MODEL !== null) {
     const text = words.trim().toLowerCase();
     if (key === "inference" && ["none", "0", ""].includes(text)) return 0;
     if (key === "unique" && ["unlimited", "none", ""].includes(text)) return null;
-    const found = /^([0-9.]+(?:e[+-]?[0-9]+)?)\s*([kmbt]?)$/.exec(text);
-    const value = found ? Number(found[1]) * { "": 1, k: 1e3, m: 1e6, b: 1e9, t: 1e12 }[found[2]] : NaN;
+    const found = /^([0-9.]+(?:e[+-]?[0-9]+)?)\s*([kmgbtp]?)$/.exec(text);
+    const value = found ? Number(found[1]) * { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1e9, t: 1e12, p: 1e15 }[found[2]] : NaN;
     return Number.isFinite(value) && value > 0 ? value : undefined;
   };
   const ofSlider = { // the last step of two sliders stands for "none" and for "unlimited"
@@ -83,7 +83,7 @@ if (MODEL !== null) {
     told = setTimeout(() => {
       byId("spoken").textContent = p.possible
         ? `${count(p.N)} parameters, ${count(p.D)} tokens, loss ${p.loss.toFixed(3)}, ` +
-          `${Math.round(100 * share)} percent interval ${p.lower.toFixed(3)} to ${p.upper.toFixed(3)}.`
+          `${Number((100 * share).toPrecision(6))} percent interval ${p.lower.toFixed(3)} to ${p.upper.toFixed(3)}.`
         : notes[0];
     }, 500);
   }

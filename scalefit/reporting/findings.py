@@ -290,7 +290,7 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
         "repeated": repeated_form,
         "scripts": {"own": script_of(own.law), "repeated": script_of(repeated.law)},
         "borrowed": [note.message for note in repeated.notes],
-        "noise": {repr(share): noise_of(result, share) for share in sorted({*LEVELS, level})},
+        "noise": [(share, noise_of(result, share)) for share in sorted({*LEVELS, level})],
         "seen": largest(result),
         "R_D": repeats,
         "call": call,

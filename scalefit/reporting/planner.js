@@ -96,7 +96,7 @@ function lossInterval(model, s, N, D, level) {
   }
   const tail = (1 - level) / 2, losses = s.form.rows.map((_, row) => s.loss(N, D, row));
   const middle = Math.log(losses[0]), paths = sorted(losses.slice(1).map(Math.log));
-  const noise = model.noise[String(level)];
+  const noise = model.noise.find(([share]) => share === level)[1];
   const below = Math.max(middle - quantile(paths, tail), 0), above = Math.max(quantile(paths, 1 - tail) - middle, 0);
   return [losses[0] * Math.exp(-Math.hypot(below, noise)), losses[0] * Math.exp(Math.hypot(above, noise))];
 }

@@ -56,8 +56,8 @@ def times(value: float) -> str:
 
 
 def percent(level: float) -> str:
-    """A level as a percentage: 90 %."""
-    return f"{100 * level:.3g} %"
+    """A level as a percentage, as it was asked for: 90 %, 99.95 %."""
+    return f"{100 * level:.6g} %"
 
 
 def between(low: float | None, high: float | None, form: type[str] | object = None) -> str:

@@ -239,16 +239,54 @@ def extrapolate(seen: Digest, schedule: Schedule, targets: ArrayLike, priors: Pr
     -------
     Posterior
     """
+    steps = np.atleast_1d(np.asarray(targets, dtype=float))
+    fits = _fits(seen, priors)
+    a, rho, b, p = EXPONENTS, SATURATIONS, fits.b, fits.weight
+    ahead = np.maximum(schedule.area(steps), 1e-6) / seen.area_now
+    phi_ahead = (ahead[None] ** -a[:, None] - 1) / a[:, None]  # (n_a, k)
+    gain_ahead = anneal_response(schedule, steps, saturation=rho) - seen.response_now[:, None]  # (n_rho, k)
+    shape = (len(a), len(rho), len(steps))
+    X = np.stack(
+        [np.ones(shape), np.broadcast_to(phi_ahead[:, None], shape), -np.broadcast_to(gain_ahead[None], shape)],
+        axis=-1,
+    )
+    each = np.einsum("aski,nasi->nask", X, b)
+    variance = np.einsum("aski,nasij,askj->nask", X, fits.covariance, X)
+    mean = np.einsum("nas,nask->k", p, each)
+    total = np.einsum("nas,nask->k", p, variance + (each - mean) ** 2)
+    noise = seen.noise * float(np.sqrt(p.sum(axis=(1, 2)) @ NOISE_SCALES**2))
+    return Posterior(
+        mean=mean + float(seen.loss[-1]),
+        sd=np.sqrt(total + MISFIT**2 + noise**2 / 4),
+        slope=float((p * b[..., 1]).sum()),
+        gain=float((p * b[..., 2]).sum()),
+        log_exponent=float((p * np.log(a)[:, None]).sum()),
+        log_rho=float((p * np.log(rho)).sum()),
+        misfit=fits.misfit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fits:
+    """The law fitted to a digest under every noise scale, exponent a and rho: axes (n_k, n_a, n_rho).
+
+    ``b`` (..., 3) holds the loss now less the last one seen, s and C; ``covariance`` (..., 3, 3) is theirs; ``weight``
+    is the evidence, which sums to one; ``misfit`` is the best one's weighted residual.
+    """
+
+    b: Array
+    covariance: Array
+    weight: Array
+    misfit: float
+
+
+def _fits(seen: Digest, priors: Priors) -> _Fits:
+    """Gaussian posteriors of the linear part for every shape, and the shapes' evidence."""
     a, rho = EXPONENTS, SATURATIONS
     w = NOISE_SCALES[:, None] ** -2.0 / seen.variance  # (n_k, m)
     x = seen.area / seen.area_now
     phi = (x[None] ** -a[:, None] - 1) / a[:, None]  # (n_a, m)
-    steps = np.atleast_1d(np.asarray(targets, dtype=float))
-    ahead = np.maximum(schedule.area(steps), 1e-6) / seen.area_now
-    phi_ahead = (ahead[None] ** -a[:, None] - 1) / a[:, None]  # (n_a, k)
-    gain_ahead = anneal_response(schedule, steps, saturation=rho) - seen.response_now[:, None]  # (n_rho, k)
-    reference = float(seen.loss[-1])
-    y = seen.loss - reference
+    y = seen.loss - float(seen.loss[-1])
 
     centre = priors.gain * np.exp(priors.gain_slope * np.log(rho))
     spread = priors.gain_spread * centre
@@ -280,27 +318,9 @@ def extrapolate(seen: Digest, schedule: Schedule, targets: ArrayLike, priors: Pr
     p = np.exp(log_weight - log_weight.max())
     p /= p.sum()
 
-    shape = (len(a), len(rho), len(steps))
-    X = np.stack(
-        [np.ones(shape), np.broadcast_to(phi_ahead[:, None], shape), -np.broadcast_to(gain_ahead[None], shape)],
-        axis=-1,
-    )
-    each = np.einsum("aski,nasi->nask", X, b)
-    variance = np.einsum("aski,nasij,askj->nask", X, covariance, X)
-    mean = np.einsum("nas,nask->k", p, each)
-    total = np.einsum("nas,nask->k", p, variance + (each - mean) ** 2)
     best = np.unravel_index(int(np.argmax(p)), p.shape)
     fitted = b[best][0] + b[best][1] * phi[best[1]] - b[best][2] * seen.response[best[2]]
-    noise = seen.noise * float(np.sqrt(p.sum(axis=(1, 2)) @ NOISE_SCALES**2))
-    return Posterior(
-        mean=mean + reference,
-        sd=np.sqrt(total + MISFIT**2 + noise**2 / 4),
-        slope=float((p * b[..., 1]).sum()),
-        gain=float((p * b[..., 2]).sum()),
-        log_exponent=float((p * np.log(a)[:, None]).sum()),
-        log_rho=float((p * np.log(rho)).sum()),
-        misfit=float(np.sqrt(np.mean((y - fitted) ** 2 / seen.variance))),
-    )
+    return _Fits(b, np.asarray(covariance), p, float(np.sqrt(np.mean((y - fitted) ** 2 / seen.variance))))
 
 
 def widened(priors: Priors) -> Priors:

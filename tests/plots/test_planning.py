@@ -81,3 +81,23 @@ def test_frontier_figure():
     plans = sf.plan(LAW, C=1e22).frontier(9)
     ax = planning.draw_frontier(plans)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), plans["C"])
+
+
+@pytest.mark.parametrize(
+    ("C", "level", "words"),
+    [
+        ((1e20, 1e18), 0.9, "rising pair"),
+        ((1e18,), 0.9, "rising pair"),
+        (1e18, 0.9, "list of numbers"),
+        (("a", "b"), 0.9, "list of numbers"),
+        ((1e18, 1e20), 90, "level=90"),
+    ],
+)
+def test_allocation_refuses(C, level, words):
+    with pytest.raises(ValueError, match=words):
+        planning.allocation_data({"law": LAW}, C, level)
+
+
+def test_levels_are_written_as_asked(runs):
+    ax = planning.draw_allocation({"fit": sf.fit(runs)}, (1e19, 1e22), level=0.9996)
+    assert "99.96%" in ax.get_title()

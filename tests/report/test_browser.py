@@ -328,3 +328,19 @@ def test_a_page_without_script_still_reads(open_tab, made):
         page.locator(".plot").first.bounding_box()["width"],
         rel_tol=0.05,
     )
+
+
+@pytest.mark.parametrize("level", [np.float64(0.9996), 1e-5], ids=["numpy", "tiny"])
+def test_any_level_is_offered_and_answered(open_tab, level):
+    """Python and JavaScript write numbers differently; the page must find the level's noise all the same."""
+    report = sf.report(grid(), level=level)
+    tab = open_tab(report)
+    shown = tab.page.locator("#level option:checked")
+    assert shown.inner_text() == f"{100 * level:.6g} %" and float(shown.get_attribute("value")) == level
+    agrees(tab.ask(C="3.7e21"), python_plan(report.result, {"C": "3.7e21", "level": float(level)}))
+    assert tab.errors == []
+
+
+def test_suffixes_of_python_are_read(open_tab, made):
+    tab = open_tab(made)
+    assert tab.ask(C="1e24", inference="0.002P") == tab.ask(C="1e24", inference="2T") == tab.ask(inference="2000G")
