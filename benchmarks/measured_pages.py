@@ -1,4 +1,4 @@
-"""Write the measured tables of README.md, docs/benchmarks.md and docs/uncertainty.md from the files in results/.
+"""Write the measured parts of README.md and of the pages in docs/ from the files in results/.
 
 python benchmarks/measured_pages.py          # rewrite what stands between the markers of each page
 python benchmarks/measured_pages.py --check  # exit 1 where a page does not show what was measured
@@ -7,7 +7,10 @@ python benchmarks/measured_pages.py --check  # exit 1 where a page does not show
 from __future__ import annotations
 
 import json
+import math
 import sys
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,21 +109,118 @@ def peers(fit: dict[str, Any], forecast: dict[str, Any], stopping: dict[str, Any
     return "\n".join(lines) + "\n"
 
 
-#: By page: the marker of its measured part, what renders it, and the files in results/ that it takes.
-PAGES = {
-    "README.md": ("peers", peers, ("fit", "forecast", "stopping", "training")),
-    "docs/benchmarks.md": ("fit", speed, ("fit",)),
-    "docs/uncertainty.md": ("coverage", coverage, ("coverage",)),
+def exponents(document: dict[str, Any]) -> str:
+    """The isoFLOP roads on Porian et al.'s runs, and the envelope on Gemstones'."""
+    percent = f"{100 * document['level']:g} %"
+    lines = [f"| runs | published | local | {percent} | parabola |", "|---" * 5 + "|"]
+    for row in document["porian"]:
+        between = f"{row['lower']:.2f} to {row['upper']:.2f}"
+        cells = (row["runs"], f"{row['published']:.3f}", f"{row['local']:.3f}", between, f"{row['parabola']:.3f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    first, second = (document["porian"][k]["published"] for k in (0, 1))
+    said = []
+    for key, words in (("with", "with embeddings"), ("without", "without them")):
+        row = document["gemstones"][key]
+        said.append(
+            f"{row['exponent']:.2f} {words} ({percent}: {row['lower']:.2f} to {row['upper']:.2f}; published "
+            f"{row['published']:.3f})"
+        )
+    text = (
+        f"The first two rows are the same runs: counting alone moves the exponent by {first - second:.2f}. On "
+        f"Gemstones (arXiv:2502.06857) the envelope gives {' and '.join(said)}."
+    )
+    return "\n".join([*lines, "", *wrapped(text)]) + "\n"
+
+
+def methods(document: dict[str, Any]) -> str:
+    """What each way of finding the optimum of a budget errs by on simulated tables."""
+    lines = [f"| method | rms error of the exponent | median width of the {100 * document['level']:g} % interval "
+             "| coverage |", "|---" * 4 + "|"]  # fmt: skip
+    for method, row in document["simulated"].items():
+        lines.append(f"| {method} | {row['rms_error']:.3f} | {row['median_width']:.3f} | {row['coverage']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def labels(document: dict[str, Any]) -> str:
+    """What becomes of the exponent without the rows that are labelled as outliers."""
+    found = ", ".join(f"{row['exponent']:.3f} or {row['without']:.3f}" for row in document["outliers"])
+    inside = all(row["lower"] < row["without"] < row["upper"] for row in document["outliers"])
+    text = f"With and without the labelled rows: {found}; {'all' if inside else 'not all'} inside the intervals."
+    return "\n".join(wrapped(text)) + "\n"
+
+
+def repetition(document: dict[str, Any]) -> str:
+    """R_D* with and without the rows in which repetition has begun to hurt."""
+    found = document["repetition"]
+    every, falling, untied = found["every"], found["falling"], found["R_N_untied"]
+    decades = round(math.log10(untied["upper"] / untied["lower"]))
+    text = (
+        f"On the {found['rows']} runs of that paper with repeated data, {found['rising']} rows rise. With them R_D* is "
+        f"{every['R_D']:.0f} ± {every['se']:.0f}, without them {falling['R_D']:.0f} ± {falling['se']:.0f}; from runs "
+        f"of at most 20 epochs it is {'' if found['short']['trusted'] else 'not '}identified, and untied exponents "
+        f"leave R_N* open by {decades} decades. The published 15.4 lies below: it comes from another selection of runs."
+    )
+    return "\n".join(wrapped(text)) + "\n"
+
+
+def next_runs(document: dict[str, Any]) -> str:
+    """What next_runs gains over other ways to spend the same compute."""
+    right, size, wrong = (scenario["designs"] for scenario in document["scenarios"])
+    rows = {
+        "nothing": right["nothing"],
+        "one more isoFLOP budget": right["isoflop, one budget"],
+        "two more isoFLOP budgets": right["isoflop, two budgets"],
+        "random runs": right["random"],
+        "`next_runs`, target loss": right["next_runs"],
+        "`next_runs`, target N": size["next_runs"],
+    }
+    keys = {"rmse_ln_loss": 1.0, "rmse_ln_N": 1.0, "mean_regret": 1e4}
+    least = {key: min(row[key] for row in rows.values()) for key in keys}
+    lines = ["| spent on | ln loss at the plan | ln N* | mean regret [10⁻⁴ nat] |", "|---" * 4 + "|"]
+    for name, row in rows.items():
+        cells = [f"{scale * row[key]:#.2g}" for key, scale in keys.items()]
+        shown = [f"**{c}**" if row[key] == least[key] else c for c, key in zip(cells, keys, strict=True)]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
+    others = [row for name, row in wrong.items() if name not in ("nothing", "next_runs")]
+    ours, low, high = wrong["next_runs"], min(r["rmse_ln_N"] for r in others), max(r["rmse_ln_N"] for r in others)
+    text = (
+        f"What it makes surer is what it was asked for, and it believes the law. Where the runs followed another law "
+        f"than the one fitted, the loss at the plan had an error of {ours['rmse_ln_loss']:.3f} against "
+        f"{min(r['rmse_ln_loss'] for r in others):.3f} and more, and N* one of {ours['rmse_ln_N']:.2f} against "
+        f"{low:.2f} to {high:.2f}: compare laws before trusting a design made by one."
+    )
+    return "\n".join([*lines, "", *wrapped(text)]) + "\n"
+
+
+def wrapped(text: str) -> list[str]:
+    """Lines of a paragraph, as the pages are written."""
+    return textwrap.wrap(text, 120, break_on_hyphens=False)
+
+
+#: By page and marker: what renders the measured part, and the files in results/ that it takes.
+PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
+    "README.md": {"peers": (peers, ("fit", "forecast", "stopping", "training"))},
+    "docs/benchmarks.md": {"fit": (speed, ("fit",))},
+    "docs/uncertainty.md": {"coverage": (coverage, ("coverage",))},
+    "docs/planning.md": {
+        "repetition": (repetition, ("roads",)),
+        "exponents": (exponents, ("roads",)),
+        "methods": (methods, ("roads",)),
+        "labels": (labels, ("roads",)),
+        "next_runs": (next_runs, ("next_runs",)),
+    },
 }
 
 
 def rendered(page: str) -> str:
-    """The page with its measured part made anew."""
-    name, render, files = PAGES[page]
-    head, rest = (ROOT / page).read_text(encoding="utf-8").split(START.format(name))
-    tail = rest.split(END, 1)[1]
-    documents = [json.loads((HERE / "results" / f"{file}.json").read_text(encoding="utf-8")) for file in files]
-    return head + START.format(name) + render(*documents) + END + tail
+    """The page with its measured parts made anew."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, (render, files) in PAGES[page].items():
+        head, rest = text.split(START.format(name))
+        tail = rest.split(END, 1)[1]
+        documents = [json.loads((HERE / "results" / f"{file}.json").read_text(encoding="utf-8")) for file in files]
+        text = head + START.format(name) + render(*documents) + END + tail
+    return text
 
 
 def main() -> None:
