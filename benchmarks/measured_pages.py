@@ -192,6 +192,73 @@ def next_runs(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
 
+def foretold(document: dict[str, Any]) -> str:
+    """Errors of the foretold final loss by method, and ours by group of curves."""
+    parts = ("0.25", "0.5", "0.75")
+    heads = " | ".join(f"{float(part):.0%}".replace("%", " %") for part in parts)
+    mae, laws = document["forecasts"]["balanced_mae"], document["laws"]["balanced_mae"]
+    rows = {
+        "last value (mean of the last 4 %)": laws["last_value"],
+        "power law": laws["power"],
+        "power law, last 70 %": laws["tail_power"],
+        "Tissue et al., free": laws["tissue"],
+        "multi-power law, free": laws["multi_power"],
+        "saturating law, free": laws["saturating"],
+        "**forecast, no history**": mae["no_history"],
+        "**forecast, earlier runs of the recipe**": mae["history"],
+    }
+    lines = [f"| method | {heads} |", "|---" * 4 + "|"]
+    for name, row in rows.items():
+        bold = "**" if name.startswith("**") else ""
+        lines.append(f"| {name} | {' | '.join(f'{bold}{row[part]:.3f}{bold}' for part in parts)} |")
+    groups = document["forecasts"]["per_group_mae"]
+    lines += ["", "Per group, without and with history:", "", f"| group | {heads} |", "|---" * 4 + "|"]
+    for name in groups["no_history"][parts[0]]:
+        cells = [", ".join(f"{groups[how][part][name]:.3f}" for how in ("no_history", "history")) for part in parts]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def bands(document: dict[str, Any]) -> str:
+    """Coverage and width of the 90 % band by source, and what advice does to healthy curves."""
+    plain, taught = (document["forecasts"]["per_source"][how] for how in ("no_history", "history"))
+    lines = [
+        "| source | cells | covered | mean half-width | largest error | with history: covered | half-width |",
+        "|---" * 7 + "|",
+    ]
+    for name, cells in plain["cells"].items():
+        own = [
+            f"{plain[key][name]:.{d}f}" for key, d in (("coverage", 2), ("mean_half_width", 3), ("largest_error", 2))
+        ]
+        more = [
+            f"{taught[key][name]:.{d}f}" for key, d in (("coverage", 2), ("mean_half_width", 3)) if name in taught[key]
+        ]
+        lines.append(f"| {name} | {cells} | {' | '.join(own)} | {' | '.join(more or ['too few', ''])} |")
+    return "\n".join(lines) + "\n"
+
+
+def alarms(document: dict[str, Any]) -> str:
+    """False alarms at every evaluation, and what patience would have done."""
+    found = document["alarms"]
+    alarmed = len(found["healthy_alarmed"])
+    text = (
+        f"Advice at every one of {found['advices']:,} evaluations, shipped priors: a stop, rollback or diverging "
+        f"verdict on {alarmed or 'none'} of the {found['healthy_curves']} healthy curves; the one that diverged is "
+        f"{'found' if found['diverged_curve_found'] else 'missed'}. Patience 1 would have stopped "
+        f"{found['patience_1_would_stop']:.0%} of them, patience 3 with min_delta 0.01 "
+        f"{found['patience_3_delta_0.01_would_stop']:.0%}. The largest error of a forecast on a curve called healthy, "
+        f"at any evaluation, was {found['largest_error_while_called_healthy']:.2f} nat.".replace("%", " %")
+    )
+    cost = document["cost"]
+    took = (
+        f"Cost, CPU time on one core: an update and an advice at 10,000 logged points "
+        f"{cost['ms_per_update_and_advise_at_10000']:.1f} ms. {cost['updates']:,} updates: {cost['seconds']:.0f} s, "
+        f"{cost['memory_growth_mb']:.1f} MB more memory, {cost['points_kept']:,} points kept, a state of "
+        f"{cost['state_mb']:.2f} MB."
+    )
+    return "\n".join([*wrapped(text), "", *wrapped(took)]) + "\n"
+
+
 def wrapped(text: str) -> list[str]:
     """Lines of a paragraph, as the pages are written."""
     return textwrap.wrap(text, 120, break_on_hyphens=False)
@@ -202,6 +269,11 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "README.md": {"peers": (peers, ("fit", "forecast", "stopping", "training"))},
     "docs/benchmarks.md": {"fit": (speed, ("fit",))},
     "docs/uncertainty.md": {"coverage": (coverage, ("coverage",))},
+    "docs/stopping.md": {
+        "foretold": (foretold, ("stopping",)),
+        "bands": (bands, ("stopping",)),
+        "alarms": (alarms, ("stopping",)),
+    },
     "docs/planning.md": {
         "repetition": (repetition, ("roads",)),
         "exponents": (exponents, ("roads",)),
