@@ -213,9 +213,11 @@ def next_runs(
 ) -> int:
     """Choose the runs to train next, so that an answer becomes surest for their compute."""
     import scalefit as sf
+    from scalefit._arguments import check_quantity
 
     if not budget:
         raise typer.BadParameter("say how much compute the new runs may take, such as 1e19", param_hint="--budget")
+    check_quantity("budget", budget)  # before any fit is waited for
     with shared.working("Choosing runs"):
         result = _result(source, law, None, columns, series, 0)
         runs = sf.next_runs(result, budget, target=target, C=C, n_runs=n_runs, series=series)

@@ -47,11 +47,23 @@ class Average:
     def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
         """Interval for the loss of a new run: the results' own half-widths and their disagreement, in squares.
 
+        Parameters
+        ----------
+        level : float
+            Coverage wanted, between 0 and 1.
+        **inputs : array_like
+            N [parameters] and D [tokens], or what else the laws read.
+
         Returns
         -------
         DataFrame
             ``loss``, ``lower``, ``upper`` and ``disagreement``, the weighted standard deviation of the results'
-            predictions [nat/token].
+            predictions [nat/token]. What to know of the jump is in ``frame.attrs["notes"]``.
+
+        Raises
+        ------
+        ArgumentError
+            No level, or inputs that one of the laws does not have.
         """
         import pandas as pd
         from scipy.special import ndtri

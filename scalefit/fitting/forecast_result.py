@@ -205,6 +205,11 @@ class ForecastResult:
             ``loss``, ``lower``, ``upper`` [nat/token] and ``se_parameter``, ``se_law``, ``se_noise`` [nat/token]: what
             the law's parameters, its form, and the luck of a run contribute; they add in squares. What to know of
             the jump is in ``frame.attrs["notes"]``.
+
+        Raises
+        ------
+        ArgumentError
+            No level, or inputs that the law does not have or that make no sense.
         """
         import pandas as pd
 

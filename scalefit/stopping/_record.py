@@ -31,4 +31,5 @@ def _one_line(name: str, error: ValidationError) -> str:
         elif item["loc"]:
             text = f"{text} (got {item['input']!r:.60})"
         parts.append(f"{where}: {text}" if where else text)
-    return f"{name}: " + "; ".join(parts)
+    said = "; ".join(parts).rstrip(".")
+    return f"{name}: {said}. Nothing was made of it: correct the setting, or leave it out."

@@ -127,29 +127,29 @@ class Schedule(Record):
     # -- constructors -------------------------------------------------------------------------------
     @classmethod
     def constant(cls, total: float, warmup: float = 0) -> Schedule:
-        """Constant rate after a linear warm-up."""
+        """Constant rate for `total` steps, after a linear warm-up of `warmup` steps."""
         return cls(kind="constant", total=total, warmup=warmup)
 
     @classmethod
     def linear(cls, total: float, warmup: float = 0, final: float = 0.0) -> Schedule:
-        """Linear decay from the peak to `final`."""
+        """Linear decay over `total` steps from the peak to `final` of it, after `warmup` steps."""
         return cls(kind="linear", total=total, warmup=warmup, final=final)
 
     @classmethod
     def cosine(cls, total: float, warmup: float = 0, final: float = 0.1) -> Schedule:
-        """Half a cosine from the peak to `final`."""
+        """Half a cosine over `total` steps from the peak to `final` of it, after `warmup` steps."""
         return cls(kind="cosine", total=total, warmup=warmup, final=final)
 
     @classmethod
     def wsd(
         cls, total: float, warmup: float = 0, cooldown: float = 0.2, shape: Shape = "linear", final: float = 0.0
     ) -> Schedule:
-        """Warm-up, stable, decay: constant until the last part `cooldown` of the run."""
+        """Warm-up, stable, decay: `total` steps, constant until the last part `cooldown` of them, then to `final`."""
         return cls(kind="wsd", total=total, warmup=warmup, cooldown=cooldown, shape=shape, final=final)
 
     @classmethod
     def two_stage(cls, total: float, switch: float, final: float, warmup: float = 0) -> Schedule:
-        """Constant, then a drop to `final` at the step `switch`."""
+        """Constant for `switch` of `total` steps, then a drop to `final` of the peak."""
         return cls(kind="two_stage", total=total, warmup=warmup, switch=switch, final=final)
 
     @classmethod
