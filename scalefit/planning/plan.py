@@ -155,8 +155,8 @@ def _held(question: str, fixed: Any) -> dict[str, float]:
     held = check_mapping("fixed", fixed, "{'ratio': 20}")
     if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {"N", "D", "ratio"}):
         raise ArgumentError(
-            f"Holding {', '.join(map(str, held))} beside {question}= fixes no plan, and none was made. fixed= holds one "
-            f"of N, D or ratio, beside C= or loss=, such as fixed={{'ratio': 20}}."
+            f"Holding {', '.join(map(str, held))} beside {question}= fixes no plan, and none was made. fixed= holds "
+            f"one of N, D or ratio, beside C= or loss=, such as fixed={{'ratio': 20}}."
         )
     return {key: check_quantity(f"fixed[{key!r}]", value) for key, value in held.items()}
 
