@@ -7,6 +7,7 @@ markov      an order-1 source: H + 0.02
 speed       tokens per second beside transformers' GPT2LMHeadModel (dropout 0, SDPA)
 ensemble    three members = three single runs, and what they cost
 ddp         two gloo processes = one
+nearest     exact nearest-neighbour distances of 100,000 points of 1,024 dimensions
 
 Each prints what was measured and adds it to benchmarks/results/training.json. One core: OMP_NUM_THREADS=1.
 """
@@ -14,6 +15,7 @@ Each prints what was measured and adds it to benchmarks/results/training.json. O
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import subprocess
@@ -24,9 +26,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from scalefit.training import RunConfig, SweepConfig, load_config, sweep, train
+from scalefit.training.activations import nearest_distances
 from scalefit.training.bench import bench
 from scalefit.training.config import (
     CorpusConfig,
@@ -37,6 +41,7 @@ from scalefit.training.config import (
     ScheduleConfig,
 )  # fmt: skip
 from scalefit.training.experiments import run_experiment
+from scalefit.training.provenance import machine
 from scalefit.training.sweeps import Sweep
 
 HERE = Path(__file__).parent
@@ -177,7 +182,39 @@ def ddp(store: Path) -> dict[str, Any]:
     return {"one_process": single, "two_processes": double, "difference": abs(single - double)}
 
 
-BENCHMARKS = {f.__name__: f for f in (kills, memoriser, question, markov, speed, ensemble, ddp)}
+def nearest(store: Path, n_points: int = 100_000, dim: int = 1024) -> dict[str, Any]:
+    """Measure every nearest neighbour among points with a decaying spectrum, an offset and 1 % of near copies."""
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((n_points, dim), np.float32)
+    points *= np.arange(1, dim + 1, dtype=np.float32) ** -0.5
+    points += 10 * rng.standard_normal(dim, np.float32)
+    n_copies = n_points // 100
+    points[-n_copies:] = points[:n_copies] + 1e-4 * rng.standard_normal((n_copies, dim), np.float32)
+    started, cpu = time.monotonic(), time.process_time()
+    found = nearest_distances(points)
+    wall, cpu = time.monotonic() - started, time.process_time() - cpu
+    chosen = np.concatenate([rng.integers(n_copies, n_points, 200), rng.integers(0, n_copies, 100)])
+    exact = np.empty(len(chosen))
+    for place, row in enumerate(chosen):
+        squared = np.empty(n_points)
+        for start in range(0, n_points, 10_000):
+            part = points[start : start + 10_000].astype(float) - points[row].astype(float)
+            squared[start : start + 10_000] = np.einsum("ij,ij->i", part, part)
+        squared[row] = math.inf
+        exact[place] = math.sqrt(squared.min())
+    return {
+        "n_points": n_points,
+        "dim": dim,
+        "threads": torch.get_num_threads(),
+        "cpu_seconds": cpu,
+        "call_wall_seconds": wall,
+        "rows_checked_by_brute_force": len(chosen),
+        "largest_relative_difference": float((abs(found[chosen] - exact) / exact).max()),
+        "median_distance": float(np.median(found)),
+    }
+
+
+BENCHMARKS = {f.__name__: f for f in (kills, memoriser, question, markov, speed, ensemble, ddp, nearest)}
 
 
 def main(names: list[str]) -> None:
@@ -187,7 +224,7 @@ def main(names: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             started = time.monotonic()
             found = BENCHMARKS[name](Path(folder))
-        found |= {"wall_seconds": round(time.monotonic() - started, 1), "torch": torch.__version__}
+        found |= {"wall_seconds": round(time.monotonic() - started, 1), **machine(torch.device("cpu"))}
         print(name, json.dumps(found, indent=1), flush=True)
         saved = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         RESULTS.parent.mkdir(exist_ok=True)

@@ -1,4 +1,6 @@
-"""Hold laws against our own points: fit on the cheap runs, score on the dear ones; writes docs/validation.md.
+"""Hold laws against our own points: fit on the cheap runs, score on the dear ones.
+
+Writes results/validation.json and docs/validation.md:
 
     python benchmarks/validation.py [data/scalefit_cpu/runs.csv] [docs/validation.md]
 
@@ -8,6 +10,7 @@ source is known, each law's irreducible loss E is held against it, with its inte
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import warnings
@@ -21,6 +24,7 @@ import scalefit as sf
 LAWS = ("kaplan", "chinchilla", "associative_memory", "associative_memory_effective")
 AVERAGED = ("kaplan", "chinchilla")
 HELD_OUT = 0.25
+RESULTS = Path(__file__).parent / "results" / "validation.json"
 
 
 def cells(runs: Any) -> Any:
@@ -35,7 +39,7 @@ def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[s
     table = cells(runs)
     n_test = max(3, round(HELD_OUT * len(table)))
     cheap, dear = table.iloc[:-n_test], table.iloc[-n_test:]
-    predicted: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     scores, floors = [], []
     for law in LAWS:
         with warnings.catch_warnings():
@@ -45,22 +49,36 @@ def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[s
             except sf.ScalefitError as error:
                 scores.append({"series": series, "law": law, "refused": str(error).split(". ")[0]})
                 continue
-            inputs = {name: dear[name].to_numpy() for name in result.law.inputs}
-            predicted[law] = np.asarray(result.predict(**inputs))
-        scores.append(
-            {"series": series, "law": law, **score(predicted[law], dear), "trusted": result.certificate.trusted}
-        )
+            results[law] = result
+            predicted = result.predict(**{name: dear[name].to_numpy() for name in result.law.inputs})
+        scores.append({"series": series, "law": law, **score(predicted, dear), "trusted": result.certificate.trusted})
         if "E" in result.params:
             floors.append(floor(series, law, "cheap runs", cheap, entropy))
             floors.append(floor(series, law, "all runs", table, entropy))
-    if all(law in predicted for law in AVERAGED):
-        blend = np.mean([predicted[law] for law in AVERAGED], axis=0)
-        scores.append({"series": series, "law": f"average of {' and '.join(AVERAGED)}", **score(blend, dear)})
+    if all(law in results for law in AVERAGED):
+        scores += [
+            {"series": series, "law": f"average of {' and '.join(AVERAGED)}{said}", **score(blend, dear)}
+            for said, blend in blends(cheap, [results[law] for law in AVERAGED], dear).items()
+        ]
     flat = np.full(len(dear), cheap["loss"].min())
     scores.append({"series": series, "law": "no law: the best cheap loss", **score(flat, dear)})
     for row in scores:
         row |= {"fitted": len(cheap), "held_out": len(dear), "C_ratio": float(dear["C"].max() / cheap["C"].max())}
     return scores, floors
+
+
+def blends(cheap: Any, results: list[Any], dear: Any) -> dict[str, Any]:
+    """Averages of results at the held-out cells: in equal parts, and by how the laws did on the dearer cheap runs."""
+    at = {name: dear[name].to_numpy() for name in ("N", "D")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compared = sf.compare(cheap, [result.law.name for result in results], holdout="largest_C").set_index("law")
+    weights = [compared.loc[result.law.name, "weight"] for result in results]
+    said = ", ".join(f"{weight:.2f}" for weight in weights)
+    return {
+        ", equal parts": sf.average(results).predict(**at),
+        f", weights of sf.compare ({said})": sf.average(results, weights).predict(**at),
+    }
 
 
 def score(predicted: Any, dear: Any) -> dict[str, float]:
@@ -108,7 +126,7 @@ def markdown(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
 
 
 def main(source: Path, page: Path) -> None:
-    """Validate every series and write the page."""
+    """Validate every series and write the numbers and the page."""
     import pandas as pd
 
     runs = pd.read_csv(source)
@@ -126,6 +144,7 @@ def main(source: Path, page: Path) -> None:
             f"{series}: {math.sqrt((repeated['std'] ** 2).mean()):.4f} nat/token over {len(repeated)} cells "
             f"(median {repeated['std'].median():.4f})"
         )
+    RESULTS.write_text(json.dumps({"source": str(source), "scores": scores, "floors": floors}, indent=1) + "\n")
     best = min((row for row in scores if "rmse" in row), key=lambda row: row["rmse"])
     page.write_text(
         "# Validation on our own points\n\n"

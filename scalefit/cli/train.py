@@ -197,7 +197,7 @@ def bench(
     if as_json:
         typer.echo(json.dumps({"rows": rows}))
     else:
-        typer.echo(_table(pd.DataFrame(rows), ("size", "N", "mode", "tokens_per_second", "ratio", "device")))
+        typer.echo(_table(pd.DataFrame(rows), ("size", "N", "mode", "tokens_per_second", "ratio", "fastest", "device")))
 
 
 def _print_points(table: Any, as_json: bool) -> None:

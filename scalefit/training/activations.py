@@ -32,12 +32,13 @@ def nearest_distances(points: npt.ArrayLike | torch.Tensor, device: str | None =
     """Exact distance of each point to its nearest other point.
 
     Distances come blockwise from ||x||^2 + ||y||^2 - 2xy in single precision, which cancels for near neighbours; the
-    best few of each row are therefore measured again from the differences, in double precision.
+    best few of each row are therefore measured again from the differences, in double precision. Where rounding could
+    have hidden the nearest one behind those few, the row is compared with every point again, in double precision.
 
     Parameters
     ----------
     points : array_like, shape (n_points, n)
-        At least two points.
+        At least two points, taken in single precision.
     device : str, optional
         Where to compute, such as ``"cuda"``; default: the CPU, or where `points` already is.
     block : int
@@ -60,44 +61,61 @@ def nearest_distances(points: npt.ArrayLike | torch.Tensor, device: str | None =
     """
     x = torch.as_tensor(np.asarray(points) if not isinstance(points, torch.Tensor) else points, dtype=torch.float32)
     if x.dim() != 2 or len(x) < 2:
-        raise ArgumentError(f"Nearest neighbours need two points or more in rows; got shape {tuple(x.shape)}.")
+        raise ArgumentError(
+            f"Nearest neighbours need two points or more in rows; got shape {tuple(x.shape)}; nothing was measured. "
+            "Give an array of shape (n_points, n)."
+        )
     if not torch.isfinite(x).all():
-        raise ArgumentError("Nearest neighbours need finite numbers; the points hold NaN or infinity.")
+        n_bad = int((~torch.isfinite(x)).any(dim=1).sum())
+        raise ArgumentError(
+            f"{n_bad} of {len(x)} points hold NaN or infinity; nothing was measured. Drop them, or look for the "
+            "divergence that made them."
+        )
     x = x.to(device) if device is not None else x
-    x = x - x.mean(dim=0)  # smaller norms cancel less
-    norms = x.square().sum(dim=1)
-    kept = min(RERANKED, len(x) - 1)
+    distances = torch.empty(len(x), dtype=torch.float64, device=x.device)
     exact_matmul = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False  # ten bits of mantissa would not do
     try:
-        nearest = []
-        for start in range(0, len(x), block):
-            rows = slice(start, min(start + block, len(x)))
-            nearest.append(_row_block(x, norms, rows, block, kept))
-        distances: Floats = torch.cat(nearest).cpu().numpy()
-        return distances
+        every = torch.arange(len(x), device=x.device)
+        unsure = torch.cat([_measure(x, rows, block, torch.float32, distances) for rows in every.split(block)])
+        for rows in unsure.split(block) if len(unsure) else ():
+            _measure(x, rows, block, torch.float64, distances)
     finally:
         torch.backends.cuda.matmul.allow_tf32 = exact_matmul
+    nearest: Floats = distances.cpu().numpy()
+    return nearest
 
 
-def _row_block(x: torch.Tensor, norms: torch.Tensor, rows: slice, block: int, kept: int) -> torch.Tensor:
-    """Return the exact nearest distance of some rows to all points."""
-    own = x[rows]
-    best = torch.full((len(own), kept), math.inf, device=x.device)
-    index = torch.zeros((len(own), kept), dtype=torch.long, device=x.device)
-    for start in range(0, len(x), block):
-        stop = min(start + block, len(x))
-        squared = torch.addmm(norms[None, start:stop], own, x[start:stop].T, alpha=-2.0)  # without the row's own norm
-        low, high = max(start, rows.start), min(stop, rows.stop)
-        if low < high:  # a point is not its own neighbour
-            diagonal = torch.arange(low, high, device=x.device)
-            squared[diagonal - rows.start, diagonal - start] = math.inf
-        values, places = squared.topk(min(kept, stop - start), largest=False)
+def _measure(
+    x: torch.Tensor, rows: torch.Tensor, block: int, dtype: torch.dtype, distances: torch.Tensor
+) -> torch.Tensor:
+    """Fill in the nearest distance of some rows to all points; return the rows where `dtype` may have hidden it."""
+    centre = x.mean(dim=0)  # smaller norms cancel less
+    own = (x[rows] - centre).to(dtype)
+    own_norms = torch.linalg.vector_norm(own, dim=1, dtype=torch.float64).square()
+    largest = own_norms.new_zeros(())
+    kept = min(RERANKED, len(x) - 1)
+    best = torch.full((len(rows), kept), math.inf, dtype=dtype, device=x.device)
+    index = torch.zeros((len(rows), kept), dtype=torch.long, device=x.device)
+    for start, part in zip(range(0, len(x), block), x.split(block), strict=True):
+        others = (part - centre).to(dtype)
+        norms = torch.linalg.vector_norm(others, dim=1, dtype=torch.float64).square()
+        largest = torch.maximum(largest, norms.max())
+        squared = torch.addmm(norms.to(dtype)[None], own, others.T, alpha=-2.0)  # less the rows' own norms
+        itself = torch.nonzero((rows >= start) & (rows < start + len(part))).flatten()
+        squared[itself, rows[itself] - start] = math.inf
+        values, places = squared.topk(min(kept, len(part)), largest=False)
         best, order = torch.cat([best, values], dim=1).topk(kept, largest=False)
         index = torch.cat([index, places + start], dim=1).gather(1, order)
-    chosen = x[index].double() - own.unsqueeze(1).double()  # (rows, kept, n)
-    distances: torch.Tensor = chosen.square().sum(dim=-1).sqrt().amin(dim=1)
-    return distances
+    chosen = x[index].double() - x[rows].unsqueeze(1).double()  # (rows, kept, n)
+    distances[rows] = chosen.square().sum(dim=-1).sqrt().amin(dim=1)
+    if kept == len(x) - 1:
+        return rows[:0]
+    # |fl(xy) - xy| <= n u |x| |y| (Higham 2002, eq. 3.5); the second term is for centring and for rounding the norms
+    unit = torch.finfo(dtype).eps / 2
+    bound = 4 * (x.shape[1] + 2) * unit * (own_norms * largest).sqrt() + 16 * unit * largest
+    unkept = best.amax(dim=1).double() + own_norms - bound  # no other point is nearer than this, squared
+    return rows[distances[rows].square() > unkept]
 
 
 @dataclass(frozen=True)
@@ -181,7 +199,10 @@ def measure_radius(
     kept = np.unique(np.asarray(points, np.float32), axis=0)
     kept = kept[np.random.default_rng(seed).permutation(len(kept))]
     if len(kept) * min(shares) < 2:
-        raise ArgumentError(f"{len(kept)} distinct points are too few for a share of {min(shares):g}.")
+        raise ArgumentError(
+            f"{len(kept)} distinct points are too few for a share of {min(shares):g}; nothing was measured. Give more "
+            "contexts or a larger smallest share."
+        )
     distances = {share: nearest_distances(kept[: round(share * len(kept))], device) for share in shares}
     rms = float(np.sqrt((kept.astype(np.float64) ** 2).sum(axis=1).mean()))
     return RadiusReport(name, len(kept), kept.shape[1], distances, rms)
@@ -268,5 +289,6 @@ def _final_norm(model: Any) -> Any:
             if base is not None and getattr(base, name, None) is not None:
                 return getattr(base, name)
     raise ArgumentError(
-        f"{type(model).__name__} has no final norm under the names {', '.join(names)}; nothing measured."
+        f"{type(model).__name__} has no final norm under the names {', '.join(names)}; nothing was measured. Give the "
+        "activations to measure_radius yourself."
     )

@@ -279,7 +279,8 @@ class EvaluationConfig(Config):
 class RuntimeConfig(Config):
     """How it is computed. Only `dtype` can change the numbers, so only it is part of a run's identity.
 
-    `step` ``auto`` is eager on CPU and compiled on CUDA; ``graph`` adds CUDA graphs (torch's ``reduce-overhead``).
+    `step` ``auto`` is eager on CPU; on CUDA a run of some length first times eager, compiled and ``graph`` passes
+    (compiled with CUDA graphs: torch's ``reduce-overhead``) on its own shape and takes the fastest.
     `micro_batch`: sequences per backward pass and member (0: the whole batch). `checkpoint_every`: [s].
     `keep_weights`: leave the weights of the last point in the run's folder, for :func:`load_trained`.
     """

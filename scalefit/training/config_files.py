@@ -19,7 +19,9 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ArgumentError(f"The config file {path} cannot be read: {error.strerror}.") from error
+        raise ArgumentError(
+            f"The config file {path} cannot be read: {error.strerror}; nothing was run. Check the path."
+        ) from error
     try:
         if path.suffix == ".toml":
             return tomllib.loads(text)
@@ -28,13 +30,15 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         elif path.suffix == ".json":
             values = json.loads(text)
         else:
-            raise ArgumentError(f"{path.name} is not a config file scalefit knows. Use .toml, .yaml or .json.")
+            raise ArgumentError(
+                f"{path.name} is not a config file scalefit knows; nothing was run. Use .toml, .yaml or .json."
+            )
     except ArgumentError:
         raise
     except Exception as error:
         raise ArgumentError(f"{path} is not valid {path.suffix[1:].upper()}: {error}. Nothing was run.") from error
     if not isinstance(values, dict):
-        raise ArgumentError(f"{path} holds a {type(values).__name__}; a config is a table of fields.")
+        raise ArgumentError(f"{path} holds a {type(values).__name__}; nothing was run. A config is a table of fields.")
     return values
 
 

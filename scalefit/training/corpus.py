@@ -26,6 +26,7 @@ from scalefit.training import documents
 from scalefit.training.config import CorpusConfig
 from scalefit.training.grammar import line_entropy, sample_lines
 from scalefit.training.markov import MarkovSource
+from scalefit.training.store import store_errors
 from scalefit.training.tokenizers import Ids, WordTokenizer, train_tokenizer
 
 #: Raised when the same CorpusConfig would no longer give the same tokens.
@@ -129,8 +130,7 @@ def _starts(corpus: Corpus, split: str, length: int) -> npt.NDArray[np.int64]:
     starts = _cached_starts(meta["path"], corpus.sha, split, length, corpus.config.packing, meta["chain"])
     if len(starts) == 0:
         raise ArgumentError(
-            f"The {split} split has too few tokens for one row of T_max = {length}; nothing was run. Use "
-            "a larger "
+            f"The {split} split has too few tokens for one row of T_max = {length}; nothing was run. Use a larger "
             "corpus, a larger val_fraction or a smaller T_max."
         )
     return starts
@@ -171,11 +171,12 @@ def _verified(folder: str, _: int) -> dict[str, Any]:
         found = {split: _sha_of_file(path / f"{split}.bin") for split in ("train", "val")}
         same = all(found[split] == meta[f"{split}_sha256"] for split in found)
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"The corpus in {path} cannot be read ({error}). Delete the folder to rebuild it.") from error
+        raise DataError(
+            f"The corpus in {path} cannot be read ({error}); nothing was run. Delete the folder to rebuild it."
+        ) from error
     if not same:
         raise DataError(
-            f"The tokens in {path} are not the ones that were written: their sha256 differs. Nothing was "
-            "run. Delete "
+            f"The tokens in {path} are not the ones that were written: their sha256 differs. Nothing was run. Delete "
             "the folder to rebuild it."
         )
     return meta
@@ -194,27 +195,23 @@ _cached_markov = functools.lru_cache(maxsize=4)(MarkovSource)
 
 
 def _build(config: CorpusConfig, folder: Path) -> None:
-    try:
+    with store_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".building-"))
-    except OSError as error:
-        raise DataError(f"Cannot write corpora to {folder.parent}: {error.strerror}. Choose another store.") from error
-    try:
-        meta = _write(config, temporary)
-        for split in ("train", "val"):
-            meta[f"{split}_sha256"] = _sha_of_file(temporary / f"{split}.bin")
-        identity = [meta["train_sha256"], meta["val_sha256"], meta["tokenizer"]]
-        meta["sha256"] = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        (temporary / "corpus.json").write_text(json.dumps(meta, indent=1))
         try:
-            os.rename(temporary, folder)
-        except OSError:
-            if not (folder / "corpus.json").exists():  # otherwise another worker was quicker, with the same tokens
-                raise
-    except OSError as error:
-        raise DataError(f"The corpus could not be written to {folder}: {error.strerror}. Nothing was run.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            meta = _write(config, temporary)
+            for split in ("train", "val"):
+                meta[f"{split}_sha256"] = _sha_of_file(temporary / f"{split}.bin")
+            identity = [meta["train_sha256"], meta["val_sha256"], meta["tokenizer"]]
+            meta["sha256"] = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+            (temporary / "corpus.json").write_text(json.dumps(meta, indent=1))
+            try:
+                os.rename(temporary, folder)
+            except OSError:
+                if not (folder / "corpus.json").exists():  # otherwise another worker was quicker, with the same tokens
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(config: CorpusConfig, folder: Path) -> dict[str, Any]:
@@ -235,8 +232,7 @@ def _write(config: CorpusConfig, folder: Path) -> dict[str, Any]:
     split["train"] = [t for t in split["train"] if _uniform(hashlib.sha256(t.encode()).digest(), 8) < config.fraction]
     if not split["train"] or not split["val"]:
         raise DataError(
-            f"The split left {len(split['train'])} training and {len(split['val'])} held-out documents; "
-            "nothing was "
+            f"The split left {len(split['train'])} training and {len(split['val'])} held-out documents; nothing was "
             "built. One long file is one document: give several, or change val_fraction or fraction."
         )
     if config.tokenizer == "words":  # a closed vocabulary: the held-out words belong to it
@@ -272,9 +268,9 @@ def _write_tokens(path: Path, rows: Iterable[Ids], eos: int, limit: int) -> int:
     separator = np.array([eos], np.uint16)
     count = 1
     with path.open("wb") as out:
-        separator.tofile(out)
+        out.write(separator.data)  # not numpy's tofile, whose errors do not say that a disk is full
         for ids in rows:
-            np.append(ids, separator).tofile(out)
+            out.write(np.append(ids, separator).data)
             count += len(ids) + 1
             if limit and count >= limit:
                 break
@@ -288,7 +284,7 @@ def _write_markov(config: CorpusConfig, folder: Path) -> dict[str, Any]:
     meta: dict[str, Any] = {"tokenizer": None, "vocab_size": config.n_states, "eos": None, "chain": CHAIN}
     for split, count, stream in (("train", chains, 1), ("val", held_out, 2)):
         rng = np.random.default_rng([config.seed, stream])  # independent chains: no document is in both
-        source.sample(count, CHAIN, rng).tofile(folder / f"{split}.bin")
+        (folder / f"{split}.bin").write_bytes(source.sample(count, CHAIN, rng).data)
         meta |= {f"{split}_tokens": count * CHAIN, f"{split}_documents": count, f"{split}_bytes": None}
     return meta
 
@@ -298,18 +294,19 @@ def _write_ids(config: CorpusConfig, folder: Path) -> dict[str, Any]:
     try:
         ids = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.fromfile(path, np.uint16)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a file of token ids ({error}); nothing was built.") from error
+        raise DataError(
+            f"{path} is not a file of token ids ({error}); nothing was built. Give .npy, or .bin of uint16."
+        ) from error
     if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer) or ids.size < 2 or ids.min() < 0 or ids.max() > 65_535:
         raise DataError(
-            f"{path} holds {ids.dtype} of shape {ids.shape}; nothing was built. Give one row of whole "
-            "numbers from 0 "
+            f"{path} holds {ids.dtype} of shape {ids.shape}; nothing was built. Give one row of whole numbers from 0 "
             "to 65,535."
         )
     ids = ids.astype(np.uint16)
     cut = len(ids) - max(2, round(len(ids) * config.val_fraction))  # no documents are known: the tail is held out
     train = ids[: min(cut, config.n_tokens or cut)]
-    train[: max(2, round(len(train) * config.fraction))].tofile(folder / "train.bin")
-    ids[cut:].tofile(folder / "val.bin")
+    (folder / "train.bin").write_bytes(train[: max(2, round(len(train) * config.fraction))].data)
+    (folder / "val.bin").write_bytes(ids[cut:].data)
     meta: dict[str, Any] = {"tokenizer": None, "vocab_size": int(ids.max()) + 1, "eos": None, "chain": 0}
     for split in ("train", "val"):
         count = (folder / f"{split}.bin").stat().st_size // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ import torch
 from torch import distributed as dist
 
 from scalefit.errors import ArgumentError
+
+#: How long processes wait for each other: the first one may have a corpus to build, and a dead one is noticed by
+#: torchrun, not by waiting.
+PATIENCE = datetime.timedelta(hours=2)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,10 @@ class World:
 
     def wrap(self, model: torch.nn.Module) -> Any:
         """Return the model, averaging gradients over processes where there are several."""
-        return model if self.size == 1 else torch.nn.parallel.DistributedDataParallel(model)
+        if self.size == 1:
+            return model
+        # the buffers are constants: sending them around at each step would be waste
+        return torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
 
     def accumulate(self, model: Any, last: bool) -> contextlib.AbstractContextManager[Any]:
         """Skip the averaging for all but the last micro-batch."""
@@ -73,6 +81,24 @@ class World:
                 self.barrier()
 
 
+def best_device(device: str = "auto") -> torch.device:
+    """Return the device of that name; ``auto`` is CUDA where it is, else the CPU.
+
+    Raises
+    ------
+    ArgumentError
+        The device is not there.
+    """
+    name = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(1, device=torch.device(name)).device
+    except (RuntimeError, AssertionError) as error:
+        text = str(error).splitlines()[0]
+        raise ArgumentError(
+            f"device = {device!r} cannot be used here ({text}); nothing was run. Use 'cpu' or 'auto'."
+        ) from error
+
+
 def start(device: str) -> World:
     """Join the processes that ``torchrun`` started, or be alone.
 
@@ -81,18 +107,15 @@ def start(device: str) -> World:
     ArgumentError
         The device is not there.
     """
-    name = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
-    try:
-        chosen = torch.device(f"cuda:{local}" if name == "cuda" and size > 1 else name)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        text = str(error).splitlines()[0]
-        raise ArgumentError(f"device = {device!r} cannot be used here ({text}). Use 'cpu' or 'auto'.") from error
+    chosen = best_device(device)
+    if chosen.type == "cuda" and size > 1:
+        chosen = best_device(f"cuda:{local}")
     if size == 1:
         return World(0, 1, chosen)
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
+        torch.cuda.set_device(chosen)  # before the group is made, or every process would open the first device
+    if not dist.is_initialized():
+        cuda = chosen.type == "cuda"
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE, device_id=chosen if cuda else None)
     return World(dist.get_rank(), size, chosen)

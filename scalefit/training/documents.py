@@ -44,9 +44,8 @@ def read_files(pattern: str, text_field: str) -> Iterator[str]:
     found = [path for path in found if _reader(path) is not None]
     if not found:
         raise DataError(
-            f"No text, .jsonl, .parquet or .tar file at {pattern!r}; the corpus was not built. Check the "
-            "path; "
-            f"text means {', '.join(sorted(TEXT_SUFFIXES))}."
+            f"No text, .jsonl, .parquet or .tar file at {pattern!r}; the corpus was not built. Check the path; text "
+            f"means {', '.join(sorted(TEXT_SUFFIXES))}."
         )
     for path in found:
         yield from _reader(path)(path, text_field)  # type: ignore[misc]
@@ -65,12 +64,16 @@ def _read_text(path: Path, _: str) -> Iterator[str]:
 
 
 def _read_tar(path: Path, _: str) -> Iterator[str]:
+    found: dict[str, bytes] = {}
     with tarfile.open(path) as archive:
-        for member in sorted(archive.getmembers(), key=lambda item: item.name):
+        # read in the archive's order and sorted after: to go back in a compressed file is to unpack it again
+        for member in archive:
             if member.isfile() and Path(member.name).suffix in TEXT_SUFFIXES:
                 stream = archive.extractfile(member)
                 if stream is not None:
-                    yield stream.read().decode("utf-8", errors="replace")
+                    found[member.name] = stream.read()
+    for name in sorted(found):
+        yield found[name].decode("utf-8", errors="replace")
 
 
 def _read_jsonl(path: Path, text_field: str) -> Iterator[str]:
@@ -82,8 +85,7 @@ def _read_jsonl(path: Path, text_field: str) -> Iterator[str]:
                 yield str(json.loads(line)[text_field])
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(
-                    f"{path}, line {number}: no JSON object with the field {text_field!r} ({error}); the "
-                    "corpus was "
+                    f"{path}, line {number}: no JSON object with the field {text_field!r} ({error}); the corpus was "
                     "not built. Name the field with text_field=."
                 ) from error
 
@@ -93,8 +95,7 @@ def _read_parquet(path: Path, text_field: str) -> Iterator[str]:
     table = parquet.ParquetFile(path)
     if text_field not in table.schema_arrow.names:
         raise DataError(
-            f"{path} has no column {text_field!r} (it has {', '.join(table.schema_arrow.names)}); the "
-            "corpus was not "
+            f"{path} has no column {text_field!r} (it has {', '.join(table.schema_arrow.names)}); the corpus was not "
             "built. Name the column with text_field=."
         )
     for batch in table.iter_batches(columns=[text_field]):

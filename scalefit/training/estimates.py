@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from scalefit.training.distributed import best_device
 from scalefit.training.models.build import build_model
 from scalefit.training.optimizer import FlatAdamW
 from scalefit.training.schedule import make_path
@@ -60,8 +61,7 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
 
 
 def _seconds_per_step(run: Any, vocab_size: int, length: int, n_timed: int) -> float:
-    name = run.runtime.device
-    device = torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device(run.runtime.device)
     model = build_model(run.model, vocab_size, [seed for _, seed in run.members]).module.to(device)
     optimizer = FlatAdamW(model, [lr for lr, _ in run.members], 0.9, 0.99, 1e-8, 0.1, 1.0)
     tokens = torch.randint(0, vocab_size, (run.optimizer.batch_size, length + 1), device=device)
@@ -69,7 +69,9 @@ def _seconds_per_step(run: Any, vocab_size: int, length: int, n_timed: int) -> f
     for step in range(1, n_timed + 2):
         started = time.perf_counter()
         optimizer.zero_grad()
-        model(tokens[:, :-1], tokens[:, 1:]).mean(dim=(-1, -2)).sum().backward()
+        with torch.autocast(device.type, torch.bfloat16, enabled=run.runtime.dtype == "bfloat16"):
+            losses = model(tokens[:, :-1], tokens[:, 1:])
+        losses.mean(dim=(-1, -2)).sum().backward()
         optimizer.step(step, 1.0)
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -19,7 +19,8 @@ import numpy.typing as npt
 import torch
 
 from scalefit.errors import ArgumentError
-from scalefit.training import checkpoint, distributed
+from scalefit.training import checkpoint, distributed, steps
+from scalefit.training.batches import Batches
 from scalefit.training.config import RunConfig
 from scalefit.training.corpus import IGNORE, Corpus, open_corpus
 from scalefit.training.evaluation import evaluate
@@ -37,6 +38,8 @@ DIVERGED_BY = 1.0
 SMOOTHING = 0.95
 #: How often the lease is renewed [s].
 SIGN_OF_LIFE = 20.0
+#: Steps that a device may have in hand before the host reads their losses.
+STEPS_IN_FLIGHT = 50
 
 
 def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: Progress | None = None) -> RunRecord:
@@ -65,19 +68,19 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
         The corpus or the store cannot be read or written, or another live worker holds the run.
     """
     if not isinstance(config, RunConfig):
-        raise ArgumentError(f"config is a {type(config).__name__}; make a RunConfig.")
+        raise ArgumentError(f"config is a {type(config).__name__}; nothing was run. Make a RunConfig.")
     world = distributed.start(config.runtime.device)
     root = FilePath(store)
     with world.first():  # one process builds the corpus, the others then find it
         corpus = open_corpus(config.corpus, root / "corpora")
     folder = RunFolder(root / "runs" / config.run_id(corpus.sha))
     if folder.finished:
+        world.leave()
         return folder.read_record()
     if world.is_first and not folder.acquire():
         raise StoreError(
-            f"Another worker holds {folder.path}; this one did nothing. If it is dead, its lease runs "
-            "out within five "
-            "minutes."
+            f"Another worker holds {folder.path}; this one did nothing. If it is dead, its lease runs out within "
+            "five minutes."
         )
     try:
         _Run(config, corpus, folder, world, progress).complete()
@@ -101,18 +104,17 @@ class _Run:
         world: distributed.World,
         progress: Progress | None,
     ) -> None:
-        self.config, self.corpus, self.folder, self.world, self.progress = (
-            config,
-            corpus,
-            folder,
-            world,
-            progress,
-        )
+        self.config, self.corpus, self.folder = config, corpus, folder
+        self.world, self.progress, self.device = world, progress, world.device
         self.length, self.batch = corpus.row_length(config.model.T_max), config.optimizer.batch_size
         if self.batch % world.size:
-            raise ArgumentError(f"batch_size = {self.batch} does not divide into {world.size} processes.")
+            raise ArgumentError(
+                f"batch_size = {self.batch} does not divide into {world.size} processes; nothing was run. Use a "
+                f"multiple of {world.size}."
+            )
         self.run_id = config.run_id(corpus.sha)
         self.members = config.members
+        self.batches = Batches(corpus, self.length, self.batch, [seed for _, seed in self.members])
         self.tokens_per_step = self.batch * corpus.tokens_per_row(self.length)
         self.rows: list[dict[str, Any]] = []
         self.status = ["finished"] * len(self.members)
@@ -126,7 +128,7 @@ class _Run:
         self.trunk: dict[str, torch.Tensor] = {}
         self._norms = torch.zeros(len(self.members))
         self._pending: list[torch.Tensor] = []
-        self._permutations: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
+        self.in_flight = 1 if self.device.type == "cpu" else STEPS_IN_FLIGHT
 
     def complete(self) -> None:
         started = time.monotonic()
@@ -135,16 +137,26 @@ class _Run:
             self._resume()
             if self.world.is_first:
                 self.folder.write_json("config.json", self.config.to_dict())
-                self.folder.write_json("provenance.json", provenance(self.config, self.corpus, self.world))
+                said = provenance(self.config, self.corpus, self.world)
+                measured = {"step": self.mode, "step_seconds": self.mode_seconds}
+                self.folder.write_json("provenance.json", {**said, **measured})
             self._walk(started)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             self.status = ["oom"] * len(self.members)
             self._fill_missing_points()
+            if self.world.size > 1:  # the others wait in a collective: record it for all, and let torchrun end them
+                self._write_result(started)
+                raise StoreError(
+                    f"Process {self.world.rank} of {self.world.size} ran out of memory; the run is recorded as oom in "
+                    f"{self.folder.path}. Use runtime.micro_batch, a smaller batch or more devices."
+                ) from error
+        if self.world.is_first:
+            self._write_result(started)
+
+    def _write_result(self, started: float) -> None:
         self.seconds += time.monotonic() - started
-        if not self.world.is_first:
-            return
         worst = next((name for name in ("oom", "nan", "diverged") if name in self.status), "finished")
         self.folder.write_json(
             "result.json",
@@ -156,8 +168,9 @@ class _Run:
     def _build(self) -> None:
         optimizer = self.config.optimizer
         seeds = [seed for _, seed in self.members]
-        self.device = self.world.device
         self.built: Built = build_model(self.config.model, self.corpus.vocab_size, seeds)
+        self.path = make_path(self.config.schedule, self.tokens_per_step, self.built.total)
+        self.curve_at = curve_steps(self.path, self.config.evaluation.curve_points)
         self.model = self.built.module.to(self.device)
         beta2 = optimizer.beta2
         if beta2 is None:
@@ -166,16 +179,31 @@ class _Run:
             self.model, [lr for lr, _ in self.members], optimizer.beta1, beta2, optimizer.eps,
             optimizer.weight_decay, optimizer.clip,
         )  # fmt: skip
-        self.path = make_path(self.config.schedule, self.tokens_per_step, self.built.total)
-        self.curve_at = curve_steps(self.path, self.config.evaluation.curve_points)
-        self.forward = self.world.wrap(self.model)
-        step = self.config.runtime.step
-        if step in ("compile", "graph") or (step == "auto" and self.device.type == "cuda"):
-            torch.compiler.reset()  # after eight shapes in one process torch would fall back to eager without a word
-            mode = "reduce-overhead" if step == "graph" else "default"
-            self.forward = torch.compile(self.forward, dynamic=False, mode=mode)
+        self.mode, self.mode_seconds = self._choose_mode()
+        self.forward = steps.prepare(self.world.wrap(self.model), self.mode)
+
+    def _choose_mode(self) -> tuple[str, dict[str, float]]:
+        """Return the step mode, and the seconds of each where it was chosen by measurement."""
+        wanted = self.config.runtime.step
+        if wanted != "auto":
+            return wanted, {}
+        if self.device.type != "cuda":
+            return "eager", {}
+        if self.world.size > 1:  # each process would measure, and choose, for itself
+            return "compile", {}
+        micro = self.config.runtime.micro_batch or self.batch
+        inputs, targets = (self._to_device(array[..., :micro, :]) for array in self.batches.of(0))
+        self.model.train()
+
+        def losses(forward: Any) -> torch.Tensor:
+            with self._autocast():
+                result: torch.Tensor = forward(inputs, targets)
+            return result
+
+        return steps.fastest(self.model, losses, self.device, self.path.n_steps * -(-self.batch // micro))
 
     def _walk(self, started: float) -> None:
+        runtime = self.config.runtime
         last_checkpoint = last_report = last_sign = time.monotonic()
         index, step = self.position
         while index < len(self.path.segments):
@@ -199,7 +227,8 @@ class _Run:
                 if now - last_sign > SIGN_OF_LIFE and self.world.is_first:
                     last_sign = now
                     self.folder.renew()
-                if self.world.agree(now - last_checkpoint > self.config.runtime.checkpoint_every):
+                # asked between flights only: the answer of the first process costs a wait for the device
+                if not self._pending and self.world.agree(now - last_checkpoint > runtime.checkpoint_every):
                     last_checkpoint = now
                     self._save((index, step), self.seconds + now - started)
             if "finished" not in self.status:
@@ -209,7 +238,7 @@ class _Run:
         self._fill_missing_points()
 
     def _step(self, segment: Segment, step: int) -> None:
-        inputs, targets = self._batch_of(step)
+        inputs, targets = self.batches.of(step)
         scored = (targets != IGNORE).sum(axis=(-1, -2))  # of the whole batch, so that processes weigh tokens alike
         if self.config.model.dropout:
             torch.manual_seed((step << 20) ^ (self.config.seeds[0] << 8) ^ self.world.rank)
@@ -219,44 +248,24 @@ class _Run:
         micro = self.config.runtime.micro_batch or share
         self.optimizer.zero_grad()
         total = torch.zeros(len(self.members), device=self.device)
-        weight = torch.as_tensor(self.world.size / scored, dtype=torch.float32, device=self.device)
+        weight = self._to_device((self.world.size / scored).astype(np.float32))
         self.model.train()
         for begin in range(0, share, micro):
             part = slice(begin, begin + micro)
             last = begin + micro >= share
-            with self.world.accumulate(self.forward, last), self._autocast():
-                losses = self.forward(self._to_device(inputs[..., part, :]), self._to_device(targets[..., part, :]))
+            with self.world.accumulate(self.forward, last):
+                with self._autocast():
+                    losses = self.forward(self._to_device(inputs[..., part, :]), self._to_device(targets[..., part, :]))
                 loss = losses.sum(dim=(-1, -2)) * weight
                 loss.sum().backward()
             total += loss.detach()
         self._norms = self.optimizer.step(step + 1, self.path.multiplier(segment, step))
         self._pending.append(self.world.mean(total))
-        if self.device.type == "cpu" or len(self._pending) >= 50:
+        if len(self._pending) >= self.in_flight:
             self._flush()
 
-    def _batch_of(self, step: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Inputs and targets of a step, (B, T), or (E, B, T) where several seeds see several orders."""
-        if len(self.config.seeds) == 1:
-            return self._rows_of(self.config.seeds[0], step)
-        by_seed = {seed: self._rows_of(seed, step) for seed in self.config.seeds}
-        pairs = [by_seed[seed] for _, seed in self.members]
-        return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
-
-    def _rows_of(self, seed: int, step: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        n_rows = len(self.corpus.starts("train", self.length))
-        places = np.arange(step * self.batch, (step + 1) * self.batch)
-        picked = np.empty(self.batch, np.int64)
-        for epoch in np.unique(places // n_rows).tolist():
-            key = (seed, epoch)
-            if key not in self._permutations:
-                self._permutations = {k: v for k, v in self._permutations.items() if k[1] >= epoch - 1}
-                self._permutations[key] = np.random.default_rng([seed, epoch, 11]).permutation(n_rows)
-            here = places // n_rows == epoch
-            picked[here] = self._permutations[key][places[here] % n_rows]
-        inputs, targets = self.corpus.rows("train", self.length, picked)
-        return inputs, targets
-
-    def _to_device(self, array: npt.NDArray[np.int64]) -> torch.Tensor:
+    def _to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        """Copy without waiting: a copy from memory that is not pinned would stop the host until the step is done."""
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
 
@@ -335,8 +344,7 @@ class _Run:
     def _fill_missing_points(self) -> None:
         """Record the points that were not reached, with the status that says why."""
         done = {(row["member"], row["steps"]) for row in self.rows}
-        steps = self.path.point_steps if hasattr(self, "path") else ()
-        for step in steps:
+        for step in self.path.point_steps if hasattr(self, "path") else ():
             for member in range(len(self.members)):
                 if (member, step) not in done:
                     self.rows.append(make_row(self, member, step, math.nan, math.nan, math.nan))
@@ -383,5 +391,6 @@ class _Run:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    text = str(error)
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in text
+    """Whether a device or the host is full; a compiler, cuBLAS and the CPU allocator have words of their own."""
+    said = ("allocate memory", "out of memory", "_ALLOC_FAILED")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in said)

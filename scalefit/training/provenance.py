@@ -21,22 +21,29 @@ from scalefit.training.distributed import World
 
 def provenance(config: RunConfig, corpus: Corpus, world: World) -> dict[str, Any]:
     """Return what a reader needs to make the run again, or to know why it differs."""
-    cuda = world.device.type == "cuda"
+    return {
+        **machine(world.device),
+        "corpus_sha256": corpus.meta["sha256"],
+        "world_size": world.size,
+        "dtype": config.runtime.dtype,
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Return the versions and the hardware behind a measurement; `host` is a hash of the machine's name."""
+    cuda = device.type == "cuda"
     return {
         "scalefit": __version__,
         "git": _git(),
-        "corpus_sha256": corpus.meta["sha256"],
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "cuda": torch.version.cuda if cuda else None,
-        "device": torch.cuda.get_device_name(world.device) if cuda else _cpu_name(),
-        "world_size": world.size,
+        "driver": _said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") if cuda else None,
+        "device": torch.cuda.get_device_name(device) if cuda else _cpu_name(),
         "threads": torch.get_num_threads(),
-        "dtype": config.runtime.dtype,
-        "step": config.runtime.step,
         "host": hashlib.sha256(platform.node().encode()).hexdigest()[:8],
-        "job": os.environ.get("SLURM_JOB_ID"),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 
@@ -50,17 +57,18 @@ def _cpu_name() -> str:
 
 def _git() -> str | None:
     """Commit of the code, with a mark where it was changed since; None outside a checkout."""
-    here = Path(__file__).parent
+    here = str(Path(__file__).parent)
+    commit = _said("git", "-C", here, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changed = _said("git", "-C", here, "diff", "HEAD", "--", here)
+    return commit + (f"+{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else "")
 
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
-        return done.stdout.strip() if done.returncode == 0 else ""
 
+def _said(*command: str) -> str | None:
+    """What a program printed; None where it is not there, failed or said nothing."""
     try:
-        commit = git("rev-parse", "HEAD")
-        changed = git("diff", "HEAD", "--", str(here)) if commit else ""
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if not commit:
-        return None
-    return commit + (f"+{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else "")
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -93,9 +93,8 @@ class RunFolder:
         with store_errors(self.path):
             if self.curve_size() < size:
                 raise StoreError(
-                    f"{self.curve_path} has {self.curve_size()} bytes and its checkpoint remembers "
-                    f"{size}; the run was "
-                    f"not resumed. Delete {self.path} to start it again."
+                    f"{self.curve_path} has {self.curve_size()} bytes and its checkpoint remembers {size}; the run "
+                    f"was not resumed. Delete {self.path} to start it again."
                 )
             if self.curve_path.exists():
                 os.truncate(self.curve_path, size)
@@ -115,8 +114,7 @@ class RunFolder:
                 if number == len(lines):
                     break  # killed within a write: everything before it is whole
                 raise StoreError(
-                    f"{self.curve_path}, line {number} is not JSON; the curve was not read. Delete "
-                    f"{self.path} to "
+                    f"{self.curve_path}, line {number} is not JSON; the curve was not read. Delete {self.path} to "
                     "run it again."
                 ) from error
         return tuple(records)
@@ -138,8 +136,7 @@ class RunFolder:
             return RunRecord(result["run_id"], result["status"], rows, self.read_curve(), result["seconds"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
-                f"{path} is not a result that scalefit wrote ({error}); nothing was changed. Delete "
-                f"{self.path} to "
+                f"{path} is not a result that scalefit wrote ({error}); nothing was changed. Delete {self.path} to "
                 "run it again."
             ) from error
 

@@ -111,8 +111,7 @@ class SweepConfig(Config):
         own = all(size.tokens for size in self.sizes)
         if len(given) > 1 or not (given or own):
             raise ArgumentError(
-                f"SweepConfig has {' and '.join(given) or 'no token counts'}; nothing was run. Give "
-                "exactly one of "
+                f"SweepConfig has {' and '.join(given) or 'no token counts'}; nothing was run. Give exactly one of "
                 "tokens, ratios and flops, or tokens in every size."
             )
         self._check(self.name.replace("-", "").replace("_", "").isalnum(), "name", "letters, digits, - and _")
@@ -150,7 +149,7 @@ class SweepConfig(Config):
         if missing or not len(table["N"]):
             raise ArgumentError(
                 f"A table of runs to train needs rows with N and D; this {type(table).__name__} lacks "
-                f"{' and '.join(sorted(missing)) or 'rows'}."
+                f"{' and '.join(sorted(missing)) or 'rows'}; nothing was planned. Give what sf.next_runs returns."
             )
         corpus = corpus or CorpusConfig()
         vocab_size = corpus_vocabulary(corpus)
@@ -158,7 +157,10 @@ class SweepConfig(Config):
         for row, (given_n, given_d) in enumerate(zip(table["N"], table["D"], strict=True)):
             N, D = check_number("N", given_n), check_number("D", given_d)
             if not (0 < N < math.inf and 0 < D < math.inf):
-                raise ArgumentError(f"Row {row} of the table has N={N:g}, D={D:g}; both must be positive and finite.")
+                raise ArgumentError(
+                    f"Row {row} of the table has N={N:g}, D={D:g}; nothing was planned. Both must be positive and "
+                    "finite."
+                )
             wanted.setdefault(shape_for(N, vocab_size), set()).add(round(D))
         sizes = tuple(SizeConfig(model=model, tokens=tuple(sorted(D))) for model, D in wanted.items())
         return cls(corpora={corpus.source: corpus}, sizes=sizes, **settings)
@@ -186,7 +188,7 @@ class Sweep:
 
     def __init__(self, config: SweepConfig, store: str | Path) -> None:
         if not isinstance(config, SweepConfig):
-            raise ArgumentError(f"config is a {type(config).__name__}; make a SweepConfig.")
+            raise ArgumentError(f"config is a {type(config).__name__}; nothing was run. Make a SweepConfig.")
         self.config, self.root = config, Path(store)
         self.corpora = {name: open_corpus(item, self.root / "corpora") for name, item in config.corpora.items()}
         self._pin()
@@ -197,12 +199,14 @@ class Sweep:
         found = sorted((Path(store) / "sweeps").glob(f"{name or '*'}.json"))
         if len(found) != 1:
             names = ", ".join(path.stem for path in found) or "none"
-            raise ArgumentError(f"{store} holds the sweeps: {names}. Name one that is there.")
+            raise ArgumentError(f"{store} holds the sweeps: {names}; no single one was meant. Name one that is there.")
         try:
             saved = json.loads(found[0].read_text())
             return cls(SweepConfig.from_dict(saved["config"]), store)
         except (OSError, ValueError, KeyError) as error:
-            raise StoreError(f"{found[0]} cannot be read ({error}). Start the sweep again from its config.") from error
+            raise StoreError(
+                f"{found[0]} cannot be read ({error}); nothing was run. Start the sweep again from its config."
+            ) from error
 
     def _pin(self) -> None:
         """Remember which tokens the sweep is on; another machine's standard library may differ."""
@@ -213,11 +217,9 @@ class Sweep:
             foreign = {name: sha for name, sha in shas.items() if saved.get(name, sha) != sha}
             if foreign:
                 raise StoreError(
-                    f"The corpus of {', '.join(foreign)} has another sha256 here ({foreign}) than where "
-                    "the sweep "
-                    f"{self.config.name!r} began ({saved}); nothing was run. Copy corpora/ from there, "
-                    "or use another "
-                    "store."
+                    f"The corpus of {', '.join(foreign)} has another sha256 here ({foreign}) than where the sweep "
+                    f"{self.config.name!r} began ({saved}); nothing was run. Copy corpora/ from there, or use "
+                    "another store."
                 )
         with store_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,10 @@ def collect(sweep: Sweep, out: str | Path | None = None) -> Any:
         table = table.sort_values(["series", "N", "D", "kind", "seed"], kind="stable", ignore_index=True)
         mixed = table.groupby("series")["corpus_sha"].nunique()
         if (mixed > 1).any():
-            raise StoreError(f"The series {', '.join(mixed.index[mixed > 1])} mixes corpora of different sha256.")
+            raise StoreError(
+                f"The series {', '.join(mixed.index[mixed > 1])} mixes corpora of different sha256; no table was "
+                "written. Collect each store by itself, or give its series another name."
+            )
     folder = Path(out) if out is not None else sweep.root / "tables" / sweep.config.name
     with store_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,8 +98,7 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         T = config.sizes[0].model.T_max
         entropy = corpus.entropy(T)
         lines.append(
-            f"| {name} | {corpus.config.source} | "
-            f"{corpus.config.tokenizer if corpus.meta['tokenizer'] else '-'} | "
+            f"| {name} | {corpus.config.source} | {corpus.config.tokenizer if corpus.meta['tokenizer'] else '-'} | "
             f"{corpus.vocab_size} | {corpus.meta['train_tokens']:,} | {corpus.meta['val_tokens']:,} | "
             f"{'unknown' if entropy is None else f'{entropy:.5f}'} | {corpus.sha} |"
         )
@@ -108,43 +110,34 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         f"on the same {config.evaluation.tokens:,} held-out tokens (0: all), full contexts, training dtype.",
         "",
         "## Training", "",
-        f"- AdamW, decoupled weight decay {optimizer.weight_decay:g} on matrices, beta1 "
-        f"{optimizer.beta1:g}, beta2 "
+        f"- AdamW, decoupled weight decay {optimizer.weight_decay:g} on matrices, beta1 {optimizer.beta1:g}, beta2 "
         f"{optimizer.beta2 or '0.99 below 128k tokens a step, else 0.95'}, gradient norm clipped at "
         f"{optimizer.clip:g}.",
-        f"- Schedule {schedule.kind}: warm-up {schedule.warmup or 'min(N, a fifth of the smallest D)'} "
-        "tokens; cooldown "
-        f"{schedule.cooldown:.0%} of each D, shape {schedule.shape}, to {schedule.final:g} of the peak. "
-        "Points of one "
-        "trunk share its noise: `trunk_id` names it; resample by trunk.",
-        "- Peak learning rate: for each size and corpus the best of "
-        f"{', '.join(f'{r:g}' for r in config.lr.grid)} at "
-        f"{' or '.join(f'{tokens:,}' for tokens in probes_at)} tokens, the grid extended up to {config.lr.extend} "
-        "time(s) where the best is at its edge; "
-        "`lr_at_edge` marks where it still is. The probes are in lr_probes.csv, not among the runs.",
+        f"- Schedule {schedule.kind}: warm-up {schedule.warmup or 'min(N, a fifth of the smallest D)'} tokens; "
+        f"cooldown {schedule.cooldown:.0%} of each D, shape {schedule.shape}, to {schedule.final:g} of the peak. "
+        "Points of one trunk share its noise: `trunk_id` names it; resample by trunk.",
+        f"- Peak learning rate: for each size and corpus the best of {', '.join(f'{r:g}' for r in config.lr.grid)} "
+        f"at {' or '.join(f'{tokens:,}' for tokens in probes_at)} tokens, the grid extended up to {config.lr.extend} "
+        "time(s) where the best is at its edge; `lr_at_edge` marks where it still is. The probes are in "
+        "lr_probes.csv, not among the runs.",
         "- Data: rows in a new random order each epoch; `epochs` and `unique_tokens` say what was repeated.",
         "", "## What the columns mean", "",
-        "- N: every trained parameter once (tied matrices once). N_non_embedding: blocks and norms. "
-        "N_matmul: those and "
-        "the output matrix. D: tokens seen. C = 6 N D; C_matmul: matrix products and causal attention.",
-        "- loss: held-out, nat/token; loss_se: over rows, for these held-out tokens, not over seeds. "
-        "kind: `branch` (end "
-        "of a cooldown), `final` (end of a cosine), `constant`. No point is taken inside a decaying "
-        "schedule.",
+        "- N: every trained parameter once (tied matrices once). N_non_embedding: blocks and norms. N_matmul: those "
+        "and the output matrix. D: tokens seen. C = 6 N D; C_matmul: matrix products and causal attention.",
+        "- loss: held-out, nat/token; loss_se: over rows, for these held-out tokens, not over seeds. kind: `branch` "
+        "(end of a cooldown), `final` (end of a cosine), `constant`. No point is taken inside a decaying schedule.",
         "", "## What was run", "",
-        f"- {len(finished)} of {len(jobs)} known runs are finished ({len(probes)} probe rows, "
-        f"{len(table)} point rows); "
-        f"{seconds:,.0f} s of wall time in all.",
+        f"- {len(finished)} of {len(jobs)} known runs are finished ({len(probes)} probe rows, {len(table)} point "
+        f"rows); {seconds:,.0f} s of wall time in all.",
     ]  # fmt: skip
     if len(table):
         status = ", ".join(f"{count} {name}" for name, count in table["status"].value_counts().items())
         edges = int(table.loc[table["lr_at_edge"] == True, ["series", "N"]].drop_duplicates().shape[0])  # noqa: E712
         lines += [
             f"- Status of the point rows: {status}. None was left out.",
-            f"- N {table['N'].min():,} to {table['N'].max():,}; D {table['D'].min():,} to "
-            f"{table['D'].max():,}; "
-            f"{table.groupby(['series', 'N', 'D']).ngroups} cells; sizes with the learning rate at the "
-            f"grid's edge: {edges}.",
+            f"- N {table['N'].min():,} to {table['N'].max():,}; D {table['D'].min():,} to {table['D'].max():,}; "
+            f"{table.groupby(['series', 'N', 'D']).ngroups} cells; sizes with the learning rate at the grid's edge: "
+            f"{edges}.",
         ]
     lines += [f"- {count} runs on {machine}." for machine, count in machines.items()]
     return "\n".join(lines) + "\n"

@@ -68,8 +68,7 @@ class WordTokenizer:
             return np.array([self._ids[word] for word in text.split()], np.uint16)
         except KeyError as error:
             raise DataError(
-                f"The word {error.args[0]!r} is not in the vocabulary of {self.vocab_size - 1} words; "
-                "the corpus was "
+                f"The word {error.args[0]!r} is not in the vocabulary of {self.vocab_size - 1} words; the corpus was "
                 "not built. Use tokenizer='byte' or 'bpe:V' for open vocabularies."
             ) from None
 
@@ -91,7 +90,10 @@ class SubwordTokenizer:
         from tokenizers import decoders, models, pre_tokenizers, trainers
 
         if vocab_size < 257:
-            raise ArgumentError(f"bpe:{vocab_size} is too small: 256 bytes and the separator already need 257.")
+            raise ArgumentError(
+                f"bpe:{vocab_size} is too small: 256 bytes and the separator already need 257. Nothing was built; use "
+                "bpe:257 or more."
+            )
         inner = library.Tokenizer(models.BPE())
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         inner.decoder = decoders.ByteLevel()
@@ -110,10 +112,16 @@ class SubwordTokenizer:
             tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
             text = tokenizer.backend_tokenizer.to_str()
         except Exception as error:
-            raise DataError(f"No usable fast tokenizer in {path!r}: {error}. Nothing was built.") from error
+            raise DataError(
+                f"No usable fast tokenizer in {path!r}: {error}. Nothing was built. Give a local folder with a "
+                "tokenizer.json."
+            ) from error
         eos = tokenizer.eos_token_id
         if eos is None:
-            raise DataError(f"The tokenizer in {path!r} has no end-of-text token to separate documents with.")
+            raise DataError(
+                f"The tokenizer in {path!r} has no end-of-text token to separate documents with; nothing was built. "
+                "Set eos_token in its tokenizer_config.json."
+            )
         return cls({"kind": "subword", "json": text, "eos": int(eos)})
 
     def encode(self, text: str) -> Ids:
@@ -133,6 +141,9 @@ def train_tokenizer(name: str, documents: Iterable[str]) -> Tokenizer:
     if kind == "hf" and argument:
         tokenizer = SubwordTokenizer.from_folder(argument)
         if tokenizer.vocab_size > 65_536:
-            raise ArgumentError(f"{name} has {tokenizer.vocab_size:,} tokens; stores hold ids up to 65,535.")
+            raise ArgumentError(
+                f"{name} has {tokenizer.vocab_size:,} tokens and stores hold ids up to 65,535; nothing was built. "
+                "Use a smaller vocabulary, such as bpe:32768."
+            )
         return tokenizer
     raise ArgumentError(f"Unknown tokenizer {name!r}; nothing was built. Use byte, words, bpe:512 or hf:/path.")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from scalefit.training import checkpoint
 from scalefit.training.config import RunConfig
 from scalefit.training.corpus import Corpus, open_corpus
+from scalefit.training.distributed import best_device
 from scalefit.training.evaluation import evaluate
 from scalefit.training.models.build import build_model
 from scalefit.training.store import RunFolder, StoreError
@@ -28,12 +28,13 @@ class TrainedModel:
         """Return loss and standard error of the first member on a split [nat/token]; `tokens` 0 scores all of it."""
         length = self.corpus.row_length(self.config.model.T_max)
         batch = self.config.optimizer.batch_size
-        mean, error = evaluate(self.model, self.corpus, length, batch, tokens, torch.device("cpu"), split)
+        device = next(self.model.parameters()).device
+        mean, error = evaluate(self.model, self.corpus, length, batch, tokens, device, split)
         return float(mean[0]), float(error[0])
 
 
 def load_trained(config: RunConfig, store: str | Path) -> TrainedModel:
-    """Load the model that ``train`` left behind; the run must have had ``runtime.keep_weights``.
+    """Load the model that ``train`` left behind, on the run's device; it must have had ``runtime.keep_weights``.
 
     Raises
     ------
@@ -46,9 +47,9 @@ def load_trained(config: RunConfig, store: str | Path) -> TrainedModel:
     found = checkpoint.read(folder.weights_path, run_id)
     if found is None:
         raise StoreError(
-            f"{folder.path} holds no weights. Train with runtime.keep_weights = true; a run that finished without "
-            "keeps none, so delete its folder or use another store."
+            f"{folder.path} holds no weights; nothing was loaded. Train with runtime.keep_weights = true; a run that "
+            "finished without keeps none, so delete its folder or use another store."
         )
     model = build_model(config.model, corpus.vocab_size, [seed for _, seed in config.members]).module
     model.load_state_dict(found[0], strict=False)
-    return TrainedModel(config, model.eval(), corpus)
+    return TrainedModel(config, model.to(best_device(config.runtime.device)).eval(), corpus)

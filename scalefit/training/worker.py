@@ -55,7 +55,10 @@ def work(
         elif not any(job.run_id in failed for job in waiting):
             time.sleep(PATIENCE)  # all are held by others; probes may open up new points
     if failed:
-        raise StoreError(f"{len(failed)} runs could not be trained: {', '.join(sorted(failed))}. See the log above.")
+        raise StoreError(
+            f"{len(failed)} runs could not be trained: {', '.join(sorted(failed))}. The others are kept; the log "
+            "above says why."
+        )
     return done
 
 

@@ -33,14 +33,22 @@ def brute_force(points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("block", [7, 64, 4096])
 def test_nearest_distances_equal_brute_force(block: int) -> None:
     points = np.random.default_rng(0).normal(size=(150, 12)).astype(np.float32)
-    np.testing.assert_allclose(nearest_distances(points, block=block), brute_force(points.astype(float)), rtol=1e-6)
+    np.testing.assert_allclose(nearest_distances(points, block=block), brute_force(points.astype(float)), rtol=1e-12)
 
 
 def test_near_neighbours_far_from_the_origin_do_not_cancel() -> None:
     rng = np.random.default_rng(1)
     base = rng.normal(size=(40, 30))
     points = (1000 + np.concatenate([base, base + 1e-2 * rng.normal(size=base.shape)])).astype(np.float32)
-    np.testing.assert_allclose(nearest_distances(points), brute_force(points.astype(float)), rtol=1e-3)
+    np.testing.assert_allclose(nearest_distances(points), brute_force(points.astype(float)), rtol=1e-12)
+
+
+def test_a_neighbour_hidden_by_rounding_is_found_again() -> None:
+    # hundreds of points nearer together than single precision tells apart at this distance from the mean
+    rng = np.random.default_rng(0)
+    centres = 100 * rng.standard_normal((10, 64))
+    points = (centres[rng.integers(0, 10, 600)] + 1e-3 * rng.standard_normal((600, 64))).astype(np.float32)
+    np.testing.assert_allclose(nearest_distances(points, block=256), brute_force(points.astype(float)), rtol=1e-12)
 
 
 def test_equal_to_the_numpy_ones() -> None:

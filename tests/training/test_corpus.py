@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -143,6 +145,19 @@ def test_unwritable_store_is_one_clear_error(tmp_path: Path) -> None:
         open_corpus(CorpusConfig(source="markov", n_tokens=10_000), tmp_path / "file" / "corpora")
 
 
+def test_a_disk_that_fills_up_under_a_corpus_is_one_clear_error(tmp_path: Path, monkeypatch) -> None:
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    config = CorpusConfig(source="markov", n_tokens=10_000)
+    with pytest.raises(DataError, match="the disk is full; free some space"):
+        open_corpus(config, tmp_path)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert open_corpus(config, tmp_path).meta["train_tokens"] > 0
+
+
 def test_question_formation_entropy_is_the_published_one() -> None:
     # Measured from the published grammar and from the published test file of 10,000 lines, independently of this code
     nats, words = grammar.line_entropy("grammar")
@@ -201,6 +216,11 @@ def test_markov_entropy_is_the_mean_surprise_of_its_samples(order: int, n_states
     p = source.stationary
     moved = (p[:, None] * source.table).reshape(n_states, -1, n_states).sum(axis=0).reshape(-1)
     np.testing.assert_allclose(moved, p, atol=1e-12)
+
+
+def test_the_same_seed_gives_the_same_chains_in_every_version() -> None:
+    chains = MarkovSource(2, 16, 3, seed=5).sample(50, 200, np.random.default_rng(0))
+    assert hashlib.sha256(chains.tobytes()).hexdigest()[:16] == "5a4fe8bc35e430fe"  # of version 0.1
 
 
 def test_markov_rows_never_cross_a_restart(tmp_path: Path) -> None:

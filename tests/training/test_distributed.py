@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, DataError
 from scalefit.training import loop
 from scalefit.training.distributed import World
 from scalefit.training.loop import train
@@ -34,11 +34,34 @@ def test_two_processes_equal_one(with_, store: Path, packing: str) -> None:
         "train", str(store / "run.json"), "--store", str(other), "--json",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    # three interpreters that import torch: minutes on a machine that is busy with other things; only a hang is longer
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in single.rows], abs=2e-5)
     assert len(list((other / "runs").glob("*/result.json"))) == 1
+
+
+def test_processes_part_in_order_where_the_run_is_already_there(tiny, store: Path, monkeypatch) -> None:
+    record, left = train(tiny, store), []
+    monkeypatch.setattr(World, "leave", lambda self: left.append(self))
+    assert train(tiny, store).rows == record.rows and len(left) == 1
+
+
+def test_out_of_memory_in_one_of_many_is_recorded_and_ends_them_all(tiny, store: Path, monkeypatch) -> None:
+    def greedy(self, *_):
+        raise RuntimeError("CUDA error: out of memory")
+
+    alone = World(1, 2, __import__("torch").device("cpu"))  # not the first, which waits in a collective
+    for name in ("barrier", "leave"):
+        monkeypatch.setattr(World, name, lambda self: None)
+    monkeypatch.setattr(World, "wrap", lambda self, model: model)
+    monkeypatch.setattr(loop.distributed, "start", lambda device: alone)
+    monkeypatch.setattr(loop._Run, "_step", greedy)
+    with pytest.raises(DataError, match="Process 1 of 2 ran out of memory; the run is recorded as oom"):
+        train(tiny, store)
+    monkeypatch.undo()
+    assert train(tiny, store).status == "oom"
 
 
 def test_batch_that_does_not_divide_is_refused(with_, store: Path, monkeypatch) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, ScalefitError
 from scalefit.training.experiments import NAMES, run_experiment
 from scalefit.training.experiments.balance import equal_gap_exponent
+from scalefit.training.models.decoder import Decoder
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,14 @@ def test_losses_are_held_against_the_known_entropy(store: Path) -> None:
     for row in run_experiment("figure4", "tiny", store / "out", store).rows:
         assert row["val_minus_H_data"] == pytest.approx(row["val_loss"] - row["H_data"])
         assert row["H_data"] == pytest.approx(0.987, abs=1e-3)
+
+
+def test_a_run_that_diverged_gives_no_verdict_but_one_clear_error(store: Path, monkeypatch) -> None:
+    original = Decoder.forward
+    monkeypatch.setattr(Decoder, "forward", lambda self, *arguments: original(self, *arguments) * float("nan"))
+    with pytest.raises(ScalefitError, match="ended as 'nan'; no verdict was written. It is kept in"):
+        run_experiment("figure4", "tiny", store / "out", store)
+    assert not (store / "out").exists()
 
 
 def test_unknown_names_sizes_and_settings_are_one_clear_error(store: Path) -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scalefit.training import SweepConfig, load_config
+from scalefit.training.corpus import open_corpus
 from scalefit.training.models.counts import count_parameters
 
 QUEUE = Path(__file__).parents[2] / "benchmarks" / "gpu_queue"
+#: What a bare GPU image may lack.
+BARE = ("pydantic", "pydantic_core", "pandas", "scipy", "matplotlib", "typer", "rich", "lmfit", "pooch", "pyarrow",
+        "transformers", "tokenizers", "accelerate")  # fmt: skip
 spec = importlib.util.spec_from_file_location("gpu_queue_run", QUEUE / "run.py")
 queue = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(queue)
@@ -19,8 +29,8 @@ spec.loader.exec_module(queue)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("item", [item for item in queue.ITEMS if item not in ("figure2", "figure3")])
 def test_items_run(item: str, store: Path) -> None:
-    assert queue.run_item(item, store / "out", store, 100.0, None, toy=True) == "finished"
-    assert [path for path in (store / "out").rglob("*") if path.is_file()]
+    assert queue.run_item(item, store / "out", store, 100.0, toy=True) == "finished"
+    check_files(store / "out")
 
 
 @pytest.mark.parametrize("item", ["figure2", "figure3"])
@@ -30,21 +40,73 @@ def test_text_items_run(item: str, store: Path) -> None:
     for number in range(400):
         (folder / f"{number}.txt").write_text(f"{number} " * 60)
     assert queue.run_item(item, store / "out", store, 100.0, str(folder), toy=True) == "finished"
+    check_files(store / "out")
+
+
+def check_files(out: Path) -> None:
+    """Few, small, not deep, and they say where they come from."""
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert 2 < len(files) <= 8 and all(path.stat().st_size < 16 * 2**20 for path in files)
+    assert all(len(path.relative_to(out).parts) <= 2 for path in files)
+    said = json.loads((out / "provenance.json").read_text())
+    assert said["state"] == "finished" and said["torch"] and said["device"] and said["git"]
 
 
 def test_a_sweep_stops_in_time_and_goes_on(store: Path) -> None:
     state = "time"
     for _ in range(30):
-        state = queue.run_item("ladder", store / "out", store, 0.3, None, toy=True)
+        state = queue.run_item("ladder", store / "out", store, 0.3, toy=True)
         if state == "finished":
             break
+        assert state.startswith("time is up")
+        assert (store / "out" / "runs.tar.gz").exists()
     assert state == "finished"
-    assert (store / "out" / "gpu_ladder" / "runs.csv").exists()
+    assert (store / "out" / "runs.csv").exists()
+    assert not list((store / "runs").glob("*/lease"))
+
+
+def test_another_machine_goes_on_from_what_was_carried(store: Path, tmp_path: Path, monkeypatch) -> None:
+    assert queue.run_item("ladder", store / "out", store, 100.0, toy=True) == "finished"
+    elsewhere = tmp_path / "elsewhere"
+    queue.unpack(store / "out" / "runs.tar.gz", elsewhere)
+    monkeypatch.setattr("scalefit.training.worker.train", None)  # nothing is left to train
+    assert queue.run_item("ladder", elsewhere / "out", elsewhere, 100.0, toy=True) == "finished"
+    assert (elsewhere / "out" / "runs.csv").read_bytes() == (store / "out" / "runs.csv").read_bytes()
+
+
+@pytest.mark.parametrize("hidden", [("pydantic", "typer", "transformers"), BARE])
+def test_a_bare_image_runs_the_sweep(store: Path, hidden: tuple[str, ...]) -> None:
+    code = (
+        f"import sys\nclass Hide:\n def find_spec(self, name, *_):\n  if name.split('.')[0] in {hidden!r}: "
+        "raise ModuleNotFoundError(name, name=name)\nsys.meta_path.insert(0, Hide())\n"
+        "import importlib.util as u\nfind = u.find_spec\n"
+        f"u.find_spec = lambda name, *a: None if name in {hidden!r} else find(name, *a)\n"
+        f"sys.path.insert(0, {str(QUEUE)!r})\nimport run\nrun.main()\n"
+    )
+    arguments = ["ladder", "--toy", "--out", str(store / "out"), "--store", str(store)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "ladder: finished" in done.stdout
+    assert (store / "out" / "runs.csv").exists() == ("pandas" not in hidden)
+    assert (store / "out" / "runs.tar.gz").stat().st_size > 1000
+
+
+def test_the_corpora_of_the_real_configs_can_be_built(tmp_path: Path) -> None:
+    configs = {name: queue.sweep_config(name) for name in ("ladder", "large")}
+    (corpus,) = {item for config in configs.values() for item in config.corpora.values()}  # one, so built once
+    built = open_corpus(replace(corpus, n_tokens=20_000), tmp_path)
+    assert 0 < built.entropy(256) < np.log(corpus.n_states)
+    for config in configs.values():
+        assert config.runtime.dtype == "bfloat16"
+        for size in config.sizes:  # at most four epochs, where repeated tokens are worth nearly new ones
+            N = count_parameters(size.model, corpus.n_states).total
+            assert max(config.ratios) * N < 4 * corpus.n_tokens
 
 
 def test_the_configs_span_what_they_say() -> None:
     ladder, large = (load_config(QUEUE / f"{name}.toml", SweepConfig) for name in ("ladder", "large"))
-    small = [count_parameters(size.model, 1024).total for size in ladder.sizes]
+    small = [count_parameters(size.model, 256).total for size in ladder.sizes]
     assert 0.15e6 < small[0] < 0.25e6 and 3e6 < small[-1] < 4e6 and small == sorted(small)
-    assert [round(count_parameters(size.model, 1024).non_embedding / 1e6) for size in large.sizes] == [11, 25]
+    assert [round(count_parameters(size.model, 256).total / 1e6) for size in large.sizes] == [11, 26]
     assert all(item in queue.GPU_SIZES or item in ("bench", "ladder", "large") for item in queue.ITEMS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -111,8 +112,6 @@ def test_sigkill_at_any_moment_resumes_to_the_same_curve(with_, store: Path, tmp
     (other / "corpora").symlink_to(store / "corpora")
     straight = train(config, other)
     path = store / "config.json"
-    import json
-
     path.write_text(json.dumps(config.to_dict()))
     code = (
         "import sys, json, torch; torch.set_num_threads(1)\n"
@@ -194,6 +193,23 @@ def test_out_of_memory_ends_as_a_status(tiny: RunConfig, store: Path, monkeypatc
     monkeypatch.setattr(loop._Run, "_step", greedy)
     record = train(tiny, store)
     assert record.status == "oom" and {row["status"] for row in record.rows} == {"oom"}
+
+
+def test_a_host_without_memory_ends_as_a_status(with_, store: Path) -> None:
+    config = with_(model={"d_emb": 1024}, optimizer={"batch_size": 1024}, schedule={"tokens": (100_000,)})
+    (store / "run.json").write_text(json.dumps(config.to_dict()))
+    code = (
+        "import json, resource, sys, torch\ntorch.set_num_threads(1)\nfrom scalefit.training import RunConfig, train\n"
+        "config = RunConfig.from_dict(json.load(open(sys.argv[1])))\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 2**20,) * 2)\n"
+        "print(train(config, sys.argv[2]).status)\n"
+    )
+    command = [sys.executable, "-c", code, str(store / "run.json"), str(store)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "oom\n", done.stderr
+    record = train(config, store)
+    assert record.status == "oom" and [row["status"] for row in record.rows] == ["oom"]
 
 
 def test_other_errors_are_not_hidden(tiny: RunConfig, store: Path, monkeypatch) -> None:

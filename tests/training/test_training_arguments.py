@@ -30,7 +30,7 @@ def test_columns_serve_as_a_table():
 
 
 def test_configs_are_configs(tmp_path):
-    with pytest.raises(sf.ScalefitError, match="config is a int; make a RunConfig"):
+    with pytest.raises(sf.ScalefitError, match="config is a int; nothing was run. Make a RunConfig"):
         train(3, tmp_path)
-    with pytest.raises(sf.ScalefitError, match="config is a NoneType; make a SweepConfig"):
+    with pytest.raises(sf.ScalefitError, match="config is a NoneType; nothing was run. Make a SweepConfig"):
         sweep(None, tmp_path)

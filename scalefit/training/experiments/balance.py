@@ -22,8 +22,7 @@ from scalefit.training.config import (
     RuntimeConfig,
     ScheduleConfig,
 )
-from scalefit.training.experiments.finding import Finding, outlook
-from scalefit.training.loop import train
+from scalefit.training.experiments.finding import Finding, losses_at_end, outlook, train_to_end
 from scalefit.training.trained import load_trained
 
 TITLE = "Balance: the gap between training and held-out loss over N and D"
@@ -56,7 +55,7 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
                 runtime=RuntimeConfig(keep_weights=True),
                 series="balance",
             )
-            row = train(config, store).rows[-1]
+            row = train_to_end(config, store).rows[-1]
             train_loss, _ = load_trained(config, store).loss("train", tokens=60_000)
             rows.append(
                 {
@@ -64,12 +63,8 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
                     "distinct_tokens": row["unique_tokens"],
                     "D": row["D"],
                     "epochs": row["epochs"],
-                    "train_loss": train_loss,
-                    "val_loss": row["loss"],
+                    **losses_at_end(row, train_loss),
                     "gap": row["loss"] - train_loss,
-                    "H_data": row["H_data"],
-                    "train_minus_H_data": train_loss - row["H_data"],
-                    "val_minus_H_data": row["loss"] - row["H_data"],
                     "status": row["status"],
                 }
             )

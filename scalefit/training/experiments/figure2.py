@@ -24,13 +24,13 @@ from scalefit.training.config import (
     ScheduleConfig,
 )
 from scalefit.training.corpus import open_corpus
-from scalefit.training.experiments.finding import Finding
-from scalefit.training.loop import train
+from scalefit.training.distributed import best_device
+from scalefit.training.experiments.finding import Finding, train_to_end
 from scalefit.training.models.build import build_model
 from scalefit.training.trained import load_trained
 
 TITLE = "Figure 2: the radius of a trained model"
-_CPU = {"model_path": None, "corpus_path": None, "tokenizer": "bpe:512"}
+_CPU = {"model_path": None, "corpus_path": None, "tokenizer": "bpe:512", "dtype": "float32"}
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         **_CPU, "tokenizer": "byte", "n_layers": 1, "d_emb": 16, "n_heads": 1, "T_max": 32, "tokens": 20_000,
@@ -55,16 +55,17 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
     starts = corpus.starts("train", settings["T_max"])
     picked = np.random.default_rng(0).choice(len(starts), min(settings["n_contexts"], len(starts)), replace=False)
     contexts, _ = corpus.rows("train", settings["T_max"], np.sort(picked))
-    model, untrained = _models(settings, corpus_config, store, corpus.vocab_size)
+    device = best_device()
+    model, untrained = (m.to(device) for m in _models(settings, corpus_config, store, corpus.vocab_size))
     activations = collect_activations(model, contexts)
-    reports = [measure_radius(points, name) for name, points in activations.items()]
     last = activations["post_norm"]
-    nulls = {
+    sets = {
+        **activations,
         "null: untrained model": collect_activations(untrained, contexts)["post_norm"],
         "null: Gaussian, same covariance": gaussian_null(last),
         "null: shuffled coordinates": shuffled_null(last),
     }
-    reports += [measure_radius(points, name) for name, points in nulls.items()]
+    reports = [measure_radius(points, name, device=str(device)) for name, points in sets.items()]
     rows = [row for report in reports for row in report.rows()]
     return Finding(TITLE, rows, _verdict(reports), lambda figure: _draw(figure, reports))
 
@@ -79,7 +80,9 @@ def _models(settings: dict[str, Any], corpus: CorpusConfig, store: Path, vocab_s
         fresh: Any = load_for_training(config, measured.config.vocab_size, 0).module
         return measured, fresh.inner
     if not settings["tokens"]:
-        raise ArgumentError("figure2 at full size measures a released model: pass model_path= and corpus_path=.")
+        raise ArgumentError(
+            "figure2 at full size measures a released model; nothing was run. Pass model_path= and corpus_path=."
+        )
     config = ModelConfig(
         n_layers=settings["n_layers"], d_emb=settings["d_emb"], n_heads=settings["n_heads"], T_max=settings["T_max"]
     )
@@ -88,10 +91,10 @@ def _models(settings: dict[str, Any], corpus: CorpusConfig, store: Path, vocab_s
         corpus=corpus,
         optimizer=OptimizerConfig(lr=5e-3, batch_size=8),
         schedule=ScheduleConfig(tokens=(settings["tokens"],)),
-        runtime=RuntimeConfig(keep_weights=True),
+        runtime=RuntimeConfig(keep_weights=True, dtype=settings["dtype"]),
         series="radius",
     )
-    train(run_config, store)
+    train_to_end(run_config, store)
     return load_trained(run_config, store).model, build_model(config, vocab_size, (0,)).module
 
 

@@ -15,8 +15,7 @@ from scalefit.training.config import (
     ScheduleConfig,
 )
 from scalefit.training.corpus import open_corpus
-from scalefit.training.experiments.finding import Finding, outlook
-from scalefit.training.loop import train
+from scalefit.training.experiments.finding import Finding, draw_losses, outlook, train_to_end
 
 TITLE = "Figure 3: GPT-2 on all, 1 % and 0.1 % of a corpus"
 _CPU = {"corpus_path": None, "tokenizer": "bpe:512", "dtype": "float32", "fractions": (1.0, 0.01, 0.001), "lr": 3e-3}
@@ -56,7 +55,7 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
             runtime=RuntimeConfig(dtype=settings["dtype"]),
             series=f"{fraction:.2%}",
         )  # fmt: skip
-        record = train(config, store)
+        record = train_to_end(config, store)
         row = record.rows[-1]
         curves[fraction] = record.curve
         best = min(item["val_loss"][0] for item in record.curve)
@@ -94,9 +93,5 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
 def _draw(figure: Any, curves: dict[float, Any]) -> None:
     panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     for axes, (fraction, curve) in zip(panels, curves.items(), strict=True):
-        tokens = [item["tokens"] for item in curve]
-        axes.plot(tokens, [item["train_loss"][0] for item in curve], "o-", label="training")
-        axes.plot(tokens, [item["val_loss"][0] for item in curve], "s-", label="held out")
-        axes.axhline(1.0, color="black", linestyle="--", linewidth=1, label="1 nat")
-        axes.set(xscale="log", xlabel="tokens", ylabel="loss [nat/token]", title=f"{fraction:.2%} of the corpus")
-        axes.legend()
+        draw_losses(axes, curve, {"1 nat": (1.0, "--")}, x="tokens")
+        axes.set_title(f"{fraction:.2%} of the corpus")

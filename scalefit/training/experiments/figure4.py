@@ -11,13 +11,16 @@ from scalefit.training.config import (
     ModelConfig,
     OptimizerConfig,
     RunConfig,
+    RuntimeConfig,
     ScheduleConfig,
 )
-from scalefit.training.experiments.finding import Finding, outlook
-from scalefit.training.loop import train
+from scalefit.training.experiments.finding import Finding, draw_losses, losses_at_end, outlook, train_to_end
 
 TITLE = "Figure 4: vanilla transformers on Question Formation"
-_SMALL = {"mode": "grammar", "d_emb": 64, "n_heads": 4, "d_ff": 256, "T_max": 128, "dropout": 0.0, "warmup_steps": 100}
+_SMALL = {
+    "mode": "grammar", "d_emb": 64, "n_heads": 4, "d_ff": 256, "T_max": 128, "dropout": 0.0, "warmup_steps": 100,
+    "dtype": "float32",
+}  # fmt: skip
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {**_SMALL, "depths": (1, 2), "n_lines": 400, "d_emb": 32, "batch_size": 16, "steps": 40, "lr": 3e-3},
     "small": {**_SMALL, "depths": (2, 4), "n_lines": 30_000, "batch_size": 32, "steps": 4_000, "lr": 1e-3},
@@ -25,6 +28,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "full": {
         "mode": "mccoy", "depths": (6, 10), "n_lines": 100_000, "d_emb": 512, "n_heads": 4, "d_ff": 2048, "T_max": 5000,
         "dropout": 0.1, "batch_size": 8, "steps": 300_000, "lr": 1e-4, "warmup_steps": 10_000,
+        "dtype": "float32",
     },
 }  # fmt: skip
 
@@ -51,9 +55,10 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
                 warmup=round(settings["warmup_steps"] * tokens_per_step),
             ),
             evaluation=EvaluationConfig(tokens=40_000, curve_points=24),
+            runtime=RuntimeConfig(dtype=settings["dtype"]),
             series="question_formation",
         )  # fmt: skip
-        record = train(config, store)
+        record = train_to_end(config, store)
         row = record.rows[-1]
         curves[depth] = record.curve
         rows.append(
@@ -62,12 +67,8 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
                 "N": row["N"],
                 "D": row["D"],
                 "epochs": row["epochs"],
-                "train_loss": row["train_loss"],
-                "val_loss": row["loss"],
+                **losses_at_end(row, row["train_loss"]),
                 "val_se": row["loss_se"],
-                "H_data": row["H_data"],
-                "train_minus_H_data": row["train_loss"] - row["H_data"],
-                "val_minus_H_data": row["loss"] - row["H_data"],
                 "val_minus_1": row["loss"] - 1.0,
                 "status": row["status"],
             }
@@ -86,10 +87,5 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
 
 def _draw(figure: Any, curves: dict[int, Any], entropy: float) -> None:
     for axes, (depth, curve) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
-        steps = [item["step"] for item in curve]
-        axes.plot(steps, [item["train_loss"][0] for item in curve], "o-", label="training")
-        axes.plot(steps, [item["val_loss"][0] for item in curve], "s-", label="held out")
-        axes.axhline(1.0, color="black", linestyle="--", linewidth=1, label="1 nat")
-        axes.axhline(entropy, color="black", linestyle=":", linewidth=1, label=f"H(data) = {entropy:.3f}")
-        axes.set(xscale="log", xlabel="step", ylabel="loss [nat/token]", title=f"{depth} layers")
-        axes.legend()
+        draw_losses(axes, curve, {"1 nat": (1.0, "--"), f"H(data) = {entropy:.3f}": (entropy, ":")})
+        axes.set_title(f"{depth} layers")

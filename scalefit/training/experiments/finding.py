@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scalefit.errors import ScalefitWarning
-from scalefit.training.store import store_errors
+from scalefit.errors import ScalefitError, ScalefitWarning
+from scalefit.training.config import RunConfig
+from scalefit.training.loop import train
+from scalefit.training.store import RunRecord, store_errors
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,52 @@ def outlook(row: dict[str, Any]) -> str:
         f"bounds allow 1 to {said['theory_upper']:.2f}); Chinchilla's published constants give "
         f"{said['chinchilla']:.2f} and Kaplan's {said['kaplan']:.2f}, both far outside the range they were fitted on."
     )
+
+
+def train_to_end(config: RunConfig, store: Path) -> RunRecord:
+    """Train a run whose numbers a verdict needs.
+
+    Raises
+    ------
+    ScalefitError
+        The run diverged, met a NaN or ran out of memory.
+    """
+    record = train(config, store)
+    if record.status != "finished":
+        raise ScalefitError(
+            f"A run of this experiment (series {config.series}, {config.model.n_layers} layers, d_emb "
+            f"{config.model.d_emb}, lr {config.optimizer.lr}) ended as {record.status!r}; no verdict was written. "
+            f"It is kept in {store} as run {record.run_id}: change its settings (a smaller lr or batch_size) and call again."
+        )
+    return record
+
+
+def losses_at_end(row: dict[str, Any], train_loss: float) -> dict[str, Any]:
+    """Training and held-out loss of a run's row beside the entropy of its source [nat/token]."""
+    return {
+        "train_loss": train_loss,
+        "val_loss": row["loss"],
+        "H_data": row["H_data"],
+        "train_minus_H_data": train_loss - row["H_data"],
+        "val_minus_H_data": row["loss"] - row["H_data"],
+    }
+
+
+def draw_losses(
+    axes: Any,
+    curve: Any,
+    levels: dict[str, tuple[float, str]],
+    x: str = "step",
+    names: tuple[str, str] = ("training", "held out"),
+) -> None:
+    """Draw training and held-out losses of a run's first member along `x`, and level lines by label."""
+    at = [item[x] for item in curve]
+    axes.plot(at, [item["train_loss"][0] for item in curve], "o-", label=names[0])
+    axes.plot(at, [item["val_loss"][0] for item in curve], "s-", label=names[1])
+    for label, (level, style) in levels.items():
+        axes.axhline(level, color="black", linestyle=style, linewidth=1, label=label)
+    axes.set(xscale="log", xlabel=x, ylabel="loss [nat/token]")
+    axes.legend()
 
 
 def _markdown(rows: list[dict[str, Any]]) -> str:

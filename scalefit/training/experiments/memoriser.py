@@ -23,8 +23,7 @@ from scalefit.training.config import (
     ScheduleConfig,
 )
 from scalefit.training.corpus import Corpus
-from scalefit.training.experiments.finding import Finding, outlook
-from scalefit.training.loop import train
+from scalefit.training.experiments.finding import Finding, draw_losses, losses_at_end, outlook, train_to_end
 from scalefit.training.trained import load_trained
 
 TITLE = "A memoriser below 1 nat"
@@ -72,7 +71,7 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
         runtime=RuntimeConfig(keep_weights=True),
         series="memoriser",
     )
-    record = train(config, store)
+    record = train_to_end(config, store)
     trained = load_trained(config, store)
     lines, length, floor = memorised_entropy(trained.corpus)
     train_loss, _ = trained.loss("train")
@@ -84,12 +83,9 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
             "tokens_per_line": length,
             "N": row["N"],
             "steps": row["steps"],
-            "train_loss": train_loss,
+            **losses_at_end(row, train_loss),
             "memoriser_floor": floor,
             "over_floor": train_loss / floor - 1.0,
-            "val_loss": float(row["loss"]),
-            "H_data": entropy,
-            "val_minus_H_data": float(row["loss"]) - entropy,
             "hypothesis": 1.0,
             "seconds": record.seconds,
         }
@@ -108,14 +104,7 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
 
 def _draw(figure: Any, curve: Any, floor: float, entropy: float) -> None:
     axes = figure.subplots()
-    steps = [item["step"] for item in curve]
-    axes.plot(steps, [item["train_loss"][0] for item in curve], "o-", label="training lines")
-    axes.plot(steps, [item["val_loss"][0] for item in curve], "s-", label="fresh lines")
-    for level, style, label in (
-        (1.0, "--", "hypothesis: 1 nat"),
-        (entropy, ":", "H(data)"),
-        (floor, "-.", "log(n) / length"),
-    ):
-        axes.axhline(level, color="black", linestyle=style, linewidth=1, label=f"{label} = {level:.3f}")
-    axes.set(xscale="log", yscale="log", xlabel="step", ylabel="loss [nat/token]", title=TITLE)
-    axes.legend()
+    lines = {"hypothesis: 1 nat": (1.0, "--"), "H(data)": (entropy, ":"), "log(n) / length": (floor, "-.")}
+    levels = {f"{label} = {level[0]:.3f}": level for label, level in lines.items()}
+    draw_losses(axes, curve, levels, names=("training lines", "fresh lines"))
+    axes.set(yscale="log", title=TITLE)

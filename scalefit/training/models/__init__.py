@@ -22,5 +22,5 @@ def preset(name: str) -> ModelConfig:
     768
     """
     if name not in PRESETS:
-        raise ArgumentError(f"Unknown model preset {name!r}. Known: {', '.join(PRESETS)}.")
+        raise ArgumentError(f"Unknown model preset {name!r}; nothing was built. Known: {', '.join(PRESETS)}.")
     return PRESETS[name]

@@ -67,5 +67,5 @@ def to_transformers(model: Any, member: int = 0) -> Any:
                 state[f"transformer.h.{layer}.{theirs}.{kind}"] = ours[own]
     missing, unexpected = twin.load_state_dict(state, strict=False)
     if unexpected or any(not name.endswith(("attn.bias", "masked_bias")) for name in missing):
-        raise AssertionError(f"weights do not map onto GPT2LMHeadModel: {missing} {unexpected}")
+        raise AssertionError(f"weights do not map onto GPT2LMHeadModel: {missing} {unexpected}")  # a fault of ours
     return twin.eval()

@@ -51,7 +51,9 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
     try:
         theirs = transformers.AutoConfig.from_pretrained(_existing(config.path), local_files_only=True)
     except Exception as error:
-        raise DataError(f"No model config at {config.path!r}: {error}. Nothing was run.") from error
+        raise DataError(
+            f"No model config at {config.path!r}: {error}. Nothing was run. Give a local folder with a config.json."
+        ) from error
     theirs.vocab_size = vocab_size
     for name in dir(theirs):
         if name.endswith(("pdrop", "_dropout")) or name == "dropout":
@@ -61,7 +63,10 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
             setattr(theirs, name, None)
     limit = getattr(theirs, "max_position_embeddings", None)
     if limit is not None and limit < config.T_max:
-        raise ArgumentError(f"The model at {config.path!r} has {limit} positions and T_max is {config.T_max}.")
+        raise ArgumentError(
+            f"The model at {config.path!r} has {limit} positions and T_max is {config.T_max}; nothing was run. Lower "
+            "T_max."
+        )
     # transformers draws its initial weights from torch's global generator: seeded here, restored after
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -85,7 +90,10 @@ def load_pretrained(path: str) -> Any:
             _existing(path), local_files_only=True, use_safetensors=True
         ).eval()
     except Exception as error:
-        raise DataError(f"No causal language model in {path!r}: {error}. Nothing was measured.") from error
+        raise DataError(
+            f"No causal language model in {path!r}: {error}. Nothing was measured. Give a local folder with "
+            "safetensors weights."
+        ) from error
 
 
 def _existing(path: str | None) -> str:

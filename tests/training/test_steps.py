@@ -1,0 +1,136 @@
+"""Step modes: compiled runs equal eager ones, the choice is by measurement, and a device may be ahead of the host."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scalefit.training import loop, steps
+from scalefit.training.config import ModelConfig, RunConfig
+from scalefit.training.loop import train
+from scalefit.training.models.decoder import Decoder
+from scalefit.training.optimizer import FlatAdamW
+
+
+def fresh(tmp_path: Path, store: Path, name: str) -> Path:
+    other = tmp_path / name
+    other.mkdir()
+    (other / "corpora").symlink_to(store / "corpora")
+    return other
+
+
+@pytest.fixture
+def small() -> tuple[Decoder, torch.Tensor]:
+    model = Decoder(ModelConfig(n_layers=1, d_emb=16, n_heads=1, T_max=32), 32, (0, 1))
+    FlatAdamW(model, [1e-3, 1e-3], 0.9, 0.99, 1e-8, 0.1, 1.0)  # parameters and gradients become views
+    return model, torch.randint(0, 32, (4, 33))
+
+
+@pytest.mark.slow  # the compiler
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("change", [{}, {"seeds": (0, 1), "runtime": {"micro_batch": 4}}])
+def test_a_compiled_run_has_the_curve_of_an_eager_one(with_, store: Path, tmp_path: Path, change) -> None:
+    eager = train(with_(**change), fresh(tmp_path, store, "eager"))
+    runtime = {**change.get("runtime", {}), "step": "compile"}
+    compiled = train(with_(**{**change, "runtime": runtime}), fresh(tmp_path, store, "compiled"))
+    assert compiled.status == "finished" and compiled.run_id == eager.run_id
+    for a, b in zip(compiled.curve, eager.curve, strict=True):
+        np.testing.assert_allclose(a["train_loss"], b["train_loss"], atol=1e-4)
+        np.testing.assert_allclose(a["val_loss"], b["val_loss"], atol=1e-4)
+    said = json.loads(next((tmp_path / "compiled" / "runs").glob("*/provenance.json")).read_text())
+    assert said["step"] == "compile"
+
+
+@pytest.mark.slow  # the compiler
+@pytest.mark.filterwarnings("ignore")
+def test_measuring_compiled_passes_changes_no_weight(small) -> None:
+    model, tokens = small
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    chosen, seconds = steps.fastest(model, lambda f: f(tokens[:, :-1], tokens[:, 1:]), torch.device("cpu"))
+    assert set(seconds) == set(steps.MODES) and seconds[chosen] == min(seconds.values())
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_a_mode_without_a_compiler_is_left_out_with_a_warning(small, monkeypatch, caplog) -> None:
+    model, tokens = small
+
+    def broken(*_, **__):
+        raise RuntimeError("no C compiler found\nmore")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with caplog.at_level(logging.WARNING, "scalefit"):
+        chosen, seconds = steps.fastest(model, lambda f: f(tokens[:, :-1], tokens[:, 1:]), torch.device("cpu"))
+    assert chosen == "eager" and list(seconds) == ["eager"]
+    assert "compile cannot run here (no C compiler found); it is left out" in caplog.text
+
+
+def test_a_broken_eager_pass_is_an_error(small) -> None:
+    model, tokens = small
+    with pytest.raises(IndexError):
+        steps.fastest(model, lambda f: f(tokens[:, :-1] + 1000, tokens[:, 1:]), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_a_device_that_runs_ahead_gives_the_same_record(tiny, with_, store, tmp_path, monkeypatch, seeds) -> None:
+    config: RunConfig = with_(seeds=seeds, runtime={"checkpoint_every": 0.0})
+    straight = train(config, fresh(tmp_path, store, "straight"))
+    original = loop._Run.__init__
+
+    def ahead(self, *arguments):
+        original(self, *arguments)
+        self.in_flight = 7
+
+    monkeypatch.setattr(loop._Run, "__init__", ahead)
+    other = fresh(tmp_path, store, "ahead")
+    step, calls = loop._Run._step, 0
+
+    def dies(self, *arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 25:
+            raise KeyboardInterrupt
+        step(self, *arguments)
+
+    monkeypatch.setattr(loop._Run, "_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, other)
+    resumed = train(config, other)
+    assert resumed.rows == straight.rows and resumed.curve == straight.curve
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory. Tried", "CUBLAS_STATUS_ALLOC_FAILED when", "can't allocate memory"]
+)
+def test_every_way_to_say_out_of_memory_is_known(words: str) -> None:
+    assert loop._out_of_memory(RuntimeError(words)) and not loop._out_of_memory(RuntimeError("shape mismatch"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", steps.MODES)
+def test_a_step_on_a_device_never_makes_the_host_wait(
+    with_, store: Path, tmp_path: Path, mode: str, monkeypatch
+) -> None:
+    original, count = loop._Run._step, 0
+
+    def watched(self, *arguments):
+        nonlocal count
+        count += 1
+        if count == 30 and len(self._pending) < self.in_flight - 1:  # warm, and not the step that reads the losses
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            original(self, *arguments)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(loop._Run, "_step", watched)
+    config = with_(runtime={"device": "cuda", "step": mode, "dtype": "bfloat16"}, evaluation={"curve_points": 0})
+    record = train(config, fresh(tmp_path, store, mode))
+    assert record.status == "finished" and count > 30
+    assert record.loss == pytest.approx(train(with_(), fresh(tmp_path, store, "cpu")).loss, abs=0.05)
