@@ -40,13 +40,18 @@ def run_workers(store: str | Path, name: str, workers: int = 1, launcher: Launch
         A local worker ended with an error; the others' finished runs are kept.
     """
     if launcher is not None:
-        handles = [launcher.submit(work, str(Path(store).absolute()), name) for _ in range(workers)]
+        handles = [launcher.submit(_worker, str(Path(store).absolute()), name, index) for index in range(workers)]
         for handle in handles:
             handle.result()
     elif workers == 1:
         work(store, name)
     else:
         _local_processes(store, name, workers)
+
+
+def _worker(store: str, name: str, index: int) -> int:
+    """Be one of several; without its own `index` dask would take equal calls for one and run a single worker."""
+    return work(store, name)
 
 
 def slurm_launcher(store: str | Path, partition: str, hours: float) -> Launcher:

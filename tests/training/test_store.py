@@ -105,6 +105,20 @@ def test_any_executor_launches(grid: SweepConfig, store: Path) -> None:
         assert len(sweep(grid, store, launcher=pool)) == 7
 
 
+def test_as_many_workers_as_asked_where_equal_calls_are_one(grid: SweepConfig, store: Path) -> None:
+    class Memory:  # as dask does: the key of a call is made of its function and arguments
+        def __init__(self) -> None:
+            self.calls: dict[tuple, object] = {}
+
+        def submit(self, function, *arguments):
+            return self.calls.setdefault((function, *arguments), pool.submit(function, *arguments))
+
+    with ThreadPoolExecutor(1) as pool:
+        launcher = Memory()
+        assert len(sweep(grid, store, workers=3, launcher=launcher)) == 7
+    assert len(launcher.calls) == 3
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("cluster", ["debug", "local"])
 def test_submitit_launches(grid: SweepConfig, store: Path, cluster: str) -> None:

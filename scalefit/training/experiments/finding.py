@@ -92,7 +92,7 @@ def train_to_end(config: RunConfig, store: Path) -> RunRecord:
         raise ScalefitError(
             f"A run of this experiment (series {config.series}, {config.model.n_layers} layers, d_emb "
             f"{config.model.d_emb}, lr {config.optimizer.lr}) ended as {record.status!r}; no verdict was written. "
-            f"It is kept in {store} as run {record.run_id}: change its settings (a smaller lr or batch_size) and call again."
+            f"It is kept in {store} as run {record.run_id}: change its lr, batch_size or steps, and call again."
         )
     return record
 
