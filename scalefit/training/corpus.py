@@ -157,10 +157,17 @@ def _origin(config: CorpusConfig) -> str:
     """What a source depends on beside its config."""
     if config.source == "stdlib":
         return f"python {sys.version.split()[0]} {documents.stdlib_root()}"
-    if config.source in ("files", "ids") and Path(str(config.path)).is_file():
-        status = Path(str(config.path)).stat()
-        return f"{status.st_size} {status.st_mtime_ns}"
+    path = Path(str(config.path))
+    if config.source in ("files", "ids") and path.is_file():
+        return _stamp(path)
+    if config.source == "files":  # a folder or glob: whose files may come, go and change
+        return " ".join(f"{file} {_stamp(file)}" for file in documents.find_files(str(config.path)))
     return ""
+
+
+def _stamp(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 @functools.lru_cache(maxsize=64)

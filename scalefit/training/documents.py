@@ -34,14 +34,19 @@ def read_stdlib() -> Iterator[str]:
                 yield text
 
 
-def read_files(pattern: str, text_field: str) -> Iterator[str]:
-    """Yield the documents of a file, folder or glob: text, ``.jsonl``, ``.parquet``, ``.tar*`` of text."""
+def find_files(pattern: str) -> list[Path]:
+    """Files of a file, folder or glob that :func:`read_files` can read, in order."""
     root = Path(pattern)
     if root.is_dir():
         found = sorted(path for path in root.rglob("*") if path.is_file())
     else:
         found = [root] if root.is_file() else sorted(Path(name) for name in glob.glob(pattern, recursive=True))
-    found = [path for path in found if _reader(path) is not None]
+    return [path for path in found if _reader(path) is not None]
+
+
+def read_files(pattern: str, text_field: str) -> Iterator[str]:
+    """Yield the documents of a file, folder or glob: text, ``.jsonl``, ``.parquet``, ``.tar*`` of text."""
+    found = find_files(pattern)
     if not found:
         raise DataError(
             f"No text, .jsonl, .parquet or .tar file at {pattern!r}; the corpus was not built. Check the path; text "

@@ -30,10 +30,12 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
     probes = Sweep(config, store)
     jobs = {job.run_id: job for job in probes.jobs()}
     known = {(job.config.model, job.config.series) for job in jobs.values() if job.config.purpose == "point"}
-    for job in Sweep(replace(single, name=f"{config.name}-plan"), store).jobs():
-        if (job.config.model, job.config.series) not in known:
-            jobs.setdefault(job.run_id, job)
-    (Path(store) / "sweeps" / f"{config.name}-plan.json").unlink()
+    try:
+        for job in Sweep(replace(single, name=f"{config.name}-plan"), store).jobs():
+            if (job.config.model, job.config.series) not in known:
+                jobs.setdefault(job.run_id, job)
+    finally:
+        (Path(store) / "sweeps" / f"{config.name}-plan.json").unlink(missing_ok=True)
     rates: dict[tuple[Any, ...], float] = {}
     rows = []
     for job in jobs.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,9 +74,14 @@ def _local_processes(store: str | Path, name: str, workers: int) -> None:
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
         command = [sys.executable, "-m", "scalefit.training.worker", str(store), name]
-        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
-    errors = [process.communicate()[1] for process in started]
-    failed = [error.strip().splitlines() for process, error in zip(started, errors, strict=True) if process.returncode]
+        said = tempfile.TemporaryFile("w+")  # a pipe that nobody reads yet would stop a worker once it is full
+        started.append((subprocess.Popen(command, env=environment, stderr=said), said))
+    failed = []
+    for process, said in started:
+        with said:
+            if process.wait():
+                said.seek(0)
+                failed.append(said.read().strip().splitlines())
     if failed:
         last = failed[0][-1] if failed[0] else "no message"
         raise StoreError(f"{len(failed)} of {workers} workers failed: {last}. Finished runs are kept; run again.")

@@ -52,8 +52,8 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
     store : path
         Folder of runs and corpora; made where absent.
     progress : callable, optional
-        Called with a mapping (step, n_steps, tokens, train_loss, val_loss, lr, grad_norm) about once a
-        second and at each curve record.
+        Called with a mapping (step, n_steps, warmup_steps, tokens, train_loss) about once a second, and with
+        val_loss, lr and grad_norm too at each curve record.
 
     Returns
     -------
@@ -317,7 +317,7 @@ class _Run:
         if self.world.is_first:
             self.folder.append_curve(record)
         if self.progress is not None and self.world.is_first:
-            self.progress({**record, "n_steps": self.path.point_steps[-1]})
+            self.progress({**record, **self._length()})
 
     def _finish(self, segment: Segment) -> None:
         """End a segment: score its point, keep its rows, and put the trunk back after a branch."""
@@ -349,12 +349,14 @@ class _Run:
                 if (member, step) not in done:
                     self.rows.append(make_row(self, member, step, math.nan, math.nan, math.nan))
 
+    def _length(self) -> dict[str, int]:
+        return {"n_steps": self.path.point_steps[-1], "warmup_steps": self.path.warmup}
+
     def _report(self, segment: Segment, step: int) -> None:
         if self.progress is not None and self.world.is_first and self.n_summed:
             tokens = round(step * self.tokens_per_step)
             self.progress(
-                {"step": step, "n_steps": self.path.point_steps[-1], "tokens": tokens,
-                 "train_loss": (self.sums / self.n_summed).tolist()}
+                {"step": step, "tokens": tokens, "train_loss": (self.sums / self.n_summed).tolist(), **self._length()}
             )  # fmt: skip
 
     def _save(self, position: tuple[int, int], seconds: float) -> None:

@@ -50,7 +50,8 @@ class TrainingProgress:
         from scalefit.stopping.monitor import Monitor
 
         if self._monitor is None:
-            self._monitor = Monitor(run_plan(self._config, record["n_steps"], record["tokens"] / record["step"]))
+            tokens_per_step = record["tokens"] / record["step"]
+            self._monitor = Monitor(run_plan(self._config, record["n_steps"], tokens_per_step, record["warmup_steps"]))
         self._monitor.update(
             step=record["step"],
             train_loss=record["train_loss"][0],
@@ -63,13 +64,12 @@ class TrainingProgress:
             self._said = f", final {final.loss:.3f} [{final.lower:.3f}, {final.upper:.3f}]"
 
 
-def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float) -> Any:
+def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float, warmup: int) -> Any:
     """Return the plan of a run's last point for a monitor."""
     from scalefit.stopping.plan import RunPlan
     from scalefit.stopping.schedules import Schedule
 
     schedule = config.schedule
-    warmup = (schedule.warmup if schedule.warmup is not None else schedule.tokens[0] // 5) / tokens_per_step
     if schedule.kind == "wsd":
         path = Schedule.wsd(n_steps, warmup, cooldown=schedule.cooldown, shape=schedule.shape, final=schedule.final)
     elif schedule.kind == "cosine":

@@ -125,13 +125,14 @@ def test_progress_bar_takes_the_reports_of_a_run(with_, store: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["wsd", "cosine", "constant"])
-def test_the_plan_of_a_run_has_its_learning_rates(with_, kind: str) -> None:
+@pytest.mark.parametrize("N", [10**6, 2_000])  # warm-up is min(N, a fifth of D)
+def test_the_plan_of_a_run_has_its_learning_rates(with_, kind: str, N: int) -> None:
     from scalefit.training.progress import run_plan
     from scalefit.training.schedule import make_path
 
     config = with_(schedule={"kind": kind, "tokens": (256_000,), "final": 0.1})
-    path = make_path(config.schedule, 256.0, 10**6)
-    plan = run_plan(config, path.point_steps[-1], 256.0)
+    path = make_path(config.schedule, 256.0, N)
+    plan = run_plan(config, path.point_steps[-1], 256.0, path.warmup)
     for step in (10, 100, 500, 850, 990):
         segment = next(s for s in path.segments if s.begin <= step < s.end)
         assert float(plan.schedule.lr(step)) == pytest.approx(path.multiplier(segment, step), abs=0.02)

@@ -111,6 +111,14 @@ def test_jsonl_parquet_and_tar(tmp_path: Path) -> None:
             open_corpus(files(tmp_path / name), tmp_path / "store")
 
 
+def test_a_folder_that_changed_is_read_again(texts: Path, tmp_path: Path) -> None:
+    config = files(texts)
+    first = open_corpus(config, tmp_path)
+    assert open_corpus(config, tmp_path).meta["path"] == first.meta["path"]
+    (texts / "new.txt").write_text("one more document " * 20)
+    assert open_corpus(config, tmp_path).sha != first.sha
+
+
 def test_ids_are_taken_as_they_are(tmp_path: Path) -> None:
     ids = np.arange(1000) % 50
     np.save(tmp_path / "ids.npy", ids)
