@@ -12,9 +12,11 @@ import torch
 
 from scalefit.training import loop, steps
 from scalefit.training.config import ModelConfig, RunConfig
+from scalefit.training.distributed import World
 from scalefit.training.loop import train
 from scalefit.training.models.decoder import Decoder
 from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.schedule import make_path
 
 
 def fresh(tmp_path: Path, store: Path, name: str) -> Path:
@@ -54,6 +56,42 @@ def test_measuring_compiled_passes_changes_no_weight(small) -> None:
     chosen, seconds = steps.fastest(model, lambda f: f(tokens[:, :-1], tokens[:, 1:]), torch.device("cpu"))
     assert set(seconds) == set(steps.MODES) and seconds[chosen] == min(seconds.values())
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("micro_batch", "passes"), [(0, 1), (3, 3)])
+def test_a_device_is_measured_on_the_runs_own_shape(with_, store: Path, monkeypatch, micro_batch, passes) -> None:
+    seen: dict[str, object] = {}
+
+    def fastest(model, losses, device, n_passes):
+        seen.update(shape=tuple(losses(model).shape), n_passes=n_passes)
+        return "graph", {"eager": 2.0, "graph": 1.0}
+
+    monkeypatch.setattr(steps, "fastest", fastest)
+    original = loop._Run._choose_mode
+
+    def chosen(self):
+        to_device, self._to_device = self._to_device, lambda array: torch.from_numpy(np.ascontiguousarray(array))
+        self.device = torch.device("cuda")  # there is none: only the choice is looked at
+        try:
+            seen["mode"] = original(self)
+            self.world = World(0, 2, self.device)
+            seen["of several"] = original(self)
+        finally:
+            self.device, self._to_device, self.world = torch.device("cpu"), to_device, World(0, 1, torch.device("cpu"))
+        return "eager", {}
+
+    monkeypatch.setattr(loop._Run, "_choose_mode", chosen)
+    record = train(with_(seeds=(0, 1), runtime={"micro_batch": micro_batch}), store)
+    n_steps = make_path(with_().schedule, 8 * 32, 10**6).n_steps
+    assert seen["shape"] == (2, micro_batch or 8, 32) and seen["n_passes"] == n_steps * passes
+    assert seen["mode"][0] == "graph" and seen["of several"] == ("compile", {}) and record.status == "finished"
+
+
+def test_a_short_run_is_not_compiled(small, monkeypatch) -> None:
+    model, tokens = small
+    monkeypatch.setattr(torch, "compile", None)  # not called
+    chosen = steps.fastest(model, lambda f: f(tokens[:, :-1], tokens[:, 1:]), torch.device("cpu"), 100)
+    assert chosen[0] == "eager" and list(chosen[1]) == ["eager"]
 
 
 def test_a_mode_without_a_compiler_is_left_out_with_a_warning(small, monkeypatch, caplog) -> None:
