@@ -154,7 +154,7 @@ def _toy(config: SweepConfig) -> SweepConfig:
         lr=LearningRateConfig(grid=(3e-3, 1e-2), tokens=4_000, extend=0),
         optimizer=replace(config.optimizer, batch_size=8),
         evaluation=EvaluationConfig(tokens=1_000, curve_points=3),
-        runtime=RuntimeConfig(device="cpu"),
+        runtime=RuntimeConfig(device="cpu", checkpoint_every=0.1),
     )
 
 

@@ -56,13 +56,13 @@ def check_files(out: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_sweep_stops_in_time_and_goes_on(store: Path) -> None:
     state = "time"
-    for _ in range(30):
-        state = queue.run_item("ladder", store / "out", store, 0.3, toy=True)
+    for call in range(40):  # longer and longer, so that a busy machine only takes more calls
+        state = queue.run_item("ladder", store / "out", store, 0.2 * 1.2**call, toy=True)
         if state == "finished":
             break
         assert state.startswith("time is up")
         assert (store / "out" / "runs.tar.gz").exists()
-    assert state == "finished"
+    assert state == "finished" and call > 0
     assert (store / "out" / "runs.csv").exists()
     assert not list((store / "runs").glob("*/lease"))
 
