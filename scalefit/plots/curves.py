@@ -31,7 +31,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MonitorPicture:
-    """The numbers behind the plot of a monitor; `settled` are the losses after the first fall, for the axis."""
+    """The numbers behind the plot of a monitor; `settled` are the losses after the first fall (all before), for the axis."""
 
     steps: Array
     loss: Array
@@ -73,10 +73,11 @@ def monitor_picture(monitor: Monitor, what_if: dict[str, Schedule] | None = None
         if path is not None:
             branches.append(Branch(name, *path))
     begin = max(1.5 * planned.warmup_end, SETTLED * float(steps[-1])) if len(steps) else 0.0
+    settled = loss[steps >= begin]
     return MonitorPicture(
         steps=steps,
         loss=loss,
-        settled=loss[steps >= begin],
+        settled=settled if len(settled) else loss,
         branches=tuple(branches),
         floors=advice.floors,
         title=f"{advice.action.replace('_', ' ')} ({advice.state})",

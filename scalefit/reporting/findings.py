@@ -232,7 +232,7 @@ def _floor(runs: pd.DataFrame, planned: Plan) -> tuple[Floor, Architecture]:
     known: dict[str, int] = {}
     for name in ("T_max", "vocab_size"):
         if name in runs.columns:
-            values = pd.to_numeric(runs[name], errors="coerce").dropna()
+            values = pd.to_numeric(runs[name], errors="coerce")[runs["loss"].notna()].dropna()
             if len(values):
                 known[name] = int(values[runs.loc[values.index, "loss"].idxmin()])
     shape = planned.shape(**known)

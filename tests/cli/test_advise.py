@@ -135,3 +135,11 @@ def test_the_chart_puts_things_where_they_belong():
     assert not any("*" in line[31:] for line in plot), "no data in the future"
     forecast = [y for y, line in enumerate(plot) if line.rstrip().endswith("-")]
     assert forecast and forecast[0] > 5, "the forecast ends low"
+
+
+def test_watch_shows_a_run_in_its_warmup(folder):
+    """Nothing has settled yet and nothing can be forecast: the losses so far are drawn."""
+    early = pd.DataFrame({"step": np.arange(10, 200, 20), "val_loss": np.linspace(9, 7, 10)})
+    early.to_csv(folder / "early.csv", index=False)
+    done = call(folder, "early.csv", "--plan", "plan.toml", "--watch", "--interval", "0.01", "--refreshes", "1")
+    assert done.returncode == 0 and "too_early" in done.stdout and "*" in done.stdout and "9.000 |" in done.stdout

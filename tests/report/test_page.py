@@ -390,3 +390,11 @@ def test_the_command_says_when_not_to_trust(command, tmp_path):
     grid(3, 4).assign(unique_tokens=1e15).to_csv(table, index=False)
     code, out, _ = command(table, "-o", tmp_path / "p.html", "--law", "data_constrained")
     assert code == 3 and "NO" in out and (tmp_path / "p.html").exists()
+
+
+def test_a_shape_that_only_unfinished_runs_have_is_no_crash():
+    """The floor takes its context from the run of the lowest loss, and these rows have none."""
+    runs = grid(4, 12).assign(n_layers=12, d_emb=768, T_max=np.nan)
+    lost = runs.iloc[:2].assign(loss=np.nan, T_max=1024)
+    page = sf.report(pd.concat([runs, lost], ignore_index=True))
+    assert page.result.n_runs == 48 and 'id="floor"' in page.html
