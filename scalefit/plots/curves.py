@@ -31,7 +31,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MonitorPicture:
-    """The numbers behind a monitor's plot; `settled`, for the axis, are the losses after the first fall, or all before it."""
+    """The numbers behind a monitor's plot; `settled`, for the axis, are the losses after the first fall or else all."""
 
     steps: Array
     loss: Array
