@@ -29,6 +29,17 @@ CHAPTERS = (
 )
 
 
+#: Units of the inputs, for axes.
+UNITS = {"N": "N [parameters]", "D": "D [tokens]", "C": "C [FLOP]"}
+
+
+def on_config(config: Any) -> None:
+    """Put every law's page into the navigation, behind their index."""
+    for entry in config["nav"] or ():
+        if "Laws" in entry:
+            entry["Laws"] = ["laws/index.md", *(f"laws/{name}.md" for name in sf.laws.names())]
+
+
 def on_pre_build(config: Any) -> None:
     """Write the generated pages (the hook that mkdocs calls)."""
     write_laws(HERE / "laws")
@@ -99,6 +110,7 @@ def law_page(law: type[sf.Law]) -> str:
     body = re.split(r"\nReferences\n-+\n", text)[0].split("\nExamples\n")[0]
     body = re.sub(r"\.\. math::\s*\n?((?:[ \t]+.*\n|\n(?=[ \t]))+|.*)", _display_math, body)
     body = re.sub(r":math:`([^`]*)`", lambda match: _mathml(match[1], "inline"), body)
+    body = re.sub(r":\w+:`([^`]*)`", r"`\1`", body)
     body = body.replace("``", "`").replace(" [1]_", "").replace(" [2]_", "")
     lines = [f"# {law.name}", "", f"`{law.formula}`", "", body, ""]
     lines += [f"![loss of {law.name}]({law.name}.svg)", "", "## Parameters", ""]
@@ -106,13 +118,14 @@ def law_page(law: type[sf.Law]) -> str:
     for name, parameter in law.parameters.items():
         low, high = parameter.bounds
         lines.append(f"| `{name}` | {parameter.meaning} | {parameter.unit} | {low:g} to {high:g} |")
+    lines.append("")
     if law.published:
-        lines += ["", "## Published constants", ""]
+        lines += ["## Published constants", ""]
         for c in law.published:
             values = ", ".join(f"{key} = {value:.7g}" for key, value in c.values.items())
-            lines += [f"**{c.key}**: {values}. Source: {c.source.rstrip('.')}. N counts {c.params} parameters.", ""]
-            lines += [f"Loss on: {c.corpus}.", ""] if c.corpus else []
-            lines += [f"{c.remark}", ""] if c.remark else []
+            corpus = f" Loss on {c.corpus}." if c.corpus else ""
+            lines += [f"**{c.key}**: {values}  ", f"Source: {c.source.rstrip('.')}.  "]
+            lines += [" ".join(f"N counts {c.params} parameters.{corpus} {c.remark or ''}".split()), ""]
     references = re.search(r"\nReferences\n-+\n(.*?)(?:\n\n[A-Z]|\Z)", text, re.S)
     if references:
         cleaned = re.sub(r"\n\s+", " ", references[1].strip())
@@ -122,19 +135,25 @@ def law_page(law: type[sf.Law]) -> str:
             *[f"- {item.strip()}" for item in re.split(r"\.\. \[\d+\]", cleaned) if item.strip()],
         ]
     if law.bibtex:
-        lines += ["", "```bibtex", law.bibtex, "```"]
+        lines += ["", "```bibtex", _one_field_a_line(law.bibtex), "```"]
     return "\n".join(lines) + "\n"
 
 
 def _display_math(match: re.Match[str]) -> str:
-    return "\n" + _mathml(match[1], "block") + "\n"
+    return f'\n<div class="formula">{_mathml(match[1], "block")}</div>\n'
+
+
+def _one_field_a_line(entry: str) -> str:
+    """A BibTeX entry as people keep it."""
+    return re.sub(r",\s+(\w+)\s*=", r",\n  \1 = ", entry.strip()).removesuffix("}") + "\n}"
 
 
 def _mathml(latex: str, display: str) -> str:
     """Formula as MathML, which browsers draw by themselves: no script, no request."""
     from latex2mathml.converter import convert
 
-    return str(convert(" ".join(latex.split()), display=display))
+    formula = str(convert(" ".join(latex.split()), display=display))
+    return formula if display == "block" else f"<span>{formula}</span>"  # a line may begin with it and go on in text
 
 
 def draw_law(law: type[sf.Law], path: Path) -> None:
@@ -150,14 +169,12 @@ def draw_law(law: type[sf.Law], path: Path) -> None:
     FigureCanvasSVG(figure)
     axes = figure.subplots()
     shape = {"n_layers": 24.0, "d_emb": 1024.0, "T_max": 1024.0}
-    for D, style in ((1e10, ":"), (1e11, "--"), (1e12, "-")):
+    many = bool({"D", "unique_tokens"} & set(chosen.inputs[1:]))
+    for D, style in ((1e10, ":"), (1e11, "--"), (1e12, "-")) if many else ((1e12, "-"),):
         columns = {key: {"D": D, "unique_tokens": min(D, 1e11), **shape}.get(key, x) for key in chosen.inputs[1:]}
         loss = np.broadcast_to(chosen.evaluate({chosen.inputs[0]: x, **columns}, params), x.shape)
-        many = len(chosen.inputs) > 1
-        axes.plot(x, loss, style, color="#3949ab", label=f"D = {D:.0e}" if many else None)
-        if not many:
-            break
-    axes.set(xscale="log", xlabel=chosen.inputs[0], ylabel="loss [nat/token]")
-    if len(chosen.inputs) > 1:
-        axes.legend(frameon=False)
+        axes.plot(x, loss, style, color="#3949ab", label=f"{D / 1e9:,.0f}B tokens")
+    axes.set(xscale="log", xlabel=UNITS[chosen.inputs[0]], ylabel="loss [nat/token]")
+    if many:
+        axes.legend(frameon=False, title="D")
     figure.savefig(path, metadata={"Date": None})

@@ -38,3 +38,31 @@ def test_every_law_has_its_page(generate, tmp_path):
         assert "<math" in text and (tmp_path / "laws" / f"{name}.svg").exists()
         for constants in sf.laws.get(name).published:
             assert constants.source in text
+
+
+def test_law_pages_read_well(generate):
+    pytest.importorskip("latex2mathml", reason="the docs extra is not installed")
+    for name in sf.laws.names():
+        page = generate.law_page(sf.laws.get(name))
+        assert ":class:" not in page and "\n. " not in page
+        assert "\n\n## References" in page or "## References" not in page  # a heading, not a row of the table above
+        assert "\n  title = {" in page or "bibtex" not in page
+
+
+def test_every_page_is_in_the_navigation(generate):
+    """Pages beside the navigation are found by nobody; laws are put in by the hook."""
+    yaml = pytest.importorskip("yaml", reason="the docs extra is not installed")
+    text = (GENERATE.parents[1] / "mkdocs.yml").read_text()
+    listed = {"nav": yaml.safe_load(text.split("\nnav:")[1].join(["nav:", ""]).split("\nexclude_docs")[0])["nav"]}
+    generate.on_config(listed)
+    pages = set(_leaves(listed["nav"]))
+    assert {page.name for page in GENERATE.parent.glob("*.md")} | {"api.md"} <= pages
+    assert {f"laws/{name}.md" for name in sf.laws.names()} <= pages
+
+
+def _leaves(entry):
+    if isinstance(entry, str):
+        yield entry
+    else:
+        for item in entry.values() if isinstance(entry, dict) else entry:
+            yield from _leaves(item)
