@@ -123,7 +123,7 @@ def law_page(law: type[sf.Law]) -> str:
         lines += ["## Published constants", ""]
         for c in law.published:
             values = ", ".join(f"{key} = {value:.7g}" for key, value in c.values.items())
-            corpus = f" Loss on {c.corpus}." if c.corpus else ""
+            corpus = f" Corpus: {c.corpus}." if c.corpus else ""
             lines += [f"**{c.key}**: {values}  ", f"Source: {c.source.rstrip('.')}.  "]
             lines += [" ".join(f"N counts {c.params} parameters.{corpus} {c.remark or ''}".split()), ""]
     references = re.search(r"\nReferences\n-+\n(.*?)(?:\n\n[A-Z]|\Z)", text, re.S)
@@ -173,8 +173,8 @@ def draw_law(law: type[sf.Law], path: Path) -> None:
     for D, style in ((1e10, ":"), (1e11, "--"), (1e12, "-")) if many else ((1e12, "-"),):
         columns = {key: {"D": D, "unique_tokens": min(D, 1e11), **shape}.get(key, x) for key in chosen.inputs[1:]}
         loss = np.broadcast_to(chosen.evaluate({chosen.inputs[0]: x, **columns}, params), x.shape)
-        axes.plot(x, loss, style, color="#3949ab", label=f"{D / 1e9:,.0f}B tokens")
+        axes.plot(x, loss, style, color="#3949ab", label={1e10: "10B", 1e11: "100B", 1e12: "1T"}[D])
     axes.set(xscale="log", xlabel=UNITS[chosen.inputs[0]], ylabel="loss [nat/token]")
     if many:
-        axes.legend(frameon=False, title="D")
+        axes.legend(frameon=False, title=UNITS["D"])
     figure.savefig(path, metadata={"Date": None})

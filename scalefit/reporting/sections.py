@@ -337,7 +337,7 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
         "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a "
         "power law through their lowest points.",
         f"Verdict: {verdict(result)}. A fit is not trusted where the search did not converge, the objective does not "
-        f"curve upwards, or the runs cannot tell parameters apart.",
+        f"curve upwards, the runs cannot tell parameters apart, or the law leaves most of the losses unexplained.",
     ]
     facts = tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in about.items()), class_="facts")
     cite = tag("details", tag("summary", "BibTeX"), tag("pre", citations(result), tabindex="0"), open=True)
