@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
 
 
@@ -32,6 +31,8 @@ def check_number(name: str, value: Any) -> float:
 
 def check_quantity(name: str, value: Any, *, zero: bool = False) -> float:
     """Return a positive finite number, or zero where that is allowed, from a number or text such as ``"7B"``."""
+    from scalefit.counting import parse_quantity  # which checks its own arguments by this module
+
     if hasattr(value, "item") and np.ndim(value) == 0:  # numpy's and torch's numbers, arrays without a dimension
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -51,12 +52,17 @@ def check_quantity(name: str, value: Any, *, zero: bool = False) -> float:
     return number
 
 
+def as_numbers(name: str, value: Any, what: str = "a number, or numbers") -> Array:
+    """Return numbers of any shape, each of which may be NaN or infinite."""
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(f"{name}={' '.join(repr(value).split()):.80} must be {what}.") from None
+
+
 def check_numbers(name: str, value: Any) -> Array:
     """Return numbers (n,), each of which may be NaN or infinite."""
-    try:
-        numbers = np.asarray(value, dtype=float)
-    except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(f"{name}={' '.join(repr(value).split()):.80} must be a list of numbers.") from None
+    numbers = as_numbers(name, value, "a list of numbers")
     if numbers.ndim != 1:
         raise ArgumentError(f"{name} has shape {numbers.shape}; it must be a list of numbers, one after another.")
     return numbers
@@ -68,6 +74,11 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
     if not (np.isfinite(number) and number == int(number) and number >= least):
         raise ArgumentError(f"{name}={value!r} must be a whole number, at least {least}. Nothing was computed.")
     return int(number)
+
+
+def one_of(value: Any, known: Iterable[Any]) -> bool:
+    """Whether a value is one of a few names, or None where that is among them; arrays and frames never are."""
+    return (value is None or isinstance(value, str)) and value in known
 
 
 def check_mapping(name: str, value: Any, example: str) -> dict[str, Any]:

@@ -62,6 +62,7 @@ _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e1
 _UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_({'|'.join(_UNIT)}))$")
 
 
+_LARGEST = 1e300  # a whole number of more digits is no float
 #: Names that say too little inside a nested one: config.data.size is not the model's.
 _TOO_SHORT = frozenset("n d c u size budget compute loss_val".split())
 
@@ -141,8 +142,8 @@ def _as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
             except ArgumentError:
                 pass
     if isinstance(asked, (int, float, np.integer, np.floating)) and not isinstance(asked, bool):
-        if not (math.isfinite(asked) and asked > 0):
-            raise ArgumentError(f"{target}={asked!r} must be a column, or a positive number for every run.")
+        if not 0 < asked < _LARGEST:
+            raise ArgumentError(f"{target}={asked!r:.80} must be a column, or a positive number for every run.")
         return Choice(None, constant=float(asked))
     raise DataError(f"No column {asked!r}, which {target}= names. {_closest(str(asked), names)}")
 

@@ -55,6 +55,9 @@ def save_figure(figure: Figure, path: Any, **options: Any) -> None:
 def as_path(path: Any) -> Path:
     """Return a path, or say that this is none."""
     try:
-        return Path(path)
+        found = Path(path)
     except TypeError:
         raise ArgumentError(f"path={path!r:.80} is not the path of a file.") from None
+    if "\0" in str(found):
+        raise ArgumentError(f"path={path!r:.80} holds a NUL byte, and no file has such a name. Name another one.")
+    return found

@@ -22,6 +22,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
+from scalefit._files import as_path
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, DataError
 
@@ -89,7 +90,7 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
     """
     if format is not None and format not in FORMATS:
         raise ArgumentError(f"format={format!r} is not a format of tables. Known: {', '.join(FORMATS)}.")
-    path = Path(path).expanduser()
+    path = as_path(path).expanduser()
     name = path.name or str(path)
     if "://" in str(path) or re.match(r"^[a-z]{2,6}:/", str(path)):
         raise DataError(f"{str(path)!r} is an address. scalefit reads local files only: download it first.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scalefit._arguments import as_numbers, one_of
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 
@@ -53,7 +54,10 @@ def parse_quantity(value: str | float | int) -> float:
     (7000000000.0, 1400000000000.0, 1500.0, 500000000.0)
     """
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ArgumentError(f"{str(value)[:40]}... is beyond any number of parameters, tokens or FLOP.") from None
     match = _NUMBER.match(str(value).strip())
     if match is None:
         raise ArgumentError(
@@ -70,11 +74,11 @@ def training_flops(N: ArrayLike, D: ArrayLike, convention: str = "6ND") -> Array
     >>> float(training_flops(70e9, 1.4e12))
     5.88e+23
     """
-    return np.asarray(_factor(convention) * np.asarray(N, float) * np.asarray(D, float))
+    return np.asarray(_factor(convention) * as_numbers("N", N) * as_numbers("D", D))
 
 
 def _factor(convention: str) -> float:
-    if convention not in FLOP_CONVENTIONS:
+    if not one_of(convention, FLOP_CONVENTIONS):
         raise ArgumentError(f"Unknown FLOP convention {convention!r}. Known: {', '.join(FLOP_CONVENTIONS)}.")
     return FLOP_CONVENTIONS[convention]
 
@@ -106,7 +110,9 @@ def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None
     >>> round(float(nats_per_token(0.9, "bit/byte", bytes_per_token=4.5)), 4)
     2.8072
     """
-    values = np.asarray(loss, float)
+    values = as_numbers("loss", loss)
+    if not isinstance(unit, str):
+        raise ArgumentError(f"Unknown loss unit {unit!r:.80}. Nothing was converted. Pass 'nat/token', for one.")
     if unit == "nat/token":
         return values
     if unit == "bit/token":
@@ -235,10 +241,13 @@ def count_parameters(
     >>> printed.attention, printed.dense_and_norm, printed.feed_forward
     (75497472, 25214976, 151093248)
     """
-    if architecture not in ARCHITECTURES:
+    if not one_of(architecture, ARCHITECTURES):
         raise ArgumentError(f"architecture is {architecture!r}; known: {', '.join(ARCHITECTURES)}.")
-    if convention not in ("exact", "paper"):
+    if not one_of(convention, ("exact", "paper")):
         raise ArgumentError(f"convention is {convention!r}; it must be one of 'exact', 'paper'.")
+    for name, flag in (("tied", tied), ("bias", bias), ("head_bias", head_bias)):
+        if not isinstance(flag, (bool, np.bool_)):
+            raise ArgumentError(f"{name}={flag!r:.80} must be True or False; nothing was counted.")
     layers, d = _size("n_layers", n_layers, 1), _size("d_emb", d_emb, 1)
     context, vocabulary = _size("T_max", T_max, 0), _size("vocab_size", vocab_size, 0)
     inner = 4 * d if d_ff is None else _size("d_ff", d_ff, 1)
@@ -274,7 +283,7 @@ def count_parameters(
 
 
 def _size(name: str, value: int, least: int) -> int:
-    number = value if isinstance(value, (int, float, np.integer, np.floating)) else None
+    number = value if isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < 1e300 else None
     if number is None or isinstance(value, bool) or not math.isfinite(number) or number != int(number):
         raise ArgumentError(f"{name} is {value!r}; it must be an integer of at least {least}.")
     if number < least:

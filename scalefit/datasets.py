@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from scalefit._arguments import one_of
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.tables import note_record, read_runs
 
@@ -145,8 +146,9 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
     [2.608, 2.349, 2.181, 1.997, 1.834]
     """
     bundled = {folder.name: folder for folder in _bundled_folders()}
-    if drop not in (None, "authors", "doubtful"):  # said before anything is downloaded
+    if not one_of(drop, (None, "authors", "doubtful")):  # said before anything is downloaded
         raise ArgumentError(f"drop={drop!r} is not one of None, 'authors', 'doubtful'.")
+    name = name if isinstance(name, str) else f"{name!r:.80}"  # which is no data set, and is said below
     if name in bundled:
         runs = read_runs(_runs_file(bundled[name]), incomplete="keep", **_conventions(bundled[name]))
     elif name in DOWNLOADS:

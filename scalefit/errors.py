@@ -20,6 +20,9 @@ class ScalefitError(Exception):
 class ArgumentError(ScalefitError, ValueError):
     """An argument has a value that makes no sense; the message names the value and what is allowed."""
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(str(message).split()))  # one line, whatever was given: a frame prints as many
+
 
 class DataError(ScalefitError, ValueError):
     """A file or table cannot be read as a table of training runs."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit import _columns
+from scalefit._arguments import one_of
 from scalefit._canonical import Request, as_frame, conventions_of, no_row, read
 from scalefit._rows import QUANTITIES, Rows, in_order, oddities, set_aside_note
 from scalefit._typing import AnyArray
@@ -144,9 +145,9 @@ def read_runs(
     >>> runs.attrs["scalefit"]["guessed"]
     {'N': 'n_params', 'D': 'tokens', 'loss': 'val_loss'}
     """
-    _require_known("params", params or "total", PARAMS_CONVENTIONS)
-    _require_known("flops", flops or "6ND", FLOP_CONVENTIONS)
-    _require_known("loss_unit", loss_unit or "nat/token", LOSS_UNITS)
+    _require_known("params", "total" if params is None else params, PARAMS_CONVENTIONS)
+    _require_known("flops", "6ND" if flops is None else flops, FLOP_CONVENTIONS)
+    _require_known("loss_unit", "nat/token" if loss_unit is None else loss_unit, LOSS_UNITS)
     _require_known("incomplete", incomplete, ("set_aside", "keep"))
     request = Request(
         {
@@ -158,7 +159,7 @@ def read_runs(
             "weight": weight,
             "status": status,
         },
-        (series,) if isinstance(series, str) else tuple(series or ()),
+        _names_of(series),
         loss_unit,
         bytes_per_token,
         params,
@@ -223,6 +224,10 @@ def check_runs(
     >>> checked.columns["C"], checked.set_aside
     (array([1.2e+18, 1.2e+20]), ((2, 'N is -1'),))
     """
+    if not isinstance(loss, str) or not isinstance(inputs, Iterable) or not all(isinstance(i, str) for i in inputs):
+        raise ArgumentError(
+            f"inputs={inputs!r:.60}, loss={loss!r:.60} name no columns; nothing was read. Pass their names."
+        )
     frame, conventions, notes, earlier = _admit(runs, inputs, loss)
     columns: dict[str, AnyArray] = {
         str(name): _columns.numbers(frame[name])[0].copy()
@@ -304,6 +309,16 @@ def _is_ready(frame: pd.DataFrame, inputs: Sequence[str], loss: str) -> bool:
     return {loss, *inputs} <= there
 
 
+def _names_of(series: Any) -> tuple[str, ...]:
+    """Names of the columns that tell series apart."""
+    if series is None:
+        return ()
+    names = (series,) if isinstance(series, str) else tuple(series) if isinstance(series, Iterable) else (series,)
+    if not all(isinstance(name, str) for name in names):
+        raise ArgumentError(f"series={series!r:.80} names no columns. Pass the name of one, or a list of names.")
+    return names
+
+
 def _require_known(argument: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise ArgumentError(f"{argument}={value!r} is not known. Known: {', '.join(known)}.")
+    if not one_of(value, known):
+        raise ArgumentError(f"{argument}={value!r:.80} is not known. Known: {', '.join(known)}.")

@@ -185,3 +185,55 @@ def test_an_envelope_prints_with_the_bias_of_its_method(tmp_path):
 
 def law_exponent(law):
     return law.params["beta"] / (law.params["alpha"] + law.params["beta"])
+
+
+NO_NAMES = ["a\0b", -1, 10**400, b"bytes", 1 + 2j, {}, [1], np.array([]), np.array([[1, 2]]), pd.Series([1.0])]
+NO_NAMES += [pd.DataFrame({"a": [1, 2]}), object(), len, ...]
+
+
+@pytest.mark.parametrize("value", NO_NAMES, ids=lambda value: type(value).__name__)
+def test_what_is_no_name_number_or_path_is_one_line_of_ours(runs, result, value):
+    schedule = sf.Schedule.cosine(100, warmup=5)
+    monitor = sf.Monitor(sf.RunPlan(schedule=schedule))
+    asked = [
+        lambda: sf.fit(value, "chinchilla"),
+        lambda: sf.fit(runs, value),
+        lambda: sf.fit(runs, "chinchilla", objective=value),
+        lambda: sf.fit(runs, "chinchilla", on=value),
+        lambda: sf.fit(runs, "chinchilla", by=value),
+        lambda: sf.forecast(runs, loss_unit=value),
+        lambda: sf.forecast(runs, prior=value) if not isinstance(value, dict) else sf.forecast(value),
+        lambda: sf.forecast(runs, constants=value),
+        lambda: sf.compare(runs, ["chinchilla"], holdout=value),
+        lambda: sf.next_runs(result, budget=1e21, target=value),
+        lambda: sf.isoflop(runs, method=value),
+        lambda: sf.envelope(runs, method=value),
+        lambda: sf.read_runs(runs, params=value),
+        lambda: sf.read_runs(runs, loss_unit=value),
+        lambda: sf.check_runs(value),
+        lambda: sf.load_dataset(value),
+        lambda: sf.load_dataset("niu2024_table2", drop=value),
+        lambda: sf.published("chinchilla", value),
+        lambda: sf.load_result(value),
+        lambda: sf.load_monitor(value),
+        lambda: result.to_json(value),
+        lambda: result.profile(value),
+        lambda: sf.report(runs, by=value),
+        lambda: sf.Schedule.from_knots(value, [1, 0]),
+        lambda: sf.Schedule.from_knots("text", [1, 0]),
+        lambda: sf.Schedule.from_log([0, 1, 2], [1, 1, 0], max_knots=value),
+        lambda: schedule.area(5, warmup=value),
+        lambda: schedule.cooldown_from(50, 20, shape=value),
+        lambda: monitor.curve(value),
+        lambda: monitor.restore(value),
+        lambda: sf.counting.training_flops(1e9, 1e10, value),
+        lambda: sf.counting.nats_per_token(3.0, value),
+        lambda: sf.counting.count_parameters(2, 8, architecture=value),
+    ]
+    for i, ask in enumerate(asked):
+        try:
+            ask()
+        except sf.ScalefitError as error:
+            assert "\n" not in str(error), i
+        else:
+            pytest.fail(f"question {i} was answered")

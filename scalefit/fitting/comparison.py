@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_level
+from scalefit._arguments import check_level, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, FitError, ScalefitWarning
 from scalefit.fitting.fitter import fit
@@ -100,7 +100,7 @@ def compare(
 
     named = _named(laws)
     check_level(level)
-    if by not in (None, "pool"):
+    if not one_of(by, (None, "pool")):
         raise ArgumentError(f"by={by!r}: a comparison is of one series; only by='pool' is known.")
     if "prior" in options and options["prior"] is not None and len(named) > 1:
         raise ArgumentError("prior= speaks of one law's parameters: laws under different objectives do not compare.")
@@ -166,7 +166,7 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
     if twice:
         raise ArgumentError(f"laws names {', '.join(twice)} twice: give each once, or a mapping of names to laws.")
     for _, law in pairs:
-        if law != FORECAST:
+        if not one_of(law, (FORECAST,)):
             chosen = get(law)
             if chosen.choices and ":" not in chosen.name:
                 raise ArgumentError(f"{chosen.name} needs its variable: {chosen.name}:C, for one.")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_mapping, check_number
+from scalefit._arguments import check_mapping, check_number, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
 from scalefit.fitting.checks import (
@@ -120,7 +120,7 @@ def fit(
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
-    if by not in (None, "series", "shared", "pool"):
+    if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not one of 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)
     labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
@@ -307,7 +307,7 @@ def _by_label(weights: Any, runs: Any) -> Any:
 def _as_weights(weights: Any) -> Array:
     try:
         return np.asarray(weights, float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"weights={weights!r:.80} must be numbers, one a run, or a column's name.") from None
 
 

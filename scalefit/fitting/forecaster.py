@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from scalefit._arguments import one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
 from scalefit.fitting.checks import repeated_notes, unexplained
@@ -118,16 +119,18 @@ def forecast(
     """
     from scalefit.tables import LOSS_UNITS, check_runs
 
-    if loss_unit == "perplexity":
+    if one_of(loss_unit, ("perplexity",)):
         raise ArgumentError(
             "loss_unit='perplexity' is read, not forecast. Pass read_runs(..., loss_unit='perplexity')."
         )
-    if loss_unit is not None and loss_unit not in LOSS_UNITS:
+    if not one_of(loss_unit, (None, *LOSS_UNITS)):
         raise ArgumentError(f"loss_unit={loss_unit!r} is not known. Known: {', '.join(LOSS_UNITS)}.")
-    if by not in (None, "series"):
+    if not one_of(by, (None, "series")):
         raise ArgumentError(f"by={by!r}: a forecast is of one series; pass by='series' for a dict of them.")
-    if not (prior is None or prior == "shipped" or isinstance(prior, Prior)):
-        raise ArgumentError(f"prior={prior!r}: pass a Prior, 'shipped', or None.")
+    if not (one_of(prior, (None, "shipped")) or isinstance(prior, Prior)):
+        raise ArgumentError(f"prior={prior!r:.80}: pass a Prior, 'shipped', or None.")
+    if not isinstance(constants, Constants | None):
+        raise ArgumentError(f"constants={constants!r:.80} are none that constants_from made. Leave them out.")
     checked = check_runs(runs, ("N", "D"))
     columns = {key: np.asarray(checked.columns[key], float) for key in ("N", "D")}
     loss = np.asarray(checked.columns["loss"], float)
@@ -142,7 +145,7 @@ def forecast(
             f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
             f"Pass by='series' for a forecast each, or one series at a time."
         )
-    chosen = constants or shipped()
+    chosen = shipped() if constants is None else constants
     notes = list(checked.notes)
     notes += repeated_notes(get("coupled"), checked.columns)
     if by is None:

@@ -58,6 +58,8 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
     FitError
         No fold leaves enough runs to train on.
     """
+    if not isinstance(holdout, str):
+        raise ArgumentError(f"holdout={holdout!r:.80} is not known. Known: {', '.join(NAMES)} (or '10-fold').")
     n = compute.size
     everything = np.arange(n)
     if holdout == "largest_C":
@@ -87,7 +89,7 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         for budget in range(label.max() + 1):
             here = label == budget
             found.append(Fold(f"budget {np.exp(np.median(log_c[here])):.2g}", everything[~here], everything[here]))
-    elif isinstance(holdout, str) and holdout.endswith("-fold") and (holdout == "k-fold" or holdout[:-5].isdigit()):
+    elif holdout.endswith("-fold") and (holdout == "k-fold" or holdout[:-5].isdigit()):
         k = _FOLDS if holdout == "k-fold" else int(holdout[:-5])
         if not 2 <= k <= n:
             raise ArgumentError(f"holdout={holdout!r}: with {n} runs, k must lie between 2 and {n}.")

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from scalefit._arguments import one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 
@@ -41,9 +42,9 @@ class Objective:
     on: Scale = "log_loss"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("huber", "squared", "absolute"):
+        if not one_of(self.kind, ("huber", "squared", "absolute")):
             raise ArgumentError(f"Unknown objective {self.kind!r}. Known: huber, squared, absolute.")
-        if self.on not in ("log_loss", "loss"):
+        if not one_of(self.on, ("log_loss", "loss")):
             raise ArgumentError(f"Unknown scale on={self.on!r}. Known: log_loss, loss.")
         if not (np.isfinite(self.delta) and self.delta > 0):
             raise ArgumentError(f"delta={self.delta!r} must be positive: it is the half-width of Huber's band.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit._arguments import check_number
+from scalefit._arguments import check_count, check_number, one_of
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.fitting.newton import minimise
@@ -25,10 +25,10 @@ def profile(result: FitResult, name: str, values: ArrayLike | None, n: int) -> p
     """Return the profile of one parameter; see :meth:`scalefit.FitResult.profile`."""
     import pandas as pd
 
-    if name not in result.names or len(result.problem.groups) > 1 or result.tangent is not None:
+    if not one_of(name, result.names) or len(result.problem.groups) > 1 or result.tangent is not None:
         raise ArgumentError(f"profile({name!r}): choose a free parameter of a plain fit: {', '.join(result.names)}.")
     if values is None:
-        points = _points(result, name, n)
+        points = _points(result, name, check_count("n", n, least=2))
     else:
         points = np.array([check_number("values", value) for value in np.ravel(values)])
     log = result.law.parameters[name].log

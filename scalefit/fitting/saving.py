@@ -168,8 +168,9 @@ def to_json(document: Mapping[str, Any], path: str | Path | None) -> str:
 
 def read_saved(path: str | Path) -> Any:
     """Return what a JSON file holds, or say in one line that it is no saved result."""
+    source = as_path(path)
     try:
-        return json.loads(as_path(path).read_text(encoding="utf-8"))
+        return json.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a file that to_json wrote.") from error
     except (ValueError, RecursionError) as error:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Below this many runs a resample can move to another basin, so several starts are tried for each.
 _FEW_RUNS = 40
+_MOST_WEIGHTS = 2e9  # resamples times runs: 16 GB
 
 
 def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array | None = None) -> Array:
@@ -106,6 +107,15 @@ def bootstrap_draws(
 ) -> tuple[Array, int]:
     """Free vectors (n, p) of `n` case resamples, and how many did not converge."""
     problem = result.problem
+    if n * problem.loss.size > _MOST_WEIGHTS:
+        raise ArgumentError(
+            f"n={n:.4g} resamples of {problem.loss.size} runs are more than memory holds; nothing was resampled. "
+            f"A thousand to ten thousand tell an interval."
+        )
+    if progress is not None and not callable(progress):
+        raise ArgumentError(
+            f"progress={progress!r:.80} cannot be called with what is done and the total. Leave it out."
+        )
     clusters = None
     if cluster is not None:
         # A Series is matched by its index, because runs may have been set aside or sorted since.

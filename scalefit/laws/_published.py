@@ -147,7 +147,7 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     sets = {constants.key: constants for constants in found.published}
     if key is None and len(sets) == 1:
         key = next(iter(sets))
-    if key not in sets:
+    if not (isinstance(key, str) and key in sets):
         known = ", ".join(sets) or "none"
         if key is None:
             raise ArgumentError(f"Law {found.name} has {len(sets)} published sets of constants: name one of {known}.")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from scalefit._arguments import check_number
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
@@ -131,7 +132,7 @@ class Energy(ABC):
     def log_capacity(self, n: ArrayLike, *, convention: Convention = "exact", corruption: float = 0.0) -> Any:
         """Return the natural logarithm of `capacity`, finite for any `n`."""
         choice("convention", convention, CONVENTIONS)
-        if not 0.0 <= corruption < 0.5:
+        if not 0.0 <= check_number("corruption", corruption) < 0.5:
             raise ArgumentError(f"corruption is {corruption!r}; it is a share of flipped bits in [0, 0.5).")
         dims = positive("n", n, integer=True)
         return as_given(np.asarray(self._log_capacity(dims, convention, corruption)), n)

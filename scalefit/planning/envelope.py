@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_count, check_numbers
+from scalefit._arguments import check_count, check_numbers, one_of
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, FitError, Note
+from scalefit.errors import ArgumentError, DataError, FitError, Note
 from scalefit.planning.budgets import Curve, refuse_several_series
 from scalefit.planning.isoflop import Optima, optima_of
 from scalefit.planning.power_line import PowerLine
@@ -83,14 +83,17 @@ def envelope(
 
     from scalefit.tables import check_runs, read_runs
 
-    if method not in LABELS:
+    if not one_of(method, LABELS):
         raise ArgumentError(
             f"method={method!r} is no way to find an optimum. Nothing was computed. Known: "
             f"{', '.join(map(repr, LABELS))}."
         )
     n_budgets = check_count("n_budgets", n_budgets, least=2)
     if isinstance(curves, Mapping):
-        curves = pd.DataFrame({str(key): np.asarray(curves[key]) for key in curves})
+        try:
+            curves = pd.DataFrame({str(key): np.asarray(curves[key]) for key in curves})
+        except ValueError as error:
+            raise DataError(f"The columns do not make a table: {error}. Give lists of one length.") from None
     elif not hasattr(curves, "columns"):
         curves = read_runs(curves, incomplete="keep")
     if "run" in curves.columns:  # text labels would not survive the check

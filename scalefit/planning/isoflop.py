@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_numbers, check_quantity
+from scalefit._arguments import check_count, check_level, check_numbers, check_quantity, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError
 from scalefit.planning.budgets import (
@@ -198,7 +198,7 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
     """
     from scalefit.tables import check_runs, read_runs
 
-    if method not in _METHODS:
+    if not one_of(method, _METHODS):
         raise ArgumentError(
             f"method={method!r} is no way to find an optimum. Nothing was computed. Known: "
             f"{', '.join(map(repr, _METHODS))}."
@@ -261,7 +261,7 @@ def optima_of(
     import pandas as pd
 
     noise = noise_of(curves)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_count("seed", seed, least=0))
     rows, refused = [], []
     for curve in curves:
         reason = _why_not(curve, method)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_count, check_quantity
+from scalefit._arguments import check_count, check_quantity, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 from scalefit.planning import allocation
@@ -167,7 +167,7 @@ def _informed(result: Any) -> Any:
 
 def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
     """The answer under each draw, and its name."""
-    if target in ("loss", "N"):
+    if one_of(target, ("loss", "N")):
         best = allocation.on_budget(surface, ahead)
         if target == "N":
             return _tame(np.log(best.N[1:])), f"ln N* at {ahead:.3g} FLOP"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_quantity
+from scalefit._arguments import check_level, check_quantity, one_of
 from scalefit._files import as_path, write_whole
 from scalefit._series import names_of_series, runs_of
 from scalefit.errors import ArgumentError, DataError
@@ -131,6 +131,8 @@ def report(
     (True, True)
     """
     level = check_level(level)
+    if title is not None and not isinstance(title, str):
+        raise ArgumentError(f"title={title!r:.80} is not text. No page was made. Pass a string.")
     compute = None if budget is None else check_quantity("budget", budget)
     table = _one_series(read_runs(runs, incomplete="keep"), only, by)
     found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
@@ -143,7 +145,7 @@ def report(
 
 def _one_series(table: pd.DataFrame, only: str | None, by: str | None) -> pd.DataFrame:
     """The rows of one series, or of all as one; without the column, so that no part meets several."""
-    if by not in (None, "pool"):
+    if not one_of(by, (None, "pool")):
         raise ArgumentError(
             f"by={by!r} does not make one law of several series, and a page is about one law. No page was made. Pass "
             f"by='pool', or only= for one series at a time."

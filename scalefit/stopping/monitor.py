@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_number, check_numbers
+from scalefit._arguments import check_level, check_number, check_numbers, one_of
 from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
@@ -334,7 +334,7 @@ class Monitor:
 
     def curve(self, name: Quantity = "val") -> tuple[Array, Array]:
         """Steps and values of one of `QUANTITIES`, such as ``"val"`` or ``"lr"``, shapes (n,) and (n,)."""
-        if name not in self._series:
+        if not one_of(name, self._series):
             raise ArgumentError(f"No quantity {name!r}; there are {', '.join(QUANTITIES)}.")
         steps, values, _ = self._series[name].arrays()
         return steps, values
@@ -371,6 +371,8 @@ class Monitor:
 
         A plan in the state that differs from this one leaves a note.
         """
+        if not isinstance(state, MonitorState):
+            raise ArgumentError(f"A {type(state).__name__} is no state; pass what state() or read_state() returned.")
         for name, saved in state.series.items():
             self._series[name] = Series.from_state(**saved.model_dump())
         self._last_step = state.last_step

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
-from scalefit._arguments import check_number, check_numbers
+from scalefit._arguments import as_numbers, check_count, check_number, check_numbers, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 from scalefit.stopping._record import Record
@@ -196,7 +196,7 @@ class Schedule(Record):
         y = rates[first]
         keep = np.isfinite(x) & np.isfinite(y)
         x, y = x[keep], y[keep]
-        if len(x) > max_knots:
+        if len(x) > check_count("max_knots", max_knots, least=4):
             turns = np.flatnonzero(np.abs(np.diff(np.gradient(y, x))) > 1e-3 * y.max() / np.ptp(x)) + 1
             if len(turns) > max_knots // 2:
                 turns = turns[np.linspace(0, len(turns) - 1, max_knots // 2).astype(int)]
@@ -225,7 +225,7 @@ class Schedule(Record):
             A shape, step, length or rate that makes no sense, or a rate that is zero already.
         """
         step, steps, final = (check_number(*pair) for pair in (("step", step), ("steps", steps), ("final", final)))
-        if shape not in get_args(Shape):
+        if not one_of(shape, get_args(Shape)):
             raise ArgumentError(
                 f"shape={shape!r} is no cooldown. Nothing was changed. Known: {', '.join(get_args(Shape))}."
             )
@@ -306,7 +306,7 @@ class Schedule(Record):
 
     def lr(self, step: npt.ArrayLike) -> Array:
         """Rate at `step` relative to the peak; held constant beyond the ends."""
-        return np.asarray(np.interp(np.asarray(step, dtype=float), self.knot_steps, self.knot_lr))
+        return np.asarray(np.interp(as_numbers("step", step), self.knot_steps, self.knot_lr))
 
     def area(self, step: npt.ArrayLike, warmup: Literal["actual", "peak"] = "actual") -> Array:
         r"""Area under the schedule until `step`, :math:`S_1=\int_0^t\eta\,dt/\eta_{peak}` [steps].
@@ -320,7 +320,9 @@ class Schedule(Record):
             rate, as Tissue et al. (2024), arXiv:2408.11029, do.
         """
         x, y = self._knots
-        t = np.asarray(step, dtype=float)
+        if not one_of(warmup, ("actual", "peak")):
+            raise ArgumentError(f"warmup={warmup!r:.80} is not known. Nothing was integrated. Known: actual, peak.")
+        t = as_numbers("step", step)
         i = np.clip(np.searchsorted(x, t, side="right") - 1, 0, len(x) - 2)
         d = np.minimum(t, x[-1]) - x[i]
         slope = (y[i + 1] - y[i]) / (x[i + 1] - x[i])

@@ -155,6 +155,8 @@ def logged_columns(table: pd.DataFrame) -> tuple[Array, dict[Quantity, Array], l
     ArgumentError
         No column ``step`` or nothing beside it, steps that are negative, or something that is not a number.
     """
+    if not hasattr(table, "columns"):
+        raise ArgumentError(f"A {type(table).__name__} is no table. Pass a DataFrame with step and a loss.")
     names = [name for name in ARGUMENTS if name in table]
     if "step" not in table or not names:
         raise ArgumentError(f"The table has {', '.join(map(str, table))[:200]}; give it step and a loss.")
