@@ -253,7 +253,7 @@ def alarms(document: dict[str, Any]) -> str:
     took = (
         f"Cost, CPU time on one core: an update and an advice at 10,000 logged points "
         f"{cost['ms_per_update_and_advise_at_10000']:.1f} ms. {cost['updates']:,} updates: {cost['seconds']:.0f} s, "
-        f"{cost['memory_growth_mb']:.1f} MB more memory, {cost['points_kept']:,} points kept, a state of "
+        f"{cost['memory_growth_mb']:.1f} MB more memory in use, {cost['points_kept']:,} points kept, a state of "
         f"{cost['state_mb']:.2f} MB."
     )
     return "\n".join([*wrapped(text), "", *wrapped(took)]) + "\n"
