@@ -30,4 +30,4 @@ def test_example_runs(path, tmp_path):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_is_short_and_says_what_it_is(path):
     lines = path.read_text().splitlines()
-    assert lines[0].startswith('"""') and len(lines) <= (120 if path.stem == "demo" else 60)
+    assert lines[0].startswith('"""') and len(lines) < 60

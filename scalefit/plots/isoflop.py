@@ -80,16 +80,15 @@ def draw_isoflop(optima: Optima, ax: Any = None) -> Any:
         ax.plot(size, loss, "o", ms=4, color=colour, alpha=1.0 if fit is not None else 0.35)
         if fit is not None:
             ax.plot(*fit, "-", lw=1, color=colour)
-        ax.annotate(
-            f"{budget:.1e}", (size[-1], loss[-1]), fontsize=7, color=colour, xytext=(4, 0), textcoords="offset points"
-        )
+        text = f"{budget:.2g} FLOP"
+        ax.annotate(text, (size[-1], loss[-1]), fontsize=7, xytext=(6, 0), textcoords="offset points", va="center")
     ax.plot(data.optima[:, 0], data.optima[:, 1], "*-", color="crimson", ms=10, lw=1, label="optima")
     if data.strange.size:
         ax.plot(data.strange[:, 0], data.strange[:, 1], "x", color="black", ms=8, label="off its curve")
     low, high = optima.interval(0.95).loc["exponent_N"]
     ax.set(xscale="log", xlabel="N [parameters]", ylabel="loss [nat/token]")
-    ax.set_title(
-        f"{optima.method}: N* ~ C^{optima.exponent_N:.3f} [{low:.3f}, {high:.3f}]; colour: C [FLOP]", fontsize=9
-    )
+    left, right = ax.get_xlim()
+    ax.set_xlim(left, right * (right / left) ** 0.12)  # room for the labels of the largest sizes
+    ax.set_title(f"{optima.method}: N* ~ C^{optima.exponent_N:.3f} [{low:.3f}, {high:.3f}]", fontsize=9)
     ax.legend(fontsize=8)
     return ax
