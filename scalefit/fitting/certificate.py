@@ -15,9 +15,9 @@ _UNIDENTIFIED = 1e10
 _ILL_CONDITIONED = 1e6
 #: A parameter whose unit change moves no log loss by more than this is not seen by the runs.
 _IDLE = 1e-6
-#: Smallest eigenvalue, of a Hessian with unit diagonal, that still counts as upward: above rounding and, on large
-#: tables, above the error of second derivatives taken from a subset of the runs.
-_FLAT = -0.02
+#: Smallest eigenvalue, of a Hessian with unit diagonal, that still counts as upward: the error of second derivatives
+#: taken by differences of the gradient over a relative step of 1e-6.
+_FLAT = -1e-6
 #: An entry of a matrix with unit diagonal that leaves no digit of the diagonal.
 _OUTWEIGHS = 1e16
 
@@ -79,17 +79,18 @@ def certify(
     information: Array,
     names: tuple[str, ...],
     held: AnyArray,
-    solved_exactly: bool,
+    exact: float,
     sensitivity: Array,
 ) -> Certificate:
     """Judge the ends of all starts and the matrices (p, p) at the best one.
 
-    `held` marks free parameters at a bound; `solved_exactly` a table without noise, where curvature vanishes with
-    the residuals; `sensitivity` is the largest change of the log loss for a unit change of each free parameter.
+    `held` marks free parameters at a bound; an objective of at most `exact` is that of a table without noise, where
+    curvature vanishes with the residuals; `sensitivity` is the largest change of the log loss for a unit change of
+    each free parameter.
     """
     best = int(np.argmin(ends.value))
     value = ends.value[best]
-    same = ends.value <= value * (1 + _AGREE) if not solved_exactly else ends.value <= max(value * 1e6, 1e-18)
+    same = ends.value <= max(value * (1 + _AGREE), exact)
     others = ends.value[~same & ends.converged & np.isfinite(ends.value)]
     second = float(others.min() / value) if others.size and value > 0 else None
     free = ~held
@@ -106,7 +107,7 @@ def certify(
     problems = []
     if not ends.converged[best]:
         problems.append("the search did not converge")
-    if not solved_exactly and curvature <= _FLAT:
+    if value > exact and curvature <= _FLAT:
         problems.append("the objective does not curve upwards at the optimum")
     idle = tuple(name for name, size in zip(names, sensitivity, strict=True) if size < _IDLE)
     if idle:

@@ -93,7 +93,7 @@ class Layout:
         units = {key: 1.0 for key in self.law.inputs}
         mentioned = {name for text in self.tied.values() for name in re.findall(r"[A-Za-z_]\w*", text)}
         constrained = prior_names | set(self.fixed) | set(self.bounds) | set(self.tied) | mentioned
-        if self.law.rescale is not None and not constrained & _scale_dependent(self.law):
+        if self.law.rescale is not None and not constrained & scale_dependent(self.law):
             for key in self.law.inputs:
                 if key in ("N", "D", "C"):
                     units[key] = float(np.exp(np.mean(np.log(columns[key]))))
@@ -103,9 +103,10 @@ class Layout:
         return Problem(self.law, scaled, loss, objective, weights, groups, self.index, self.values, units)
 
 
-def _scale_dependent(law: type[Law]) -> set[str]:
+def scale_dependent(law: type[Law]) -> set[str]:
     """Parameters whose values change with the units of the inputs."""
-    assert law.rescale is not None
+    if law.rescale is None:
+        return set()
     params = law.example()
     moved = law.rescale(params, {key: 2.0 for key in law.inputs})
     return {key for key in params if moved[key] != params[key]}

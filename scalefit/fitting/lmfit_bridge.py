@@ -88,6 +88,7 @@ def fit_with_expressions(
     from scalefit.fitting.certificate import certify
     from scalefit.fitting.newton import Minimum
     from scalefit.fitting.power_sum import model_of
+    from scalefit.fitting.solver import ROUNDING
     from scalefit.fitting.starts import find_starts
 
     law = problem.law
@@ -147,7 +148,7 @@ def fit_with_expressions(
         parameters.update_constraints()
         tangent[:, i] = (vector(parameters) - x) / 1e-6
     with np.errstate(all="ignore"):
-        _, _, hessian, information = model_of(problem).evaluate(x[None], None)
+        _, _, hessian, information = model_of(problem.bands(x)[-1]).evaluate(x[None], None)
     converged = np.array([bool(e.success) for e in ends])
     count = len(ends)
     minimum = Minimum(points, values, np.zeros(count), converged, np.zeros(count, int))
@@ -161,7 +162,7 @@ def fit_with_expressions(
             tangent.T @ information[0] @ tangent,
             tuple(really_free),
             held,
-            bool(values[best] < 1e-18),
+            problem.cost_of(ROUNDING),
             np.ones(len(really_free)),
         ),
     )

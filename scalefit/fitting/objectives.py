@@ -30,6 +30,8 @@ class Objective:
         Half-width of Huber's quadratic band, in units of the residual.
     on : {"log_loss", "loss"}
         Residuals of the logarithm of the loss [-], or of the loss [nat/token].
+    over_delta : bool
+        Huber's penalty divided by `delta`: the absolute value, rounded off within the band.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class Objective:
     kind: Kind = "huber"
     delta: float = 1e-3
     on: Scale = "log_loss"
+    over_delta: bool = False
 
     def __post_init__(self) -> None:
         if not one_of(self.kind, ("huber", "squared", "absolute")):
@@ -62,16 +65,25 @@ class Objective:
         if self.kind == "absolute":
             return np.asarray(size)
         inner = np.minimum(size, self.delta)
-        return np.asarray(inner * (size - 0.5 * inner))
+        cost = inner * (size - 0.5 * inner)
+        return np.asarray(cost / self.delta if self.over_delta else cost)
 
     def slopes(self, residual: Array) -> tuple[Array, Array, Array]:
-        """First derivative, whether the second is one, and the weight of iterated least squares."""
+        """First and second derivative, and the weight of iterated least squares; not for absolute errors."""
         if self.kind == "squared":
             one = np.ones((1, 1))  # broadcasts over (resamples, runs)
             return residual, one, one
         size = np.abs(residual)
         psi = np.clip(residual, -self.delta, self.delta)
-        return psi, (size <= self.delta).astype(float), self.delta / np.maximum(size, self.delta)
+        inside, least_squares = (size <= self.delta).astype(float), self.delta / np.maximum(size, self.delta)
+        if self.over_delta:
+            return psi / self.delta, inside / self.delta, least_squares / self.delta
+        return psi, inside, least_squares
+
+    @property
+    def steepest(self) -> float:
+        """Largest slope of the penalty."""
+        return {"huber": 1.0 if self.over_delta else self.delta, "absolute": 1.0, "squared": np.inf}[self.kind]
 
     def bands(self, spread: float) -> tuple[Objective, ...]:
         """Return the sequence of smooth objectives that leads to this one, given the residuals' spread.
@@ -81,15 +93,17 @@ class Objective:
         """
         if self.kind == "squared":
             return (self,)
-        last = self.delta if self.kind == "huber" else max(_ABSOLUTE_BAND * spread, 1e-13)
-        if self.kind == "huber" and last >= 0.01 * spread:
+        goal = self
+        if self.kind == "absolute":
+            goal = replace(self, kind="huber", delta=max(_ABSOLUTE_BAND * spread, 1e-13), over_delta=True)
+        elif self.delta >= 0.01 * spread:
             return (self,)
         steps = []
         band = 0.3 * spread
-        while band > last:
-            steps.append(Objective("huber", band, self.on))
+        while band > goal.delta:
+            steps.append(replace(goal, delta=band))
             band *= 0.25
-        return (*steps, replace(self, kind="huber", delta=last))
+        return (*steps, goal)
 
     def __str__(self) -> str:
         target = "log loss" if self.log else "loss"

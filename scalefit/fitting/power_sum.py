@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.fitting.newton import Model
-from scalefit.fitting.problem import Problem
+from scalefit.fitting.problem import BLOCK, Problem
 
 
 class PowerSum:
@@ -34,7 +34,7 @@ class PowerSum:
             for m in range(k, len(self.basis))
         }
         self.index, self.fixed = problem.index[0], problem.fixed[0]
-        self.rows = [np.array([j for j in pair if j is not None]) for pair in self.slots]
+        self.places = [np.array([j for j in pair if j is not None]) for pair in self.slots]
         self.pick = np.zeros((len(names), problem.n_free))
         for j, at in enumerate(self.index):
             if at >= 0:
@@ -47,50 +47,55 @@ class PowerSum:
         b, n_params = x.shape[0], len(self.index)
         if weights is None and problem.weights is not None:
             weights = problem.weights[None, :]
-        parts = [self._term(x, k) for k in range(len(self.slots))]
+        f, g = np.zeros(b), np.zeros((b, n_params))
+        h, s = np.zeros((b, n_params, n_params)), np.zeros((b, n_params, n_params))
+        for start in range(0, self.target.size, BLOCK):
+            rows = slice(start, start + BLOCK)
+            f += self._add(x, rows, None if weights is None else weights[:, rows], g, h, s)
+        if n_params != x.shape[1] or not (self.pick == np.eye(n_params)).all():
+            g, h, s = g @ self.pick, self.pick.T @ h @ self.pick, self.pick.T @ s @ self.pick
+        if problem.penalty is not None:
+            f, g, h, s = problem.penalty.add(x, f, g, h, s)
+        return f, g, h, s
+
+    def _add(self, x: Array, rows: slice, weights: Array | None, g: Array, h: Array, s: Array) -> Array:
+        """Objective (b,) of some runs; their part of the gradient and of both matrices is added in place."""
+        problem = self.problem
+        parts = [self._term(x, k, rows) for k in range(len(self.slots))]
         total = parts[0] + parts[1]
         for part in parts[2:]:
             total += part
         log = problem.objective.log
         if log:
-            residual = np.log(total) - self.target
+            residual = np.log(total) - self.target[rows]
             inverse = 1.0 / total
             parts = [part * inverse for part in parts]
         else:
-            residual = total - self.target
+            residual = total - self.target[rows]
         cost = problem.objective.cost(residual)
         psi, inside, irls = problem.objective.slopes(residual)
         if weights is not None:
             cost, psi, inside, irls = weights * cost, weights * psi, weights * inside, weights * irls
         outer = inside - psi if log else inside
-        g = np.zeros((b, n_params))
-        h, s = np.zeros((b, n_params, n_params)), np.zeros((b, n_params, n_params))
         for k, part in enumerate(parts):
             pulled = psi * part
-            g[:, self.rows[k]] += pulled @ self.basis[k]
+            g[:, self.places[k]] += pulled @ self.basis[k][rows]
             for m in range(k, len(parts)):
                 product = part * parts[m]
                 weighted = outer * product + pulled if m == k else outer * product
-                self._fill(h, k, m, weighted)
-                self._fill(s, k, m, irls * product)
-        if n_params == x.shape[1] and (self.pick == np.eye(n_params)).all():
-            f, gradient = cost.sum(axis=1), g
-        else:
-            f, gradient = cost.sum(axis=1), g @ self.pick
-            h, s = self.pick.T @ h @ self.pick, self.pick.T @ s @ self.pick
-        if problem.penalty is not None:
-            f, gradient, h, s = problem.penalty.add(x, f, gradient, h, s)
-        return f, gradient, h, s
+                self._fill(h, k, m, weighted @ self.pairs[k, m][rows])
+                self._fill(s, k, m, (irls * product) @ self.pairs[k, m][rows])
+        return np.asarray(cost.sum(axis=1))
 
-    def _fill(self, out: Array, k: int, m: int, weighted: Array) -> None:
-        rows, columns = self.rows[k], self.rows[m]
-        block = (weighted @ self.pairs[k, m]).reshape(-1, rows.size, columns.size)
+    def _fill(self, out: Array, k: int, m: int, sums: Array) -> None:
+        rows, columns = self.places[k], self.places[m]
+        block = sums.reshape(-1, rows.size, columns.size)
         out[:, rows[:, None], columns[None, :]] += block
         if m != k:
             out[:, columns[:, None], rows[None, :]] += np.swapaxes(block, 1, 2)
 
-    def _term(self, x: Array, k: int) -> Array:
-        """Summand k (b, n)."""
+    def _term(self, x: Array, k: int, rows: slice) -> Array:
+        """Summand k (b, m) of some runs."""
         coefficient, exponent = self.slots[k]
         at = self.index[coefficient]
         if at >= 0:
@@ -99,10 +104,10 @@ class PowerSum:
             log_coefficient = np.full(x.shape[0], np.log(self.fixed[coefficient]))
         z = self.inputs[k]
         if exponent is None or z is None:
-            return np.repeat(np.exp(log_coefficient)[:, None], self.target.size, axis=1)
+            return np.repeat(np.exp(log_coefficient)[:, None], self.target[rows].size, axis=1)
         at = self.index[exponent]
         slope = x[:, at] if at >= 0 else np.full(x.shape[0], self.fixed[exponent])
-        out = slope[:, None] * z
+        out = slope[:, None] * z[rows]
         out += log_coefficient[:, None]
         return np.asarray(np.exp(out, out=out))
 

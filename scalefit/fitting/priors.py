@@ -121,6 +121,11 @@ class Penalty:
         h[:, at, at] += pull * d2
         return f, g, h, s
 
+    def precision(self, x: Array) -> Array:
+        """Curvature (p, p) that the prior alone adds to an objective at x (p,), as of a measurement of its mean."""
+        zero = np.zeros((1, x.size, x.size))
+        return np.asarray(self.add(x[None], np.zeros(1), np.zeros((1, x.size)), zero, zero)[3][0])
+
     def document(self) -> dict[str, Any]:
         """Plain data, for saving."""
         prior = self.prior
@@ -169,7 +174,7 @@ def with_prior(
     goal = problem.objective
     floor = _NOISE_FLOOR if goal.log else _NOISE_FLOOR * float(np.median(problem.loss))
     noise = max(1.4826 * float(np.median(np.abs(residual))), floor)
-    # Far outside its band Huber's penalty is delta times |r|: a Laplace likelihood with scale noise has unit
-    # delta x noise there, where squares have noise squared.
-    unit = noise**2 if goal.kind == "squared" else noise * min(goal.delta if goal.kind == "huber" else 1.0, noise)
+    # Far outside its band a penalty is its slope times |r|: a Laplace likelihood with scale noise has unit
+    # slope x noise there, where squares have noise squared.
+    unit = noise * (goal.steepest if goal.kind == "absolute" else min(goal.steepest, noise))
     return replace(problem, penalty=replace(penalty, scale=unit))

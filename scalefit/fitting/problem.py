@@ -7,7 +7,7 @@ parameters that are positive by nature are logarithms.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from scalefit._typing import AnyArray, Array
 from scalefit.fitting.objectives import Objective
 from scalefit.laws._base import Law
 
-#: Runs evaluated together: their work arrays stay in the second-level cache.
-_BLOCK = 8_192
+#: Runs evaluated together: their work arrays stay in cache, and below the 128 KiB from which an allocator asks the
+#: system for fresh pages each time.
+BLOCK = 4_096
 _STEP = 1e-6
 #: Logarithmic parameters whose lower bound is zero stop here: a component this small is dead.
 DEAD = 1e-10
@@ -50,7 +51,7 @@ class Problem:
     penalty : Penalty, optional
         A prior, added to the objective.
     second_order : ndarray (p, p), optional
-        The Hessian's term with second derivatives, where it was computed once near the optimum of a large table.
+        The Hessian's term with second derivatives, where it is kept for a few steps on a large table.
     """
 
     law: type[Law]
@@ -127,11 +128,28 @@ class Problem:
             out[:, rows] = (np.log(value) if self.objective.log else value) - self._target[rows]
         return out
 
-    def value(self, x: Array) -> Array:
-        """Objective (b,) at free vectors (b, p)."""
+    def value(self, x: Array, weights: Array | None = None) -> Array:
+        """Objective (b,) at free vectors (b, p); weights (b, n) or (1, n) take the place of the problem's."""
         cost = self.objective.cost(self.residuals(x))
-        total = cost.sum(axis=1) if self.weights is None else cost @ self.weights
+        if weights is None:
+            weights = self.weights
+        total = cost.sum(axis=1) if weights is None else (cost * weights).sum(axis=1)
         return np.asarray(total + self.penalty.value(x)) if self.penalty is not None else np.asarray(total)
+
+    def cost_of(self, size: float) -> float:
+        """Objective of a table on which every residual has this size."""
+        total = self.loss.size if self.weights is None else float(self.weights.sum())
+        return total * float(self.objective.cost(np.asarray(size)))
+
+    def bands(self, x: Array) -> tuple[Problem, ...]:
+        """Smooth problems that lead to this one from x (p,), the last as close to it as there are derivatives."""
+        if self.objective.kind == "squared":
+            return (self,)
+        with np.errstate(all="ignore"):
+            size = np.abs(self.residuals(x[None])[0])
+        spread = float(np.median(size if self.weights is None else size[self.weights > 0]))
+        found = self.objective.bands(max(spread, 1e-12))
+        return tuple(self if band == self.objective else replace(self, objective=band) for band in found)
 
     def jacobian(self, x: Array) -> tuple[Array, Array]:
         """Residuals (b, n) and their derivatives by the free vector (b, p, n)."""
@@ -229,6 +247,6 @@ class Problem:
 
 def _blocks(rows: AnyArray) -> list[AnyArray]:
     """Rows in pieces of at most a block."""
-    if rows.size <= _BLOCK:
+    if rows.size <= BLOCK:
         return [rows]
-    return np.array_split(rows, -(-rows.size // _BLOCK))
+    return np.array_split(rows, -(-rows.size // BLOCK))

@@ -10,9 +10,9 @@ import numpy as np
 from scalefit._arguments import check_count, check_number, one_of
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
-from scalefit.fitting.newton import minimise
-from scalefit.fitting.power_sum import model_of
+from scalefit.fitting.layout import scale_dependent
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.solver import descend
 from scalefit.fitting.starts import find_starts
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def profile(result: FitResult, name: str, values: ArrayLike | None, n: int) -> p
 def _points(result: FitResult, name: str, n: int) -> Array:
     """Values over the interval of level 0.9999, within the bounds."""
     parameter = result.law.parameters[name]
-    low, high = parameter.bounds
+    low, high = (result.bounds or {}).get(name, parameter.bounds)
     ends = result.conf_int(0.9999).loc[name].to_numpy(float)
     if not np.isfinite(ends).all():
         raise ArgumentError(
@@ -62,13 +62,13 @@ def _heights(result: FitResult, name: str, values: Array) -> Array:
     On either side of the optimum the refits walk out, search anew at the end, and walk back in; the lower value counts.
     A walk keeps to its basin for longer than that basin is the lowest.
     """
-    problem = _in_raw_units(result.problem)
-    model = model_of(problem)
+    scaled = name not in scale_dependent(result.law)
+    problem = result.problem if scaled else _in_raw_units(result.problem)
     j = list(problem.law.parameters).index(name)
     at = int(problem.index[0, j])
     inner = np.log(values) if problem.law.parameters[name].log else values
     lower, upper = problem.bounds(result.bounds)
-    x0 = np.clip(problem.free_vector(result.natural(result.x)), lower, upper)
+    x0 = result.x if scaled else np.clip(problem.free_vector(result.natural(result.x)), lower, upper)
     anew = np.clip(find_starts(problem, 3), lower, upper)
     order = np.argsort(np.abs(inner - x0[at]), kind="stable")
     out = np.full(values.size, np.inf)
@@ -78,7 +78,7 @@ def _heights(result: FitResult, name: str, values: Array) -> Array:
         low[at] = high[at] = inner[k]
         starts = starts.copy()
         starts[:, at] = inner[k]
-        end = minimise(model, starts, low, high, floor=1e-26 * problem.loss.size)
+        end = descend(problem, starts, low, high)
         best = int(np.argmin(end.value))
         out[k] = min(out[k], end.value[best])
         return np.asarray(end.x[best])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,6 @@ from scalefit._typing import Array
 from scalefit.errors import FitError
 from scalefit.fitting.certificate import Certificate, certify
 from scalefit.fitting.newton import Minimum, minimise
-from scalefit.fitting.objectives import Objective
 from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import DEAD, Problem
 from scalefit.fitting.starts import find_starts, subset
@@ -19,12 +18,14 @@ from scalefit.fitting.starts import find_starts, subset
 _LARGE = 10_000
 _SUBSET = 2_048
 _SECOND_SUBSET = 20_000
-#: Root mean square residual below which a table is taken to be free of noise.
-_EXACT = 1e-12
+#: Residual below which a search need not go on, and below which a table is taken to be free of noise.
+_EXACT, ROUNDING = 1e-12, 1e-9
 #: A summand that is nowhere more than this share of the loss is also tried at nothing.
 _FAINT = 0.05
 #: Runs on which a solution's slopes are looked at.
 _LOOK = 4_096
+#: Steps for which second derivatives are kept on a large table, and steps of a descent that was cut off.
+_KEPT_FOR, _MANY_STEPS = 8, 1500
 
 
 def solve(
@@ -33,29 +34,7 @@ def solve(
     """Best free vector (p,) and its certificate."""
     lower, upper = problem.bounds(bounds)
     starts = np.clip(find_starts(problem, max(1, n_starts)), lower, upper)
-    floor = 0.5 * _EXACT**2 * problem.loss.size
-    if problem.loss.size > _LARGE:
-        small = subset(problem, _SUBSET)
-        coarse = _descend(small, starts, lower, upper, floor)
-        # Every start that shares the best end is one point on the full table: polish the distinct ends only.
-        value = coarse.value
-        point = coarse.x[[int(np.argmin(value))]]
-        if problem.loss.size > 2 * _SECOND_SUBSET:
-            point = _descend(subset(problem, _SECOND_SUBSET), point, lower, upper, floor).x
-        if not problem.law.terms:
-            problem = replace(problem, second_order=problem.curvature(point[0]))
-        ends = _descend(problem, point, lower, upper, floor)
-        same = value <= value.min() * (1 + 1e-6)
-        rest = np.where(same, ends.value[0], ends.value[0] * value / max(value.min(), 1e-300))
-        ends = Minimum(
-            np.where(same[:, None], ends.x, coarse.x),
-            rest,
-            np.where(same, ends.decrement, coarse.decrement),
-            np.where(same, ends.converged, coarse.converged),
-            coarse.steps,
-        )
-    else:
-        ends = _descend(problem, starts, lower, upper, floor)
+    ends = _search(problem, starts, lower, upper)
     if not np.isfinite(ends.value.min()):
         raise FitError(f"{problem.law.name} has no finite objective anywhere near these runs. Check their units.")
     sensitivity = _sensitivity(problem, ends.best)
@@ -63,21 +42,54 @@ def solve(
     for at in _faint(problem, ends.best, sensitivity, lower, np.inf if stuck else _FAINT):
         pinned = upper.copy()
         pinned[at] = lower[at]
-        without = _descend(problem, np.minimum(ends.x, pinned), lower, pinned, floor)
+        without = _search(problem, np.minimum(ends.x, pinned), lower, pinned)
         if without.value.min() <= ends.value.min() * (1 + 1e-9):
             ends, upper = without, pinned
             sensitivity = _sensitivity(problem, ends.best)
+    ends = _go_on(problem, ends, lower, upper)
     x = ends.best
     with np.errstate(all="ignore"):
-        _, _, hessian, information = model_of(problem).evaluate(x[None], None)
+        _, _, hessian, information = model_of(problem.bands(x)[-1]).evaluate(x[None], None)
     held = (x <= lower) | (x >= upper)
     # A coefficient at nothing says so by being at its bound; what it multiplied is what no run depends on.
     coefficients = [problem.index[:, j] for j, p in enumerate(problem.law.parameters.values()) if p.linear]
     for places in coefficients:
         free = places[places >= 0]
         sensitivity[free] = np.where(held[free], np.inf, sensitivity[free])
-    exactly = ends.value.min() <= (1e-9 * problem.loss.size if problem.objective.kind == "absolute" else 1e6 * floor)
-    return x, certify(ends, hessian[0], information[0], names, held, bool(exactly), sensitivity)
+    return x, certify(ends, hessian[0], information[0], names, held, problem.cost_of(ROUNDING), sensitivity)
+
+
+def _search(problem: Problem, starts: Array, lower: Array, upper: Array) -> Minimum:
+    """Ends of all starts; on a large table of a subset of its runs, the best then polished on all of them."""
+    if problem.loss.size <= _LARGE:
+        return descend(problem, starts, lower, upper)
+    coarse = descend(subset(problem, _SUBSET), starts, lower, upper)
+    # Every start that shares the best end is one point on the full table: polish that one only.
+    value = coarse.value
+    point = coarse.best[None]
+    if problem.loss.size > 2 * _SECOND_SUBSET:
+        point = descend(subset(problem, _SECOND_SUBSET), point, lower, upper).x
+    ends = descend(problem, point, lower, upper)
+    same = value <= value.min() * (1 + 1e-6)
+    return Minimum(
+        np.where(same[:, None], ends.x, coarse.x),
+        np.where(same, ends.value[0], ends.value[0] * value / max(value.min(), 1e-300)),
+        np.where(same, ends.decrement, coarse.decrement),
+        np.where(same, ends.converged, coarse.converged),
+        coarse.steps,
+    )
+
+
+def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minimum:
+    """Give the best end more steps where it ran out of them: descent along a narrow bent valley is slow."""
+    best = int(np.argmin(ends.value))
+    if ends.converged[best]:
+        return ends
+    more = descend(problem, ends.x[[best]], lower, upper, max_steps=_MANY_STEPS)
+    if more.value[0] > ends.value[best]:
+        return ends
+    pairs = ((getattr(ends, name), getattr(more, name)) for name in Minimum.__slots__)
+    return Minimum(*(np.concatenate([old[:best], new, old[best + 1 :]]) for old, new in pairs))
 
 
 def _sensitivity(problem: Problem, x: Array) -> Array:
@@ -103,19 +115,41 @@ def _faint(problem: Problem, x: Array, sensitivity: Array, lower: Array, share: 
     return sorted(found, key=lambda at: float(sensitivity[at]))
 
 
-def _descend(problem: Problem, starts: Array, lower: Array, upper: Array, floor: float) -> Minimum:
-    """Minimise from every start, through a sequence of bands where the objective's own is too narrow to follow."""
-    goal = problem.objective
-    if goal.kind == "squared":
-        bands: tuple[Objective, ...] = (goal,)
-    else:
-        with np.errstate(all="ignore"):
-            spread = float(np.median(np.abs(problem.residuals(starts[:1]))))
-        bands = goal.bands(max(spread, 1e-12))
-    ends = None
+def descend(
+    problem: Problem,
+    starts: Array,
+    lower: Array,
+    upper: Array,
+    *,
+    weights: Array | None = None,
+    max_steps: int = 150,
+    progress: Callable[[int, int], None] | None = None,
+) -> Minimum:
+    """Minimise from every start, through a sequence of bands where the objective's own is too narrow to follow.
+
+    The starts are of one objective, unless each has its own `weights` (b, n) of the runs.
+    """
+    bands = problem.bands(starts[0])
+    # Second derivatives of a law without closed forms cost as much as all the rest: on a large table they are kept.
+    keep = problem.loss.size > _LARGE and len(starts) == 1 and weights is None and not problem.law.terms
+    steps = _KEPT_FOR if keep else max_steps
+    points, ends = starts, None
     for band in bands:
-        stage = problem if band == goal else replace(problem, objective=band)
-        points = starts if ends is None else ends.x
-        ends = minimise(model_of(stage), points, lower, upper, floor=floor, rivals=len(bands) == 1)
+        for _ in range(-(-max_steps // steps)):
+            model = model_of(replace(band, second_order=band.curvature(points[0])) if keep else band)
+            ends = minimise(
+                model,
+                points,
+                lower,
+                upper,
+                weights=weights,
+                floor=band.cost_of(_EXACT),
+                max_steps=steps,
+                rivals=weights is None and len(bands) == 1,
+                progress=progress,
+            )
+            points = ends.x
+            if ends.converged.all():
+                break
     assert ends is not None
-    return replace(ends, value=problem.value(ends.x)) if bands[-1] != goal else ends
+    return ends if bands[-1] is problem else replace(ends, value=problem.value(ends.x, weights))

@@ -16,6 +16,7 @@ from scalefit.errors import ArgumentError
 from scalefit.fitting.newton import minimise
 from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.solver import descend
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import FitResult
@@ -32,32 +33,22 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
     with 39 of 240 runs inside the band the exact Hessian is a very noisy estimate of it. Each run's score is divided
     by one minus its leverage (HC3 of MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7), because a run that
     pulls the law towards itself hides its own noise; the milder HC2 covered 83 % where 90 % was claimed on 60 runs.
+    A prior's mean counts as one more measurement, with the prior's covariance.
     """
-    p = x.size
-    with np.errstate(all="ignore"):
-        residual, slopes = problem.jacobian(x[None])
-        _, _, hessian, _ = model_of(problem).evaluate(x[None], None)
-    r, jac, hessian = residual[0], slopes[0], hessian[0]
-    if not (np.isfinite(jac).all() and np.isfinite(hessian).all()):
-        return np.full((p, p), np.nan)
-    goal = problem.objective
+    problem = problem.bands(x)[-1]
+    found = _bread(problem, x)
+    if found is None:
+        return np.full((x.size, x.size), np.nan)
+    hessian, r, jac, known = found
     w = np.ones(r.size) if problem.weights is None else problem.weights
-    if goal.kind == "squared":
-        psi = r
-    else:
-        delta = goal.delta if goal.kind == "huber" else 1e-12
-        inside = np.abs(r) <= delta
-        width = max(float(np.median(np.abs(r[w > 0]))), delta)
-        curvature = hessian - (jac * (w * inside)) @ jac.T if goal.kind == "huber" else 0.0
-        psi = np.clip(r, -delta, delta)
-        hessian = (jac * (w * (np.abs(r) <= width) * (delta / width))) @ jac.T + curvature
-        if np.linalg.eigvalsh(_scaled(hessian))[0] <= 1e-9:
-            hessian = hessian - curvature
-    basis = np.eye(p)[:, ~held] if tangent is None else tangent
-    spared = _one_minus_leverage(basis.T @ jac, w * goal.slopes(r)[2])
+    psi, _, least_squares = problem.objective.slopes(r)
+    basis = np.eye(x.size)[:, ~held] if tangent is None else tangent
+    spared = _one_minus_leverage(basis.T @ jac, np.ravel(w * least_squares), basis.T @ known @ basis)
     scores = basis.T @ jac * (w * psi / spared)
     bread = basis.T @ hessian @ basis
     meat = scores @ scores.T
+    if problem.penalty is not None:
+        meat += problem.penalty.scale * (basis.T @ known @ basis)
     inverse = np.linalg.pinv(bread, hermitian=True)
     cov = basis @ inverse @ meat @ inverse @ basis.T
     if tangent is None and held.any():
@@ -65,9 +56,29 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
     return np.asarray(cov)
 
 
-def _one_minus_leverage(jac: Array, weights: Array) -> Array:
-    """One minus each run's leverage (n,) in the weighted least squares with slopes (p, n)."""
-    information = (jac * weights) @ jac.T
+def _bread(problem: Problem, x: Array) -> tuple[Array, Array, Array, Array] | None:
+    """Expected Hessian (p, p) at x (p,), residuals (n,), slopes (p, n), the prior's part; None if not finite."""
+    with np.errstate(all="ignore"):
+        residual, slopes = problem.jacobian(x[None])
+        _, _, exact, _ = model_of(problem).evaluate(x[None], None)
+    r, jac, hessian = residual[0], slopes[0], exact[0]
+    if not (np.isfinite(jac).all() and np.isfinite(hessian).all()):
+        return None
+    goal = problem.objective
+    known = np.zeros((x.size, x.size)) if problem.penalty is None else problem.penalty.precision(x)
+    if goal.kind == "huber":
+        w = np.ones(r.size) if problem.weights is None else problem.weights
+        width = max(float(np.median(np.abs(r[w > 0]))), goal.delta)
+        curvature = hessian - known - (jac * (w * goal.slopes(r)[1])) @ jac.T
+        hessian = (jac * (w * (np.abs(r) <= width) * (goal.steepest / width))) @ jac.T + known + curvature
+        if np.linalg.eigvalsh(_scaled(hessian))[0] <= 1e-9:
+            hessian = hessian - curvature
+    return hessian, r, jac, known
+
+
+def _one_minus_leverage(jac: Array, weights: Array, known: Array) -> Array:
+    """One minus each run's leverage (n,) in weighted least squares with slopes (p, n) and a prior's precision."""
+    information = (jac * weights) @ jac.T + known
     size = np.sqrt(np.maximum(np.diag(information), 1e-300))
     inverse = np.linalg.pinv(information / size[:, None] / size, hermitian=True)
     scaled = jac / size[:, None]
@@ -127,14 +138,14 @@ def bootstrap_draws(
         clusters = np.unique(values, return_inverse=True)[1]
         if clusters.max() + 1 < 8:
             raise ArgumentError(f"{clusters.max() + 1} clusters are too few to resample: 8 or more are needed.")
+    rng = seed if isinstance(seed, np.random.RandomState) else _generator(seed)
     if len(problem.groups) > 1 and clusters is None:
         # Resample within each series, so that every series keeps its size.
-        rng = seed if isinstance(seed, np.random.RandomState) else _generator(seed)
         counts = np.zeros((n, problem.loss.size))
         for rows in problem.groups:
             counts[:, rows] = resample_counts(rows.size, n, rng)
     else:
-        counts = resample_counts(problem.loss.size, n, seed, clusters)
+        counts = resample_counts(problem.loss.size, n, rng, clusters)
     weights = counts if problem.weights is None else counts * problem.weights
     lower, upper = problem.bounds(result.bounds)
     starts = [result.x]
@@ -142,17 +153,32 @@ def bootstrap_draws(
         from scalefit.fitting.starts import find_starts
 
         starts += list(np.clip(find_starts(problem, 3), lower, upper))
-    model = model_of(problem)
     best_x, best_f, ok = np.empty((n, result.x.size)), np.full(n, np.inf), np.zeros(n, bool)
-    floor = 1e-26 * problem.loss.size
     for k, start in enumerate(starts):
         points = np.repeat(start[None], n, axis=0)
-        end = minimise(
-            model, points, lower, upper, weights=weights, floor=floor, progress=_share(progress, k, len(starts))
-        )
+        share = _share(progress, k, len(starts))
+        end = descend(problem, points, lower, upper, weights=weights, progress=share)
         better = end.value < best_f
         best_x[better], best_f[better], ok[better] = end.x[better], end.value[better], end.converged[better]
+    if problem.penalty is not None:
+        best_x = np.clip(best_x + _luck_of_prior(result, rng, n), lower, upper)
     return best_x, int((~ok).sum())
+
+
+def _luck_of_prior(result: FitResult, rng: Any, n: int) -> Array:
+    """Moves (n, p) of the optimum, to first order, where the prior's mean is drawn anew for each resample.
+
+    The mean counts as one more measurement: held fast it would lend its certainty to every resample.
+    """
+    problem, moves = result.problem.bands(result.x)[-1], np.zeros((n, result.x.size))
+    found, free = _bread(problem, result.x), np.flatnonzero(~result.held)
+    if found is None or not free.size:
+        return moves
+    hessian, _, _, known = found
+    values, vectors = np.linalg.eigh(problem.penalty.scale * known)
+    scores = rng.standard_normal((n, values.size)) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
+    moves[:, free] = scores[:, free] @ np.linalg.pinv(hessian[np.ix_(free, free)], hermitian=True)
+    return moves
 
 
 def _share(progress: Callable[[int, int], None] | None, part: int, parts: int) -> Callable[[int, int], None] | None:
@@ -168,7 +194,7 @@ def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None
     The runs are picked by their one-step influence, all pulling the same way (Broderick, Giordano & Meager 2020,
     arXiv:2011.14999), and the move is measured by a refit without them.
     """
-    problem, n = result.problem, result.problem.loss.size
+    problem, n = result.problem.bands(result.x)[-1], result.problem.loss.size
     if len(problem.groups) > 1 or result.tangent is not None or n < 20:
         return None
     names = [name for name in result.names if not problem.law.parameters[name].log]
@@ -197,7 +223,9 @@ def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None
         # The runs in question inflate the error they hide behind: measure by the error without them where smaller.
         without = free_covariance(replace(problem, weights=weights[i]), ends.x[i], result.held)[at, at]
         moves.append(abs(ends.x[i, at] - result.x[at]) / min(scale[at], np.sqrt(without)))
-    worst = int(np.argmax(moves))
+    if np.isnan(moves).all():
+        return None
+    worst = int(np.nanargmax(moves))
     name, at, runs = candidates[worst]
     return name, float(ends.x[worst, at]), float(moves[worst]), np.sort(runs)
 

@@ -49,16 +49,15 @@ class BrokenPowerLaw(Law):
     @staticmethod
     def loss(x: Any, E: Any, A: Any, c0: Any, c1: Any, d1: Any, f1: Any) -> Any:
         """Loss [nat/token]."""
-        z = np.log(x / d1) / f1
-        above = np.real(z) > 0
-        soft = np.where(above, z, 0.0) + np.log1p(np.exp(np.where(above, -z, z)))  # ln(1 + e^z), never overflowing
-        return E + A * x**-c0 * np.exp(-c1 * f1 * soft)
+        log_x = np.log(x)
+        return E + A * np.exp(-c0 * log_x - c1 * f1 * _softplus((log_x - np.log(d1)) / f1))
 
     @staticmethod
     def gradient(x: Any, E: Any, A: Any, c0: Any, c1: Any, d1: Any, f1: Any) -> list[Any]:
         """Derivatives in order of the parameters."""
-        log_x, z = np.log(x), np.log(x / d1) / f1
-        soft = np.logaddexp(0.0, z)
+        log_x = np.log(x)
+        z = (log_x - np.log(d1)) / f1
+        soft = _softplus(z)
         share = np.exp(z - soft)
         power = np.exp(-c0 * log_x - c1 * f1 * soft)
         term = A * power
@@ -85,7 +84,7 @@ class BrokenPowerLaw(Law):
         rows = []
         for d1 in np.exp(np.quantile(log_x, (0.2, 0.4, 0.6, 0.8))):
             for f1 in (0.2, 0.7, 2.0):
-                soft = f1 * np.logaddexp(0.0, np.log(x / d1) / f1)
+                soft = f1 * _softplus((log_x - np.log(d1)) / f1)
                 for c0 in (0.03, 0.1, 0.2, 0.4):
                     for c1 in (-0.3 * c0, 0.5 * c0, 2.0 * c0, 5.0 * c0):
                         basis = np.stack([np.ones_like(x), np.exp(-c0 * log_x - c1 * soft)]) / loss
@@ -94,3 +93,9 @@ class BrokenPowerLaw(Law):
                         E, A = np.maximum(fit, 1e-3) / size[:, 0]
                         rows.append((E, A, c0, c1, d1, f1))
         return np.asarray(rows)
+
+
+def _softplus(z: Any) -> Any:
+    """ln(1 + e^z), real or complex, never overflowing."""
+    above = np.real(z) > 0
+    return np.where(above, z, 0.0) + np.log(1.0 + np.exp(np.where(above, -z, z)))

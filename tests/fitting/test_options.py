@@ -232,6 +232,14 @@ def test_profile_refuses_what_it_cannot_walk(runs):
         weak.profile("E")
     with pytest.raises(sf.ScalefitError, match="must be positive and finite numbers.*nothing was refitted"):
         sf.fit(runs).profile("A", [-1.0, 2.0])
+    for n in (0, -1, 2.5, "a", True):
+        with pytest.raises(sf.ScalefitError, match="n=.*whole number.*nothing was refitted"):
+            sf.fit(runs).profile("A", n=n)
+
+
+def test_a_profile_stays_within_the_bounds_that_were_given(runs):
+    values = sf.fit(runs, bounds={"alpha": (0.33, 0.40)}).profile("alpha", n=5)["value"]
+    assert values.min() >= 0.33 and values.max() <= 0.40
 
 
 @pytest.mark.parametrize("level", [0, 1, -1, 95, float("nan")])

@@ -92,11 +92,10 @@ def test_recovers_its_own_parameters_from_its_own_table(law):
     true = truth(law)
     loss = law.evaluate(columns, true)
     result = sf.fit({**columns, "loss": loss}, law, n_starts=12)
-    np.testing.assert_allclose(result.predict(**columns), loss, rtol=1e-6 if result.certificate.weak else 1e-9)
+    np.testing.assert_allclose(result.predict(**columns), loss, rtol=1e-9)
     assert result.certificate.converged
-    if result.certificate.identified and not result.certificate.weak:
-        for name, value in true.items():
-            assert result.params[name] == pytest.approx(value, rel=1e-5), name
+    for name, value in true.items():
+        assert result.params[name] == pytest.approx(value, rel=1e-8), name
 
 
 def test_documentation_says_what_a_reader_needs(law):
@@ -140,5 +139,5 @@ def test_quarter_of_a_million_rows_fit_in_about_a_second(law):
         law.evaluate(columns, law.example())
     unit = (time.process_time() - start) / 4
     assert result.certificate.converged
-    # A ratio within this run, not a time: the whole fit in under a thousand evaluations of the law on the table.
-    assert spent < max(1000 * unit, 1.0), (spent, unit)
+    # CPU time; on a slow machine a ratio within this run: the fit in under 400 evaluations of the law on the table.
+    assert spent < max(400 * unit, 1.0), (spent, unit)
