@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, one_of
-from scalefit._typing import Array
+from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, ScalefitWarning
 from scalefit.fitting.fitter import fit
 from scalefit.fitting.holdouts import Fold, folds
+from scalefit.fitting.weighting import is_rule, weights_of, with_weights
 from scalefit.laws import get
 from scalefit.laws._base import Law
 
@@ -74,7 +75,8 @@ def compare(
         (relative, positive where the law predicts too much), ``coverage`` and ``interval_score`` [nat/token] of the
         intervals, ``weight`` (stacking: the blend with the least squared error on the held-out runs), then the
         diagnostics ``n_params``, ``folds``, ``failed``, ``trusted`` (share of folds), ``gap`` (its absolute error
-        minus the best law's, in standard errors over folds and runs). Errors are means over folds of means over runs.
+        minus the best law's, in standard errors over folds, or over runs where folds are few). Errors are means over
+        folds of means over runs.
         ``attrs["verdict"]`` says in words what the table does and does not show; ``attrs["predictions"]`` holds every
         held-out prediction.
 
@@ -108,11 +110,15 @@ def compare(
     for law in named.values():
         inputs |= {"N", "D"} if law == FORECAST else set(get(law).inputs)
     order = [key for key in ("N", "D", "C") if key in inputs] + sorted(inputs - {"N", "D", "C"})
-    checked = check_runs(runs, order)
+    given = options.pop("weights", None)
+    checked = check_runs(with_weights(runs, given), order)
     columns = {key: np.asarray(checked.columns[key], float) for key in order}
     loss = np.asarray(checked.columns["loss"], float)
-    if "weight" in checked.columns:
-        columns["weight"] = np.asarray(checked.columns["weight"], float)
+    if isinstance(given, str) and is_rule(given):
+        options["weights"], given = given, None
+    weight = weights_of(checked.columns, given)
+    if weight is not None:
+        columns["weight"] = weight
     series = checked.columns.get("series")
     labels = [] if series is None else list(dict.fromkeys(np.asarray(series).tolist()))
     if len(labels) > 1 and by is None:
@@ -139,7 +145,8 @@ def compare(
     table = pd.DataFrame([_row(name, record, truth, fold_of, level) for name, record in records.items()])
     table["weight"] = _stacking(np.stack([record.loss for record in records.values()]), truth, fold_of)
     table = table.sort_values(["failed", "mae"], kind="stable", ignore_index=True)
-    table["gap"] = [_gap(records[name], records[table["law"].iloc[0]], truth, fold_of) for name in table["law"]]
+    best = records[table["law"].iloc[0]]
+    table["gap"] = [_gap(records[name], best, truth, fold_of, tested) for name in table["law"]]
     order = ["law", "rmse", "mae", "mean_relative_error", "bias", "coverage", "interval_score", "weight"]
     table = table[[*order, "n_params", "folds", "failed", "trusted", "gap"]]
     predictions = pd.DataFrame({"row": checked.row_labels[tested], "fold": [parts[i].name for i in fold_of]})
@@ -184,13 +191,10 @@ def _predict(
 ) -> _Record:
     from scalefit.fitting.forecaster import forecast
 
-    weights = options.get("weights")
     found, trusted, failed = [], 0, []
     n_params = 6 if law == FORECAST else len(get(law).parameters)
     for fold in parts:
         train = {key: column[fold.train] for key, column in columns.items()}
-        if weights is not None and not isinstance(weights, str):
-            options = {**options, "weights": np.asarray(weights, float)[fold.train]}
         where = {key: columns[key][fold.test] for key in (("N", "D") if law == FORECAST else get(law).inputs)}
         try:
             with warnings.catch_warnings():
@@ -263,16 +267,17 @@ def _stacking(predicted: Array, truth: Array, fold_of: Array) -> Array:
     return weight
 
 
-def _gap(record: _Record, best: _Record, truth: Array, fold_of: Array) -> float:
-    """Absolute error above the best law's, in standard errors; folds are the units where there are five or more."""
+def _gap(record: _Record, best: _Record, truth: Array, fold_of: Array, run_of: AnyArray) -> float:
+    """Absolute error above the best law's, in standard errors.
+
+    The units are folds where there are five or more; else runs, each once, however many folds hold it out.
+    """
     difference = np.abs(record.loss - truth) - np.abs(best.loss - truth)
     ok = np.isfinite(difference)
     if record is best or ok.sum() < 3:
         return 0.0 if record is best else float("nan")
-    labels = np.unique(fold_of[ok])
-    units = difference[ok]
-    if labels.size >= 5:
-        units = np.array([difference[ok & (fold_of == i)].mean() for i in labels])
+    unit_of = fold_of if np.unique(fold_of[ok]).size >= 5 else run_of
+    units = np.array([difference[ok & (unit_of == i)].mean() for i in np.unique(unit_of[ok])])
     se = float(units.std(ddof=1) / np.sqrt(units.size))
     return float(units.mean() / se) if se > 0 else 0.0
 

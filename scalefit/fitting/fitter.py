@@ -13,6 +13,7 @@ import numpy as np
 from scalefit._arguments import check_mapping, check_number, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
+from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.checks import (
     refuse,
     refuse_thin_series,
@@ -23,9 +24,10 @@ from scalefit.fitting.checks import (
 )
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Kind, Objective, Scale
+from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.solver import solve
-from scalefit.fitting.weighting import is_rule, weights_by_rule
+from scalefit.fitting.weighting import weights_of, with_weights
 from scalefit.laws import get
 from scalefit.laws._base import Law
 
@@ -184,20 +186,13 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
     """
     from scalefit.tables import check_runs
 
-    by_rule = isinstance(weights, str) and is_rule(weights)
-    runs, weight_column = _with_weights(runs, None if by_rule else weights)
-    checked = check_runs(runs, law.inputs)
-    weight = checked.columns.get(weight_column) if weight_column else None
-    if isinstance(weights, str) and by_rule:
-        given = 1.0 if weight is None else np.asarray(weight, float)
-        weight = given * weights_by_rule(weights, checked.columns)
-    elif isinstance(weights, str) and weight is None:
-        raise ArgumentError(f"weights={weights!r}: the table has no such numeric column. Name one, or pass an array.")
+    checked = check_runs(with_weights(runs, weights), law.inputs)
+    weight = weights_of(checked.columns, weights)
     series = checked.columns.get("series")
     table = _Runs(
         columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
         loss=np.asarray(checked.columns["loss"], float),
-        weights=None if weight is None else _check_weights(np.asarray(weight, float)),
+        weights=weight,
         series=None if series is None else np.asarray(series),
         labels=np.asarray(checked.row_labels),
         conventions=dict(checked.conventions),
@@ -237,19 +232,20 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
     notes = [*table.notes, *refuse(law, table.columns, loss, layout.n_free, pinned)]
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
-    tangent = None
-    if expressions:
+
+    def search(problem: Problem) -> tuple[Array, Array | None, Certificate]:
+        if not expressions:
+            x, certificate = solve(problem, request.bounds, layout.names, request.n_starts)
+            return x, None, certificate
         from scalefit.fitting.lmfit_bridge import fit_with_expressions
 
-        x, tangent, certificate = fit_with_expressions(problem, expressions, request.bounds, request.n_starts)
-    else:
-        if prior_names:
-            from scalefit.fitting.priors import with_prior
+        return fit_with_expressions(problem, expressions, request.bounds, request.n_starts)
 
-            problem = with_prior(
-                problem, request.prior, lambda p: solve(p, request.bounds, layout.names, request.n_starts)[0]
-            )
-        x, certificate = solve(problem, request.bounds, layout.names, request.n_starts)
+    if prior_names:
+        from scalefit.fitting.priors import with_prior
+
+        problem = with_prior(problem, request.prior, lambda free: search(free)[0])
+    x, tangent, certificate = search(problem)
     if (found := unexplained_problem(unexplained_spread(problem, x, layout.n_free))) is not None:
         certificate = replace(certificate, problems=(*certificate.problems, found))
     return FitResult(
@@ -275,46 +271,6 @@ def _choose_input(law: type[Law], runs: Any) -> str:
     names = getattr(runs, "columns", None)
     names = list(names) if names is not None else list(runs) if isinstance(runs, Mapping) else []
     return next((choice for choice in law.choices if choice in names), law.choices[0])
-
-
-def _with_weights(runs: Any, weights: str | ArrayLike | None) -> tuple[Any, str | None]:
-    """Return the runs with their weights as a column, and that column's name."""
-    if isinstance(weights, str):
-        return runs, weights
-    if weights is None:
-        names = getattr(runs, "columns", runs if isinstance(runs, Mapping) else ())
-        return runs, "weight" if "weight" in names else None
-    values = _as_weights(_by_label(weights, runs))
-    if isinstance(runs, Mapping):
-        return {**runs, "weight": values}, "weight"
-    if not hasattr(runs, "assign"):
-        from scalefit.tables import read_runs
-
-        runs = read_runs(runs)
-    if len(runs) != values.size:
-        raise ArgumentError(f"weights has {values.size} entries, the table {len(runs)} runs: give one a run.")
-    return runs.assign(weight=values), "weight"
-
-
-def _by_label(weights: Any, runs: Any) -> Any:
-    """Put a Series of weights in the order of the runs: its labels say which run each weight is of."""
-    if not (hasattr(weights, "reindex") and hasattr(runs, "assign")):
-        return weights
-    same = weights.index.is_unique and len(weights) == len(runs) and weights.index.isin(runs.index).all()
-    return weights.reindex(runs.index) if same else weights
-
-
-def _as_weights(weights: Any) -> Array:
-    try:
-        return np.asarray(weights, float)
-    except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(f"weights={weights!r:.80} must be numbers, one a run, or a column's name.") from None
-
-
-def _check_weights(weights: Array) -> Array:
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ArgumentError("weights must be finite, not negative, and not all zero, one a run.")
-    return weights
 
 
 def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:

@@ -91,6 +91,12 @@ def fit_with_expressions(
     from scalefit.fitting.solver import ROUNDING
     from scalefit.fitting.starts import find_starts
 
+    if len(problem.groups) > 1:
+        raise ArgumentError(
+            f"tied={dict(tied)!r}: expressions are for one series, and this fit shares parameters between "
+            f"{len(problem.groups)}; nothing was fitted. Tie parameters plainly ({{'beta': 'alpha'}}), or pass "
+            f"by='series'."
+        )
     law = problem.law
     names = [name for j, name in enumerate(law.parameters) if problem.index[0, j] >= 0]
     lower, upper = problem.bounds(bounds)
@@ -125,8 +131,11 @@ def fit_with_expressions(
         return problem.free_vector(values)
 
     def residual(parameters: Any) -> Array:
-        r = problem.residuals(vector(parameters)[None])[0]
+        x = vector(parameters)[None]
+        r = problem.residuals(x)[0]
         out = np.sign(r) * np.sqrt(2 * weights * problem.objective.cost(r))
+        if problem.penalty is not None:
+            out = np.append(out, problem.penalty.roots(x)[0])
         return np.where(np.isfinite(out), out, 1e6)
 
     ends = []

@@ -106,6 +106,11 @@ class Penalty:
         precision = self._precision
         return np.asarray(0.5 * np.einsum("bi,ij,bj->b", gap, precision, gap))
 
+    def roots(self, x: Array) -> Array:
+        """Numbers (b, k) at engine vectors (b, p), half of whose squares sum to the penalty."""
+        gap, _, _ = self._terms(x)
+        return np.asarray(gap @ np.linalg.cholesky(self._precision))
+
     def add(self, x: Array, f: Array, g: Array, h: Array, s: Array) -> tuple[Array, Array, Array, Array]:
         """Add value, gradient and curvature to an objective's."""
         gap, d1, d2 = self._terms(x)

@@ -164,3 +164,28 @@ def test_a_table_that_no_law_can_be_fitted_to_is_an_error():
     table = {"N": 10 ** rng.uniform(7, 9, 40), "D": 10 ** rng.uniform(9, 11, 40), "loss": np.full(40, 3.0)}
     with pytest.raises(sf.FitError, match="nothing was compared. chinchilla, .*All .* losses are 3"):
         sf.compare(table, ["chinchilla", "kaplan"])
+
+
+def test_weights_stay_with_their_runs():
+    """They were cut by position, so that a row set aside moved every weight after it to another run."""
+    runs = table(noise=0.02)
+    weights = pd.Series(np.linspace(0.1, 3.0, len(runs)), index=runs.index)
+    whole = sf.compare(runs.drop(index=5), ["chinchilla"], holdout="k-fold", weights=weights.drop(5).to_numpy())
+    gap = runs.assign(loss=runs["loss"].where(runs.index != 5))
+    for weighing, rows in ((weights.to_numpy(), gap), (weights, gap), ("trust", gap.assign(trust=weights))):
+        found = sf.compare(rows, ["chinchilla"], holdout="k-fold", weights=weighing)
+        assert found["mae"][0] == pytest.approx(whole["mae"][0], rel=1e-9)
+    with pytest.raises(sf.ScalefitError, match="4 entries"):
+        sf.compare(runs, ["chinchilla"], weights=[1.0, 2.0, 3.0, 4.0])
+
+
+def test_a_run_held_out_by_several_folds_counts_once():
+    """The cuts of largest_C are nested: counted at each, a test run would look like several witnesses."""
+    runs = table(noise=0.02)
+    found = sf.compare(runs, ["chinchilla", "kaplan"])
+    kept = pd.DataFrame(found.attrs["predictions"])
+    assert kept["row"].duplicated().any()
+    worse = (kept["kaplan"] - kept["loss"]).abs() - (kept["chinchilla"] - kept["loss"]).abs()
+    by_run = worse.groupby(kept["row"]).mean()
+    expected = abs(by_run.mean()) / (by_run.std() / np.sqrt(len(by_run)))
+    assert found["gap"].iloc[1] == pytest.approx(expected, rel=1e-9)

@@ -64,6 +64,23 @@ def test_an_expression_holds_at_the_solution(runs):
         result.bootstrap(10)
 
 
+def test_a_prior_counts_beside_an_expression(runs):
+    """It was left out in silence."""
+    prior = {"E": (2.0, 0.01), "alpha": (0.36, 0.02)}
+    theirs = sf.fit(runs, ["chinchilla", "beta = 1.0 * alpha"], objective="squared", prior=prior)
+    ours = sf.fit(runs, tied={"beta": "alpha"}, objective="squared", prior=prior)
+    assert theirs.objective_value == pytest.approx(ours.objective_value, rel=1e-6)
+    np.testing.assert_allclose(theirs.params, ours.params, rtol=1e-3)
+    np.testing.assert_allclose(theirs.std_errors, ours.std_errors, rtol=0.02)
+    assert theirs.params["E"] > sf.fit(runs, objective="squared").params["E"] + 0.05
+
+
+def test_expressions_over_several_series_are_refused():
+    """Only the first series was fitted, and the others kept where they started."""
+    with pytest.raises(sf.ScalefitError, match="one series.*nothing was fitted.*by='series'"):
+        sf.fit(two_series(), ["chinchilla", "beta = 0.9 * alpha"], by="shared")
+
+
 @pytest.mark.parametrize("text", ["nonsense +", "gamma * 2", "__import__('os').system('true')", "open('x')", ""])
 def test_expressions_are_arithmetic_only(runs, text):
     with pytest.raises(sf.ScalefitError):
@@ -109,6 +126,15 @@ def test_weights_by_column_by_array_and_by_name_are_the_same(runs):
     ]
     for other in results[1:]:
         pd.testing.assert_series_equal(other.params, results[0].params, check_exact=True)
+
+
+def test_weights_in_a_file_are_used(runs, tmp_path):
+    """A path has no columns to look into, and the column was passed over in silence."""
+    weighted = runs.assign(weight=np.linspace(1, 2, 60))
+    weighted.to_csv(tmp_path / "runs.csv", index=False)
+    params = sf.fit(tmp_path / "runs.csv").params
+    np.testing.assert_allclose(params, sf.fit(weighted).params, rtol=1e-9)
+    assert abs(params["E"] / sf.fit(runs).params["E"] - 1) > 1e-4
 
 
 def test_weights_follow_their_rows_when_the_table_is_not_sorted(runs):
