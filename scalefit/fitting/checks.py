@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import FitError, Note
+from scalefit.errors import FitError, Note, ScalefitWarning
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
 
@@ -90,6 +91,29 @@ def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]
             f"Series {said}: too few runs for the {len(own)} coefficients that each series has of its own "
             f"({', '.join(own)}). Add runs to it, leave it out, or fix a coefficient (fixed={{...}})."
         )
+
+
+def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) -> dict[Any, Any]:
+    """Return what `make` gives for every series that can bear `what`; warn of the others.
+
+    Raises
+    ------
+    FitError
+        No series can.
+    """
+    results, refused = {}, {}
+    for label in labels:
+        try:
+            results[label] = make(label)
+        except FitError as error:
+            refused[label] = str(error)
+    reasons = "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
+    if not results:
+        raise FitError(f"No series can bear {what}. {reasons}")
+    if refused:
+        text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they cannot bear {what}."
+        warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
+    return results
 
 
 def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:

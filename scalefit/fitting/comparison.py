@@ -12,7 +12,7 @@ import numpy as np
 from scalefit._arguments import check_level, one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, ScalefitWarning
-from scalefit.fitting.fitter import fit
+from scalefit.fitting.fitter import by_label, fit
 from scalefit.fitting.holdouts import Fold, folds
 from scalefit.fitting.weighting import is_rule, weights_of, with_weights
 from scalefit.laws import get
@@ -127,6 +127,9 @@ def compare(
             f"Compare laws on one series at a time, or pass by='pool' to ignore it."
         )
     fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in named.values())
+    order_of = by_label(checked.row_labels)
+    columns = {key: column[order_of] for key, column in columns.items()}
+    loss, rows = loss[order_of], checked.row_labels[order_of]
     parts = folds(holdout, columns["C"], fewest, seed)
     unit = checked.conventions.get("loss_unit", "nat/token")
     records = {
@@ -149,7 +152,7 @@ def compare(
     table["gap"] = [_gap(records[name], best, truth, fold_of, tested) for name in table["law"]]
     order = ["law", "rmse", "mae", "mean_relative_error", "bias", "coverage", "interval_score", "weight"]
     table = table[[*order, "n_params", "folds", "failed", "trusted", "gap"]]
-    predictions = pd.DataFrame({"row": checked.row_labels[tested], "fold": [parts[i].name for i in fold_of]})
+    predictions = pd.DataFrame({"row": rows[tested], "fold": [parts[i].name for i in fold_of]})
     predictions["loss"] = truth
     for name, record in records.items():
         predictions[name] = record.loss

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,9 +11,10 @@ import numpy as np
 
 from scalefit._arguments import check_mapping, check_number, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, FitError, Note
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.checks import (
+    each_series,
     refuse,
     refuse_thin_series,
     repeated_notes,
@@ -138,7 +138,7 @@ def fit(
         return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
     if table.series is None:
         raise ArgumentError("by='series' needs a column named series; this table has none.")
-    return _fit_each(table, request, labels)
+    return each_series(labels, lambda label: _fit(table.part(table.series == label), request, []), chosen.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,27 +198,13 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
         conventions=dict(checked.conventions),
         notes=(*checked.notes, *repeated_notes(law, checked.columns), *sweep_notes(law, checked.columns)),
     )
-    labels = table.labels
-    if labels.dtype.kind in "iuf" and labels.size > 1 and (labels[1:] < labels[:-1]).any():
-        return table.part(np.argsort(labels, kind="stable"))
-    return table
+    order = by_label(table.labels)
+    return table if (order[1:] > order[:-1]).all() else table.part(order)
 
 
-def _fit_each(table: _Runs, request: _Request, labels: list[Any]) -> dict[Any, FitResult]:
-    """Fit every series that can bear the law; say which cannot, and refuse only where none can."""
-    results, refused = {}, {}
-    for label in labels:
-        try:
-            results[label] = _fit(table.part(table.series == label), request, [])
-        except FitError as error:
-            refused[label] = str(error)
-    reasons = "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
-    if not results:
-        raise FitError(f"No series can bear {request.law.name}. {reasons}")
-    if refused:
-        text = f"{len(refused)} of {len(labels)} series are left out, because they cannot bear {request.law.name}."
-        warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
-    return results
+def by_label(labels: AnyArray) -> AnyArray:
+    """Return positions (n,) in the order of numeric row labels, or as they stand where labels are no numbers."""
+    return np.argsort(labels, kind="stable") if labels.dtype.kind in "iuf" else np.arange(labels.size)
 
 
 def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:

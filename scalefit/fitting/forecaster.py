@@ -14,7 +14,7 @@ import numpy as np
 from scalefit._arguments import one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
-from scalefit.fitting.checks import repeated_notes, unexplained
+from scalefit.fitting.checks import each_series, repeated_notes, unexplained
 from scalefit.fitting.discrepancy import Discrepancy, compute, fit_correlated, seen_excess
 from scalefit.fitting.forecast_result import ForecastResult, Spread
 from scalefit.fitting.layout import Layout
@@ -92,7 +92,8 @@ def forecast(
     prior : Prior or "shipped", optional
         A prior of your own over parameters of the coupled law; None for none.
     by : {"series"}, optional
-        A forecast for each series of the table, as a dict. Several series without it are an error.
+        A forecast for each series of the table, as a dict; series that cannot bear one are left out and named in a
+        warning. Several series without it are an error.
     constants : Constants, optional
         In place of the shipped ones (the benchmark leaves groups of tables out of them).
 
@@ -152,24 +153,14 @@ def forecast(
         return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
     if series is None:
         raise ArgumentError("by='series' needs a column named series; this table has none.")
-    out = {}
-    for label in labels:
+
+    def one(label: Any) -> ForecastResult:
         at = np.flatnonzero(np.asarray(series) == label)
         part = {key: column[at] for key, column in columns.items()}
-        try:
-            out[label] = _forecast(
-                part,
-                loss[at],
-                None if weight is None else weight[at],
-                checked.row_labels[at],
-                conventions,
-                notes,
-                prior,
-                chosen,
-            )
-        except FitError as error:
-            raise FitError(f"Series {label!r}: {error}") from error
-    return out
+        own = None if weight is None else weight[at]
+        return _forecast(part, loss[at], own, checked.row_labels[at], conventions, notes, prior, chosen)
+
+    return each_series(labels, one, "a forecast")
 
 
 def _forecast(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from scalefit.fitting.result import FitResult
 
-#: Predictions beyond this many times the largest training compute are extrapolation.
+#: Predictions beyond this many times the largest training compute, N or D are extrapolation.
 REACH = 3.0
 
 
@@ -101,22 +101,19 @@ def noise_of(result: FitResult, level: float) -> float:
 
 def extrapolation_notes(result: FitResult, columns: dict[str, Array]) -> list[Note]:
     """Say by how much the predictions leave the range of the runs."""
-    sizes = [key for key in ("C", "N", "D") if key in columns]
-    product = "C" if "C" in columns else None
+    keys: list[tuple[str, ...]] = [(key,) for key in ("C", "N", "D") if key in columns]
+    if {"N", "D"} <= set(columns):
+        keys = [("N", "D"), *keys]
 
-    def reach(values: dict[str, Array], units: dict[str, float]) -> Array:
-        if product:
-            return values["C"] * units["C"]
-        return np.asarray(np.prod([values[key] * units[key] for key in sizes], axis=0))
+    def reach(part: tuple[str, ...]) -> float:
+        asked = sum(np.log(columns[key] / result.problem.units[key]) for key in part)
+        seen = sum(np.log(result.problem.columns[key]) for key in part)
+        return float(np.exp(min(np.max(asked, initial=-np.inf) - np.max(seen), 700.0)))
 
-    if not sizes:
-        return []
-    seen = reach(dict(result.problem.columns), dict(result.problem.units))
-    asked = reach(columns, dict.fromkeys(columns, 1.0))
-    ratio = float(asked.max(initial=0.0) / seen.max())
+    ratio, part = max(((reach(part), part) for part in keys), key=lambda item: item[0], default=(0.0, ()))
     if ratio <= REACH:
         return []
-    what = "compute" if len(sizes) > 1 or product else sizes[0]
+    what = part[0] if part in (("N",), ("D",)) else "compute"
     text = (
         f"The largest prediction is {ratio:.3g} times the largest run's {what}: that is extrapolation. The interval "
         f"holds the law's form for true; intervals of this kind covered 40 to 60 % where 90 % was claimed. "

@@ -148,7 +148,7 @@ class Problem:
         with np.errstate(all="ignore"):
             size = np.abs(self.residuals(x[None])[0])
         spread = float(np.median(size if self.weights is None else size[self.weights > 0]))
-        found = self.objective.bands(max(spread, 1e-12))
+        found = self.objective.bands(max(spread, 1e-12) if np.isfinite(spread) else 1.0)
         return tuple(self if band == self.objective else replace(self, objective=band) for band in found)
 
     def jacobian(self, x: Array) -> tuple[Array, Array]:

@@ -274,6 +274,8 @@ class FitResult:
 
     def _group(self, series: str | None) -> int:
         if not self.series:
+            if series is not None:
+                raise ArgumentError(f"series={series!r}: this fit is of one table, not by='shared'. Leave out series=.")
             return 0
         if series not in self.series:
             raise ArgumentError(f"series={series!r}: this fit has {', '.join(self.series)}; pass one as series=.")

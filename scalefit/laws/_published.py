@@ -110,6 +110,8 @@ def _as_numbers(name: str, value: Any) -> Array:
     if isinstance(value, str):
         return np.asarray(parse_quantity(value))
     try:
+        if np.asarray(value).dtype.kind == "b":
+            raise TypeError
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"{name}={value!r:.80} must be a number or an array of them.") from None

@@ -189,3 +189,13 @@ def test_a_run_held_out_by_several_folds_counts_once():
     by_run = worse.groupby(kept["row"]).mean()
     expected = abs(by_run.mean()) / (by_run.std() / np.sqrt(len(by_run)))
     assert found["gap"].iloc[1] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("holdout", ["k-fold", "rolling", "largest_C"])
+def test_the_order_of_the_rows_changes_nothing(holdout):
+    runs = table(noise=0.02)
+    found = [
+        sf.compare(rows, ["chinchilla", "kaplan"], holdout=holdout)
+        for rows in (runs, runs.sample(frac=1, random_state=0))
+    ]
+    np.testing.assert_allclose(found[0]["mae"], found[1]["mae"], rtol=1e-9)

@@ -168,6 +168,15 @@ def test_several_series_give_a_dict():
     assert both["a"].predict(N=5e9, D=1e11) == pytest.approx(sf.forecast(isoflop()).predict(N=5e9, D=1e11), rel=1e-9)
 
 
+def test_a_series_that_cannot_bear_a_forecast_is_left_out_by_name():
+    """It took the forecasts of all the others with it; sf.fit leaves it out."""
+    runs = pd.concat([isoflop().assign(series="a"), isoflop().head(3).assign(series="b")], ignore_index=True)
+    with pytest.warns(sf.ScalefitWarning, match="1 of 2 series are left out.*a forecast.*'b': 3 runs"):
+        assert list(sf.forecast(runs, by="series")) == ["a"]
+    with pytest.raises(sf.FitError, match="No series can bear a forecast.*'b'"):
+        sf.forecast(runs[runs["series"] == "b"], by="series")
+
+
 def test_repeated_tokens_are_noticed():
     runs = isoflop().assign(unique_tokens=1e9)
     assert any(note.code == "repeated_tokens" for note in sf.forecast(runs).notes)

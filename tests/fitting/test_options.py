@@ -451,3 +451,32 @@ def test_least_squares_agrees_with_lmfit_itself(runs):
     theirs = lmfit.minimize(residual, parameters, method="least_squares", xtol=1e-14, ftol=1e-14, gtol=1e-14)
     assert result.objective_value <= 0.5 * theirs.chisqr * (1 + 1e-9)
     assert theirs.params["alpha"].value == pytest.approx(result.params["alpha"], abs=2e-3)
+
+
+# -- predictions at the edge ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("point", "said"),
+    [
+        ({"N": 1e12, "D": 1e8}, "largest run's N"),
+        ({"N": 1e6, "D": 3e13}, "largest run's D"),
+    ],
+)
+def test_one_size_beyond_the_runs_is_extrapolation_too(runs, point, said):
+    """Only the product was looked at: a thousand times the largest N on few tokens passed for interpolation."""
+    with pytest.warns(sf.ScalefitWarning, match=said):
+        sf.fit(runs).predict_interval(**point)
+
+
+def test_absurd_sizes_overflow_nothing(runs):
+    with pytest.warns(sf.ScalefitWarning, match="extrapolation"):
+        assert np.isfinite(sf.fit(runs).predict_interval(N=1e300, D=1e300)["loss"][0])
+
+
+def test_what_a_plain_fit_cannot_take_is_refused(runs):
+    result = sf.fit(runs)
+    with pytest.raises(sf.ScalefitError, match="series='a'.*one table"):
+        result.predict(N=1e9, D=1e10, series="a")
+    with pytest.raises(sf.ScalefitError, match="N=True must be a number"):
+        result.predict(N=True, D=1e10)
