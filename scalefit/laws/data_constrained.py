@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.laws._base import Constants, Law, Parameter
+from scalefit.laws.chinchilla import Chinchilla
 
 
 class DataConstrained(Law):
@@ -110,13 +111,7 @@ class DataConstrained(Law):
             -alpha * n_term / n_eff * u_n * (1 - decay_n * (1 + r_n / R_N)),
         ]
 
-    @staticmethod
-    def rescale(params: dict[str, Any], units: dict[str, float]) -> dict[str, Any]:
-        """Parameters for N and D measured in `units` (unique tokens share D's)."""
-        scaled = dict(params)
-        scaled["A"] = params["A"] * units["N"] ** -params["alpha"]
-        scaled["B"] = params["B"] * units["D"] ** -params["beta"]
-        return scaled
+    rescale = staticmethod(Chinchilla.rescale)  # unique tokens share D's unit
 
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:

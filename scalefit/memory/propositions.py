@@ -88,10 +88,8 @@ def proposition_1(patterns: ArrayLike, x: ArrayLike) -> Bounds:
 
     Parameters
     ----------
-    patterns : array_like, shape (d, n)
-        Patterns, one a row.
-    x : array_like, shape (..., n)
-        Queries.
+    patterns, x : array_like
+        As in `nearest`.
 
     Returns
     -------
@@ -114,7 +112,7 @@ def proposition_2(patterns: ArrayLike, x: ArrayLike) -> Bounds:
     Parameters
     ----------
     patterns, x : array_like
-        As in `proposition_1`.
+        As in `nearest`.
 
     Returns
     -------
@@ -138,7 +136,7 @@ def proposition_3(patterns: ArrayLike, x: ArrayLike, *, convention: str = "exact
     Parameters
     ----------
     patterns, x : array_like
-        As in `proposition_1`.
+        As in `nearest`.
     convention : {"exact", "paper", "sharp"}
         ``"exact"``: ``-delta - log d <= . <= delta``. ``"paper"``: ``-delta <= . <= delta + log d``,
         printed and false (two patterns on a line break it). ``"sharp"``: ``-delta - log d <= . <= 0``,
