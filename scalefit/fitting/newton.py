@@ -20,7 +20,10 @@ _CHUNK = 96  # problems evaluated together: their work arrays stay in the second
 _RELATIVE = 1e-12
 _DECREMENT = 1e-14
 _CAP = 5.0
+_LIGHT = 1e3
 _LOSER_STEPS = 40
+#: An entry of a matrix with unit diagonal that leaves no digit of the diagonal; the smallest eigenvalue to divide by.
+_OUTWEIGHS, _FLATTEST = 1e16, 1e-6
 
 
 class Model(Protocol):
@@ -178,28 +181,25 @@ class _State:
         self.decrement = -self.slope / np.maximum(np.abs(self.f), 1e-300)
         # A step cut off at bounds may climb: then the decrement is negative, which is no sign of a minimum.
         gain = np.abs(self.decrement)
-        converged = (gain <= _DECREMENT) | (small & (gain <= 1e-8)) | (self.f <= floor)
+        # Under heavy damping every step is short, which says nothing of a minimum either.
+        converged = ((gain <= _DECREMENT) | (small & (gain <= 1e-8))) & ~failed & (self.damping <= _LIGHT)
+        converged |= self.f <= floor
         stuck = (self.damping > 1e10) | failed | ~np.isfinite(self.f)
         # No step is left that lowers f by more than rounding: that is a minimum if the decrement says so too.
         converged |= stuck & (gain <= 1e-9) & np.isfinite(self.f)
         return converged | stuck, converged
 
     def _solve(self, lower: Array, upper: Array) -> tuple[Array, AnyArray]:
-        """Newton step of each problem with its damping, raising the damping until the matrix is definite."""
+        """Newton step of each problem with its damping, bent downhill where the matrix is not definite."""
         g, matrix = self.g, self.h + self.damping[:, None, None] * self.s
         held = ((self.x <= lower) & (g > 0)) | ((self.x >= upper) & (g < 0)) | (lower == upper)
         if held.any():
             g = np.where(held, 0.0, g)
             matrix = _hold(matrix, held)
         step, ok = _cholesky_step(matrix, g, self.damping)
-        for _ in range(40):
-            if ok.all():
-                break
+        if not ok.all():
             bad = ~ok
-            self.damping[bad] = np.maximum(4 * self.damping[bad], 1e-6)
-            again = self.h[bad] + self.damping[bad, None, None] * self.s[bad]
-            again = _hold(again, held[bad]) if held.any() else again
-            step[bad], ok[bad] = _cholesky_step(again, g[bad], self.damping[bad])
+            step[bad], ok[bad] = _downhill_step(matrix[bad], g[bad])
         size = np.abs(step).max(axis=1, initial=0.0)
         step *= np.minimum(1.0, _CAP / np.maximum(size, 1e-300))[:, None]
         return np.where(ok[:, None], step, 0.0), ~ok
@@ -230,6 +230,24 @@ def _hold(matrix: Array, held: AnyArray) -> Array:
     at = np.arange(matrix.shape[1])
     out[:, at, at] += held
     return np.asarray(out)
+
+
+def _downhill_step(matrix: Array, g: Array) -> tuple[Array, AnyArray]:
+    """Step -|M|^-1 g of each problem, |M| with the sizes of M's eigenvalues at unit diagonal; whether it is finite.
+
+    Damping until M is definite would stop every parameter for the sake of one that is nearly idle, and pass for
+    convergence.
+    """
+    size = np.sqrt(np.abs(np.einsum("bii->bi", matrix)))
+    size = np.where(size > 0, size, 1.0)
+    scaled = matrix / size[:, :, None] / size[:, None, :]
+    ok: AnyArray = np.asarray((np.abs(scaled) < _OUTWEIGHS).all(axis=(1, 2)) & np.isfinite(g).all(axis=1))
+    step = np.zeros_like(g)
+    if ok.any():
+        values, vectors = np.linalg.eigh(scaled[ok])
+        along = np.einsum("bij,bi->bj", vectors, g[ok] / size[ok]) / np.maximum(np.abs(values), _FLATTEST)
+        step[ok] = -np.einsum("bij,bj->bi", vectors, along) / size[ok]
+    return step, ok
 
 
 def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyArray]:

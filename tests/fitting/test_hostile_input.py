@@ -141,7 +141,8 @@ def test_a_table_without_a_floor_is_solved_at_nothing():
 def test_an_input_without_effect_makes_the_law_untrusted():
     N, D, noise = grid()
     result = sf.fit({"N": N, "D": D, "loss": (1.7 + 2000 * D**-0.366) * noise * (N / 1e8) ** 0.02})
-    assert not result.trusted and "alpha" in " ".join(result.certificate.problems)
+    said = " ".join((*result.certificate.problems, *result.certificate.at_bound))
+    assert not result.trusted and "alpha" in said
 
 
 def test_a_series_of_two_runs_does_not_break_the_starts():

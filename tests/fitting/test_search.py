@@ -24,6 +24,24 @@ def test_a_narrow_valley_is_followed_to_its_end(seed):
     assert result.certificate.curvature > -1e-6 and result.certificate.decrement < 1e-8
 
 
+def test_a_start_with_an_idle_parameter_is_not_its_end():
+    """D_c/D is e^-17 there: damping until the matrix was definite stopped every step, which passed for convergence."""
+    from scalefit.fitting.layout import Layout
+    from scalefit.fitting.objectives import Objective
+    from scalefit.fitting.solver import descend
+
+    rng = np.random.default_rng(0)
+    kaplan, N, D = sf.laws.get("kaplan"), *np.meshgrid(np.geomspace(0.06, 16, 12), np.geomspace(0.07, 14, 12))
+    columns = {"N": N.ravel(), "D": D.ravel()}
+    truth = {"N_c": 2.0255e5, "alpha_N": 0.10383, "D_c": 1038.3, "alpha_D": 0.08095}
+    loss = kaplan.evaluate(columns, truth) * np.exp(0.003 * rng.standard_normal(144))
+    layout = Layout(kaplan, {}, {}, {}, 1, [], {})
+    problem = layout.problem(columns, loss, Objective(), None, (np.arange(144),), set())
+    starts = np.array([[13.06, 0.097, -17.6, 0.097], [13.08, 0.097, -26.4, 0.8]])
+    ends = descend(problem, starts, *problem.bounds())
+    assert (ends.value < 0.3 * problem.value(starts)).all()
+
+
 @pytest.mark.parametrize("objective", ["huber", "squared", "absolute"])
 @pytest.mark.parametrize("law", ["chinchilla", "kaplan", "over_training", "coupled"])
 def test_tables_without_noise_are_recovered_to_rounding(law, objective):
