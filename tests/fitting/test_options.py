@@ -258,8 +258,8 @@ def test_profile_refuses_what_it_cannot_walk(runs):
         weak.profile("E")
     with pytest.raises(sf.ScalefitError, match="must be positive and finite numbers.*nothing was refitted"):
         sf.fit(runs).profile("A", [-1.0, 2.0])
-    for n in (0, -1, 2.5, "a", True):
-        with pytest.raises(sf.ScalefitError, match="n=.*whole number.*nothing was refitted"):
+    for n in (0, -1, 1, 2.5, "a", True):
+        with pytest.raises(sf.ScalefitError, match="n="):
             sf.fit(runs).profile("A", n=n)
 
 
