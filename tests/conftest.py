@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+#: They are loaded as plugins; to --doctest-modules the folders' conftest.py would be modules of one name.
+collect_ignore_glob = ["*conftest.py"]
+
 
 class _NoTorch(importlib.abc.MetaPathFinder):
     """Make `import torch` fail. A None in sys.modules would do, but scipy looks there by name."""
