@@ -14,7 +14,7 @@ from scalefit.planning import allocation
 from scalefit.planning.answer import Interval, Plan
 from scalefit.planning.carried import carried_over, estimate_at, reach_loss
 from scalefit.planning.deployment import Hardware, as_hardware
-from scalefit.planning.reach import ABSOLUTE, losses_between, reach_notes, refuse_absurd
+from scalefit.planning.reach import ABSOLUTE, losses_between, reach_notes, refuse_absurd, refuse_absurd_answer
 from scalefit.planning.surface import Surface, surface_of
 
 
@@ -98,6 +98,7 @@ def plan(
         best = solve(asked)
         carried = carried_over(result, surface, float(best.N[0]), float(best.D[0]), series)
     n, d = float(best.N[0]), float(best.D[0])
+    refuse_absurd_answer(result, question, asked, allocation.TRAIN * n * d)
     by_n, by_d = (np.full(surface.n_rows, np.nan),) * 2
     if not held:
         by_n, by_d = allocation.exponents(surface, best, weighed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from scalefit.planning.reach import LEAP
 from scalefit.tables import note_record
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def plan_text(plan: Plan) -> str:
     }[plan.question].format(plan.asked)
     held = "".join(f", {key} held at {value:.4g}" for key, value in plan.fixed.items())
     lines = [f"Plan: {asked}{held}   law {plan.law}"]
+    lines += [f"  Hardly known: {', and '.join(doubts)}."] if (doubts := _doubts(plan)) else []
     percent = f"{100 * plan.level:.6g}%"
     rows = [
         ("N", plan.N, plan.N_interval, f"parameters ({plan.params_convention})"),
@@ -59,6 +61,17 @@ def plan_text(plan: Plan) -> str:
     lines.append(f"  {sources.get(plan.interval_source, f'intervals: {plan.interval_source}')}")
     lines += [f"  {note}" for note in plan.notes]
     return "\n".join(lines)
+
+
+def _doubts(plan: Plan) -> list[str]:
+    """Why the numbers of a plan may be wrong by orders of magnitude."""
+    said = []
+    reach = max((note.details.get("C", 0.0) for note in plan.notes if note.code == "beyond_reach"), default=0.0)
+    if reach > LEAP:
+        said.append(f"the plan has {reach:.2g} times the compute of the largest run")
+    if plan.N_interval is not None and plan.N_interval[1] > LEAP * plan.N_interval[0]:
+        said.append("the runs hardly say which N it is")
+    return said
 
 
 def _between(between: tuple[float, float] | None, percent: str, digits: int = 4) -> str:

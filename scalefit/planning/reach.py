@@ -12,6 +12,8 @@ from scalefit.planning.surface import Surface
 
 #: A plan this many times beyond the largest run says so; so far beyond that it is refused.
 FAR, ABSURD = 3.0, 1e8
+#: From this many times the largest run's compute on, a plan says so before its numbers.
+LEAP = 1e3
 #: More compute than this [FLOP] is refused under any law: a thousand times all that computers had done by 2025.
 ABSOLUTE = 1e32
 
@@ -71,6 +73,24 @@ def refuse_absurd(result: Any, question: str, asked: float) -> None:
         raise ArgumentError(
             f"{question}={asked:.3g} is {asked / seen[question]:.2g} times the largest run behind the law "
             f"({seen[question]:.3g}): no law can speak about that. Ask for less, or fit larger runs."
+        )
+
+
+def refuse_absurd_answer(result: Any, question: str, asked: float, C: float) -> None:
+    """Refuse a question whose answer takes a budget that `refuse_absurd` would refuse.
+
+    Raises
+    ------
+    ArgumentError
+        With that budget and the largest run that the law has seen.
+    """
+    seen = largest(result)
+    most = seen.get("C", 6.0 * seen["N"] * seen["D"] if seen else np.inf)
+    if C > ABSURD * most:
+        raise ArgumentError(
+            f"{question}={asked:.6g} takes {C:.2g} FLOP under this law, {C / most:.2g} times the largest run behind it "
+            f"({most:.3g} FLOP): no law can speak about that, and no plan was made. Ask for something nearer to the "
+            f"runs, or with C=."
         )
 
 

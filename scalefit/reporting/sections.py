@@ -12,6 +12,7 @@ from scalefit.reporting import figures, words
 from scalefit.reporting.html import Markup, join, table, tag
 
 if TYPE_CHECKING:
+    from scalefit.errors import Note
     from scalefit.planning.answer import Plan
     from scalefit.planning.isoflop import Optima
     from scalefit.reporting.findings import Findings
@@ -47,7 +48,9 @@ def summary(found: Findings) -> Markup:
         said = said[0].upper() + said[1:] + " The numbers below are shown to find the cause, not to be quoted."
     elif warned:
         kind, mark = "care", "!"
+        about = sum(note.severity == "warning" for note in _plan_notes(found))
         head = f"Use with care: {warned} warning{'s' if warned > 1 else ''}"
+        head += f" on the fit, {about} on the plan" if about else ""
         said = "The search found its optimum, and the runs determine every parameter. Read the notes before quoting."
     else:
         kind, mark, head = "good", "✓", "This fit can be used"
@@ -122,13 +125,16 @@ def _tiles(found: Findings) -> Markup | None:
     return tag("dl", *cells, class_="tiles")
 
 
+def _plan_notes(found: Findings) -> list[Note]:
+    """What the plan says beyond the fit."""
+    said = {note.code for note in found.result.notes}
+    return [] if isinstance(found.planned, str) else [note for note in found.planned.notes if note.code not in said]
+
+
 def notes(found: Findings) -> Markup:
     """Every note, the gravest first, with what to do."""
     known: dict[str, Any] = {}
-    every = list(found.result.notes)
-    if not isinstance(found.planned, str):
-        every += [note for note in found.planned.notes if note.code not in {n.code for n in every}]
-    for note in every:
+    for note in [*found.result.notes, *_plan_notes(found)]:
         known.setdefault(str(note), note)
     order = {"error": 0, "warning": 1, "info": 2}
     items = [

@@ -8,6 +8,7 @@ import pytest
 from made_runs import grid
 
 import scalefit as sf
+from scalefit.errors import ScalefitError
 from scalefit.planning.agreement import agreement
 from scalefit.planning.architecture import architecture_for
 from scalefit.planning.deployment import Hardware, frontier
@@ -266,3 +267,24 @@ def test_ratio_refusals_count_what_serving_costs(fit):
     with pytest.raises(ValueError) as plain:
         sf.plan(fit, ratio=1e-6, inference_tokens=1e12)
     assert str(weighed.value) != str(plain.value)
+
+
+def near_equal_exponents(seed):
+    rng = np.random.default_rng(seed)
+    N, D = 10 ** rng.uniform(7, 9.5, 60), 10 ** rng.uniform(9, 11, 60)
+    loss = (1.7 + 400 * N**-0.34 + 2000 * D**-0.345) * np.exp(0.01 * rng.standard_normal(60))
+    return sf.fit({"N": N, "D": D, "loss": loss})
+
+
+def test_an_answer_that_no_law_can_speak_about_is_refused_as_its_budget_would_be():
+    result = near_equal_exponents(1)
+    with pytest.raises(ScalefitError, match="ratio=20 takes .* times the largest run behind it .* no plan was made"):
+        sf.plan(result, ratio=20)
+
+
+def test_an_answer_hardly_known_says_so_before_its_numbers():
+    result = near_equal_exponents(1)
+    second = str(sf.plan(result, loss=1.75)).splitlines()[1]
+    assert second.startswith("  Hardly known: the plan has") and "hardly say which N" in second
+    assert str(sf.plan(result, ratio=60)).splitlines()[1] == "  Hardly known: the runs hardly say which N it is."
+    assert "Hardly known" not in str(sf.plan(result, C=1e22))

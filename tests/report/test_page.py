@@ -398,3 +398,12 @@ def test_a_shape_that_only_unfinished_runs_have_is_no_crash():
     lost = runs.iloc[:2].assign(loss=np.nan, T_max=1024)
     page = sf.report(pd.concat([runs, lost], ignore_index=True))
     assert page.result.n_runs == 48 and 'id="floor"' in page.html
+
+
+def test_the_heading_counts_the_warnings_that_are_listed():
+    runs = grid(4, 12)
+    runs.loc[[5, 20], "loss"] *= 1.3
+    page = sf.report(runs, budget=1e24).html
+    head = re.search(r"Use with care: (\d+) warnings? on the fit, (\d+) on the plan", section(page, "verdict"))
+    assert head is not None
+    assert section(page, "notes").count('<li class="warning"') == int(head[1]) + int(head[2])
