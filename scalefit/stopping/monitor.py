@@ -55,7 +55,7 @@ class Monitor:
 
     Examples
     --------
-    >>> from scalefit.stopping.plan import RunPlan, check_plan
+    >>> from scalefit.stopping.plan import RunPlan
     >>> from scalefit.stopping.schedules import Schedule
     >>> monitor = Monitor(RunPlan(schedule=Schedule.cosine(10_000, warmup=200)))
     >>> for step in range(500, 5001, 250):
