@@ -264,11 +264,69 @@ def wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 120, break_on_hyphens=False)
 
 
+def training(document: dict[str, Any]) -> str:
+    m, q, k, e, s, n = (document[name] for name in ("memoriser", "question", "kills", "ensemble", "speed", "nearest"))
+    sizes = sorted((row["tokens_per_second"], size) for size, row in s.items() if isinstance(row, dict))
+    ratios = ", ".join(
+        f"{s[size]['ratio']:.2f} [{min(s[size]['ratios']):.2f}, {max(s[size]['ratios']):.2f}] ({size})"
+        for _, size in reversed(sizes)
+    )
+    floor = f"{m['train_loss']:.4f} against {m['memoriser_floor']:.4f}, {m['over_floor']:+.1%}"
+    touched = (
+        f"{k['finished_runs_lost_or_repeated']} of {k['runs_finished_while_killing']} results touched while killing"
+    )
+    same = "bitwise those" if k["losses_bitwise_equal"] else "NOT those"
+    rows = (
+        (
+            f"memoriser, {m['lines']} lines, {m['N'] / 1e6:.2f}M parameters",
+            "within 3 % of log(n) / tokens-per-line, in 5 minutes",
+            f"{floor}, {m['cpu_seconds']:.0f} CPU s",
+        ),
+        (
+            "GPT on 30,000 Question-Formation lines",
+            "within 0.03 of H(data)",
+            f"{q['loss']:.4f} ± {q['loss_se']:.4f} against {q['H_data']:.4f}, {q['cpu_seconds']:.0f} CPU s",
+        ),
+        (
+            "Markov order 1, 64 states",
+            "H + 0.02",
+            f"H {document['markov']['loss_minus_H_data']:+.4f}, {document['markov']['cpu_seconds']:.0f} CPU s",
+        ),
+        (
+            f"{k['kills']} SIGKILLs in a sweep",
+            "nothing lost, nothing repeated",
+            f"{touched}; all {k['rows']} losses are {same} of an undisturbed sweep",
+        ),
+        (
+            "three members against three single runs",
+            "equal",
+            f"largest difference {e['largest_difference']:.0e} nat/token; {e['cpu_seconds_together']:.1f} against "
+            f"{e['cpu_seconds_one_by_one']:.1f} CPU s",
+        ),
+        ("two gloo processes against one", "equal", f"difference {document['ddp']['difference']:.0e} nat/token"),
+        (
+            "tokens per second over transformers' GPT-2",
+            "at least 1, 1.5 at the smallest",
+            f"median [range] of {len(s['12k']['ratios'])}: {ratios}",
+        ),
+        (
+            f"nearest neighbours of {n['n_points']:,} points of {n['dim']:,} dimensions",
+            "exact, in minutes",
+            f"{n['cpu_seconds']:.0f} CPU s on {n['threads']} thread; {n['rows_checked_by_brute_force']} rows against "
+            f"brute force in double precision: relative difference {n['largest_relative_difference']:.0e}",
+        ),
+    )
+    lines = ["| what | asked | measured |", "|---|---|---|", *(f"| {' | '.join(cells)} |" for cells in rows)]
+    made = sorted({f"{row['device']}, torch {row['torch']}, {row['threads']} thread" for row in document.values()})
+    return "\n".join([*lines, "", f"Measured on {'; '.join(made)}, shared with other work."]) + "\n"
+
+
 #: By page and marker: what renders the measured part, and the files in results/ that it takes.
 PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "README.md": {"peers": (peers, ("fit", "forecast", "stopping", "training"))},
     "docs/benchmarks.md": {"fit": (speed, ("fit",))},
     "docs/uncertainty.md": {"coverage": (coverage, ("coverage",))},
+    "docs/training.md": {"training": (training, ("training",))},
     "docs/stopping.md": {
         "foretold": (foretold, ("stopping",)),
         "bands": (bands, ("stopping",)),
