@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -116,6 +117,9 @@ def start(device: str) -> World:
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)  # before the group is made, or every process would open the first device
     if not dist.is_initialized():
+        # DistributedDataParallel imports this, and what is imported while a group exists keeps the group for good: its
+        # threads would outlive `leave`, and one that ends its work while the interpreter shuts down aborts the process.
+        importlib.import_module("torch._dynamo")
         cuda = chosen.type == "cuda"
         dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE, device_id=chosen if cuda else None)
     return World(dist.get_rank(), size, chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -34,12 +35,33 @@ def test_two_processes_equal_one(with_, store: Path, packing: str) -> None:
         "train", str(store / "run.json"), "--store", str(other), "--json",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    # three interpreters that import torch: minutes on a machine that is busy with other things; only a hang is longer
+    # three interpreters that import torch; only a hang takes so long
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in single.rows], abs=2e-5)
     assert len(list((other / "runs").glob("*/result.json"))) == 1
+
+
+def test_no_thread_of_the_group_outlives_the_run(tiny, store: Path) -> None:
+    (store / "run.json").write_text(json.dumps({**tiny.to_dict(), "runtime": {"device": "cpu"}}))
+    code = (
+        "import json, pathlib, sys, torch\ntorch.set_num_threads(1)\nfrom scalefit.training import RunConfig, train\n"
+        "train(RunConfig.from_dict(json.load(open(sys.argv[1]))), sys.argv[2])\n"
+        "print(sorted(path.read_text().strip() for path in pathlib.Path('/proc/self/task').glob('*/comm')))\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    command = [sys.executable, "-W", "ignore", "-c", code, str(store / "run.json"), str(store)]
+    ranks = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**common, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in ("0", "1")
+    ]
+    for process in ranks:
+        said = process.communicate(timeout=900)[0]
+        assert process.returncode == 0 and "gloo" not in said and "python" in said, said
 
 
 def test_processes_part_in_order_where_the_run_is_already_there(tiny, store: Path, monkeypatch) -> None:
