@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_mapping, check_number, one_of
+from scalefit._arguments import check_count, check_mapping, check_number, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note
 from scalefit.fitting.certificate import Certificate
@@ -140,7 +140,7 @@ def fit(
         bounds,
         prior,
         _whole("seed", seed),
-        None if n_starts is None else _whole("n_starts", n_starts),
+        None if n_starts is None else check_count("n_starts", n_starts),
     )
     if by != "series":
         return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
@@ -168,6 +168,8 @@ class _Runs:
     """The runs of a fit, in the order of their row labels."""
 
     columns: dict[str, Array]
+    #: Every column of the table, read by the law or not.
+    table: dict[str, AnyArray]
     loss: Array
     weights: Array | None
     series: AnyArray | None
@@ -180,6 +182,7 @@ class _Runs:
         return replace(
             self,
             columns={key: value[rows] for key, value in self.columns.items()},
+            table={key: value[rows] for key, value in self.table.items()},
             loss=self.loss[rows],
             weights=None if self.weights is None else self.weights[rows],
             series=None if self.series is None else self.series[rows],
@@ -199,12 +202,13 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
     series = checked.columns.get("series")
     table = _Runs(
         columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
+        table={key: np.asarray(value) for key, value in checked.columns.items()},
         loss=np.asarray(checked.columns["loss"], float),
         weights=weight,
         series=None if series is None else np.asarray(series),
         labels=np.asarray(checked.row_labels),
         conventions=dict(checked.conventions),
-        notes=(*checked.notes, *repeated_notes(law, checked.columns), *sweep_notes(law, checked.columns)),
+        notes=tuple(checked.notes),
     )
     order = by_label(table.labels)
     return table if (order[1:] > order[:-1]).all() else table.part(order)
@@ -224,11 +228,12 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     prior_names = _prior_names(request.prior)
     pinned = set(request.fixed) | prior_names | (set() if shared else set(request.tied))
     refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
-    notes = [*table.notes, *refuse(law, table.columns, loss, layout.n_free, pinned)]
+    notes = [*table.notes, *repeated_notes(law, table.table), *sweep_notes(law, table.table)]
+    notes += refuse(law, table.columns, loss, layout.n_free, pinned)
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
 
     few = loss.size < _FEW and not expressions  # lmfit takes its time for each start
-    n_starts = request.n_starts or (_STARTS_ON_FEW if few else _STARTS)
+    n_starts = (_STARTS_ON_FEW if few else _STARTS) if request.n_starts is None else request.n_starts
 
     def search(problem: Problem) -> tuple[Array, Array | None, Certificate]:
         if not expressions:

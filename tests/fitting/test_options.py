@@ -480,3 +480,10 @@ def test_what_a_plain_fit_cannot_take_is_refused(runs):
         result.predict(N=1e9, D=1e10, series="a")
     with pytest.raises(sf.ScalefitError, match="N=True must be a number"):
         result.predict(N=True, D=1e10)
+
+
+@pytest.mark.parametrize("n_starts", [0, -3, 2.5, True])
+def test_no_search_without_a_start(runs, n_starts):
+    """Zero was taken for the default, and a negative number for one."""
+    with pytest.raises(sf.ScalefitError, match="n_starts="):
+        sf.fit(runs, n_starts=n_starts)

@@ -112,6 +112,35 @@ def test_a_sweep_over_the_learning_rate_is_no_set_of_replicates():
     assert "swept" not in codes(sf.fit(seeds, "chinchilla"))
 
 
+def test_each_series_is_told_of_its_own_sweep():
+    """The whole table was looked at: two series at one learning rate each were called a sweep."""
+    one = simulate(20).assign(lr=1e-3)
+    two = one.assign(lr=2e-3, loss=one["loss"] * 1.1, series="b")
+    apart = sf.fit(pd.concat([one.assign(series="a"), two]), by="series")
+    assert not any("swept" in codes(result) for result in apart.values())
+    assert "swept" not in codes(sf.fit(pd.concat([one.assign(series="a"), two]), by="shared"))
+    mixed = sf.fit(pd.concat([one.assign(series="a"), two, two.assign(lr=4e-3)]), by="series")
+    assert "swept" not in codes(mixed["a"]) and "swept" in codes(mixed["b"])
+
+
+def test_settings_that_follow_the_shape_are_no_sweep_of_a_law_in_compute():
+    C = np.repeat(np.geomspace(1e18, 1e21, 4), 8)
+    N = 0.09 * C**0.5 * np.tile(np.geomspace(0.3, 3, 8), 4)
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=C / (6 * N))
+    table = pd.DataFrame({"N": N, "D": C / (6 * N), "C": C, "loss": loss, "lr": 1e-3 * (N / 1e8) ** -0.3})
+    assert "swept" not in codes(sf.fit(table, "power_law:C"))
+    assert "swept" in codes(sf.fit(pd.concat([table, table.assign(lr=0.1)]), "power_law:C"))
+
+
+def test_many_repeats_of_one_run_take_no_trust_away():
+    """Most losses then differ by noise alone, and medians see nothing else."""
+    table = simulate(60)
+    loss = table["loss"][5] * np.exp(0.004 * np.random.default_rng(1).standard_normal(200))
+    table = pd.concat([table, table.iloc[[5] * 200].assign(loss=loss)], ignore_index=True)
+    result = sf.fit(table)
+    assert result.trusted and "unexplained_spread" not in codes(result) and sf.forecast(table).trusted
+
+
 def test_laws_account_for_the_losses_of_public_tables(external_data):
     folder = external_data / "forecast_benchmark"
     left = []
