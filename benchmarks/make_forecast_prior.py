@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from forecast_learning import CANDIDATES, PRIOR_GROUPS, PRIOR_SD, document, learn
-from forecast_tables import GROUPS, fingerprint, overall, scores
+from forecast_tables import GROUPS, fingerprint, overall, read_series, scores
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
         "made_by": "benchmarks/make_forecast_prior.py",
         "tables": GROUPS,
         "sha256": fingerprint(),
+        "smallest_N": int(min(runs.N.min() for _, _, runs in read_series())),
         "prior": (
             "mean and covariance between source projects of ln (E, alpha, beta, g): coupled law, Huber(0.01) on log "
             "loss, weights C^0.5, a Gaussian likelihood per series, expectation-maximisation; the covariance is drawn "

@@ -182,6 +182,12 @@ def test_repeated_tokens_are_noticed():
     assert any(note.code == "repeated_tokens" for note in sf.forecast(runs).notes)
 
 
+def test_models_smaller_than_any_learned_from_are_noticed():
+    runs = isoflop()
+    said = [[note.code for note in sf.forecast(runs.assign(N=runs.N / scale)).notes] for scale in (1, 3e3)]
+    assert "small_models" not in said[0] and "small_models" in said[1]
+
+
 def test_large_tables_are_thinned_and_agree():
     runs = isoflop(noise=0.003, width=300)
     fitted = sf.forecast(runs)
