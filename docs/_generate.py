@@ -1,11 +1,12 @@
 """Pages made at build time: one a law from the registry, the API from the public names, the experiments' verdicts.
 
-Nothing here is edited by hand; the pages are written to ``docs/laws``, ``docs/experiments`` and ``docs/api.md``,
-which git ignores.
+Nothing here is edited by hand; the pages are written to ``docs/laws``, ``docs/experiments``, ``docs/api`` and
+``docs/api.md``, which git ignores.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -14,18 +15,64 @@ from typing import Any
 import scalefit as sf
 
 HERE = Path(__file__).parent
-#: Chapters of the API page, by the module that defines a name.
-CHAPTERS = (
-    ("Tables and data sets", ("scalefit.tables", "scalefit.datasets")),
-    ("Laws", ("scalefit.laws",)),
-    ("Fitting", ("scalefit.fitting.fitter", "scalefit.fitting.result", "scalefit.fitting.saving")),
-    ("Forecast and compare", ("scalefit.fitting.forecaster", "scalefit.fitting.comparison")),
-    ("Planning", ("scalefit.planning",)),
-    ("The associative memory", ("scalefit.memory",)),
-    ("Live runs", ("scalefit.stopping",)),
-    ("Report", ("scalefit.reporting",)),
-    ("Errors and notes", ("scalefit.errors",)),
-    ("Other names", ("scalefit",)),
+#: Chapters of the API, one page each: file, title, modules whose public names it holds, further names it documents.
+CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("data", "Tables, data sets, counting", ("scalefit.tables", "scalefit.datasets", "scalefit.counting"), ()),
+    ("laws", "Laws", ("scalefit.laws",), ()),
+    (
+        "fit",
+        "Fitting",
+        ("scalefit.fitting.fitter", "scalefit.fitting.result", "scalefit.fitting.saving"),
+        ("scalefit.fitting.certificate.Certificate", "scalefit.fitting.priors.Prior"),
+    ),
+    (
+        "forecast",
+        "Forecasting, comparing, averaging",
+        (
+            "scalefit.fitting.forecaster",
+            "scalefit.fitting.forecast_result",
+            "scalefit.fitting.forecast_saving",
+            "scalefit.fitting.comparison",
+            "scalefit.fitting.average",
+        ),
+        ("scalefit.fitting.average.Average",),
+    ),
+    (
+        "plan",
+        "Planning",
+        ("scalefit.planning",),
+        (
+            "scalefit.planning.answer.Plan",
+            "scalefit.planning.isoflop.Optima",
+            "scalefit.planning.deployment.Hardware",
+            "scalefit.planning.architecture.Architecture",
+            "scalefit.planning.agreement.agreement",
+            "scalefit.planning.repetition.mark_repetition",
+        ),
+    ),
+    (
+        "stopping",
+        "Live runs",
+        ("scalefit.stopping",),
+        (
+            "scalefit.stopping.advice.Advice",
+            "scalefit.stopping.advice.Forecast",
+            "scalefit.stopping.advice.Reason",
+            "scalefit.integrations.logs.read_log",
+            "scalefit.integrations.logs.replay",
+            "scalefit.integrations.huggingface.AdviceCallback",
+            "scalefit.integrations.lightning.AdviceCallback",
+        ),
+    ),
+    ("memory", "The associative memory", ("scalefit.memory",), ()),
+    ("training", "Training", ("scalefit.training",), ()),
+    ("report", "The report", ("scalefit.reporting",), ("scalefit.reporting.report.Report",)),
+    (
+        "errors",
+        "Errors and notes",
+        ("scalefit.errors",),
+        ("scalefit.errors.ArgumentError", "scalefit.errors.MissingExtraError"),
+    ),
 )
 
 
@@ -34,16 +81,18 @@ UNITS = {"N": "N [parameters]", "D": "D [tokens]", "C": "C [FLOP]"}
 
 
 def on_config(config: Any) -> None:
-    """Put every law's page into the navigation, behind their index."""
+    """Put every law's page and every chapter of the API into the navigation, behind their index."""
     for entry in config["nav"] or ():
         if "Laws" in entry:
             entry["Laws"] = ["laws/index.md", *(f"laws/{name}.md" for name in sf.laws.names())]
+        if "API" in entry:
+            entry["API"] = ["api.md", *({title: f"api/{file}.md"} for file, title, *_ in CHAPTERS)]
 
 
 def on_pre_build(config: Any) -> None:
     """Write the generated pages (the hook that mkdocs calls)."""
     write_laws(HERE / "laws")
-    (HERE / "api.md").write_text(api_page(), encoding="utf-8")
+    write_api(HERE)
     write_experiments(HERE / "experiments")
 
 
@@ -60,27 +109,93 @@ def write_experiments(folder: Path) -> None:
 
 
 def public_targets() -> dict[str, str]:
-    """Public name to the dotted path that documents it."""
-    out = {}
-    for name in sf.__all__:
-        value = getattr(sf, name)
-        if name.startswith("_"):
-            continue
-        module = value.__name__ if inspect.ismodule(value) else f"{value.__module__}.{value.__qualname__}"
-        out[name] = module
-    return out
+    """Public name, as it stands behind ``sf.``, to the dotted path that documents it; one thing has one path.
+
+    Names of the public modules and of training are among them; the latter are read without importing torch.
+    """
+    import scalefit.training as training
+
+    found = {name: getattr(sf, name) for name in sf.__all__ if not name.startswith("_")}
+    for name, module in tuple(found.items()):
+        if inspect.ismodule(module):
+            found |= {f"{name}.{inner}": getattr(module, inner) for inner in _public_in(module)}
+    paths = {name: _path_of(value) for name, value in found.items()}
+    return paths | {f"training.{name}": f"{training.__name__}.{home}.{name}" for name, home in training._LAZY.items()}
 
 
-def api_page() -> str:
-    """Return the API page: every public name once."""
-    left = public_targets()
-    lines = ["# API", "", "Every public name of `import scalefit as sf`, from its docstring.", ""]
-    for title, prefixes in CHAPTERS:
-        found = [name for name, target in left.items() if target.startswith(prefixes)]
-        if found:
-            lines += [f"## {title}", ""]
-        for name in sorted(found, key=str.lower):
-            lines += [f"::: {left.pop(name)}", ""]
+def _public_in(module: Any) -> list[str]:
+    """Names that a module offers: those of ``__all__``, or the functions and classes that it defines."""
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    return [name for name in getattr(module, "__all__", own) if not name.startswith("_")]
+
+
+def _path_of(value: Any) -> str:
+    return str(value.__name__) if inspect.ismodule(value) else f"{value.__module__}.{value.__qualname__}"
+
+
+def docstring(path: str) -> str:
+    """Return what a dotted path is documented by, from its source alone."""
+    package = Path(sf.__file__).parent
+    names = path.split(".")[1:]
+    for length in range(len(names), -1, -1):
+        file = package.joinpath(*names[:length])
+        file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+        if file.is_file():
+            tree: Any = ast.parse(file.read_text(encoding="utf-8"))
+            for name in names[length:]:
+                tree = next(node for node in tree.body if getattr(node, "name", None) == name)
+            return ast.get_docstring(tree) or ""
+    raise LookupError(f"{path} names nothing in scalefit. Correct CHAPTERS in docs/_generate.py.")
+
+
+def chapters() -> dict[str, list[str]]:
+    """File of each chapter to the dotted paths on its page: each public path is on one page, once."""
+    left = dict.fromkeys(public_targets().values())
+    pages = {}
+    for file, _, modules, further in CHAPTERS:
+        found = [path for path in left if path in modules or path.startswith(tuple(f"{name}." for name in modules))]
+        for path in found:
+            del left[path]
+        pages[file] = sorted({*found, *further}, key=lambda path: (path not in modules, path.split(".")[-1].lower()))
+    if left:
+        raise LookupError(f"No chapter of docs/_generate.py holds {', '.join(left)}; name its module in CHAPTERS.")
+    return pages
+
+
+def write_api(folder: Path) -> None:
+    """Write one page a chapter, and the index, which keeps the anchors of the time when all was on one page."""
+    (folder / "api").mkdir(exist_ok=True)
+    (folder / "api.md").write_text(api_index(), encoding="utf-8")
+    for file, paths in chapters().items():
+        (folder / "api" / f"{file}.md").write_text(api_page(file, paths), encoding="utf-8")
+
+
+def api_index() -> str:
+    """Return the index: every public name, what it is for, and where it is documented."""
+    names: dict[str, list[str]] = {}
+    for name, path in public_targets().items():
+        names.setdefault(path, []).append(name)
+    pages = chapters()
+    lines = ["# API", "", "Every public name of `import scalefit as sf`, by chapter, from its docstring.", ""]
+    for file, title, *_ in CHAPTERS:
+        lines += [f"## [{title}](api/{file}.md)", "", "| name | what it is |", "|---|---|"]
+        for path in pages[file]:
+            shown = "sf." + min(names[path], key=len) if path in names else path
+            about = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", docstring(path).split("\n\n")[0]).replace("``", "`")
+            said = " ".join(about.replace("|", "\\|").split())
+            lines.append(f'| <a id="{path}"></a>[`{shown}`](api/{file}.md#{path}) | {said} |')
+        lines.append("")
+    return "\n".join(lines)
+
+
+def api_page(file: str, paths: list[str]) -> str:
+    """Return the page of one chapter."""
+    title = next(title for name, title, *_ in CHAPTERS if name == file)
+    lines = [f"# {title}", ""]
+    for path in paths:
+        lines += [f"::: {path}", ""]
+        if path.count(".") == 1:  # a module: its members are listed by themselves, each once
+            lines[-1:] = ["    options:", "      members: false", ""]
     return "\n".join(lines)
 
 

@@ -15,18 +15,20 @@ def check_level(level: Any) -> float:
     """Return the coverage of an interval, a number between 0 and 1."""
     number = check_number("level", level)
     if not 0 < number < 1:
-        raise ArgumentError(f"level={level!r} must lie between 0 and 1, for instance 0.9.")
+        raise ArgumentError(
+            f"level={level!r} is no coverage, and nothing was computed. Give a number between 0 and 1, such as 0.9."
+        )
     return number
 
 
 def check_number(name: str, value: Any) -> float:
     """Return `value` as a float; text, complex and truth values are no numbers."""
     if isinstance(value, (bool, str, bytes, complex)):
-        raise ArgumentError(f"{name}={value!r} is not a number.")
+        raise ArgumentError(f"{name}={value!r} is not a number, and nothing was computed. Give one.")
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(f"{name}={value!r:.80} is not a number.") from None
+        raise ArgumentError(f"{name}={value!r:.80} is not a number, and nothing was computed. Give one.") from None
 
 
 def check_quantity(name: str, value: Any, *, zero: bool = False) -> float:
@@ -37,7 +39,9 @@ def check_quantity(name: str, value: Any, *, zero: bool = False) -> float:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         seen = " ".join(repr(value).split())
-        raise ArgumentError(f"{name}={seen:.80} must be a number, such as 1e24 or '7B'. Nothing was computed.")
+        raise ArgumentError(
+            f"{name}={seen:.80} must be a number, such as 1e24 or '7B'. Nothing was computed. Correct it."
+        )
     try:
         number = parse_quantity(value)
     except OverflowError:
@@ -57,14 +61,18 @@ def as_numbers(name: str, value: Any, what: str = "a number, or numbers") -> Arr
     try:
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(f"{name}={' '.join(repr(value).split()):.80} must be {what}.") from None
+        raise ArgumentError(
+            f"{name}={' '.join(repr(value).split()):.80} must be {what}. Nothing was computed. Correct it."
+        ) from None
 
 
 def check_numbers(name: str, value: Any) -> Array:
     """Return numbers (n,), each of which may be NaN or infinite."""
     numbers = as_numbers(name, value, "a list of numbers")
     if numbers.ndim != 1:
-        raise ArgumentError(f"{name} has shape {numbers.shape}; it must be a list of numbers, one after another.")
+        raise ArgumentError(
+            f"{name} has shape {numbers.shape}, and nothing was computed. Give a list of numbers, one after another."
+        )
     return numbers
 
 
@@ -72,7 +80,9 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
     """Return a whole number of at least `least`."""
     number = check_number(name, value)
     if not (np.isfinite(number) and number == int(number) and number >= least):
-        raise ArgumentError(f"{name}={value!r} must be a whole number, at least {least}. Nothing was computed.")
+        raise ArgumentError(
+            f"{name}={value!r} must be a whole number, at least {least}. Nothing was computed. Correct it."
+        )
     return int(number)
 
 
@@ -86,7 +96,9 @@ def check_mapping(name: str, value: Any, example: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ArgumentError(f"{name}={value!r:.80} must map names to values, such as {name}={example}.")
+        raise ArgumentError(
+            f"{name}={value!r:.80} must map names to values. Nothing was computed. Give {name}={example}, for one."
+        )
     return dict(value)
 
 
@@ -96,5 +108,7 @@ def broadcast(columns: Mapping[str, Array]) -> tuple[tuple[int, ...], dict[str, 
         shape = np.broadcast_shapes(*(value.shape for value in columns.values()))
     except ValueError:
         sizes = ", ".join(f"{key} has shape {value.shape}" for key, value in columns.items())
-        raise ArgumentError(f"The inputs do not go together: {sizes}. Pass one value, or as many of each.") from None
+        raise ArgumentError(
+            f"The inputs do not go together: {sizes}. Nothing was computed. Pass one value, or as many of each."
+        ) from None
     return shape, {key: np.broadcast_to(value, shape).ravel() for key, value in columns.items()}

@@ -159,16 +159,20 @@ def as_frame(source: Any) -> pd.DataFrame:
         try:
             frame = pd.DataFrame(dict(source) if isinstance(source, Mapping) else list(source))
         except (ValueError, TypeError, OverflowError) as error:
-            raise DataError(f"The columns do not make a table: {error}. Give lists of one length.") from None
+            raise DataError(
+                f"The columns do not make a table: {error}. Nothing was read. Give lists of one length."
+            ) from None
     else:
         raise DataError(
-            f"A {type(source).__name__} is not a table of runs. Pass a path, a DataFrame, "
-            "a mapping of columns or a list of records."
+            f"A {type(source).__name__} is not a table of runs, and nothing was read. Pass a path, a DataFrame, a "
+            "mapping of columns or a list of records."
         )
     if frame.columns.nlevels > 1:
-        raise DataError("The table has several header rows. Give it one name a column (frame.columns = [...]).")
+        raise DataError(
+            "The table has several header rows and was not read. Give it one name a column (frame.columns = [...])."
+        )
     if not len(frame):
-        raise DataError("The table has no rows. A table of runs has a row for each run.")
+        raise DataError("The table has no rows, so nothing was read. Give it a row for each run.")
     return frame
 
 
@@ -206,6 +210,6 @@ def _guesses(chosen: Mapping[str, _columns.Choice]) -> list[Note]:
 
 def no_row(name: str, set_aside: list[tuple[Any, str]]) -> str:
     if not set_aside:
-        return f"{name} has a header and no rows. Add a row for each run."
+        return f"{name} has a header and no rows, so nothing was read. Add a row for each run."
     rows = f"all {len(set_aside)} were set aside: {name_rows(set_aside)}"
-    return f"{name} has no usable row; {rows}. Mend the table."
+    return f"{name} has no usable row; {rows}. Nothing was read. Mend the table."

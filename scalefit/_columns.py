@@ -123,7 +123,8 @@ def choose(
             if len(found) > 1:
                 listed = _listed([name for name, _ in found])
                 raise DataError(
-                    f"Columns {listed} of {{name}} could each be {target}. Say which one: {target}={found[0][0]!r}."
+                    f"Columns {listed} of {{name}} could each be {target}, and none was taken. Say which one: "
+                    f"{target}={found[0][0]!r}."
                 )
             if found:
                 return Choice(found[0][0], factor=found[0][1], guessed=True)
@@ -133,7 +134,10 @@ def choose(
 def _as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
     if isinstance(asked, str):
         if names.count(asked) > 1:
-            raise DataError(f"Column {asked!r}, named by {target}=, is in the table {names.count(asked)} times.")
+            raise DataError(
+                f"Column {asked!r}, named by {target}=, is in the table {names.count(asked)} times. Nothing was read. "
+                "Rename the others."
+            )
         if asked in names:
             return Choice(asked)
         if target in ("N", "D", "C", "unique_tokens", "bytes_per_token"):
@@ -143,9 +147,12 @@ def _as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
                 pass
     if isinstance(asked, (int, float, np.integer, np.floating)) and not isinstance(asked, bool):
         if not 0 < asked < _LARGEST:
-            raise ArgumentError(f"{target}={asked!r:.80} must be a column, or a positive number for every run.")
+            raise ArgumentError(
+                f"{target}={asked!r:.80} is none of the columns. Nothing was read. Name a column, or give a positive "
+                "number for every run."
+            )
         return Choice(None, constant=float(asked))
-    raise DataError(f"No column {asked!r}, which {target}= names. {_closest(str(asked), names)}")
+    raise DataError(f"No column {asked!r}, which {target}= names; nothing was read. {_closest(str(asked), names)}")
 
 
 def refuse_shared(chosen: Mapping[str, Choice]) -> None:
@@ -155,8 +162,8 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
         column = chosen[target].column if target in chosen else None
         if column is not None and column in role:
             raise DataError(
-                f"Column {column!r} of {{name}} would be both {role[column]} and {target}. "
-                f"Name another column for one of them: {role[column]}=... or {target}=...."
+                f"Column {column!r} of {{name}} would be both {role[column]} and {target}; nothing was read. Name "
+                f"another column for one of them: {role[column]}=... or {target}=...."
             )
         if column is not None:
             role[column] = target
@@ -165,7 +172,7 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
 def missing_column(target: str, names: Iterable[Any]) -> str:
     """Say that a column is missing, what the table has, and how to name one."""
     listed = [str(name) for name in names]
-    has = _closest(target, listed)
+    has = f"{_closest(target, listed)} Nothing was read."
     if target == "loss":
         for name in listed:
             if _plain(name) in PERPLEXITY_NAMES:

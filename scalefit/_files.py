@@ -29,7 +29,9 @@ def write_whole(path: Any, text: str) -> None:
         part.write_text(text, encoding="utf-8")
         part.replace(target)
     except OSError as error:
-        raise DataError(f"{target} cannot be written: {error.strerror or error}. Check the folder.") from error
+        raise DataError(
+            f"{target} cannot be written: {error.strerror or error}. Nothing was saved. Check the folder."
+        ) from error
 
 
 def save_figure(figure: Figure, path: Any, **options: Any) -> None:
@@ -49,7 +51,9 @@ def save_figure(figure: Figure, path: Any, **options: Any) -> None:
         known = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
         raise ArgumentError(f"{target}: no format {target.suffix!r}; nothing was drawn. Known: {known}.") from error
     except OSError as error:
-        raise DataError(f"{target} cannot be written: {error.strerror or error}. Check the folder.") from error
+        raise DataError(
+            f"{target} cannot be written: {error.strerror or error}. Nothing was saved. Check the folder."
+        ) from error
 
 
 def as_path(path: Any) -> Path:
@@ -57,7 +61,11 @@ def as_path(path: Any) -> Path:
     try:
         found = Path(path)
     except TypeError:
-        raise ArgumentError(f"path={path!r:.80} is not the path of a file.") from None
+        raise ArgumentError(
+            f"path={path!r:.80} is not the path of a file, and nothing was opened. Give text or a pathlib.Path."
+        ) from None
     if "\0" in str(found):
-        raise ArgumentError(f"path={path!r:.80} holds a NUL byte, and no file has such a name. Name another one.")
+        raise ArgumentError(
+            f"path={path!r:.80} holds a NUL byte, as no file's name does. Nothing was opened. Name another one."
+        )
     return found

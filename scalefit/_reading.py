@@ -89,24 +89,26 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
         The file is missing, empty, binary, cut or too large, or `check` raised.
     """
     if format is not None and format not in FORMATS:
-        raise ArgumentError(f"format={format!r} is not a format of tables. Known: {', '.join(FORMATS)}.")
+        raise ArgumentError(f"format={format!r} is no format of tables; nothing was read. Known: {', '.join(FORMATS)}.")
     path = as_path(path).expanduser()
     name = path.name or str(path)
     if "://" in str(path) or re.match(r"^[a-z]{2,6}:/", str(path)):
-        raise DataError(f"{str(path)!r} is an address. scalefit reads local files only: download it first.")
+        raise DataError(f"{str(path)!r} is an address, and nothing was fetched. Download the file first.")
     try:
         with path.open("rb") as stream:
             return _read_stream(stream, path, name, check, format)
     except FileNotFoundError:
-        raise DataError(f"There is no file {str(path)!r}. Check the path, which starts at {Path.cwd()}.") from None
+        raise DataError(
+            f"There is no file {str(path)!r}; nothing was read. Check the path from {Path.cwd()}."
+        ) from None
     except IsADirectoryError:
-        raise DataError(f"{str(path)!r} is a folder. Name one file of runs in it.") from None
+        raise DataError(f"{str(path)!r} is a folder, so nothing was read. Name one file of runs in it.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{name} is a damaged or cut gzip file ({error}). Copy or download it again.") from None
+        raise DataError(f"{name} is a damaged or cut gzip file ({error}); it was not read. Copy it again.") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not text: {error.reason} at byte {error.start}. Save it as UTF-8.") from None
+        raise DataError(f"{name} was not read: {error.reason} at byte {error.start}. Save it as UTF-8.") from None
     except OSError as error:
-        raise DataError(f"{name} cannot be read: {error.strerror or error}.") from None
+        raise DataError(f"{name} was not read: {error.strerror or error}. Check your rights to it.") from None
 
 
 def _read_stream(stream: IO[bytes], path: Path, name: str, check: HeaderCheck, format: str | None) -> RawTable:
@@ -161,13 +163,13 @@ def _judge_text(head: bytes, name: str) -> tuple[str, str]:
     """Return the head as text and its encoding, or refuse what is not text."""
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
-            raise DataError(f"{name} is {what}, not a table that scalefit reads. Export it as csv.")
+            raise DataError(f"{name} is {what}, not a table that scalefit reads; it was not opened. Export it as csv.")
     encoding = "utf-8-sig"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
         head = head[: len(head) // 2 * 2]
     elif _CONTROL.search(head):
-        raise DataError(f"{name} is binary, not text, and was not loaded. scalefit reads csv, tsv, json and parquet.")
+        raise DataError(f"{name} is binary, not text, and was not loaded. Export it as csv, tsv, json or parquet.")
     else:
         try:
             head.decode(encoding)
@@ -177,7 +179,7 @@ def _judge_text(head: bytes, name: str) -> tuple[str, str]:
             encoding = encoding if cut else "cp1252"
     text = head.decode(encoding, errors="replace")
     if not text.strip():
-        raise DataError(f"{name} is empty. A table needs a header row and a row for each run.")
+        raise DataError(f"{name} is empty, so nothing was read. Give it a header row and a row for each run.")
     return text, encoding
 
 
@@ -210,7 +212,7 @@ def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck) -> RawTable:
         if isinstance(error, DataError):
             raise
         text = " ".join(str(error).split())[:160]
-        raise DataError(f"{name} is not a readable parquet file: {text}. Write it again.") from None
+        raise DataError(f"{name} is not a readable parquet file: {text}. Nothing was read. Write it again.") from None
     labels = frame.index.to_numpy() if frame.index.name == "row" else np.arange(1, len(frame) + 1)
     frame = frame.reset_index(drop=frame.index.name in (None, "row"))
     frame.attrs.update(attrs if isinstance(attrs, dict) else {})
@@ -222,16 +224,16 @@ def _read_json(content: bytes, name: str, check: HeaderCheck, encoding: str) -> 
         document = json.loads(content.decode(encoding))
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{name} is not complete json: {error.msg} at line {error.lineno}, column {error.colno}. "
+            f"{name} was not read: it is not complete json: {error.msg} at line {error.lineno}, column {error.colno}. "
             f"Write the file again; a list of runs looks like {_EXAMPLE}."
         ) from None
     except (RecursionError, ValueError) as error:
-        raise DataError(f"{name} is not json that can be read: {error}. Write the file again.") from None
+        raise DataError(f"{name} is not json that can be read: {error}. Nothing was read. Write it again.") from None
     records = _records(document)
     if records is None:
         raise DataError(
-            f"{name} holds json, but not a table. Write a list of runs, {_EXAMPLE}, "
-            "or a column of values for each name."
+            f"{name} holds json, but not a table, and was not read. Write a list of runs, {_EXAMPLE}, or a column of "
+            "values for each name."
         )
     frame = _frame_of(records, name)
     check(frame.head(100))
@@ -266,7 +268,7 @@ def _frame_of(records: Any, name: str) -> pd.DataFrame:
             return pd.json_normalize(records)  # {"config": {"n_params": 1e8}} becomes config.n_params
         return pd.DataFrame(records)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise DataError(f"{name} is not a table: {error}. Every run needs the same columns.") from None
+        raise DataError(f"{name} was not read: it is no table ({error}). Give every run the same columns.") from None
 
 
 def _read_jsonl(text: IO[str], name: str, check: HeaderCheck) -> RawTable:
@@ -290,7 +292,7 @@ def _read_jsonl(text: IO[str], name: str, check: HeaderCheck) -> RawTable:
         if not records and len(unreadable) == 100:
             break
     if not records:
-        raise DataError(f'{name} holds no json object: line 1 should read like {{"N": 1e8, "loss": 3.1}}.')
+        raise DataError(f'{name} holds no json object and was not read. Write line 1 like {{"N": 1e8, "loss": 3.1}}.')
     frame = _frame_of(records, name)
     check(frame.head(100))
     return RawTable(frame, np.asarray(rows), name, unreadable)
@@ -301,7 +303,7 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
     n_comments = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     body = lines[n_comments:]
     if not body or (len(body) == 1 and len(head) >= HEAD_BYTES // 2):
-        raise DataError(f"{name} has no line that could be a header, so it is not a table of runs.")
+        raise DataError(f"{name} has no line that could be a header, so it was not read. Add one: N,D,loss.")
     first = next((line for line in body if line.strip()), "")
     n_skipped = n_comments + body.index(first)
     separator = separator or _separator(first)
@@ -323,13 +325,13 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
         except (pd.errors.ParserError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{name} cannot be split into columns: {_one_line(error)}.") from None
+            raise _ragged(name, error) from None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             frame = pd.read_csv(text, on_bad_lines="warn", **options)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-            raise DataError(f"{name} cannot be split into columns: {_one_line(error)}.") from None
+            raise _ragged(name, error) from None
     unreadable = _skipped_lines(caught)
     n_lines = n_skipped + 1 + len(frame) + len(unreadable)
     numbers = np.arange(n_skipped + 2, n_lines + 1)
@@ -366,16 +368,16 @@ def _refuse_bad_header(first: str, sample: list[str], separator: str, name: str)
     header = split(first)
     if all(_NUMBER.match(cell) for cell in header):
         raise DataError(
-            f"{name} has no header: its first row is {first[:60]!r}. Add a row of column names such as N,D,loss."
+            f"{name} has no header: its first row is {first[:60]!r}. It was not read. Add one, such as N,D,loss."
         )
     twice = sorted({cell for cell in header if cell.strip() and header.count(cell) > 1})
     if twice:
-        raise DataError(f"{name} has the column {twice[0]!r} more than once. Rename or remove one of them.")
+        raise DataError(f"{name} has the column {twice[0]!r} more than once; it was not read. Rename or remove one.")
     row = next((split(line) for line in sample if line.strip()), [])
     if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
         raise DataError(
-            f"{name} names {len(header)} columns, but its first row has {len(row)} cells. "
-            "Name every column in the header."
+            f"{name} names {len(header)} columns, but its first row has {len(row)} cells. It was not read. Name every "
+            "column in the header."
         )
     return header
 
@@ -393,5 +395,6 @@ def _skipped_lines(caught: list[warnings.WarningMessage]) -> list[tuple[Any, str
     return [(int(m[1]), f"the row has {m[3]} cells where the header names {m[2]}") for m in found]
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+def _ragged(name: str, error: Exception) -> DataError:
+    said = " ".join(str(error).split())[:160]
+    return DataError(f"{name} cannot be split into columns: {said}. Nothing was read. Mend its rows.")

@@ -57,11 +57,15 @@ def parse_quantity(value: str | float | int) -> float:
         try:
             return float(value)
         except OverflowError:
-            raise ArgumentError(f"{str(value)[:40]}... is beyond any number of parameters, tokens or FLOP.") from None
+            raise ArgumentError(
+                f"{str(value)[:40]}... is beyond any number of parameters, tokens or FLOP. Nothing was computed. "
+                "Check it."
+            ) from None
     match = _NUMBER.match(str(value).strip())
     if match is None:
         raise ArgumentError(
-            f"{value!r} is not a quantity. Write a number such as 7e9, or one with a suffix: 124M, 7B, 1.4T."
+            f"{value!r} is not a quantity, and nothing was computed. Write a number such as 7e9, or one with a "
+            "suffix: 124M, 7B, 1.4T."
         )
     return float(match[1].replace(",", "").replace("_", "")) * _SUFFIX[match[2].lower()]
 
@@ -79,7 +83,9 @@ def training_flops(N: ArrayLike, D: ArrayLike, convention: str = "6ND") -> Array
 
 def _factor(convention: str) -> float:
     if not one_of(convention, FLOP_CONVENTIONS):
-        raise ArgumentError(f"Unknown FLOP convention {convention!r}. Known: {', '.join(FLOP_CONVENTIONS)}.")
+        raise ArgumentError(
+            f"Unknown FLOP convention {convention!r}; nothing was counted. Known: {', '.join(FLOP_CONVENTIONS)}."
+        )
     return FLOP_CONVENTIONS[convention]
 
 
@@ -122,10 +128,16 @@ def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None
             return np.asarray(np.log(values))
     if unit in ("bit/byte", "nat/byte"):
         if bytes_per_token is None:
-            raise ArgumentError(f"A loss in {unit} needs bytes_per_token= to become nats per token.")
+            raise ArgumentError(
+                f"A loss in {unit} becomes nats per token by the bytes per token alone; nothing was converted. Give "
+                "bytes_per_token=."
+            )
         nats = values * (math.log(2.0) if unit == "bit/byte" else 1.0)
         return np.asarray(nats * np.asarray(bytes_per_token, float))
-    raise ArgumentError(f"Unknown loss unit {unit!r}. Known: nat/token, bit/token, bit/byte, nat/byte, perplexity.")
+    raise ArgumentError(
+        f"Unknown loss unit {unit!r}; nothing was converted. Known: nat/token, bit/token, bit/byte, nat/byte, "
+        "perplexity."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +254,14 @@ def count_parameters(
     (75497472, 25214976, 151093248)
     """
     if not one_of(architecture, ARCHITECTURES):
-        raise ArgumentError(f"architecture is {architecture!r}; known: {', '.join(ARCHITECTURES)}.")
+        raise ArgumentError(
+            f"architecture is {architecture!r}; nothing was counted. Known: {', '.join(ARCHITECTURES)}."
+        )
     if not one_of(convention, ("exact", "paper")):
-        raise ArgumentError(f"convention is {convention!r}; it must be one of 'exact', 'paper'.")
+        raise ArgumentError(f"convention is {convention!r}; nothing was counted. Known: exact, paper.")
     for name, flag in (("tied", tied), ("bias", bias), ("head_bias", head_bias)):
         if not isinstance(flag, (bool, np.bool_)):
-            raise ArgumentError(f"{name}={flag!r:.80} must be True or False; nothing was counted.")
+            raise ArgumentError(f"{name}={flag!r:.80} is no truth value; nothing was counted. Give True or False.")
     layers, d = _size("n_layers", n_layers, 1), _size("d_emb", d_emb, 1)
     context, vocabulary = _size("T_max", T_max, 0), _size("vocab_size", vocab_size, 0)
     inner = 4 * d if d_ff is None else _size("d_ff", d_ff, 1)
@@ -258,7 +272,10 @@ def count_parameters(
     }
     if convention == "paper":
         if architecture != "gpt2" or not bias:
-            raise ArgumentError("convention='paper' counts a GPT-2 with biases; leave out architecture= and bias=.")
+            raise ArgumentError(
+                "convention='paper' counts a GPT-2 with biases, and nothing was counted. Leave out architecture= and "
+                "bias=."
+            )
         return ParameterCounts(
             **embeddings,
             attention=3 * layers * d * d,
@@ -285,7 +302,7 @@ def count_parameters(
 def _size(name: str, value: int, least: int) -> int:
     number = value if isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < 1e300 else None
     if number is None or isinstance(value, bool) or not math.isfinite(number) or number != int(number):
-        raise ArgumentError(f"{name} is {value!r}; it must be an integer of at least {least}.")
+        raise ArgumentError(f"{name} is {value!r}; nothing was counted. Give a whole number of at least {least}.")
     if number < least:
-        raise ArgumentError(f"{name} is {value!r}; it must be at least {least}.")
+        raise ArgumentError(f"{name} is {value!r}; nothing was counted. Give at least {least}.")
     return int(number)

@@ -147,7 +147,9 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
     """
     bundled = {folder.name: folder for folder in _bundled_folders()}
     if not one_of(drop, (None, "authors", "doubtful")):  # said before anything is downloaded
-        raise ArgumentError(f"drop={drop!r} is not one of None, 'authors', 'doubtful'.")
+        raise ArgumentError(
+            f"drop={drop!r} is no known reason; nothing was dropped. Known: None, 'authors', 'doubtful'."
+        )
     name = name if isinstance(name, str) else f"{name!r:.80}"  # which is no data set, and is said below
     if name in bundled:
         runs = read_runs(_runs_file(bundled[name]), incomplete="keep", **_conventions(bundled[name]))
@@ -157,7 +159,7 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
         runs = read_runs(path, incomplete="keep", **entry.columns)
     else:
         known = ", ".join(sorted({*bundled, *DOWNLOADS}))
-        raise ArgumentError(f"There is no data set {name!r}. Known: {known}.")
+        raise ArgumentError(f"There is no data set {name!r}, and nothing was loaded. Known: {known}.")
     runs.attrs["scalefit"]["source"] = name
     if drop is not None:
         runs = _drop(runs, name, drop)
@@ -175,8 +177,8 @@ def _drop(runs: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
         why = "doubtful: see the column doubt"
     else:
         raise ArgumentError(
-            f"drop={reason!r} does not apply to {name}: "
-            "'authors' is for tables whose authors drop rows, 'doubtful' for tables with a column doubt."
+            f"drop={reason!r} does not apply to {name}, and nothing was dropped: 'authors' is for tables whose "
+            "authors drop rows, 'doubtful' for tables with a column doubt."
         )
     kept = runs[~out].copy()
     rows = [int(row) for row in runs.index[out]]
@@ -232,8 +234,8 @@ def _local_file(name: str, entry: Download) -> Path | None:
     if folder and (path := Path(folder) / name / entry.file).is_file():
         if _sha256(path) != entry.sha256:
             raise DataError(
-                f"{path} is not the file that {name} names: its sha256 is {_sha256(path)[:12]}..., not "
-                f"{entry.sha256[:12]}.... Remove it, and it is downloaded."
+                f"{path} was not loaded, for it is not the file that {name} names: its sha256 is "
+                f"{_sha256(path)[:12]}..., not {entry.sha256[:12]}.... Remove it, and it is downloaded."
             )
         return path
     path = _cache() / name / entry.file

@@ -91,6 +91,6 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{purpose} need {module.split('.')[0]}, which is not installed. "
-            f"Install it with: pip install 'scalefit[{extra}]'."
+            f"{purpose} need {module.split('.')[0]}, which is not installed, so nothing was done. Install it with: "
+            f"pip install 'scalefit[{extra}]'."
         ) from error

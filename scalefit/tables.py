@@ -315,10 +315,12 @@ def _names_of(series: Any) -> tuple[str, ...]:
         return ()
     names = (series,) if isinstance(series, str) else tuple(series) if isinstance(series, Iterable) else (series,)
     if not all(isinstance(name, str) for name in names):
-        raise ArgumentError(f"series={series!r:.80} names no columns. Pass the name of one, or a list of names.")
+        raise ArgumentError(
+            f"series={series!r:.80} names no columns; nothing was read. Pass the name of one, or a list of names."
+        )
     return names
 
 
 def _require_known(argument: str, value: str, known: Iterable[str]) -> None:
     if not one_of(value, known):
-        raise ArgumentError(f"{argument}={value!r:.80} is not known. Known: {', '.join(known)}.")
+        raise ArgumentError(f"{argument}={value!r:.80} is not known; nothing was read. Known: {', '.join(known)}.")

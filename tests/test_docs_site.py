@@ -18,10 +18,24 @@ def generate():
     return module
 
 
-def test_every_public_name_is_on_the_api_page(generate):
-    page = generate.api_page()
-    for name, target in generate.public_targets().items():
-        assert f"::: {target}\n" in page, name
+def test_every_public_name_is_on_exactly_one_page(generate, tmp_path):
+    generate.write_api(tmp_path)
+    pages = {page.stem: page.read_text() for page in (tmp_path / "api").glob("*.md")}
+    assert set(pages) == {file for file, *_ in generate.CHAPTERS}
+    index = (tmp_path / "api.md").read_text()
+    targets = generate.public_targets()
+    assert {"fit", "memory.nearest", "laws.get", "counting.nats_per_token", "training.train"} <= set(targets)
+    for name, target in targets.items():
+        holding = [file for file, page in pages.items() for line in page.splitlines() if line == f"::: {target}"]
+        assert len(holding) == 1, f"{name} is documented on {holding}"
+        row = next(line for line in index.splitlines() if f'<a id="{target}"></a>' in line)  # where old links lead
+        assert f"(api/{holding[0]}.md#{target})" in row and len(row.split(" | ")[1]) > 10, row
+
+
+def test_a_public_name_of_no_chapter_is_an_error(generate, monkeypatch):
+    monkeypatch.setattr(generate, "CHAPTERS", generate.CHAPTERS[1:])
+    with pytest.raises(LookupError, match="scalefit.tables"):
+        generate.chapters()
 
 
 def test_every_public_name_has_a_docstring():
@@ -57,6 +71,7 @@ def test_every_page_is_in_the_navigation(generate):
     generate.on_config(listed)
     pages = set(_leaves(listed["nav"]))
     assert {page.name for page in GENERATE.parent.glob("*.md")} | {"api.md"} <= pages
+    assert {f"api/{file}.md" for file, *_ in generate.CHAPTERS} <= pages
     assert {f"laws/{name}.md" for name in sf.laws.names()} <= pages
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 import sys
 import warnings
 from enum import IntEnum
+from typing import Any
 
 import typer
 
@@ -76,12 +78,29 @@ def _options_of(app: typer.Typer, words: list[str]) -> set[str]:
     return {option for parameter in command.params for option in parameter.opts}
 
 
+def _usage(error: Any) -> str:
+    """What was wrong with the words of a command, the value included, and where its options are listed."""
+    said = " ".join(error.format_message().split())
+    why = error.__cause__ or error.__context__
+    if hasattr(why, "errors"):  # pydantic's, which leave out the value
+        value = repr(str(why.errors()[0].get("input")))
+        said = said.replace("Value error, ", "")
+        said = re.sub(r"Input should be ([^,]*).*", lambda found: f"{value:.80} is not {found[1]}", said)
+    words: list[str] = []
+    context = getattr(error, "ctx", None)
+    while context is not None and context.parent is not None:
+        words.insert(0, str(context.info_name))
+        context = context.parent
+    end = "" if said.endswith(("?", ".")) else "."
+    return f"{said}{end} Nothing was done. See {' '.join(['scalefit', *words, '--help'])}."
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with a named code; bad input never ends in a traceback."""
     warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {message}", err=True)
     app = build_app()
     try:
-        code = app(args=args, standalone_mode=False)
+        code = app(args=args, prog_name="scalefit", standalone_mode=False)
         sys.exit(int(code or 0))
     except ScalefitError as error:
         typer.echo(f"scalefit: {for_the_shell(str(error), _options_of(app, args or sys.argv[1:]))}", err=True)
@@ -98,8 +117,7 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(130)
     except Exception as error:  # typer's own usage errors, whichever click it vendors
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-            if hasattr(error, "show"):
-                error.show()
+            typer.echo(f"scalefit: {_usage(error)}", err=True)
             sys.exit(int(error.exit_code))
         if os.environ.get("SCALEFIT_DEBUG"):
             raise

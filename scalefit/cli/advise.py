@@ -55,7 +55,9 @@ def advise(
 ) -> None:
     """Forecast the end of a run and say whether to go on, stop, cool down or roll back."""
     if watch and as_json:
-        raise ArgumentError("--watch shows a live view and --json prints once; give one of the two.")
+        raise ArgumentError(
+            "--watch shows a live view and --json prints once, so nothing was read. Give one of the two."
+        )
     if not 0 <= interval <= _DAY:
         raise typer.BadParameter(f"{interval:g} is no pause of 0 to {_DAY:g} seconds", param_hint="--interval")
     read = _Reader(log, _read_plan(plan), history or [], law, min_gain, kind, val, train)
@@ -77,14 +79,14 @@ def _read_plan(path: Path) -> RunPlan:
     from scalefit.stopping.plan import RunPlan
 
     if not path.exists():
-        raise DataError(f"There is no plan {path}. A plan is a file such as:\n{EXAMPLE}")
+        raise DataError(f"There is no plan {path}, and nothing was read. Write one, a file such as:\n{EXAMPLE}")
     try:
         text = path.read_text(encoding="utf-8")
         record = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML, JSON and text errors are ValueErrors
-        raise DataError(f"The plan {path} cannot be read: {error}.") from None
+        raise DataError(f"The plan {path} cannot be read: {error}. No advice was given. Correct the file.") from None
     if not isinstance(record, dict) or "schedule" not in record:
-        raise DataError(f"The plan {path} has no [schedule]. A plan is a file such as:\n{EXAMPLE}")
+        raise DataError(f"The plan {path} has no [schedule], and nothing was read. Give it one, as in:\n{EXAMPLE}")
     return RunPlan(**record)
 
 

@@ -164,7 +164,10 @@ def _cluster(runs: pd.DataFrame, column: str) -> Any:
     from scalefit.errors import DataError
 
     if column not in runs:
-        raise DataError(f"There is no column {column!r} to resample by; the table has {', '.join(map(str, runs))}.")
+        raise DataError(
+            f"There is no column {column!r} to resample by, and nothing was resampled. The table has "
+            f"{', '.join(map(str, runs))}."
+        )
     return runs[column]
 
 

@@ -65,7 +65,10 @@ def floor(
         return
     both = [name for name, value in given.items() if value is not None]
     if both:
-        raise ArgumentError(f"{plans} is a table of plans; leave out {', '.join(both)}, or leave out the table.")
+        raise ArgumentError(
+            f"{plans} is a table of plans, and nothing was computed: leave out {', '.join(both)}, or leave out the "
+            f"table."
+        )
     table = _read_plans(plans)
     table = loss_floor(table, **{name: read[name] for name in options}, **reading)
     if out is not None:
@@ -102,14 +105,20 @@ def _read_plans(path: Path) -> Any:
     frame = raw.frame.rename(columns={a: b for a, b in _ALIASES.items() if b not in raw.frame.columns})
     if raw.unreadable:
         row, reason = raw.unreadable[0]
-        raise DataError(f"{raw.name}, row {row}: {reason}. Correct the file: a plan that is left out is not noticed.")
+        raise DataError(
+            f"{raw.name}, row {row}: {reason}. Nothing was computed: a plan left out would not be noticed. Correct "
+            "the file."
+        )
     if not len(frame):
-        raise DataError(f"{raw.name} has a header and no rows. A table of plans has a row for each plan.")
+        raise DataError(f"{raw.name} has a header and no rows, so nothing was computed. Give it a row for each plan.")
     frame.index = raw.rows  # so that a bad row is named as the file counts it
     for name in (*PLAN_COLUMNS, "vocab_size", "d_ff"):
         if name in frame.columns:
             values, unread = numbers(frame[name])
             for i, cell in unread.items():
-                raise DataError(f"{raw.name}, row {raw.rows[i]}: {name} is {cell}, which is not a number.")
+                raise DataError(
+                    f"{raw.name}, row {raw.rows[i]}: {name} is {cell}, which is not a number. Nothing was computed. "
+                    "Correct the file."
+                )
             frame[name] = values
     return frame

@@ -10,7 +10,7 @@ import typer
 
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, DataError, FitError
 
 if TYPE_CHECKING:
     from scalefit.reporting.report import Report
@@ -50,7 +50,9 @@ def report(
     only = columns.pop("only", None)
     if only is not None and by is not None:
         raise typer.BadParameter(f"{only}: leave --by out for the report on one series", param_hint="--only")
-    made = {}
+    made: dict[str | None, Report] = {}
+    refused: dict[str, str] = {}
+    pool: Literal["pool"] | None = "pool" if by == By.pool else None
     with shared.working("Writing the report") as progress:
         runs = shared.read_table(table, **columns)
         labels = names_of_series(runs) if by == By.series else []
@@ -60,14 +62,22 @@ def report(
                 raise ArgumentError(f"--out {path} is the table itself, and was left alone. Name another file.")
         for done, (label, path) in enumerate(files.items()):
             progress(done, len(files))
-            pool: Literal["pool"] | None = "pool" if by == By.pool else None
-            made[label] = make_report(
-                runs, law=law, title=title, budget=budget, only=label or only, by=pool, level=level, seed=seed
-            )
-            made[label].save(path)
+            try:
+                made[label] = make_report(
+                    runs, law=law, title=title, budget=budget, only=label or only, by=pool, level=level, seed=seed
+                )
+            except (FitError, DataError) as error:
+                if label is None:
+                    raise
+                refused[label] = str(error)
+            else:
+                made[label].save(path)
+    if refused and not made:
+        raise FitError(f"No series can bear a report, and no page was made. {_series_said(refused)}")
     if as_json:
         documents = {label: _about(page, files[label]) for label, page in made.items()}
-        shared.print_json(documents[None] if None in documents else {"series": documents})
+        several = {"series": documents} | ({"refused": refused} if refused else {})
+        shared.print_json(documents[None] if None in documents else several)
     else:
         for label, page in made.items():
             about = _about(page, files[label])
@@ -75,7 +85,14 @@ def report(
             typer.echo(
                 f"Report: {about['path']} ({about['bytes'] / 1000:,.0f} kB, opens in any browser, needs no network)"
             )
+    if refused:
+        seen = f"{len(refused)} of {len(files)} series can bear no report, and no page was made of them."
+        typer.echo(f"warning: {seen} {_series_said(refused)}", err=True)
     return 0 if all(page.trusted for page in made.values()) else ExitCode.UNTRUSTED
+
+
+def _series_said(refused: dict[str, str]) -> str:
+    return "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
 
 
 def _about(page: Report, path: Path) -> dict[str, Any]:

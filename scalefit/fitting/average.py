@@ -171,24 +171,32 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     """
     found = tuple(results) if isinstance(results, Iterable) else ()
     if not found or not all(hasattr(r, "predict_interval") and hasattr(r, "problem") for r in found):
-        raise ArgumentError(f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}.")
+        raise ArgumentError(
+            f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}, and nothing was "
+            f"averaged. Pass a list."
+        )
     w = np.full(len(found), 1.0) if weights is None else check_numbers("weights", weights)
     if w.shape != (len(found),) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
         raise ArgumentError(
-            f"weights={weights!r}: give one for each of {len(found)} results, none negative, not all 0."
+            f"weights={weights!r} are not of use; nothing was averaged. Give one for each of {len(found)} results, "
+            "none negative, not all 0."
         )
     first = found[0]
     for other in found[1:]:
         if not np.array_equal(np.sort(first.problem.loss), np.sort(other.problem.loss)):
             raise ArgumentError(
                 f"The results are of different tables ({first.problem.loss.size} and {other.problem.loss.size} runs, "
-                f"or other losses): their predictions do not compare. Fit every law to the same table."
+                "or other losses): nothing was averaged, as their predictions do not compare. Fit every law to the "
+                "same table."
             )
         if _unit(first) != _unit(other):
-            raise ArgumentError(f"The results are in {_unit(first)} and {_unit(other)}: fit both in one unit.")
+            raise ArgumentError(
+                f"The results are in {_unit(first)} and {_unit(other)}; nothing was averaged. Fit both in one unit."
+            )
         if _objective(first) is not None and _objective(other) not in (None, _objective(first)):
             raise ArgumentError(
-                f"The results minimise {_objective(first)} and {_objective(other)}: fit every law with one objective."
+                f"The results minimise {_objective(first)} and {_objective(other)}; nothing was averaged. Fit every "
+                "law with one objective."
             )
     return Average(found, w / w.sum())
 
@@ -215,7 +223,10 @@ def average_from(raw: Mapping[str, Any], path: str | Path, law: type[Law] | None
     if raw.get("format") != FORMAT or set(raw) != {"kind", "format", "scalefit", "weights", "results"}:
         raise DataError(f"{path} is not an average of format {FORMAT}, and was not read. Save it again with to_json.")
     if not isinstance(raw["results"], list):
-        raise DataError(f"{path} holds {type(raw['results']).__name__} in place of its results, and was not read.")
+        raise DataError(
+            f"{path} holds {type(raw['results']).__name__} in place of its results, and was not read. Save it again "
+            "with to_json."
+        )
     parts = [result_from(one, f"{path}, result {k}", law) for k, one in enumerate(raw["results"])]
     try:
         return average(parts, raw["weights"])

@@ -51,11 +51,13 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
     n = loss.size
     if n < n_free + 2:
         raise FitError(
-            f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + 2} are needed. "
-            f"Add runs, fix or tie parameters (fixed={{'E': ...}}), or fit a law with fewer."
+            f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + 2} are needed, and "
+            f"nothing was fitted. Add runs, fix or tie parameters (fixed={{'E': ...}}), or fit a law with fewer."
         )
     if np.ptp(np.log(loss)) < 1e-9:
-        raise FitError(f"All {n} losses are {loss[0]:.6g}: there is nothing to fit. Check the loss column.")
+        raise FitError(
+            f"All {n} losses are {loss[0]:.6g}: there is nothing to fit, and no law was fitted. Check the loss column."
+        )
     notes = []
     varied = {key: np.log(value) for key, value in columns.items() if key in ("N", "D", "C")}
     for key, value in varied.items():
@@ -63,7 +65,8 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
             others = [other for other in varied if other != key and np.ptp(varied[other]) >= _CONSTANT]
             raise FitError(
                 f"{key} is {np.exp(value[0]):.4g} in all {n} runs, so {_effects(law, key)} cannot be told from the "
-                f"floor. Add runs that vary {key}" + (f", or fit power_law:{others[0]}." if others else ".")
+                f"floor, and nothing was fitted. Add runs that vary {key}"
+                + (f", or fit power_law:{others[0]}." if others else ".")
             )
         decades = np.ptp(value) / np.log(10)
         if decades < 1.0 and np.ptp(value) >= _CONSTANT:
@@ -89,7 +92,8 @@ def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]
         said = ", ".join(f"{label!r} ({size} runs)" for label, size in thin.items())
         raise FitError(
             f"Series {said}: too few runs for the {len(own)} coefficients that each series has of its own "
-            f"({', '.join(own)}). Add runs to it, leave it out, or fix a coefficient (fixed={{...}})."
+            f"({', '.join(own)}). Nothing was fitted. Add runs to it, leave it out, or fix a coefficient "
+            f"(fixed={{...}})."
         )
 
 
@@ -109,7 +113,7 @@ def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) ->
             refused[label] = str(error)
     reasons = "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
     if not results:
-        raise FitError(f"No series can bear {what}. {reasons}")
+        raise FitError(f"No series can bear {what}, and nothing was fitted. {reasons}")
     if refused:
         text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they cannot bear {what}."
         warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
@@ -124,8 +128,9 @@ def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:
         else:
             ratio = f"D follows N^{slope:.2f}"
         raise FitError(
-            f"N and D move together ({ratio}), so {law.name} cannot tell the effect of size from that of data. Add "
-            f"runs off that line, fit a law of compute (power_law:C), or fix an exponent (fixed={{...}})."
+            f"N and D move together ({ratio}), so {law.name} cannot tell the effect of size from that of data. "
+            "Nothing was fitted. Add runs off that line, fit a law of compute (power_law:C), or fix an exponent "
+            f"(fixed={{...}})."
         )
     if left < _NEARLY_COLLINEAR:
         return [

@@ -103,9 +103,14 @@ def compare(
     named = _named(laws)
     check_level(level)
     if not one_of(by, (None, "pool")):
-        raise ArgumentError(f"by={by!r}: a comparison is of one series; only by='pool' is known.")
+        raise ArgumentError(
+            f"by={by!r} is not known, as a comparison is of one series; nothing was compared. Known: 'pool'."
+        )
     if "prior" in options and options["prior"] is not None and len(named) > 1:
-        raise ArgumentError("prior= speaks of one law's parameters: laws under different objectives do not compare.")
+        raise ArgumentError(
+            "prior= speaks of one law's parameters: laws under different objectives do not compare, and none was "
+            "fitted. Leave it out."
+        )
     inputs: set[str] = {"C"}
     for law in named.values():
         inputs |= {"N", "D"} if law == FORECAST else set(get(law).inputs)
@@ -124,7 +129,7 @@ def compare(
     if len(labels) > 1 and by is None:
         raise FitError(
             f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
-            f"Compare laws on one series at a time, or pass by='pool' to ignore it."
+            "Nothing was fitted. Compare laws on one series at a time, or pass by='pool' to ignore it."
         )
     fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in named.values())
     order_of = by_label(checked.row_labels)
@@ -167,19 +172,27 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
     if isinstance(laws, (str, type)):
         laws = [laws]
     if not isinstance(laws, Iterable):
-        raise ArgumentError(f"laws={laws!r:.80} must be a list of laws, such as ['chinchilla', 'kaplan'].")
+        raise ArgumentError(
+            f"laws={laws!r:.80} is no list of laws; nothing was compared. Give ['chinchilla', 'kaplan'], for one."
+        )
     pairs = list(laws.items()) if isinstance(laws, Mapping) else [(str(law), law) for law in laws]
     if not pairs:
-        raise ArgumentError("laws is empty: name at least one law, and two or more to compare.")
+        raise ArgumentError(
+            "laws is empty, so nothing was compared. Name at least one law, and two or more to compare."
+        )
     names = [name for name, _ in pairs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ArgumentError(f"laws names {', '.join(twice)} twice: give each once, or a mapping of names to laws.")
+        raise ArgumentError(
+            f"laws names {', '.join(twice)} twice; nothing was compared. Give each once, or a mapping of names to laws."
+        )
     for _, law in pairs:
         if not one_of(law, (FORECAST,)):
             chosen = get(law)
             if chosen.choices and ":" not in chosen.name:
-                raise ArgumentError(f"{chosen.name} needs its variable: {chosen.name}:C, for one.")
+                raise ArgumentError(
+                    f"{chosen.name} lacks its variable; nothing was compared. Write {chosen.name}:C, for one."
+                )
     return dict(pairs)
 
 

@@ -202,7 +202,9 @@ def _climb(problem: Problem, x: Array, inverse: Array) -> tuple[Array, bool]:
     with np.errstate(all="ignore"):
         f = _value(problem, x, inverse)
         if not np.isfinite(f):
-            raise FitError(f"{problem.law.name} has no finite likelihood near these runs. Check their units.")
+            raise FitError(
+                f"{problem.law.name} has no finite likelihood near these runs. Nothing was forecast. Check their units."
+            )
         for _ in range(_STEPS):
             gradient, hessian, _ = _normal(problem, x, inverse)
             for _ in range(_TRIALS):

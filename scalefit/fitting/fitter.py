@@ -117,20 +117,24 @@ def fit(
     tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
     bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
     if isinstance(law, type) and not getattr(law, "parameters", True):
-        raise ArgumentError(f"law={law.__name__} has no parameters: give it sf.Parameter attributes and a formula.")
+        raise ArgumentError(
+            f"law={law.__name__} has no parameters, so nothing was fitted. Give it sf.Parameter attributes and a "
+            "formula."
+        )
     if not isinstance(law, (str, type, Law)):
         law, tied = _split_constraints(law, tied)
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
     if not one_of(by, (None, "series", "shared", "pool")):
-        raise ArgumentError(f"by={by!r} is not one of 'series', 'shared', 'pool'.")
+        raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)
     labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
     if len(labels) > 1 and by is None:
         raise FitError(
             f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
-            f"Pass by='series' for a law each, by='shared' for shared exponents, or by='pool' to ignore it."
+            "Nothing was fitted. Pass by='series' for a law each, by='shared' for shared exponents, or by='pool' to "
+            "ignore it."
         )
     request = _Request(
         chosen,
@@ -145,7 +149,10 @@ def fit(
     if by != "series":
         return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
     if table.series is None:
-        raise ArgumentError("by='series' needs a column named series; this table has none.")
+        raise ArgumentError(
+            "by='series' needs a column named series, and this table has none. Nothing was fitted. Name it: "
+            "series='...'."
+        )
     return each_series(labels, lambda label: _fit(table.part(table.series == label), request, []), chosen.name)
 
 
@@ -280,13 +287,16 @@ def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tu
     items = list(law) if isinstance(law, Sequence) else []
     if not items or not all(isinstance(item, (str, type)) for item in items):
         raise ArgumentError(
-            f"law={law!r} is neither a law's name nor a Law, nor a list of a law and constraints like 'beta = alpha'."
+            f"law={law!r} is neither a law's name nor a Law, nor a list of a law and constraints like 'beta = alpha'. "
+            f"Nothing was fitted. Give one of these."
         )
     out = dict(tied or {})
     for item in items[1:]:
         name, sign, expression = str(item).partition("=")
         if not sign or not expression.strip():
-            raise ArgumentError(f"Constraint {item!r} must read 'parameter = expression'.")
+            raise ArgumentError(
+                f"Constraint {item!r} is no constraint; nothing was fitted. Write 'parameter = expression'."
+            )
         out[name.strip()] = expression.strip()
     return items[0], out
 
@@ -295,12 +305,15 @@ def _whole(name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise ArgumentError(f"{name}={value!r:.80} must be a whole number.") from None
+        raise ArgumentError(f"{name}={value!r:.80} must be a whole number; nothing was fitted. Give one.") from None
 
 
 def _prior_names(prior: Any) -> set[str]:
     if prior is None:
         return set()
     if not isinstance(prior, Mapping) and not hasattr(prior, "names"):
-        raise ArgumentError(f"prior={prior!r:.80} must be a Prior or a mapping such as {{'alpha': (0.34, 0.05)}}.")
+        raise ArgumentError(
+            f"prior={prior!r:.80} is no prior; nothing was fitted. Give a Prior or a mapping such as {{'alpha': "
+            f"(0.34, 0.05)}}."
+        )
     return set(prior if isinstance(prior, Mapping) else prior.names)

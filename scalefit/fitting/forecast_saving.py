@@ -109,17 +109,23 @@ def forecast_from(raw: Any, path: str | Path) -> ForecastResult:
     """Return the forecast that a file held."""
     if not isinstance(raw, dict) or raw.get("kind") != _KIND or raw.get("format") != FORMAT:
         raise DataError(
-            f"{path} is not a forecast of format {FORMAT}, and was not read; for fits there is load_result."
+            f"{path} is not a forecast of format {FORMAT}, and was not read. Use load_result for fits, or forecast "
+            "and save again."
         )
     try:
         saved = _SavedForecast.model_validate_json(json.dumps(raw))
         law = get(saved.law)
     except (ValidationError, ArgumentError) as error:
-        raise DataError(f"{path} is not a saved forecast: {str(error).splitlines()[0]}.") from error
+        raise DataError(
+            f"{path} was not read: it is no saved forecast ({str(error).splitlines()[0]}). Forecast and save again."
+        ) from error
     n, p = len(saved.loss), len(law.parameters)
     lengths = {n, len(saved.share), len(saved.row_labels), *(len(column) for column in saved.columns.values())}
     if lengths != {n} or len(saved.x) != p or set(saved.columns) != set(law.inputs):
-        raise DataError(f"{path} does not fit the law {law.name}: its columns or parameters differ.")
+        raise DataError(
+            f"{path} does not fit the law {law.name}: its columns or parameters differ. It was not read. Forecast and "
+            "save again."
+        )
     problem = Problem(
         law=law,
         columns={key: np.array(saved.columns[key]) for key in law.inputs},

@@ -122,16 +122,24 @@ def forecast(
 
     if one_of(loss_unit, ("perplexity",)):
         raise ArgumentError(
-            "loss_unit='perplexity' is read, not forecast. Pass read_runs(..., loss_unit='perplexity')."
+            "loss_unit='perplexity' is read, not forecast, and nothing was forecast. Pass read_runs(..., "
+            "loss_unit='perplexity')."
         )
     if not one_of(loss_unit, (None, *LOSS_UNITS)):
-        raise ArgumentError(f"loss_unit={loss_unit!r} is not known. Known: {', '.join(LOSS_UNITS)}.")
+        raise ArgumentError(
+            f"loss_unit={loss_unit!r} is not known; nothing was forecast. Known: {', '.join(LOSS_UNITS)}."
+        )
     if not one_of(by, (None, "series")):
-        raise ArgumentError(f"by={by!r}: a forecast is of one series; pass by='series' for a dict of them.")
+        raise ArgumentError(
+            f"by={by!r} is not known, as a forecast is of one series; nothing was forecast. Pass by='series' for a "
+            "dict of them."
+        )
     if not (one_of(prior, (None, "shipped")) or isinstance(prior, Prior)):
-        raise ArgumentError(f"prior={prior!r:.80}: pass a Prior, 'shipped', or None.")
+        raise ArgumentError(f"prior={prior!r:.80} is no prior; nothing was forecast. Pass a Prior, 'shipped', or None.")
     if not isinstance(constants, Constants | None):
-        raise ArgumentError(f"constants={constants!r:.80} are none that constants_from made. Leave them out.")
+        raise ArgumentError(
+            f"constants={constants!r:.80} are none that constants_from made; nothing was forecast. Leave them out."
+        )
     checked = check_runs(runs, ("N", "D"))
     columns = {key: np.asarray(checked.columns[key], float) for key in ("N", "D")}
     loss = np.asarray(checked.columns["loss"], float)
@@ -144,7 +152,7 @@ def forecast(
     if len(labels) > 1 and by is None:
         raise FitError(
             f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
-            f"Pass by='series' for a forecast each, or one series at a time."
+            "Nothing was forecast. Pass by='series' for a forecast each, or one series at a time."
         )
     chosen = shipped() if constants is None else constants
     notes = list(checked.notes)
@@ -152,7 +160,10 @@ def forecast(
     if by is None:
         return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
     if series is None:
-        raise ArgumentError("by='series' needs a column named series; this table has none.")
+        raise ArgumentError(
+            "by='series' needs a column named series, and this table has none. Nothing was forecast. Name it: "
+            "series='...'."
+        )
 
     def one(label: Any) -> ForecastResult:
         at = np.flatnonzero(np.asarray(series) == label)
@@ -238,21 +249,28 @@ def _choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
     """Name of the law that the table bears, and why it is not the coupled one (or "")."""
     n = loss.size
     if n < _FEWEST_RUNS:
-        raise FitError(f"{n} runs cannot bear a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible.")
+        raise FitError(
+            f"{n} runs cannot bear a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible. None was "
+            f"made. Add runs."
+        )
     if np.ptp(np.log(loss)) < 1e-9:
-        raise FitError(f"All {n} losses are {loss[0]:.6g}: there is nothing to extrapolate. Check the loss column.")
+        raise FitError(
+            f"All {n} losses are {loss[0]:.6g}: there is nothing to extrapolate, and no forecast was made. Check the "
+            f"loss column."
+        )
     log_n, log_d = np.log(columns["N"]), np.log(columns["D"])
     if np.ptp(log_n + log_d) < 0.1:
         raise FitError(
             f"All {n} runs have one compute budget ({6 * np.exp(np.median(log_n + log_d)):.3g} FLOP): nothing in them "
-            f"says how loss falls with compute. Add runs at two or more other budgets, a factor of 3 apart."
+            "says how loss falls with compute, and none was forecast. Add runs at two or more other budgets, a "
+            "factor of 3 apart."
         )
     for key, values in (("N", log_n), ("D", log_d)):
         if np.ptp(values) < _CONSTANT:
             other = "D" if key == "N" else "N"
             raise FitError(
-                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: nothing in them says what a larger {key} does. Add "
-                f"runs that vary {key}, or fit power_law:{other} for runs at this {key}."
+                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: nothing in them says what a larger {key} does, "
+                f"and no loss was forecast. Add runs that vary {key}, or fit power_law:{other} for runs at this {key}."
             )
     left, slope = unexplained(log_d, log_n)
     if left < _COLLINEAR:

@@ -59,7 +59,9 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         No fold leaves enough runs to train on.
     """
     if not isinstance(holdout, str):
-        raise ArgumentError(f"holdout={holdout!r:.80} is not known. Known: {', '.join(NAMES)} (or '10-fold').")
+        raise ArgumentError(
+            f"holdout={holdout!r:.80} is not known; nothing was held out. Known: {', '.join(NAMES)} (or '10-fold')."
+        )
     n = compute.size
     everything = np.arange(n)
     if holdout == "largest_C":
@@ -83,7 +85,8 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         if label.max() == 0 or label.max() + 1 > n / 2:
             raise FitError(
                 f"The {n} runs form {label.max() + 1} groups of compute: leave-one-budget-out needs at least two "
-                f"budgets, of two or more runs each on average. Use holdout='largest_C' or '5-fold'."
+                "budgets, of two or more runs each on average. Nothing was fitted. Use holdout='largest_C' or "
+                "'5-fold'."
             )
         found = []
         for budget in range(label.max() + 1):
@@ -92,16 +95,21 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
     elif holdout.endswith("-fold") and (holdout == "k-fold" or holdout[:-5].isdigit()):
         k = _FOLDS if holdout == "k-fold" else int(holdout[:-5])
         if not 2 <= k <= n:
-            raise ArgumentError(f"holdout={holdout!r}: with {n} runs, k must lie between 2 and {n}.")
+            raise ArgumentError(
+                f"holdout={holdout!r} asks for too few folds or too many: with {n} runs, k must lie between 2 and "
+                f"{n}. Nothing was fitted. Change k."
+            )
         part = np.random.default_rng(seed).permutation(n) % k
         found = [Fold(f"fold {i + 1} of {k}", everything[part != i], everything[part == i]) for i in range(k)]
     else:
-        raise ArgumentError(f"holdout={holdout!r} is not known. Known: {', '.join(NAMES)} (or '10-fold').")
+        raise ArgumentError(
+            f"holdout={holdout!r} is not known; nothing was held out. Known: {', '.join(NAMES)} (or '10-fold')."
+        )
     usable = [fold for fold in found if fold.test.size and fold.train.size >= fewest]
     if not usable:
         raise FitError(
             f"No fold of holdout={holdout!r} leaves {fewest} runs to train on and one to test: the table has {n} runs "
-            f"over a factor of {compute.max() / compute.min():.3g} in compute. Use 'k-fold', or laws with fewer "
-            f"parameters."
+            f"over a factor of {compute.max() / compute.min():.3g} in compute. Nothing was fitted. Use 'k-fold', or "
+            "laws with fewer parameters."
         )
     return usable

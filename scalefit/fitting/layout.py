@@ -33,32 +33,48 @@ class Layout:
         for argument, given in (("fixed", fixed), ("tied", tied), ("bounds", bounds)):
             unknown = [key for key in given if key not in names]
             if unknown:
-                raise ArgumentError(f"{argument}={unknown!r}: {law.name} has {', '.join(names)}.")
+                raise ArgumentError(
+                    f"{argument}={unknown!r} names no parameter, and nothing was fitted. Known: {', '.join(names)}."
+                )
         for key, value in fixed.items():
             fixed[key] = value = check_number(f"fixed[{key!r}]", value)
             low, high = law.parameters[key].bounds
             if not low <= value <= high:
                 raise ArgumentError(
-                    f"fixed={{{key!r}: {value!r}}} lies outside [{low:g}, {high:g}], where {key} lives."
+                    f"fixed={{{key!r}: {value!r}}} lies outside [{low:g}, {high:g}]; nothing was fitted. Fix {key} in "
+                    "there, or widen bounds=."
                 )
         for key, other in tied.items():
             if not isinstance(other, str):
-                raise ArgumentError(f"tied={{{key!r}: {other!r}}}: name a parameter; for a number use fixed=.")
+                raise ArgumentError(
+                    f"tied={{{key!r}: {other!r}}} names no parameter; nothing was fitted. Name one; for a number use "
+                    f"fixed=."
+                )
         for key, pair in bounds.items():
             if np.shape(pair) != (2,):
-                raise ArgumentError(f"bounds={{{key!r}: {pair!r:.80}}} must be (lower, upper); inf is no bound.")
+                raise ArgumentError(
+                    f"bounds={{{key!r}: {pair!r:.80}}} must be (lower, upper), and nothing was fitted. Give two "
+                    f"numbers; inf is no bound."
+                )
             low, high = (check_number(f"bounds[{key!r}]", end) for end in pair)
             bounds[key] = (low, high)
             if not low < high:
-                raise ArgumentError(f"bounds={{{key!r}: {(low, high)}}} must be (lower, upper) with lower < upper.")
+                raise ArgumentError(
+                    f"bounds={{{key!r}: {(low, high)}}} must be (lower, upper) with lower < upper. Nothing was "
+                    f"fitted. Correct it."
+                )
             if law.parameters[key].log and not high > 0:
                 raise ArgumentError(
-                    f"bounds={{{key!r}: {(low, high)}}}: {key} is positive, so its upper bound must be."
+                    f"bounds={{{key!r}: {(low, high)}}} leaves {key}, which is positive, no value. Nothing was "
+                    f"fitted. Raise the upper bound."
                 )
         simple = {key: other for key, other in tied.items() if key not in expressions}
         for key, other in simple.items():
             if key == other or other in simple or key in fixed or law.parameters[key].log != law.parameters[other].log:
-                raise ArgumentError(f"tied={{{key!r}: {other!r}}}: tie a free parameter to another of the same kind.")
+                raise ArgumentError(
+                    f"tied={{{key!r}: {other!r}}} cannot be; nothing was fitted. Tie a free parameter to another of "
+                    f"the same kind."
+                )
         self.law, self.fixed, self.tied, self.bounds = law, fixed, tied, bounds
         self.index = np.full((n_groups, len(names)), -1)
         self.values = np.zeros((n_groups, len(names)))
@@ -78,7 +94,10 @@ class Layout:
         self.names = tuple(found)
         self.n_free = len(found)
         if not found:
-            raise ArgumentError("Every parameter is fixed: there is nothing to fit.")
+            raise ArgumentError(
+                "Every parameter is fixed: there is nothing to fit, and no law was fitted. Free one, or predict with "
+                "sf.published."
+            )
 
     def problem(
         self,

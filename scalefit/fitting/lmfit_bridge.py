@@ -122,7 +122,8 @@ def fit_with_expressions(
                 _ = parameters[name].value
             except Exception as error:  # asteval raises many kinds; each is the reader's expression
                 raise ArgumentError(
-                    f"tied={{{name!r}: {expression!r}}} is not an expression of {', '.join(law.parameters)}."
+                    f"tied={{{name!r}: {expression!r}}} cannot be read; nothing was fitted. Write an expression of "
+                    f"{', '.join(law.parameters)}."
                 ) from error
         return parameters
 

@@ -46,11 +46,16 @@ class Objective:
 
     def __post_init__(self) -> None:
         if not one_of(self.kind, ("huber", "squared", "absolute")):
-            raise ArgumentError(f"Unknown objective {self.kind!r}. Known: huber, squared, absolute.")
+            raise ArgumentError(
+                f"Unknown objective {self.kind!r}; nothing was fitted. Known: huber, squared, absolute."
+            )
         if not one_of(self.on, ("log_loss", "loss")):
-            raise ArgumentError(f"Unknown scale on={self.on!r}. Known: log_loss, loss.")
+            raise ArgumentError(f"Unknown scale on={self.on!r}; nothing was fitted. Known: log_loss, loss.")
         if not (np.isfinite(self.delta) and self.delta > 0):
-            raise ArgumentError(f"delta={self.delta!r} must be positive: it is the half-width of Huber's band.")
+            raise ArgumentError(
+                f"delta={self.delta!r} is no half-width of Huber's band; nothing was fitted. Give a positive number, "
+                "such as 1e-3."
+            )
 
     @property
     def log(self) -> bool:

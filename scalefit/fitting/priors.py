@@ -54,9 +54,15 @@ class Prior:
         k = len(self.names)
         mean, cov = np.asarray(self.mean, float), np.asarray(self.cov, float)
         if mean.shape != (k,) or cov.shape != (k, k) or not np.isfinite(mean).all() or not np.isfinite(cov).all():
-            raise ArgumentError(f"prior over {k} parameters needs {k} finite means and a {k} by {k} covariance.")
+            raise ArgumentError(
+                f"A prior over {k} parameters holds other shapes, or numbers that are not finite, and was not made. "
+                f"Give {k} means and a {k} by {k} covariance."
+            )
         if np.linalg.eigvalsh(cov)[0] <= 0:
-            raise ArgumentError("prior covariance is not positive definite: no standard deviation may be zero.")
+            raise ArgumentError(
+                "The prior's covariance is not positive definite, and no prior was made. Give positive standard "
+                "deviations, correlations short of 1."
+            )
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "cov", cov)
 
@@ -66,9 +72,15 @@ class Prior:
         try:
             pairs = np.array([[float(mean), float(sd)] for mean, sd in given.values()])
         except (TypeError, ValueError) as error:
-            raise ArgumentError(f"prior={given!r}: give (mean, sd) for each parameter, {{'E': (1.7, 0.1)}}.") from error
+            raise ArgumentError(
+                f"prior={given!r} cannot be read; nothing was fitted. Give (mean, sd) for each parameter, {{'E': "
+                f"(1.7, 0.1)}}."
+            ) from error
         if (pairs[:, 1:] < 0).any():
-            raise ArgumentError(f"prior={dict(given)!r}: a standard deviation must be positive.")
+            raise ArgumentError(
+                f"prior={dict(given)!r}: a standard deviation must be positive; nothing was fitted. Give (mean, sd) "
+                f"with sd above 0."
+            )
         return cls(tuple(given), pairs[:, 0], np.diag(pairs[:, 1] ** 2))
 
 
@@ -159,10 +171,13 @@ def penalty_of(problem: Problem, prior: Prior, scale: float) -> Penalty:
     at, inner = [], []
     for name in prior.names:
         if name not in names or len(problem.groups) > 1:
-            raise ArgumentError(f"prior={name!r}: {problem.law.name} has {', '.join(names)}, and one series at a time.")
+            raise ArgumentError(
+                f"prior={name!r} names no parameter to hold; nothing was fitted. Known: {', '.join(names)}, one "
+                "series at a time."
+            )
         where = int(problem.index[0, names.index(name)])
         if where < 0:
-            raise ArgumentError(f"prior={name!r}: that parameter is fixed; drop one of the two.")
+            raise ArgumentError(f"prior={name!r} is of a fixed parameter; nothing was fitted. Drop one of the two.")
         at.append(where)
         inner.append(problem.law.parameters[name].log)
     return Penalty(prior, tuple(at), tuple(inner), scale)

@@ -26,7 +26,10 @@ def profile(result: FitResult, name: str, values: ArrayLike | None, n: int) -> p
     import pandas as pd
 
     if not one_of(name, result.names) or len(result.problem.groups) > 1 or result.tangent is not None:
-        raise ArgumentError(f"profile({name!r}): choose a free parameter of a plain fit: {', '.join(result.names)}.")
+        raise ArgumentError(
+            f"profile({name!r}) has nothing to walk; nothing was refitted. Choose a free parameter of a plain fit: "
+            f"{', '.join(result.names)}."
+        )
     if values is None:
         points = _points(result, name, check_count("n", n, least=2))
     else:

@@ -237,10 +237,13 @@ class FitResult:
         from scalefit.fitting.uncertainty import bootstrap_draws
 
         if not isinstance(n, (int, np.integer)) or n < 2:
-            text = "must be a whole number of resamples: at least 2 are needed, 1000 or more are sensible."
+            text = "must be a whole number of resamples, 2 or more. Nothing was resampled. Give 1000, for one."
             raise ArgumentError(f"n={n!r} {text}")
         if self.tangent is not None:
-            raise ArgumentError("Fits with expression constraints have robust errors only: bootstrap needs plain ties.")
+            raise ArgumentError(
+                "Fits with expression constraints have robust errors only, and nothing was resampled. Tie parameters "
+                "plainly to bootstrap."
+            )
         draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress)
         about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
         return replace(self, draws=draws, draws_about=about)
@@ -275,10 +278,16 @@ class FitResult:
     def _group(self, series: str | None) -> int:
         if not self.series:
             if series is not None:
-                raise ArgumentError(f"series={series!r}: this fit is of one table, not by='shared'. Leave out series=.")
+                raise ArgumentError(
+                    f"series={series!r}: this fit is of one table, not by='shared'; nothing was computed. Leave out "
+                    "series=."
+                )
             return 0
         if series not in self.series:
-            raise ArgumentError(f"series={series!r}: this fit has {', '.join(self.series)}; pass one as series=.")
+            raise ArgumentError(
+                f"series={series!r} is none of this fit's, and nothing was computed. Pass series= one of "
+                f"{', '.join(self.series)}."
+            )
         return self.series.index(series)
 
     def _predict(self, columns: Mapping[str, Array], x: Array, group: int) -> Array:

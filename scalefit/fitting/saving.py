@@ -172,9 +172,13 @@ def read_saved(path: str | Path) -> Any:
     try:
         return json.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a file that to_json wrote.") from error
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}. Nothing was loaded. Name a file that to_json wrote."
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a saved result: {error}. Name a file that to_json wrote.") from error
+        raise DataError(
+            f"{path} was not read, being no saved result: {error}. Name a file that to_json wrote."
+        ) from error
 
 
 def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult | Average:
@@ -217,26 +221,40 @@ def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> Fit
 def _fit_from(raw: Any, path: str | Path, law: type[Law] | None) -> FitResult:
     found = raw.get("format") if isinstance(raw, dict) else None
     if type(found) is not int or found != FORMAT:
-        raise DataError(f"{path} has format {found!r}; this scalefit ({__version__}) reads format {FORMAT}.")
+        raise DataError(
+            f"{path} has format {found!r} and was not read: this scalefit ({__version__}) reads {FORMAT}. Fit and "
+            "save again."
+        )
     try:
         saved = _Saved.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path} is not a saved result: {where}: {first['msg']}.") from error
+        raise DataError(
+            f"{path} was not read, being no saved result: {where}: {first['msg']}. Fit and save again."
+        ) from error
     try:
         chosen = law or get(saved.law)
     except ArgumentError as error:
-        raise DataError(f"{path} holds a fit of {saved.law!r}: pass that law as load_result(path, law=...).") from error
+        raise DataError(
+            f"{path} holds a fit of {saved.law!r}, which is not known here, and was not read. Pass that law as "
+            "load_result(path, law=...)."
+        ) from error
     misfit = _misfit(saved, chosen)
     if misfit is not None:
-        raise DataError(f"{path} does not fit the law {chosen.name}: its {misfit} cannot be right. Fit and save again.")
+        raise DataError(
+            f"{path} does not fit the law {chosen.name}: its {misfit} cannot be right. It was not read. Fit and save "
+            "again."
+        )
     try:
         result = _restored(saved, chosen)
     except ArgumentError as error:
-        raise DataError(f"{path} is not a saved result: {error}") from error
+        raise DataError(f"{path} was not read, being no saved result: {error}") from error
     if result.data_digest != saved.data:
-        raise DataError(f"{path} was changed: its runs have digest {result.data_digest}, the fit's had {saved.data}.")
+        raise DataError(
+            f"{path} was changed, and was not read: its runs have digest {result.data_digest}, not {saved.data}. Fit "
+            "again."
+        )
     return result
 
 

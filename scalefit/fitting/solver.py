@@ -36,7 +36,10 @@ def solve(
     starts = np.clip(find_starts(problem, max(1, n_starts)), lower, upper)
     ends = _search(problem, starts, lower, upper)
     if not np.isfinite(ends.value.min()):
-        raise FitError(f"{problem.law.name} has no finite objective anywhere near these runs. Check their units.")
+        raise FitError(
+            f"{problem.law.name} has no finite objective anywhere near these runs. Nothing was fitted. Check their "
+            "units."
+        )
     sensitivity = _sensitivity(problem, ends.best)
     stuck = not ends.converged[int(np.argmin(ends.value))]
     for at in _faint(problem, ends.best, sensitivity, lower, np.inf if stuck else _FAINT):

@@ -131,7 +131,10 @@ def _generator(seed: int | np.random.Generator | None) -> np.random.Generator:
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError):
-        raise ArgumentError(f"seed={seed!r:.80} must be a whole number, zero or more, or a Generator.") from None
+        raise ArgumentError(
+            f"seed={seed!r:.80} must be a whole number, zero or more, or a Generator. Nothing was drawn. Give one of "
+            f"these."
+        ) from None
 
 
 def bootstrap_draws(
@@ -141,12 +144,13 @@ def bootstrap_draws(
     problem = result.problem
     if n * problem.loss.size > _MOST_WEIGHTS:
         raise ArgumentError(
-            f"n={n:.4g} resamples of {problem.loss.size} runs are more than memory holds; nothing was resampled. "
-            f"A thousand to ten thousand tell an interval."
+            f"n={n:.4g} resamples of {problem.loss.size} runs are more than memory holds; nothing was resampled. Ask "
+            "for a thousand to ten thousand."
         )
     if progress is not None and not callable(progress):
         raise ArgumentError(
-            f"progress={progress!r:.80} cannot be called with what is done and the total. Leave it out."
+            f"progress={progress!r:.80} cannot be called with what is done and the total; nothing was resampled. "
+            "Leave it out."
         )
     clusters = None
     if cluster is not None:
@@ -154,11 +158,15 @@ def bootstrap_draws(
         values = np.asarray(cluster.reindex(result.row_labels) if hasattr(cluster, "reindex") else cluster)
         if values.shape != (problem.loss.size,):
             raise ArgumentError(
-                f"cluster has shape {values.shape}, the fit {problem.loss.size} runs: give one label a run."
+                f"cluster has shape {values.shape}, the fit {problem.loss.size} runs; nothing was resampled. Give one "
+                "label a run."
             )
         clusters = np.unique(values, return_inverse=True)[1]
         if clusters.max() + 1 < 8:
-            raise ArgumentError(f"{clusters.max() + 1} clusters are too few to resample: 8 or more are needed.")
+            raise ArgumentError(
+                f"{clusters.max() + 1} clusters are too few, and nothing was resampled. Give 8 or more, or leave "
+                "cluster= out."
+            )
     rng = seed if isinstance(seed, np.random.RandomState) else _generator(seed)
     if len(problem.groups) > 1 and clusters is None:
         # Resample within each series, so that every series keeps its size.

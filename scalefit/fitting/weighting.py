@@ -44,7 +44,7 @@ def weights_by_rule(rule: str, columns: Mapping[str, AnyArray]) -> Array:
     elif {"N", "D"} <= set(columns):
         compute = 6.0 * np.asarray(columns["N"], float) * np.asarray(columns["D"], float)
     else:
-        raise ArgumentError(f"weights={rule!r} needs the compute of each run: give C, or N and D.")
+        raise ArgumentError(f"weights={rule!r} needs the compute of each run; nothing was fitted. Give C, or N and D.")
     power = _POWER.fullmatch(rule.strip())
     if power is not None:
         return np.asarray((compute / compute.max()) ** float(power[1]))
@@ -67,7 +67,9 @@ def with_weights(runs: Any, weights: str | ArrayLike | None) -> Any:
 
         runs = read_runs(runs)
     if len(runs) != values.size:
-        raise ArgumentError(f"weights has {values.size} entries, the table {len(runs)} runs: give one a run.")
+        raise ArgumentError(
+            f"weights has {values.size} entries, the table {len(runs)} runs; nothing was fitted. Give one a run."
+        )
     return runs.assign(weight=values)
 
 
@@ -83,7 +85,9 @@ def _as_weights(weights: Any) -> Array:
     try:
         return np.asarray(weights, float)
     except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(f"weights={weights!r:.80} must be numbers, one a run, or a column's name.") from None
+        raise ArgumentError(
+            f"weights={weights!r:.80} cannot be read; nothing was fitted. Give numbers, one a run, or a column's name."
+        ) from None
 
 
 def weights_of(columns: Mapping[str, AnyArray], weights: Any) -> Array | None:
@@ -97,7 +101,10 @@ def weights_of(columns: Mapping[str, AnyArray], weights: Any) -> Array | None:
     named = isinstance(weights, str) and not is_rule(weights)
     found = columns.get(weights if named else "weight")
     if named and found is None:
-        raise ArgumentError(f"weights={weights!r}: the table has no such numeric column. Name one, or pass an array.")
+        raise ArgumentError(
+            f"weights={weights!r}: the table has no such numeric column, and nothing was fitted. Name one, or pass an "
+            f"array."
+        )
     if isinstance(weights, str) and is_rule(weights):
         found = (1.0 if found is None else found) * weights_by_rule(weights, columns)
     return None if found is None else _check_weights(np.asarray(found, float))
@@ -105,5 +112,8 @@ def weights_of(columns: Mapping[str, AnyArray], weights: Any) -> Array | None:
 
 def _check_weights(weights: Array) -> Array:
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ArgumentError("weights must be finite, not negative, and not all zero, one a run.")
+        raise ArgumentError(
+            "weights holds NaN, infinity or negative numbers, or zeros alone; nothing was fitted. Give one a run, "
+            "zero or more."
+        )
     return weights

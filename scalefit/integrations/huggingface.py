@@ -24,8 +24,8 @@ try:
     from transformers.trainer_callback import ExportableState, TrainerCallback
 except ImportError as error:
     raise MissingExtraError(
-        "Trainer callbacks need transformers, which is not installed. "
-        "Install it with: pip install 'scalefit[integrations]'."
+        "Trainer callbacks need transformers, which is not installed, so nothing was done. Install it with: pip "
+        "install 'scalefit[integrations]'."
     ) from error
 
 logger = logging.getLogger("scalefit")
@@ -98,11 +98,15 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
         rebuilt: bool = False,
     ) -> None:
         if plan is not None and not isinstance(plan, RunPlan):
-            raise ArgumentError(f"plan is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")
+            raise ArgumentError(
+                f"plan is a {type(plan).__name__}; no callback was made. Make one with scalefit.RunPlan(schedule=...)."
+            )
         if not rebuilt:
             self._in_code[name] = _Settings(plan, history, law, dry_run, tuple(stop_on), min_gain, metric, on_advice)
         elif name not in self._in_code:
-            raise ArgumentError(f"No AdviceCallback named {name!r} was made in code; pass one to the Trainer.")
+            raise ArgumentError(
+                f"No AdviceCallback named {name!r} was made in code, and nothing was restored. Pass one to the Trainer."
+            )
         self.name, self.settings = name, self._in_code[name]
         self.monitor: Monitor | None = None
         self.advice: Advice | None = None
@@ -186,8 +190,8 @@ def _plan_of_trainer(args: Any, state: Any, kwargs: dict[str, Any]) -> RunPlan:
     lambdas = getattr(scheduler, "lr_lambdas", None)
     if not lambdas:
         raise ArgumentError(
-            f"The Trainer's scheduler {type(scheduler).__name__} cannot be read ahead of time; "
-            "pass plan=RunPlan(schedule=...) to AdviceCallback."
+            f"The Trainer's scheduler {type(scheduler).__name__} cannot be read ahead of time, and no advice was "
+            f"begun: pass plan=RunPlan(schedule=...) to AdviceCallback."
         )
     steps = np.unique(np.linspace(0, total, min(SCHEDULE_KNOTS, total + 1)).astype(int))
     warmup = int(args.get_warmup_steps(total))

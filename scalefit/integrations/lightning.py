@@ -19,8 +19,8 @@ except ImportError:
         from pytorch_lightning import Callback
     except ImportError as error:
         raise MissingExtraError(
-            "Lightning callbacks need lightning, which is not installed. "
-            "Install it with: pip install 'scalefit[integrations]'."
+            "Lightning callbacks need lightning, which is not installed, so nothing was done. Install it with: pip "
+            "install 'scalefit[integrations]'."
         ) from error
 
 logger = logging.getLogger("scalefit")

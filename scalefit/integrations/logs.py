@@ -67,9 +67,9 @@ def read_log(
     """
     source = Path(path)
     if not source.exists():
-        raise DataError(f"There is no file {source}.")
+        raise DataError(f"There is no file {source}, so nothing was read. Check the path.")
     if kind is not None and kind not in READERS:
-        raise ArgumentError(f"Unknown kind of log {kind!r}. Known: {', '.join(READERS)}.")
+        raise ArgumentError(f"Unknown kind of log {kind!r}; nothing was read. Known: {', '.join(READERS)}.")
     kind = kind or _kind_of(source)
     log = source if kind == "tensorboard" else _text(source, growing)
     table = READERS[kind](log, val, train)
@@ -117,7 +117,9 @@ def _text(source: Path, growing: bool = False) -> str:
         text = source.read_text(encoding="utf-8")
         return text[: text.rfind("\n") + 1] if growing and source.suffix != ".json" else text
     except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not a text log ({error.reason} at byte {error.start}).") from None
+        raise DataError(
+            f"{source} is not a text log ({error.reason} at byte {error.start}) and was not read. Save it as UTF-8."
+        ) from None
 
 
 def _plain(name: str) -> str:
@@ -136,7 +138,9 @@ def _csv(text: str, val: str | None, train: str | None) -> pd.DataFrame:
             separator = max(",\t;", key=first.count)
             table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"The log cannot be read as a table: {' '.join(str(error).split())}.") from None
+        raise DataError(
+            f"The log was not read: it is no table ({' '.join(str(error).split())}). Export it again."
+        ) from None
     if {"step", "split", "loss"} <= set(table.columns):
         table = _from_long(table)
     wanted = {"val_loss": val, "train_loss": train}
@@ -161,7 +165,8 @@ def _steps_from_tokens(table: pd.DataFrame, tokens_per_step: float | None) -> pd
     """Put steps in the place of tokens."""
     if tokens_per_step is None:
         raise DataError(
-            "The log counts tokens and no steps, which need the batch size. Put tokens_per_step in the plan."
+            "The log counts tokens and no steps, which need the batch size; nothing was read. Put tokens_per_step in "
+            "the plan."
         )
     return table.assign(step=table["tokens"] / tokens_per_step).drop(columns="tokens")
 
@@ -187,7 +192,10 @@ def _find_column(table: pd.DataFrame, name: str, wanted: str | None) -> Any:
     """Column for `name`: the one asked for, a usual name, or a W&B export's "run - name"."""
     if wanted is not None:
         if wanted not in table.columns:
-            raise DataError(f"There is no column {wanted!r}; there are {', '.join(map(str, table.columns[:12]))}.")
+            raise DataError(
+                f"There is no column {wanted!r}; there are {', '.join(map(str, table.columns[:12]))}. Nothing was "
+                f"read. Name one of them."
+            )
         return wanted
     plain = {column: _plain(str(column)) for column in table.columns}
     for candidate in _NAMES[name]:
@@ -202,7 +210,8 @@ def _find_column(table: pd.DataFrame, name: str, wanted: str | None) -> Any:
                 found.append(column)
     if len(found) > 1:
         raise DataError(
-            f"Several runs are in this export: {', '.join(map(str, found))}. Choose one with val= or train=."
+            f"Several runs are in this export: {', '.join(map(str, found))}. Nothing was read. Choose one with val= "
+            "or train=."
         )
     return found[0] if found else None
 
@@ -213,7 +222,9 @@ def _trainer_state(text: str, val: str | None, train: str | None) -> pd.DataFram
         history = json.loads(text)["log_history"]
         rows = [dict(row) for row in history]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"This is not a trainer_state.json: {error}.") from None
+        raise DataError(
+            f"This is not a trainer_state.json, and was not read: {error}. Give the file of a checkpoint."
+        ) from None
     names = {"step": "step", "val_loss": val or "eval_loss", "train_loss": train or "loss"}
     names |= {"lr": "learning_rate", "grad_norm": "grad_norm"}
     cells = [{key: row.get(name) for key, name in names.items()} for row in rows]
@@ -278,7 +289,10 @@ def _tensorboard(source: Path, val: str | None, train: str | None) -> pd.DataFra
             rows = [(float(e.step), float(e.value)) for e in events.Scalars(tag)]
             frames.append(pd.DataFrame(rows, columns=["step", name]))
     if not frames:
-        raise DataError(f"{source} has no loss among its scalars: {', '.join(scalars[:20]) or 'none'}.")
+        raise DataError(
+            f"{source} has no loss among its scalars: {', '.join(scalars[:20]) or 'none'}. Nothing was read. Name "
+            "one: val=... or train=...."
+        )
     return pd.concat(frames)
 
 

@@ -60,9 +60,11 @@ def get(name: str | type[Law] | Law) -> type[Law]:
     if isinstance(name, type) and issubclass(name, Law):
         return name
     if not isinstance(name, str):
-        raise ArgumentError(f"{name!r} is neither a law's name nor a subclass of scalefit.Law.")
+        raise ArgumentError(
+            f"{name!r} is neither a law's name nor a subclass of scalefit.Law. Nothing was done. Give one of them."
+        )
     base, _, column = name.partition(":")
     laws = _registry()
     if base not in laws:
-        raise ArgumentError(f"There is no law {name!r}. Laws: {', '.join(laws)}.")
+        raise ArgumentError(f"There is no law {name!r}, and nothing was done. Known: {', '.join(laws)}.")
     return laws[base].on(column) if column else laws[base]

@@ -185,7 +185,7 @@ class Law(metaclass=_LawMeta):
         """
         if column not in cls.choices:
             allowed = ", ".join(cls.choices) or "none: its inputs are fixed"
-            raise ArgumentError(f"Law {cls.name} cannot be fitted in {column!r}. Allowed: {allowed}.")
+            raise ArgumentError(f"Law {cls.name} cannot be fitted in {column!r}; nothing was done. Known: {allowed}.")
         base = cls.name.split(":")[0]
         body: dict[str, Any] = {"name": f"{base}:{column}", "inputs": (column,)}
         body["formula"] = cls.formula.replace("x", column)

@@ -84,11 +84,16 @@ def check_inputs(law: type[Law], inputs: dict[str, ArrayLike]) -> dict[str, Arra
     known = {"N", "D", "C", *law.inputs, *(key for name in laws.names() for key in laws.get(name).inputs)}
     strange = sorted(set(inputs) - known)
     if strange:
-        raise ArgumentError(f"{', '.join(strange)}: no input of {law.name}, which needs {', '.join(law.inputs)}.")
+        raise ArgumentError(
+            f"{', '.join(strange)}: no input of {law.name}; nothing was predicted. Give {', '.join(law.inputs)}."
+        )
     given = {key: _as_numbers(key, value) for key, value in inputs.items() if value is not None}
     for key, value in given.items():
         if not (np.isfinite(value).all() and (value > 0).all()):
-            raise ArgumentError(f"{key}={value.tolist()!r:.80} must be positive and finite.")
+            raise ArgumentError(
+                f"{key}={value.tolist()!r:.80} is not positive and finite; nothing was predicted. Check it and its "
+                "unit."
+            )
     if "C" in law.inputs and "C" not in given and {"N", "D"} <= set(given):
         given["C"] = 6.0 * given["N"] * given["D"]
     for missing, other in (("D", "N"), ("N", "D")):
@@ -99,8 +104,8 @@ def check_inputs(law: type[Law], inputs: dict[str, ArrayLike]) -> dict[str, Arra
     absent = [key for key in law.inputs if key not in given]
     if absent:
         raise ArgumentError(
-            f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing. "
-            f"Pass {', '.join(f'{key}=...' for key in absent)}."
+            f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing, and nothing was "
+            f"predicted. Pass {', '.join(f'{key}=...' for key in absent)}."
         )
     return {key: given[key] for key in law.inputs}
 
@@ -114,7 +119,9 @@ def _as_numbers(name: str, value: Any) -> Array:
             raise TypeError
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(f"{name}={value!r:.80} must be a number or an array of them.") from None
+        raise ArgumentError(
+            f"{name}={value!r:.80} must be a number or an array of them; nothing was predicted. Correct it."
+        ) from None
 
 
 def published(law: str, key: str | None = None) -> PublishedLaw:
@@ -152,8 +159,11 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     if not (isinstance(key, str) and key in sets):
         known = ", ".join(sets) or "none"
         if key is None:
-            raise ArgumentError(f"Law {found.name} has {len(sets)} published sets of constants: name one of {known}.")
-        raise ArgumentError(f"Law {found.name} has no published constants {key!r}. Known: {known}.")
+            raise ArgumentError(
+                f"Law {found.name} has {len(sets)} published sets of constants, and none was taken. Name one of "
+                f"{known}."
+            )
+        raise ArgumentError(f"Law {found.name} has no published constants {key!r}; nothing was taken. Known: {known}.")
     if found.choices and "_" in key and key.rsplit("_", 1)[1] in found.choices:
         found = found.on(key.rsplit("_", 1)[1])
     return PublishedLaw(found, sets[key])

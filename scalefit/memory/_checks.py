@@ -20,7 +20,7 @@ DIMENSIONS = ("sequence", "token")
 def choice(name: str, value: object, allowed: Sequence[str]) -> None:
     """Refuse a keyword that is not one of the allowed words."""
     if not isinstance(value, str) or value not in allowed:
-        raise ArgumentError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, allowed))}.")
+        raise ArgumentError(f"{name} is {value!r}; nothing was computed. Known: {', '.join(map(repr, allowed))}.")
 
 
 def reals(name: str, value: ArrayLike) -> Array:
@@ -28,13 +28,15 @@ def reals(name: str, value: ArrayLike) -> Array:
     try:
         raw = np.asarray(value)
     except ValueError as error:
-        raise ArgumentError(f"{name} is {_shown(value)}: rows of different lengths are no array.") from error
+        raise ArgumentError(
+            f"{name} is {_shown(value)}: rows of different lengths. Nothing was computed. Give rows of one length."
+        ) from error
     if raw.dtype.kind not in "iufO" or value is None:
-        raise ArgumentError(f"{name} is {_shown(value)}; it must hold real numbers.")
+        raise ArgumentError(f"{name} is {_shown(value)}; nothing was computed. Give real numbers.")
     try:
         return np.asarray(raw, float)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ArgumentError(f"{name} is {_shown(value)}; it must hold real numbers.") from error
+        raise ArgumentError(f"{name} is {_shown(value)}; nothing was computed. Give real numbers.") from error
 
 
 def positive(
@@ -59,7 +61,7 @@ def scalar(name: str, value: Any, *, integer: bool = False) -> float:
     """Return one positive finite number, or say what is there instead."""
     number = positive(name, value, integer=integer)
     if number.ndim:
-        raise ArgumentError(f"{name} has shape {number.shape}; it must be one number.")
+        raise ArgumentError(f"{name} has shape {number.shape}; it must be one number. Nothing was computed. Give one.")
     return float(number)
 
 
@@ -70,7 +72,9 @@ def generator(seed: Seed) -> np.random.Generator | np.random.RandomState:
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
-        raise ArgumentError(f"seed is {_shown(seed)}; it must be a non-negative integer or a Generator.") from error
+        raise ArgumentError(
+            f"seed is {_shown(seed)}; nothing was drawn. Give a whole number, zero or more, or a Generator."
+        ) from error
 
 
 def broadcast(**values: Array) -> list[Array]:
@@ -79,7 +83,9 @@ def broadcast(**values: Array) -> list[Array]:
         return list(np.broadcast_arrays(*values.values()))
     except ValueError as error:
         shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
-        raise ArgumentError(f"Shapes do not broadcast: {shapes}. Give arrays of one shape, or scalars.") from error
+        raise ArgumentError(
+            f"Shapes do not broadcast: {shapes}. Nothing was computed. Give arrays of one shape, or scalars."
+        ) from error
 
 
 def first_bad(name: str, numbers: Array, good: Any, rows: Sequence[Any] | None = None) -> str:

@@ -27,16 +27,16 @@ def read_patterns(patterns: ArrayLike, *, binary: bool = False) -> Array:
     stored = np.asarray(patterns)[...] if mapped else np.array(reals("patterns", patterns), float)
     if stored.ndim != 2 or 0 in stored.shape:
         raise ArgumentError(
-            f"patterns have shape {stored.shape}; they must be a matrix (d patterns, n dimensions) with "
-            f"at least one of each. For d patterns of one dimension pass np.reshape(patterns, (-1, 1))."
+            f"patterns have shape {stored.shape}; nothing was stored. Give a matrix (d patterns, n dimensions) with "
+            "at least one of each. For d patterns of one dimension pass np.reshape(patterns, (-1, 1))."
         )
     for start, block in pattern_blocks(stored, 1):
         good = np.abs(block) == 1.0 if binary else np.isfinite(block)
         if not good.all():
             row, column = np.argwhere(~good)[0]
             raise ArgumentError(
-                f"pattern {start + row} has the value {block[row, column]:g} in dimension {column}; "
-                f"{'this network stores -1 and +1 only' if binary else 'patterns must be finite'}."
+                f"pattern {start + row} has the value {block[row, column]:g} in dimension {column}; nothing was "
+                f"stored. Give {'-1 and +1 only' if binary else 'finite numbers'}."
             )
     stored.flags.writeable = False
     return stored
@@ -47,13 +47,13 @@ def read_queries(x: ArrayLike, n: int, *, binary: bool = False, name: str = "x")
     queries = reals(name, x)
     if queries.ndim == 0 or queries.shape[-1] != n:
         raise ArgumentError(
-            f"{name} has shape {queries.shape}; its last axis must have the patterns' width, {n}. "
-            f"Pass one of shape ({n},) or a batch (..., {n})."
+            f"{name} has shape {queries.shape}; its last axis must have the patterns' width, {n}. Nothing was "
+            f"computed. Pass one of shape ({n},) or a batch (..., {n})."
         )
     good = np.abs(queries) == 1.0 if binary else np.isfinite(queries)
     if not good.all():
-        rule = "this network retrieves from -1 and +1 only" if binary else "it must be finite"
-        raise ArgumentError(f"{name} holds {queries[~good][0]:g}; {rule}.")
+        rule = "-1 and +1 only" if binary else "finite numbers"
+        raise ArgumentError(f"{name} holds {queries[~good][0]:g}; nothing was computed. Give {rule}.")
     return np.reshape(queries, (-1, n)), queries.shape[:-1]
 
 

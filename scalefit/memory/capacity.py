@@ -92,14 +92,15 @@ def measure_recall(
     """
     if not callable(network):
         raise ArgumentError(
-            f"network is {network!r}; pass a class such as Hopfield, or a function from patterns to one."
+            f"network is {network!r}; nothing was measured. Pass a class such as Hopfield, or a function from "
+            "patterns to one."
         )
     n, d = (int(scalar(name, v, integer=True)) for name, v in (("dim", dim), ("n_patterns", n_patterns)))
     wanted = int(scalar("n_queries", n_queries, integer=True))
     scalar("scale", scale)
     scalar("closeness", closeness)
     if not 0.0 <= corruption < 0.5:
-        raise ArgumentError(f"corruption is {corruption!r}; it is a share in [0, 0.5).")
+        raise ArgumentError(f"corruption is {corruption!r}; nothing was measured. Give a share in [0, 0.5).")
     rng = generator(seed)
     n_sets = min(_SETS, -(-wanted // d))
     found = [_recover(network, n, d, corruption, min(wanted, d), closeness, scale, rng) for _ in range(n_sets)]
@@ -162,7 +163,7 @@ def measure_capacity(
     True
     """
     if not 0.0 < share < 1.0:
-        raise ArgumentError(f"share is {share!r}; it must lie between 0 and 1.")
+        raise ArgumentError(f"share is {share!r}; nothing was measured. Give a number between 0 and 1.")
     limit = int(scalar("max_patterns", max_patterns, integer=True))
 
     def recalls(count: int) -> bool:

@@ -59,7 +59,7 @@ class Hopfield(BinaryEnergy):
         super().__post_init__()
         bias = np.zeros(self.dim) if self.bias is None else _patterns.read_queries(self.bias, self.dim, name="bias")[0]
         if bias.size != self.dim:
-            raise ArgumentError(f"bias holds {bias.size} numbers; it must have shape ({self.dim},).")
+            raise ArgumentError(f"bias holds {bias.size} numbers; nothing was computed. Give shape ({self.dim},).")
         object.__setattr__(self, "_bias", bias.ravel())
 
     @property
@@ -124,11 +124,11 @@ class KrotovHopfield(BinaryEnergy):
     def __post_init__(self) -> None:
         super().__post_init__()
         if scalar("order", self.order, integer=True) < 2:
-            raise ArgumentError(f"order is {self.order!r}; it must be an integer of at least 2.")
+            raise ArgumentError(f"order is {self.order!r}; no network was made. Give a whole number of at least 2.")
         if self.order * math.log(self.dim) > 700.0:
             raise ArgumentError(
-                f"order {self.order} at dimension {self.dim} overflows float64 ({self.dim}**{self.order}). "
-                f"Use a smaller order, or Demircigil for the exponential limit."
+                f"order {self.order} at dimension {self.dim} overflows float64 ({self.dim}**{self.order}); no network "
+                "was made. Use a smaller order, or Demircigil for the exponential limit."
             )
 
     def _power(self, z: Array, order: int) -> Array:

@@ -67,14 +67,16 @@ def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:
     import pandas as pd
 
     if not isinstance(runs, pd.DataFrame):
-        raise DataError(f"check_floor was given a {type(runs).__name__}; pass a DataFrame with a column 'loss'.")
+        raise DataError(
+            f"check_floor was given a {type(runs).__name__}; nothing was tested. Pass a DataFrame with a column 'loss'."
+        )
     if "loss" not in runs.columns:
         raise DataError(
-            f"The table has no column 'loss' (its columns: {', '.join(map(str, runs.columns)) or 'none'}). "
-            f"Rename the one that holds the loss in nats per token."
+            f"The table has no column 'loss' (its columns: {', '.join(map(str, runs.columns)) or 'none'}). Nothing "
+            "was tested. Rename the one that holds the loss in nats per token."
         )
     if list(runs.columns).count("loss") > 1:
-        raise DataError("The table has several columns 'loss'. Keep the one in nats per token.")
+        raise DataError("The table has several columns 'loss'; nothing was tested. Keep the one in nats per token.")
     if runs.attrs.get("scalefit", {}).get("loss_unit") == "other":
         raise DataError(
             "The table's loss is in a unit of its own (loss_unit='other'), so the floor, which is per token, was not "
@@ -137,7 +139,9 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
     """
     numbers = reals("counts", counts)
     if numbers.ndim > 1:
-        raise ArgumentError(f"counts have shape {numbers.shape}; pass one count a distinct sample, shape (k,).")
+        raise ArgumentError(
+            f"counts have shape {numbers.shape}; nothing was estimated. Pass one count a distinct sample, shape (k,)."
+        )
     if numbers.ndim == 0:
         k = float(positive("counts", counts, integer=True))
         nats: Any = np.log(k)
@@ -146,7 +150,7 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
     good = np.isfinite(numbers) & (numbers >= 0)
     if not good.all() or not numbers.any():
         bad = "counts sum to zero" if good.all() else first_bad("counts", numbers, good)
-        raise ArgumentError(f"{bad}; a count is finite and not negative, and one at least is positive.")
+        raise ArgumentError(f"{bad}; nothing was estimated. Give finite counts, zero or more, one at least positive.")
     share = numbers / numbers.max()
     share = share / share.sum()
     held = share > 0
@@ -155,5 +159,8 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
         return float(nats)
     tokens = positive("lengths", lengths)
     if tokens.ndim > 1 or (tokens.ndim == 1 and tokens.shape != numbers.shape):
-        raise ArgumentError(f"lengths have shape {tokens.shape}; pass one number or {len(numbers)}, one a sample.")
+        raise ArgumentError(
+            f"lengths have shape {tokens.shape}; nothing was estimated. Pass one number or {len(numbers)}, one a "
+            "sample."
+        )
     return float(nats / (share * tokens).sum())

@@ -209,16 +209,26 @@ def loss_floor(
     if hasattr(N, "columns"):
         both = [name for name, value in given.items() if value is not None]
         if both:
-            raise ArgumentError(f"A table of plans was passed together with {', '.join(both)}; pass one of them.")
+            raise ArgumentError(
+                f"A table of plans was passed together with {', '.join(both)}; nothing was computed. Pass one of them."
+            )
         return _floor_table(N, options, convention, dimension, radius)
     if isinstance(N, Mapping) or hasattr(N, "keys"):
-        raise ArgumentError(f"N is a {type(N).__name__}; pass one plan as loss_floor(**plan), many as a DataFrame.")
+        raise ArgumentError(
+            f"N is a {type(N).__name__}; pass one plan as loss_floor(**plan), many as a DataFrame. Nothing was "
+            f"computed."
+        )
     missing = [name for name, value in given.items() if value is None]
     if missing or N is None:
-        raise ArgumentError(f"{', '.join(missing or ['N'])} missing; a plan needs {', '.join(PLAN_COLUMNS)}.")
+        raise ArgumentError(
+            f"{', '.join(missing or ['N'])} missing; a plan needs {', '.join(PLAN_COLUMNS)}. Nothing was computed. "
+            f"Give them all."
+        )
     for name, value in {"N": N, **given, **options}.items():
         if np.ndim(value) > 0:
-            raise ArgumentError(f"{name} has shape {np.shape(value)}; pass many plans as a DataFrame instead.")
+            raise ArgumentError(
+                f"{name} has shape {np.shape(value)}; pass many plans as a DataFrame instead. Nothing was computed."
+            )
     plan = _read_plan({"N": N, **given, **options})
     values = evaluate(plan, convention, dimension, radius)
     notes = tuple(_mismatch(plan, values["implied_params"]))
@@ -254,15 +264,20 @@ def _floor_table(
     if missing:
         raise DataError(
             f"The table of plans has no column {', '.join(missing)} (its columns: "
-            f"{', '.join(map(str, plans.columns)) or 'none'}). A plan needs {', '.join(PLAN_COLUMNS)}."
+            f"{', '.join(map(str, plans.columns)) or 'none'}). Nothing was computed. Give it {', '.join(PLAN_COLUMNS)}."
         )
     names = list(map(str, plans.columns))
     twice = [name for name in (*PLAN_COLUMNS, *options) if names.count(name) > 1]
     if twice:
-        raise DataError(f"The table of plans has several columns {', '.join(twice)}; keep one of each.")
+        raise DataError(
+            f"The table of plans has several columns {', '.join(twice)}; nothing was computed. Keep one of each."
+        )
     taken = [name for name in FLOOR_COLUMNS if name in plans.columns]
     if taken:
-        raise DataError(f"The table of plans already has {', '.join(taken)}; rename or drop those columns first.")
+        raise DataError(
+            f"The table of plans already has {', '.join(taken)}; nothing was computed. Rename or drop those columns "
+            "first."
+        )
     raw = {name: plans[name].to_numpy() for name in PLAN_COLUMNS}
     raw |= {name: plans[name].to_numpy() if name in plans.columns else v for name, v in options.items()}
     rows = list(plans.index)
@@ -286,7 +301,7 @@ def _read_plan(raw: Mapping[str, Any], rows: Sequence[Any] | None = None) -> dic
         context = float(np.ravel(plan["T_max"])[row])
         raise ArgumentError(
             f"{first_bad('D', plan['D'], fits, rows)} with T_max {context:g}: less than one training sequence. "
-            f"Nothing was computed: D counts tokens, and must be at least T_max."
+            "Nothing was computed: D counts tokens. Give T_max or more."
         )
     for name in ("vocab_size", "d_ff"):
         value = raw.get(name)

@@ -53,7 +53,9 @@ def split_patterns(patterns: ArrayLike, n_layers: int, *, seed: Seed = None) -> 
     stored = _patterns.read_patterns(patterns)
     layers = int(scalar("n_layers", n_layers, integer=True))
     if layers > len(stored):
-        raise ArgumentError(f"n_layers is {layers} for {len(stored)} patterns; a layer needs at least one.")
+        raise ArgumentError(
+            f"n_layers is {layers} for {len(stored)} patterns; nothing was split. Give a layer a pattern at least."
+        )
     order: AnyArray = np.arange(len(stored))
     if seed is not None:
         order = generator(seed).permutation(order)
@@ -123,11 +125,15 @@ def global_energy(
     shape = np.zeros(np.shape(x)[:-1])
     if combine == "logsumexp":
         if weights is not None:
-            raise ArgumentError("weights belong to combine='sum'; eq. 7 has none. Leave them out.")
+            raise ArgumentError(
+                "weights belong to combine='sum'; eq. 7 has none, and nothing was combined. Leave them out."
+            )
         return as_given(soft_minimum(energies), shape)
     factors = np.ones(len(energies)) if weights is None else reals("weights", weights)
     if factors.shape != (len(energies),) or not np.isfinite(factors).all():
-        raise ArgumentError(f"weights are {weights!r}; pass {len(energies)} finite numbers, one a layer.")
+        raise ArgumentError(
+            f"weights are {weights!r}; nothing was combined. Pass {len(energies)} finite numbers, one a layer."
+        )
     return as_given(np.tensordot(factors, energies, axes=1), shape)
 
 
@@ -326,25 +332,31 @@ def _towards(x: Array, goal: Array, distance: Array, delta: float) -> Array:
 
 def _read_layers(layers: Sequence[ArrayLike]) -> list[Array]:
     if layers is None or isinstance(layers, str):
-        raise ArgumentError(f"layers is {layers!r}; pass one array of patterns a layer (see split_patterns).")
+        raise ArgumentError(
+            f"layers is {layers!r}; nothing was computed. Pass one array of patterns a layer (see split_patterns)."
+        )
     stored = [np.asarray(_patterns.read_patterns(part), float) for part in layers]
     if not stored:
-        raise ArgumentError("layers is empty; pass one array of patterns a layer (see split_patterns).")
+        raise ArgumentError(
+            "layers is empty; nothing was computed. Pass one array of patterns a layer (see split_patterns)."
+        )
     widths = sorted({part.shape[1] for part in stored})
     if len(widths) > 1:
-        raise ArgumentError(f"The layers' patterns have widths {widths}; all layers must share one.")
+        raise ArgumentError(f"The layers' patterns have widths {widths}; nothing was computed. Give all layers one.")
     return stored
 
 
 def _read_radii(radius: ArrayLike, n_layers: int, convention: str) -> Array:
     reach = reals("radius", radius)
     if reach.ndim > 1 or (reach.ndim == 1 and len(reach) != n_layers):
-        raise ArgumentError(f"radius has shape {reach.shape}; pass one number or {n_layers}, one a layer.")
+        raise ArgumentError(
+            f"radius has shape {reach.shape}; nothing was computed. Pass one number or {n_layers}, one a layer."
+        )
     if not np.all(reach > 0):
-        raise ArgumentError(f"radius is {radius!r}; it must be positive (infinite for no ball).")
+        raise ArgumentError(f"radius is {radius!r}; nothing was computed. Give a positive one (infinite for no ball).")
     if convention == "paper" and not np.isfinite(reach).all():
         raise ArgumentError(
-            "radius is infinite under convention='paper', where a step runs from the patterns for ever. "
-            "Pass a finite radius."
+            "radius is infinite under convention='paper', where a step runs from the patterns for ever; nothing was "
+            "computed. Pass a finite radius."
         )
     return np.broadcast_to(reach, n_layers)

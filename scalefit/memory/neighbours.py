@@ -88,10 +88,12 @@ def separation(patterns: ArrayLike, radii: ArrayLike = 0.0, *, max_pairs: int = 
     limit = int(scalar("max_pairs", max_pairs, integer=True))
     reach = reals("radii", radii)
     if reach.ndim > 1 or (reach.ndim == 1 and len(reach) != len(stored)):
-        raise ArgumentError(f"radii have shape {reach.shape}; pass one number or {len(stored)}, one a pattern.")
+        raise ArgumentError(
+            f"radii have shape {reach.shape}; nothing was counted. Pass one number or {len(stored)}, one a pattern."
+        )
     good = np.isfinite(reach) & (reach >= 0)
     if not good.all():
-        raise ArgumentError(f"{first_bad('radii', reach, good)}; a radius is finite and not negative.")
+        raise ArgumentError(f"{first_bad('radii', reach, good)}; nothing was counted. Give finite radii, zero or more.")
     return _Sweep(stored, np.broadcast_to(reach, len(stored)), limit).run()
 
 
@@ -127,7 +129,10 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
     if drop_duplicates:
         stored = stored[np.sort(np.unique(stored, axis=0, return_index=True)[1])]
     if len(stored) < 2:
-        raise ArgumentError(f"{len(stored)} distinct point is left; a nearest neighbour needs at least two.")
+        raise ArgumentError(
+            f"{len(stored)} distinct point is left, and nothing was measured: a nearest neighbour needs two. Give "
+            "more points."
+        )
     cloud = _Cloud(stored, sort=False)
     nearest = np.full(len(stored), np.inf)
     for at, left in enumerate(cloud.blocks()):

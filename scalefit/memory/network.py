@@ -133,7 +133,9 @@ class Energy(ABC):
         """Return the natural logarithm of `capacity`, finite for any `n`."""
         choice("convention", convention, CONVENTIONS)
         if not 0.0 <= check_number("corruption", corruption) < 0.5:
-            raise ArgumentError(f"corruption is {corruption!r}; it is a share of flipped bits in [0, 0.5).")
+            raise ArgumentError(
+                f"corruption is {corruption!r}; nothing was computed. Give a share of flipped bits in [0, 0.5)."
+            )
         dims = positive("n", n, integer=True)
         return as_given(np.asarray(self._log_capacity(dims, convention, corruption)), n)
 

@@ -76,5 +76,8 @@ def critical_radius(n: ArrayLike, n_patterns: ArrayLike = 1) -> Any:
 def _at_least_one(n_patterns: ArrayLike) -> Array:
     counts = positive("n_patterns", n_patterns)
     if not np.all(counts >= 1):
-        raise ArgumentError(f"{first_bad('n_patterns', counts, counts >= 1)}; at least one must be stored.")
+        raise ArgumentError(
+            f"{first_bad('n_patterns', counts, counts >= 1)}; at least one must be stored. Nothing was computed. Give "
+            f"1 or more."
+        )
     return counts

@@ -65,8 +65,8 @@ def gather(C: Array, nominal: Array | None = None) -> AnyArray:
         low, high = np.exp(log_c[number == wide][[0, -1]])
         raise DataError(
             f"The runs do not gather on budgets: {int((number == wide).sum())} of {C.size} fill {low:.3g} to "
-            f"{high:.3g} FLOP without a gap of {SAME_BUDGET:.0%}. Name the column of nominal budgets, budget='...', "
-            f"or pass runs with several D per N to sf.envelope."
+            f"{high:.3g} FLOP without a gap of {SAME_BUDGET:.0%}. Nothing was computed. Name the column of nominal "
+            "budgets, budget='...', or pass runs with several D per N to sf.envelope."
         )
     return group
 

@@ -80,8 +80,8 @@ class Hardware:
             value = getattr(self, key)
             if value is not None and value > 1:
                 raise ArgumentError(
-                    f"{key}={value!r} is more than the device's peak. No hardware was made. It is a share, often 0.3 "
-                    f"to 0.5."
+                    f"{key}={value!r} is more than the device's peak. No hardware was made. Give a share, often 0.3 "
+                    "to 0.5."
                 )
         if self.serving_price is not None and self.price is None:
             raise ArgumentError(
@@ -130,12 +130,15 @@ class Hardware:
             Neither or both are given, or money without a price.
         """
         if (hours is None) == (money is None):
-            raise ArgumentError(f"hours={hours!r} and money={money!r}: compute follows from one of them. Give one.")
+            raise ArgumentError(
+                f"hours={hours!r} and money={money!r}: compute follows from one of them, and none was made of these. "
+                "Give one."
+            )
         if money is not None:
             if self.price is None:
                 raise ArgumentError(
-                    f"money={money!r} buys no hours, because a device-hour has no price here. Make the hardware with "
-                    f"price=."
+                    f"money={money!r} buys no hours, because a device-hour has no price here. Nothing was computed. "
+                    "Make the hardware with price=."
                 )
             hours = check_quantity("money", money) / self.price
         return check_quantity("hours", hours) * 3600 * self.peak * self.mfu

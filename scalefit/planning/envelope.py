@@ -93,7 +93,9 @@ def envelope(
         try:
             curves = pd.DataFrame({str(key): np.asarray(curves[key]) for key in curves})
         except ValueError as error:
-            raise DataError(f"The columns do not make a table: {error}. Give lists of one length.") from None
+            raise DataError(
+                f"The columns do not make a table: {error}. Nothing was computed. Give lists of one length."
+            ) from None
     elif not hasattr(curves, "columns"):
         curves = read_runs(curves, incomplete="keep")
     if "run" in curves.columns:  # text labels would not survive the check
@@ -110,7 +112,7 @@ def envelope(
     if len(traces) < _FEWEST_RUNS:
         raise FitError(
             f"{len(traces)} runs have two measurements or more; an envelope needs {_FEWEST_RUNS} runs of different "
-            f"size. Add runs, or rows along each run."
+            "size, and none was made. Add runs, or rows along each run."
         )
     at = _budgets(traces, budgets, n_budgets)
     notes = tuple(note for note in checked.notes if note.code != "inconsistent_compute")
@@ -173,7 +175,10 @@ def _budgets(traces: list[Any], budgets: Any, n: int) -> Array:
     starts, ends = (np.sort([trace[1][side] for trace in traces]) for side in (0, -1))
     low, high = starts[2], ends[-3]
     if high <= low:
-        raise FitError("At no compute do three runs have a loss: the curves do not overlap. Add rows along each run.")
+        raise FitError(
+            "At no compute do three runs have a loss: the curves do not overlap, and no envelope was made. Add rows "
+            "along each run."
+        )
     return np.asarray(np.exp(np.linspace(low, high, n)))
 
 

@@ -284,8 +284,8 @@ def optima_of(
         reasons = "; ".join(f"{row.C:.3g} FLOP: {row.reason}" for row in left_out.head(8).itertuples())
         one = "Only one budget has" if len(table) else "No budget has"
         raise FitError(
-            f"{one} an optimum, and an exponent needs two{f' ({reasons})' if reasons else ''}. Add runs that are too "
-            f"small and too large for their budget, on two budgets or more."
+            f"{one} an optimum, an exponent needs two{f' ({reasons})' if reasons else ''}, and none was fitted. Add "
+            "runs that are too small and too large for their budget, on two budgets or more."
         )
     C, se = table["C"].to_numpy(), table["se_log_N"].to_numpy()
     line_n = power_line(C, table["N"].to_numpy(), se)

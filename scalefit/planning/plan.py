@@ -144,8 +144,8 @@ def the_question(given: Mapping[str, Any]) -> tuple[str, float]:
     if len(asked) != 1:
         seen = ", ".join(f"{key}={value!r}" for key, value in asked.items()) or "none of them"
         raise ArgumentError(
-            f"Exactly one of C=, loss=, N=, D= and ratio= fixes the question; got {seen}. To hold N, D or the ratio "
-            f"on a budget, pass fixed={{'ratio': 20}} beside C= or loss=."
+            f"Exactly one of C=, loss=, N=, D= and ratio= fixes the question; got {seen}, and no plan was made. To "
+            f"hold N, D or the ratio on a budget, pass fixed={{'ratio': 20}} beside C= or loss=."
         )
     ((question, value),) = asked.items()
     return question, check_quantity(question, value)
@@ -157,7 +157,7 @@ def _held(question: str, fixed: Any) -> dict[str, float]:
     if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {"N", "D", "ratio"}):
         raise ArgumentError(
             f"Holding {', '.join(map(str, held))} beside {question}= fixes no plan, and none was made. fixed= holds "
-            f"one of N, D or ratio, beside C= or loss=, such as fixed={{'ratio': 20}}."
+            f"one of N, D or ratio, beside C= or loss=. Pass fixed={{'ratio': 20}}, for one."
         )
     return {key: check_quantity(f"fixed[{key!r}]", value) for key, value in held.items()}
 
@@ -190,30 +190,32 @@ def _refuse_nowhere(
         if question != "C" and needed > ABSOLUTE:
             raise ArgumentError(
                 f"{question}={asked:.6g} takes {needed:.2g} FLOP under this law, more than anybody can train "
-                f"({ABSOLUTE:.0e} is where plans end). Ask for less."
+                f"({ABSOLUTE:.0e} is where plans end). No plan was made. Ask for less."
             )
         return
     if question == "loss":
         lowest = surface.first().loss(np.array([[1e25]]), np.array([[1e30]]))[0, 0]
         with_held = f" with {', '.join(f'{k}={v:.4g}' for k, v in held.items())}" if held else ""
         raise ArgumentError(
-            f"loss={asked:.6g} is never reached{with_held}: at any size and length the law stays above "
-            f"{lowest:.6g}. Ask for a higher loss."
+            f"loss={asked:.6g} is never reached{with_held}: at any size and length the law stays above {lowest:.6g}. "
+            "No plan was made. Ask for a higher loss."
         )
     if question == "ratio":
         probe = [allocation.on_budget(surface.first(), C, weighed) for C in (1e18, 1e28)]
         low, high = (float(p.D[0] / p.N[0]) for p in probe)
         raise ArgumentError(
             f"ratio={asked:.4g} tokens per parameter is optimal on no budget: from 1e18 to 1e28 FLOP the optimum goes "
-            f"from {low:.3g} to {high:.3g}. Hold it on a budget instead: plan(result, C=..., fixed={{'ratio': "
-            f"{asked:.4g}}})."
+            f"from {low:.3g} to {high:.3g}. No plan was made. Hold it on a budget instead: plan(result, C=..., "
+            f"fixed={{'ratio': {asked:.4g}}})."
         )
     if question == "C":
         what = f" after serving {serve:.3g} tokens" if serve else ""
-        raise ArgumentError(f"C={asked:.3g} FLOP trains nothing{what}: not one parameter on one token. Raise C.")
+        raise ArgumentError(
+            f"C={asked:.3g} FLOP trains nothing{what}: not one parameter on one token. No plan was made. Raise C."
+        )
     raise ArgumentError(
-        f"{question}={asked:.4g} is optimal on no budget under this law. Ask with C=, and fixed={{'{question}': "
-        f"{asked:.4g}}} to hold it."
+        f"{question}={asked:.4g} is optimal on no budget under this law, and no plan was made. Ask with C=, and "
+        f"fixed={{'{question}': {asked:.4g}}} to hold it."
     )
 
 

@@ -67,12 +67,14 @@ def refuse_absurd(result: Any, question: str, asked: float) -> None:
     limit = ABSOLUTE if question == "C" else 1e25
     if question in ("C", "N", "D") and asked > limit:
         raise ArgumentError(
-            f"{question}={asked:.3g} is more than anybody can train ({limit:.0e} is where plans end). Check its unit."
+            f"{question}={asked:.3g} is more than anybody can train ({limit:.0e} is where plans end). No plan was "
+            "made. Check its unit."
         )
     if question in seen and asked > ABSURD * seen[question]:
         raise ArgumentError(
             f"{question}={asked:.3g} is {asked / seen[question]:.2g} times the largest run behind the law "
-            f"({seen[question]:.3g}): no law can speak about that. Ask for less, or fit larger runs."
+            f"({seen[question]:.3g}): no law can speak about that, and no plan was made. Ask for less, or fit larger "
+            "runs."
         )
 
 

@@ -69,7 +69,9 @@ def epoch_returns(
 
     passes = check_numbers("epochs", epochs)
     if not passes.size or not np.isfinite(passes).all() or (passes < 1).any():
-        raise ArgumentError(f"epochs={epochs!r:.80} must be finite numbers of at least 1. Nothing was computed.")
+        raise ArgumentError(
+            f"epochs={epochs!r:.80} are not all of at least 1 and finite. Nothing was computed. Give others."
+        )
     N, unique_tokens = check_quantity("N", N), check_quantity("unique_tokens", unique_tokens)
     surface = surface_of(result, series=series, unique_tokens=unique_tokens).first()
     D = passes * unique_tokens
@@ -128,7 +130,9 @@ def mark_repetition(runs: Any) -> pd.DataFrame:
 
     table = read_runs(runs)
     if "unique_tokens" not in table:
-        raise DataError("The table has no unique_tokens column: name it, read_runs(..., unique_tokens='...').")
+        raise DataError(
+            "The table has no unique_tokens column; nothing was computed. Name it, read_runs(..., unique_tokens='...')."
+        )
     keys = [key for key in ("series", "N", "unique_tokens") if key in table]
     ordered = table.sort_values("D", kind="stable")
     lowest = ordered.groupby(keys, sort=False)["loss"].cummin()

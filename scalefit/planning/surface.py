@@ -97,20 +97,20 @@ def surface_of(result: Any, *, series: str | None = None, unique_tokens: float |
     if law is None or not hasattr(law, "evaluate"):
         if not hasattr(result, "predict"):
             raise ArgumentError(
-                f"A plan needs something that predicts, and {type(result).__name__} does not: pass what sf.fit, "
-                f"sf.forecast or sf.published returned."
+                f"A plan needs something that predicts, and {type(result).__name__} does not; no plan was made. Pass "
+                "what sf.fit, sf.forecast or sf.published returned."
             )
         return _from_predict(result, unique_tokens)
     known = {"N", "D", "C", "unique_tokens"}
     if not {"N", "D"} <= set(law.inputs):
         raise ArgumentError(
-            f"Law {law.name} reads {', '.join(law.inputs)}: it does not weigh N against D, so it cannot plan. "
-            f"Fit a law in N and D, such as 'chinchilla'."
+            f"Law {law.name} reads {', '.join(law.inputs)}: it does not weigh N against D, so it cannot plan, and no "
+            "plan was made. Fit a law in N and D, such as 'chinchilla'."
         )
     if set(law.inputs) - known:
         raise ArgumentError(
-            f"Law {law.name} also needs {', '.join(sorted(set(law.inputs) - known))}, which a plan does not choose. "
-            f"Plan with a law in N and D, such as 'chinchilla'."
+            f"Law {law.name} also needs {', '.join(sorted(set(law.inputs) - known))}, which a plan does not choose; "
+            "no plan was made. Plan with a law in N and D, such as 'chinchilla'."
         )
     params, source = _parameter_rows(result, series)
     n_rows = len(next(iter(params.values())))

@@ -69,7 +69,9 @@ def forecast_data(result: ForecastResult, *, level: float = 0.9, ratio: float = 
 
     ratio = check_number("ratio", ratio)
     if not (np.isfinite(ratio) and ratio > 1):
-        raise ArgumentError(f"ratio={ratio!r} must be above 1: the fan goes beyond the largest run by that factor.")
+        raise ArgumentError(
+            f"ratio={ratio!r} goes no further than the largest run; nothing was drawn. Give a factor above 1."
+        )
     raw = result._raw()
     compute = raw["C"] if "C" in raw else 6.0 * raw["N"] * raw["D"]
     largest = result.largest_compute

@@ -145,7 +145,8 @@ def allocation_data(
     level, ends = check_level(level), check_numbers("C", C)
     if not roads or ends.size != 2 or not 0 < ends[0] < ends[1] < np.inf:
         raise ArgumentError(
-            f"C={C!r:.80} must be a rising pair of budgets, and roads={list(roads)!r} not empty. Nothing was drawn."
+            f"C={C!r:.80} and roads={list(roads)!r} span nothing, and nothing was drawn. Give a rising pair of budgets "
+            f"and one road or more."
         )
     grid = np.geomspace(ends[0], ends[1], n)
     lines, optima = {}, {}

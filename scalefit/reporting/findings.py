@@ -194,7 +194,7 @@ def _next_runs(result: FitResult, planned: Plan, budget: float) -> pd.DataFrame:
     from scalefit.planning.next_runs import next_runs
 
     if not result.trusted:
-        raise ArgumentError("A fit that must not be trusted cannot say which runs would mend it: see the notes.")
+        raise ArgumentError("No run was chosen: a fit without trust cannot say which would mend it. Read the notes.")
     return next_runs(result, budget, C=planned.asked, n_runs=5)
 
 
@@ -212,8 +212,8 @@ def _isoflop(runs: pd.DataFrame) -> Optima:
     placed = int(optima.optima["n_runs"].sum())
     if placed < len(runs) / 2:
         raise ArgumentError(
-            f"Only {placed} of {len(runs)} runs lie on a budget with a lowest point between smaller and larger models: "
-            f"these runs were not made for isoFLOP curves. They need several sizes on each of a few budgets."
+            f"Only {placed} of {len(runs)} runs lie on a budget with a lowest point between smaller and larger "
+            "models: these runs were not made for isoFLOP curves. Run several sizes on each of a few budgets."
         )
     return optima
 
@@ -226,8 +226,8 @@ def _floor(runs: pd.DataFrame, planned: Plan) -> tuple[Floor, Architecture]:
     if not set(_SHAPE) <= set(runs.columns):
         missing = [name for name in _SHAPE if name not in runs.columns]
         raise ArgumentError(
-            f"The floor depends on the shape of a model, and this table has no {', '.join(missing)}. Add the columns "
-            f"{', '.join(_SHAPE)} to it, or ask scalefit floor for one plan."
+            f"The floor depends on the shape of a model, and this table has no {', '.join(missing)}: none was "
+            f"computed. Add the columns {', '.join(_SHAPE)} to it, or ask scalefit floor for one plan."
         )
     known: dict[str, int] = {}
     for name in ("T_max", "vocab_size"):
@@ -262,10 +262,14 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
     from scalefit.reporting.formula import script_of
 
     if result.draws is None:
-        raise ArgumentError("This fit has no bootstrap draws, which the planner's intervals are made of.")
+        raise ArgumentError(
+            "This fit has no bootstrap draws for the planner's intervals, and no planner was made. Ask sf.plan."
+        )
     own, repeated = surface_of(result), surface_of(result, unique_tokens=1.0)
     if own.law is None or own.params is None or repeated.law is None or repeated.params is None:
-        raise ArgumentError("This law has no parameters that a page could compute with.")
+        raise ArgumentError(
+            "This law has no parameters that a page could compute with, and no planner was made. Ask sf.plan."
+        )
     names, powers = list(own.law.parameters), _powers(own.law)
     knows_repetition = "unique_tokens" in own.law.inputs
     repeats = published("data_constrained", "muennighoff2023").constants.values["R_D"]

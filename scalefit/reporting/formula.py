@@ -65,7 +65,9 @@ def script_of(law: type[Law]) -> str:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(law.loss)))
     except (OSError, TypeError, SyntaxError) as error:
-        raise ArgumentError(f"The source of law {law.name} is not at hand, so the page cannot compute it.") from error
+        raise ArgumentError(
+            f"The source of law {law.name} is not at hand, so no planner was made. Ask sf.plan."
+        ) from error
     function = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     names = tuple(inspect.signature(law.loss).parameters)
     outside = inspect.getclosurevars(law.loss)
@@ -135,6 +137,6 @@ class _Writer:
 
     def refusal(self, node: ast.AST) -> ArgumentError:
         return ArgumentError(
-            f"Law {self.law} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do by itself. "
-            f"Write its loss with operators and np.exp, np.log, np.minimum and the like, or ask sf.plan."
+            f"Law {self.law} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do, so no planner "
+            "was made. Write its loss with operators and np.exp, np.log, np.minimum and the like, or ask sf.plan."
         )

@@ -255,8 +255,8 @@ def fit_curve(
     names = law.linear()
     if len(t) < len(names):
         raise DataError(
-            f"{law.name} has {len(names)} linear parameters but only {len(t)} points lie after the warm-up; "
-            "wait for more evaluations."
+            f"{law.name} has {len(names)} linear parameters but only {len(t)} points lie after the warm-up; nothing "
+            f"was fitted: wait for more evaluations."
         )
     if len(t) > MAX_POINTS:
         pick = np.unique(np.searchsorted(t, np.geomspace(t[0], t[-1], MAX_POINTS)).clip(0, len(t) - 1))

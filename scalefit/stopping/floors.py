@@ -57,7 +57,8 @@ def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
     floors: dict[str, float] = {}
     if not (hasattr(law, "params") and hasattr(law, "predict")):
         raise ArgumentError(
-            f"law={law!r:.80} does not predict, so it is no floor. Pass what scalefit.fit or scalefit.published gave."
+            f"law={law!r:.80} does not predict, so it is no floor and was not used. Pass what scalefit.fit or "
+            "scalefit.published gave."
         )
     params = dict(law.params)
     if "E" in params:

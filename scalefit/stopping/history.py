@@ -72,11 +72,14 @@ class FinishedRun:
         y = y[keep][first]
         end = schedule.total if total is None else float(total)
         if len(t) < 4:
-            raise DataError(f"A history run has {len(t)} finite losses; at least four are needed to learn from it.")
+            raise DataError(
+                f"A history run has {len(t)} finite losses, and nothing was learned from it. Give four or more, or "
+                "leave it out."
+            )
         if t[-1] < 0.9 * end:
             raise DataError(
-                f"A history run ends at step {t[-1]:g} of {end:g}; only finished runs teach. "
-                "Leave it out, or give it the plan it really followed."
+                f"A history run ends at step {t[-1]:g} of {end:g}; only finished runs teach, and nothing was learned "
+                "from it. Leave it out, or give it the plan it really followed."
             )
         if len(t) > KEPT_POINTS:
             pick = np.unique(

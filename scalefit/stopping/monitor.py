@@ -76,9 +76,9 @@ class Monitor:
     ) -> None:
         check_plan(plan)
         if min_gain is not None and not check_number("min_gain", min_gain) >= 0:
-            raise ArgumentError(f"min_gain={min_gain} must be a gain in nat/token, zero or more.")
+            raise ArgumentError(f"min_gain={min_gain} is no gain in nat/token; no monitor was made. Give zero or more.")
         if not 0 <= check_number("min_saving", min_saving) < 1:
-            raise ArgumentError(f"min_saving={min_saving} must be a part of the plan, in [0, 1).")
+            raise ArgumentError(f"min_saving={min_saving} is no share; no monitor was made. Give a number in [0, 1).")
         self.plan = plan
         self.min_gain, self.min_saving = min_gain, min_saving
         self.notes: list[Note] = []
@@ -132,9 +132,9 @@ class Monitor:
         given = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr, "grad_norm": grad_norm, "val_sem": val_sem}
         numbers = {ARGUMENTS[name]: check_number(name, value) for name, value in given.items() if value is not None}
         if not numbers:
-            raise ArgumentError(f"Nothing was given at step {at:g}; give at least one loss.")
+            raise ArgumentError(f"Nothing was given at step {at:g}, so nothing was logged: give at least one loss.")
         if numbers.get("val_sem", 0.0) < 0:
-            raise ArgumentError(f"val_sem={val_sem!r} must be a standard error, zero or more.")
+            raise ArgumentError(f"val_sem={val_sem!r} is no standard error; nothing was logged. Give zero or more.")
         for name, number in numbers.items():
             if np.isfinite(number):
                 self._series[name].add(at, number)
@@ -282,7 +282,9 @@ class Monitor:
     def _branch(self, schedule: Schedule) -> tuple[Forecaster, Schedule] | None:
         """What forecasts another schedule, and that schedule behind the run's own past."""
         if not isinstance(schedule, Schedule):
-            raise ArgumentError(f"schedule is a {type(schedule).__name__}; make one with scalefit.Schedule.")
+            raise ArgumentError(
+                f"schedule is a {type(schedule).__name__}; none was used: make one with scalefit.Schedule."
+            )
         view = self.view()
         seen = digest(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
         if seen is None:
@@ -313,9 +315,7 @@ class Monitor:
         """
         bar = None if threshold is None else check_number("threshold", threshold)
         if bar is not None and np.isnan(bar):
-            raise ArgumentError(
-                "threshold=nan is no loss to beat, and no trial was judged. Leave it out until one has ended."
-            )
+            raise ArgumentError("threshold=nan is no loss to beat, and no trial was judged. Leave it out till one ends.")
         advice = self.advise(level)
         if advice.action in ("stop", "rollback"):
             return True
@@ -335,7 +335,7 @@ class Monitor:
     def curve(self, name: Quantity = "val") -> tuple[Array, Array]:
         """Steps and values of one of `QUANTITIES`, such as ``"val"`` or ``"lr"``, shapes (n,) and (n,)."""
         if not one_of(name, self._series):
-            raise ArgumentError(f"No quantity {name!r}; there are {', '.join(QUANTITIES)}.")
+            raise ArgumentError(f"No quantity {name!r}; nothing was returned. There are {', '.join(QUANTITIES)}.")
         steps, values, _ = self._series[name].arrays()
         return steps, values
 
@@ -372,7 +372,7 @@ class Monitor:
         A plan in the state that differs from this one leaves a note.
         """
         if not isinstance(state, MonitorState):
-            raise ArgumentError(f"A {type(state).__name__} is no state; pass what state() or read_state() returned.")
+            raise ArgumentError(f"A {type(state).__name__} is no state; none was taken. Pass what state() returned.")
         for name, saved in state.series.items():
             self._series[name] = Series.from_state(**saved.model_dump())
         self._last_step = state.last_step

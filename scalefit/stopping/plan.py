@@ -83,8 +83,8 @@ class RunPlan(Record):
             implied = self.total_tokens / self.tokens_per_step
             if abs(implied / self.steps - 1) > 0.02:
                 raise ArgumentError(
-                    f"total_tokens / tokens_per_step is {implied:g} steps but the plan has {self.steps:g}; "
-                    "give two of the three, or correct one."
+                    f"total_tokens / tokens_per_step is {implied:g} steps but the plan has {self.steps:g}; no plan "
+                    "was made. Give two of the three, or correct one."
                 )
         return self
 
@@ -123,4 +123,6 @@ class RunPlan(Record):
 def check_plan(plan: Any, where: str = "plan") -> None:
     """Refuse what is no plan."""
     if not isinstance(plan, RunPlan):
-        raise ArgumentError(f"{where} is a {type(plan).__name__}; make one with scalefit.RunPlan(schedule=...).")
+        raise ArgumentError(
+            f"{where} is a {type(plan).__name__}; nothing was done. Make one with scalefit.RunPlan(schedule=...)."
+        )

@@ -87,7 +87,8 @@ class Schedule(Record):
         usual: dict[str, Any] = {"final": USUAL_FINAL[kind]} if kind in USUAL_FINAL else {}
         if kind == "two_stage" and "final" not in given:
             raise ArgumentError(
-                "A two_stage schedule drops to a rate that only its maker knows. Give final=, such as 0.1."
+                "A two_stage schedule drops to a rate that only its maker knows; no schedule was made. Give final=, "
+                "such as 0.1."
             )
         if kind == "knots" and isinstance(knots, (list, tuple)) and knots:
             usual["total"] = knots[-1]
@@ -97,30 +98,38 @@ class Schedule(Record):
     def _check(self) -> Schedule:
         if not (np.isfinite(self.total) and self.total > 0):
             raise ArgumentError(
-                f"A schedule of {self.total:g} steps was given; it must last a positive number of steps."
+                f"A schedule of {self.total:g} steps was given, and none was made. Give a positive number of steps."
             )
         if not 0 <= self.warmup < self.total:
             raise ArgumentError(
-                f"The warm-up lasts {self.warmup:g} of {self.total:g} steps; it must be shorter than the schedule."
+                f"The warm-up lasts {self.warmup:g} of {self.total:g} steps; no schedule was made. Make it shorter "
+                "than the schedule."
             )
         if not 0 <= self.final <= 1:
-            raise ArgumentError(f"final={self.final:g} is not in [0, 1]; it is relative to the peak rate.")
+            raise ArgumentError(
+                f"final={self.final:g} is not in [0, 1]; no schedule was made. Give the last rate as a share of the "
+                "peak."
+            )
         if self.kind == "wsd" and not 0 < self.cooldown <= 1 - self.warmup / self.total:
             raise ArgumentError(
-                f"cooldown={self.cooldown:g} is not in (0, 1 - warmup/total]; it is a fraction of the total."
+                f"cooldown={self.cooldown:g} is not in (0, 1 - warmup/total]; no schedule was made. Give a share of "
+                "the total."
             )
         if self.kind == "two_stage" and not self.warmup < self.switch < self.total:
-            raise ArgumentError(f"switch={self.switch:g} must lie between warm-up and end of the schedule.")
+            raise ArgumentError(
+                f"switch={self.switch:g} lies outside the schedule; none was made. Give a step between warm-up and end."
+            )
         if self.kind == "knots":
             _check_knots(self.steps, self.lr_over_peak)
             if self.total != self.steps[-1]:
                 raise ArgumentError(
-                    f"total={self.total:g}, but the last knot is at step {self.steps[-1]:g}. Leave total out."
+                    f"total={self.total:g}, but the last knot is at step {self.steps[-1]:g}; no schedule was made. "
+                    "Leave total out."
                 )
             if abs(max(self.lr_over_peak) - 1) > 1e-9:
                 raise ArgumentError(
-                    f"lr_over_peak reaches {max(self.lr_over_peak):g}, and rates are relative to their peak here. "
-                    "Divide them by it, or use Schedule.from_knots, which does."
+                    f"lr_over_peak reaches {max(self.lr_over_peak):g}, and rates are relative to their peak here; no "
+                    "schedule was made. Divide them by it, or use Schedule.from_knots, which does."
                 )
         return self
 
@@ -230,14 +239,23 @@ class Schedule(Record):
                 f"shape={shape!r} is no cooldown. Nothing was changed. Known: {', '.join(get_args(Shape))}."
             )
         if not 0 <= final <= 1:
-            raise ArgumentError(f"final={final:g} is not in [0, 1]; it is relative to the rate at step {step:g}.")
+            raise ArgumentError(
+                f"final={final:g} is not in [0, 1]; no schedule was made. Give the last rate as a share of that at "
+                f"step {step:g}."
+            )
         if not (steps > 0 and 0 <= step):
-            raise ArgumentError(f"A cooldown of {steps:g} steps from step {step:g} was asked; both must be positive.")
+            raise ArgumentError(
+                f"A cooldown of {steps:g} steps from step {step:g} was asked, and no schedule was made. Give positive "
+                "ones."
+            )
         before = self.knot_steps < step
         x = np.linspace(0, 1, CURVE_KNOTS if shape != "linear" else 2)
         start = float(self.lr(step))
         if start <= 0:
-            raise ArgumentError(f"The learning rate is already zero at step {step:g}: nothing to cool down.")
+            raise ArgumentError(
+                f"The learning rate is already zero at step {step:g}, so nothing was cooled down. Begin at an earlier "
+                "step."
+            )
         return Schedule.from_knots(
             np.concatenate([self.knot_steps[before], step + x * steps]),
             np.concatenate([self.knot_lr[before], start * _decay(shape, x, final)]),
@@ -360,9 +378,15 @@ def _check_knots(steps: npt.ArrayLike, lr: npt.ArrayLike) -> None:
     x, y = np.asarray(steps, dtype=float), np.asarray(lr, dtype=float)
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ArgumentError(
-            f"A schedule needs as many steps as rates and at least two; got shapes {x.shape} and {y.shape}."
+            f"Steps of shape {x.shape} and rates of shape {y.shape} make no schedule, and none was made. Give two or "
+            "more of each, as many steps as rates."
         )
     if not (np.all(np.isfinite(x)) and np.all(np.diff(x) > 0) and x[0] >= 0):
-        raise ArgumentError("The steps of a schedule must be finite, not negative, and strictly increasing.")
+        raise ArgumentError(
+            "The steps of a schedule must be finite, not negative, and strictly increasing. None was made. Correct "
+            "them."
+        )
     if not (np.all(np.isfinite(y)) and np.all(y >= 0) and y.max() > 0):
-        raise ArgumentError("The rates of a schedule must be finite, not negative, and not all zero.")
+        raise ArgumentError(
+            "The rates of a schedule must be finite, not negative, and not all zero. None was made. Correct them."
+        )

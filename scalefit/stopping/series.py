@@ -34,7 +34,7 @@ def check_step(step: Any) -> float:
     """Return a step number, zero or more [steps]."""
     at = check_number("step", step)
     if not (np.isfinite(at) and at >= 0):
-        raise ArgumentError(f"step={step!r} must be a step number, zero or more. Nothing was logged or forgotten.")
+        raise ArgumentError(f"step={step!r} is no step number. Nothing was logged or forgotten. Give zero or more.")
     return at
 
 
@@ -156,19 +156,27 @@ def logged_columns(table: pd.DataFrame) -> tuple[Array, dict[Quantity, Array], l
         No column ``step`` or nothing beside it, steps that are negative, or something that is not a number.
     """
     if not hasattr(table, "columns"):
-        raise ArgumentError(f"A {type(table).__name__} is no table. Pass a DataFrame with step and a loss.")
+        raise ArgumentError(
+            f"A {type(table).__name__} is no table; nothing was logged. Pass a DataFrame with step and a loss."
+        )
     names = [name for name in ARGUMENTS if name in table]
     if "step" not in table or not names:
-        raise ArgumentError(f"The table has {', '.join(map(str, table))[:200]}; give it step and a loss.")
+        raise ArgumentError(
+            f"The table has {', '.join(map(str, table))[:200]}; nothing was logged: give it step and a loss."
+        )
     try:
         numbers = table[["step", *names]].to_numpy(dtype=float)
     except (TypeError, ValueError):
-        raise ArgumentError("The table holds something that is not a number. Mend it, or read it anew.") from None
+        raise ArgumentError(
+            "The table holds something that is not a number; nothing was logged. Mend it, or read it anew."
+        ) from None
     numbers = numbers[~np.isnan(numbers[:, 1:]).all(axis=1)]
     steps = numbers[:, 0]
     bad = ~(np.isfinite(steps) & (steps >= 0))
     if bad.any():
-        raise ArgumentError(f"step={steps[bad][0]:g} must be a step number, zero or more.")
+        raise ArgumentError(
+            f"step={steps[bad][0]:g} must be a step number, zero or more. Nothing was logged. Correct it."
+        )
     columns = {ARGUMENTS[name]: numbers[:, 1 + j] for j, name in enumerate(names)}
     losses = [values for name, values in columns.items() if name in ("train", "val")]
     lost = np.isinf(losses).any(axis=0) if losses else np.zeros(len(steps), bool)

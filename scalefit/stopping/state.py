@@ -116,10 +116,14 @@ def read_state(source: str | Path) -> MonitorState:
     try:
         text = as_path(source).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not text: {error.reason}. Give the file that Monitor.to_json wrote.") from None
+        raise DataError(
+            f"{source} is not text: {error.reason}. It was not read. Give the file that Monitor.to_json wrote."
+        ) from None
     except OSError as error:
         reason = error.strerror or error
-        raise DataError(f"{source} cannot be read: {reason}. Give the file that Monitor.to_json wrote.") from None
+        raise DataError(
+            f"{source} cannot be read: {reason}. Nothing was loaded. Give the file that Monitor.to_json wrote."
+        ) from None
     try:
         return parse_state(text)
     except DataError as error:
@@ -134,8 +138,8 @@ def parse_state(text: str) -> MonitorState:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
         what = " ".join(f"{'.'.join(map(str, first.get('loc', ())))} {first['msg']}".split())[:160]
         raise DataError(
-            f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}. "
-            "Write it with Monitor.to_json of this version of scalefit."
+            f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}. It was not read. Write it with "
+            "Monitor.to_json of this version of scalefit."
         ) from None
 
 
@@ -180,14 +184,16 @@ def _finished(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
         other, table = entry
     except (TypeError, ValueError):
         raise ArgumentError(
-            f"History run {number} is a {type(entry).__name__}; give a finished Monitor or a pair "
-            "(RunPlan, table with the columns step and val_loss)."
+            f"History run {number} is a {type(entry).__name__}; nothing was learned. Give a finished Monitor or a "
+            "pair (RunPlan, table with the columns step and val_loss)."
         ) from None
     check_plan(other, f"History run {number}: the first of the pair")
     try:
         steps, loss = np.asarray(table["step"], dtype=float), np.asarray(table["val_loss"], dtype=float)
     except (KeyError, TypeError, ValueError, IndexError):
-        raise ArgumentError(f"History run {number}: its table needs the numeric columns step and val_loss.") from None
+        raise ArgumentError(
+            f"History run {number}: its table has no numeric columns step and val_loss. Nothing was learned. Add them."
+        ) from None
     if steps.shape != loss.shape or steps.ndim != 1:
         raise ArgumentError(
             f"History run {number} has steps of shape {steps.shape} and losses of shape {loss.shape}. Nothing was "

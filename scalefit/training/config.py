@@ -52,7 +52,7 @@ class Config:
     def _check(self, good: bool, name: str, allowed: str) -> None:
         if not good:
             raise ArgumentError(
-                f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. It must be {allowed}."
+                f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. Make it {allowed}."
             )
 
 

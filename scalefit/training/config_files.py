@@ -36,9 +36,11 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     except ArgumentError:
         raise
     except Exception as error:
-        raise ArgumentError(f"{path} is not valid {path.suffix[1:].upper()}: {error}. Nothing was run.") from error
+        raise ArgumentError(
+            f"{path} is not valid {path.suffix[1:].upper()}: {error}. Nothing was run. Correct it."
+        ) from error
     if not isinstance(values, dict):
-        raise ArgumentError(f"{path} holds a {type(values).__name__}; nothing was run. A config is a table of fields.")
+        raise ArgumentError(f"{path} holds a {type(values).__name__}; nothing was run. Write a table of fields.")
     return values
 
 
@@ -63,4 +65,6 @@ def validate(config: ConfigT) -> ConfigT:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc']))} = {item.get('input')!r}: {item['msg']}" for item in error.errors()
         )
-        raise ArgumentError(f"The config does not fit {type(config).__name__}: {problems}. Nothing was run.") from error
+        raise ArgumentError(
+            f"The config does not fit {type(config).__name__}: {problems}. Nothing was run. Correct them."
+        ) from error

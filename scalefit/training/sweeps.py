@@ -158,8 +158,7 @@ class SweepConfig(Config):
             N, D = check_number("N", given_n), check_number("D", given_d)
             if not (0 < N < math.inf and 0 < D < math.inf):
                 raise ArgumentError(
-                    f"Row {row} of the table has N={N:g}, D={D:g}; nothing was planned. Both must be positive and "
-                    "finite."
+                    f"Row {row} of the table has N={N:g}, D={D:g}; nothing was planned. Make both positive and finite."
                 )
             wanted.setdefault(shape_for(N, vocab_size), set()).add(round(D))
         sizes = tuple(SizeConfig(model=model, tokens=tuple(sorted(D))) for model, D in wanted.items())

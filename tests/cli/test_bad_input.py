@@ -106,3 +106,22 @@ def test_only_keeps_one_series(run, tmp_path, command):
     named = ["--column", "series=corpus"]
     code, out, _ = run(command, path, *named, "--only", "x", *words)
     assert code == 0 and out.splitlines()[-3:] == run(command, alone, *words)[1].splitlines()[-3:]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fti", "runs.csv"], "No such command 'fti'. Did you mean 'fit'? Nothing was done. See scalefit --help."),
+        (["fit"], "Missing argument 'table'. Nothing was done. See scalefit fit --help."),
+        (["fit", "runs.csv", "--lvel", "0.9"], "No such option: --lvel"),
+        (["fit", "runs.csv", "--level", "lots"], "Invalid value for '--level': 'lots' is not a valid number."),
+        (["fit", "runs.csv", "--level", "2"], "Invalid value for '--level': 2.0 must lie between 0 and 1. Nothing"),
+        (["fit", "runs.csv", "--objective", "hubr"], "'hubr' is not one of 'huber', 'squared', 'absolute'. Nothing"),
+        (["fit", "runs.csv", "--fix", "E"], "'E' cannot be read (no name=value). Nothing was done."),
+        (["predict"], "give either a saved result or --law with --published. Nothing was done."),
+    ],
+)
+def test_misuse_is_one_line_with_the_value_and_a_way_on(run, words, said):
+    code, out, err = run(*words)
+    assert code == 2 and not out and err.startswith("scalefit: ") and err.count("\n") == 1
+    assert said in err and "Nothing was done. See scalefit " in err

@@ -56,3 +56,23 @@ def test_rows_without_a_series_are_not_pooled_with_the_others(tmp_path):
     with pytest.raises(sf.DataError, match=r"2 series \(\(none\), a\)"):
         sf.report(mixed)
     assert sf.report(mixed, only="a").result.n_runs == 25
+
+
+def test_a_series_that_bears_no_report_is_named_and_the_others_are_made(run, tmp_path):
+    path, page = tmp_path / "runs.csv", tmp_path / "page.html"
+    few, flat = simulate(1).head(3).assign(series="a few"), simulate(2).assign(series="flat", loss=3.0)
+    pd.concat([few, simulate(0).assign(series="good"), flat]).to_csv(path, index=False)
+    code, out, err = run("report", path, "--by", "series", "--out", page)
+    assert code == 0 and out.startswith("=== good") and (tmp_path / "page-good.html").exists()
+    assert "2 of 3 series can bear no report" in err and "'a few': 3 runs cannot" in err and "'flat': All 25" in err
+    assert not (tmp_path / "page-a_few.html").exists()
+    code, out, _ = run("report", path, "--by", "series", "--out", page, "--json")
+    said = json.loads(out)
+    assert code == 0 and set(said["series"]) == {"good"} and set(said["refused"]) == {"a few", "flat"}
+
+
+def test_no_series_that_bears_a_report_is_an_error(run, tmp_path):
+    path = tmp_path / "runs.csv"
+    pd.concat([simulate(n).head(3).assign(series=f"s{n}") for n in range(2)]).to_csv(path, index=False)
+    code, out, err = run("report", path, "--by", "series", "--out", tmp_path / "page.html")
+    assert code == 1 and not out and "No series can bear a report, and no page was made. 's0': 3 runs" in err
