@@ -88,6 +88,29 @@ def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
     return with_options
 
 
+def laws_beginning(incomplete: str) -> list[str]:
+    """Names of laws, for the shell's completion."""
+    from scalefit.laws import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def constants_beginning(context: typer.Context, incomplete: str) -> list[str]:
+    """Keys of published constants, of the law on the line where there is one, for the shell's completion."""
+    from scalefit.laws import get, names
+
+    asked = context.params.get("law")
+    laws = [asked] if asked in names() else names()
+    return sorted({c.key for law in laws for c in get(law).published if c.key.startswith(incomplete)})
+
+
+def data_sets_beginning(incomplete: str) -> list[str]:
+    """Names of data sets, for the shell's completion."""
+    from scalefit.datasets import list_datasets
+
+    return [str(name) for name in list_datasets().index if str(name).startswith(incomplete)]
+
+
 def _checked_figure(path: Path | None) -> Path | None:
     """Refuse a figure of no known format before anything is computed for it."""
     if path is not None:

@@ -14,7 +14,11 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def datasets(
-        name: str = typer.Argument(None, help="A data set to print; without it, all are listed."),
+        name: str = typer.Argument(
+            None,
+            help="A data set to print; without it, all are listed.",
+            autocompletion=shared.data_sets_beginning,
+        ),
         output: str = typer.Option(None, "--output", "-o", help="Write the table NAME to this csv file."),
         as_json: shared.AsJson = False,
     ) -> None:

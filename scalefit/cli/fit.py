@@ -50,7 +50,9 @@ def register(app: typer.Typer) -> None:
 def fit(
     table: shared.Table,
     columns: shared.Columns,
-    law: Annotated[str, typer.Option(help="Law to fit; see scalefit laws.")] = "chinchilla",
+    law: Annotated[
+        str, typer.Option(help="Law to fit; see scalefit laws.", autocompletion=shared.laws_beginning)
+    ] = "chinchilla",
     objective: Annotated[Goal, typer.Option(help="Penalty on residuals.")] = Goal.huber,
     delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
     on: Annotated[Scale, typer.Option(help="What residuals are taken of.")] = Scale.log_loss,
@@ -175,8 +177,14 @@ def predict(
     result: Annotated[
         str | None, typer.Argument(help="A result that scalefit fit or forecast wrote with --save.")
     ] = None,
-    law: Annotated[str | None, typer.Option(help="A law, for published constants in place of a result.")] = None,
-    published: Annotated[str | None, typer.Option(help="Whose constants: hoffmann2022.", metavar="KEY")] = None,
+    law: Annotated[
+        str | None,
+        typer.Option(help="A law, for published constants in place of a result.", autocompletion=shared.laws_beginning),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(help="Whose constants: hoffmann2022.", metavar="KEY", autocompletion=shared.constants_beginning),
+    ] = None,
     N: Annotated[list[str] | None, typer.Option("--N", help="Parameters: 7e9 or 7B. Repeatable.")] = None,
     D: Annotated[list[str] | None, typer.Option("--D", help="Tokens: 2e12 or 2T. Repeatable.")] = None,
     C: Annotated[list[str] | None, typer.Option("--C", help="Compute in FLOP. Repeatable.")] = None,

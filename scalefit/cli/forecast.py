@@ -123,7 +123,11 @@ def compare(
     columns: shared.Columns,
     law: Annotated[
         list[str] | None,
-        typer.Option("--law", help="Law to compare, or forecast. Repeatable; without it, the usual ones."),
+        typer.Option(
+            "--law",
+            help="Law to compare, or forecast. Repeatable; without it, the usual ones.",
+            autocompletion=shared.laws_beginning,
+        ),
     ] = None,
     holdout: Annotated[
         str, typer.Option(help="largest_C, k-fold (or 10-fold), leave-one-budget-out, or rolling.")

@@ -18,7 +18,12 @@ def register(app: typer.Typer) -> None:
 
 
 def laws(
-    name: Annotated[str | None, typer.Argument(help="A law to describe in full; without it, all are listed.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A law to describe in full; without it, all are listed.", autocompletion=shared.laws_beginning
+        ),
+    ] = None,
     at: Annotated[
         str | None, typer.Option(help="Published laws whose runs covered this point: N=7e9,D=2e12.", metavar="POINT")
     ] = None,

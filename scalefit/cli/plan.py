@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result that scalefit fit --save wrote.")]
 LawName = Annotated[
-    str | None, typer.Option(help="Law to fit to a table, or that --published is of; chinchilla where not given.")
+    str | None,
+    typer.Option(
+        help="Law to fit to a table, or that --published is of; chinchilla where not given.",
+        autocompletion=shared.laws_beginning,
+    ),
 ]
 Series = Annotated[str | None, typer.Option(help="Which series, for saved fits with shared exponents.", metavar="NAME")]
 Bootstrap = Annotated[int, typer.Option(help="Resamples for the intervals; 0 for robust errors.")]
@@ -70,7 +74,12 @@ def plan(
     devices: Annotated[int | None, typer.Option(help="Devices, for days of training.")] = None,
     law: LawName = None,
     published: Annotated[
-        str | None, typer.Option(help="Plan with a paper's constants: hoffmann2022_tex.", metavar="KEY")
+        str | None,
+        typer.Option(
+            help="Plan with a paper's constants: hoffmann2022_tex.",
+            metavar="KEY",
+            autocompletion=shared.constants_beginning,
+        ),
     ] = None,
     series: Series = None,
     bootstrap: Bootstrap = 500,

@@ -33,7 +33,9 @@ def report(
     table: shared.Table,
     columns: shared.Columns,
     out: Annotated[Path, typer.Option("-o", "--out", help="Where to write the page.")] = Path("report.html"),
-    law: Annotated[str, typer.Option(help="Law to fit; see scalefit laws.")] = "chinchilla",
+    law: Annotated[
+        str, typer.Option(help="Law to fit; see scalefit laws.", autocompletion=shared.laws_beginning)
+    ] = "chinchilla",
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     budget: Annotated[
         str | None, typer.Option(help="Compute of the planned run [FLOP]; ten times the largest run's by default.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
@@ -9,9 +12,13 @@ from scalefit.fitting.result import FitResult
 from scalefit.plots.fits import FitData, ProfileData, ResidualData, fit_data, residual_data
 from scalefit.plots.isoflop import IsoflopFigure
 from scalefit.reporting import svg, words
-from scalefit.reporting.html import Markup, tag
+from scalefit.reporting.html import Markup, join, tag
 from scalefit.reporting.svg import Axis, Figure, padded
 
+Shape = dict[str, Any]
+#: View boxes: where a phone shows the page 330 pixels wide, words of the narrow one are 10 high.
+_WIDE: Shape = {"width": 820, "height": 410}
+_NARROW: Shape = {"width": 480, "height": 400, "text": 15.0}
 _RAMP = 8
 _PROFILE = 16
 _AXES = {
@@ -39,15 +46,27 @@ def legend(values: Array | None) -> Markup | None:
     return tag("p", f"N: {low} ", *squares, f" {high} parameters", class_="legend")
 
 
+def both(draw: Callable[[Shape], Markup]) -> Markup:
+    """A figure across the page, and the same for a phone; the style sheet shows one of them."""
+    return join(
+        tag("div", draw(shape), class_=f"plot {name}") for name, shape in (("wide", _WIDE), ("narrow", _NARROW))
+    )
+
+
 def fit_figure(result: FitResult, level: float, unit: str, shown: AnyArray) -> Markup:
     """Runs and law over compute, or over the law's one input, or predictions against measurements."""
     data = fit_data(result, level=level)
+    return both(lambda shape: _fit(data, level, unit, shown, shape))
+
+
+def _fit(data: FitData, level: float, unit: str, shown: AnyArray, shape: Shape) -> Markup:
     label, write = _AXES.get(data.axis, (f"predicted loss [{unit}]", lambda value: f"{value:.3g}"))
     log = data.axis in _AXES
     x = Axis(*padded(float(data.x.min()), float(data.x.max()), log), label, log, write)
     losses = np.concatenate([data.loss, *(curve.loss for curve in data.curves)])
     y = Axis(*padded(float(losses.min()), float(losses.max()), log), f"loss [{unit}]", log)
-    figure = Figure(x, y, "Runs and the fitted law", 820, 410, right=86 if any(c.label for c in data.curves) else 14)
+    right = 86 if any(curve.label for curve in data.curves) else 14
+    figure = Figure(x, y, "Runs and the fitted law", right=right, **shape)
     painted = _painted(data)
     for curve, name in zip(data.curves, painted, strict=True):
         figure.band(curve.x, np.maximum(curve.lower, y.low), np.minimum(curve.upper, y.high), name)
@@ -170,7 +189,11 @@ def isoflop_figure(data: IsoflopFigure, numbers: list[list[int | None]], unit: s
     sizes, losses = np.concatenate(data.sizes), np.concatenate(data.losses)
     x = Axis(*padded(float(sizes.min()), float(sizes.max()), True), "parameters N", True, svg.counts)
     y = Axis(*padded(float(losses.min()), float(np.quantile(losses, 0.99)), False), f"loss [{unit}]")
-    figure = Figure(x, y, "Loss over size on each budget", 820, 410, right=86)
+    return both(lambda shape: _isoflop(data, numbers, Figure(x, y, "Loss over size on each budget", right=86, **shape)))
+
+
+def _isoflop(data: IsoflopFigure, numbers: list[list[int | None]], figure: Figure) -> Markup:
+    y = figure.y
     names = shades(np.array(data.budgets), len(data.budgets))
     for size, loss, fitted, name, number in zip(data.sizes, data.losses, data.fitted, names, numbers, strict=True):
         if fitted is not None:

@@ -137,6 +137,6 @@ class _Writer:
 
     def refusal(self, node: ast.AST) -> ArgumentError:
         return ArgumentError(
-            f"Law {self.law} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do, so no planner "
-            "was made. Write its loss with operators and np.exp, np.log, np.minimum and the like, or ask sf.plan."
+            f"Law {self.law} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do by itself, so "
+            "no planner was made. Write its loss with operators and np.exp, np.log and the like, or ask sf.plan."
         )

@@ -169,7 +169,7 @@ def fit_figures(found: Findings, unit: str) -> Markup:
     sizes = found.columns.get("N")
     main = tag(
         "figure",
-        tag("div", figures.fit_figure(result, found.level, unit, found.shown), class_="plot wide"),
+        figures.fit_figure(result, found.level, unit, found.shown),
         figures.legend(sizes),
         tag("figcaption", "Runs and the law. Point at a run, or focus the figure and press the arrow keys."),
     )
@@ -217,10 +217,7 @@ def isoflop(found: Findings, unit: str) -> Markup:
         f"Straight from the runs, without the fitted law: the best size grows as C to the {optima.exponent_N:.3f} "
         f"({words.percent(found.level)}: {low:.3f} to {high:.3f})."
     )
-    drawn = tag(
-        "figure",
-        tag("div", figures.isoflop_figure(isoflop_data(optima), _numbers(optima, found), unit), class_="plot wide"),
-    )
+    drawn = tag("figure", figures.isoflop_figure(isoflop_data(optima), _numbers(optima, found), unit))
     remarks = [tag("li", note.message) for note in optima.notes]
     return section(
         "isoflop",

@@ -14,7 +14,6 @@ from scalefit.reporting import words
 from scalefit.reporting.html import Markup, join, tag
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46
-_LABEL_GAP = 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,8 @@ class Figure:
         Size of the view box.
     right : int
         Room right of the frame, for labels at the ends of curves.
+    text : float
+        Height of the words, for which labels of the axis below must leave room.
     """
 
     x: Axis
@@ -85,6 +86,7 @@ class Figure:
     width: int = 640
     height: int = 380
     right: int = _RIGHT
+    text: float = 12.0
     parts: list[Markup] = field(default_factory=list)
 
     def px(self, value: Any) -> Array:
@@ -149,18 +151,21 @@ class Figure:
         taken: list[float] = []
         for x, y, said in sorted(labels, key=lambda item: item[1]):
             at = float(self.py(y))
-            if said and all(abs(at - other) >= _LABEL_GAP for other in taken):
+            if said and all(abs(at - other) >= 1.17 * self.text for other in taken):
                 taken.append(at)
                 self.parts.append(tag("text", said, x=_n(float(self.px(x)) + 6), y=_n(at + 4), class_="end"))
 
     def render(self, *, hover: bool = False, description: str = "") -> Markup:
         """The svg element; with `hover` the page lets a reader walk over its points by arrow keys."""
         bottom, right = self.height - _BOTTOM, self.width - self.right
-        frame = []
+        frame, free = [], -math.inf
         for value in self.x.ticks():
-            at = _n(float(self.px(value)))
+            place, said = float(self.px(value)), self.x.write(value)
+            at, half = _n(place), 0.3 * self.text * len(said)
             frame.append(tag("line", x1=at, x2=at, y1=_TOP, y2=bottom, class_="grid"))
-            frame.append(tag("text", self.x.write(value), x=at, y=bottom + 17, text_anchor="middle"))
+            if place - half >= free:  # else it would overwrite the one before it
+                frame.append(tag("text", said, x=at, y=bottom + 17, text_anchor="middle"))
+                free = place + half + 0.5 * self.text
         for value in self.y.ticks():
             high = float(self.py(value))
             frame.append(tag("line", x1=_LEFT, x2=right, y1=_n(high), y2=_n(high), class_="grid"))
@@ -169,12 +174,10 @@ class Figure:
         frame.append(tag("text", self.x.label, x=_n(middle), y=self.height - 8, text_anchor="middle", class_="label"))
         turn = f"translate(13 {_n(centre)}) rotate(-90)"
         frame.append(tag("text", self.y.label, transform=turn, text_anchor="middle", class_="label"))
-        said = (
-            tag("title", self.title) if not description else join([tag("title", self.title), tag("desc", description)])
-        )
+        about = join([tag("title", self.title), tag("desc", description) if description else None])
         return tag(
             "svg",
-            said,
+            about,
             tag("g", *frame, class_="axes", aria_hidden="true"),
             tag("g", *self.parts),
             viewBox=f"0 0 {self.width} {self.height}",

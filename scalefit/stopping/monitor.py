@@ -315,7 +315,7 @@ class Monitor:
         """
         bar = None if threshold is None else check_number("threshold", threshold)
         if bar is not None and np.isnan(bar):
-            raise ArgumentError("threshold=nan is no loss to beat, and no trial was judged. Leave it out till one ends.")
+            raise ArgumentError("threshold=nan is no loss to beat, and no trial was judged. Leave it out for now.")
         advice = self.advise(level)
         if advice.action in ("stop", "rollback"):
             return True

@@ -193,7 +193,8 @@ def test_hover_marks_one_run_in_every_figure(open_tab, made):
     circle.scroll_into_view_if_needed()
     box = circle.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    marked = page.eval_on_selector_all("circle.on", "nodes => nodes.map((node) => node.dataset.i)")
+    seen = "nodes => nodes.filter((node) => node.checkVisibility()).map((node) => node.dataset.i)"
+    marked = page.eval_on_selector_all("circle.on", seen)
     assert len(marked) == 4 and len(set(marked)) == 1  # fit, residuals over N and over D, isoFLOP
     assert page.inner_text("#tip").count("\n") >= 4
     page.mouse.move(2, 2)
@@ -310,11 +311,36 @@ def test_a_narrow_screen_has_no_sideways_scroll(open_tab, made):
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
 
 
+def test_figures_on_a_phone_fit_and_can_be_read(open_tab, made):
+    """No figure scrolls, no words are smaller than 9 pixels, and no tick is written over another."""
+    tab = open_tab(made, viewport={"width": 390, "height": 844}, is_mobile=True)
+    figures = """() => [...document.querySelectorAll('.plot svg')].filter((svg) => svg.checkVisibility()).map((svg) => {
+      const words = [...svg.querySelectorAll('.axes text')], box = svg.closest('.plot');
+      const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+      const below = words.filter((w) => w.getAttribute('text-anchor') === 'middle' && !w.classList.contains('label'));
+      const boxes = below.map((w) => w.getBoundingClientRect());
+      return { name: svg.getAttribute('aria-label'), scrolls: box.scrollWidth > box.clientWidth + 1,
+        least: Math.min(...words.map((w) => scale * parseFloat(getComputedStyle(w).fontSize))),
+        gap: Math.min(...boxes.slice(1).map((b, k) => b.left - boxes[k].right)) };
+    })"""
+    found = tab.page.evaluate(figures)
+    names = [figure["name"] for figure in found]
+    assert sum("Runs and the fitted law" in name for name in names) == 1 and len(names) >= 9
+    for figure in found:
+        assert not figure["scrolls"] and figure["least"] >= 9 and figure["gap"] > 0, figure
+
+
 def test_it_prints(open_tab, made):
     tab = open_tab(made, color_scheme="dark")
     tab.page.emulate_media(media="print")
     assert tab.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert tab.page.is_hidden("nav") and tab.page.is_hidden("#C")
+    held = "nodes => nodes.map((node) => getComputedStyle(node).breakInside)"
+    for kept in ("figure", ".few > div", "table", ".planner"):
+        assert set(tab.page.eval_on_selector_all(kept, held)) == {"avoid"}, kept
+    drawn = "nodes => nodes.filter((node) => node.checkVisibility()).length"
+    assert tab.page.eval_on_selector_all(".plot.narrow", drawn) == 0
+    assert tab.page.eval_on_selector_all(".plot.wide", drawn) == 2
     pdf = tab.page.pdf(format="A4")
     assert pdf.startswith(b"%PDF") and 2 <= pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") <= 30
 

@@ -143,7 +143,9 @@ def test_the_floor_of_the_planned_run_is_that_of_its_columns(runs):
 def test_isoflop_curves_are_drawn_or_refused_in_words(made):
     said = section(made.html, "isoflop")
     optima = sf.isoflop(grid())
-    assert f"C to the {optima.exponent_N:.3f}" in said and said.count("<circle") == 240
+    assert (
+        f"C to the {optima.exponent_N:.3f}" in said and said.count("<circle") == 2 * 240
+    )  # for a wide page and a phone
     scattered = grid().sample(60, random_state=0)
     scattered["D"] *= np.random.default_rng(0).uniform(0.3, 3, 60)
     refused = section(sf.report(scattered).html, "isoflop")
