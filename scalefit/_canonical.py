@@ -34,7 +34,7 @@ class Request:
         """Find every canonical column in a frame, or in its first rows; raise where the table will not do."""
         names = list(frame.columns)
         chosen = {}
-        for target in _columns.USUAL_NAMES:
+        for target in (*_columns.USUAL_NAMES, *(name for name in self.inputs if name in _columns.SHAPE_NAMES)):
             if target == "series":
                 continue
             choice = _columns.choose(target, self.asked.get(target), names, self.loss_unit or "")
@@ -71,7 +71,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     raw = _open(source, request, format)
     chosen = _named(raw.name, request.choose, raw.frame)
     earlier = conventions_of(raw.frame)
-    loss_unit = request.loss_unit or earlier["loss_unit"]
+    loss_unit, unit_notes = _loss_unit(request, raw.frame, earlier["loss_unit"])
     flops = request.flops or earlier["flops"]
     taken = {c.column for c in chosen.values() if c.column is not None}
     n_rows = len(raw.rows)
@@ -92,7 +92,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         columns["loss"] = nats_per_token(columns["loss"], loss_unit, per_token)
     for target in columns:
         rows.demand_positive(target, blank=None)
-    notes = [*_guesses(chosen), *rows.complete(flops)]
+    notes = [*_guesses(chosen), *unit_notes, *rows.complete(flops)]
     if request.incomplete == "set_aside":
         for name in ("loss", *(q for q in QUANTITIES if q in columns)):
             rows.demand_positive(name)
@@ -103,7 +103,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     if not keep.any():
         raise DataError(no_row(raw.name, set_aside))
     frame = pd.DataFrame({name: columns[name] for name in (*QUANTITIES, "loss") if name in columns})
-    for name in ("unique_tokens", "weight"):
+    for name in ("unique_tokens", "weight", *_columns.SHAPE_NAMES):
         if name in columns:
             frame[name] = columns[name]
     if "status" in chosen:
@@ -111,7 +111,8 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     if request.series:
         frame["series"] = _columns.label_series(raw.frame, request.series).to_numpy()
     rest = raw.frame[[name for name in raw.frame.columns if name not in taken]].set_axis(frame.index)
-    rest = rest.rename(columns={name: f"{name}_in_source" for name in rest if name in frame.columns})
+    stale = {*frame.columns, *(["loss_unit"] if any(note.code == "loss_unit" for note in unit_notes) else [])}
+    rest = rest.rename(columns={name: f"{name}_in_source" for name in rest if name in stale})
     frame = pd.concat([frame, rest], axis=1)[keep]
     frame.index = pd.Index(raw.rows[keep], name="row")
     unit = "other" if loss_unit == "other" else "nat/token"
@@ -129,6 +130,21 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         "guessed": {k: c.column for k, c in chosen.items() if c.guessed},
     }
     return Table(frame, conventions, notes, set_aside)
+
+
+def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str) -> tuple[str, list[Note]]:
+    """Return the unit of the losses: as asked for, of an earlier reading, or as a column ``loss_unit`` says."""
+    said = None if request.loss_unit or "scalefit" in frame.attrs else _columns.stated_unit(frame)
+    if said in (None, "nat/token"):
+        return request.loss_unit or earlier, []
+    known = _columns.unit_of(said)
+    if known is not None and not (known.endswith("/byte") and request.bytes_per_token is None):
+        text = f"Column 'loss_unit' says {said}: the losses were converted to nat/token."
+        return known, [Note("loss_unit", "info", f"{text} If that is wrong, pass loss_unit=.", {"unit": known})]
+    why = "is no unit known here" if known is None else "needs bytes_per_token= to become nat/token"
+    text = f"Column 'loss_unit' says {said[:40]!r}, which {why}: the losses were kept in it. Read the table with "
+    text += "read_runs(..., loss_unit=...)" + ("." if known is None else " and bytes_per_token=.")
+    return "other", [Note("unknown_unit", "warning", text, {"unit": said[:80]})]
 
 
 def conventions_of(frame: pd.DataFrame) -> dict[str, str]:

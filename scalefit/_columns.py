@@ -48,6 +48,15 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "weight": ("weight", "weights"),
     "status": tuple("status run_status state run_state".split()),
 }
+#: What only some laws read, looked for under these names where such a law asks for it.
+SHAPE_NAMES: dict[str, tuple[str, ...]] = {
+    "n_layers": tuple("n_layers n_layer num_layers num_hidden_layers layers depth".split()),
+    "d_emb": tuple("d_emb d_model n_embd emb_dim embedding_dim hidden_size hidden_dim width".split()),
+    "T_max": (
+        *"t_max context context_length context_size ctx n_ctx ctx_len block_size".split(),
+        *"seq_len sequence_length seq_length max_seq_len max_position_embeddings".split(),
+    ),
+}
 PERPLEXITY_NAMES = tuple("perplexity ppl val_ppl eval_ppl val_perplexity eval_perplexity word_perplexity".split())
 PER_BYTE_NAMES = tuple("bpb val_bpb bits_per_byte loss_bpb val_bits_per_byte loss".split())
 
@@ -108,7 +117,7 @@ def choose(
         return _as_asked(target, asked, names)
     if names.count(target) == 1:
         return Choice(target)
-    usual = USUAL_NAMES[target]
+    usual = SHAPE_NAMES[target] if target in SHAPE_NAMES else USUAL_NAMES[target]
     if target == "loss" and loss_unit.endswith("/byte"):
         usual = (*PER_BYTE_NAMES, *usual)
     if target == "N":
@@ -186,7 +195,26 @@ def missing_column(target: str, names: Iterable[Any]) -> str:
         what = f"{target} column, and not both {others[target]} and C to compute it from,"
     else:
         what = {"N": "N, D or C column"}.get(target, f"{target} column")
-    return f"There is no {what} in {{name}}. {has} Name the column with {target}=."
+    how = f"Name the column with {target}=" if target in USUAL_NAMES else f"Name the column that holds it {target!r}"
+    return f"There is no {what} in {{name}}. {has} {how}."
+
+
+def stated_unit(frame: pd.DataFrame) -> str | None:
+    """Return what a column ``loss_unit`` says of every loss: a known unit, or its own words; None where it does not."""
+    if "loss_unit" not in frame.columns:
+        return None
+    said = frame["loss_unit"].dropna().astype(str).unique()
+    units = {unit_of(text) or text.strip() for text in said} - {""}
+    return units.pop() if len(units) == 1 else None
+
+
+def unit_of(text: str) -> str | None:
+    """Return the unit that words such as "nats/token (GPT-2 vocabulary)" or "bits per byte" mean, None if unknown."""
+    plain = re.sub(r"\s*(?:/|\bper\b)\s*", "/", text.split("(")[0].strip().lower())
+    plain = re.sub(r"\b(nat|bit|token|byte)s\b", r"\1", plain)
+    known = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity")
+    usual = {"nat/tok": "nat/token", "nat": "nat/token", "bpb": "bit/byte", "ppl": "perplexity"}
+    return plain if plain in known else usual.get(plain)
 
 
 def counts_no_embeddings(choice: Choice) -> bool:

@@ -185,8 +185,8 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
         notes.append(Note("implausible_loss", "warning", text, {"loss": float(loss.max()), "row": plain(row)}))
     for name, what in (("N", "parameters"), ("D", "tokens")):
         values = columns.get(name)
-        if values is not None and len(values) and np.nanmax(values, initial=0.0) < SMALLEST_COUNT:
-            largest = float(np.nanmax(values, initial=0.0))
+        largest = float(np.nanmax(values, initial=0.0)) if values is not None else 0.0
+        if 0 < largest < SMALLEST_COUNT:
             text = (
                 f"The largest {name} is {largest:g} {what}, which no language model is trained with. "
                 "The numbers were kept. If they are in millions or billions, multiply them, "

@@ -100,7 +100,8 @@ def read_runs(
     loss : str, optional
         The column of the loss.
     loss_unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other"}, default "nat/token"
-        What the source's loss is in. The result is in nat/token, except that ``"other"`` is left as it is.
+        What the source's loss is in; a column ``loss_unit`` with one value is obeyed where this is not given. The
+        result is in nat/token, except that ``"other"`` is left as it is.
     params : str, default "total"
         What N counts, one of `PARAMS_CONVENTIONS`. This and the next are kept where the source was read before.
     flops : str, default "6ND"
@@ -280,7 +281,7 @@ def _admit(
 ) -> tuple[pd.DataFrame, dict[str, Any], list[Note], list[tuple[Any, str]]]:
     """Return a frame with the columns asked for, its conventions, its notes, and rows lost on the way."""
     frame = None if isinstance(runs, (str, Path)) else as_frame(runs)
-    if frame is None or not _is_ready(frame, inputs, loss):
+    if frame is None or not _is_ready(frame, inputs, loss) or _is_in_another_unit(frame):
         asked = {} if loss == "loss" else {"loss": loss}
         table = read(runs, Request(asked, incomplete="keep", inputs=tuple(inputs)), None)
         return table.frame, {**table.conventions, "stated": False}, table.notes, table.set_aside
@@ -307,6 +308,11 @@ def _is_ready(frame: pd.DataFrame, inputs: Sequence[str], loss: str) -> bool:
     if "D" in there:
         there.add("unique_tokens")
     return {loss, *inputs} <= there
+
+
+def _is_in_another_unit(frame: pd.DataFrame) -> bool:
+    """Return whether a table that was not read before says that its losses are not in nats per token."""
+    return "scalefit" not in frame.attrs and _columns.stated_unit(frame) not in (None, "nat/token")
 
 
 def _names_of(series: Any) -> tuple[str, ...]:

@@ -396,3 +396,43 @@ def test_losses_in_several_units_are_remarked():
     assert "mixed_units" in {note.code for note in sf.check_runs(table).notes}
     table["loss_unit"] = ["nats/token (own)", "nats/token"]
     assert "mixed_units" not in {note.code for note in sf.check_runs(table).notes}
+
+
+# -- what the table says of itself -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", ["bits/token", "bit/token", "bits per token", "Bits/token (GPT-2 vocabulary)"])
+def test_a_column_that_names_the_unit_is_obeyed(said):
+    bits = pd.DataFrame(GOOD).assign(loss=lambda t: t["loss"] / math.log(2), loss_unit=said)
+    runs = sf.read_runs(bits)
+    assert runs["loss"].tolist() == pytest.approx(GOOD["loss"])
+    assert runs.attrs["scalefit"]["loss_unit_in_source"] == "bit/token" and "loss_unit" in notes_of(runs)
+    checked = sf.check_runs(bits)
+    assert checked.columns["loss"].tolist() == pytest.approx(GOOD["loss"])
+    again = sf.read_runs(runs)  # which is in nat/token by now, with or without its attrs
+    assert again["loss"].tolist() == sf.read_runs(pd.DataFrame(dict(runs)))["loss"].tolist() == runs["loss"].tolist()
+    assert sf.read_runs(bits, loss_unit="nat/token")["loss"].tolist() == bits["loss"].tolist()
+
+
+@pytest.mark.parametrize("said", ["bits/byte", "nats/char"])
+def test_a_unit_that_cannot_be_converted_is_kept_and_said(said):
+    runs = sf.read_runs({**GOOD, "loss_unit": [said] * 3})
+    assert runs["loss"].tolist() == GOOD["loss"] and runs.attrs["scalefit"]["loss_unit"] == "other"
+    assert notes_of(runs)["unknown_unit"]["severity"] == "warning"
+    bytes_known = sf.read_runs({**GOOD, "loss_unit": ["bits/byte"] * 3}, bytes_per_token=4.0)
+    assert bytes_known["loss"].tolist() == pytest.approx([4 * math.log(2) * loss for loss in GOOD["loss"]])
+
+
+def test_the_shape_of_a_model_under_its_usual_names():
+    runs = pd.DataFrame({**GOOD, "depth": [4, 8, 16], "d_model": [128, 256, 512], "context_length": 1024})
+    checked = sf.check_runs(runs, ("N", "D", "n_layers", "d_emb", "T_max"))
+    assert checked.columns["n_layers"].tolist() == [4, 8, 16] and checked.columns["T_max"].tolist() == [1024] * 3
+    assert next(n for n in checked.notes if n.code == "guessed").details["d_emb"] == "d_model"
+    assert "depth" in sf.read_runs(runs)  # nobody asked for it there
+    with pytest.raises(DataError, match="Name the column that holds it 'T_max'"):
+        sf.check_runs(runs.drop(columns="context_length"), ("N", "D", "T_max"))
+
+
+def test_a_column_without_numbers_is_not_called_too_small():
+    runs = sf.read_runs({"C": [1e18, 1e19], "N": [None, None], "loss": [3.0, 2.5]}, incomplete="keep")
+    assert "implausible_unit" not in notes_of(runs)

@@ -10,9 +10,6 @@ import typer
 
 from scalefit.cli import _shared as shared
 
-#: Column names of a table of plans that say the same as ours.
-_ALIASES = {"layers": "n_layers", "d-emb": "d_emb", "d_model": "d_emb", "context": "T_max", "vocab": "vocab_size"}
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -69,8 +66,7 @@ def floor(
             f"{plans} is a table of plans, and nothing was computed: leave out {', '.join(both)}, or leave out the "
             f"table."
         )
-    table = _read_plans(plans)
-    table = loss_floor(table, **{name: read[name] for name in options}, **reading)
+    table = loss_floor(plans, **{name: read[name] for name in options}, **reading)
     if out is not None:
         table.to_csv(out, index=False)
     if as_json:
@@ -92,33 +88,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise ArgumentError(f"radius is {text!r}; nothing was computed. Say volume, critical, or a number.") from error
-
-
-def _read_plans(path: Path) -> Any:
-    """Read a table of plans; cells may say ``124M``."""
-    from scalefit._columns import numbers
-    from scalefit._reading import read_file
-    from scalefit.errors import DataError
-    from scalefit.memory.floor import PLAN_COLUMNS
-
-    raw = read_file(path, check=lambda head: None)
-    frame = raw.frame.rename(columns={a: b for a, b in _ALIASES.items() if b not in raw.frame.columns})
-    if raw.unreadable:
-        row, reason = raw.unreadable[0]
-        raise DataError(
-            f"{raw.name}, row {row}: {reason}. Nothing was computed: a plan left out would not be noticed. Correct "
-            "the file."
-        )
-    if not len(frame):
-        raise DataError(f"{raw.name} has a header and no rows, so nothing was computed. Give it a row for each plan.")
-    frame.index = raw.rows  # so that a bad row is named as the file counts it
-    for name in (*PLAN_COLUMNS, "vocab_size", "d_ff"):
-        if name in frame.columns:
-            values, unread = numbers(frame[name])
-            for i, cell in unread.items():
-                raise DataError(
-                    f"{raw.name}, row {raw.rows[i]}: {name} is {cell}, which is not a number. Nothing was computed. "
-                    "Correct the file."
-                )
-            frame[name] = values
-    return frame

@@ -125,6 +125,7 @@ def compare(
         list[str] | None,
         typer.Option(
             "--law",
+            "--laws",
             help="Law to compare, or forecast. Repeatable; without it, the usual ones.",
             autocompletion=shared.laws_beginning,
         ),
@@ -140,7 +141,8 @@ def compare(
     """Compare laws by how they predict runs that they were not fitted to."""
     from scalefit.fitting.comparison import compare as compare_laws
 
-    laws = law or ["chinchilla", "kaplan", "coupled", "forecast"]
+    named = [name.strip() for item in law or () for name in item.split(",") if name.strip()]
+    laws = named or ["chinchilla", "kaplan", "coupled", "forecast"]
     with shared.working("Comparing laws"):
         runs = shared.read_table(table, **columns)
         found = compare_laws(runs, laws, holdout=holdout, level=level, seed=seed, delta=delta)

@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._arguments import check_level, one_of
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, FitError, ScalefitWarning
+from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning
 from scalefit.fitting.fitter import by_label, fit
 from scalefit.fitting.holdouts import Fold, folds
 from scalefit.fitting.weighting import is_rule, weights_of, with_weights
@@ -77,6 +77,7 @@ def compare(
         diagnostics ``n_params``, ``folds``, ``failed``, ``trusted`` (share of folds), ``gap`` (its absolute error
         minus the best law's, in standard errors over folds, or over runs where folds are few). Errors are means over
         folds of means over runs.
+        A law whose columns the table lacks stands last, with NaN, and ``attrs["failures"]`` says what it lacks.
         ``attrs["verdict"]`` says in words what the table does and does not show; ``attrs["predictions"]`` holds every
         held-out prediction.
 
@@ -84,6 +85,8 @@ def compare(
     ------
     ArgumentError
         No law, one law twice, or an unknown holdout.
+    DataError
+        The table has not the columns of any of the laws.
     FitError
         Several series, or no fold leaves enough runs.
 
@@ -111,12 +114,12 @@ def compare(
             "prior= speaks of one law's parameters: laws under different objectives do not compare, and none was "
             "fitted. Leave it out."
         )
-    inputs: set[str] = {"C"}
-    for law in named.values():
-        inputs |= {"N", "D"} if law == FORECAST else set(get(law).inputs)
-    order = [key for key in ("N", "D", "C") if key in inputs] + sorted(inputs - {"N", "D", "C"})
     given = options.pop("weights", None)
-    checked = check_runs(with_weights(runs, given), order)
+    runs = with_weights(runs, given)
+    absent = _absent_inputs(runs, named)
+    borne = {name: law for name, law in named.items() if name not in absent}
+    order = _inputs_of(borne.values())
+    checked = check_runs(runs, order)
     columns = {key: np.asarray(checked.columns[key], float) for key in order}
     loss = np.asarray(checked.columns["loss"], float)
     if isinstance(given, str) and is_rule(given):
@@ -131,7 +134,7 @@ def compare(
             f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
             "Nothing was fitted. Compare laws on one series at a time, or pass by='pool' to ignore it."
         )
-    fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in named.values())
+    fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in borne.values())
     order_of = by_label(checked.row_labels)
     columns = {key: column[order_of] for key, column in columns.items()}
     loss, rows = loss[order_of], checked.row_labels[order_of]
@@ -139,7 +142,7 @@ def compare(
     unit = checked.conventions.get("loss_unit", "nat/token")
     records = {
         name: _predict(law, columns, loss, parts, level, unit, dict(options) if law != FORECAST else {})
-        for name, law in named.items()
+        for name, law in borne.items()
     }
     if all(len(record.failed) == len(parts) for record in records.values()):
         first = next(iter(records))
@@ -148,6 +151,10 @@ def compare(
             f"{first}, {records[first].failed[0]}"
         )
     tested = np.concatenate([fold.test for fold in parts])
+    blank = np.full(tested.size, np.nan)
+    for name, reason in absent.items():
+        n_params = len(get(named[name]).parameters)
+        records[name] = _Record(blank, blank, blank, 0, (reason,) * len(parts), n_params)
     fold_of = np.concatenate([np.full(fold.test.size, i) for i, fold in enumerate(parts)])
     truth = loss[tested]
     table = pd.DataFrame([_row(name, record, truth, fold_of, level) for name, record in records.items()])
@@ -163,7 +170,8 @@ def compare(
         predictions[name] = record.loss
     table.attrs["verdict"] = verdict(table, parts)
     table.attrs["holdout"] = holdout
-    table.attrs["failures"] = {name: list(record.failed) for name, record in records.items() if record.failed}
+    reasons = {name: list(dict.fromkeys(record.failed)) for name, record in records.items()}
+    table.attrs["failures"] = {name: said for name, said in reasons.items() if said}
     table.attrs["predictions"] = predictions.to_dict("list")
     return table
 
@@ -194,6 +202,33 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
                     f"{chosen.name} lacks its variable; nothing was compared. Write {chosen.name}:C, for one."
                 )
     return dict(pairs)
+
+
+def _inputs_of(laws: Iterable[str | type[Law]]) -> list[str]:
+    """Columns that the laws and the holdouts read: N, D and C first."""
+    inputs: set[str] = {"C"}
+    for law in laws:
+        inputs |= {"N", "D"} if law == FORECAST else set(get(law).inputs)
+    return [key for key in ("N", "D", "C") if key in inputs] + sorted(inputs - {"N", "D", "C"})
+
+
+def _absent_inputs(runs: Any, named: Mapping[str, str | type[Law]]) -> dict[str, str]:
+    """Laws whose columns the table lacks, and what it lacks; an error where it lacks those of every law."""
+    from scalefit.tables import check_runs
+
+    try:
+        check_runs(runs, _inputs_of(named.values()))
+    except DataError as error:
+        absent = {}
+        for name, law in named.items():
+            try:
+                check_runs(runs, _inputs_of([law]))
+            except DataError as one:
+                absent[name] = str(one)
+        if len(absent) in (0, len(named)):
+            raise error
+        return absent
+    return {}
 
 
 def _predict(

@@ -77,7 +77,7 @@ def fit(
     tied : mapping, optional
         Parameters made equal, ``{"beta": "alpha"}``; any other expression goes through lmfit.
     bounds : mapping, optional
-        Bounds in place of the law's, ``{"E": (0, 3)}``.
+        Bounds in place of the law's, ``{"E": (0, 3)}``; None for an end keeps the law's.
     prior : Prior or mapping, optional
         Informative priors, part of the objective; see :mod:`scalefit.fitting.priors`.
     by : {"series", "shared", "pool"}, optional

@@ -71,7 +71,7 @@ def forecast(
     *,
     loss_unit: str | None = None,
     prior: Prior | Literal["shipped"] | None = "shipped",
-    by: Literal["series"] | None = None,
+    by: Literal["series", "pool"] | None = None,
     constants: Constants | None = None,
 ) -> Any:
     """Forecast the loss of larger runs from a table of smaller ones.
@@ -91,9 +91,9 @@ def forecast(
         depends on it.
     prior : Prior or "shipped", optional
         A prior of your own over parameters of the coupled law; None for none.
-    by : {"series"}, optional
+    by : {"series", "pool"}, optional
         A forecast for each series of the table, as a dict; series that cannot bear one are left out and named in a
-        warning. Several series without it are an error.
+        warning. Or one that takes them for one series. Several series without it are an error.
     constants : Constants, optional
         In place of the shipped ones (the benchmark leaves groups of tables out of them).
 
@@ -129,10 +129,10 @@ def forecast(
         raise ArgumentError(
             f"loss_unit={loss_unit!r} is not known; nothing was forecast. Known: {', '.join(LOSS_UNITS)}."
         )
-    if not one_of(by, (None, "series")):
+    if not one_of(by, (None, "series", "pool")):
         raise ArgumentError(
             f"by={by!r} is not known, as a forecast is of one series; nothing was forecast. Pass by='series' for a "
-            "dict of them."
+            "dict of them, or by='pool' to take them for one."
         )
     if not (one_of(prior, (None, "shipped")) or isinstance(prior, Prior)):
         raise ArgumentError(f"prior={prior!r:.80} is no prior; nothing was forecast. Pass a Prior, 'shipped', or None.")
@@ -152,12 +152,12 @@ def forecast(
     if len(labels) > 1 and by is None:
         raise FitError(
             f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
-            "Nothing was forecast. Pass by='series' for a forecast each, or one series at a time."
+            "Nothing was forecast. Pass by='series' for a forecast each, or by='pool' to ignore it."
         )
     chosen = shipped() if constants is None else constants
     notes = list(checked.notes)
     notes += repeated_notes(get("coupled"), checked.columns)
-    if by is None:
+    if by != "series":
         return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
     if series is None:
         raise ArgumentError(

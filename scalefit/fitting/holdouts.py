@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,7 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         raise ArgumentError(
             f"holdout={holdout!r:.80} is not known; nothing was held out. Known: {', '.join(NAMES)} (or '10-fold')."
         )
+    asked, holdout = holdout, _canonical(holdout)
     n = compute.size
     everything = np.arange(n)
     if holdout == "largest_C":
@@ -103,7 +105,7 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         found = [Fold(f"fold {i + 1} of {k}", everything[part != i], everything[part == i]) for i in range(k)]
     else:
         raise ArgumentError(
-            f"holdout={holdout!r} is not known; nothing was held out. Known: {', '.join(NAMES)} (or '10-fold')."
+            f"holdout={asked!r} is not known; nothing was held out. Known: {', '.join(NAMES)} (or '10-fold')."
         )
     usable = [fold for fold in found if fold.test.size and fold.train.size >= fewest]
     if not usable:
@@ -113,3 +115,12 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
             "laws with fewer parameters."
         )
     return usable
+
+
+def _canonical(holdout: str) -> str:
+    """Return the name meant by ``leave_one_budget_out``, ``kfold`` or ``Largest_C``."""
+    plain = re.sub("[^a-z0-9]", "", holdout.lower())
+    for name in NAMES:
+        if plain == re.sub("[^a-z0-9]", "", name.lower()):
+            return name
+    return f"{plain[:-4]}-fold" if plain.endswith("fold") else holdout

@@ -54,9 +54,13 @@ class Layout:
             if np.shape(pair) != (2,):
                 raise ArgumentError(
                     f"bounds={{{key!r}: {pair!r:.80}}} must be (lower, upper), and nothing was fitted. Give two "
-                    f"numbers; inf is no bound."
+                    f"numbers; None for one keeps the law's."
                 )
-            low, high = (check_number(f"bounds[{key!r}]", end) for end in pair)
+            usual = law.parameters[key].bounds
+            low, high = (
+                limit if end is None else check_number(f"bounds[{key!r}]", end)
+                for end, limit in zip(pair, usual, strict=True)
+            )
             bounds[key] = (low, high)
             if not low < high:
                 raise ArgumentError(

@@ -38,7 +38,7 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
     trust = trust if len(trust) < _VERDICT else "NO (see the errors below)"
     given_up = f" ({c.n_given_up} given up)" if c.n_given_up else ""
     lines = [
-        f"{head:<80}{result.n_runs} runs, {result.n_free} free parameters",
+        f"{head:<78}  {result.n_runs} runs, {result.n_free} free parameters",
         _method_line(result),
         _convention_line(result),
         f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}{given_up}   "

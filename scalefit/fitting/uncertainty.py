@@ -153,6 +153,11 @@ def bootstrap_draws(
             "Leave it out."
         )
     clusters = None
+    if isinstance(cluster, str):
+        raise ArgumentError(
+            f"cluster={cluster!r} is a name, and a fit keeps no columns; nothing was resampled. Pass the labels: "
+            f"cluster=runs[{cluster!r}]."
+        )
     if cluster is not None:
         # A Series is matched by its index, because runs may have been set aside or sorted since.
         values = np.asarray(cluster.reindex(result.row_labels) if hasattr(cluster, "reindex") else cluster)

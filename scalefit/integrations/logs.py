@@ -189,7 +189,7 @@ def _from_long(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _find_column(table: pd.DataFrame, name: str, wanted: str | None) -> Any:
-    """Column for `name`: the one asked for, a usual name, or a W&B export's "run - name"."""
+    """Column for `name`: the one asked for, a usual name, a W&B export's "run - name", or one "section/name"."""
     if wanted is not None:
         if wanted not in table.columns:
             raise DataError(
@@ -202,12 +202,16 @@ def _find_column(table: pd.DataFrame, name: str, wanted: str | None) -> Any:
         for column, reduced in plain.items():
             if reduced == _plain(candidate):
                 return column
+    known = set(map(_plain, _NAMES[name]))
     found = []
     for column in table.columns:
         text = str(column)
         if " - " in text and not re.search(r"__(MIN|MAX|std|mean)", text):
-            if _plain(text.rsplit(" - ", 1)[1]) in map(_plain, _NAMES[name]):
+            if _plain(text.rsplit(" - ", 1)[1]) in known:
                 found.append(column)
+    if not found:  # a section of the tracker's own before the name: Metrics/loss
+        found = [c for c in table.columns if "/" in str(c) and _plain(str(c).split("/")[-1]) in known]
+        found = found if len(found) == 1 else []
     if len(found) > 1:
         raise DataError(
             f"Several runs are in this export: {', '.join(map(str, found))}. Nothing was read. Choose one with val= "

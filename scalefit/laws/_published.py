@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_number
+from scalefit._arguments import check_quantity
 from scalefit._typing import Array, ArrayLike
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
@@ -169,7 +169,7 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     return PublishedLaw(found, sets[key])
 
 
-def available(N: float, D: float) -> list[PublishedLaw]:
+def available(N: float | str, D: float | str) -> list[PublishedLaw]:
     """Published laws whose runs covered N [parameters] and D [tokens].
 
     Examples
@@ -180,6 +180,6 @@ def available(N: float, D: float) -> list[PublishedLaw]:
     """
     from scalefit import laws
 
-    N, D = check_number("N", N), check_number("D", D)
+    N, D = check_quantity("N", N), check_quantity("D", D)
     every = (published(name, c.key) for name in laws.names() for c in laws.get(name).published)
     return [law for law in every if law.holds_at(N, D)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,6 @@ from scalefit.memory._checks import first_bad, positive, reals, scalar
 if TYPE_CHECKING:
     import pandas as pd
 
-_LOSS_UNITS = {"nat/token", "nats/token", "nat/tok", "nats per token"}
 #: What a reader needs to judge a run below the floor, under the names that tables use.
 _CONTEXT = (
     "name",
@@ -33,14 +34,14 @@ _TOKENIZER = ("tokenizer", "tokenizer_vocab", "vocab_size")
 _SOURCE = ("eval_set", "train_set", "aux_loss", "doubt", "remark", "source")
 
 
-def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:
+def check_floor(runs: Any, *, floor: float = 1.0) -> pd.DataFrame:
     """List the runs whose loss lies below the floor, lowest first: each is evidence against the hypothesis.
 
     Parameters
     ----------
-    runs : DataFrame
-        One run a row, with a column ``loss`` [nat/token]. A column ``loss_unit`` is obeyed: rows in
-        another unit are left out, and counted in ``attrs``. Rows without a loss are left out likewise.
+    runs : DataFrame, path, or mapping of columns
+        One run a row, with a column ``loss`` [nat/token], or another of the usual names. A column ``loss_unit`` is
+        obeyed: rows in another unit are left out, and counted in ``attrs``. Rows without a loss are left out likewise.
     floor : float
         The floor to test [nat/token].
 
@@ -66,17 +67,9 @@ def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if not isinstance(runs, pd.DataFrame):
-        raise DataError(
-            f"check_floor was given a {type(runs).__name__}; nothing was tested. Pass a DataFrame with a column 'loss'."
-        )
-    if "loss" not in runs.columns:
-        raise DataError(
-            f"The table has no column 'loss' (its columns: {', '.join(map(str, runs.columns)) or 'none'}). Nothing "
-            "was tested. Rename the one that holds the loss in nats per token."
-        )
-    if list(runs.columns).count("loss") > 1:
-        raise DataError("The table has several columns 'loss'; nothing was tested. Keep the one in nats per token.")
+    from scalefit._columns import unit_of
+
+    runs = _with_loss(runs)
     if runs.attrs.get("scalefit", {}).get("loss_unit") == "other":
         raise DataError(
             "The table's loss is in a unit of its own (loss_unit='other'), so the floor, which is per token, was not "
@@ -84,8 +77,9 @@ def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:
         )
     limit = scalar("floor", floor)
     loss = pd.to_numeric(runs["loss"], errors="coerce").to_numpy(float, na_value=np.nan)
-    unit = runs["loss_unit"].astype(str).str.strip().str.lower() if "loss_unit" in runs.columns else None
-    in_nats = np.ones(len(runs), dtype=bool) if unit is None else unit.isin(_LOSS_UNITS).to_numpy()
+    in_nats = np.ones(len(runs), dtype=bool)
+    if "loss_unit" in runs.columns:
+        in_nats = np.array([unit_of(str(text)) == "nat/token" for text in runs["loss_unit"]], dtype=bool)
     tested = in_nats & np.isfinite(loss)
     if len(runs) and not tested.any():
         raise DataError(
@@ -108,6 +102,33 @@ def check_floor(runs: pd.DataFrame, *, floor: float = 1.0) -> pd.DataFrame:
         n_missing=int((in_nats & ~np.isfinite(loss)).sum()),
     )
     return found
+
+
+def _with_loss(runs: Any) -> pd.DataFrame:
+    """Return the table as a frame with its losses in a column ``loss``."""
+    from scalefit._canonical import as_frame
+    from scalefit._columns import choose
+    from scalefit._reading import read_file
+
+    if isinstance(runs, (str, Path)):
+        frame = read_file(Path(runs), check=lambda head: None).frame
+    elif isinstance(runs, Mapping):
+        frame = as_frame(runs)
+    elif hasattr(runs, "columns"):
+        frame = runs
+    else:
+        raise DataError(
+            f"check_floor was given a {type(runs).__name__}; nothing was tested. Pass a table with a column 'loss'."
+        )
+    if list(frame.columns).count("loss") > 1:
+        raise DataError("The table has several columns 'loss'; nothing was tested. Keep the one in nats per token.")
+    found = choose("loss", None, frame.columns)
+    if found is None:
+        raise DataError(
+            f"The table has no column 'loss' (its columns: {', '.join(map(str, frame.columns)) or 'none'}). "
+            f"Nothing was tested. Rename the one that holds the loss in nats per token."
+        )
+    return frame if found.column == "loss" else frame.rename(columns={found.column: "loss"})
 
 
 def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float:

@@ -30,11 +30,11 @@ from scalefit.memory._checks import (
     scalar,
 )
 from scalefit.memory._floor_numbers import evaluate
+from scalefit.memory._plans import PLAN_COLUMNS, plans_of, quantity
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PLAN_COLUMNS = ("N", "D", "n_layers", "d_emb", "T_max")
 FLOOR_COLUMNS = (
     "loss_lower",
     "loss_upper",
@@ -141,7 +141,6 @@ def loss_floor(
     n_layers: int | None = None,
     d_emb: int | None = None,
     T_max: int | None = None,
-    *,
     vocab_size: int | None = None,
     d_ff: int | None = None,
     convention: Convention = "exact",
@@ -152,10 +151,10 @@ def loss_floor(
 
     Parameters
     ----------
-    N : float or DataFrame
-        Parameters of the model [parameters]; or a table of plans with columns N, D, n_layers, d_emb, T_max
-        and, where known, vocab_size and d_ff.
-    D : float
+    N : float or str, or DataFrame, mapping of columns or path
+        Parameters of the model [parameters], such as ``124e6`` or ``"124M"``; or a table of plans with columns
+        N, D, n_layers, d_emb, T_max and, where known, vocab_size and d_ff.
+    D : float or str
         Training tokens [tokens], at least `T_max`; distinct ones, since a repeated sequence is no new
         pattern.
     n_layers, d_emb, T_max : int
@@ -206,18 +205,13 @@ def loss_floor(
         scalar("radius", radius)
     given = {"D": D, "n_layers": n_layers, "d_emb": d_emb, "T_max": T_max}
     options = {"vocab_size": vocab_size, "d_ff": d_ff}
-    if hasattr(N, "columns"):
+    if (plans := plans_of(N)) is not None:
         both = [name for name, value in given.items() if value is not None]
         if both:
             raise ArgumentError(
                 f"A table of plans was passed together with {', '.join(both)}; nothing was computed. Pass one of them."
             )
-        return _floor_table(N, options, convention, dimension, radius)
-    if isinstance(N, Mapping) or hasattr(N, "keys"):
-        raise ArgumentError(
-            f"N is a {type(N).__name__}; pass one plan as loss_floor(**plan), many as a DataFrame. Nothing was "
-            f"computed."
-        )
+        return _floor_table(plans, options, convention, dimension, radius)
     missing = [name for name, value in given.items() if value is None]
     if missing or N is None:
         raise ArgumentError(
@@ -229,7 +223,7 @@ def loss_floor(
             raise ArgumentError(
                 f"{name} has shape {np.shape(value)}; pass many plans as a DataFrame instead. Nothing was computed."
             )
-    plan = _read_plan({"N": N, **given, **options})
+    plan = _read_plan({name: quantity(name, value) for name, value in {"N": N, **given, **options}.items()})
     values = evaluate(plan, convention, dimension, radius)
     notes = tuple(_mismatch(plan, values["implied_params"]))
     for note in notes:
@@ -245,8 +239,8 @@ def loss_floor(
         n_layers=int(plan["n_layers"]),
         d_emb=int(plan["d_emb"]),
         T_max=int(plan["T_max"]),
-        vocab_size=None if vocab_size is None else int(vocab_size),
-        d_ff=None if d_ff is None else int(d_ff),
+        vocab_size=None if vocab_size is None else int(plan["vocab_size"]),
+        d_ff=None if d_ff is None else int(plan["d_ff"]),
         convention=convention,
         dimension=dimension,
         radius_kind=radius if isinstance(radius, str) else "measured",

@@ -95,6 +95,7 @@ def next_runs(
 
     total, most = check_quantity("budget", budget), check_count("n_runs", n_runs)
     spread = None if noise is None else check_quantity("noise", noise)
+    refuse_absurd(result, "C", total, said="budget")
     surface = surface_of(_informed(result), series=series)
     if surface.n_rows < 20:
         raise ArgumentError(

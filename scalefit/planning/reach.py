@@ -55,24 +55,24 @@ def reach_notes(result: Any, N: float, D: float) -> list[Note]:
     ]
 
 
-def refuse_absurd(result: Any, question: str, asked: float) -> None:
-    """Refuse a budget, size or length that no law could speak about.
+def refuse_absurd(result: Any, question: str, asked: float, said: str = "") -> None:
+    """Refuse a budget, size or length that no law could speak about; `said` is the argument's name, if another.
 
     Raises
     ------
     ArgumentError
         With the largest run that the law has seen.
     """
-    seen = largest(result)
+    seen, said = largest(result), said or question
     limit = ABSOLUTE if question == "C" else 1e25
     if question in ("C", "N", "D") and asked > limit:
         raise ArgumentError(
-            f"{question}={asked:.3g} is more than anybody can train ({limit:.0e} is where plans end). No plan was "
+            f"{said}={asked:.3g} is more than anybody can train ({limit:.0e} is where plans end). No plan was "
             "made. Check its unit."
         )
     if question in seen and asked > ABSURD * seen[question]:
         raise ArgumentError(
-            f"{question}={asked:.3g} is {asked / seen[question]:.2g} times the largest run behind the law "
+            f"{said}={asked:.3g} is {asked / seen[question]:.2g} times the largest run behind the law "
             f"({seen[question]:.3g}): no law can speak about that, and no plan was made. Ask for less, or fit larger "
             "runs."
         )

@@ -47,6 +47,8 @@ def decide(
         if state in ("healthy", "plateau", "off_distribution"):
             action = _worth(view, forecaster, final, gain, level, min_gain, min_saving, reasons)
         _beside_floors(final, floors, reasons)
+    if state == "healthy" and action == "continue":
+        reasons.insert(0, rules.healthy(view))
     if view.judged_by_train and len(view.train_loss):
         reasons.append(
             Reason("training_loss_only", "No validation loss was given; the training loss is judged and forecast.")

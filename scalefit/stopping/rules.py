@@ -332,3 +332,15 @@ def steepening(view: View) -> Reason | None:
         {"slope_now": late, "slope_before": early},
         "a slow start; the forecast is widened until the curve slows down",
     )
+
+
+def healthy(view: View) -> Reason:
+    """No rule speaks against the run: where its level stands, and against what it was judged."""
+    level, best = float(np.median(view.loss[-3:])), float(medians(view.loss).min())
+    place = "the best so far" if level <= best else f"{level - best:.2g} above the best so far"
+    return Reason(
+        "no_fault_found",
+        f"No rule speaks against the run: its level, {level:.3f}, is {place}; one evaluation errs by {view.noise:.1g}.",
+        {"level": level, "best": best, "noise": view.noise},
+        "every evaluation is of the same held-out data",
+    )

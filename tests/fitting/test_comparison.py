@@ -199,3 +199,25 @@ def test_the_order_of_the_rows_changes_nothing(holdout):
         for rows in (runs, runs.sample(frac=1, random_state=0))
     ]
     np.testing.assert_allclose(found[0]["mae"], found[1]["mae"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [("kfold", "k-fold"), ("K_fold", "k-fold"), ("3fold", "3-fold"), ("leave_one_budget_out", "leave-one-budget-out")],
+)
+def test_other_spellings_of_a_holdout(said, name):
+    said, name = (sf.compare(table(), ["chinchilla", "kaplan"], holdout=holdout) for holdout in (said, name))
+    pd.testing.assert_frame_equal(said, name)
+
+
+def test_a_law_whose_columns_the_table_lacks_stands_last():
+    found = sf.compare(table(), ["associative_memory", "kaplan", "chinchilla"])
+    alone = sf.compare(table(), ["kaplan", "chinchilla"])
+    assert found["law"].tolist() == ["chinchilla", "kaplan", "associative_memory"]
+    last = found.iloc[2]
+    assert last["failed"] == last["folds"] and np.isnan(last["mae"]) and last["weight"] == 0
+    assert found["mae"].iloc[:2].tolist() == alone["mae"].tolist()
+    assert "no T_max column" in found.attrs["failures"]["associative_memory"][0]
+    assert "associative_memory" in found.attrs["verdict"]
+    with pytest.raises(sf.DataError, match="T_max"):
+        sf.compare(table(), ["associative_memory", "associative_memory_effective"])

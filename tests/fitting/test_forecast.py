@@ -277,3 +277,11 @@ def test_beats_todays_default_on_a_real_table(external_data, series):
     assert errors[0] < 0.5 * errors[1]
     table = ours.predict_interval(N=N, D=D)
     assert ((loss >= table["lower"]) & (loss <= table["upper"])).mean() > 0.8
+
+
+def test_several_series_as_one():
+    both = pd.concat([isoflop(seed=1).assign(series="a"), isoflop(seed=2).assign(series="b")], ignore_index=True)
+    pooled, plain = sf.forecast(both, by="pool"), sf.forecast(both.drop(columns="series"))
+    assert pooled.predict(N=1e10, D=1e11) == plain.predict(N=1e10, D=1e11)
+    with pytest.raises(ValueError, match="by='pool'"):
+        sf.forecast(both)

@@ -487,3 +487,19 @@ def test_no_search_without_a_start(runs, n_starts):
     """Zero was taken for the default, and a negative number for one."""
     with pytest.raises(sf.ScalefitError, match="n_starts="):
         sf.fit(runs, n_starts=n_starts)
+
+
+def test_an_open_end_of_bounds_keeps_the_laws(runs):
+    free, open_end = sf.fit(runs), sf.fit(runs, bounds={"E": (None, 3), "alpha": (0, None)})
+    assert open_end.objective_value == pytest.approx(free.objective_value, rel=1e-9)
+    assert open_end.bounds == {"E": (free.law.parameters["E"].bounds[0], 3.0), "alpha": (0.0, 3.0)}
+
+
+def test_a_name_is_no_cluster(runs):
+    with pytest.raises(ValueError, match=r"cluster=runs\['series'\]"):
+        sf.fit(runs).bootstrap(n=20, cluster="series")
+
+
+def test_a_long_formula_leaves_room_for_the_number_of_runs(runs):
+    wide = runs.assign(n_layers=4, d_emb=np.round(runs["N"] ** 0.4), T_max=256)
+    assert "d_emb  " in str(sf.fit(wide, "associative_memory")).splitlines()[0]

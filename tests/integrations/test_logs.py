@@ -174,3 +174,13 @@ def test_what_a_log_lacks_is_said(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(DataError, match=said):
         read_log(path)
+
+
+def test_a_section_before_the_name(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,Metrics/loss,Metrics/val_loss,optim/lr\n10,3.5,3.4,1e-3\n20,3.0,2.9,5e-4\n")
+    table = read_log(path)
+    assert table["train_loss"].tolist() == [3.5, 3.0] and table["val_loss"].tolist() == [3.4, 2.9]
+    path.write_text("step,eval/c4/val_loss,eval/pile/val_loss\n10,3.5,3.4\n20,3.0,2.9\n")
+    with pytest.raises(DataError, match="no loss"):  # two candidates are none
+        read_log(path)

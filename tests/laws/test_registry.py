@@ -96,3 +96,9 @@ def test_a_law_of_ones_own_fits():
     D = np.geomspace(1e8, 3e10, 30)
     result = sf.fit({"D": D, "loss": Exponential.loss(D, 2.0, 1.5, 3e9)}, Exponential)
     assert result.params["D_0"] == pytest.approx(3e9, rel=1e-6)
+
+
+def test_available_reads_sizes_as_people_type_them():
+    assert sf.laws.available("7B", D="200B") == sf.laws.available(N=7e9, D=2e11) != []
+    with pytest.raises(ValueError, match="N=-1"):
+        sf.laws.available(N=-1, D=2e10)

@@ -58,7 +58,7 @@ def test_published_losses(external_data):
     ("runs", "message"),
     [
         ([1.0, 2.0], "given a list"),
-        (pd.DataFrame({"val_loss": [1.0]}), "no column 'loss'.*val_loss"),
+        (pd.DataFrame({"accuracy": [1.0]}), "no column 'loss'.*accuracy"),
         (pd.DataFrame({"loss": [1.0], "loss_unit": ["bits/byte"]}), "None of the 1 runs"),
     ],
 )
@@ -116,3 +116,13 @@ def test_entropy_is_between_zero_and_log_n_and_has_no_scale(counts, factor):
 def test_bad_input_is_named(call, message):
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+def test_any_table_of_runs_will_do(tmp_path):
+    runs = pd.DataFrame({"model": ["a", "b", "c"], "val_loss": [0.8, 2.1, 0.9]})
+    units = ["nats/token (GPT-2 vocabulary)", "nats per token", "bits per byte"]
+    runs.assign(loss_unit=units).to_csv(tmp_path / "runs.csv", index=False)
+    for source in (tmp_path / "runs.csv", str(tmp_path / "runs.csv"), runs.assign(loss_unit=units).to_dict("list")):
+        found = check_floor(source)
+        assert found["model"].tolist() == ["a"] and found.attrs["n_other_unit"] == 1
+    assert check_floor(runs)["model"].tolist() == ["a", "c"]

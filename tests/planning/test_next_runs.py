@@ -126,3 +126,10 @@ def test_an_answer_that_is_not_in_doubt_is_refused():
 def test_published_laws_do_not_say_what_they_do_not_know():
     with pytest.raises(ValueError, match="Pass what sf.fit"):
         sf.next_runs(sf.published("chinchilla", "besiroglu2024"), 1e19)
+
+
+def test_a_budget_beyond_the_world_is_refused(pilot):
+    with pytest.raises(ValueError, match=r"budget=1e\+40 is more than anybody can train"):
+        sf.next_runs(pilot, budget=1e40)
+    with pytest.raises(ValueError, match="budget=.* times the largest run"):
+        sf.next_runs(pilot, budget=1e30)

@@ -379,3 +379,11 @@ def test_a_perplexity_is_noticed(cosine):
     advice = feed(sf.Monitor(sf.RunPlan(schedule=cosine)), steps, np.exp(loss), until=8000).advise()
     assert advice.state == "off_distribution" and "implausible_loss" in codes(advice)
     assert "implausible_loss" not in codes(feed(sf.Monitor(sf.RunPlan(schedule=cosine)), steps, loss).advise())
+
+
+def test_a_healthy_verdict_names_its_evidence_too(monitor, cosine):
+    steps, loss = make_curve(cosine, noise=0.002)
+    advice = feed(monitor, steps, loss, until=6000).advise()
+    first = advice.reasons[0]
+    assert (advice.action, advice.state, first.code) == ("continue", "healthy", "no_fault_found")
+    assert first.evidence["best"] <= first.evidence["level"] and first.evidence["noise"] < 0.01 and first.assumption
