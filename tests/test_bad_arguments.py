@@ -29,7 +29,7 @@ def result(runs):
         ({"fixed": ["E"]}, "must map names to values"),
         ({"tied": {"beta": 0.3}}, "use fixed="),
         ({"bounds": {"E": 3}}, r"must be \(lower, upper\)"),
-        ({"bounds": {"E": (None, 3)}}, r"bounds\['E'\]=None is not a number"),
+        ({"bounds": {"E": ("low", 3)}}, r"bounds\['E'\]='low' is not a number"),
         ({"bounds": {"E": ("a", "b")}}, r"bounds\['E'\]='a' is not a number"),
         ({"delta": "a"}, "delta='a' is not a number"),
         ({"seed": None}, "seed=None must be a whole number"),
@@ -104,7 +104,7 @@ def test_lists_of_laws_and_results_are_lists(runs, result):
     for values in ([float("nan")], ["a"], []):
         with pytest.raises(sf.ScalefitError, match="values="):
             result.profile("alpha", values=values)
-    with pytest.raises(sf.ScalefitError, match="N='a' is not a number"):
+    with pytest.raises(sf.ScalefitError, match="N='a' is not a quantity"):
         sf.laws.available(N="a", D=2e10)
 
 

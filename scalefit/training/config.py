@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from scalefit.errors import ArgumentError
+from scalefit.training._field_types import Misfit, fitted, said
 
 #: Part of every run's identity: raised when the same config would no longer give the same numbers.
 SCHEMA = 1
@@ -27,11 +28,29 @@ class Config:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
+    def __init_subclass__(cls) -> None:
+        """Have the types of the fields looked at before the config's own checks, which compare them."""
+        own = cls.__dict__.get("__post_init__", lambda self: None)
+
+        def checked(self: Config) -> None:
+            self._fit_types()
+            own(self)
+
+        cls.__post_init__ = checked  # type: ignore[attr-defined]  # which @dataclass calls
+
+    def _fit_types(self) -> None:
+        for name, hint in _hints(type(self)).items():
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, fitted(value, hint))
+            except Misfit:
+                self._check(False, name, said(hint))
+
     @classmethod
     def from_dict(cls: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
         """Build the config from nested mappings, as read from TOML or JSON."""
         known = {item.name for item in fields(cls)}
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         built: dict[str, Any] = {}
         for key, value in values.items():
             if key not in known:
@@ -54,6 +73,12 @@ class Config:
             raise ArgumentError(
                 f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. Make it {allowed}."
             )
+
+
+def _hints(cls: type[Config]) -> dict[str, Any]:
+    """Types of a config's fields."""
+    every = get_type_hints(cls)
+    return {item.name: every[item.name] for item in fields(cls)}
 
 
 @dataclass(frozen=True)
@@ -128,7 +153,8 @@ class CorpusConfig(Config):
     ----------
     source : {"stdlib", "question_formation", "markov", "files", "ids"}
         The Python standard library's source; lines of the Question-Formation grammar; a Markov source;
-        text, JSONL or parquet files; already tokenised ids (``.npy`` or ``.bin`` of uint16).
+        text, JSONL or parquet files; already tokenised ids (``.npy`` or ``.bin`` of uint16). A file of text is one
+        document; if it is the only one its paragraphs are, and with ``packing="line"`` every line is.
     path : str, optional
         File, folder or glob for ``files`` and ``ids``.
     tokenizer : str
@@ -323,11 +349,6 @@ class RunConfig(Config):
     purpose: Literal["point", "lr_probe"] = "point"
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for item in fields(self):
-            value, kind = getattr(self, item.name), hints[item.name]
-            if isinstance(value, Mapping):
-                object.__setattr__(self, item.name, kind.from_dict(value))
         self._check(len(self.seeds) > 0, "seeds", "one or more whole numbers")
         self._check(self.purpose in ("point", "lr_probe"), "purpose", "point or lr_probe")
 

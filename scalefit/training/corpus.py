@@ -240,7 +240,7 @@ def _write(config: CorpusConfig, folder: Path) -> dict[str, Any]:
     if not split["train"] or not split["val"]:
         raise DataError(
             f"The split left {len(split['train'])} training and {len(split['val'])} held-out documents; nothing was "
-            "built. One long file is one document: give several, or change val_fraction or fraction."
+            "built. Give more documents (a lone file's are its paragraphs), or change val_fraction or fraction."
         )
     if config.tokenizer == "words":  # a closed vocabulary: the held-out words belong to it
         tokenizer: Any = WordTokenizer.train(text for texts in split.values() for text in texts)
@@ -262,7 +262,7 @@ def _texts(config: CorpusConfig) -> Iterator[str]:
         return documents.read_stdlib()
     if config.source == "question_formation":
         return sample_lines(config.n_lines, config.seed, config.mode)
-    return documents.read_files(str(config.path), config.text_field)
+    return documents.read_files(str(config.path), config.text_field, lines=config.packing == "line")
 
 
 def _uniform(digest: bytes, offset: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 import sysconfig
 import tarfile
 from collections.abc import Iterator
@@ -41,11 +42,15 @@ def find_files(pattern: str) -> list[Path]:
         found = sorted(path for path in root.rglob("*") if path.is_file())
     else:
         found = [root] if root.is_file() else sorted(Path(name) for name in glob.glob(pattern, recursive=True))
-    return [path for path in found if _reader(path) is not None]
+    return [path for path in found if _reader(path, alone=len(found) == 1) is not None]
 
 
-def read_files(pattern: str, text_field: str) -> Iterator[str]:
-    """Yield the documents of a file, folder or glob: text, ``.jsonl``, ``.parquet``, ``.tar*`` of text."""
+def read_files(pattern: str, text_field: str, lines: bool = False) -> Iterator[str]:
+    """Yield the documents of a file, folder or glob: text, ``.jsonl``, ``.parquet``, ``.tar*`` of text.
+
+    A file of text is a document, unless it is the only one: then its paragraphs are, so that some can be held out.
+    With `lines` the lines of every file of text are.
+    """
     found = find_files(pattern)
     if not found:
         raise DataError(
@@ -53,15 +58,38 @@ def read_files(pattern: str, text_field: str) -> Iterator[str]:
             f"means {', '.join(sorted(TEXT_SUFFIXES))}."
         )
     for path in found:
-        yield from _reader(path)(path, text_field)  # type: ignore[misc]
+        reader = _reader(path, alone=len(found) == 1)
+        for text in reader(path, text_field):  # type: ignore[misc]
+            if reader is not _read_text or not (lines or len(found) == 1):
+                yield text
+            elif lines:
+                yield from filter(str.strip, text.splitlines())
+            else:
+                yield from _paragraphs(text)
 
 
-def _reader(path: Path):  # type: ignore[no-untyped-def]  # a function (path, text_field) -> documents, or None
+def _reader(path: Path, alone: bool = False):  # type: ignore[no-untyped-def]  # (path, text_field) -> documents, or None
+    """Return what reads a file; one that is given by its own name needs no known suffix to be text."""
     if ".tar" in path.suffixes:
         return _read_tar
-    return {".jsonl": _read_jsonl, ".parquet": _read_parquet}.get(
-        path.suffix, _read_text if path.suffix in TEXT_SUFFIXES else None
-    )
+    if path.suffix in (".jsonl", ".parquet"):
+        return _read_jsonl if path.suffix == ".jsonl" else _read_parquet
+    return _read_text if path.suffix in TEXT_SUFFIXES or (alone and _looks_like_text(path)) else None
+
+
+def _looks_like_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    try:
+        return b"\0" not in head and bool(head[: -3 if len(head) == 4096 else None].decode("utf-8").strip())
+    except UnicodeDecodeError:
+        return False
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Return the parts of a text between blank lines, or its lines where it has none."""
+    parts = [part for part in re.split(r"\n[ \t]*\n", text) if part.strip()]
+    return parts if len(parts) > 1 else [line for line in text.splitlines() if line.strip()]
 
 
 def _read_text(path: Path, _: str) -> Iterator[str]:

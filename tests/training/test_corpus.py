@@ -241,3 +241,27 @@ def test_markov_rows_never_cross_a_restart(tmp_path: Path) -> None:
 def test_too_large_a_markov_table_is_refused() -> None:
     with pytest.raises(ArgumentError, match="n_states"):
         MarkovSource(3, 200, 2, 0)
+
+
+def test_a_lone_file_of_text_is_cut_at_its_blank_lines(tmp_path: Path) -> None:
+    speeches = [f"KING {i}:\nSpeech number {i}.\n" for i in range(40)]
+    play = tmp_path / "play.raw"  # named by itself, it needs no known suffix
+    play.write_text("\n".join(speeches))
+    corpus = open_corpus(CorpusConfig(source="files", path=str(play), val_fraction=0.2), tmp_path / "corpora")
+    texts = {split: bytes(i for i in getattr(corpus, split) if i < 256).decode() for split in ("train", "val")}
+    for i in range(40):
+        held = [split for split, text in texts.items() if f"Speech number {i}." in text]
+        assert len(held) == 1
+    assert "Speech" in texts["val"]
+
+
+def test_lines_of_a_file_are_documents_where_a_row_is_one(tmp_path: Path) -> None:
+    lines = tmp_path / "question.train"
+    lines.write_text("\n".join(f"line {i} ends here ." for i in range(60)) + "\n")
+    config = CorpusConfig(source="files", path=str(lines), tokenizer="words", packing="line", val_fraction=0.2)
+    corpus = open_corpus(config, tmp_path / "corpora")
+    assert corpus.meta["train_documents"] + corpus.meta["val_documents"] == 60
+    binary = tmp_path / "weights.bin"
+    binary.write_bytes(bytes(range(256)) * 40)
+    with pytest.raises(DataError, match="No text"):
+        open_corpus(CorpusConfig(source="files", path=str(binary)), tmp_path / "corpora")

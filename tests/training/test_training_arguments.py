@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.training import SweepConfig, sweep, train
+from scalefit.errors import ArgumentError
+from scalefit.training import (
+    CorpusConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    SweepConfig,
+    sweep,
+    train,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +45,31 @@ def test_configs_are_configs(tmp_path):
         train(3, tmp_path)
     with pytest.raises(sf.ScalefitError, match="config is a NoneType; nothing was run. Make a SweepConfig"):
         sweep(None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ModelConfig(n_layers="two"), "ModelConfig.n_layers = 'two'.*a whole number"),
+        (lambda: ModelConfig(n_heads=1.5), "n_heads = 1.5.*a whole number"),
+        (lambda: ModelConfig(tied="yes"), "tied = 'yes'.*true or false"),
+        (lambda: OptimizerConfig(lr=("a",)), "OptimizerConfig.lr = .*a number or a list"),
+        (lambda: ScheduleConfig(tokens=None), "tokens = None"),
+        (lambda: RunConfig(seeds=(0.5,)), "seeds = .*a list, each of it a whole number"),
+        (lambda: RunConfig(model=3), "model = 3.*a ModelConfig or a table of its fields"),
+        (lambda: SweepConfig(lr=3, tokens=(5,)), "lr = 3.*LearningRateConfig"),
+    ],
+)
+def test_a_value_of_another_type_is_named(make, words):
+    with pytest.raises(ArgumentError, match=words):
+        make()
+
+
+def test_numbers_lists_paths_and_tables_are_taken_as_fields_want_them(tmp_path):
+    assert ModelConfig(n_layers=np.int64(3), d_emb=64.0) == ModelConfig(n_layers=3, d_emb=64)
+    assert RunConfig(seeds=range(2), optimizer={"lr": np.array([1e-3, 3e-3])}).members[-1] == (3e-3, 1)
+    assert RunConfig(seeds=3).seeds == (3,)
+    assert CorpusConfig(source="files", path=tmp_path).path == str(tmp_path)
+    assert RunConfig(optimizer=OptimizerConfig(clip=1)).run_id("0") == RunConfig().run_id("0")
+    sizes = SweepConfig(tokens=[5], sizes=[{"n_layers": 1}], lr={"grid": [1e-2]}, corpora={"m": {"source": "markov"}})
+    assert sizes.sizes[0].model.n_layers == 1 and sizes.lr.grid == (1e-2,) and sizes.corpora["m"].source == "markov"
