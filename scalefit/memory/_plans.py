@@ -33,7 +33,7 @@ def plans_of(source: Any) -> Any:
             return pd.DataFrame(dict(source))
         except ValueError as error:
             raise DataError(
-                f"The plans make no table ({error}); nothing was computed. Give columns alike in length."
+                f"The plans make no table ({error}); nothing was computed. Give columns of one length."
             ) from None
     if hasattr(source, "keys"):
         raise _one_plan(source)
