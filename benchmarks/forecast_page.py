@@ -30,7 +30,8 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
 1. **The law** is the coupled one, L = E + (A N^(-alpha/g) + B D^(-beta/g))^g: Chinchilla's law at g = 1, Kaplan's at
    E = 0 and beta = g. Most public tables want a g between 0.2 and 0.9.
 2. **A prior** over (E, alpha, beta, g), learned from the fits of eight public sources. Where the loss is not in
-   nat/token the part on E is dropped, and a note says so.
+   nat/token the part on E is dropped, and a note says so. Where every model is smaller than any of those sources',
+   a note warns that the intervals may be too narrow: on [our own small runs](validation.md) they were, on text.
 3. **Errors that neighbours share.** What a law misses, it misses for neighbouring runs alike. So the log loss is the
    law plus a smooth discrepancy (a Gaussian process over ln N and ln D) plus noise; runs far above the loss that their
    compute allows, and runs of little compute, are trusted less. A hundred small runs then cannot outvote the few large
@@ -78,8 +79,8 @@ Nothing here speaks of mixtures of experts, of repeated data, or of the optimal 
 """
 
 
-def write_page(found: dict[str, Any], target: Path) -> None:
-    """Write the page."""
+def page(found: dict[str, Any]) -> str:
+    """The page."""
     methods, intervals = found["methods"], found["intervals"]
     points = sorted((n for n in methods if n == OURS or n not in intervals), key=lambda n: -_percent(methods, n))
     bands = list(next(iter(methods.values()))["ratios"])
@@ -109,7 +110,12 @@ def write_page(found: dict[str, Any], target: Path) -> None:
         cells = (f"{part['percent']:.2f}", f"{part['bias']:+.2f}", f"{part['coverage']:.2f}", f"{part['width']:.1f}")
         text += _row(name, str(part["n_test"]), *cells)
     text += f"\nOne forecast with intervals took {found['cpu_seconds_per_forecast']:.2f} s of one core on average.\n"
-    target.write_text(text + TAIL, encoding="utf-8")
+    return text + TAIL
+
+
+def write_page(found: dict[str, Any], target: Path) -> None:
+    """Write the page."""
+    target.write_text(page(found), encoding="utf-8")
 
 
 def _percent(methods: dict[str, Any], name: str) -> float:

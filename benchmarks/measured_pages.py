@@ -259,6 +259,80 @@ def alarms(document: dict[str, Any]) -> str:
     return "\n".join([*wrapped(text), "", *wrapped(took)]) + "\n"
 
 
+def form(document: dict[str, Any]) -> str:
+    """What the two changes of the multi-power law are worth on finished runs."""
+    groups = document["groups"]
+
+    def lowered(other: str) -> list[str]:
+        pairs = {name: (group[other]["rmse"], group["saturating"]["rmse"]) for name, group in groups.items()}
+        found = sorted((b / a, name) for name, (a, b) in pairs.items() if b < 0.8 * a)
+        return [f"{pairs[name][0]:.4f} to {pairs[name][1]:.4f} on {name}" for _, name in found]
+
+    def span(law: str) -> str:
+        known = [
+            group[law]["alpha"] for name, group in groups.items() if not name.startswith("LRA")
+        ]  # no warm-up logged
+        return f"{min(known):.2f} to {max(known):.2f}"
+
+    text = (
+        f"What they are worth on {document['curves']} finished runs (`benchmarks/stopping_form.py`; median residual "
+        f"of a "
+        f"group [nat]). Saturation: {', '.join(lowered('unsaturated'))}; less than a fifth elsewhere. The warm-up at "
+        f"its "
+        f"actual rate: {', '.join(lowered('warmup_at_peak'))}; and the exponents a of the groups whose warm-up is "
+        f"known "
+        f"come to {span('saturating')}, where they ran from {span('warmup_at_peak')}."
+    )
+    return "\n".join(wrapped(text)) + "\n"
+
+
+def priors(document: dict[str, Any]) -> str:
+    """The shipped priors of the forecast of a live run."""
+    found = document["priors"]
+    text = (
+        f"A full anneal gains C = {found['gain']:.2f} nat, with a standard deviation of "
+        f"{100 * found['gain_spread']:.0f} %, "
+        f"and a = {found['exponent']:.2f}: learned from {found['source']}."
+    )
+    return "\n".join(wrapped(text)) + "\n"
+
+
+def against(document: dict[str, Any]) -> str:
+    """The laws of the associative memory against fitted laws, on public tables."""
+    from associative_memory import table
+
+    rows = document["rows"]
+    theory, free = (
+        [row for row in rows if row["law"] == law] for law in ("associative_memory", "associative_memory_effective")
+    )
+    usual = {
+        (row["table"], row["series"], row["cut"], row["law"]): row.get("held_out", row["in_sample"])["rms"]
+        for row in rows
+        if row["law"] in ("chinchilla", "kaplan")
+    }
+    inside = [100 * row["in_sample"]["rms"] for row in theory if row["cut"] == "all"]
+    beyond = max(100 * row["held_out"]["rms"] for row in theory if "held_out" in row)
+    slopes = [row["params"]["b"] for row in free]
+    ratios, better = [], []
+    for row in free:
+        of_others = [usual[row["table"], row["series"], row["cut"], law] for law in ("chinchilla", "kaplan")]
+        if row["cut"] == "all":
+            ratios += [row["in_sample"]["rms"] / other for other in of_others]
+        elif row["held_out"]["rms"] < max(of_others):
+            better.append(row["n_test"])
+    splits = sum(row["cut"] != "all" for row in free)
+    text = (
+        f"**The theory's law is off by {min(inside):.0f} to {max(inside):.0f} % in sample and by up to {beyond:.0f} % "
+        f"on "
+        f"larger runs.** Set free, the slope comes out between {min(slopes):.3f} and {max(slopes):.3f} where the "
+        f"theory "
+        f"says 1. Even so its error in sample is {min(ratios):.1f} to {max(ratios):.1f} times that of Chinchilla's and "
+        f"Kaplan's laws, which have five parameters and four where it has three; on {len(better)} of {splits} held-out "
+        f"splits it is below one of theirs."
+    )
+    return "\n".join([table(rows), "", *wrapped(text)]) + "\n"
+
+
 def wrapped(text: str) -> list[str]:
     """Lines of a paragraph, as the pages are written."""
     return textwrap.wrap(text, 120, break_on_hyphens=False)
@@ -331,7 +405,10 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
         "foretold": (foretold, ("stopping",)),
         "bands": (bands, ("stopping",)),
         "alarms": (alarms, ("stopping",)),
+        "form": (form, ("stopping_form",)),
+        "priors": (priors, ("../../scalefit/stopping/_priors",)),
     },
+    "docs/theory.md": {"against": (against, ("associative_memory",))},
     "docs/planning.md": {
         "repetition": (repetition, ("roads",)),
         "exponents": (exponents, ("roads",)),
@@ -354,8 +431,11 @@ def rendered(page: str) -> str:
 
 
 def main() -> None:
-    for page in PAGES:
-        text = rendered(page)
+    from forecast_page import page as forecast_page
+
+    forecast = json.loads((HERE / "results" / "forecast.json").read_text(encoding="utf-8"))
+    pages = {page: rendered(page) for page in PAGES} | {"docs/forecast.md": forecast_page(forecast)}
+    for page, text in pages.items():
         if "--check" in sys.argv and text != (ROOT / page).read_text(encoding="utf-8"):
             raise SystemExit(f"{page} does not show what was measured: run python benchmarks/measured_pages.py")
         (ROOT / page).write_text(text, encoding="utf-8")

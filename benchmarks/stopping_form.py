@@ -1,9 +1,12 @@
 """How well forms of the curve law fit finished runs: what saturation and the counting of the warm-up are worth.
 
-SCALEFIT_DATA_DIR=... python benchmarks/stopping_form.py
+SCALEFIT_DATA_DIR=... python benchmarks/stopping_form.py  # writes results/stopping_form.json
 """
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,7 +50,21 @@ def main() -> None:
             fit = fit_curve(law, curve.schedule, curve.steps[late], curve.loss[late])
             rows.append((curve.group, law.name, fit.rmse, fit.params["alpha"]))
     table = pd.DataFrame(rows, columns=["group", "law", "rmse", "alpha"])
-    print(table.groupby(["group", "law"])[["rmse", "alpha"]].median().unstack().round(4).to_string())
+    medians = table.groupby(["group", "law"])[["rmse", "alpha"]].median()
+    print(medians.unstack().round(4).to_string())
+    groups = {
+        str(group): {
+            "curves": int((part["law"] == "saturating").sum()),
+            **{
+                law: {key: float(f"{value:.4g}") for key, value in medians.loc[(group, law)].items()}
+                for law in sorted(set(part["law"]))
+            },
+        }
+        for group, part in table.groupby("group")
+    }
+    document = {"made_by": "benchmarks/stopping_form.py", "curves": table.shape[0] // 3, "groups": groups}
+    target = Path(__file__).parent / "results" / "stopping_form.json"
+    target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ _PHRASES = {
     r"Compare laws on one series at a time": r"Compare laws on one series, kept with --only NAME",
 }
 _ARGUMENT = re.compile(
-    r"\b(?P<name>[A-Za-z_]\w*)=(?P<value>\{'(?P<key>\w+)': (?P<item>[\w.]+)\}|\{\.\.\.\}|'[^']*'|\d[\w.+-]*|\.\.\.)?"
+    r"\b(?P<name>[A-Za-z_]\w*)="
+    r"(?P<value>\{'(?P<key>\w+)': (?P<item>[\w.+-]+|\((?P<low>[\w.+-]+), (?P<high>[\w.+-]+)\))\}"
+    r"|\{\.\.\.\}|\['(?P<listed>[^']*)'\]|'[^']*'|-?\d[\w.+-]*|\.\.\.)?"
 )
 
 
@@ -23,9 +25,12 @@ def for_the_shell(text: str, options: Collection[str]) -> str:
     --------
     >>> for_the_shell("Name the column with loss=. Or fix one (fixed={'E': ...}).", {"--loss", "--fix"})
     'Name the column with --loss. Or fix one (--fix E=...).'
+    >>> for_the_shell("bounds={'E': (3.0, 1.0)} and fixed=['Q']; delta=-1.0", {"--bound", "--fix", "--delta"})
+    '--bound E=3.0:1.0 and --fix Q; --delta -1.0'
     >>> for_the_shell("Pass by='pool'.", {"--loss"})
     "Pass by='pool'."
     """
+    text = text.replace("that to_json wrote", "that scalefit fit --save wrote")
     if "--only" in options:
         for said, better in _PHRASES.items():
             text = re.sub(said, better, text)
@@ -38,7 +43,9 @@ def for_the_shell(text: str, options: Collection[str]) -> str:
         if option not in options:
             return found[0]
         if found["key"]:
-            value = f"{found['key']}={found['item']}"
+            value = f"{found['key']}={found['item'] if found['low'] is None else found['low'] + ':' + found['high']}"
+        elif found["listed"] is not None:
+            value = found["listed"]
         elif value == "{...}":
             value = "NAME=VALUE"
         return f"{option} {value.strip(chr(39))}".rstrip() if value else option

@@ -5,6 +5,7 @@ To add one, copy ``_template.py`` to a name of its own; nothing else needs an ed
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from functools import cache
@@ -66,5 +67,7 @@ def get(name: str | type[Law] | Law) -> type[Law]:
     base, _, column = name.partition(":")
     laws = _registry()
     if base not in laws:
-        raise ArgumentError(f"There is no law {name!r}, and nothing was done. Known: {', '.join(laws)}.")
+        near = difflib.get_close_matches(base, laws, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ArgumentError(f"There is no law {name!r}, and nothing was done.{hint} Known: {', '.join(laws)}.")
     return laws[base].on(column) if column else laws[base]

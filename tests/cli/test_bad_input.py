@@ -76,6 +76,15 @@ def test_an_error_of_its_own_is_one_line_too(run, table, monkeypatch):
         main(["fit", str(table)])
 
 
+def test_values_read_as_they_were_typed(run, table):
+    said = one_line(run("fit", table, "--law", "chinchila"))
+    assert "no law 'chinchila', and nothing was done. Did you mean 'chinchilla'? Known: " in said
+    assert "scalefit: --bound E=3.0:1.0 must be (lower, upper)" in one_line(run("fit", table, "--bound", "E=3:1"))
+    assert "scalefit: --fix Q names no parameter" in one_line(run("fit", table, "--fix", "Q=1"))
+    assert "scalefit: --delta -1.0 is no half-width" in one_line(run("fit", table, "--delta", "-1"))
+    assert "Name a file that scalefit fit --save wrote." in one_line(run("predict", table, "--N", "7B", "--D", "2T"))
+
+
 def test_errors_speak_of_options(run, tmp_path, table):
     two = tmp_path / "two.csv"
     two.write_text("N,D,loss,series\n1e8,2e9,3,a\n2e8,2e9,2.9,b\n")
