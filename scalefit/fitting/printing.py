@@ -92,11 +92,11 @@ def number(value: float, error: float = np.nan) -> str:
         return "-"
     if not (np.isfinite(error) and error > 0):
         return f"{value:.5g}"
-    places = int(np.clip(1 - np.floor(np.log10(error)), -12, 12))
+    places = 1 - int(np.floor(np.log10(error)))
     if abs(value) >= 1e6 or (value != 0 and abs(value) < 1e-4):
         digits = int(np.clip(np.floor(np.log10(abs(value) or 1)) + places, 1, 8))
         return f"{value:.{digits}e}"
-    return f"{value:.{max(places, 0)}f}"
+    return f"{value:.{min(max(places, 0), 12)}f}"
 
 
 def parameter_rows(result: FitResult, level: float) -> list[tuple[str, ...]]:

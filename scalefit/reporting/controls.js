@@ -121,10 +121,12 @@ if (MODEL !== null) {
         say(X(u), H - B + 17, "middle", count(s * 10 ** k));
       }
     }
-    for (let k = 0; k <= 4; k++) {
-      const v = low + ((high - low) * k) / 4;
-      add("line", { x1: L, x2: W - R, y1: Y(v), y2: Y(v), class: "grid" });
-      say(L - 7, Y(v) + 4, "end", v.toFixed(3));
+    const rough = (high - low) / 5, unit = 10 ** Math.floor(Math.log10(rough));
+    const step = unit * ([1, 2, 2.5, 5].find((s) => s * unit >= rough * 0.999) ?? 10); // as the other figures' axes
+    const digits = (String(Number(step.toPrecision(2))).split(".")[1] ?? "").length;
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high; k++) {
+      add("line", { x1: L, x2: W - R, y1: Y(k * step), y2: Y(k * step), class: "grid" });
+      say(L - 7, Y(k * step) + 4, "end", (k * step).toFixed(digits));
     }
     const path = (pairs) => pairs.map(([u, v]) => `${X(u).toFixed(1)},${Y(v).toFixed(1)}`).join(" ");
     const upper = keep.map(([u], i) => [u, bands[i][1]]), lower = keep.map(([u], i) => [u, bands[i][0]]).reverse();

@@ -6,10 +6,12 @@ import hashlib
 import html
 import json
 import math
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _VOID = {"br", "hr", "input", "link", "meta", "circle", "line", "path", "rect", "polyline", "polygon"}
 
 
@@ -20,8 +22,14 @@ class Markup(str):
 
 
 def text(value: Any) -> Markup:
-    """Escape a value for an element or a quoted attribute, unless it is markup."""
-    return value if isinstance(value, Markup) else Markup(html.escape(str(value), quote=True))
+    """Escape a value for an element or a quoted attribute, unless it is markup.
+
+    Characters that turn the direction of what follows them are shown as such: a name could otherwise turn around the
+    words of the page behind it. Names in right-to-left scripts need none and are left as they are.
+    """
+    if isinstance(value, Markup):
+        return value
+    return Markup(html.escape(_TURNS.sub("\ufffd", str(value)), quote=True))
 
 
 def join(children: Iterable[Any]) -> Markup:

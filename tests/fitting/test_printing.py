@@ -128,6 +128,9 @@ def test_html_escapes_whatever_a_table_or_a_law_brings():
         (np.nan, 1.0, "-"),
         (1.5, np.nan, "1.5"),
         (0.0, 0.01, "0.000"),
+        (1.6056451e19, 5.86541044e20, "1.6e+19"),
+        (5.86541044e20, 5.86541044e20, "5.9e+20"),
+        (1.43787978e21, 5.86541044e20, "1.44e+21"),
     ],
 )
 def test_numbers_have_the_digits_that_their_errors_allow(value, error, text):

@@ -330,6 +330,20 @@ def test_figures_on_a_phone_fit_and_can_be_read(open_tab, made):
         assert not figure["scrolls"] and figure["least"] >= 9 and figure["gap"] > 0, figure
 
 
+def test_the_planner_draws_round_ticks(open_tab, made):
+    tab = open_tab(made)
+    for question in ({"C": "3e21"}, {"C": "1e25", "level": 0.5}, {"C": "1e19", "level": 0.95}):
+        tab.ask(**question)
+        texts = tab.page.eval_on_selector_all(
+            "#budget text[text-anchor=end]", "nodes => nodes.map((n) => n.textContent)"
+        )
+        ticks = np.array([float(text) for text in texts])
+        step = np.diff(ticks)
+        assert 3 <= len(ticks) <= 8 and np.allclose(step, step[0], rtol=1e-3)
+        assert f"{step[0]:.2g}".replace(".", "").strip("0") in ("1", "2", "25", "5"), texts
+    assert tab.errors == []
+
+
 def test_it_prints(open_tab, made):
     tab = open_tab(made, color_scheme="dark")
     tab.page.emulate_media(media="print")

@@ -102,6 +102,16 @@ def test_title_series_and_columns_are_text_too(text):
     assert Reader(page).open == [] and (text not in page or not set("<>") & set(text))
 
 
+def test_names_cannot_turn_the_words_of_the_page_around():
+    """U+202E reverses what follows to the end of its block; Arabic and Hebrew are written without it."""
+    page = sf.report(
+        grid(5, 6).assign(series="\u202e3202 مرحبا"), title="\u2067שלום\u202e txet", only="\u202e3202 مرحبا"
+    ).html
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", markup)
+    assert "\ufffd3202 مرحبا" in markup and "<h1>\ufffdשלום\ufffd txet</h1>" in markup
+
+
 def test_the_same_table_gives_the_same_page(runs, made, tmp_path):
     again = sf.report(runs, tmp_path / "r.html", title="Runs & <b>names</b>")
     assert again.html == made.html == (tmp_path / "r.html").read_text(encoding="utf-8")
