@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,12 @@ def on_config(config: Any) -> None:
             entry["API"] = ["api.md", *({title: f"api/{file}.md"} for file, title, *_ in CHAPTERS)]
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Leave out the roles of docstrings (:func: and the like), which this site's renderer shows as they stand."""
+    html = re.sub(r":math:<code>(.*?)</code>", lambda found: _mathml(unescape(found[1]), "inline"), html)
+    return re.sub(r":(?:func|class|meth|mod|attr|data|exc):(?=<code>)", "", html)
+
+
 def on_pre_build(config: Any) -> None:
     """Write the generated pages (the hook that mkdocs calls)."""
     write_laws(HERE / "laws")
@@ -151,15 +158,22 @@ def docstring(path: str) -> str:
 def chapters() -> dict[str, list[str]]:
     """File of each chapter to the dotted paths on its page: each public path is on one page, once."""
     left = dict.fromkeys(public_targets().values())
+    public = set(left)
     pages = {}
     for file, _, modules, further in CHAPTERS:
         found = [path for path in left if path in modules or path.startswith(tuple(f"{name}." for name in modules))]
         for path in found:
             del left[path]
-        pages[file] = sorted({*found, *further}, key=lambda path: (path not in modules, path.split(".")[-1].lower()))
+        pages[file] = sorted({*found, *further}, key=lambda path: _place(path, public))
     if left:
         raise LookupError(f"No chapter of docs/_generate.py holds {', '.join(left)}; name its module in CHAPTERS.")
     return pages
+
+
+def _place(path: str, public: set[str]) -> tuple[bool, bool, bool, str]:
+    """Where a name stands on its page: modules, then public functions, public classes, and what those return."""
+    name = path.split(".")[-1]
+    return path.count(".") > 1, path not in public, name[0].isupper(), name.lower()
 
 
 def write_api(folder: Path) -> None:
@@ -180,12 +194,17 @@ def api_index() -> str:
     for file, title, *_ in CHAPTERS:
         lines += [f"## [{title}](api/{file}.md)", "", "| name | what it is |", "|---|---|"]
         for path in pages[file]:
-            shown = "sf." + min(names[path], key=len) if path in names else path
+            shown = "sf." + min(names[path], key=lambda name: _away(name, path)) if path in names else path
             about = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", docstring(path).split("\n\n")[0]).replace("``", "`")
             said = " ".join(about.replace("|", "\\|").split())
             lines.append(f'| <a id="{path}"></a>[`{shown}`](api/{file}.md#{path}) | {said} |')
         lines.append("")
     return "\n".join(lines)
+
+
+def _away(name: str, path: str) -> tuple[bool, int]:
+    """How far a public name is from the place that defines it: `counting.x` before `memory.x`, which is the same."""
+    return not path.startswith(f"scalefit.{name.rpartition('.')[0]}"), len(name)
 
 
 def api_page(file: str, paths: list[str]) -> str:

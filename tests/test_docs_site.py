@@ -32,6 +32,26 @@ def test_every_public_name_is_on_exactly_one_page(generate, tmp_path):
         assert f"(api/{holding[0]}.md#{target})" in row and len(row.split(" | ")[1]) > 10, row
 
 
+def test_pages_begin_with_what_people_call(generate):
+    fit = [path.split(".")[-1] for path in generate.chapters()["fit"]]
+    assert fit[:3] == ["fit", "load_result", "FitResult"] and fit[-1] in ("Certificate", "Prior")
+    assert generate.chapters()["memory"][0] == "scalefit.memory"
+    assert "[`sf.counting.count_parameters`]" in generate.api_index()
+
+
+def test_roles_of_docstrings_are_not_shown(generate):
+    html = "as :func:<code>scalefit.read_runs</code> reads, a ratio 3:4, <code>:func:</code>"
+    assert (
+        generate.on_page_content(html) == "as <code>scalefit.read_runs</code> reads, a ratio 3:4, <code>:func:</code>"
+    )
+
+
+def test_formulas_of_docstrings_are_drawn(generate):
+    pytest.importorskip("latex2mathml", reason="the docs extra is not installed")
+    shown = generate.on_page_content("at :math:<code>(a,\\rho) &lt; 1</code> it")
+    assert "<math" in shown and "&#x0003C;" in shown and ":math:" not in shown
+
+
 def test_a_public_name_of_no_chapter_is_an_error(generate, monkeypatch):
     monkeypatch.setattr(generate, "CHAPTERS", generate.CHAPTERS[1:])
     with pytest.raises(LookupError, match="scalefit.tables"):
