@@ -237,3 +237,18 @@ def test_what_is_no_name_number_or_path_is_one_line_of_ours(runs, result, value)
             assert "\n" not in str(error), i
         else:
             pytest.fail(f"question {i} was answered")
+
+
+@pytest.mark.parametrize("seed", ["x", -1, 0.5, None, [], float("nan")])
+def test_a_seed_is_a_whole_number_wherever_one_is_taken(runs, seed):
+    for call in (lambda: sf.compare(runs, "chinchilla", seed=seed), lambda: sf.report(runs, seed=seed)):
+        with pytest.raises(sf.ScalefitError, match="seed="):
+            call()
+
+
+def test_numbers_beyond_a_float_and_layers_that_are_none(result):
+    with pytest.raises(sf.ScalefitError, match="more than memory holds"):
+        result.bootstrap(n=10**400)
+    for layers in (3, float("nan"), object(), b"x"):
+        with pytest.raises(sf.ScalefitError, match="layers is"):
+            sf.memory.global_energy(layers, [1.0, 2.0])

@@ -208,7 +208,7 @@ def predict(
     if as_json:
         rows = _records({**inputs, **table})
         about = {"law": source.law.name, "published": source.constants.key, "source": source.source}
-        shared.print_json({**about, "params": source.params, "predictions": rows})
+        shared.print_json({**_only(rows), **about, "params": source.params, "predictions": rows})
     else:
         for row in _records({**inputs, **table}):
             typer.echo(f"{_place(row)}  loss {row['loss']:.4f} nat/token")
@@ -233,6 +233,7 @@ def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None
 
         shared.print_json(
             {
+                **_only(rows),
                 "law": _laws_of(result),
                 "level": level,
                 "trusted": result.trusted,
@@ -250,6 +251,11 @@ def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None
             problems = "; ".join(note.message for note in result.notes if note.severity == "error")
             typer.echo(f"\nDo not trust this fit: {problems}", err=True)
     return 0 if result.trusted else ExitCode.UNTRUSTED
+
+
+def _only(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Numbers of a lone prediction, for those who asked for one and look for ``loss``."""
+    return rows[0] if len(rows) == 1 else {}
 
 
 def _laws_of(result: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_level, one_of
+from scalefit._arguments import check_count, check_level, one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning
 from scalefit.fitting.fitter import by_label, fit
@@ -105,6 +105,7 @@ def compare(
 
     named = _named(laws)
     check_level(level)
+    seed = check_count("seed", seed, least=0)
     if not one_of(by, (None, "pool")):
         raise ArgumentError(
             f"by={by!r} is not known, as a comparison is of one series; nothing was compared. Known: 'pool'."

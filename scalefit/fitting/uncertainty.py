@@ -144,7 +144,7 @@ def bootstrap_draws(
     problem = result.problem
     if n * problem.loss.size > _MOST_WEIGHTS:
         raise ArgumentError(
-            f"n={n:.4g} resamples of {problem.loss.size} runs are more than memory holds; nothing was resampled. Ask "
+            f"n={n!r:.20} resamples of {problem.loss.size} runs are more than memory holds; nothing was resampled. Ask "
             "for a thousand to ten thousand."
         )
     if progress is not None and not callable(progress):

@@ -331,7 +331,7 @@ def _towards(x: Array, goal: Array, distance: Array, delta: float) -> Array:
 
 
 def _read_layers(layers: Sequence[ArrayLike]) -> list[Array]:
-    if layers is None or isinstance(layers, str):
+    if isinstance(layers, (str, bytes)) or not hasattr(layers, "__iter__"):
         raise ArgumentError(
             f"layers is {layers!r}; nothing was computed. Pass one array of patterns a layer (see split_patterns)."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from scalefit.errors import ArgumentError, DataError, FitError, Note
 from scalefit.planning.budgets import Curve, refuse_several_series
 from scalefit.planning.isoflop import Optima, optima_of
 from scalefit.planning.power_line import PowerLine
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Long curves are averaged in this many bins of ln C: the loss of single steps is noisy.
 _BINS = 120
@@ -37,8 +40,8 @@ def envelope(
     Parameters
     ----------
     curves : DataFrame, path, or mapping of columns
-        One row a measurement: ``run`` (which run; runs are told apart by N without it), N [parameters], D [tokens seen
-        so far] and loss [nat/token]. A table with several D per N serves as well.
+        One row a measurement: ``run`` (which run; or ``run_id``, ``run_name``; else runs are told apart by N), N
+        [parameters], D [tokens seen so far] and loss [nat/token]. A table with several D per N serves as well.
     method : {"local", "lowest"}
         Interpolate across sizes at each compute, or take the size of the lowest curve, as published. The published way
         jumps from size to size.
@@ -98,8 +101,8 @@ def envelope(
             ) from None
     elif not hasattr(curves, "columns"):
         curves = read_runs(curves, incomplete="keep")
-    if "run" in curves.columns:  # text labels would not survive the check
-        curves = curves.assign(run=pd.factorize(curves["run"])[0].astype(float))
+    if (label := _label_of_run(curves)) is not None:  # text labels would not survive the check
+        curves = curves.assign(run=pd.factorize(curves[label])[0].astype(float))
     checked = check_runs(curves, ("N", "D"))
     columns = dict(checked.columns)
     refuse_several_series(columns)
@@ -133,6 +136,14 @@ def envelope(
         line_D=_widen(found.line_D, [other.line_D for other in without]),
         notes=(*found.notes, note),
     )
+
+
+def _label_of_run(curves: pd.DataFrame) -> str | None:
+    """Column that says which run a measurement is of; other names than ``run`` only where they come again."""
+    for name in ("run", "run_id", "run_name", "trunk_id", "curve"):
+        if name in curves.columns and (name == "run" or curves[name].map(str).duplicated().any()):
+            return name
+    return None
 
 
 def _without_sizes(traces: list[Any], optima: Callable[[list[Any]], Optima]) -> list[Optima]:

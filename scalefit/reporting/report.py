@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_quantity, one_of
+from scalefit._arguments import check_count, check_level, check_quantity, one_of
 from scalefit._files import as_path, write_whole
 from scalefit._series import names_of_series, runs_of
 from scalefit.errors import ArgumentError, DataError
@@ -130,7 +130,7 @@ def report(
     >>> page.trusted, "<title>A grid</title>" in page.html
     (True, True)
     """
-    level = check_level(level)
+    level, seed = check_level(level), check_count("seed", seed, least=0)
     if title is not None and not isinstance(title, str):
         raise ArgumentError(f"title={title!r:.80} is not text. No page was made. Pass a string.")
     compute = None if budget is None else check_quantity("budget", budget)

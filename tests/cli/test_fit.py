@@ -135,6 +135,10 @@ def test_save_then_predict(run, table, tmp_path):
     assert code == 0 and document["level"] == 0.8
     for name in ("loss", "lower", "upper"):
         assert [row[name] for row in document["predictions"]] == pytest.approx(frame[name].tolist(), rel=1e-12)
+    assert "loss" not in document  # there are two
+    code, out, _ = run("predict", saved, "--at", "N=1B,D=20B", "--level", "0.8", "--json")
+    alone = json.loads(out)
+    assert code == 0 and [alone[name] for name in ("loss", "lower", "upper")] == frame.iloc[0, :3].tolist()
     code, out, _ = run("predict", saved, "--at", "N=1B,D=20B")
     assert code == 0 and "90 % interval [" in out
     code, out, _ = run("predict", saved, "--N", "1T", "--D", "20T")
@@ -147,6 +151,7 @@ def test_predict_from_published_constants(run):
     words = ("predict", "--law", "chinchilla", "--published", "hoffmann2022_tex", "--N", "70e9", "--C", "5.88e23")
     code, out, _ = run(*words, "--json")
     assert code == 0 and json.loads(out)["predictions"][0]["loss"] == pytest.approx(1.92085, abs=1e-5)
+    assert json.loads(out)["loss"] == json.loads(out)["predictions"][0]["loss"]
     code, _, err = run("predict", "--law", "chinchilla", "--published", "nobody1999", "--N", "7B", "--D", "2T")
     assert code == 1 and "hoffmann2022" in err
 

@@ -310,3 +310,17 @@ def test_runs_at_one_amount_of_data_are_no_isoflop_curves():
     table = pd.DataFrame({"N": N, "D": 1e10, "loss": loss, "nominal": C})
     with pytest.raises(sf.FitError, match="its sizes span a factor of .* while N D varies by"):
         sf.isoflop(table, budget="nominal")
+
+
+@pytest.mark.parametrize("name", ["run_id", "run_name"])
+def test_runs_are_told_apart_by_other_names_of_their_label(name):
+    """Runs whose sizes differ by less than the sizes that are taken for one without a label."""
+    N, D = np.meshgrid(np.geomspace(1e7, 1e9, 9), np.geomspace(1e8, 1e11, 40), indexing="ij")
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    good = pd.DataFrame({"N": N.ravel(), "D": D.ravel(), "loss": loss.ravel()})
+    good["run"] = np.repeat([f"size {i}" for i in range(9)], 40)
+    worse = good.assign(N=1.001 * good["N"], loss=1.3 * good["loss"], D=good["D"] / 4, run=good["run"] + " again")
+    both = pd.concat([good, worse], ignore_index=True)
+    named = sf.envelope(both.rename(columns={"run": name}))
+    pd.testing.assert_frame_equal(named.optima, sf.envelope(both).optima)
+    assert named.exponent_N != sf.envelope(both.drop(columns="run")).exponent_N
