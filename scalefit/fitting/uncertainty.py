@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Below this many runs a resample can move to another basin, so several starts are tried for each.
 _FEW_RUNS = 40
 _MOST_WEIGHTS = 2e9  # resamples times runs: 16 GB
+#: Hall & Sheather's bandwidth at the median, for intervals of level 0.95, times the cube root of the number of runs.
+_HALL_SHEATHER = 1.96 ** (2 / 3) * (1.5 / (2 * np.pi)) ** (1 / 3)
 
 
 def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array | None = None) -> Array:
@@ -31,19 +33,20 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
 
     Each run's score is divided by one minus its leverage (HC3 of MacKinnon & White 1985,
     doi:10.1016/0304-4076(85)90158-7), because a run that pulls the law towards itself hides its own noise. On a penalty
-    close to the absolute value it is divided by the root of that (HC2, ibid.): there the runs that hide are those
-    fitted exactly, which the bread leaves out. A prior's mean counts as one more measurement, with its covariance.
+    close to the absolute value it is not: there a score is clipped however far the run lies, and the runs that hide are
+    those fitted exactly, which the bread leaves out. A prior's mean is one more measurement, with its covariance.
     """
     problem = problem.bands(x)[-1]
-    found = _bread(problem, x)
+    basis = np.eye(x.size)[:, ~held] if tangent is None else tangent
+    found = _bread(problem, x, basis.shape[1])
     if found is None:
         return np.full((x.size, x.size), np.nan)
     w = np.ones(problem.loss.size) if problem.weights is None else problem.weights
     psi, _, least_squares = problem.objective.slopes(found.residual)
-    basis = np.eye(x.size)[:, ~held] if tangent is None else tangent
     known, slopes = basis.T @ found.known @ basis, basis.T @ found.slopes
-    spared = _one_minus_leverage(slopes, np.ravel(w * least_squares), known) ** (0.5 if found.narrow else 1.0)
-    scores = slopes * (w * psi / spared)
+    scores = slopes * (w * psi)
+    if not found.narrow:
+        scores = scores / _one_minus_leverage(slopes, np.ravel(w * least_squares), known)
     bread = basis.T @ found.hessian @ basis
     meat = scores @ scores.T
     if problem.penalty is not None:
@@ -63,16 +66,17 @@ class _Bread:
     residual: Array
     slopes: Array
     known: Array
-    #: Whether the penalty is close to the absolute value: most residuals lie outside Huber's band.
+    #: Whether the penalty is close to the absolute value: the window is wider than Huber's band.
     narrow: bool
 
 
-def _bread(problem: Problem, x: Array) -> _Bread | None:
+def _bread(problem: Problem, x: Array, n_free: int) -> _Bread | None:
     """Expected Hessian at x (p,) and what goes with it; None where it is not finite.
 
     With 39 of 240 runs inside Huber's band the exact Hessian is a very noisy estimate of the density of residuals near
-    zero, which is what the bread needs. So it is estimated within the residuals' median, without the p runs that a
-    law of p parameters can fit exactly (Koenker 2005, Quantile Regression, doi:10.1017/CBO9780511754098, section 3.4).
+    zero, which is what the bread needs. So it is estimated within a window that holds the share of residuals of Hall &
+    Sheather (1988, J. R. Stat. Soc. B 50, 381), without the runs that a law of `n_free` parameters can fit exactly
+    (Koenker 2005, Quantile Regression, doi:10.1017/CBO9780511754098, section 3.4).
     """
     with np.errstate(all="ignore"):
         residual, slopes = problem.jacobian(x[None])
@@ -85,16 +89,28 @@ def _bread(problem: Problem, x: Array) -> _Bread | None:
     if goal.kind != "huber":
         return _Bread(hessian, r, jac, known, narrow=False)
     w = np.ones(r.size) if problem.weights is None else problem.weights
-    sizes = np.sort(np.abs(r[w > 0]))
-    fitted_exactly = min(x.size, sizes.size - 1)
-    width = max(float(np.median(sizes[fitted_exactly:])), goal.delta)
+    width, share = _window(np.sort(np.abs(r[w > 0])), n_free)
     narrow = width > goal.delta
-    share = sizes.size / (sizes.size + fitted_exactly) if narrow else 1.0  # of the runs within, that tell of density
+    if not narrow:
+        width, share = goal.delta, 1.0
     curvature = hessian - known - (jac * (w * goal.slopes(r)[1])) @ jac.T
     hessian = (jac * (w * (np.abs(r) <= width) * (share * goal.steepest / width))) @ jac.T + known + curvature
     if np.linalg.eigvalsh(_scaled(hessian))[0] <= 1e-9:
         hessian = hessian - curvature
     return _Bread(hessian, r, jac, known, narrow)
+
+
+def _window(sizes: Array, n_free: int) -> tuple[float, float]:
+    """Half-width of the window for the density at zero, and the share of the runs within that tell of it.
+
+    A window that stays at the median does not narrow as runs grow in number: the density is then too low, the more so
+    where the noise differs between runs, and errors stay too large.
+    """
+    n = sizes.size
+    fitted_exactly = min(n_free, n - 1)
+    held = min(1.0, 2 * _HALL_SHEATHER * float(n) ** (-1 / 3))
+    width = float(np.quantile(sizes[fitted_exactly:], held))
+    return width, held * n / (fitted_exactly + held * (n - fitted_exactly))
 
 
 def _one_minus_leverage(jac: Array, weights: Array, known: Array) -> Array:
@@ -205,7 +221,8 @@ def _luck_of_prior(result: FitResult, rng: Any, n: int) -> Array:
     The mean counts as one more measurement: held fast it would lend its certainty to every resample.
     """
     problem, moves = result.problem.bands(result.x)[-1], np.zeros((n, result.x.size))
-    found, free = _bread(problem, result.x), np.flatnonzero(~result.held)
+    free = np.flatnonzero(~result.held)
+    found = _bread(problem, result.x, free.size)
     if found is None or not free.size:
         return moves
     values, vectors = np.linalg.eigh(problem.penalty.scale * found.known)

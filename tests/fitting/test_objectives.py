@@ -88,3 +88,16 @@ def test_intervals_from_few_runs_hold_what_they_claim():
         known = interval["lower"].notna()
         hits += ((interval["lower"] <= law.params) & (law.params <= interval["upper"]))[known].tolist()
     assert 0.9 < np.mean(hits) < 0.97
+
+
+@pytest.mark.parametrize("objective", ["huber", "absolute"])
+def test_errors_on_many_runs_are_those_of_medians(objective):
+    # Koenker & Bassett 1978, doi:10.2307/1913643: J'J inverse over (2 f(0))^2, with f(0) = 2 / (pi sqrt(3)) for
+    # Student's t of 3 degrees; under Huber's band of a tenth of the scale the difference is below a hundredth.
+    rng = np.random.default_rng(0)
+    D, scale = 10 ** rng.uniform(8, 12, 40_000), 0.02
+    loss = (1.8 + 400 * D**-0.3) * np.exp(scale * rng.standard_t(3, D.size))
+    result = sf.fit({"D": D, "loss": loss}, "power_law", objective=objective, delta=0.1 * scale)
+    slopes = result.problem.jacobian(result.x[None])[1][0]
+    expected = np.linalg.inv(slopes @ slopes.T) * (scale * np.pi * np.sqrt(3) / 4) ** 2
+    assert np.diag(result.free_cov) == pytest.approx(np.diag(expected), rel=0.12)  # errors to 6 %
