@@ -35,31 +35,35 @@ class PowerSum:
         }
         self.index, self.fixed = problem.index[0], problem.fixed[0]
         self.places = [np.array([j for j in pair if j is not None]) for pair in self.slots]
-        self.pick = np.zeros((len(names), problem.n_free))
+        pick = np.zeros((len(names), problem.n_free))
         for j, at in enumerate(self.index):
             if at >= 0:
-                self.pick[j, at] = 1.0
+                pick[j, at] = 1.0
+        #: Where each sum of a gradient (places, p) and of a matrix (pairs of places, p p) goes in the free vector.
+        self.to_vector = np.concatenate([pick[at] for at in self.places])
+        self.to_matrix = np.concatenate([self._spread(pick, k, m) for k, m in self.pairs])
         self.target = np.log(problem.loss) if problem.objective.log else problem.loss
 
     def evaluate(self, x: Array, weights: Array | None) -> tuple[Array, Array, Array, Array]:
         """Objective, gradient, Hessian and least-squares matrix; see newton.Model."""
-        problem = self.problem
-        b, n_params = x.shape[0], len(self.index)
+        problem, (b, p) = self.problem, x.shape
         if weights is None and problem.weights is not None:
             weights = problem.weights[None, :]
-        f, g = np.zeros(b), np.zeros((b, n_params))
-        h, s = np.zeros((b, n_params, n_params)), np.zeros((b, n_params, n_params))
+        f, sums = np.zeros(b), [np.zeros((b, len(self.to_vector))), *np.zeros((2, b, len(self.to_matrix)))]
         for start in range(0, self.target.size, BLOCK):
             rows = slice(start, start + BLOCK)
-            f += self._add(x, rows, None if weights is None else weights[:, rows], g, h, s)
-        if n_params != x.shape[1] or not (self.pick == np.eye(n_params)).all():
-            g, h, s = g @ self.pick, self.pick.T @ h @ self.pick, self.pick.T @ s @ self.pick
+            cost, parts = self._sums(x, rows, None if weights is None else weights[:, rows])
+            f += cost
+            for total, part in zip(sums, parts, strict=True):
+                total += np.concatenate(part, axis=1)
+        g = sums[0] @ self.to_vector
+        h, s = ((total @ self.to_matrix).reshape(b, p, p) for total in sums[1:])
         if problem.penalty is not None:
             f, g, h, s = problem.penalty.add(x, f, g, h, s)
         return f, g, h, s
 
-    def _add(self, x: Array, rows: slice, weights: Array | None, g: Array, h: Array, s: Array) -> Array:
-        """Objective (b,) of some runs; their part of the gradient and of both matrices is added in place."""
+    def _sums(self, x: Array, rows: slice, weights: Array | None) -> tuple[Array, tuple[list[Array], ...]]:
+        """Objective (b,) of some runs, and the sums of their gradient and of both matrices, term by term."""
         problem = self.problem
         parts = [self._term(x, k, rows) for k in range(len(self.slots))]
         total = parts[0] + parts[1]
@@ -77,22 +81,21 @@ class PowerSum:
         if weights is not None:
             cost, psi, inside, irls = weights * cost, weights * psi, weights * inside, weights * irls
         outer = inside - psi if log else inside
-        for k, part in enumerate(parts):
-            pulled = psi * part
-            g[:, self.places[k]] += pulled @ self.basis[k][rows]
-            for m in range(k, len(parts)):
-                product = part * parts[m]
-                weighted = outer * product + pulled if m == k else outer * product
-                self._fill(h, k, m, weighted @ self.pairs[k, m][rows])
-                self._fill(s, k, m, (irls * product) @ self.pairs[k, m][rows])
-        return np.asarray(cost.sum(axis=1))
+        pulled = [psi * part for part in parts]
+        g = [part @ basis[rows] for part, basis in zip(pulled, self.basis, strict=True)]
+        h, s = [], []
+        for (k, m), pair in self.pairs.items():
+            product = parts[k] * parts[m]
+            weighted = outer * product
+            h.append((weighted + pulled[k] if m == k else weighted) @ pair[rows])
+            s.append((irls * product) @ pair[rows])
+        return np.asarray(cost.sum(axis=1)), (g, h, s)
 
-    def _fill(self, out: Array, k: int, m: int, sums: Array) -> None:
-        rows, columns = self.places[k], self.places[m]
-        block = sums.reshape(-1, rows.size, columns.size)
-        out[:, rows[:, None], columns[None, :]] += block
-        if m != k:
-            out[:, columns[:, None], rows[None, :]] += np.swapaxes(block, 1, 2)
+    def _spread(self, pick: Array, k: int, m: int) -> Array:
+        """Matrix that puts the sums of two terms at their place in a flat matrix, and at its mirror."""
+        there = np.einsum("ip,jq->ijpq", pick[self.places[k]], pick[self.places[m]])
+        both = there if k == m else there + np.swapaxes(there, 2, 3)
+        return np.asarray(both.reshape(-1, pick.shape[1] ** 2))
 
     def _term(self, x: Array, k: int, rows: slice) -> Array:
         """Summand k (b, m) of some runs."""

@@ -174,21 +174,23 @@ class Problem:
             at = self.index[group][keep]
             pick = np.zeros((keep.size, p))
             pick[np.arange(keep.size), at] = 1.0
+            moved = self._moved(x, at) if self.second_order is None else None
             for rows in _blocks(every):
-                residual, local = self._local(x, group, rows)
+                residual, local = self._local(x if moved is None else moved.points, group, rows)
+                residual = residual[:b]
                 psi, inside, irls = self.objective.slopes(residual)
                 cost = self.objective.cost(residual)
                 if weights is not None:
                     w = weights[:, rows]
                     psi, inside, irls, cost = w * psi, w * inside, w * irls, w * cost
                 f += cost.sum(axis=1)
-                jac = np.stack([local[j] for j in keep], axis=1)
+                jac = np.stack([local[j][:b] for j in keep], axis=1)
                 flat = np.swapaxes(jac, 1, 2)
                 g += (jac @ psi[:, :, None])[:, :, 0] @ pick
                 h += pick.T @ ((jac * inside[:, None, :]) @ flat) @ pick
                 s += pick.T @ ((jac * irls[:, None, :]) @ flat) @ pick
-                if self.second_order is None:
-                    h += self._curvature(x, group, rows, psi, at)
+                if moved is not None:
+                    h += self._curvature(moved, local, group, psi)
         if self.second_order is not None:
             h += self.second_order
         if self.penalty is not None:
@@ -199,31 +201,33 @@ class Problem:
         """Term of the Hessian with second derivatives (p, p) at one free vector (p,)."""
         total = np.zeros((x.size, x.size))
         for group, every in enumerate(self.groups):
-            at = self.index[group][self.index[group] >= 0]
+            moved = self._moved(x[None], self.index[group][self.index[group] >= 0])
             for rows in _blocks(every):
-                residual, _ = self._local(x[None], group, rows)
-                psi = self.objective.slopes(residual)[0]
+                residual, local = self._local(moved.points, group, rows)
+                psi = self.objective.slopes(residual[:1])[0]
                 psi = psi if self.weights is None else psi * self.weights[rows]
-                total += self._curvature(x[None], group, rows, psi, at)[0]
+                total += self._curvature(moved, local, group, psi)[0]
         return total
 
-    def _curvature(self, x: Array, group: int, rows: AnyArray, psi: Array, at: AnyArray) -> Array:
-        """Sum of psi times the residuals' second derivatives, by differences of the gradient."""
-        b, p = x.shape
+    def _moved(self, x: Array, at: AnyArray) -> _Moved:
+        """Free vectors (b, p) as they are and with each of some entries moved a little."""
         unique = np.unique(at)
-        k = unique.size
-        points = np.repeat(x[None], k + 1, axis=0)
+        points = np.repeat(x[None], unique.size + 1, axis=0)
         step = _STEP * np.maximum(1.0, np.abs(x[:, unique]))
         for i, where in enumerate(unique):
             points[i + 1, :, where] += step[:, i]
-        _, local = self._local(points.reshape(-1, p), group, rows)
+        return _Moved(points.reshape(-1, x.shape[1]), unique, step)
+
+    def _curvature(self, moved: _Moved, local: list[Array], group: int, psi: Array) -> Array:
+        """Sum of psi times the residuals' second derivatives, by differences of the gradient."""
+        b, p, k = psi.shape[0], self.n_free, moved.unique.size
         gradient = np.zeros((k + 1, b, p))
         for j, where in enumerate(self.index[group]):
             if where >= 0:
                 slope = local[j].reshape(k + 1, b, -1)
                 gradient[:, :, where] += np.einsum("kbn,bn->kb", slope, np.broadcast_to(psi, slope.shape[1:]))
         out = np.zeros((b, p, p))
-        out[:, unique, :] = np.swapaxes((gradient[1:] - gradient[0]) / step.T[:, :, None], 0, 1)
+        out[:, moved.unique, :] = np.swapaxes((gradient[1:] - gradient[0]) / moved.step.T[:, :, None], 0, 1)
         return np.asarray(0.5 * (out + np.swapaxes(out, 1, 2)))
 
     def _local(self, x: Array, group: int, rows: AnyArray) -> tuple[Array, list[Array]]:
@@ -243,6 +247,15 @@ class Problem:
         if rows.size == self.loss.size and len(self.groups) == 1:
             return dict(self.columns)
         return {key: column[rows] for key, column in self.columns.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moved:
+    """Free vectors ((k + 1) b, p): b as they are, then with the entries `unique` (k,) moved by `step` (b, k)."""
+
+    points: Array
+    unique: AnyArray
+    step: Array
 
 
 def _blocks(rows: AnyArray) -> list[AnyArray]:

@@ -24,8 +24,14 @@ _EXACT, ROUNDING = 1e-12, 1e-9
 _FAINT = 0.05
 #: Runs on which a solution's slopes are looked at.
 _LOOK = 4_096
-#: Steps for which second derivatives are kept on a large table, and steps of a descent that was cut off.
-_KEPT_FOR, _MANY_STEPS = 8, 1500
+#: Steps for which second derivatives are kept on a large table, and steps in a band that only leads to the next.
+_KEPT_FOR, _ON_THE_WAY = 8, 30
+#: Steps that tell whether a search without a faint summand is worth it.
+_TRIAL = 40
+#: Relative gain of a round below which a valley is not followed further.
+_STANDSTILL = 1e-9
+#: Along a narrow valley: steps walked, multiples of that move tried, steps to fall back to the floor, rounds.
+_WALK, _LEAPS, _FALL, _ROUNDS = 10, np.array([0.0, 30.0, 100.0, 300.0, 1000.0]), 30, 30
 
 
 def solve(
@@ -34,22 +40,22 @@ def solve(
     """Best free vector (p,) and its certificate."""
     lower, upper = problem.bounds(bounds)
     starts = np.clip(find_starts(problem, max(1, n_starts)), lower, upper)
-    ends = _search(problem, starts, lower, upper)
+    ends = _go_on(problem, _search(problem, starts, lower, upper), lower, upper)
     if not np.isfinite(ends.value.min()):
         raise FitError(
             f"{problem.law.name} has no finite objective anywhere near these runs. Nothing was fitted. Check their "
             "units."
         )
     sensitivity = _sensitivity(problem, ends.best)
-    stuck = not ends.converged[int(np.argmin(ends.value))]
-    for at in _faint(problem, ends.best, sensitivity, lower, np.inf if stuck else _FAINT):
+    for at in _faint(problem, ends.best, sensitivity, lower):
         pinned = upper.copy()
         pinned[at] = lower[at]
-        without = _search(problem, np.minimum(ends.x, pinned), lower, pinned)
+        if not _worth_a_search(problem, ends.best, lower, pinned):
+            continue
+        without = _go_on(problem, _search(problem, np.minimum(ends.x, pinned), lower, pinned), lower, pinned)
         if without.value.min() <= ends.value.min() * (1 + 1e-9):
             ends, upper = without, pinned
             sensitivity = _sensitivity(problem, ends.best)
-    ends = _go_on(problem, ends, lower, upper)
     x = ends.best
     with np.errstate(all="ignore"):
         _, _, hessian, information = model_of(problem.bands(x)[-1]).evaluate(x[None], None)
@@ -84,15 +90,32 @@ def _search(problem: Problem, starts: Array, lower: Array, upper: Array) -> Mini
 
 
 def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minimum:
-    """Give the best end more steps where it ran out of them: descent along a narrow bent valley is slow."""
+    """Follow the best end along its valley where it ran out of steps.
+
+    Down a narrow bent valley Newton's steps are short, but all go much the same way: a leap along the last few lands
+    on the slope, from where a few steps lead back to the floor, much further down.
+    """
     best = int(np.argmin(ends.value))
     if ends.converged[best]:
         return ends
-    more = descend(problem, ends.x[[best]], lower, upper, max_steps=_MANY_STEPS)
-    if more.value[0] > ends.value[best]:
-        return ends
-    pairs = ((getattr(ends, name), getattr(more, name)) for name in Minimum.__slots__)
+    one = _row(ends, best)
+    for _ in range(_ROUNDS):
+        walked = descend(problem, one.x, lower, upper, max_steps=_WALK)
+        leaps = np.clip(walked.x + _LEAPS[:, None] * (walked.x - one.x), lower, upper)
+        tried = descend(problem, leaps, lower, upper, max_steps=_FALL)
+        found = _row(tried, int(np.argmin(tried.value)))
+        if not found.value[0] < one.value[0]:
+            break
+        gain, one = 1 - found.value[0] / one.value[0], found
+        if one.converged[0] or gain <= _STANDSTILL:
+            break
+    pairs = ((getattr(ends, name), getattr(one, name)) for name in Minimum.__slots__)
     return Minimum(*(np.concatenate([old[:best], new, old[best + 1 :]]) for old, new in pairs))
+
+
+def _row(ends: Minimum, at: int) -> Minimum:
+    """One of several ends."""
+    return Minimum(*(getattr(ends, name)[[at]] for name in Minimum.__slots__))
 
 
 def _sensitivity(problem: Problem, x: Array) -> Array:
@@ -103,19 +126,25 @@ def _sensitivity(problem: Problem, x: Array) -> Array:
     return np.asarray((slopes if problem.objective.log else slopes / small.loss).max(axis=1))
 
 
-def _faint(problem: Problem, x: Array, sensitivity: Array, lower: Array, share: float) -> list[int]:
-    """Positions of coefficients whose summand is at most `share` of the loss at x, faintest first.
+def _faint(problem: Problem, x: Array, sensitivity: Array, lower: Array) -> list[int]:
+    """Positions of coefficients whose summand is nowhere more than a small share of the loss at x, faintest first.
 
-    In logarithms a summand of zero is infinitely far away: descent towards it slows down and stops short. A descent
-    that ran out of steps may be on its way to one that is not faint yet.
+    In logarithms a summand of zero is infinitely far away: descent towards it slows down and stops short.
     """
     found = []
     for j, parameter in enumerate(problem.law.parameters.values()):
         for at in set(problem.index[:, j].tolist()) - {-1}:
             coefficient = parameter.linear and parameter.log and lower[at] <= np.log(DEAD)
-            if coefficient and lower[at] < x[at] and sensitivity[at] <= share:
+            if coefficient and lower[at] < x[at] and sensitivity[at] <= _FAINT:
                 found.append(at)
     return sorted(found, key=lambda at: float(sensitivity[at]))
+
+
+def _worth_a_search(problem: Problem, x: Array, lower: Array, pinned: Array) -> bool:
+    """Whether a few steps within bounds that pin a summand at nothing lead as low as x (p,)."""
+    small = subset(problem, _SUBSET) if problem.loss.size > _LARGE else problem
+    trial = descend(small, np.minimum(x, pinned)[None], lower, pinned, max_steps=_TRIAL)
+    return bool(trial.value[0] <= small.value(x[None])[0] * (1 + 1e-9))
 
 
 def descend(
@@ -138,7 +167,8 @@ def descend(
     steps = _KEPT_FOR if keep else max_steps
     points, ends = starts, None
     for band in bands:
-        for _ in range(-(-max_steps // steps)):
+        last = band is bands[-1]
+        for _ in range(-(-max_steps // steps) if last else 1):
             model = model_of(replace(band, second_order=band.curvature(points[0])) if keep else band)
             ends = minimise(
                 model,
@@ -147,7 +177,7 @@ def descend(
                 upper,
                 weights=weights,
                 floor=band.cost_of(_EXACT),
-                max_steps=steps,
+                max_steps=steps if last else min(steps, _ON_THE_WAY),
                 rivals=weights is None and len(bands) == 1,
                 progress=progress,
             )

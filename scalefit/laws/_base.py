@@ -218,8 +218,8 @@ class Law(metaclass=_LawMeta):
         loss = np.asarray(cls.evaluate(columns, params))
         if cls.gradient is not None:
             arguments = [columns[key] for key in cls.inputs] + [params[key] for key in cls.parameters]
-            return loss, [np.broadcast_to(part, loss.shape) for part in cls.gradient(*arguments)]
-        return loss, [np.broadcast_to(part, loss.shape) for part in cls.complex_step(columns, params)]
+            return loss, [_shaped(part, loss.shape) for part in cls.gradient(*arguments)]
+        return loss, [_shaped(part, loss.shape) for part in cls.complex_step(columns, params)]
 
     @classmethod
     def complex_step(cls, columns: Mapping[str, Any], params: Mapping[str, Any]) -> list[Array]:
@@ -231,6 +231,11 @@ class Law(metaclass=_LawMeta):
             moved = {**params, key: value + 1j * size}
             out.append(np.asarray(np.imag(cls.evaluate(columns, moved)) / size))
         return out
+
+
+def _shaped(part: Any, shape: tuple[int, ...]) -> Array:
+    # Nearly every part has the shape already, and broadcasting costs as much as computing it on a small table.
+    return part if np.shape(part) == shape else np.broadcast_to(part, shape)
 
 
 def _check_signature(cls: type[Law]) -> None:

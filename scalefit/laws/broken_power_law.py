@@ -34,8 +34,8 @@ class BrokenPowerLaw(Law):
     formula = "L(x) = E + A x^-c0 (1 + (x/d1)^(1/f1))^(-c1 f1)"
     direction = {"C": 0, "N": 0, "D": 0}
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.0, 3.0), unit="nat/token", log=True, own=True)
-    A = Parameter("coefficient", (0.0, 1e40), (10.0, 400.0, 1e4), log=True, own=True)
+    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.0, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    A = Parameter("coefficient", (0.0, 1e40), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
     c0 = Parameter("slope before the break", (0.0, 3.0), (0.05, 0.15, 0.4))
     c1 = Parameter("change of slope at the break", (-3.0, 3.0), (-0.1, 0.2, 0.4))
     d1 = Parameter("position of the break", (1e-30, 1e60), (1e7, 1e9, 1e11), unit="input", log=True)

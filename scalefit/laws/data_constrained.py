@@ -39,10 +39,10 @@ class DataConstrained(Law):
     formula = "L(N, D, U) = E + A N'^-alpha + B D'^-beta"
     direction = {"N": 0}
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, own=True)
-    A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 500.0, 1e4), log=True, own=True)
+    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 500.0, 1e4), log=True, linear=True, own=True)
     alpha = Parameter("model-size exponent", (0.0, 3.0), (0.2, 0.35, 0.6))
-    B = Parameter("data coefficient", (0.0, 1e20), (10.0, 1500.0, 1e4), log=True, own=True)
+    B = Parameter("data coefficient", (0.0, 1e20), (10.0, 1500.0, 1e4), log=True, linear=True, own=True)
     beta = Parameter("data exponent", (0.0, 3.0), (0.2, 0.36, 0.6))
     R_D = Parameter("repetitions of data worth having, R_D*", (1e-2, 1e6), (3.0, 15.0, 75.0), log=True)
     R_N = Parameter("excess of parameters worth having, R_N*", (1e-2, 1e6), (1.0, 5.0, 25.0), log=True)

@@ -24,6 +24,17 @@ def test_a_narrow_valley_is_followed_to_its_end(seed):
     assert result.certificate.curvature > -1e-6 and result.certificate.decrement < 1e-8
 
 
+@pytest.mark.parametrize("seed", [4, 12, 13])
+def test_a_valley_that_leads_to_no_floor_is_followed_there(seed):
+    """Losses without a trend: E falls for ever in logarithms, and 1,500 steps did not see the end of it."""
+    rng = np.random.default_rng(seed)
+    C = 10 ** rng.uniform(17, 23, 240)
+    loss = 1.7 * (1 + 1e-4 * (C / 1e20) ** -0.2) * np.exp(0.003 * rng.standard_normal(240))
+    result = sf.fit({"C": C, "loss": loss}, "broken_power_law:C")
+    assert result.certificate.converged
+    assert not result.trusted  # for what the law leaves unexplained
+
+
 def test_a_start_with_an_idle_parameter_is_not_its_end():
     """D_c/D is e^-17 there: damping until the matrix was definite stopped every step, which passed for convergence."""
     from scalefit.fitting.layout import Layout
