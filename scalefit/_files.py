@@ -56,6 +56,11 @@ def save_figure(figure: Figure, path: Any, **options: Any) -> None:
         ) from error
 
 
+def is_document(source: Any) -> bool:
+    """Whether a source is the JSON text itself, as ``to_json()`` returns it, and not the name of a file."""
+    return isinstance(source, str) and source.lstrip().startswith("{")
+
+
 def as_path(path: Any) -> Path:
     """Return a path, or say that this is none."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -267,11 +268,15 @@ class ForecastResult:
 
         return notes_of(self)
 
-    def plot(self, *, level: float = 0.9, ratio: float = 100.0, ax: Any = None) -> Any:
-        """Draw runs and forecast over compute; see :func:`scalefit.plots.forecast.draw_forecast`."""
+    def plot(self, path: str | Path | None = None, *, level: float = 0.9, ratio: float = 100.0, ax: Any = None) -> Any:
+        """Draw runs and forecast over compute (to `path` if given); see :mod:`scalefit.plots.forecast`."""
+        from scalefit._files import save_figure
         from scalefit.plots.forecast import draw_forecast, forecast_data
 
-        return draw_forecast(forecast_data(self, level=level, ratio=ratio), ax=ax)
+        axes: Any = draw_forecast(forecast_data(self, level=level, ratio=ratio), ax=ax)
+        if path is not None:
+            save_figure(axes.figure, path)
+        return axes
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Write the forecast as JSON (and to `path` if given); :func:`scalefit.load_forecast` reads it back."""
@@ -284,6 +289,9 @@ class ForecastResult:
         from scalefit.fitting.forecast_text import as_text
 
         return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value:.4g}" for key, value in self.params.items())

@@ -102,7 +102,7 @@ def load_forecast(path: str | Path) -> ForecastResult:
     DataError
         Not such a file, or written by a newer format.
     """
-    return forecast_from(read_saved(path), path)
+    return forecast_from(*read_saved(path))
 
 
 def forecast_from(raw: Any, path: str | Path) -> ForecastResult:

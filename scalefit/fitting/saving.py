@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scalefit import __version__
-from scalefit._files import as_path, write_whole
+from scalefit._files import as_path, is_document, write_whole
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.certificate import Certificate
@@ -166,18 +166,18 @@ def to_json(document: Mapping[str, Any], path: str | Path | None) -> str:
     return text
 
 
-def read_saved(path: str | Path) -> Any:
-    """Return what a JSON file holds, or say in one line that it is no saved result."""
-    source = as_path(path)
+def read_saved(path: str | Path) -> tuple[Any, str]:
+    """Return what a JSON file, or the text of one, holds, and what to call it; or say that it is no saved result."""
+    name = "The text" if is_document(path) else str(path)
     try:
-        return json.loads(source.read_text(encoding="utf-8"))
+        return json.loads(str(path) if is_document(path) else as_path(path).read_text(encoding="utf-8")), name
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read: {error.strerror or error}. Nothing was loaded. Name a file that to_json wrote."
+            f"{name} cannot be read: {error.strerror or error}. Nothing was loaded. Name a file that to_json wrote."
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path} was not read, being no saved result: {error}. Name a file that to_json wrote."
+            f"{name} was not read, being no saved result: {error}. Name a file that to_json wrote."
         ) from error
 
 
@@ -187,7 +187,7 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | F
     Parameters
     ----------
     path : str or Path
-        The file.
+        The file, or the text that ``to_json()`` returned.
     law : type of Law, optional
         The law, where it is not in the registry (your own).
 
@@ -201,7 +201,7 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | F
     DataError
         Not such a file, written by a newer format, or a law that is not here.
     """
-    return result_from(read_saved(path), path, law)
+    return result_from(*read_saved(path), law)
 
 
 def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult | Average:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import ValidationError, model_validator
 
-from scalefit._files import as_path
+from scalefit._files import as_path, is_document
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.stopping._record import Record
 from scalefit.stopping.history import FinishedRun
@@ -112,7 +112,9 @@ class MonitorState(Record):
 
 
 def read_state(source: str | Path) -> MonitorState:
-    """Read and check a saved state."""
+    """Read and check a saved state, from a file or from the text of one."""
+    if is_document(source):
+        return parse_state(str(source))
     try:
         text = as_path(source).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -220,7 +222,7 @@ def load_monitor(source: str | Path) -> Monitor:
     Parameters
     ----------
     source : str or Path
-        A file.
+        A file, or the text that ``to_json()`` returned.
 
     Raises
     ------

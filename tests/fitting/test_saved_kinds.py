@@ -120,3 +120,12 @@ def test_levels_close_to_one_widen_every_interval(runs, forecast, blend):
     for result in (forecast, blend):
         near, far = (result.predict_interval(N=1e9, D=2e10, level=level).iloc[0] for level in (0.999, last))
         assert far["upper"] > near["upper"] and far["lower"] < near["lower"]
+
+
+def test_the_text_of_a_document_is_read_as_its_file_is(runs):
+    for saved in (sf.fit(runs), sf.forecast(runs), sf.average([sf.fit(runs), sf.fit(runs, "kaplan")])):
+        again = sf.load_result(saved.to_json())
+        assert again.predict(N=1e10, D=1e11) == saved.predict(N=1e10, D=1e11)
+    assert sf.load_forecast(sf.forecast(runs).to_json()).n_runs == len(runs)
+    with pytest.raises(sf.DataError, match="The text was not read"):
+        sf.load_result('{"format": ')

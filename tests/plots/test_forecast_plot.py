@@ -35,3 +35,9 @@ def test_it_is_drawn_with_its_outlier(result):
 def test_the_fan_goes_beyond(result):
     with pytest.raises(ValueError, match="above 1"):
         forecast_data(result, ratio=0.5)
+
+
+def test_a_forecast_is_drawn_to_a_file_and_shown_in_a_notebook(result, tmp_path):
+    assert result.plot(tmp_path / "forecast.png").figure is not None
+    assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
+    assert result._repr_html_().startswith("<pre>") and "coupled" in result._repr_html_()

@@ -306,3 +306,12 @@ def test_a_whole_table_is_logged_as_its_rows_are(seed, shuffle):
 def test_a_table_that_is_none_is_refused(table, said):
     with pytest.raises(ArgumentError, match=said):
         sf.Monitor(sf.RunPlan(schedule=COSINE)).update_from(pd.DataFrame(table))
+
+
+def test_the_text_of_a_state_is_read_as_its_file_is(monitor, cosine):
+    steps, loss = make_curve(cosine)
+    feed(monitor, steps, loss, until=6000)
+    assert sf.load_monitor(monitor.to_json()).advise() == monitor.advise()
+    with pytest.raises(sf.DataError) as error:
+        sf.load_monitor('{"schema_version": 1, "plan": ' + "[" * 5000)
+    assert len(str(error.value)) < 400
