@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scalefit._typing import AnyArray
+from scalefit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,9 +35,18 @@ def new_figure(size: tuple[float, float]) -> Figure:
     return _figure_class()(figsize=size, layout="constrained")
 
 
-def new_axes(size: tuple[float, float] = (7.0, 5.0)) -> Axes:
-    """Return the axes of a new figure of `size` [inch]."""
-    return new_figure(size).add_subplot()
+def axes_for(ax: Any, size: tuple[float, float] = (7.0, 5.0)) -> Axes:
+    """Return the axes that were given, or those of a new figure of `size` [inch]; a path is no axes."""
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return new_figure(size).add_subplot()
+    if not isinstance(ax, Axes):
+        raise ArgumentError(
+            f"ax={ax!r:.80} is no matplotlib Axes, and nothing was drawn. Pass axes, or leave ax out and save what is "
+            f"returned: plot().figure.savefig(path)."
+        )
+    return ax
 
 
 def new_grid(rows: int, columns: int, size: tuple[float, float]) -> AnyArray:

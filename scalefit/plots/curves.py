@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.plots._axes import new_axes
+from scalefit.plots._axes import axes_for
 
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor
@@ -107,8 +107,7 @@ def plot_monitor(
     matplotlib Axes
     """
     picture = monitor_picture(monitor, what_if, level)
-    if ax is None:
-        ax = new_axes((7, 4.5))
+    ax = axes_for(ax, (7, 4.5))
     ax.plot(picture.steps, picture.loss, color="0.25", lw=1.2, label="logged")
     for i, branch in enumerate(picture.branches):
         colour = f"C{i}"

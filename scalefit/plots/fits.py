@@ -15,7 +15,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ScalefitWarning
-from scalefit.plots._axes import new_axes, new_figure
+from scalefit.plots._axes import axes_for, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,7 +165,7 @@ def profile_data(result: FitResult, name: str, *, level: float = 0.95, n: int = 
 
 def draw_fit(data: FitData, ax: Axes | None = None) -> Axes:
     """Draw runs and law; the bands are intervals for a new run."""
-    axes = ax if ax is not None else new_axes((7, 4.5))
+    axes = axes_for(ax, (7, 4.5))
     if data.axis == "loss":
         span = [min(data.x.min(), data.loss.min()), max(data.x.max(), data.loss.max())]
         axes.plot(span, span, color="0.6", lw=1, zorder=1)
@@ -188,7 +188,7 @@ def draw_fit(data: FitData, ax: Axes | None = None) -> Axes:
 
 def draw_residuals(data: ResidualData, by: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw residuals over one input, with the median of each fifth of the runs: a bend there is misfit."""
-    axes = ax if ax is not None else new_axes((7, 4.5))
+    axes = axes_for(ax, (7, 4.5))
     key = by if by is not None else next(iter(data.inputs))
     x = data.inputs[key]
     percent = 100 * np.expm1(data.residual)
@@ -215,7 +215,7 @@ def draw_residuals(data: ResidualData, by: str | None = None, ax: Axes | None = 
 
 def draw_profile(data: ProfileData, ax: Axes | None = None) -> Axes:
     """Draw the objective along one parameter, the others refitted; the grey band is its interval."""
-    axes = ax if ax is not None else new_axes((7, 4.5))
+    axes = axes_for(ax, (7, 4.5))
     axes.axvspan(*data.interval, color="0.88", lw=0)
     axes.plot(data.value, 100 * data.excess, color=COLOURS[0], lw=1.8)
     axes.axvline(data.best, color=COLOURS[1], lw=1.2, ls="--")

@@ -10,7 +10,7 @@ import numpy as np
 from scalefit._arguments import check_number
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
-from scalefit.plots._axes import new_axes
+from scalefit.plots._axes import axes_for
 from scalefit.plots.fits import COLOURS
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ def draw_forecast(data: ForecastData, ax: Axes | None = None) -> Axes:
     """Draw the fan on `ax`, or on new axes."""
     from scalefit.fitting.forecast_text import OUTLIER
 
-    if ax is None:
-        ax = new_axes((7, 4.5))
+    ax = axes_for(ax, (7, 4.5))
     lines: list[Any] = []
     for i, (level, lower, upper) in enumerate(data.bands):
         style: dict[str, Any] = {"color": COLOURS[0], "alpha": 0.18 + 0.17 * i, "linewidth": 0}

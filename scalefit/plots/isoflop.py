@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.plots._axes import new_axes
+from scalefit.plots._axes import axes_for
 
 if TYPE_CHECKING:
     from scalefit.planning.isoflop import Optima
@@ -71,8 +71,7 @@ def draw_isoflop(optima: Optima, ax: Any = None) -> Any:
     import matplotlib
 
     data = isoflop_data(optima)
-    if ax is None:
-        ax = new_axes()
+    ax = axes_for(ax)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(data.budgets)))
     for budget, size, loss, fit, colour in zip(
         data.budgets, data.sizes, data.losses, data.fitted, colours, strict=True

@@ -26,7 +26,7 @@ from scalefit.memory import (
 )
 from scalefit.memory._checks import positive
 from scalefit.memory.capacity import Network
-from scalefit.plots._axes import new_axes, new_grid
+from scalefit.plots._axes import axes_for, new_grid
 
 #: Patterns of figure 1 of Niu et al. (2024, arXiv:2405.08707): the plane on its left, the line on its right.
 FIGURE_1_PLANE = ((-2.0, -0.5), (0.2, -0.3), (1.5, 1.5))
@@ -223,7 +223,7 @@ def plot_loss_against_radius(data: LossAgainstRadius, *, ax: Any = None) -> Any:
     -------
     Axes
     """
-    ax = new_axes((6.0, 4.0)) if ax is None else ax
+    ax = axes_for(ax, (6.0, 4.0))
     shown = np.isfinite(data.loss) & (data.loss < 1e6)
     ax.plot(data.radius[shown], data.loss[shown], color="C0", label="log Z + 1/Z, exact Z")
     ax.axhline(1.0, color="0.5", linestyle=":", label="1 nat/token (a hypothesis)")
@@ -340,7 +340,7 @@ def plot_capacity(data: CapacityAgainstDimension, *, ax: Any = None) -> Any:
     -------
     Axes
     """
-    ax = new_axes((8.0, 4.5)) if ax is None else ax
+    ax = axes_for(ax, (8.0, 4.5))
     for i, (name, measured) in enumerate(data.measured.items()):
         theory = np.where(np.isfinite(data.theory[name]), data.theory[name], np.nan)
         ax.plot(data.dims, theory, "-", color=f"C{i}", label=f"{name}: theory")

@@ -11,7 +11,7 @@ import numpy as np
 from scalefit._arguments import check_level, check_numbers
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
-from scalefit.plots._axes import new_axes
+from scalefit.plots._axes import axes_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,19 +70,25 @@ def contour_data(plan: Plan, n: int = 80) -> ContourFigure:
 
 def draw_contours(plan: Plan, ax: Any = None) -> Any:
     """Draw loss contours with budget lines, the optimum's path, the data wall, the runs and the plan."""
+    from matplotlib.patheffects import withStroke
+    from matplotlib.ticker import MaxNLocator
+
     data = contour_data(plan)
-    if ax is None:
-        ax = new_axes((7, 5.5))
+    ax = axes_for(ax, (7, 5.5))
     filled = ax.contourf(data.N, data.D, np.log(data.loss), levels=24, cmap="viridis_r", alpha=0.85)
     bar = ax.figure.colorbar(filled, ax=ax, label="loss [nat/token]")
-    ticks = np.linspace(np.log(data.loss.min()), np.log(data.loss.max()), 6)
-    bar.set_ticks(ticks, labels=[f"{np.exp(t):.3g}" for t in ticks])
+    low, high = float(data.loss.min()), float(data.loss.max())
+    ticks = [tick for tick in MaxNLocator(7).tick_values(low, high) if low <= tick <= high]
+    bar.set_ticks([float(np.log(tick)) for tick in ticks], labels=[f"{tick:.4g}" for tick in ticks])
     for budget, tokens in data.budgets.items():
         ax.plot(data.N, tokens, ":", color="white", lw=1)
         inside = np.flatnonzero((tokens > data.D[0]) & (tokens < data.D[-1]))
         if inside.size:
-            at = inside[0]
-            ax.annotate(f"{budget:.0e} FLOP", (data.N[at], tokens[at]), fontsize=7, color="white", va="top")
+            at = (data.N[inside[0]], tokens[inside[0]])
+            label = ax.annotate(f"{budget:.0e} FLOP", at, (5, -3), textcoords="offset points", fontsize=7)
+            label.set(
+                color="white", va="top", path_effects=[withStroke(linewidth=2, foreground="0.2")]
+            )  # on any colour
     if data.runs.size:
         ax.plot(data.runs[:, 0], data.runs[:, 1], ".", color="black", ms=3, label="runs")
     ax.plot(data.path[:, 0], data.path[:, 1], "-", color="crimson", lw=1.5, label="optimum")
@@ -167,8 +173,7 @@ def allocation_data(
 def draw_allocation(roads: Mapping[str, Any], C: tuple[float, float], level: float = 0.9, ax: Any = None) -> Any:
     """Draw the optimal N of every road along C, with bands; arguments as `allocation_data`; returns the axes."""
     data = allocation_data(roads, C, level)
-    if ax is None:
-        ax = new_axes()
+    ax = axes_for(ax)
     for name, (middle, low, high) in data.lines.items():
         (line,) = ax.plot(data.C, middle, "-", label=name)
         if np.isfinite(low).all() and np.isfinite(high).all():
@@ -183,8 +188,7 @@ def draw_allocation(roads: Mapping[str, Any], C: tuple[float, float], level: flo
 
 def draw_frontier(plans: pd.DataFrame, ax: Any = None) -> Any:
     """Draw training compute against serving compute per token; `plans` as `Plan.frontier` gives; returns the axes."""
-    if ax is None:
-        ax = new_axes()
+    ax = axes_for(ax)
     serving, training = plans["serving_per_token"].to_numpy(float), plans["C"].to_numpy(float)
     ax.plot(serving, training, "o-", ms=4)
     last = np.inf

@@ -61,6 +61,27 @@ def test_contours(runs):
     sf.plan(LAW, C=1e21).plot()
 
 
+def test_budgets_of_contours_are_named_inside_the_frame_and_ticks_are_round(runs):
+    for C in (1e17, 1e21, 3e24):
+        ax = sf.plan(LAW, C=C).plot()
+        ax.figure.canvas.draw()
+        frame = ax.get_window_extent()
+        named = [text.get_window_extent() for text in ax.texts]
+        assert len(named) >= 4
+        for box in named:
+            assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+        bar = next(other for other in ax.figure.axes if other is not ax)
+        ticks = [float(label.get_text()) for label in bar.get_yticklabels()]
+        assert len(ticks) >= 3 and np.allclose(np.diff(ticks), np.diff(ticks)[0])
+
+
+def test_a_path_in_place_of_axes_is_refused(runs, tmp_path):
+    plan, optima = sf.plan(LAW, C=1e21), sf.isoflop(runs, method="local")
+    for draw in (plan.plot, optima.plot):
+        with pytest.raises(sf.ScalefitError, match="is no matplotlib Axes, and nothing was drawn"):
+            draw(tmp_path / "figure.png")
+
+
 def test_roads_with_bands(runs):
     roads = {
         "isoFLOP": sf.isoflop(runs, method="local"),
