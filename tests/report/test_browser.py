@@ -142,6 +142,32 @@ def test_nothing_leaves_the_page_and_nothing_is_logged(open_tab, made):
     assert tab.errors == [] and tab.dialogs == []
 
 
+def odd_tables():
+    """Tables at the ends of what people have: few runs, many, twenty decades of compute, names that turn the text."""
+    rng = np.random.default_rng(0)
+    wide = pd.DataFrame({"N": 10 ** rng.uniform(4.2, 12.5, 60), "D": 10 ** rng.uniform(5, 15, 60)})
+    wide["loss"] = sf.published("chinchilla", "besiroglu2024").predict(**wide) * np.exp(rng.normal(0, 0.005, 60))
+    named = grid(6, 8)
+    named["run"] = [f"\u202e{name}\u2067 مرحبا {i}" for i, name in enumerate([*HOSTILE] * 8)]
+    return {"seven runs": grid(3, 3).head(7), "many runs": grid(50, 100), "twenty decades": wide, "turned names": named}
+
+
+@pytest.mark.parametrize("name", odd_tables())
+def test_odd_tables_open_without_a_complaint(open_tab, name):
+    report = sf.report(odd_tables()[name])
+    assert len(report.html) < 3_000_000
+    tab = open_tab(report)
+    tab.page.keyboard.press("Tab")
+    for figure in tab.page.query_selector_all("svg.hover"):
+        if figure.is_visible():
+            figure.focus()
+            tab.page.keyboard.press("ArrowRight")
+            assert tab.page.is_visible("#tip")
+    answer = tab.ask(C="1e22")
+    assert answer["loss"] == pytest.approx(sf.plan(report.result, C=1e22).loss, rel=LOSS)
+    assert tab.errors == [] and tab.dialogs == [] and tab.requests == [tab.url]
+
+
 def test_the_policy_forbids_what_a_script_might_try(open_tab, made):
     tab = open_tab(made)
     tried = tab.page.evaluate(
@@ -350,7 +376,7 @@ def test_it_prints(open_tab, made):
     assert tab.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert tab.page.is_hidden("nav") and tab.page.is_hidden("#C")
     held = "nodes => nodes.map((node) => getComputedStyle(node).breakInside)"
-    for kept in ("figure", ".few > div", "table", ".planner"):
+    for kept in ("figure", ".few > div", "table", ".planner", ".lead"):
         assert set(tab.page.eval_on_selector_all(kept, held)) == {"avoid"}, kept
     drawn = "nodes => nodes.filter((node) => node.checkVisibility()).length"
     assert tab.page.eval_on_selector_all(".plot.narrow", drawn) == 0
