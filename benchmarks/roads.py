@@ -115,7 +115,8 @@ def repetition(folder: Path) -> dict[str, Any]:
         numbers = {"R_D": result.params["R_D"], "se": result.std_errors["R_D"], "lower": low, "upper": high}
         out[name] = {**{key: float(value) for key, value in numbers.items()}, "trusted": result.trusted}
     untied = sf.fit(parts["falling"], "data_constrained")
-    low, high = untied.conf_int(0.95).loc["R_N"]
+    # Its error knows of no bounds; the parameter does.
+    low, high = np.clip(untied.conf_int(0.95).loc["R_N"], *untied.law.parameters["R_N"].bounds)
     out["R_N_untied"] = {"lower": float(low), "upper": float(high)}
     return out
 

@@ -21,6 +21,8 @@ from scalefit.fitting.solver import descend
 if TYPE_CHECKING:
     from scalefit.fitting.result import FitResult
 
+#: Share of the information that curvature must leave in every direction to be counted under a narrow penalty.
+_KEPT = 0.5
 #: Below this many runs a resample can move to another basin, so several starts are tried for each.
 _FEW_RUNS = 40
 _MOST_WEIGHTS = 2e9  # resamples times runs: 16 GB
@@ -94,10 +96,20 @@ def _bread(problem: Problem, x: Array, n_free: int) -> _Bread | None:
     if not narrow:
         width, share = goal.delta, 1.0
     curvature = hessian - known - (jac * (w * goal.slopes(r)[1])) @ jac.T
-    hessian = (jac * (w * (np.abs(r) <= width) * (share * goal.steepest / width))) @ jac.T + known + curvature
-    if np.linalg.eigvalsh(_scaled(hessian))[0] <= 1e-9:
-        hessian = hessian - curvature
+    hessian = (jac * (w * (np.abs(r) <= width) * (share * goal.steepest / width))) @ jac.T + known
+    # At the truth scores average out and curvature with them: where it takes most of what is known, that is chance.
+    if _least_ratio(hessian + curvature, hessian) >= (_KEPT if narrow else 1e-9):
+        hessian = hessian + curvature
     return _Bread(hessian, r, jac, known, narrow)
+
+
+def _least_ratio(matrix: Array, reference: Array) -> float:
+    """Smallest ratio of two quadratic forms, where the reference (p, p) is positive."""
+    size = np.sqrt(np.maximum(np.diag(reference), 1e-300))
+    values, vectors = np.linalg.eigh(reference / size[:, None] / size)
+    seen = values > 1e-12 * values[-1]
+    basis = vectors[:, seen] / np.sqrt(values[seen])
+    return float(np.linalg.eigvalsh(basis.T @ (matrix / size[:, None] / size) @ basis)[0])
 
 
 def _window(sizes: Array, n_free: int) -> tuple[float, float]:
@@ -120,11 +132,6 @@ def _one_minus_leverage(jac: Array, weights: Array, known: Array) -> Array:
     inverse = np.linalg.pinv(information / size[:, None] / size, hermitian=True)
     scaled = jac / size[:, None]
     return np.asarray(np.maximum(1.0 - weights * np.einsum("in,ij,jn->n", scaled, inverse, scaled), 0.1))
-
-
-def _scaled(matrix: Array) -> Array:
-    size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-    return np.asarray(matrix / size[:, None] / size[None, :])
 
 
 def resample_counts(n_runs: int, n: int, seed: Seed, clusters: AnyArray | None = None) -> Array:

@@ -76,3 +76,10 @@ def test_absolute_errors_beat_every_neighbour(hoffmann240):
     rng = np.random.default_rng(0)
     cost = result.problem.value(result.x + 1e-4 * rng.standard_normal((400, 5)))
     assert cost.min() >= result.objective_value * (1 - 1e-9)
+
+
+def test_errors_of_a_law_that_misses_are_those_of_the_bootstrap(hoffmann240):
+    """Curvature by chance took nearly all that the runs know of alpha_N: its error was twice the bootstrap's."""
+    result = sf.fit(hoffmann240, "kaplan")
+    drawn = result.bootstrap(300, seed=0)
+    assert result.std_errors["alpha_N"] == pytest.approx(drawn.std_errors["alpha_N"], rel=0.3)
