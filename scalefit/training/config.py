@@ -121,8 +121,8 @@ class ModelConfig(Config):
 
     def __post_init__(self) -> None:
         self._check(self.family in ("gpt2", "vanilla", "huggingface"), "family", "gpt2, vanilla or huggingface")
-        for name in ("n_layers", "d_emb", "n_heads", "T_max"):
-            self._check(getattr(self, name) >= 1, name, "a positive whole number")
+        for name in ("n_layers", "d_emb", "n_heads", "T_max", "d_ff", "vocab_size"):
+            self._check(getattr(self, name) is None or getattr(self, name) >= 1, name, "a positive whole number")
         self._check(self.d_emb % self.n_heads == 0, "d_emb", f"a multiple of n_heads = {self.n_heads}")
         self._check(self.family != "vanilla" or self.d_emb % 2 == 0, "d_emb", "even for the vanilla family")
         self._check(0 <= self.dropout < 1, "dropout", "in [0, 1)")
@@ -230,6 +230,7 @@ class OptimizerConfig(Config):
     clip: float = 1.0
 
     def __post_init__(self) -> None:
+        self._check(len(self.lrs) > 0, "lr", "one or more rates")
         self._check(all(0 < lr < 10 for lr in self.lrs), "lr", "positive, and below 10")
         self._check(self.batch_size >= 1, "batch_size", "a positive whole number")
         self._check(self.clip > 0, "clip", "positive")
@@ -285,6 +286,7 @@ class ScheduleConfig(Config):
             "tokens",
             "one D for a cosine: a point inside a decaying schedule is not a finished run (use wsd)",
         )
+        self._check(self.warmup is None or self.warmup >= 0, "warmup", "0 or more, or absent")
         self._check(0 < self.cooldown < 1, "cooldown", "in (0, 1)")
         self._check(0 <= self.final < 1, "final", "in [0, 1)")
 

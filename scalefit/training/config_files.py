@@ -22,6 +22,11 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         raise ArgumentError(
             f"The config file {path} cannot be read: {error.strerror}; nothing was run. Check the path."
         ) from error
+    except UnicodeDecodeError as error:
+        raise ArgumentError(
+            f"The config file {path} is not text ({error.reason} at byte {error.start}); nothing was run. Save it as "
+            "UTF-8."
+        ) from error
     try:
         if path.suffix == ".toml":
             return tomllib.loads(text)
@@ -50,7 +55,7 @@ def load_config(path: str | Path, kind: type[ConfigT]) -> ConfigT:
     Raises
     ------
     ArgumentError
-        Unreadable file, unknown field, wrong type or a value that makes no sense; every problem is named.
+        Unreadable file, unknown field, wrong type or a value that makes no sense; the first problem is named.
     """
     return validate(kind.from_dict(read_mapping(path)))
 

@@ -15,6 +15,7 @@ from scalefit.training import (
     RunConfig,
     ScheduleConfig,
     SweepConfig,
+    load_config,
     sweep,
     train,
 )
@@ -73,3 +74,27 @@ def test_numbers_lists_paths_and_tables_are_taken_as_fields_want_them(tmp_path):
     assert RunConfig(optimizer=OptimizerConfig(clip=1)).run_id("0") == RunConfig().run_id("0")
     sizes = SweepConfig(tokens=[5], sizes=[{"n_layers": 1}], lr={"grid": [1e-2]}, corpora={"m": {"source": "markov"}})
     assert sizes.sizes[0].model.n_layers == 1 and sizes.lr.grid == (1e-2,) and sizes.corpora["m"].source == "markov"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[model]\nd_ff = 0", "d_ff = 0; nothing was run. Make it a positive whole number"),
+        ("[model]\nvocab_size = -1", "vocab_size = -1"),
+        ("[model]\ntied = 1", "tied = 1; nothing was run. Make it true or false"),
+        ('[schedule]\ntokens = ["1e6"]', "a whole number"),
+        ("[schedule]\nwarmup = -5", "warmup = -5; nothing was run. Make it 0 or more"),
+        ("[optimizer]\nlr = []", "one or more rates"),
+    ],
+)
+def test_a_field_of_a_file_that_makes_no_sense_is_named(tmp_path, text, words):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(ArgumentError) as refused:
+        load_config(tmp_path / "run.toml", RunConfig)
+    assert words in str(refused.value) and "nothing was run" in str(refused.value)
+
+
+def test_a_config_that_is_not_text_is_refused(tmp_path):
+    (tmp_path / "run.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ArgumentError, match="is not text"):
+        load_config(tmp_path / "run.toml", RunConfig)
