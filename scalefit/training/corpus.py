@@ -34,6 +34,7 @@ FORMAT = 1
 #: A Markov chain restarts after so many tokens; windows of any power of two up to 8,192 tile it without
 #: crossing.
 CHAIN = 8_193
+LARGEST_VOCABULARY = 1 << 16
 IGNORE = -100
 
 
@@ -246,14 +247,19 @@ def _write(config: CorpusConfig, folder: Path) -> dict[str, Any]:
         tokenizer: Any = WordTokenizer.train(text for texts in split.values() for text in texts)
     else:
         tokenizer = train_tokenizer(config.tokenizer, split["train"])
+    if tokenizer.vocab_size > LARGEST_VOCABULARY:
+        raise ArgumentError(
+            f"{config.tokenizer} has {tokenizer.vocab_size:,} tokens here, and stores hold ids up to "
+            f"{LARGEST_VOCABULARY - 1:,}; nothing was built. Use a smaller vocabulary, such as bpe:32768."
+        )
     meta: dict[str, Any] = {
         "tokenizer": tokenizer.spec, "vocab_size": tokenizer.vocab_size, "eos": tokenizer.eos, "chain": 0
     }  # fmt: skip
     for name, texts in split.items():
         limit = config.n_tokens if name == "train" else 0
-        count = _write_tokens(folder / f"{name}.bin", map(tokenizer.encode, texts), tokenizer.eos, limit)
-        meta |= {f"{name}_tokens": count, f"{name}_documents": len(texts)}
-        meta[f"{name}_bytes"] = sum(len(text.encode()) for text in texts)
+        count, kept = _write_tokens(folder / f"{name}.bin", map(tokenizer.encode, texts), tokenizer.eos, limit)
+        meta |= {f"{name}_tokens": count, f"{name}_documents": kept}
+        meta[f"{name}_bytes"] = sum(len(text.encode()) for text in texts[:kept])
     return meta
 
 
@@ -270,18 +276,19 @@ def _uniform(digest: bytes, offset: int) -> float:
     return int.from_bytes(digest[offset : offset + 8], "big") / 2.0**64
 
 
-def _write_tokens(path: Path, rows: Iterable[Ids], eos: int, limit: int) -> int:
-    """Write separator, document, separator, ...; return the number of tokens."""
+def _write_tokens(path: Path, rows: Iterable[Ids], eos: int, limit: int) -> tuple[int, int]:
+    """Write separator, document, separator, ... up to `limit` (0: all); return the number of tokens and documents."""
     separator = np.array([eos], np.uint16)
-    count = 1
+    count, documents = 1, 0
     with path.open("wb") as out:
         out.write(separator.data)  # not numpy's tofile, whose errors do not say that a disk is full
         for ids in rows:
             out.write(np.append(ids, separator).data)
             count += len(ids) + 1
+            documents += 1
             if limit and count >= limit:
                 break
-    return count
+    return count, documents
 
 
 def _write_markov(config: CorpusConfig, folder: Path) -> dict[str, Any]:
@@ -311,6 +318,11 @@ def _write_ids(config: CorpusConfig, folder: Path) -> dict[str, Any]:
         )
     ids = ids.astype(np.uint16)
     cut = len(ids) - max(2, round(len(ids) * config.val_fraction))  # no documents are known: the tail is held out
+    if cut < 2:
+        raise DataError(
+            f"{path} holds {len(ids)} ids, of which {len(ids) - cut} are held out; nothing was built. Give more of "
+            "them, or a smaller val_fraction."
+        )
     train = ids[: min(cut, config.n_tokens or cut)]
     (folder / "train.bin").write_bytes(train[: max(2, round(len(train) * config.fraction))].data)
     (folder / "val.bin").write_bytes(ids[cut:].data)

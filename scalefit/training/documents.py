@@ -115,12 +115,14 @@ def _read_jsonl(path: Path, text_field: str) -> Iterator[str]:
             if not line.strip():
                 continue
             try:
-                yield str(json.loads(line)[text_field])
+                text = json.loads(line)[text_field]
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(
                     f"{path}, line {number}: no JSON object with the field {text_field!r} ({error}); the corpus was "
                     "not built. Name the field with text_field=."
                 ) from error
+            if text:  # null and "" are no documents
+                yield str(text)
 
 
 def _read_parquet(path: Path, text_field: str) -> Iterator[str]:

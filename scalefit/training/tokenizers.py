@@ -139,11 +139,5 @@ def train_tokenizer(name: str, documents: Iterable[str]) -> Tokenizer:
     if kind == "bpe" and argument.isdigit():
         return SubwordTokenizer.train(documents, int(argument))
     if kind == "hf" and argument:
-        tokenizer = SubwordTokenizer.from_folder(argument)
-        if tokenizer.vocab_size > 65_536:
-            raise ArgumentError(
-                f"{name} has {tokenizer.vocab_size:,} tokens and stores hold ids up to 65,535; nothing was built. "
-                "Use a smaller vocabulary, such as bpe:32768."
-            )
-        return tokenizer
+        return SubwordTokenizer.from_folder(argument)
     raise ArgumentError(f"Unknown tokenizer {name!r}; nothing was built. Use byte, words, bpe:512 or hf:/path.")

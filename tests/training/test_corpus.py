@@ -15,6 +15,7 @@ from scalefit.errors import ArgumentError, DataError
 from scalefit.training import grammar
 from scalefit.training.config import CorpusConfig
 from scalefit.training.corpus import CHAIN, IGNORE, open_corpus
+from scalefit.training.documents import read_files
 from scalefit.training.markov import MarkovSource
 from scalefit.training.tokenizers import ByteTokenizer, SubwordTokenizer, WordTokenizer, train_tokenizer
 
@@ -265,3 +266,31 @@ def test_lines_of_a_file_are_documents_where_a_row_is_one(tmp_path: Path) -> Non
     binary.write_bytes(bytes(range(256)) * 40)
     with pytest.raises(DataError, match="No text"):
         open_corpus(CorpusConfig(source="files", path=str(binary)), tmp_path / "corpora")
+
+
+def test_a_limit_counts_the_documents_that_are_there(texts: Path, tmp_path: Path) -> None:
+    corpus = open_corpus(files(texts, n_tokens=2_000), tmp_path)
+    raw = np.asarray(corpus.train)
+    assert corpus.meta["train_documents"] == (raw == 256).sum() - 1 < 42
+    assert corpus.meta["train_bytes"] == (raw < 256).sum() and 2_000 <= len(raw) < 2_600
+
+
+def test_lines_without_a_text_are_no_documents(tmp_path: Path) -> None:
+    path = tmp_path / "docs.jsonl"
+    path.write_text('{"text": "one"}\n{"text": null}\n{"text": ""}\n{"text": 2}\n')
+    assert list(read_files(str(path), "text")) == ["one", "2"]
+
+
+def test_a_vocabulary_beyond_what_a_store_holds_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for part in range(10):
+        (folder / f"{part}.txt").write_text(" ".join(f"w{part}x{i}" for i in range(7_000)))
+    with pytest.raises(ArgumentError, match="words has 70,001 tokens here, and stores hold ids up to 65,535"):
+        open_corpus(files(folder, tokenizer="words"), tmp_path)
+
+
+def test_a_handful_of_ids_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "ids.npy", np.arange(3))
+    with pytest.raises(DataError, match="holds 3 ids, of which 2 are held out"):
+        open_corpus(CorpusConfig(source="ids", path=str(tmp_path / "ids.npy")), tmp_path)
