@@ -227,8 +227,10 @@ class _Run:
                 if now - last_sign > SIGN_OF_LIFE and self.world.is_first:
                     last_sign = now
                     self.folder.renew()
-                # asked between flights only: the answer of the first process costs a wait for the device
-                if not self._pending and self.world.agree(now - last_checkpoint > runtime.checkpoint_every):
+                # asked between flights only: the answer of the first process costs a wait for the device. Not at a
+                # segment's end, whose record needs the gradient norm of its last step.
+                between = not self._pending and step < segment.end
+                if between and self.world.agree(now - last_checkpoint > runtime.checkpoint_every):
                     last_checkpoint = now
                     self._save((index, step), self.seconds + now - started)
             if "finished" not in self.status:

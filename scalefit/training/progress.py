@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scalefit.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from scalefit.stopping.plan import RunPlan
 
 
 class TrainingProgress:
@@ -51,7 +54,10 @@ class TrainingProgress:
 
         if self._monitor is None:
             tokens_per_step = record["tokens"] / record["step"]
-            self._monitor = Monitor(run_plan(self._config, record["n_steps"], tokens_per_step, record["warmup_steps"]))
+            plan = run_plan(self._config, record["n_steps"], tokens_per_step, record["warmup_steps"])
+            if plan is None:
+                return
+            self._monitor = Monitor(plan)
         self._monitor.update(
             step=record["step"],
             train_loss=record["train_loss"][0],
@@ -64,12 +70,15 @@ class TrainingProgress:
             self._said = f", final {final.loss:.3f} [{final.lower:.3f}, {final.upper:.3f}]"
 
 
-def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float, warmup: int) -> Any:
-    """Return the plan of a run's last point for a monitor."""
+def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float, warmup: int) -> RunPlan | None:
+    """Return the plan of a run's last point for a monitor; None where the warm-up does not end before the decay."""
     from scalefit.stopping.plan import RunPlan
     from scalefit.stopping.schedules import Schedule
 
     schedule = config.schedule
+    constant_until = n_steps * (1 - schedule.cooldown) if schedule.kind == "wsd" else n_steps - 1
+    if warmup > constant_until:  # no schedule of the monitor's rises and falls at once
+        return None
     if schedule.kind == "wsd":
         path = Schedule.wsd(n_steps, warmup, cooldown=schedule.cooldown, shape=schedule.shape, final=schedule.final)
     elif schedule.kind == "cosine":

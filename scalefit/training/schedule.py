@@ -83,7 +83,7 @@ def make_path(config: ScheduleConfig, tokens_per_step: float, n_parameters: int)
 
 def curve_steps(path: Path, n_points: int) -> frozenset[int]:
     """Steps of the trunk after which the curve gets a record, evenly spaced in their logarithm."""
-    last = max(segment.end for segment in path.segments if not segment.branch or len(path.segments) == 1)
-    if n_points == 0:
+    last = max((segment.end for segment in path.segments if not segment.branch), default=0)
+    if n_points == 0 or last == 0:
         return frozenset()
     return frozenset(np.unique(np.geomspace(1, last, n_points).round().astype(int)).tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from scalefit.errors import ArgumentError, DataError
 from scalefit.training import loop
@@ -22,6 +24,7 @@ from scalefit.training.config import ModelConfig, RunConfig, ScheduleConfig
 from scalefit.training.loop import train
 from scalefit.training.models.decoder import Decoder
 from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.progress import TrainingProgress, run_plan
 from scalefit.training.schedule import make_path
 
 
@@ -274,3 +277,41 @@ def test_one_spike_is_not_divergence(tiny: RunConfig) -> None:
     run._pending = [torch.tensor(pair) for pair in zip(spike, climb, strict=True)]
     run._flush()
     assert run.status == ["finished", "diverged"]
+
+
+def test_a_run_killed_at_the_end_of_a_segment_keeps_the_record_of_its_last_step(
+    with_, store: Path, tmp_path, monkeypatch
+):
+    """The record holds the gradient norm of a step that a checkpoint behind it would not repeat."""
+    config = with_(runtime={"checkpoint_every": 0.0})
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "corpora").symlink_to(store / "corpora")
+    original, killed = loop._Run._finish, set()
+
+    def dies_once(self, segment):
+        if segment not in killed:
+            killed.add(segment)
+            raise KeyboardInterrupt
+        original(self, segment)
+
+    monkeypatch.setattr(loop._Run, "_finish", dies_once)
+    for _ in range(4):  # two trunks and two branches
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "killed")
+    assert train(config, tmp_path / "killed").curve == train(config, store).curve
+
+
+def test_a_run_of_nothing_but_branches_has_a_path(with_, store: Path) -> None:
+    config = with_(schedule={"tokens": (256, 512), "cooldown": 0.9})
+    assert [segment.branch for segment in make_path(config.schedule, 256, 10**6).segments] == [True, True]
+    assert train(config, store).status == "finished"
+
+
+@pytest.mark.parametrize(("kind", "warmup"), [("wsd", 90), ("cosine", 120), ("constant", 100)])
+def test_progress_is_shown_where_nothing_can_be_forecast(tiny: RunConfig, kind: str, warmup: int) -> None:
+    config = replace(tiny, schedule=ScheduleConfig(kind=kind, tokens=(10_000,)))
+    assert run_plan(config, 100, 100.0, warmup) is None
+    assert run_plan(config, 100, 100.0, 10).steps == 100
+    record = {"n_steps": 100, "warmup_steps": warmup, "step": 50, "tokens": 5_000, "segment": "trunk"}
+    with TrainingProgress(config, Console(file=io.StringIO())) as progress:
+        progress({**record, "train_loss": [3.0], "val_loss": [3.0], "lr": [1e-3], "grad_norm": [1.0]})
