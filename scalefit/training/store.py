@@ -210,8 +210,9 @@ def _age(path: Path) -> float:
 
 
 def _boot_id() -> str:
+    """What a process id means something in: the machine since its start, and the container on it."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""
 

@@ -18,7 +18,6 @@ from typing import Any, Literal
 from scalefit._arguments import check_number
 from scalefit.errors import ArgumentError
 from scalefit.training.config import (
-    Config,
     CorpusConfig,
     EvaluationConfig,
     ModelConfig,
@@ -27,8 +26,9 @@ from scalefit.training.config import (
     RuntimeConfig,
     ScheduleConfig,
 )  # fmt: skip
+from scalefit.training.config_base import Config
 from scalefit.training.corpus import open_corpus
-from scalefit.training.models.counts import count_parameters
+from scalefit.training.models.counts import count_total
 from scalefit.training.store import RunFolder, RunRecord, StoreError, store_errors, write_atomically
 
 
@@ -79,7 +79,8 @@ class LearningRateConfig(Config):
     extend: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", tuple(sorted(float(rate) for rate in self.grid)))
+        super().__post_init__()
+        object.__setattr__(self, "grid", tuple(sorted(map(float, self.grid))))
         self._check(len(self.grid) > 0 and self.grid[0] > 0, "grid", "one or more positive rates")
         self._check(self.tokens > 0, "tokens", "positive")
         self._check(self.extend >= 0, "extend", "0 or more")
@@ -107,6 +108,7 @@ class SweepConfig(Config):
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         given = [name for name in ("tokens", "ratios", "flops") if getattr(self, name)]
         own = all(size.tokens for size in self.sizes)
         if len(given) > 1 or not (given or own):
@@ -200,19 +202,26 @@ class Sweep:
             names = ", ".join(path.stem for path in found) or "none"
             raise ArgumentError(f"{store} holds the sweeps: {names}; no single one was meant. Name one that is there.")
         try:
-            saved = json.loads(found[0].read_text())
-            return cls(SweepConfig.from_dict(saved["config"]), store)
+            config = SweepConfig.from_dict(json.loads(found[0].read_text())["config"])
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(
-                f"{found[0]} cannot be read ({error}); nothing was run. Start the sweep again from its config."
+                f"{found[0]} cannot be read ({error}); nothing was run. Delete it, and start the sweep again from its "
+                "config."
             ) from error
+        return cls(config, store)
 
     def _pin(self) -> None:
         """Remember which tokens the sweep is on; another machine's standard library may differ."""
         path = self.root / "sweeps" / f"{self.config.name}.json"
         shas = {name: corpus.sha for name, corpus in self.corpora.items()}
         if path.exists():
-            saved = json.loads(path.read_text()).get("corpora", {})
+            try:
+                saved = dict(json.loads(path.read_text())["corpora"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise StoreError(
+                    f"{path} cannot be read ({error}); nothing was run. Delete it, and the sweep begins again with the "
+                    "runs that are finished."
+                ) from error
             foreign = {name: sha for name, sha in shas.items() if saved.get(name, sha) != sha}
             if foreign:
                 raise StoreError(
@@ -241,14 +250,14 @@ class Sweep:
     def cost(self, job: Job) -> float:
         """Rough training FLOP of a job, to sort by."""
         config = job.config
-        counts = count_parameters(config.model, config.model.vocab_size or corpus_vocabulary(config.corpus))
-        return 6.0 * counts.total * sum(config.schedule.tokens) * len(config.members)
+        total = count_total(config.model, corpus_vocabulary(config.corpus))
+        return 6.0 * total * sum(config.schedule.tokens) * len(config.members)
 
     def _jobs_of(self, series: str, size: SizeConfig) -> list[Job]:
         jobs: list[Job] = []
         chosen, at_edge = self.config.lr.grid[0], None
         if len(self.config.lr.grid) > 1:
-            scores: dict[float, float] = {}
+            scores: dict[float, float] = {}  # of every rate tried; one that failed has lost against all
             rates: tuple[float, ...] = self.config.lr.grid
             for attempt in range(self.config.lr.extend + 1):
                 schedule = replace(self.config.schedule, tokens=(size.probe_tokens or self.config.lr.tokens,))
@@ -257,9 +266,9 @@ class Sweep:
                 if not self.folder(probe).finished:
                     return jobs
                 for row in self.folder(probe).read_record().rows:
-                    if row["status"] == "finished" and row["loss"] is not None:
-                        scores[row["lr"]] = row["loss"]
-                if not scores:
+                    finished = row["status"] == "finished" and row["loss"] is not None
+                    scores[row["lr"]] = row["loss"] if finished else math.inf
+                if min(scores.values()) == math.inf:
                     break
                 chosen = min(scores, key=scores.__getitem__)
                 ordered = sorted(scores)
@@ -280,7 +289,7 @@ class Sweep:
     def _tokens(self, series: str, size: SizeConfig) -> tuple[int, ...]:
         if size.tokens or self.config.tokens:
             return size.tokens or self.config.tokens
-        N = count_parameters(size.model, size.model.vocab_size or self.corpora[series].vocab_size).total
+        N = count_total(size.model, self.corpora[series].vocab_size)
         ratios = self.config.ratios or tuple(C / (6.0 * N * N) for C in self.config.flops)
         return tuple(round(ratio * N) for ratio in ratios)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from scalefit.training.config import ScheduleConfig
 from scalefit.training.store import StoreError, store_errors, write_atomically
 from scalefit.training.sweeps import Sweep, sweep_digest
 
@@ -76,6 +77,17 @@ def _curve_rows(run_id: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def _schedule(schedule: ScheduleConfig) -> str:
+    """A schedule in words."""
+    warmup = "min(N, a fifth of the smallest D)" if schedule.warmup is None else f"{schedule.warmup:,}"
+    end = {
+        "wsd": f"cooldown {schedule.cooldown:.0%} of each D, shape {schedule.shape}, to {schedule.final:g} of the peak",
+        "cosine": f"down to {schedule.final:g} of the peak",
+        "constant": "no decay",
+    }[schedule.kind]
+    return f"warm-up {warmup} tokens; {end}"
+
+
 def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
     """Return METHODS.md: what a reader of a fit must know (the checklist of arXiv:2502.18969)."""
     config = sweep.config
@@ -113,8 +125,7 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         f"- AdamW, decoupled weight decay {optimizer.weight_decay:g} on matrices, beta1 {optimizer.beta1:g}, beta2 "
         f"{optimizer.beta2 or '0.99 below 128k tokens a step, else 0.95'}, gradient norm clipped at "
         f"{optimizer.clip:g}.",
-        f"- Schedule {schedule.kind}: warm-up {schedule.warmup or 'min(N, a fifth of the smallest D)'} tokens; "
-        f"cooldown {schedule.cooldown:.0%} of each D, shape {schedule.shape}, to {schedule.final:g} of the peak. "
+        f"- Schedule {schedule.kind}: {_schedule(schedule)}. "
         "Points of one trunk share its noise: `trunk_id` names it; resample by trunk.",
         f"- Peak learning rate: for each size and corpus the best of {', '.join(f'{r:g}' for r in config.lr.grid)} "
         f"at {' or '.join(f'{tokens:,}' for tokens in probes_at)} tokens, the grid extended up to {config.lr.extend} "

@@ -68,13 +68,9 @@ def _run(sweep: Sweep, job: Job, progress: Progress | None, failed: set[str]) ->
         return False
     try:
         train(job.config, sweep.root, progress)
-    except StoreError as error:
-        if sweep.folder(job).held_by_other():
-            return False
-        log.error("run %s: %s", job.run_id, error)
-        failed.add(job.run_id)
-        return False
     except ScalefitError as error:
+        if isinstance(error, StoreError) and sweep.folder(job).held_by_other():
+            return False
         log.error("run %s: %s", job.run_id, error)
         failed.add(job.run_id)
         return False
@@ -84,10 +80,10 @@ def _run(sweep: Sweep, job: Job, progress: Progress | None, failed: set[str]) ->
 def main() -> None:
     """Entry point of ``python -m scalefit.training.worker STORE [NAME]``."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    try:
-        work(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
-    except IndexError:
+    if not 2 <= len(sys.argv) <= 3:
         sys.exit("usage: python -m scalefit.training.worker STORE [NAME]")
+    try:
+        work(sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else None)
     except ScalefitError as error:
         sys.exit(f"scalefit: {error}")
 

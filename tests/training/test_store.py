@@ -25,7 +25,7 @@ from scalefit.training.launchers import run_workers
 from scalefit.training.loop import train
 from scalefit.training.store import RunFolder, StoreError
 from scalefit.training.sweeps import LearningRateConfig, SizeConfig, Sweep, SweepConfig, sweep
-from scalefit.training.tables import collect
+from scalefit.training.tables import collect, methods
 from scalefit.training.trained import load_trained
 
 
@@ -318,3 +318,89 @@ def test_plan_train_and_fit_again_is_one_loop(store: Path, tiny: RunConfig) -> N
     np.testing.assert_allclose(sorted(table["D"]), sorted(wanted["D"]), rtol=0.5)
     again = sf.fit(pd.concat([known, table[["N", "D", "loss"]]]), "chinchilla")
     assert again.n_runs == len(known) + len(table)
+
+
+def test_a_rate_that_failed_bounds_the_best_one(grid: SweepConfig, store: Path) -> None:
+    """The best of three with a worse one below and one that diverged above lies inside, and nothing is tried again."""
+    lr = LearningRateConfig(grid=(1e-4, 1e-2, 9.0), tokens=4_000, extend=1)
+    table = sweep(replace(grid, lr=lr, sizes=grid.sizes[:1], name="failed"), store)
+    probes = pd.read_csv(store / "tables" / "failed" / "lr_probes.csv").set_index("lr")
+    assert list(probes.index) == [1e-4, 1e-2, 9.0] and probes.loc[9.0, "status"] != "finished"
+    assert (table["lr"] == 1e-2).all() and not table["lr_at_edge"].any()
+
+
+def test_a_lease_of_another_container_is_not_judged_by_its_process_id(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    foreign = {"host": store_module.socket.gethostname(), "pid": os.getpid(), "boot": f"{store_module._boot_id()}+"}
+    (tmp_path / "lease").write_text(json.dumps(foreign))
+    assert folder.held_by_other() and not folder.acquire()
+    os.utime(tmp_path / "lease", (0, 0))
+    assert folder.acquire()
+    assert "pid:[" in json.loads((tmp_path / "lease").read_text())["boot"] or not os.path.exists("/proc/self/ns/pid")
+
+
+def test_a_damaged_sweep_is_one_clear_error(grid: SweepConfig, store: Path) -> None:
+    Sweep(grid, store)
+    path = store / "sweeps" / "toy.json"
+    path.write_text("{")
+    for opens in (lambda: Sweep(grid, store), lambda: Sweep.load(store)):
+        with pytest.raises(StoreError, match=r"toy.json cannot be read .* Delete it"):
+            opens()
+
+
+def test_a_foreign_corpus_is_named_to_a_worker_too(grid: SweepConfig, store: Path) -> None:
+    Sweep(grid, store)
+    path = store / "sweeps" / "toy.json"
+    saved = json.loads(path.read_text())
+    path.write_text(json.dumps({**saved, "corpora": dict.fromkeys(saved["corpora"], "0" * 16)}))
+    with pytest.raises(StoreError, match="^The corpus of"):
+        Sweep.load(store)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ({"kind": "wsd", "warmup": 0}, "warm-up 0 tokens; cooldown 20% of each D, shape 1-sqrt, to 0 of the peak"),
+        ({"kind": "constant"}, "warm-up min(N, a fifth of the smallest D) tokens; no decay"),
+        ({"kind": "cosine", "final": 0.1, "warmup": 1024}, "warm-up 1,024 tokens; down to 0.1 of the peak"),
+    ],
+)
+def test_methods_say_the_schedule(grid: SweepConfig, store: Path, schedule, words) -> None:
+    config = replace(grid, tokens=(4_000,), schedule=replace(grid.schedule, **schedule))
+    assert words in methods(Sweep(config, store), pd.DataFrame(), [])
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b", "c"]])
+def test_a_worker_says_how_it_is_called(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "scalefit.training.worker", *words], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == "usage: python -m scalefit.training.worker STORE [NAME]\n"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_sweep_of_a_transformers_model_has_its_own_sizes(grid: SweepConfig, store: Path, tmp_path: Path) -> None:
+    from transformers import GPT2Config
+
+    GPT2Config(
+        n_layer=1, n_embd=32, n_head=4, n_positions=64, vocab_size=99, bos_token_id=0, eos_token_id=0
+    ).save_pretrained(tmp_path / "own")
+    model = ModelConfig(family="huggingface", path=str(tmp_path / "own"), T_max=32)
+    config = replace(
+        grid,
+        sizes=(SizeConfig(model=model),),
+        lr=LearningRateConfig(grid=(1e-2,)),
+        tokens=(),
+        ratios=(0.5,),
+        name="own",
+    )
+    (row,) = sweep(config, store).to_dict("records")
+    blocks = 12 * 32 * 32 + 13 * 32 + 2 * 32  # as wide as the vocabulary: no matrix of the blocks is an embedding
+    assert row["N_non_embedding"] == blocks and row["N"] == blocks + (32 + 64) * 32
+    assert row["N_matmul"] == blocks + 32 * 32 and row["D"] == pytest.approx(row["N"] / 2, rel=0.05)
+    assert [row[name] for name in ("n_layers", "d_emb", "n_heads", "d_ff", "vocab_size", "tied")] == [
+        1,
+        32,
+        4,
+        128,
+        32,
+        True,
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -15,12 +16,18 @@ from scalefit.training.models.decoder import Decoder
 
 @dataclass(frozen=True)
 class Built:
-    """A model with its counts [parameters] and its training FLOP per token, all of one member."""
+    """A model with its counts [parameters] and its training FLOP per token, all of one member.
+
+    `head` counts the output matrix, tied or not. `shape` holds n_layers, d_emb, n_heads, d_ff, vocab_size and tied;
+    None where another library's model has no such thing.
+    """
 
     module: nn.Module
     total: int
     non_embedding: int
+    head: int
     flops_per_token: float
+    shape: dict[str, Any]
 
 
 def build_model(config: ModelConfig, vocab_size: int, seeds: Sequence[int]) -> Built:
@@ -48,4 +55,7 @@ def build_model(config: ModelConfig, vocab_size: int, seeds: Sequence[int]) -> B
         return load_for_training(config, vocab_size, seeds[0])
     counts = count_parameters(config, vocab_size)
     decoder = Decoder(config, vocab_size, seeds)
-    return Built(decoder, counts.total, counts.non_embedding, flops_per_token(config, vocab_size))
+    shape = {name: getattr(config, name) for name in ("n_layers", "d_emb", "n_heads", "tied")}
+    shape |= {"d_ff": config.ff_width, "vocab_size": vocab_size}
+    flops = flops_per_token(config, vocab_size)
+    return Built(decoder, counts.total, counts.non_embedding, vocab_size * config.d_emb, flops, shape)

@@ -28,6 +28,22 @@ def count_parameters(config: ModelConfig, vocab_size: int) -> ParameterCounts:
     )
 
 
+def count_total(config: ModelConfig, vocab_size: int) -> int:
+    """Every parameter of a model of any family [parameters], for a corpus of `vocab_size` where it names none.
+
+    Raises
+    ------
+    DataError
+        There is no config of a causal LM at ``config.path``.
+    """
+    vocab_size = config.vocab_size or vocab_size
+    if config.family != "huggingface":
+        return count_parameters(config, vocab_size).total
+    from scalefit.training.models.huggingface import count_causal_lm
+
+    return count_causal_lm(config, vocab_size)
+
+
 def flops_per_token(config: ModelConfig, vocab_size: int) -> float:
     """Training FLOP per token: six per matrix weight used, the output matrix included, and causal attention.
 

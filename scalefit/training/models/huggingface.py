@@ -40,7 +40,7 @@ class HuggingFaceModel(nn.Module):
 
 
 def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
-    """Build a fresh model from the config at ``config.path`` with the corpus's vocabulary, dropout off.
+    """Build a fresh model from the config at ``config.path`` with the corpus's vocabulary and the config's dropout.
 
     Raises
     ------
@@ -72,13 +72,28 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
         torch.manual_seed(seed)
         inner = transformers.AutoModelForCausalLM.from_config(theirs)
     total = sum(parameter.numel() for parameter in inner.parameters())
-    vocabulary = {id(p): p.numel() for p in inner.parameters() if vocab_size in p.shape}
-    embedded = sum(vocabulary.values())
+    head = inner.get_output_embeddings().weight
+    tables = [module.weight for module in inner.modules() if isinstance(module, nn.Embedding)]
+    embedded = sum({id(weight): weight.numel() for weight in (*tables, head)}.values())
+    layers, width = getattr(theirs, "num_hidden_layers", None), getattr(theirs, "hidden_size", None)
     # tied or not, the output matrix is used once a token and a look-up costs nothing
-    head = inner.get_output_embeddings().weight.numel()
-    layers, width = getattr(theirs, "num_hidden_layers", 0), getattr(theirs, "hidden_size", 0)
-    flops = 6.0 * (total - embedded + head) + 6.0 * layers * config.T_max * width
-    return Built(HuggingFaceModel(inner), total, total - embedded, flops)
+    flops = 6.0 * (total - embedded + head.numel()) + 6.0 * (layers or 0) * config.T_max * (width or 0)
+    inner_width = getattr(theirs, "intermediate_size", None) or getattr(theirs, "n_inner", None)
+    shape = {
+        "n_layers": layers,
+        "d_emb": width,
+        "n_heads": getattr(theirs, "num_attention_heads", None),
+        "d_ff": inner_width or (4 * width if width else None),
+        "vocab_size": vocab_size,
+        "tied": any(weight is head for weight in tables),
+    }
+    return Built(HuggingFaceModel(inner), total, total - embedded, head.numel(), flops, shape)
+
+
+def count_causal_lm(config: ModelConfig, vocab_size: int) -> int:
+    """Parameters of the model at ``config.path`` [parameters]; no weight is made."""
+    with torch.device("meta"):
+        return load_for_training(config, vocab_size, 0).total
 
 
 def load_pretrained(path: str) -> Any:
