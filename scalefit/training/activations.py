@@ -73,7 +73,7 @@ def nearest_distances(points: npt.ArrayLike | torch.Tensor, device: str | None =
         )
     x = x.to(device) if device is not None else x
     distances = torch.empty(len(x), dtype=torch.float64, device=x.device)
-    exact_matmul = torch.backends.cuda.matmul.allow_tf32
+    allowed = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False  # ten bits of mantissa would not do
     try:
         every = torch.arange(len(x), device=x.device)
@@ -81,7 +81,7 @@ def nearest_distances(points: npt.ArrayLike | torch.Tensor, device: str | None =
         for rows in unsure.split(block) if len(unsure) else ():
             _measure(x, rows, block, torch.float64, distances)
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = exact_matmul
+        torch.backends.cuda.matmul.allow_tf32 = allowed
     nearest: Floats = distances.cpu().numpy()
     return nearest
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from scalefit.errors import ScalefitError
-from scalefit.training import distributed
+from scalefit._arguments import check_number
+from scalefit.errors import ArgumentError
 from scalefit.training.config import ModelConfig
+from scalefit.training.distributed import best_device
 from scalefit.training.models.build import build_model
 from scalefit.training.models.gpt2 import to_transformers
 from scalefit.training.optimizer import FlatAdamW
-from scalefit.training.steps import COMPILED, MODES
-
-log = logging.getLogger("scalefit")
+from scalefit.training.steps import COMPILED, MODES, unless_it_cannot
 
 #: (model, sequences a step, vocabulary): from pure overhead to pure arithmetic.
 SIZES: dict[str, tuple[ModelConfig, int, int]] = {
@@ -57,16 +55,23 @@ def bench(
     list of dict
         size, N, mode, tokens_per_second, ratio (to transformers, eager), flops_per_second, device, fastest (of our
         modes). A mode that cannot run here, for want of a compiler or of memory, is left out with a warning.
+
+    Raises
+    ------
+    ArgumentError
+        An unknown size, no time to measure in, or a device that is not there.
     """
-    world = distributed.start(device)
-    cuda = world.device.type == "cuda"
+    place = best_device(device)
+    cuda = place.type == "cuda"
     chosen = sizes or (tuple(SIZES) if cuda else CPU_SIZES)
     unknown = set(chosen) - set(SIZES)
     if unknown:
-        raise ScalefitError(f"Unknown sizes {sorted(unknown)}; nothing was measured. Known: {', '.join(SIZES)}.")
+        raise ArgumentError(f"Unknown sizes {sorted(unknown)}; nothing was measured. Known: {', '.join(SIZES)}.")
+    if not check_number("seconds", seconds) > 0:
+        raise ArgumentError(f"seconds={seconds!r} measures nothing; nothing was measured. Give 2 or more.")
     rows = []
     for name in chosen:
-        rows += _bench_size(name, world.device, seconds, compare)
+        rows += _bench_size(name, place, seconds, compare)
         if cuda:
             torch.compiler.reset()  # after eight shapes torch would fall back to eager without a word
     return rows
@@ -77,7 +82,7 @@ def _bench_size(name: str, device: torch.device, seconds: float, compare: bool) 
     built = build_model(config, vocab_size, (0,))
     tokens = torch.randint(0, vocab_size, (batch, config.T_max + 1), device=device)
     inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
-    steps: dict[str, Callable[[], None]] = {}
+    steps: dict[str, Callable[[], Any]] = {}
     model = built.module.to(device)
     modes = MODES if device.type == "cuda" else ("eager",)
     if compare:
@@ -85,12 +90,7 @@ def _bench_size(name: str, device: torch.device, seconds: float, compare: bool) 
     optimizer = FlatAdamW(model, [1e-3], 0.9, 0.99, 1e-8, 0.1, 1.0)
     for mode in modes:
         step = _our_step(model, optimizer, mode, inputs, targets)
-        try:
-            step()
-        except Exception as error:  # a compiler raises classes of its own
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            log.warning("%s: step mode %s cannot run here (%s); it was not measured", name, mode, reason)
-        else:
+        if unless_it_cannot(mode, step) is not None:
             steps[mode] = step
     best = dict.fromkeys(steps, 0.0)
     for _ in range(3):
@@ -115,19 +115,19 @@ def _bench_size(name: str, device: torch.device, seconds: float, compare: bool) 
 
 def _our_step(
     model: Any, optimizer: FlatAdamW, mode: str, inputs: torch.Tensor, targets: torch.Tensor
-) -> Callable[[], None]:
+) -> Callable[[], torch.Tensor]:
     forward = torch.compile(model, dynamic=False, mode=COMPILED[mode]) if mode in COMPILED else model
     bfloat16 = inputs.device.type == "cuda"
     count = 0
 
-    def step() -> None:
+    def step() -> torch.Tensor:
         nonlocal count
         count += 1
         optimizer.zero_grad()
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
             loss = forward(inputs, targets).sum() / targets.numel()
         loss.backward()
-        optimizer.step(count, 1.0)
+        return optimizer.step(count, 1.0)
 
     return step
 
@@ -148,7 +148,7 @@ def _their_step(model: Any, inputs: torch.Tensor, targets: torch.Tensor) -> Call
     return step
 
 
-def _seconds(step: Callable[[], None], device: torch.device, budget: float) -> float:
+def _seconds(step: Callable[[], Any], device: torch.device, budget: float) -> float:
     """Return the seconds of one step."""
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     for _ in range(3):

@@ -6,10 +6,11 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+T = TypeVar("T")
 log = logging.getLogger("scalefit")
 
 #: Step modes, and torch.compile's name for them.
@@ -26,6 +27,16 @@ def prepare(model: Any, mode: str) -> Any:
         return model
     torch.compiler.reset()  # after eight shapes in one process torch would fall back to eager without a word
     return torch.compile(model, dynamic=False, mode=COMPILED[mode])
+
+
+def unless_it_cannot(mode: str, run: Callable[[], T]) -> T | None:
+    """What `run` returns, or None with a warning where it fails in this mode, for want of a compiler or of memory."""
+    try:
+        return run()
+    except Exception as error:  # a compiler raises classes of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        log.warning("step mode %s cannot run here (%s); it is left out", mode, reason)
+        return None
 
 
 def fastest(
@@ -57,13 +68,13 @@ def fastest(
     for mode in MODES:
         if mode in COMPILED and seconds["eager"] * n_passes < WORTH_COMPILING:
             break
-        try:
-            seconds[mode] = _time(prepare(model, mode), losses, device)
-        except Exception as error:  # a backend raises classes of its own
-            if mode == "eager":
-                raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            log.warning("step mode %s cannot run here (%s); it is left out of the choice", mode, reason)
+
+        def measure(mode: str = mode) -> float:
+            return _time(prepare(model, mode), losses, device)
+
+        found = measure() if mode == "eager" else unless_it_cannot(mode, measure)
+        if found is not None:
+            seconds[mode] = found
         if device.type == "cuda":
             torch.compiler.reset()  # gives the memory of the graphs back
             torch.cuda.empty_cache()
