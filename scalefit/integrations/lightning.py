@@ -89,7 +89,8 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         found: dict[str, float] = {}
         if loss is not None:
-            found["train_loss"] = float(loss)
+            # Lightning hands on the loss divided for accumulation, as it goes into the backward pass.
+            found["train_loss"] = float(loss) * getattr(trainer, "accumulate_grad_batches", 1)
         if trainer.optimizers:
             found["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         if found:

@@ -151,3 +151,30 @@ def test_under_the_real_trainer(tmp_path):
     runner.save_checkpoint(path)
     state = torch.load(path, weights_only=True)["callbacks"]
     assert any("AdviceCallback" in name for name in state)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_accumulated_losses_are_logged_whole(tmp_path):
+    """Lightning hands callbacks the loss divided by the batches of a step."""
+    import lightning.pytorch as pl
+    import torch
+
+    class Still(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def training_step(self, batch, index):
+            return (3.0 * self.weight).sum()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    callback = AdviceCallback(sf.RunPlan(schedule=sf.Schedule.constant(80)), train_every=1)
+    runner = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[callback], default_root_dir=tmp_path, accumulate_grad_batches=4,
+    )  # fmt: skip
+    runner.fit(Still(), torch.utils.data.DataLoader(torch.zeros(64, 1), batch_size=8))
+    assert callback.monitor.curve("train")[1] == pytest.approx([3.0] * len(callback.monitor.curve("train")[1]))
+    assert len(callback.monitor.curve("train")[1]) >= 2
