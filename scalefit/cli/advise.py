@@ -118,7 +118,7 @@ class _Reader:
         from scalefit.integrations.logs import read_log
         from scalefit.stopping.state import load_monitor
 
-        name, _, other = entry.partition("=")
+        name, other = _log_and_plan(entry)
         if {"schema_version", "plan", "series"} <= shared.json_keys(Path(name)):
             if other:
                 raise ArgumentError(
@@ -137,6 +137,14 @@ class _Reader:
         monitor = Monitor(self.plan, self.history, self.law, min_gain=self.min_gain)
         replay(monitor, read_log(self.log, **self.names, growing=growing))
         return monitor
+
+
+def _log_and_plan(entry: str) -> tuple[str, str]:
+    """Split LOG=PLAN at the sign that leaves a file before it: paths may hold others, as in runs/lr=0.001/log.csv."""
+    signs = [at for at, char in enumerate(entry) if char == "="]
+    pairs = [(entry, ""), *((entry[:at], entry[at + 1 :]) for at in signs)]
+    there = [pair for pair in pairs if Path(pair[0]).exists()]
+    return there[0] if there else pairs[min(1, len(signs))]
 
 
 def _watch(read: _Reader, level: float, interval: float, refreshes: int) -> None:

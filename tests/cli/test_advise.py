@@ -143,3 +143,15 @@ def test_watch_shows_a_run_in_its_warmup(folder):
     early.to_csv(folder / "early.csv", index=False)
     done = call(folder, "early.csv", "--plan", "plan.toml", "--watch", "--interval", "0.01", "--refreshes", "1")
     assert done.returncode == 0 and "too_early" in done.stdout and "*" in done.stdout and "9.000 |" in done.stdout
+
+
+def test_paths_with_an_equals_sign_are_paths(folder):
+    (folder / "runs/lr=0.1").mkdir(parents=True)
+    for name in ("old0.csv", "plan.toml"):
+        (folder / name).rename(folder / "runs/lr=0.1" / name)
+    log, plan = "runs/lr=0.1/old0.csv", "runs/lr=0.1/plan.toml"
+    words = ["--history", log, "--history", f"{log}={plan}", "--history", f"old1.csv={plan}"]
+    done = call(folder, "run.csv", "--plan", plan, *words)
+    assert done.returncode == 0 and "corrected by 3 earlier runs" in done.stdout, done.stderr
+    done = call(folder, "run.csv", "--plan", plan, "--history", "none.csv=other.toml")
+    assert done.returncode == 1 and "There is no file none.csv" in done.stderr
