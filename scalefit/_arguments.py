@@ -77,13 +77,16 @@ def check_numbers(name: str, value: Any) -> Array:
 
 
 def check_count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return a whole number of at least `least`."""
-    number = check_number(name, value)
+    """Return a whole number of at least `least`; every digit of a long one counts, as in a seed."""
+    try:
+        number = check_number(name, value)
+    except ArgumentError:
+        number = float("nan")
     if not (np.isfinite(number) and number == int(number) and number >= least):
         raise ArgumentError(
-            f"{name}={value!r} must be a whole number, at least {least}. Nothing was computed. Correct it."
+            f"{name}={value!r:.80} must be a whole number, at least {least}. Nothing was computed. Correct it."
         )
-    return int(number)
+    return int(value)
 
 
 def one_of(value: Any, known: Iterable[Any]) -> bool:

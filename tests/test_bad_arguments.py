@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit._arguments import check_count
 
 
 @pytest.fixture(scope="module")
@@ -252,3 +253,12 @@ def test_numbers_beyond_a_float_and_layers_that_are_none(result):
     for layers in (3, float("nan"), object(), b"x"):
         with pytest.raises(sf.ScalefitError, match="layers is"):
             sf.memory.global_energy(layers, [1.0, 2.0])
+
+
+def test_every_digit_of_a_seed_counts():
+    """SeedSequence's entropies have 38 digits, and a float keeps 16 of them."""
+    seed = 2**100 + 1
+    assert check_count("seed", seed, least=0) == seed
+    for value in (True, None, "x", 1.5, -1, float("inf"), 10**400):
+        with pytest.raises(sf.ScalefitError, match="must be a whole number, at least 0"):
+            check_count("seed", value, least=0)

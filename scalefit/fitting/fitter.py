@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -143,7 +142,7 @@ def fit(
         tied,
         bounds,
         prior,
-        _whole("seed", seed),
+        check_count("seed", seed, least=0),
         None if n_starts is None else check_count("n_starts", n_starts),
     )
     if by != "series":
@@ -299,13 +298,6 @@ def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tu
             )
         out[name.strip()] = expression.strip()
     return items[0], out
-
-
-def _whole(name: str, value: Any) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise ArgumentError(f"{name}={value!r:.80} must be a whole number; nothing was fitted. Give one.") from None
 
 
 def _prior_names(prior: Any) -> set[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from scalefit._arguments import one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
-from scalefit.fitting.checks import each_series, repeated_notes, unexplained
+from scalefit.fitting.checks import each_series, repeated_notes, sweep_notes, unexplained
 from scalefit.fitting.discrepancy import Discrepancy, compute, fit_correlated, seen_excess
 from scalefit.fitting.forecast_result import ForecastResult, Spread
 from scalefit.fitting.layout import Layout
@@ -155,9 +155,13 @@ def forecast(
             "Nothing was forecast. Pass by='series' for a forecast each, or by='pool' to ignore it."
         )
     chosen = shipped() if constants is None else constants
-    notes = list(checked.notes)
-    notes += repeated_notes(get("coupled"), checked.columns)
+
+    def noted(table: Mapping[str, AnyArray]) -> list[Note]:
+        law = get("coupled")
+        return [*checked.notes, *repeated_notes(law, table), *sweep_notes(law, table)]
+
     if by != "series":
+        notes = noted(checked.columns)
         return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
     if series is None:
         raise ArgumentError(
@@ -169,6 +173,7 @@ def forecast(
         at = np.flatnonzero(np.asarray(series) == label)
         part = {key: column[at] for key, column in columns.items()}
         own = None if weight is None else weight[at]
+        notes = noted({key: np.asarray(column)[at] for key, column in checked.columns.items()})
         return _forecast(part, loss[at], own, checked.row_labels[at], conventions, notes, prior, chosen)
 
     return each_series(labels, one, "a forecast")

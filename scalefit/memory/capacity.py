@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import check_number
 from scalefit._typing import AnyArray, Array, Seed
 from scalefit.errors import ArgumentError
 from scalefit.memory._checks import generator, scalar
@@ -99,7 +100,7 @@ def measure_recall(
     wanted = int(scalar("n_queries", n_queries, integer=True))
     scalar("scale", scale)
     scalar("closeness", closeness)
-    if not 0.0 <= corruption < 0.5:
+    if not 0.0 <= check_number("corruption", corruption) < 0.5:
         raise ArgumentError(f"corruption is {corruption!r}; nothing was measured. Give a share in [0, 0.5).")
     rng = generator(seed)
     n_sets = min(_SETS, -(-wanted // d))
@@ -162,7 +163,7 @@ def measure_capacity(
     >>> 5 < measure_capacity(Hopfield, dim=60) < 20
     True
     """
-    if not 0.0 < share < 1.0:
+    if not 0.0 < check_number("share", share) < 1.0:
         raise ArgumentError(f"share is {share!r}; nothing was measured. Give a number between 0 and 1.")
     limit = int(scalar("max_patterns", max_patterns, integer=True))
 

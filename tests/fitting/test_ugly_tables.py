@@ -110,6 +110,9 @@ def test_a_sweep_over_the_learning_rate_is_no_set_of_replicates():
     assert "swept" not in codes(sf.fit(best, "chinchilla"))
     seeds = table.drop(columns="lr").assign(seed=np.repeat([0, 1, 2], 20))
     assert "swept" not in codes(sf.fit(seeds, "chinchilla"))
+    assert "swept" in codes(sf.forecast(table)) and not {"swept"} & (
+        codes(sf.forecast(best)) | codes(sf.forecast(seeds))
+    )
 
 
 def test_each_series_is_told_of_its_own_sweep():
@@ -121,6 +124,8 @@ def test_each_series_is_told_of_its_own_sweep():
     assert "swept" not in codes(sf.fit(pd.concat([one.assign(series="a"), two]), by="shared"))
     mixed = sf.fit(pd.concat([one.assign(series="a"), two, two.assign(lr=4e-3)]), by="series")
     assert "swept" not in codes(mixed["a"]) and "swept" in codes(mixed["b"])
+    ahead = sf.forecast(pd.concat([one.assign(series="a"), two, two.assign(lr=4e-3)]), by="series")
+    assert "swept" not in codes(ahead["a"]) and "swept" in codes(ahead["b"])
 
 
 def test_settings_that_follow_the_shape_are_no_sweep_of_a_law_in_compute():
