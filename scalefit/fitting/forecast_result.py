@@ -169,11 +169,8 @@ class ForecastResult:
     @cached_property
     def largest_compute(self) -> float:
         """Compute of the largest run [FLOP], at 6 FLOP a parameter and token."""
-        raw = self._raw()
+        raw = self.problem.raw_columns
         return float((raw["C"] if "C" in raw else 6.0 * raw["N"] * raw["D"]).max())
-
-    def _raw(self) -> dict[str, Array]:
-        return {key: np.asarray(value * self.problem.units[key]) for key, value in self.problem.columns.items()}
 
     # -- predictions -------------------------------------------------------------------------------------------
 

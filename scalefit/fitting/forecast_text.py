@@ -98,7 +98,7 @@ def frontier(result: ForecastResult, ratios: np.ndarray[Any, Any]) -> dict[str, 
     compute = result.largest_compute * ratios
     if "C" in result.law.inputs:
         return {"C": compute}
-    raw = result._raw()
+    raw = result.problem.raw_columns
     middle = 0.5 * np.log(raw["D"] / raw["N"]).mean()
     shift = np.linspace(-5.0, 5.0, 401)[:, None]
     # Sizes within e^5 of the mean ratio of tokens to parameters; the law has one minimum along constant compute.

@@ -69,7 +69,7 @@ def notes_of(result: FitResult) -> tuple[Note, ...]:
     if certificate.trusted:
         notes += outlier_notes(result.problem, result.x, result.row_labels)
     if len(result.problem.groups) == 1:
-        raw = {key: value * result.problem.units[key] for key, value in result.problem.columns.items()}
+        raw = result.problem.raw_columns
         if not _NO_REPLICATES & {note.code for note in notes}:
             notes += replicate_note(raw, result.residuals, result.n_free)
         notes += _influence_notes(result)

@@ -74,6 +74,11 @@ class Problem:
         object.__setattr__(self, "_is_log", flags)
 
     @property
+    def raw_columns(self) -> dict[str, Array]:
+        """Inputs of the runs (n,) in parameters, tokens and FLOP, as the table has them."""
+        return {key: np.asarray(value * self.units[key]) for key, value in self.columns.items()}
+
+    @property
     def n_free(self) -> int:
         """Length of the free vector."""
         return int(self.index.max(initial=-1)) + 1

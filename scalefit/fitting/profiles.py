@@ -98,5 +98,5 @@ def _heights(result: FitResult, name: str, values: Array) -> Array:
 
 def _in_raw_units(problem: Problem) -> Problem:
     """Return the same problem with inputs in parameters, tokens and FLOP, where a parameter can be held at a value."""
-    columns = {key: column * problem.units[key] for key, column in problem.columns.items()}
+    columns = problem.raw_columns
     return replace(problem, columns=columns, units=dict.fromkeys(problem.units, 1.0))

@@ -14,6 +14,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.counting import FLOP_CONVENTIONS
+from scalefit.laws._base import Law
 from scalefit.planning.surface import Surface
 
 TRAIN = FLOP_CONVENTIONS["6ND"]
@@ -110,7 +111,7 @@ def lowest(f: Callable[[Array], Array], low: Array, high: Array, n: int) -> Arra
 
 def closed_form(surface: Surface, budget: Array) -> Allocation | None:
     """Optimum of a law with one power of N and one of D: N* = G (C/6)^(beta/(alpha+beta)), Hoffmann et al. eq. 4."""
-    found = _two_powers(surface)
+    found = _powers_of(surface)
     if found is None:
         return None
     A, alpha, B, beta = found
@@ -120,10 +121,8 @@ def closed_form(surface: Surface, budget: Array) -> Allocation | None:
     return Allocation(N, budget / (TRAIN * N), np.asarray(budget))
 
 
-def _two_powers(surface: Surface) -> tuple[Array, Array, Array, Array] | None:
-    law, params = surface.law, surface.params
-    if law is None or params is None:
-        return None
+def two_powers(law: type[Law]) -> tuple[str, str, str, str] | None:
+    """Names of A, alpha, B and beta in a law with one power of N and one of D, whose optimum has a closed form."""
     powers = [term for term in law.terms if term.exponents]
     if len(powers) != 2 or any(len(term.exponents) != 1 for term in powers):
         return None
@@ -131,8 +130,16 @@ def _two_powers(surface: Surface) -> tuple[Array, Array, Array, Array] | None:
     if set(by_input) != {"N", "D"}:
         return None
     n, d = by_input["N"], by_input["D"]
-    values = (params[n.coefficient], params[n.exponents["N"]], params[d.coefficient], params[d.exponents["D"]])
-    return values if all((value > 0).all() for value in values) else None
+    return n.coefficient, n.exponents["N"], d.coefficient, d.exponents["D"]
+
+
+def _powers_of(surface: Surface) -> tuple[Array, Array, Array, Array] | None:
+    """Values of A, alpha, B and beta (k,), where the law has them and all are positive."""
+    names = None if surface.law is None or surface.params is None else two_powers(surface.law)
+    if names is None or surface.params is None:
+        return None
+    A, alpha, B, beta = (surface.params[name] for name in names)
+    return (A, alpha, B, beta) if all((value > 0).all() for value in (A, alpha, B, beta)) else None
 
 
 def for_loss(surface: Surface, target: float, served: float = 0.0) -> Allocation:
@@ -249,7 +256,7 @@ def bisect(f: Callable[[Array], Array], k: int, low: float, high: float) -> Arra
 
 def exponents(surface: Surface, plan: Allocation, served: float = 0.0) -> tuple[Array, Array]:
     """Slopes d ln N*/d ln C and d ln D*/d ln C (k,) at the plan's cost."""
-    found = _two_powers(surface) if served == 0 and surface.unique_tokens is None else None
+    found = _powers_of(surface) if served == 0 and surface.unique_tokens is None else None
     if found is not None:
         _, alpha, _, beta = found
         return beta / (alpha + beta), alpha / (alpha + beta)

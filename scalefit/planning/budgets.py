@@ -11,7 +11,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError
 
-#: Budgets closer than this [ln C] are one; runs of one budget spread over no more than twice it.
+#: Budgets closer than this [ln C] are one; runs of one budget spread over no more than four times it.
 SAME_BUDGET = 0.1
 #: Sizes closer than this [ln N] are one point of a curve.
 _SAME_SIZE = 0.01
@@ -138,15 +138,10 @@ def curves_of(columns: dict[str, AnyArray], labels: AnyArray, group: AnyArray, b
 
 
 def _left_out(x: Array, y: Array) -> Iterator[tuple[int, float, float]]:
-    """Interior points, their distance from the cubic through the two neighbours either side, and its scale.
-
-    Where only one neighbour is left on a side the line through the nearest two is taken.
-    """
+    """Points with two neighbours either side, their distance from the cubic through these four, and its scale."""
     n = x.size
-    for i in range(1, n - 1):
-        around = [j for j in (i - 2, i - 1, i + 1, i + 2) if 0 <= j < n]
-        if len(around) < 4:
-            continue
+    for i in range(2, n - 2):
+        around = [i - 2, i - 1, i + 1, i + 2]
         weight = np.array([np.prod([(x[i] - x[k]) / (x[j] - x[k]) for k in around if k != j]) for j in around])
         yield i, float(y[i] - weight @ y[around]), float(np.sqrt(1 + weight @ weight))
 

@@ -200,7 +200,7 @@ def _seen(result: Any) -> dict[str, Array]:
             f"A {type(result).__name__} does not hold the runs it was fitted to, so no run was chosen beside them. "
             f"Pass what sf.fit or sf.forecast returned."
         )
-    return {key: problem.columns[key] * problem.units[key] for key in ("N", "D")}
+    return {key: problem.raw_columns[key] for key in ("N", "D")}
 
 
 def _candidates(seen: dict[str, Array], total: float) -> tuple[Array, Array]:

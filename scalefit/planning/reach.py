@@ -25,7 +25,7 @@ def largest(result: Any) -> dict[str, float]:
             return found
     problem, constants = getattr(result, "problem", None), getattr(result, "constants", None)
     if problem is not None and {"N", "D"} <= set(problem.columns):
-        columns = {key: problem.columns[key] * problem.units[key] for key in ("N", "D")}
+        columns = {key: problem.raw_columns[key] for key in ("N", "D")}
         columns["C"] = 6.0 * columns["N"] * columns["D"]
         return {key: float(value.max()) for key, value in columns.items()}
     if constants is not None and np.isfinite([constants.N[1], constants.D[1]]).all():

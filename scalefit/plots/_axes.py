@@ -1,4 +1,7 @@
-"""Axes of their own for figures: nothing is registered with pyplot, so nothing outside the figure changes."""
+"""Axes of their own for figures: nothing is registered with pyplot, so nothing outside the figure changes.
+
+Colours, markers and labels that figures share stand here too.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,12 @@ from scalefit.errors import ArgumentError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+#: Okabe & Ito's palette, darkest contrasts first.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vP*X"
+#: Labels of axes.
+INPUTS = {"N": "parameters N", "D": "training tokens D", "C": "training compute C [FLOP]"}
 
 
 @cache

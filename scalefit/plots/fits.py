@@ -15,7 +15,8 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ScalefitWarning
-from scalefit.plots._axes import axes_for, new_figure
+from scalefit.plots._axes import COLOURS, INPUTS, MARKERS, axes_for, new_figure
+from scalefit.plots.residuals import compute_columns, draw_residuals, residual_data
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +24,9 @@ if TYPE_CHECKING:
 
     from scalefit.fitting.result import FitResult
 
-#: Okabe & Ito's palette, darkest contrasts first.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vP*X"
 _MAP = "viridis"
 _CURVES = 5
 _POINTS = 60
-_NAMES = {"N": "parameters N", "D": "training tokens D", "C": "training compute C [FLOP]"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,15 +88,6 @@ class FitData:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ResidualData:
-    """What :func:`draw_residuals` draws: log(predicted / measured) (n,) over each input (n,)."""
-
-    inputs: dict[str, Array]
-    residual: Array
-    spread: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class ProfileData:
     """What :func:`draw_profile` draws: the objective along one parameter, over its value at the optimum."""
 
@@ -124,7 +112,7 @@ def fit_data(result: FitResult, *, level: float = 0.9) -> FitData:
     >>> data.axis, len(data.curves), bool((data.curves[0].lower < data.curves[0].loss).all())
     ('C', 3, True)
     """
-    columns = _columns(result)
+    columns = compute_columns(result)
     loss = result.problem.loss
     title = f"{result.law.formula}\n{result.n_runs} runs · {result.problem.objective}"
     labels = _series(result)
@@ -141,16 +129,6 @@ def fit_data(result: FitResult, *, level: float = 0.9) -> FitData:
     for rows, name in _groups(result):
         curves += _curves(result, {key: value[rows] for key, value in columns.items()}, axis, level, name)
     return FitData(axis, columns[axis], loss, columns.get("N"), labels, tuple(curves), level, title)
-
-
-def residual_data(result: FitResult) -> ResidualData:
-    """Compute residuals of the log loss over the law's inputs, whatever the objective was."""
-    from scalefit.fitting.intervals import relative_residuals
-
-    columns = _columns(result)
-    keys = [key for key in ("N", "D", "C") if key in result.law.inputs] or list(result.law.inputs)[:1]
-    residual = relative_residuals(result)
-    return ResidualData({key: columns[key] for key in keys}, residual, float(np.median(np.abs(residual))))
 
 
 def profile_data(result: FitResult, name: str, *, level: float = 0.95, n: int = 41) -> ProfileData:
@@ -177,39 +155,12 @@ def draw_fit(data: FitData, ax: Axes | None = None) -> Axes:
     colours.scatter(axes, data)
     axes.set_title(data.title, fontsize="medium", loc="left")
     axes.set_xscale("linear" if data.axis == "loss" else "log")
-    axes.set_xlabel("predicted loss [nat/token]" if data.axis == "loss" else _NAMES.get(data.axis, data.axis))
+    axes.set_xlabel("predicted loss [nat/token]" if data.axis == "loss" else INPUTS.get(data.axis, data.axis))
     axes.set_ylabel("loss [nat/token]")
     _label_ends(axes, data)
     if data.curves:
         note = f"bands: {100 * data.level:.6g} % for a new run"
         axes.text(0.985, 0.975, note, transform=axes.transAxes, ha="right", va="top", fontsize="small", color="0.3")
-    return axes
-
-
-def draw_residuals(data: ResidualData, by: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw residuals over one input, with the median of each fifth of the runs: a bend there is misfit."""
-    axes = axes_for(ax, (7, 4.5))
-    key = by if by is not None else next(iter(data.inputs))
-    x = data.inputs[key]
-    percent = 100 * np.expm1(data.residual)
-    axes.axhline(0, color="0.3", lw=1)
-    axes.scatter(x, percent, s=16, color=COLOURS[0], alpha=0.55, lw=0)
-    if x.size >= 20:
-        edges = np.quantile(x, np.linspace(0, 1, 6))
-        bins = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, 4)
-        there = [k for k in range(5) if (bins == k).any()]
-        middles = [np.exp(np.mean(np.log(x[bins == k]))) for k in there]
-        axes.plot(middles, [np.median(percent[bins == k]) for k in there], color=COLOURS[1], lw=2, marker="D", ms=4.5)
-        axes.text(0.985, 0.96, "◆ medians", transform=axes.transAxes, ha="right", va="top", color=COLOURS[1])
-    largest = np.quantile(np.abs(percent), 0.98) * 1.35
-    hidden = int((np.abs(percent) > largest).sum())
-    if largest > 0 and hidden:
-        axes.set_ylim(-largest, largest)
-        text = f"{hidden} beyond the frame, up to {np.abs(percent).max():.2g} %"
-        axes.text(0.985, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize="small", color="0.3")
-    axes.set_xscale("log")
-    axes.set_xlabel(_NAMES.get(key, key))
-    axes.set_ylabel("predicted over measured [%]")
     return axes
 
 
@@ -280,7 +231,7 @@ class _Colours:
             points = axes.scatter(data.x, data.loss, c=data.N, cmap=self.map, norm=self.norm, **style)
             figure = axes.get_figure()
             if figure is not None:
-                figure.colorbar(points, ax=axes, label=_NAMES["N"], pad=0.01)
+                figure.colorbar(points, ax=axes, label=INPUTS["N"], pad=0.01)
 
 
 def _label_ends(axes: Axes, data: FitData) -> None:
@@ -347,15 +298,6 @@ def _curve(
         frame = result.predict_interval(level=level, series=series, **wanted)
     loss, lower, upper = (frame[name].to_numpy() for name in ("loss", "lower", "upper"))
     return Curve(label, x, loss, lower, upper, N, series or "")
-
-
-def _columns(result: FitResult) -> dict[str, Array]:
-    """Inputs of the runs in parameters, tokens and FLOP; C by 6ND where the law does not read it."""
-    problem = result.problem
-    columns = {key: value * problem.units[key] for key, value in problem.columns.items()}
-    if "C" not in columns and {"N", "D"} <= set(columns):
-        columns["C"] = 6 * columns["N"] * columns["D"]
-    return columns
 
 
 def _groups(result: FitResult) -> list[tuple[Any, str | None]]:

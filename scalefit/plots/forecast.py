@@ -10,8 +10,7 @@ import numpy as np
 from scalefit._arguments import check_number
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
-from scalefit.plots._axes import axes_for
-from scalefit.plots.fits import COLOURS
+from scalefit.plots._axes import COLOURS, axes_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +71,7 @@ def forecast_data(result: ForecastResult, *, level: float = 0.9, ratio: float = 
         raise ArgumentError(
             f"ratio={ratio!r} goes no further than the largest run; nothing was drawn. Give a factor above 1."
         )
-    raw = result._raw()
+    raw = result.problem.raw_columns
     compute = raw["C"] if "C" in raw else 6.0 * raw["N"] * raw["D"]
     largest = result.largest_compute
     ratios = np.geomspace(min(1.0, np.median(compute) / largest), ratio, _POINTS)

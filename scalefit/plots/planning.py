@@ -63,7 +63,7 @@ def contour_data(plan: Plan, n: int = 80) -> ContourFigure:
     problem = getattr(plan.result, "problem", None)
     runs = np.empty((0, 2))
     if problem is not None:
-        runs = np.stack([problem.columns[key] * problem.units[key] for key in ("N", "D")], axis=1)
+        runs = np.stack([problem.raw_columns[key] for key in ("N", "D")], axis=1)
     budgets = {float(plan.C * factor): plan.C * factor / (TRAIN * N) for factor in (0.01, 0.1, 1.0, 10.0, 100.0)}
     return ContourFigure(N, D, loss, budgets, np.array(path), runs)
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.result import FitResult
-from scalefit.plots.fits import FitData, ProfileData, ResidualData, fit_data, residual_data
+from scalefit.plots.fits import FitData, ProfileData, fit_data
 from scalefit.plots.isoflop import IsoflopFigure
+from scalefit.plots.residuals import ResidualData, residual_data
 from scalefit.reporting import svg, words
 from scalefit.reporting.html import Markup, join, tag
 from scalefit.reporting.svg import Axis, Figure, padded
@@ -108,8 +109,8 @@ def residual_figures(result: FitResult, shown: AnyArray) -> list[Markup]:
 
 
 def _residuals(data: ResidualData, key: str, result: FitResult, shown: AnyArray) -> Markup:
-    x, percent = data.inputs[key], 100 * np.expm1(data.residual)
-    reach = float(np.quantile(np.abs(percent), 0.98)) * 1.35 or 1.0
+    x, percent = data.inputs[key], data.percent
+    reach = data.reach or 1.0
     label, write = _AXES.get(key, (key, lambda value: f"{value:.3g}"))
     figure = Figure(
         Axis(*padded(float(x.min()), float(x.max()), True), label, True, write),
@@ -120,12 +121,8 @@ def _residuals(data: ResidualData, key: str, result: FitResult, shown: AnyArray)
     )
     figure.rule(y=0.0)
     _points(figure, x, percent, result.problem.columns.get("N"), shown, r=3)
-    if x.size >= 20:
-        edges = np.quantile(x, np.linspace(0, 1, 6))
-        fifth = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, 4)
-        there = [k for k in range(5) if (fifth == k).any()]
-        middles = np.array([np.exp(np.mean(np.log(x[fifth == k]))) for k in there])
-        medians = np.array([np.median(percent[fifth == k]) for k in there])
+    middles, medians = data.medians(key)
+    if middles.size:
         figure.line(middles, np.clip(medians, -reach, reach), "medians")
         for a, b in zip(middles, np.clip(medians, -reach, reach), strict=True):
             figure.mark(float(a), float(b))

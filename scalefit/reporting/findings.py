@@ -17,7 +17,7 @@ from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
 from scalefit.fitting.fitter import fit
 from scalefit.fitting.result import FitResult
-from scalefit.laws._base import Law
+from scalefit.planning.allocation import two_powers
 from scalefit.planning.reach import largest
 from scalefit.planning.surface import surface_of
 
@@ -97,11 +97,9 @@ class Findings:
     @cached_property
     def columns(self) -> dict[str, Array]:
         """Inputs of the runs in parameters, tokens and FLOP."""
-        problem = self.result.problem
-        found = {key: value * problem.units[key] for key, value in problem.columns.items()}
-        if "C" not in found and {"N", "D"} <= set(found):
-            found["C"] = 6 * found["N"] * found["D"]
-        return found
+        from scalefit.plots.residuals import compute_columns
+
+        return compute_columns(self.result)
 
 
 def find(
@@ -270,7 +268,7 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
         raise ArgumentError(
             "This law has no parameters that a page could compute with, and no planner was made. Ask sf.plan."
         )
-    names, powers = list(own.law.parameters), _powers(own.law)
+    names, powers = list(own.law.parameters), two_powers(own.law)
     knows_repetition = "unique_tokens" in own.law.inputs
     repeats = published("data_constrained", "muennighoff2023").constants.values["R_D"]
     own_form = {
@@ -299,12 +297,3 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
         "R_D": repeats,
         "call": call,
     }
-
-
-def _powers(law: type[Law]) -> tuple[str, str, str, str] | None:
-    """Names of A, alpha, B and beta in a law with one power of N and one of D, whose optimum has a closed form."""
-    by_input = {next(iter(term.exponents)): term for term in law.terms if len(term.exponents) == 1}
-    if len([term for term in law.terms if term.exponents]) != 2 or set(by_input) != {"N", "D"}:
-        return None
-    n, d = by_input["N"], by_input["D"]
-    return n.coefficient, n.exponents["N"], d.coefficient, d.exponents["D"]

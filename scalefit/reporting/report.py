@@ -232,7 +232,7 @@ def _runs(found: Findings) -> dict[str, Any]:
 def _fingerprint(result: FitResult) -> str:
     """Short hash of the runs that were fitted."""
     problem = result.problem
-    columns = [problem.columns[key] * problem.units[key] for key in sorted(problem.columns)]
+    columns = [values for _, values in sorted(problem.raw_columns.items())]
     data = np.ascontiguousarray(np.stack([*columns, problem.loss]).round(12))
     return hashlib.sha256(data.tobytes()).hexdigest()[:12]
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.plots import fits
+from scalefit.plots import fits, residuals
 
 
 def table(law="chinchilla", key="besiroglu2024", n=60, seed=0):
@@ -52,9 +52,9 @@ def test_residuals_are_of_the_log_loss_whatever_was_fitted():
     runs = table()
     for on in ("log_loss", "loss"):
         result = sf.fit(runs, objective="squared", on=on)
-        data = fits.residual_data(result)
+        data = residuals.residual_data(result)
         np.testing.assert_allclose(data.residual, np.log(result.predict(N=runs["N"], D=runs["D"]) / runs["loss"]))
-        axes = fits.draw_residuals(data, "D")
+        axes = residuals.draw_residuals(data, "D")
         np.testing.assert_allclose(axes.collections[0].get_offsets()[:, 0], runs["D"])
 
 

@@ -1,0 +1,88 @@
+"""Residuals over the inputs of a fit, with the medians of fifths of the runs: a bend there is misfit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.plots._axes import COLOURS, INPUTS, axes_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from scalefit.fitting.result import FitResult
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualData:
+    """What :func:`draw_residuals` draws: log(predicted / measured) (n,) over each input (n,)."""
+
+    inputs: dict[str, Array]
+    residual: Array
+    spread: float
+
+    @property
+    def percent(self) -> Array:
+        """Predicted over measured, less 1 [%]."""
+        return np.asarray(100 * np.expm1(self.residual))
+
+    @property
+    def reach(self) -> float:
+        """Half-height of the frame [%]: the few runs beyond it would flatten the others."""
+        return float(np.quantile(np.abs(self.percent), 0.98)) * 1.35
+
+    def medians(self, key: str) -> tuple[Array, Array]:
+        """Middle of each fifth of the runs along an input, and its median [%]; empty for fewer than twenty runs."""
+        x, percent = self.inputs[key], self.percent
+        if x.size < 20:
+            return np.empty(0), np.empty(0)
+        edges = np.quantile(x, np.linspace(0, 1, 6))
+        fifth = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, 4)
+        parts = [fifth == k for k in range(5) if (fifth == k).any()]
+        middles = [np.exp(np.mean(np.log(x[part]))) for part in parts]
+        return np.array(middles), np.array([np.median(percent[part]) for part in parts])
+
+
+def residual_data(result: FitResult) -> ResidualData:
+    """Compute residuals of the log loss over the law's inputs, whatever the objective was."""
+    from scalefit.fitting.intervals import relative_residuals
+
+    columns = compute_columns(result)
+    keys = [key for key in ("N", "D", "C") if key in result.law.inputs] or list(result.law.inputs)[:1]
+    residual = relative_residuals(result)
+    return ResidualData({key: columns[key] for key in keys}, residual, float(np.median(np.abs(residual))))
+
+
+def compute_columns(result: FitResult) -> dict[str, Array]:
+    """Inputs of the runs in parameters, tokens and FLOP; C by 6ND where the law does not read it."""
+    columns = result.problem.raw_columns
+    if "C" not in columns and {"N", "D"} <= set(columns):
+        columns["C"] = 6 * columns["N"] * columns["D"]
+    return columns
+
+
+def draw_residuals(data: ResidualData, by: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw residuals over one input, with the median of each fifth of the runs: a bend there is misfit."""
+    axes = axes_for(ax, (7, 4.5))
+    key = by if by is not None else next(iter(data.inputs))
+    x = data.inputs[key]
+    percent = data.percent
+    axes.axhline(0, color="0.3", lw=1)
+    axes.scatter(x, percent, s=16, color=COLOURS[0], alpha=0.55, lw=0)
+    middles, medians = data.medians(key)
+    if middles.size:
+        axes.plot(middles, medians, color=COLOURS[1], lw=2, marker="D", ms=4.5)
+        axes.text(0.985, 0.96, "◆ medians", transform=axes.transAxes, ha="right", va="top", color=COLOURS[1])
+    largest = data.reach
+    hidden = int((np.abs(percent) > largest).sum())
+    if largest > 0 and hidden:
+        axes.set_ylim(-largest, largest)
+        text = f"{hidden} beyond the frame, up to {np.abs(percent).max():.2g} %"
+        axes.text(0.985, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize="small", color="0.3")
+    axes.set_xscale("log")
+    axes.set_xlabel(INPUTS.get(key, key))
+    axes.set_ylabel("predicted over measured [%]")
+    return axes
