@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._typing import Array
 from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
 from scalefit.stopping.advice import Reason
-from scalefit.stopping.plan import FLOP_PER_PARAM_TOKEN, RunPlan
+from scalefit.stopping.plan import RunPlan
 
 FRONTIER_POINTS = 41  # compute values at which a law's best loss is tabulated
 
@@ -83,12 +82,11 @@ def frontier(law: Any, plan: RunPlan) -> tuple[list[float], list[float]]:
     whole = plan.flops(plan.steps)
     if whole is None or set(_inputs(law)) != {"N", "D"}:
         return [], []
+    from scalefit.planning.allocation import on_budget
+    from scalefit.planning.surface import surface_of
+
+    surface = surface_of(law).first()
     compute = np.geomspace(whole * 1e-3, whole * 2, FRONTIER_POINTS)
-    best = [_best_loss(law, c) for c in compute]
-    return compute.tolist(), best
-
-
-def _best_loss(law: Any, compute: float) -> float:
-    ratio = np.geomspace(1.0, 1000.0, 200)  # tokens per parameter
-    N: Array = np.sqrt(compute / (FLOP_PER_PARAM_TOKEN * ratio))
-    return float(np.min(np.asarray(law.predict(N=N, D=ratio * N), dtype=float)))
+    found = [on_budget(surface, c) for c in compute]
+    best = law.predict(N=np.array([at.N[0] for at in found]), D=np.array([at.D[0] for at in found]))
+    return compute.tolist(), np.asarray(best, dtype=float).tolist()

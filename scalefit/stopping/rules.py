@@ -170,7 +170,7 @@ def diverging(view: View) -> Reason | None:
         return None
     if _repeats_and_learns(view):
         return None  # the training loss does not agree: overfitting, not divergence
-    at = float(view.steps[2:][int(np.argmin(level))])
+    at = float(view.steps[1:-1][int(np.argmin(level))])  # a median of three stands at its middle
     return Reason(
         "rising_level",
         f"The loss level {level[-1]:.3f} is {level[-1] - best[-1]:.3f} above its best {best[-1]:.3f} "

@@ -110,7 +110,8 @@ class Schedule(Record):
                 f"final={self.final:g} is not in [0, 1]; no schedule was made. Give the last rate as a share of the "
                 "peak."
             )
-        if self.kind == "wsd" and not 0 < self.cooldown <= 1 - self.warmup / self.total:
+        # Rounding: a warm-up of 900 of 1,000 steps leaves 0.0999... for a cooldown of 0.1.
+        if self.kind == "wsd" and not 0 < self.cooldown <= 1 - self.warmup / self.total + 1e-12:
             raise ArgumentError(
                 f"cooldown={self.cooldown:g} is not in (0, 1 - warmup/total]; no schedule was made. Give a share of "
                 "the total."

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scalefit as sf
+from scalefit.stopping.floors import frontier
 from scalefit.stopping.rules import slope_t
 
 from .conftest import feed, make_curve
@@ -387,3 +388,20 @@ def test_a_healthy_verdict_names_its_evidence_too(monitor, cosine):
     first = advice.reasons[0]
     assert (advice.action, advice.state, first.code) == ("continue", "healthy", "no_fault_found")
     assert first.evidence["best"] <= first.evidence["level"] and first.evidence["noise"] < 0.01 and first.assumption
+
+
+class FarLaw(Law):
+    """A law whose optimum has 1e8 tokens for each parameter."""
+
+    def predict(self, N, D):
+        return self.params["E"] + np.asarray(N) ** -0.3 + 260.0 * np.asarray(D) ** -0.3
+
+
+def test_the_frontier_is_the_best_of_every_size(cosine):
+    plan = sf.RunPlan(schedule=cosine, n_params=124e6, tokens_per_step=524288)
+    published = sf.published("chinchilla", "besiroglu2024")
+    for C, best in zip(*frontier(published, plan), strict=True):
+        assert best == pytest.approx(sf.plan(published, C=C).loss, rel=1e-12)
+    for C, best in zip(*frontier(FarLaw(1.0), plan), strict=True):
+        N = np.geomspace(1, C / 6, 20_001)
+        assert best == pytest.approx(FarLaw(1.0).predict(N, C / (6 * N)).min(), rel=1e-7)

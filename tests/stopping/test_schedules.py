@@ -116,3 +116,11 @@ def test_nonsense_is_refused_in_one_line(make, words):
 @pytest.mark.parametrize("kind", ["constant", "linear", "cosine", "wsd"])
 def test_a_plan_file_without_final_means_what_the_constructor_means(kind):
     assert Schedule(kind=kind, total=1000, warmup=50) == getattr(Schedule, kind)(1000, warmup=50)
+
+
+@pytest.mark.parametrize(("warmup", "cooldown"), [(900, 0.1), (800, 0.2), (700, 0.3), (300, 0.7)])
+def test_a_cooldown_may_begin_where_the_warmup_ends(warmup, cooldown):
+    schedule = Schedule.wsd(1000, warmup=warmup, cooldown=cooldown)
+    assert float(schedule.lr(warmup)) == pytest.approx(1.0) and float(schedule.lr(1000)) == 0.0
+    with pytest.raises(ArgumentError, match="cooldown"):
+        Schedule.wsd(1000, warmup=warmup, cooldown=cooldown + 0.001)
