@@ -148,7 +148,7 @@ def test_a_file_of_curves_gives_what_its_frame_gives(tmp_path):
         ({"budgets": [1e19]}, "two or more"),
         ({"budgets": [1e19, np.nan]}, "two or more"),
         ({"n_budgets": 1}, "at least 2"),
-        ({"n_budgets": "many"}, "not a number"),
+        ({"n_budgets": "many"}, "n_budgets='many' must be a whole number, at least 2"),
     ],
 )
 def test_envelope_refusals(options, words):
