@@ -241,7 +241,7 @@ def test_foreign_corpus_is_refused(grid: SweepConfig, store: Path) -> None:
     saved = json.loads(path.read_text())
     saved["corpora"]["markov"] = "0" * 16
     path.write_text(json.dumps(saved))
-    with pytest.raises(StoreError, match="another sha256"):
+    with pytest.raises(StoreError, match="^The corpus of .* another sha256"):
         Sweep.load(store)
 
 
@@ -346,15 +346,6 @@ def test_a_damaged_sweep_is_one_clear_error(grid: SweepConfig, store: Path) -> N
     for opens in (lambda: Sweep(grid, store), lambda: Sweep.load(store)):
         with pytest.raises(StoreError, match=r"toy.json cannot be read .* Delete it"):
             opens()
-
-
-def test_a_foreign_corpus_is_named_to_a_worker_too(grid: SweepConfig, store: Path) -> None:
-    Sweep(grid, store)
-    path = store / "sweeps" / "toy.json"
-    saved = json.loads(path.read_text())
-    path.write_text(json.dumps({**saved, "corpora": dict.fromkeys(saved["corpora"], "0" * 16)}))
-    with pytest.raises(StoreError, match="^The corpus of"):
-        Sweep.load(store)
 
 
 @pytest.mark.parametrize(
