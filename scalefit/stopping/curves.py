@@ -131,7 +131,7 @@ class MultiPowerCurve(CurveLaw):
     name, formula = "multi_power", "L = L0 + A S1^-alpha - B sum_k d(eta_k) [1 - (1 + c eta_k^-gamma S_k)^-beta]"
     L0, A, alpha = _L0, _A, _ALPHA
     B = Parameter("gain of annealing from the peak to zero", (0.0, 5.0), (0.2,), unit="nat/token", linear=True)
-    rate = Parameter("rate of the response", (1e-4, 10.0), (0.1,), unit="1/step", log=True)
+    rate = Parameter("rate of the response", (1e-4, 10.0), (0.1,), unit="1/step")
     beta = Parameter("exponent of the response", (0.05, 2.0), (0.6,))
     gamma = Parameter("how much faster small rates respond", (0.0, 2.0), (0.3,))
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
@@ -160,7 +160,7 @@ class SaturatingCurve(CurveLaw):
     name, formula = "saturating", "L = L0 + A S1^-alpha - C G_rho(t)"
     L0, A, alpha = _L0, _A, _ALPHA
     C = Parameter("gain of annealing from the peak to zero", (0.0, 5.0), (0.2,), unit="nat/token", linear=True)
-    rho = Parameter("saturation of the noise with the rate", (0.0, 1e3), (0.1, 1.5, 15.0), log=True)
+    rho = Parameter("saturation of the noise with the rate", (0.0, 1e3), (0.1, 1.5, 15.0))
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {"alpha": _ALPHAS, "rho": (0.1, 0.5, 1.5, 5.0, 15.0)}
 
     @staticmethod

@@ -347,7 +347,7 @@ class Schedule(Record):
         slope = (y[i + 1] - y[i]) / (x[i + 1] - x[i])
         area = self._area[i] + y[i] * d + 0.5 * slope * d**2 + np.maximum(t - x[-1], 0) * y[-1]
         if warmup == "peak":
-            missing = self.warmup_end - float(self.area(self.warmup_end)) if self.warmup_end > 0 else 0.0
+            missing = self.warmup_end - float(self.area(self.warmup_end))
             area = np.where(t >= self.warmup_end, area + missing, t)
         return np.asarray(area)
 

@@ -285,3 +285,10 @@ def test_several_series_as_one():
     assert pooled.predict(N=1e10, D=1e11) == plain.predict(N=1e10, D=1e11)
     with pytest.raises(ValueError, match="by='pool'"):
         sf.forecast(both)
+
+
+def test_endless_sizes_are_as_uncertain_as_the_floor(result):
+    """Nothing but E is left of the law there, and no run is near enough to carry anything over."""
+    (row,) = result.predict_interval(N=1e60, D=1e60).to_dict("records")
+    assert row["loss"] == pytest.approx(result.params["E"], rel=1e-6)
+    assert row["se_parameter"] == pytest.approx(result.spread.factor * result.std_errors["E"], rel=1e-4)

@@ -79,3 +79,16 @@ def test_the_size_of_the_weights_changes_nothing(objective):
         np.testing.assert_allclose(other.predict(**at), plain.predict(**at), rtol=1e-7)
         np.testing.assert_allclose(other.std_errors, plain.std_errors, rtol=1e-3)
         assert other.certificate.problems == plain.certificate.problems
+
+
+@pytest.mark.parametrize("objective", ["huber", "squared"])
+def test_second_derivatives_kept_for_a_large_table_are_those_of_the_objective(objective):
+    from dataclasses import replace
+
+    result = sf.fit(narrow(0), "coupled", objective=objective, weights=np.geomspace(0.5, 2, 25))
+    x = result.x + 0.1
+    fresh = result.problem.evaluate(x[None], None)[2]
+    kept = replace(result.problem, second_order=result.problem.curvature(x)).evaluate(x[None], None)[2]
+    without = replace(result.problem, second_order=np.zeros_like(kept[0])).evaluate(x[None], None)[2]
+    np.testing.assert_allclose(kept, fresh, rtol=1e-9)
+    assert abs(without - fresh).max() > 1e-3 * abs(fresh).max()

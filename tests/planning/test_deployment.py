@@ -35,6 +35,12 @@ def test_serving_on_a_budget_shares_the_budget():
     assert plan.total_flops == pytest.approx(plan.C + plan.serving_flops)
 
 
+def test_serving_is_printed_where_there_is_some():
+    text = str(sf.plan(LAW, C=1e23, inference_tokens=1e12))
+    assert "serving 1e+12 tokens takes" in text and "of 1e+23 in all" in text
+    assert "serving" not in str(sf.plan(LAW, C=1e23))
+
+
 def test_the_frontier_is_one():
     plans = frontier(LAW, loss=2.1, hardware=Hardware.named("h100"), n=12)
     assert plans["C"].is_monotonic_increasing and plans["serving_per_token"].is_monotonic_decreasing

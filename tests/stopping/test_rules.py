@@ -227,6 +227,13 @@ def test_one_epoch_cannot_overfit():
     assert "overfitting" not in states and "diverging" in states
 
 
+def test_a_loss_that_rises_in_the_second_epoch_while_training_falls_is_no_divergence():
+    monitor, steps, val, train = overfit(n_epochs=2.5)
+    seen = run_along(monitor, steps[:38], val[:38], train[:38])  # up to step 7600, in epoch 1.9
+    assert "rising_level" not in {code for advice in seen for code in codes(advice)}
+    assert "overfitting" in {advice.state for advice in seen[26:]}
+
+
 def test_failure_14_grokking_and_second_descent():
     monitor, steps, val, train = overfit(n_epochs=20, weight_decay=1.0, descends=True)
     train[15:] = 0.01  # solved early
