@@ -23,8 +23,7 @@ TO_DO = re.compile(
 
 
 def messages(source: str) -> list[tuple[int, str]]:
-    """Line and words of each error raised with a sentence of its own; fragments that another error completes are "
-    "not."""
+    """Line and words of each error raised with a sentence of its own; fragments that another one completes are not."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if not (isinstance(node, ast.Call) and node.args):

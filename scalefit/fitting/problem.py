@@ -95,7 +95,7 @@ class Problem:
                 out[name] = np.exp(column) if self._is_log[j] else column
         return out
 
-    def free(self, params: Mapping[str, Any], group: int = 0) -> Array:
+    def free(self, params: Mapping[str, Any]) -> Array:
         """Internal values of a law's parameters (n_law_params, ...) from natural ones in `units`."""
         rows = []
         for name, parameter in self.law.parameters.items():

@@ -32,19 +32,16 @@ def weights_by_rule(rule: str, columns: Mapping[str, AnyArray]) -> Array:
         lower convex hull of log loss over log compute: runs far from compute-optimal count little, for there laws
         fit worst.
     columns : mapping of str to ndarray (n,)
-        ``loss``, and C [FLOP] or N [parameters] and D [tokens].
+        ``loss`` and C [FLOP], which checked runs with N and D have.
 
     Raises
     ------
     ArgumentError
         The table has no compute.
     """
-    if "C" in columns:
-        compute = np.asarray(columns["C"], float)
-    elif {"N", "D"} <= set(columns):
-        compute = 6.0 * np.asarray(columns["N"], float) * np.asarray(columns["D"], float)
-    else:
+    if "C" not in columns:
         raise ArgumentError(f"weights={rule!r} needs the compute of each run; nothing was fitted. Give C, or N and D.")
+    compute = np.asarray(columns["C"], float)
     power = _POWER.fullmatch(rule.strip())
     if power is not None:
         return np.asarray((compute / compute.max()) ** float(power[1]))

@@ -146,7 +146,7 @@ def architecture_for(
     aspect = float(np.interp(np.log(N), np.log(_SHAPES[:, 0]), _SHAPES[:, 2] / _SHAPES[:, 1]))
     best: tuple[float, dict[str, Any], ParameterCounts, int] | None = None
     for width in _widths(d_head):
-        depths = _depths(N, width, aspect)
+        depths = _depths(width, aspect)
         # Blocks hold about 12 L d^2: shapes whose every depth is far off need no exact count.
         if 12 * depths[0] * width**2 > 2 * N or 12 * depths[-1] * width**2 + 2 * vocab_size * width < N / 2:
             continue
@@ -206,7 +206,7 @@ def _widths(d_head: int | None) -> list[int]:
     return small + sorted(wide)
 
 
-def _depths(N: float, width: int, aspect: float) -> list[int]:
+def _depths(width: int, aspect: float) -> list[int]:
     """Depths within a factor of 2.5 of the published shape, at most 64 of them."""
     middle = width / aspect
     low, high = max(1, int(middle / 2.5)), max(2, int(np.ceil(middle * 2.5)))

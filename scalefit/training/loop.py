@@ -223,7 +223,7 @@ class _Run:
                 now = time.monotonic()
                 if now - last_report > 1.0:
                     last_report = now
-                    self._report(segment, step)
+                    self._report(step)
                 if now - last_sign > SIGN_OF_LIFE and self.world.is_first:
                     last_sign = now
                     self.folder.renew()
@@ -354,7 +354,7 @@ class _Run:
     def _length(self) -> dict[str, int]:
         return {"n_steps": self.path.point_steps[-1], "warmup_steps": self.path.warmup}
 
-    def _report(self, segment: Segment, step: int) -> None:
+    def _report(self, step: int) -> None:
         if self.progress is not None and self.world.is_first and self.n_summed:
             tokens = round(step * self.tokens_per_step)
             self.progress(

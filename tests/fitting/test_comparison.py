@@ -123,10 +123,14 @@ def test_weights_by_rule():
     by_hand = sf.fit(runs, weights=((runs.N * runs.D) / (runs.N * runs.D).max()) ** 0.5)
     assert by_compute.objective_value == pytest.approx(by_hand.objective_value, rel=1e-9)
     assert by_compute.params["alpha"] != plain.params["alpha"]
+    counted = sf.fit(runs.assign(C=np.geomspace(1e18, 1e20, len(runs))), weights="C^0.5")  # otherwise than 6 N D
+    assert sorted(counted.problem.weights) == pytest.approx(np.geomspace(0.1, 1, len(runs)))
     near = sf.fit(runs, weights="frontier")
     assert near.problem.weights.min() < 0.5 < near.problem.weights.max() <= 1.0
     with pytest.raises(ValueError, match="no such numeric column"):
         sf.fit(runs, weights="C^x")
+    with pytest.raises(ValueError, match=r"weights='C\^0.5' needs the compute"):
+        sf.fit(runs[["N", "loss"]], "power_law:N", weights="C^0.5")
 
 
 def test_average_blends_and_widens():

@@ -112,6 +112,7 @@ def test_a_model_of_ones_own_is_trained_and_measured(with_, store: Path, tmp_pat
     own = ModelConfig(family="huggingface", path=str(tmp_path / "llama"), T_max=32)
     record = train(with_(model=own), store)
     assert record.status == "finished" and record.rows[-1]["loss"] < record.rows[0]["loss"] < math.log(32) + 0.1
+    assert (record.rows[0]["d_ff"], record.rows[0]["n_heads"], record.rows[0]["tied"]) == (32, 2, False)
     model = load_pretrained(str(tmp_path / "llama"))
     assert collect_activations(model, np.arange(64).reshape(2, 32))["pre_norm"].shape == (2, 16)
     with pytest.raises(ArgumentError, match="one member"):
