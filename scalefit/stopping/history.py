@@ -68,8 +68,8 @@ class FinishedRun:
         """
         t, y = np.asarray(steps, dtype=float), np.asarray(loss, dtype=float)
         keep = np.isfinite(t) & np.isfinite(y)
-        t, first = np.unique(t[keep], return_index=True)
-        y = y[keep][first]
+        t, latest = np.unique(t[keep][::-1], return_index=True)
+        y = y[keep][::-1][latest]
         end = schedule.total if total is None else float(total)
         if len(t) < 4:
             raise DataError(

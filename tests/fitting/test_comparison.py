@@ -156,6 +156,11 @@ def test_average_with_a_forecast():
         (lambda: [sf.fit(table()), sf.fit(table(), objective="squared")], None, "one objective"),
         (lambda: [sf.fit(table()), sf.fit(table(), "kaplan")], [1, -1], "negative"),
         (lambda: [sf.fit(table())], [1, 2], "one for each"),
+        (
+            lambda: [sf.fit(table()), sf.fit(sf.read_runs(table(), loss_unit="other"), "kaplan")],
+            None,
+            "in nat/token and other",
+        ),
     ],
 )
 def test_mixtures_are_refused(results, weights, said):

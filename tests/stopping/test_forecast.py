@@ -90,6 +90,25 @@ def test_priors_are_learned_from_finished_runs():
     assert table.z(0.9) >= 1.64
 
 
+def test_a_long_finished_run_is_thinned_at_both_scales():
+    schedule = sf.Schedule.cosine(100_000)
+    steps = np.arange(1.0, 100_001)
+    thin = FinishedRun.from_curve(schedule, steps, 2 + steps**-0.5)
+    assert 300 < len(thin.steps) <= 400 and (thin.steps[0], thin.steps[-1]) == (1, 100_000)
+    assert (thin.steps < 100).sum() > 40 and np.diff(thin.steps).max() < 510
+    np.testing.assert_array_equal(thin.loss, 2 + thin.steps**-0.5)
+    short = FinishedRun.from_curve(schedule, steps[::1000][:101], steps[::1000][:101] ** -0.5)
+    np.testing.assert_array_equal(short.steps, steps[::1000])
+
+
+def test_the_latest_value_of_a_step_wins_in_a_finished_run_too():
+    """As in a monitor: a run that was resumed logs some steps twice."""
+    steps, loss = make_curve(SCHEDULES["cosine"])
+    twice, values = np.r_[steps[:60], steps[40:]], np.r_[loss[:40], loss[40:60] + 0.5, loss[40:]]
+    resumed = FinishedRun.from_curve(SCHEDULES["cosine"], twice, values)
+    np.testing.assert_array_equal(resumed.loss, FinishedRun.from_curve(SCHEDULES["cosine"], steps, loss).loss)
+
+
 def test_history_sharpens_and_corrects():
     """A recipe whose anneal gains twice the usual: history must find out."""
     plan = sf.RunPlan(schedule=SCHEDULES["cosine"], recipe="mine")

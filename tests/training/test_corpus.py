@@ -117,7 +117,7 @@ def test_a_folder_that_changed_is_read_again(texts: Path, tmp_path: Path) -> Non
     first = open_corpus(config, tmp_path)
     assert open_corpus(config, tmp_path).meta["path"] == first.meta["path"]
     (texts / "new.txt").write_text("one more document " * 20)
-    assert open_corpus(config, tmp_path).sha != first.sha
+    assert open_corpus(config, tmp_path).sha != first.sha and len(first.sha) == 16
 
 
 def test_ids_are_taken_as_they_are(tmp_path: Path) -> None:
