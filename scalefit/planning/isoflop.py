@@ -350,7 +350,7 @@ def locate(curve: Curve, method: str, y: Array) -> tuple[Array, Array]:
         else:
             # The root of the slope at which the curvature is positive: (-c2 + sqrt(c2^2 - 3 c1 c3)) / (3 c3).
             root = np.sqrt(c[2] ** 2 - 3 * c[1] * c[3])
-            u = np.where(c[2] + root != 0, -c[1] / (c[2] + root), np.nan)
+            u = -c[1] / (c[2] + root)  # the same, without the difference of nearly equal numbers where c3 is small
         u = np.where((u + centre > low) & (u + centre < high), u, np.nan)
         value = np.polynomial.polynomial.polyval(u, c, tensor=False)
         return u + centre, np.log(np.maximum(value, 1e-300))
