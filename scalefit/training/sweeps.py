@@ -18,6 +18,7 @@ from typing import Any, Literal
 from scalefit._arguments import check_number
 from scalefit.errors import ArgumentError
 from scalefit.training.config import (
+    Config,
     CorpusConfig,
     EvaluationConfig,
     ModelConfig,
@@ -26,7 +27,6 @@ from scalefit.training.config import (
     RuntimeConfig,
     ScheduleConfig,
 )  # fmt: skip
-from scalefit.training.config_base import Config
 from scalefit.training.corpus import open_corpus
 from scalefit.training.models.counts import count_total
 from scalefit.training.store import RunFolder, RunRecord, StoreError, store_errors, write_atomically
@@ -79,8 +79,7 @@ class LearningRateConfig(Config):
     extend: int = 1
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "grid", tuple(sorted(map(float, self.grid))))
+        object.__setattr__(self, "grid", tuple(sorted(float(rate) for rate in self.grid)))
         self._check(len(self.grid) > 0 and self.grid[0] > 0, "grid", "one or more positive rates")
         self._check(self.tokens > 0, "tokens", "positive")
         self._check(self.extend >= 0, "extend", "0 or more")
@@ -108,7 +107,6 @@ class SweepConfig(Config):
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         given = [name for name in ("tokens", "ratios", "flops") if getattr(self, name)]
         own = all(size.tokens for size in self.sizes)
         if len(given) > 1 or not (given or own):

@@ -19,6 +19,7 @@ from scalefit.training import (
     sweep,
     train,
 )
+from scalefit.training.bench import bench
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,11 @@ def test_a_config_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "run.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ArgumentError, match="is not text"):
         load_config(tmp_path / "run.toml", RunConfig)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"sizes": ("5T",)}, "Unknown sizes"), ({"seconds": 0.0}, "seconds=0.0")]
+)
+def test_a_bench_needs_sizes_and_time(options, words):
+    with pytest.raises(ArgumentError, match=words):
+        bench(device="cpu", **options)
