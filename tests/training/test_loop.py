@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
@@ -315,3 +316,13 @@ def test_progress_is_shown_where_nothing_can_be_forecast(tiny: RunConfig, kind: 
     record = {"n_steps": 100, "warmup_steps": warmup, "step": 50, "tokens": 5_000, "segment": "trunk"}
     with TrainingProgress(config, Console(file=io.StringIO())) as progress:
         progress({**record, "train_loss": [3.0], "val_loss": [3.0], "lr": [1e-3], "grad_norm": [1.0]})
+
+
+def test_reports_between_evaluations_have_the_mean_training_loss(with_, store: Path, monkeypatch) -> None:
+    monkeypatch.setattr(loop.time, "monotonic", itertools.count(step=2).__next__)  # seconds enough for one every step
+    reports: list[dict] = []
+    record = train(with_(evaluation={"curve_points": 2}), store, reports.append)
+    between = [report["train_loss"][0] for report in reports if "val_loss" not in report]
+    evaluated = [point["train_loss"][0] for point in record.curve]
+    assert len(between) > 20 and max(between) < math.log(32) + 0.3
+    assert min(between) > 0.8 * min(evaluated)
