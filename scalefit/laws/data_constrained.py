@@ -77,11 +77,12 @@ class DataConstrained(Law):
     ) -> Any:
         """Loss [nat/token]."""
         u_d = np.minimum(D, unique_tokens)
-        g = (alpha * A / (beta * B)) ** (1.0 / (alpha + beta))
-        u_n = np.minimum(N, g * (g * u_d) ** (beta / alpha))
-        d_eff = u_d * (1 + R_D * (1 - np.exp(-(D / u_d - 1) / R_D)))
-        n_eff = u_n * (1 + R_N * (1 - np.exp(-(N / u_n - 1) / R_N)))
-        return E + A * n_eff**-alpha + B * d_eff**-beta
+        with np.errstate(all="ignore"):  # N_opt lies beyond all numbers where an exponent is next to nothing
+            g = (alpha * A / (beta * B)) ** (1.0 / (alpha + beta))
+            u_n = np.minimum(N, g * (g * u_d) ** (beta / alpha))
+            d_eff = u_d * (1 + R_D * (1 - np.exp(-(D / u_d - 1) / R_D)))
+            n_eff = u_n * (1 + R_N * (1 - np.exp(-(N / u_n - 1) / R_N)))
+            return E + A * n_eff**-alpha + B * d_eff**-beta
 
     @staticmethod
     def gradient(

@@ -49,6 +49,15 @@ def test_ugly_tables_end_in_a_result_or_one_line(rows, law, objective, on, by):
     assert result.n_runs + result.conventions.get("n_set_aside", 0) <= len(table)
 
 
+@pytest.mark.parametrize(("objective", "last"), [("squared", 1e5), ("squared", 1e6)])
+def test_a_search_may_end_where_an_exponent_is_nothing(objective, last):
+    """The compute-optimal size of data_constrained is beyond all numbers there, which was warned of."""
+    losses = [*[2.0] * 7, 2.1, 2.1, 2.2, 1.5, 1.5, 2.0, 2.0]
+    table = {"N": [1e6] * 13 + [1e8], "D": [1e6] * 12 + [1e8, last], "loss": losses, "series": list("aaaaaababaabaa")}
+    result = sf.fit(table, "data_constrained", objective=objective, by="pool")
+    assert not result.trusted and np.isfinite(result.predict(N=1e9, D=1e9))
+
+
 @pytest.mark.parametrize("law", ["kaplan", "over_training", "broken_power_law:C", "data_constrained"])
 @pytest.mark.parametrize("objective", ["huber", "squared", "absolute"])
 def test_every_objective_fits_laws_outside_the_fast_path(law, objective):
