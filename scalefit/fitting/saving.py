@@ -171,6 +171,8 @@ def read_saved(path: str | Path) -> tuple[Any, str]:
     name = "The text" if is_document(path) else str(path)
     try:
         return json.loads(str(path) if is_document(path) else as_path(path).read_text(encoding="utf-8")), name
+    except ArgumentError:  # what is no path says so itself
+        raise
     except OSError as error:
         raise DataError(
             f"{name} cannot be read: {error.strerror or error}. Nothing was loaded. Name a file that to_json wrote."
