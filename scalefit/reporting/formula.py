@@ -1,7 +1,7 @@
 """A law's loss as JavaScript, so that a page computes what Python computes, for any law and with none written twice.
 
-Only arithmetic on the law's own arguments is translated: assignments, operators, and numpy's elementary functions.
-Anything else is refused by name, and the page then says so in place of its planner.
+Only arithmetic on the law's own arguments is translated: assignments, operators, and numpy's elementary functions,
+under np.errstate too. Anything else is refused by name, and the page then says so in place of its planner.
 """
 
 from __future__ import annotations
@@ -76,6 +76,10 @@ def script_of(law: type[Law]) -> str:
     return f"function ({', '.join(f'{name}_' for name in names)}) {{\n" + "".join(f"  {x}\n" for x in lines) + "}"
 
 
+def _is_errstate(item: ast.withitem) -> bool:
+    return isinstance(item.context_expr, ast.Call) and ast.unparse(item.context_expr.func) == "np.errstate"
+
+
 class _Writer:
     """Writes the statements of one function; knows its names, and the constants around it."""
 
@@ -85,6 +89,8 @@ class _Writer:
     def statement(self, node: ast.stmt) -> list[str]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return []  # the docstring
+        if isinstance(node, ast.With) and all(_is_errstate(item) for item in node.items):
+            return [line for inner in node.body for line in self.statement(inner)]  # JavaScript has no such warnings
         if isinstance(node, ast.Return) and node.value is not None:
             return [f"return {self.value(node.value)};"]
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
