@@ -113,9 +113,10 @@ def envelope(
     traces = [_trace(columns, np.flatnonzero(run == label)) for label in np.unique(run)]
     traces = [trace for trace in traces if trace[1].size >= 2]
     if len(traces) < _FEWEST_RUNS:
+        found_runs = "1 run has" if len(traces) == 1 else f"{len(traces)} runs have"
         raise FitError(
-            f"{len(traces)} runs have two measurements or more; an envelope needs {_FEWEST_RUNS} runs of different "
-            "size, and none was made. Add runs, or rows along each run."
+            f"{found_runs} two measurements or more; an envelope needs {_FEWEST_RUNS} runs of different size, and "
+            "none was made. Add runs, or rows along each run."
         )
     at = _budgets(traces, budgets, n_budgets)
     notes = tuple(note for note in checked.notes if note.code != "inconsistent_compute")
