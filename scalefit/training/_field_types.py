@@ -44,7 +44,7 @@ def fitted(value: Any, hint: Any) -> Any:
             return None
         raise Misfit
     if hint is bool:
-        if isinstance(value, bool) or type(value).__name__ == "bool_":
+        if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # numpy 2 and 1
             return bool(value)
         raise Misfit
     if hint is str:

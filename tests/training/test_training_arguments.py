@@ -69,6 +69,7 @@ def test_a_value_of_another_type_is_named(make, words):
 
 def test_numbers_lists_paths_and_tables_are_taken_as_fields_want_them(tmp_path):
     assert ModelConfig(n_layers=np.int64(3), d_emb=64.0) == ModelConfig(n_layers=3, d_emb=64)
+    assert ModelConfig(tied=np.False_).tied is False
     assert RunConfig(seeds=range(2), optimizer={"lr": np.array([1e-3, 3e-3])}).members[-1] == (3e-3, 1)
     assert RunConfig(seeds=3).seeds == (3,)
     assert CorpusConfig(source="files", path=tmp_path).path == str(tmp_path)
