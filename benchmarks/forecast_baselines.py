@@ -8,8 +8,8 @@ import numpy as np
 from forecast_tables import Split
 
 import scalefit as sf
-from scalefit.fitting.discrepancy import seen_excess
 from scalefit.fitting.priors import Prior
+from scalefit.forecasting.correlated_errors import seen_excess
 
 COLUMNS = ["N", "D", "loss"]
 #: Runs this close to the lower hull [log loss] are the frontier.

@@ -16,10 +16,10 @@ import pandas as pd
 from forecast_tables import GROUPS, OTHER_UNIT, Split, balance_weights, read_series, read_splits
 
 import scalefit as sf
-from scalefit.fitting.discrepancy import Discrepancy
-from scalefit.fitting.forecast_result import Spread
-from scalefit.fitting.forecaster import Constants
 from scalefit.fitting.priors import Prior
+from scalefit.forecasting.correlated_errors import Discrepancy
+from scalefit.forecasting.forecast import Constants
+from scalefit.forecasting.result import Spread
 
 NAMES = ("E", "alpha", "beta", "g")
 #: Each series is fitted under a prior this wide [log], so that what its runs do not say stays finite.

@@ -1,4 +1,4 @@
-"""Write scalefit/fitting/_forecast_prior.json: every constant that sf.forecast uses, from public tables.
+"""Write scalefit/forecasting/_forecast_prior.json: every constant that sf.forecast uses, from public tables.
 
 Run from the project's root with SCALEFIT_DATA_DIR set: python benchmarks/make_forecast_prior.py
 """

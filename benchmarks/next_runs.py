@@ -18,7 +18,7 @@ import pandas as pd
 
 import scalefit as sf
 from scalefit.planning.allocation import on_budget
-from scalefit.planning.surface import surface_of
+from scalefit.planning.loss_surface import surface_of
 
 PILOT = (1e17, 3e17, 1e18)
 EXTRA, AHEAD, N_RUNS, NOISE = 2e19, 1e22, 8, 0.004

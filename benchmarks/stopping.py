@@ -19,10 +19,10 @@ from stopping_data import Curve, by_source, load_curves
 
 import scalefit as sf
 from scalefit.errors import DataError
-from scalefit.stopping.curves import CURVE_LAWS, fit_curve
-from scalefit.stopping.extrapolation import Priors, digest
-from scalefit.stopping.forecasting import Forecaster
+from scalefit.stopping.curve_laws import CURVE_LAWS, fit_curve
+from scalefit.stopping.forecast import Forecaster
 from scalefit.stopping.history import MIN_HISTORY, History, learn_and_calibrate
+from scalefit.stopping.posterior import Priors, digest
 
 FRACTIONS = (0.25, 0.5, 0.75)
 MIN_CELLS = 15  # curves a group needs to count in the balanced mean

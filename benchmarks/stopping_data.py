@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scalefit.schedules import Schedule
 from scalefit.stopping.history import FinishedRun
-from scalefit.stopping.schedules import Schedule
 
 DIVERGED = ("EPFL", "slimp l12h12 lr0.005 T50000 fd0linear")  # the one curve that really diverged
 

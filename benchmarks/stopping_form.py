@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from stopping_data import load_curves
 
-from scalefit.stopping.curves import SaturatingCurve, fit_curve
-from scalefit.stopping.responses import anneal_response
-from scalefit.stopping.schedules import Schedule
+from scalefit.schedules import Schedule
+from scalefit.stopping.annealing import anneal_response
+from scalefit.stopping.curve_laws import SaturatingCurve, fit_curve
 
 
 class Unsaturated(SaturatingCurve):

@@ -43,7 +43,7 @@ from scalefit.training.config import (
 )  # fmt: skip
 from scalefit.training.experiments import run_experiment
 from scalefit.training.provenance import machine
-from scalefit.training.sweeps import Sweep
+from scalefit.training.sweeps.grid import Sweep
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "training.json"
@@ -57,7 +57,7 @@ def kills(store: Path, n_kills: int = 50) -> dict[str, Any]:
     stamps: dict[Path, int] = {}
     done = changed = restarts = 0
     while done < n_kills:
-        command = [sys.executable, "-m", "scalefit.training.worker", str(store / "killed")]
+        command = [sys.executable, "-m", "scalefit.training.sweeps.worker", str(store / "killed")]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         restarts += 1
         try:

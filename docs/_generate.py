@@ -18,36 +18,36 @@ import scalefit as sf
 HERE = Path(__file__).parent
 #: Chapters of the API, one page each: file, title, modules whose public names it holds, further names it documents.
 CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("data", "Tables, data sets, counting", ("scalefit.tables", "scalefit.datasets", "scalefit.counting"), ()),
+    ("data", "Tables, data sets, counting", ("scalefit.tables.runs", "scalefit.datasets", "scalefit.counting"), ()),
     ("laws", "Laws", ("scalefit.laws",), ()),
     (
         "fit",
         "Fitting",
-        ("scalefit.fitting.fitter", "scalefit.fitting.result", "scalefit.fitting.saving"),
+        ("scalefit.fitting.fit", "scalefit.fitting.result", "scalefit.fitting.schema"),
         ("scalefit.fitting.certificate.Certificate", "scalefit.fitting.priors.Prior"),
     ),
     (
         "forecast",
         "Forecasting, comparing, averaging",
         (
-            "scalefit.fitting.forecaster",
-            "scalefit.fitting.forecast_result",
-            "scalefit.fitting.forecast_saving",
-            "scalefit.fitting.comparison",
-            "scalefit.fitting.average",
+            "scalefit.forecasting.forecast",
+            "scalefit.forecasting.result",
+            "scalefit.forecasting.schema",
+            "scalefit.comparison.compare",
+            "scalefit.comparison.average",
         ),
-        ("scalefit.fitting.average.Average",),
+        ("scalefit.comparison.average.Average",),
     ),
     (
         "plan",
         "Planning",
         ("scalefit.planning",),
         (
-            "scalefit.planning.answer.Plan",
-            "scalefit.planning.isoflop.Optima",
+            "scalefit.planning.result.Plan",
+            "scalefit.optima.isoflop.Optima",
             "scalefit.planning.deployment.Hardware",
             "scalefit.planning.architecture.Architecture",
-            "scalefit.planning.agreement.agreement",
+            "scalefit.planning.approaches.agreement",
             "scalefit.planning.repetition.mark_repetition",
         ),
     ),

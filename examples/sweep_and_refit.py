@@ -11,7 +11,7 @@ import torch
 import scalefit as sf
 from scalefit.training import CorpusConfig, SweepConfig, sweep
 from scalefit.training.config import EvaluationConfig, OptimizerConfig
-from scalefit.training.sweeps import LearningRateConfig
+from scalefit.training.sweeps.grid import LearningRateConfig
 
 torch.set_num_threads(1)
 settings = dict(

@@ -22,7 +22,7 @@ import pandas as pd
 
 from scalefit._arguments import one_of
 from scalefit.errors import ArgumentError, DataError, Note
-from scalefit.tables import note_record, read_runs
+from scalefit.tables.runs import note_record, read_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,15 @@ PACKAGE = ROOT / "scalefit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts before it, and itself. Whatever is not named is common ground: errors, counting, typing.
-ORDER = ["tables", "memory", "laws", "fitting", "planning", "stopping"]
+ORDER = ["tables", "memory", "laws", "fitting", "forecasting", "comparison", "optima", "planning", "stopping"]
 PARTS = {
-    "tables": ("tables", "datasets", "_reading", "_columns", "_series", "_rows", "_canonical"),
+    "tables": ("tables", "datasets"),
     "laws": ("laws",),
     "memory": ("memory",),
     "fitting": ("fitting",),
+    "forecasting": ("forecasting",),
+    "comparison": ("comparison",),
+    "optima": ("optima",),
     "planning": ("planning",),
     "stopping": ("stopping",),
     "training": ("training",),
@@ -74,9 +77,12 @@ def test_the_parts_are_all_known():
         "__init__",
         "_arguments",
         "_files",
+        "_records",
+        "_text",
         "_typing",
         "errors",
         "counting",
+        "schedules",
         "_data",
         "__pycache__",
     }

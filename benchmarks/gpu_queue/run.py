@@ -29,8 +29,8 @@ from scalefit.training.config import CorpusConfig, EvaluationConfig, ModelConfig
 from scalefit.training.config_files import read_mapping
 from scalefit.training.distributed import best_device
 from scalefit.training.provenance import machine
-from scalefit.training.sweeps import LearningRateConfig, SizeConfig, Sweep
-from scalefit.training.worker import work
+from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, Sweep
+from scalefit.training.sweeps.worker import work
 
 HERE = Path(__file__).parent
 #: In this order: the first says whether the estimates behind the others hold.
@@ -165,7 +165,7 @@ def _write_tables(name: str, out: Path, store: Path) -> None:
             "pandas is not installed here: no tables were written. Unpack runs.tar.gz where it is, and collect there."
         )
         return
-    from scalefit.training.tables import collect
+    from scalefit.training.sweeps.collect import collect
 
     sweep_name = f"gpu_{name}"
     if (store / "sweeps" / f"{sweep_name}.json").exists():

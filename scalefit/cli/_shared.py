@@ -146,8 +146,8 @@ def read_table(path: str | Path, *, only: str | None = None, **columns: Any) -> 
 
     Rows without an N, D, C or loss are kept: each law sets those aside that it cannot use, and says so.
     """
-    from scalefit._series import runs_of
-    from scalefit.tables import read_runs
+    from scalefit.tables.runs import read_runs
+    from scalefit.tables.series import runs_of
 
     runs = read_runs(path, incomplete="keep", **columns)
     return runs if only is None else runs_of(runs, only)

@@ -16,7 +16,7 @@ from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor
-    from scalefit.stopping.plan import RunPlan
+    from scalefit.stopping.run_plan import RunPlan
 
 _DAY = 86_400.0  # [s]
 EXAMPLE = """[schedule]
@@ -76,7 +76,7 @@ def advise(
 
 def _read_plan(path: Path) -> RunPlan:
     """Plan from a TOML or JSON file."""
-    from scalefit.stopping.plan import RunPlan
+    from scalefit.stopping.run_plan import RunPlan
 
     if not path.exists():
         raise DataError(f"There is no plan {path}, and nothing was read. Write one, a file such as:\n{EXAMPLE}")
@@ -116,7 +116,7 @@ class _Reader:
     def _earlier(self, entry: str) -> Any:
         """A finished run, as a monitor takes it: a saved monitor, or a plan and a table."""
         from scalefit.integrations.logs import read_log
-        from scalefit.stopping.state import load_monitor
+        from scalefit.stopping.schema import load_monitor
 
         name, other = _log_and_plan(entry)
         if {"schema_version", "plan", "series"} <= shared.json_keys(Path(name)):

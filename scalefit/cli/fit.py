@@ -73,7 +73,7 @@ def fit(
     as_json: shared.AsJson = False,
 ) -> int:
     """Fit a law to a table of finished runs and say whether to believe it (exit code 3: do not)."""
-    from scalefit.fitting.fitter import fit as fit_law
+    from scalefit.fitting.fit import fit as fit_law
 
     if bootstrap < 0 or bootstrap == 1:
         raise typer.BadParameter(f"{bootstrap} resamples: use 0, or 1000 and more", param_hint="--bootstrap")
@@ -219,7 +219,7 @@ def predict(
 def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None, level: float, as_json: bool) -> int:
     import warnings
 
-    from scalefit.fitting.saving import load_result
+    from scalefit.fitting.schema import load_result
 
     result = load_result(path)
     with warnings.catch_warnings():

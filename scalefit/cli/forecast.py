@@ -14,7 +14,7 @@ from scalefit.cli import _shared as shared
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scalefit.fitting.forecast_result import ForecastResult
+    from scalefit.forecasting.result import ForecastResult
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def forecast(
     as_json: shared.AsJson = False,
 ) -> int:
     """Forecast the loss of larger runs, with calibrated intervals (exit code 3: do not trust it)."""
-    from scalefit.fitting.forecaster import forecast as make_forecast
+    from scalefit.forecasting.forecast import forecast as make_forecast
 
     points = shared.points(at or ())
     with shared.working("Forecasting"):
@@ -69,7 +69,7 @@ def forecast(
 def _predict(result: ForecastResult, points: list[dict[str, float]], level: float) -> list[dict[str, Any]]:
     import numpy as np
 
-    from scalefit.fitting.forecast_text import frontier
+    from scalefit.forecasting.text import frontier
 
     out = []
     for point in points:
@@ -85,7 +85,7 @@ def _predict(result: ForecastResult, points: list[dict[str, float]], level: floa
 
 
 def _document(result: ForecastResult, predictions: list[dict[str, Any]]) -> dict[str, Any]:
-    from scalefit.tables import note_record
+    from scalefit.tables.runs import note_record
 
     return {
         "law": result.law.name,
@@ -101,7 +101,7 @@ def _document(result: ForecastResult, predictions: list[dict[str, Any]]) -> dict
 
 
 def _print(result: ForecastResult, predictions: list[dict[str, Any]], label: str | None, level: float) -> None:
-    from scalefit.fitting.forecast_text import as_text
+    from scalefit.forecasting.text import as_text
 
     if label is not None:
         typer.echo(f"== {label} ==")
@@ -139,7 +139,7 @@ def compare(
     as_json: shared.AsJson = False,
 ) -> int:
     """Compare laws by how they predict runs that they were not fitted to."""
-    from scalefit.fitting.comparison import compare as compare_laws
+    from scalefit.comparison.compare import compare as compare_laws
 
     named = [name.strip() for item in law or () for name in item.split(",") if name.strip()]
     laws = named or ["chinchilla", "kaplan", "coupled", "forecast"]

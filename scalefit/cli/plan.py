@@ -15,7 +15,7 @@ from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from scalefit.planning.isoflop import Optima
+    from scalefit.optima.isoflop import Optima
 
 Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result that scalefit fit --save wrote.")]
 LawName = Annotated[
@@ -139,7 +139,7 @@ def isoflop(
 ) -> int:
     """Find the best size on each budget, and how it grows with compute."""
     import scalefit as sf
-    from scalefit.planning.agreement import agreement
+    from scalefit.planning.approaches import agreement
 
     if curves is not None and not every:
         raise typer.BadParameter("needs --all; scalefit envelope looks at curves alone", param_hint="--curves")
@@ -193,7 +193,7 @@ def envelope(
 
 
 def _show(optima: Optima, level: float, plot: Path | None, as_json: bool) -> int:
-    from scalefit.planning.optima_text import optima_text
+    from scalefit.optima.text import optima_text
 
     _draw(optima, plot)
     if as_json:

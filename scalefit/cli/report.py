@@ -46,8 +46,8 @@ def report(
     as_json: shared.AsJson = False,
 ) -> int:
     """Write one HTML page about a table of runs: verdict, figures, plans, an interactive planner (exit 3: no trust)."""
-    from scalefit._series import names_of_series
     from scalefit.reporting.report import report as make_report
+    from scalefit.tables.series import names_of_series
 
     only = columns.pop("only", None)
     if only is not None and by is not None:

@@ -74,7 +74,7 @@ def run(
 
     launcher: Any = None
     if slurm is not None:
-        from scalefit.training.launchers import slurm_launcher
+        from scalefit.training.sweeps.launchers import slurm_launcher
 
         launcher = slurm_launcher(store, slurm, hours)
     table = sweep(load_config(config, SweepConfig), store, workers=workers, launcher=launcher)
@@ -89,7 +89,7 @@ def plan(
     """List the runs of a sweep with their cost, estimated from a few timed steps of each size; nothing is trained."""
     _require_torch()
     from scalefit.training import SweepConfig, load_config
-    from scalefit.training.estimates import estimate
+    from scalefit.training.sweeps.estimates import estimate
 
     rows = estimate(load_config(config, SweepConfig), store)
     seconds, disk = sum(row["seconds"] for row in rows), max((row["disk_bytes"] for row in rows), default=0)
@@ -114,7 +114,7 @@ def work(
 ) -> None:
     """Be a worker: take runs that nobody holds until none is left. Start as many as there are devices."""
     _require_torch()
-    from scalefit.training.worker import work as take
+    from scalefit.training.sweeps.worker import work as take
 
     typer.echo(f"{take(store, name, max_runs)} runs finished by this worker.")
 
@@ -124,7 +124,7 @@ def status(
 ) -> None:
     """Say what is finished, running and waiting."""
     _require_torch()
-    from scalefit.training.sweeps import Sweep
+    from scalefit.training.sweeps.grid import Sweep
 
     sweep = Sweep.load(store, name)
     counts = {"finished": 0, "running": 0, "waiting": 0}
@@ -143,8 +143,8 @@ def collect(
 ) -> None:
     """Write runs.csv, lr_probes.csv, curves.csv.gz and METHODS.md from what is finished."""
     _require_torch()
-    from scalefit.training.sweeps import Sweep
-    from scalefit.training.tables import collect as write
+    from scalefit.training.sweeps.collect import collect as write
+    from scalefit.training.sweeps.grid import Sweep
 
     _print_points(write(Sweep.load(store, name), out), as_json)
 

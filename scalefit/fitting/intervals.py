@@ -10,7 +10,7 @@ import numpy as np
 from scalefit._arguments import broadcast, check_level
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import Note, ScalefitWarning
-from scalefit.fitting.uncertainty import prediction_slopes
+from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.laws._published import check_inputs
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from scalefit.errors import Note
-    from scalefit.fitting.forecast_result import ForecastResult
     from scalefit.fitting.result import FitResult
+    from scalefit.forecasting.result import ForecastResult
 
 _WRAP = 116
 _VERDICT = 45  # longest verdict that fits on the line of the certificate

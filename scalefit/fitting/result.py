@@ -140,7 +140,7 @@ class FitResult:
     @cached_property
     def free_cov(self) -> Array:
         """Covariance (p, p) of the engine's variables: of the draws if there are any, else the sandwich."""
-        from scalefit.fitting.uncertainty import free_covariance
+        from scalefit.fitting.bootstrap import free_covariance
 
         if self.draws is not None:
             return np.atleast_2d(np.cov(self.draws, rowvar=False))
@@ -234,7 +234,7 @@ class FitResult:
         FitResult
             A new result; this one is unchanged.
         """
-        from scalefit.fitting.uncertainty import bootstrap_draws
+        from scalefit.fitting.bootstrap import bootstrap_draws
 
         if not isinstance(n, (int, np.integer)) or n < 2:
             text = "must be a whole number of resamples, 2 or more. Nothing was resampled. Give 1000, for one."
@@ -350,7 +350,7 @@ class FitResult:
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """Everything worth knowing before using the numbers."""
-        from scalefit.fitting.notes import notes_of
+        from scalefit.fitting.diagnostics import notes_of
 
         return notes_of(self)
 
@@ -367,7 +367,7 @@ class FitResult:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Write the result as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back."""
-        from scalefit.fitting.saving import document, to_json
+        from scalefit.fitting.schema import document, to_json
 
         return to_json(document(self), path)
 

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scalefit.errors import ArgumentError, MissingExtraError
+from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Action, Advice
 from scalefit.stopping.monitor import Monitor
-from scalefit.stopping.plan import RunPlan
-from scalefit.stopping.schedules import Schedule
-from scalefit.stopping.state import parse_state
+from scalefit.stopping.run_plan import RunPlan
+from scalefit.stopping.schema import parse_state
 
 try:
     from transformers.trainer_callback import ExportableState, TrainerCallback

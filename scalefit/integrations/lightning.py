@@ -9,8 +9,8 @@ from typing import Any
 from scalefit.errors import MissingExtraError
 from scalefit.stopping.advice import Action, Advice
 from scalefit.stopping.monitor import Monitor
-from scalefit.stopping.plan import RunPlan
-from scalefit.stopping.state import parse_state
+from scalefit.stopping.run_plan import RunPlan
+from scalefit.stopping.schema import parse_state
 
 try:
     from lightning.pytorch import Callback

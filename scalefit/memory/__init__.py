@@ -7,7 +7,6 @@ that takes no convention computes what is right.
 from __future__ import annotations
 
 from scalefit.counting import ParameterCounts, count_parameters
-from scalefit.memory.capacity import Recall, measure_capacity, measure_recall
 from scalefit.memory.energies import (
     Demircigil,
     DistanceEnergy,
@@ -36,6 +35,7 @@ from scalefit.memory.partition import (
 )
 from scalefit.memory.propositions import Bounds, nearest, proposition_1, proposition_2, proposition_3
 from scalefit.memory.radius import critical_radius, volume_radius
+from scalefit.memory.recall import Recall, measure_capacity, measure_recall
 
 __all__ = [
     "Bounds",

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.memory import partition
-from scalefit.memory._checks import Convention, Dimension, positive
+from scalefit.memory._conventions import Convention, Dimension, positive
 from scalefit.memory.radius import critical_radius, volume_radius
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
-from scalefit.memory._checks import reals
+from scalefit.memory._conventions import reals
 
 #: Numbers in one block of scores (32 MiB of float64).
 _BLOCK = 1 << 22

@@ -48,8 +48,8 @@ def read_plans(path: str | Path) -> pd.DataFrame:
     DataError
         The file cannot be read, has no rows, or a cell is no number.
     """
-    from scalefit._columns import choose, numbers
-    from scalefit._reading import read_file
+    from scalefit.tables.columns import choose, numbers
+    from scalefit.tables.files import read_file
 
     raw = read_file(Path(path), check=lambda head: None)
     if raw.unreadable:

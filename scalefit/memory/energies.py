@@ -18,8 +18,9 @@ import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
-from scalefit.memory import _capacity, _patterns
-from scalefit.memory._checks import Convention, as_given, scalar
+from scalefit.memory import _patterns
+from scalefit.memory import capacity as _capacity
+from scalefit.memory._conventions import Convention, as_given, scalar
 from scalefit.memory.network import BinaryEnergy, Energy
 
 

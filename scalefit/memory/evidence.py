@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._typing import ArrayLike
 from scalefit.errors import ArgumentError, DataError
-from scalefit.memory._checks import first_bad, positive, reals, scalar
+from scalefit.memory._conventions import first_bad, positive, reals, scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def check_floor(runs: Any, *, floor: float = 1.0) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from scalefit._columns import unit_of
+    from scalefit.tables.columns import unit_of
 
     runs = _with_loss(runs)
     if runs.attrs.get("scalefit", {}).get("loss_unit") == "other":
@@ -106,9 +106,9 @@ def check_floor(runs: Any, *, floor: float = 1.0) -> pd.DataFrame:
 
 def _with_loss(runs: Any) -> pd.DataFrame:
     """Return the table as a frame with its losses in a column ``loss``."""
-    from scalefit._canonical import as_frame
-    from scalefit._columns import choose
-    from scalefit._reading import read_file
+    from scalefit.tables.columns import choose
+    from scalefit.tables.files import read_file
+    from scalefit.tables.reader import as_frame
 
     if isinstance(runs, (str, Path)):
         frame = read_file(Path(runs), check=lambda head: None).frame

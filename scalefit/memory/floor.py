@@ -17,8 +17,8 @@ import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
-from scalefit.memory import _floor_text
-from scalefit.memory._checks import (
+from scalefit.memory import _assumptions as _floor_text
+from scalefit.memory._conventions import (
     CONVENTIONS,
     DIMENSIONS,
     Convention,

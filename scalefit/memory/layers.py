@@ -16,7 +16,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
-from scalefit.memory._checks import CONVENTIONS, Convention, as_given, choice, generator, reals, scalar
+from scalefit.memory._conventions import CONVENTIONS, Convention, as_given, choice, generator, reals, scalar
 from scalefit.memory.energies import DistanceEnergy
 from scalefit.memory.propositions import Bounds, nearest, nearest_index
 

@@ -14,7 +14,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
-from scalefit.memory._checks import first_bad, reals, scalar
+from scalefit.memory._conventions import first_bad, reals, scalar
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from scalefit._arguments import check_number
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
-from scalefit.memory._checks import CONVENTIONS, Convention, as_given, choice, positive, scalar
+from scalefit.memory._conventions import CONVENTIONS, Convention, as_given, choice, positive, scalar
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,7 +13,7 @@ import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
-from scalefit.memory._checks import (
+from scalefit.memory._conventions import (
     CONVENTIONS,
     Convention,
     as_given,

@@ -13,7 +13,7 @@ import numpy as np
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
-from scalefit.memory._checks import as_given, choice
+from scalefit.memory._conventions import as_given, choice
 from scalefit.memory.energies import ModernHopfield
 
 

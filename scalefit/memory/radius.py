@@ -12,7 +12,7 @@ import numpy as np
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory import partition
-from scalefit.memory._checks import as_given, broadcast, first_bad, positive
+from scalefit.memory._conventions import as_given, broadcast, first_bad, positive
 
 
 def volume_radius(n: ArrayLike) -> Any:

@@ -1,6 +1,6 @@
 """Model size against tokens: the optimum on a budget, for a target loss, or through a given size or ratio.
 
-Everything is done for all parameter sets of a :class:`~scalefit.planning.surface.Surface` at once. Costs are
+Everything is done for all parameter sets of a :class:`~scalefit.planning.loss_surface.Surface` at once. Costs are
 ``6 N D`` for training and ``2 N T`` for serving T tokens, T weighed by what a served FLOP costs against a trained one.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.counting import FLOP_CONVENTIONS
 from scalefit.laws._base import Law
-from scalefit.planning.surface import Surface
+from scalefit.planning.loss_surface import Surface
 
 TRAIN = FLOP_CONVENTIONS["6ND"]
 SERVE = 2.0  # FLOP per parameter and token of a forward pass

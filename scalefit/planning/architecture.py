@@ -10,7 +10,7 @@ import numpy as np
 from scalefit._arguments import check_count, check_quantity
 from scalefit.counting import ParameterCounts, count_parameters
 from scalefit.errors import ArgumentError
-from scalefit.planning.recipes import Recipe, recipes
+from scalefit.planning.hyperparameters import Recipe, recipes
 
 # Brown et al. (2020), arXiv:2005.14165, table 2.1: parameters, layers, width.
 _SHAPES = np.array(

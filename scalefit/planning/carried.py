@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.planning.allocation import Allocation
-from scalefit.planning.surface import Surface
+from scalefit.planning.loss_surface import Surface
 
 _ROUNDS, _CLOSE = 12, 1e-6
 

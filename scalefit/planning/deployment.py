@@ -16,7 +16,7 @@ from scalefit._arguments import check_count, check_quantity
 from scalefit.errors import ArgumentError
 from scalefit.planning.allocation import SERVE, TRAIN, Allocation, for_loss
 from scalefit.planning.carried import reach_loss
-from scalefit.planning.surface import surface_of
+from scalefit.planning.loss_surface import surface_of
 
 if TYPE_CHECKING:
     import pandas as pd

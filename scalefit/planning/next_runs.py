@@ -17,8 +17,8 @@ from scalefit._arguments import check_count, check_quantity, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 from scalefit.planning import allocation
-from scalefit.planning.reach import refuse_absurd
-from scalefit.planning.surface import N_DRAWS, Surface, surface_of
+from scalefit.planning.limits import refuse_absurd
+from scalefit.planning.loss_surface import N_DRAWS, Surface, surface_of
 
 if TYPE_CHECKING:
     import pandas as pd

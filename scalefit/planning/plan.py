@@ -11,11 +11,11 @@ from scalefit._arguments import check_level, check_mapping, check_quantity
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, Note
 from scalefit.planning import allocation
-from scalefit.planning.answer import Interval, Plan
 from scalefit.planning.carried import carried_over, estimate_at, reach_loss
 from scalefit.planning.deployment import Hardware, as_hardware
-from scalefit.planning.reach import ABSOLUTE, losses_between, reach_notes, refuse_absurd, refuse_absurd_answer
-from scalefit.planning.surface import Surface, surface_of
+from scalefit.planning.limits import ABSOLUTE, losses_between, reach_notes, refuse_absurd, refuse_absurd_answer
+from scalefit.planning.loss_surface import Surface, surface_of
+from scalefit.planning.result import Interval, Plan
 
 
 def plan(

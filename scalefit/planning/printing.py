@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from scalefit.planning.reach import LEAP
-from scalefit.tables import note_record
+from scalefit.planning.limits import LEAP
+from scalefit.tables.runs import note_record
 
 if TYPE_CHECKING:
-    from scalefit.planning.answer import Plan
+    from scalefit.planning.result import Plan
 
 
 def plan_text(plan: Plan) -> str:

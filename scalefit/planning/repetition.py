@@ -11,7 +11,7 @@ from scalefit._arguments import check_numbers, check_quantity
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, DataError
 from scalefit.planning.carried import carried_over
-from scalefit.planning.surface import Surface, borrowed_repeats, surface_of
+from scalefit.planning.loss_surface import Surface, borrowed_repeats, surface_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +126,7 @@ def mark_repetition(runs: Any) -> pd.DataFrame:
     >>> mark_repetition(runs)["rising"].tolist()
     [False, False, True]
     """
-    from scalefit.tables import read_runs
+    from scalefit.tables.runs import read_runs
 
     table = read_runs(runs)
     if "unique_tokens" not in table:

@@ -11,8 +11,8 @@ from scalefit._typing import Array
 from scalefit.plots._axes import axes_for
 
 if TYPE_CHECKING:
+    from scalefit.schedules import Schedule
     from scalefit.stopping.monitor import Monitor
-    from scalefit.stopping.schedules import Schedule
 
 PATH_POINTS = 60
 SETTLED = 0.15  # part of the way so far before which losses do not set the axis

@@ -15,7 +15,7 @@ from scalefit.plots._axes import COLOURS, axes_for
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from scalefit.fitting.forecast_result import ForecastResult
+    from scalefit.forecasting.result import ForecastResult
 
 _POINTS = 60
 _INNER = 0.5
@@ -64,7 +64,7 @@ def forecast_data(result: ForecastResult, *, level: float = 0.9, ratio: float = 
     ratio : float
         How far beyond the largest run the fan goes, as a multiple of its compute.
     """
-    from scalefit.fitting.forecast_text import frontier
+    from scalefit.forecasting.text import frontier
 
     ratio = check_number("ratio", ratio)
     if not (np.isfinite(ratio) and ratio > 1):
@@ -95,7 +95,7 @@ def forecast_data(result: ForecastResult, *, level: float = 0.9, ratio: float = 
 
 def draw_forecast(data: ForecastData, ax: Axes | None = None) -> Axes:
     """Draw the fan on `ax`, or on new axes."""
-    from scalefit.fitting.forecast_text import OUTLIER
+    from scalefit.forecasting.text import OUTLIER
 
     ax = axes_for(ax, (7, 4.5))
     lines: list[Any] = []

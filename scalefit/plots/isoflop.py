@@ -11,7 +11,7 @@ from scalefit._typing import Array
 from scalefit.plots._axes import axes_for
 
 if TYPE_CHECKING:
-    from scalefit.planning.isoflop import Optima
+    from scalefit.optima.isoflop import Optima
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from scalefit.plots._axes import axes_for
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scalefit.planning.answer import Plan
+    from scalefit.planning.result import Plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,9 +144,9 @@ def allocation_data(
     ArgumentError
         C is no rising pair, there is no road, or no level.
     """
+    from scalefit.optima.isoflop import Optima
     from scalefit.planning.allocation import on_budget
-    from scalefit.planning.isoflop import Optima
-    from scalefit.planning.surface import surface_of
+    from scalefit.planning.loss_surface import surface_of
 
     level, ends = check_level(level), check_numbers("C", C)
     if not roads or ends.size != 2 or not 0 < ends[0] < ends[1] < np.inf:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from scalefit import _text as words
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.result import FitResult
 from scalefit.plots.fits import FitData, ProfileData, fit_data
 from scalefit.plots.isoflop import IsoflopFigure
 from scalefit.plots.residuals import ResidualData, residual_data
-from scalefit.reporting import svg, words
+from scalefit.reporting import svg
 from scalefit.reporting.html import Markup, join, tag
 from scalefit.reporting.svg import Axis, Figure, padded
 

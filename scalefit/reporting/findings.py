@@ -15,19 +15,19 @@ import numpy as np
 
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
-from scalefit.fitting.fitter import fit
+from scalefit.fitting.fit import fit
 from scalefit.fitting.result import FitResult
 from scalefit.planning.allocation import two_powers
-from scalefit.planning.reach import largest
-from scalefit.planning.surface import surface_of
+from scalefit.planning.limits import largest
+from scalefit.planning.loss_surface import surface_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.memory.floor import Floor
-    from scalefit.planning.answer import Plan
+    from scalefit.optima.isoflop import Optima
     from scalefit.planning.architecture import Architecture
-    from scalefit.planning.isoflop import Optima
+    from scalefit.planning.result import Plan
 
 T = TypeVar("T")
 
@@ -180,7 +180,7 @@ def _names(runs: pd.DataFrame, result: FitResult) -> list[str]:
 
 def _forecasts(runs: pd.DataFrame, plans: list[Plan], level: float) -> list[dict[str, float]]:
     """The calibrated forecast of each plan."""
-    from scalefit.fitting.forecaster import forecast
+    from scalefit.forecasting.forecast import forecast
 
     N, D = (np.array([getattr(plan, key) for plan in plans]) for key in ("N", "D"))
     frame = forecast(runs).predict_interval(N=N, D=D, level=level)
@@ -197,14 +197,14 @@ def _next_runs(result: FitResult, planned: Plan, budget: float) -> pd.DataFrame:
 
 
 def _compare(runs: pd.DataFrame, result: FitResult, level: float) -> pd.DataFrame:
-    from scalefit.fitting.comparison import compare
+    from scalefit.comparison.compare import compare
 
     others = [name for name in RIVALS if name != result.law.name]
     return compare(runs, [result.law, *others], holdout="largest_C", level=level)
 
 
 def _isoflop(runs: pd.DataFrame) -> Optima:
-    from scalefit.planning.isoflop import isoflop
+    from scalefit.optima.isoflop import isoflop
 
     optima = isoflop(runs)
     placed = int(optima.optima["n_runs"].sum())

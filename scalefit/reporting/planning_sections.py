@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from scalefit.reporting import words
+from scalefit import _text as words
 from scalefit.reporting.findings import LEVELS, Findings
 from scalefit.reporting.html import Markup, join, table, tag
 from scalefit.reporting.sections import section, why_not
 
 if TYPE_CHECKING:
-    from scalefit.planning.answer import Plan
+    from scalefit.planning.result import Plan
 
 _STEP = 0.01  # of log10
 

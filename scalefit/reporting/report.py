@@ -14,14 +14,14 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
 from scalefit._files import as_path, write_whole
-from scalefit._series import names_of_series, runs_of
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.result import FitResult
 from scalefit.reporting import sections
 from scalefit.reporting.findings import Findings, find
 from scalefit.reporting.html import csp_hash, join, json_text, tag, text
 from scalefit.reporting.planning_sections import next_runs, payload, plan_table, planner
-from scalefit.tables import read_runs
+from scalefit.tables.runs import read_runs
+from scalefit.tables.series import names_of_series, runs_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit import _text as words
 from scalefit.fitting.printing import citations, parameter_rows, verdict
-from scalefit.reporting import figures, words
+from scalefit.reporting import figures
 from scalefit.reporting.html import Markup, join, table, tag
 
 if TYPE_CHECKING:
     from scalefit.errors import Note
-    from scalefit.planning.answer import Plan
-    from scalefit.planning.isoflop import Optima
+    from scalefit.optima.isoflop import Optima
+    from scalefit.planning.result import Plan
     from scalefit.reporting.findings import Findings
 
 _MARKS = {"error": "✕", "warning": "!", "info": "i"}

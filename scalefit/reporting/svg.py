@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from scalefit import _text as words
 from scalefit._typing import Array
-from scalefit.reporting import words
 from scalefit.reporting.html import Markup, join, tag
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46

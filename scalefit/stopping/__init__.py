@@ -1,9 +1,9 @@
 """Advice on a live run: schedules, curve laws, the forecast of the end, and rules with their evidence."""
 
+from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice, Forecast, Reason
 from scalefit.stopping.monitor import Monitor
-from scalefit.stopping.plan import RunPlan
-from scalefit.stopping.schedules import Schedule
-from scalefit.stopping.state import load_monitor
+from scalefit.stopping.run_plan import RunPlan
+from scalefit.stopping.schema import load_monitor
 
 __all__ = ["Advice", "Forecast", "Monitor", "Reason", "RunPlan", "Schedule", "load_monitor"]

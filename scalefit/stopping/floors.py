@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
 from scalefit.stopping.advice import Reason
-from scalefit.stopping.plan import RunPlan
+from scalefit.stopping.run_plan import RunPlan
 
 FRONTIER_POINTS = 41  # compute values at which a law's best loss is tabulated
 
@@ -83,7 +83,7 @@ def frontier(law: Any, plan: RunPlan) -> tuple[list[float], list[float]]:
     if whole is None or set(_inputs(law)) != {"N", "D"}:
         return [], []
     from scalefit.planning.allocation import on_budget
-    from scalefit.planning.surface import surface_of
+    from scalefit.planning.loss_surface import surface_of
 
     surface = surface_of(law).first()
     compute = np.geomspace(whole * 1e-3, whole * 2, FRONTIER_POINTS)

@@ -10,8 +10,8 @@ import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import DataError
-from scalefit.stopping.extrapolation import TAIL, Digest, Posterior, Priors, digest, extrapolate, widened
-from scalefit.stopping.schedules import Schedule
+from scalefit.schedules import Schedule
+from scalefit.stopping.posterior import TAIL, Digest, Posterior, Priors, digest, extrapolate, widened
 
 MIN_HISTORY = 3  # earlier runs of the recipe before their errors correct a forecast
 MAX_HISTORY = 24  # the nearest in length and schedule enter; more cost time and add little

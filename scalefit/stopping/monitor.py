@@ -12,17 +12,17 @@ from scalefit._arguments import check_level, check_number, check_numbers, one_of
 from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
+from scalefit.schedules import Schedule
 from scalefit.stopping import rules
 from scalefit.stopping.advice import Advice, Forecast, Reason
-from scalefit.stopping.decisions import decide, forecaster_for
-from scalefit.stopping.extrapolation import digest, shipped_priors
 from scalefit.stopping.floors import frontier, law_floors, theory_floor
-from scalefit.stopping.forecasting import Forecaster
+from scalefit.stopping.forecast import Forecaster
 from scalefit.stopping.history import FinishedRun, History
-from scalefit.stopping.plan import RunPlan, check_plan
-from scalefit.stopping.schedules import Schedule
-from scalefit.stopping.series import ARGUMENTS, QUANTITIES, Quantity, Series, check_step, logged_columns
-from scalefit.stopping.state import MonitorState, finished_from, history_entries
+from scalefit.stopping.logged import ARGUMENTS, QUANTITIES, Quantity, Series, check_step, logged_columns
+from scalefit.stopping.policy import decide, forecaster_for
+from scalefit.stopping.posterior import digest, shipped_priors
+from scalefit.stopping.run_plan import RunPlan, check_plan
+from scalefit.stopping.schema import MonitorState, finished_from, history_entries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +55,8 @@ class Monitor:
 
     Examples
     --------
-    >>> from scalefit.stopping.plan import RunPlan
-    >>> from scalefit.stopping.schedules import Schedule
+    >>> from scalefit.stopping.run_plan import RunPlan
+    >>> from scalefit.schedules import Schedule
     >>> monitor = Monitor(RunPlan(schedule=Schedule.cosine(10_000, warmup=200)))
     >>> for step in range(500, 5001, 250):
     ...     monitor.update(step=step, val_loss=2.9 + 12 * step**-0.45 - 0.1 * step / 10_000)

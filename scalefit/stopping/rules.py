@@ -14,9 +14,9 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.stopping.advice import Reason
-from scalefit.stopping.extrapolation import point_noise
-from scalefit.stopping.plan import RunPlan
-from scalefit.stopping.series import Series
+from scalefit.stopping.logged import Series
+from scalefit.stopping.posterior import point_noise
+from scalefit.stopping.run_plan import RunPlan
 
 MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is said
 MIN_PART = 0.05  # and this part of the plan

@@ -18,11 +18,11 @@ _LAZY = {
     "ScheduleConfig": "config",
     "load_config": "config_files",
     "load_trained": "trained",
-    "open_corpus": "corpus",
+    "open_corpus": "data.corpus",
     "RunRecord": "store",
     "train": "loop",
-    "SweepConfig": "sweeps",
-    "sweep": "sweeps",
+    "SweepConfig": "sweeps.grid",
+    "sweep": "sweeps.grid",
 }
 __all__ = sorted(_LAZY)
 

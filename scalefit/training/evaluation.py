@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from scalefit.training.corpus import IGNORE, Corpus
+from scalefit.training.data.corpus import IGNORE, Corpus
 
 Losses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -20,15 +20,15 @@ import torch
 
 from scalefit.errors import ArgumentError
 from scalefit.training import checkpoint, distributed, steps
-from scalefit.training.batches import Batches
 from scalefit.training.config import RunConfig
-from scalefit.training.corpus import IGNORE, Corpus, open_corpus
+from scalefit.training.data.batches import Batches
+from scalefit.training.data.corpus import IGNORE, Corpus, open_corpus
 from scalefit.training.evaluation import evaluate
 from scalefit.training.models.build import Built, build_model
 from scalefit.training.optimizer import FlatAdamW
 from scalefit.training.provenance import provenance
 from scalefit.training.rows import make_row
-from scalefit.training.schedule import Segment, curve_steps, make_path
+from scalefit.training.segments import Segment, curve_steps, make_path
 from scalefit.training.store import RESULT_FORMAT, RunFolder, RunRecord, StoreError
 
 Progress = Callable[[dict[str, Any]], None]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scalefit.training.config import RunConfig
 
 if TYPE_CHECKING:
-    from scalefit.stopping.plan import RunPlan
+    from scalefit.stopping.run_plan import RunPlan
 
 
 class TrainingProgress:
@@ -72,8 +72,8 @@ class TrainingProgress:
 
 def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float, warmup: int) -> RunPlan | None:
     """Return the plan of a run's last point for a monitor; None where the warm-up does not end before the decay."""
-    from scalefit.stopping.plan import RunPlan
-    from scalefit.stopping.schedules import Schedule
+    from scalefit.schedules import Schedule
+    from scalefit.stopping.run_plan import RunPlan
 
     schedule = config.schedule
     constant_until = n_steps * (1 - schedule.cooldown) if schedule.kind == "wsd" else n_steps - 1

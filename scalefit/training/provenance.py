@@ -15,7 +15,7 @@ import torch
 
 from scalefit import __version__
 from scalefit.training.config import RunConfig
-from scalefit.training.corpus import Corpus
+from scalefit.training.data.corpus import Corpus
 from scalefit.training.distributed import World
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from scalefit.training import checkpoint
 from scalefit.training.config import RunConfig
-from scalefit.training.corpus import Corpus, open_corpus
+from scalefit.training.data.corpus import Corpus, open_corpus
 from scalefit.training.distributed import best_device
 from scalefit.training.evaluation import evaluate
 from scalefit.training.models.build import build_model

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.stopping.curves import SaturatingCurve
+from scalefit.stopping.curve_laws import SaturatingCurve
 
 PLAN = """n_params = 124e6
 tokens_per_step = 524288

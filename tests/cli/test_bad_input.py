@@ -69,7 +69,7 @@ def test_floor_takes_the_names_of_python_too(run):
 
 
 def test_an_error_of_its_own_is_one_line_too(run, table, monkeypatch):
-    monkeypatch.setattr("scalefit.fitting.fitter.solve", lambda *_: {}["nothing"])
+    monkeypatch.setattr("scalefit.fitting.fit.solve", lambda *_: {}["nothing"])
     assert "not of your input: KeyError: 'nothing'" in one_line(run("fit", table))
     monkeypatch.setenv("SCALEFIT_DEBUG", "1")
     with pytest.raises(KeyError):

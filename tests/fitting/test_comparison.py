@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scalefit as sf
-from scalefit.fitting.comparison import _stacking
-from scalefit.fitting.holdouts import folds
+from scalefit.comparison.compare import _stacking
+from scalefit.comparison.holdouts import folds
 
 HOLDOUTS = ["largest_C", "k-fold", "3-fold", "leave-one-budget-out", "rolling"]
 

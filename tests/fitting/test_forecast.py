@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scalefit as sf
-from scalefit.fitting.discrepancy import Discrepancy, excess, kernel, seen_excess
-from scalefit.fitting.forecaster import shipped
 from scalefit.fitting.priors import Prior
+from scalefit.forecasting.correlated_errors import Discrepancy, excess, kernel, seen_excess
+from scalefit.forecasting.forecast import shipped
 
 COUPLED = sf.laws.get("coupled")
 TRUTH = dict(E=1.8, A=300.0**2.5, alpha=0.32, B=500.0**2.5, beta=0.3, g=0.4)

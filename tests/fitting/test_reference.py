@@ -41,9 +41,9 @@ def test_published_bootstrap_intervals(hoffmann240):
 
 def test_resampled_refits_match_an_exhaustive_search(hoffmann240):
     """No start anywhere on a wide grid finds a lower objective on resampled tables."""
+    from scalefit.fitting.bootstrap import resample_counts
     from scalefit.fitting.newton import minimise
     from scalefit.fitting.power_sum import model_of
-    from scalefit.fitting.uncertainty import resample_counts
 
     result = sf.fit(hoffmann240)
     weights = resample_counts(240, 12, seed=3)

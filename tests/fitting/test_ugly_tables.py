@@ -13,7 +13,7 @@ from simulated import simulate
 
 import scalefit as sf
 from scalefit.errors import ScalefitError
-from scalefit.fitting.checks import unexplained_spread
+from scalefit.fitting.identifiability import unexplained_spread
 
 sizes = st.one_of(
     st.sampled_from([1e6, 1e8, 1e9, 3e9, 1e10, 1e12, 1e20, 1.0, -1.0, 0.0, math.nan, math.inf]),

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 
 from scalefit.errors import ArgumentError
 from scalefit.memory import DistanceEnergy, Hopfield, ModernHopfield
-from scalefit.plots import memory as plots
+from scalefit.memory import figures as plots
 
 
 @pytest.fixture(autouse=True)

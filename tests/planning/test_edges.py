@@ -9,11 +9,11 @@ from made_runs import grid
 
 import scalefit as sf
 from scalefit.errors import ScalefitError
-from scalefit.planning.agreement import agreement
+from scalefit.optima.power_law_fit import power_line
+from scalefit.planning.approaches import agreement
 from scalefit.planning.architecture import architecture_for
 from scalefit.planning.deployment import Hardware, frontier
-from scalefit.planning.power_line import power_line
-from scalefit.planning.recipes import recipes
+from scalefit.planning.hyperparameters import recipes
 from scalefit.planning.repetition import epoch_returns
 
 
@@ -82,7 +82,7 @@ def test_the_worth_of_an_epoch_is_the_slope_of_the_fresh_tokens():
     """By central differences of the law itself, with repetition borrowed."""
     law, N, unique = sf.published("chinchilla", "besiroglu2024"), 1e9, 1e10
     table = epoch_returns(law, N, unique, epochs=(2, 7, 20))
-    from scalefit.planning.surface import surface_of
+    from scalefit.planning.loss_surface import surface_of
 
     surface = surface_of(sf.published("kaplan", "kaplan2020"), unique_tokens=unique)
     at, step = table["D"].to_numpy(), 1e-4
@@ -190,7 +190,7 @@ def test_levels_close_to_the_ends(fit, runs):
 
 
 def test_optima_print_at_the_level_asked(runs):
-    from scalefit.planning.optima_text import optima_text
+    from scalefit.optima.text import optima_text
 
     assert "80% [" in optima_text(sf.isoflop(runs), 0.8)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from made_runs import grid
 
 import scalefit as sf
-from scalefit.planning.agreement import agreement
-from scalefit.planning.power_line import power_line
+from scalefit.optima.power_law_fit import power_line
+from scalefit.planning.approaches import agreement
 
 TRUE = 0.36585 / (0.34781 + 0.36585)
 COLUMNS = ["N", "D", "C", "loss"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import scalefit as sf
 from scalefit.planning import allocation
-from scalefit.planning.surface import surface_of
+from scalefit.planning.loss_surface import surface_of
 
 LAWS = [
     ("chinchilla", "besiroglu2024"),

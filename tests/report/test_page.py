@@ -14,8 +14,8 @@ import pytest
 from hostile_runs import HOSTILE, grid
 
 import scalefit as sf
+from scalefit import _text as words
 from scalefit.errors import ArgumentError, DataError, FitError
-from scalefit.reporting import words
 from scalefit.reporting.formula import script_of
 from scalefit.reporting.html import json_text, tag
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.stopping.curves import SaturatingCurve
+from scalefit.stopping.curve_laws import SaturatingCurve
 
 TRUTH = {"L0": 2.9, "A": 9.0, "alpha": 0.45, "C": 0.24, "rho": 1.5}
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from scalefit import DataError, Schedule
 from scalefit.errors import ArgumentError
-from scalefit.stopping.curves import CURVE_LAWS, fit_curve
-from scalefit.stopping.responses import anneal_response, solve_nonnegative, tissue_momentum
+from scalefit.stopping.annealing import anneal_response, solve_nonnegative, tissue_momentum
+from scalefit.stopping.curve_laws import CURVE_LAWS, fit_curve
 
 SCHEDULE = Schedule.wsd(20_000, warmup=200)
 STEPS = np.arange(400, 20_001, 100.0)

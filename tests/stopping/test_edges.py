@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.stopping.curves import fit_curve
+from scalefit.schedules import USUAL_FINAL
+from scalefit.stopping.curve_laws import fit_curve
 from scalefit.stopping.floors import law_floors, theory_floor
-from scalefit.stopping.schedules import USUAL_FINAL
 
 from .conftest import feed, make_curve
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.stopping.extrapolation import digest, extrapolate, shipped_priors
 from scalefit.stopping.history import START, FinishedRun, History, learn_and_calibrate, learn_priors
+from scalefit.stopping.posterior import digest, extrapolate, shipped_priors
 
 from .conftest import feed, make_curve
 

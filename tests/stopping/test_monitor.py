@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import scalefit as sf
 from scalefit.errors import ArgumentError
-from scalefit.stopping.series import CAPACITY, Series
+from scalefit.stopping.logged import CAPACITY, Series
 
 from .conftest import feed, make_curve
 

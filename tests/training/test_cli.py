@@ -95,13 +95,13 @@ def test_the_worker_needs_neither_pydantic_nor_typer(sweep_file: Path, store: Pa
     import sys
 
     from scalefit.training.config_files import load_config
-    from scalefit.training.sweeps import Sweep, SweepConfig
+    from scalefit.training.sweeps.grid import Sweep, SweepConfig
 
     Sweep(load_config(sweep_file, SweepConfig), store)
     code = (
         "import sys\nfor name in ('pydantic', 'pydantic_core', 'typer', 'pandas', 'transformers'): sys.modules[name] "
         "= None\nimport torch; torch.set_num_threads(1)\n"
-        "from scalefit.training.worker import work\nprint(work(sys.argv[1]))\n"
+        "from scalefit.training.sweeps.worker import work\nprint(work(sys.argv[1]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -128,7 +128,7 @@ def test_progress_bar_takes_the_reports_of_a_run(with_, store: Path) -> None:
 @pytest.mark.parametrize("N", [10**6, 2_000])  # warm-up is min(N, a fifth of D)
 def test_the_plan_of_a_run_has_its_learning_rates(with_, kind: str, N: int) -> None:
     from scalefit.training.progress import run_plan
-    from scalefit.training.schedule import make_path
+    from scalefit.training.segments import make_path
 
     config = with_(schedule={"kind": kind, "tokens": (256_000,), "final": 0.1})
     path = make_path(config.schedule, 256.0, N)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from scalefit.errors import ArgumentError, DataError
-from scalefit.training import grammar
 from scalefit.training.config import CorpusConfig
-from scalefit.training.corpus import CHAIN, IGNORE, open_corpus
-from scalefit.training.documents import read_files
-from scalefit.training.markov import MarkovSource
-from scalefit.training.tokenizers import ByteTokenizer, SubwordTokenizer, WordTokenizer, train_tokenizer
+from scalefit.training.data import grammar
+from scalefit.training.data.corpus import CHAIN, IGNORE, open_corpus
+from scalefit.training.data.documents import read_files
+from scalefit.training.data.markov import MarkovSource
+from scalefit.training.data.tokenizers import ByteTokenizer, SubwordTokenizer, WordTokenizer, train_tokenizer
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from scalefit.training import SweepConfig, load_config
-from scalefit.training.corpus import open_corpus
+from scalefit.training.data.corpus import open_corpus
 from scalefit.training.models.counts import count_parameters
 
 QUEUE = Path(__file__).parents[2] / "benchmarks" / "gpu_queue"
@@ -71,7 +71,7 @@ def test_another_machine_goes_on_from_what_was_carried(store: Path, tmp_path: Pa
     assert queue.run_item("ladder", store / "out", store, 100.0, toy=True) == "finished"
     elsewhere = tmp_path / "elsewhere"
     queue.unpack(store / "out" / "runs.tar.gz", elsewhere)
-    monkeypatch.setattr("scalefit.training.worker.train", None)  # nothing is left to train
+    monkeypatch.setattr("scalefit.training.sweeps.worker.train", None)  # nothing is left to train
     assert queue.run_item("ladder", elsewhere / "out", elsewhere, 100.0, toy=True) == "finished"
     assert (elsewhere / "out" / "runs.csv").read_bytes() == (store / "out" / "runs.csv").read_bytes()
 

@@ -26,7 +26,7 @@ from scalefit.training.loop import train
 from scalefit.training.models.decoder import Decoder
 from scalefit.training.optimizer import FlatAdamW
 from scalefit.training.progress import TrainingProgress, run_plan
-from scalefit.training.schedule import make_path
+from scalefit.training.segments import make_path
 
 
 def test_adamw_equals_torch() -> None:
@@ -226,7 +226,7 @@ def test_other_errors_are_not_hidden(tiny: RunConfig, store: Path, monkeypatch) 
 
 
 def test_a_held_run_is_left_alone(tiny: RunConfig, store: Path) -> None:
-    from scalefit.training.corpus import open_corpus
+    from scalefit.training.data.corpus import open_corpus
     from scalefit.training.store import RunFolder
 
     run_id = tiny.run_id(open_corpus(tiny.corpus, store / "corpora").sha)

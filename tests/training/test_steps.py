@@ -16,7 +16,7 @@ from scalefit.training.distributed import World
 from scalefit.training.loop import train
 from scalefit.training.models.decoder import Decoder
 from scalefit.training.optimizer import FlatAdamW
-from scalefit.training.schedule import make_path
+from scalefit.training.segments import make_path
 
 
 def fresh(tmp_path: Path, store: Path, name: str) -> Path:

@@ -17,15 +17,15 @@ import pytest
 
 from scalefit.errors import ArgumentError, DataError
 from scalefit.training import store as store_module
-from scalefit.training import worker
 from scalefit.training.config import CorpusConfig, EvaluationConfig, ModelConfig, OptimizerConfig, RunConfig
 from scalefit.training.config_files import load_config
-from scalefit.training.corpus import open_corpus
-from scalefit.training.launchers import run_workers
+from scalefit.training.data.corpus import open_corpus
 from scalefit.training.loop import train
 from scalefit.training.store import RunFolder, StoreError
-from scalefit.training.sweeps import LearningRateConfig, SizeConfig, Sweep, SweepConfig, sweep
-from scalefit.training.tables import collect, methods
+from scalefit.training.sweeps import worker
+from scalefit.training.sweeps.collect import collect, methods
+from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, Sweep, SweepConfig, sweep
+from scalefit.training.sweeps.launchers import run_workers
 from scalefit.training.trained import load_trained
 
 
@@ -152,7 +152,7 @@ def test_three_kills_lose_nothing_and_repeat_nothing(grid: SweepConfig, store: P
     stamps: dict[Path, int] = {}
     for kill in range(3):
         process = subprocess.Popen(
-            [sys.executable, "-m", "scalefit.training.worker", str(store)], stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "scalefit.training.sweeps.worker", str(store)], stderr=subprocess.DEVNULL
         )
         done = len(list((store / "runs").glob("*/result.json")))
         deadline = time.monotonic() + 60
@@ -363,8 +363,10 @@ def test_methods_say_the_schedule(grid: SweepConfig, store: Path, schedule, word
 
 @pytest.mark.parametrize("words", [[], ["a", "b", "c"]])
 def test_a_worker_says_how_it_is_called(words: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "scalefit.training.worker", *words], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr == "usage: python -m scalefit.training.worker STORE [NAME]\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "scalefit.training.sweeps.worker", *words], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stderr == "usage: python -m scalefit.training.sweeps.worker STORE [NAME]\n"
 
 
 @pytest.mark.filterwarnings("ignore")

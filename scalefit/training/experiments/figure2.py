@@ -23,7 +23,7 @@ from scalefit.training.config import (
     RuntimeConfig,
     ScheduleConfig,
 )
-from scalefit.training.corpus import open_corpus
+from scalefit.training.data.corpus import open_corpus
 from scalefit.training.distributed import best_device
 from scalefit.training.experiments.finding import Finding, train_to_end
 from scalefit.training.models.build import build_model

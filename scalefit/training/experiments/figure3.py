@@ -14,7 +14,7 @@ from scalefit.training.config import (
     RuntimeConfig,
     ScheduleConfig,
 )
-from scalefit.training.corpus import open_corpus
+from scalefit.training.data.corpus import open_corpus
 from scalefit.training.experiments.finding import Finding, draw_losses, outlook, train_to_end
 
 TITLE = "Figure 3: GPT-2 on all, 1 % and 0.1 % of a corpus"

@@ -22,7 +22,7 @@ from scalefit.training.config import (
     RuntimeConfig,
     ScheduleConfig,
 )
-from scalefit.training.corpus import Corpus
+from scalefit.training.data.corpus import Corpus
 from scalefit.training.experiments.finding import Finding, draw_losses, losses_at_end, outlook, train_to_end
 from scalefit.training.trained import load_trained
 

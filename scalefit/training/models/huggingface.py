@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from scalefit.errors import ArgumentError, DataError, require
 from scalefit.training.config import ModelConfig
-from scalefit.training.corpus import IGNORE
+from scalefit.training.data.corpus import IGNORE
 from scalefit.training.models.build import Built
 
 

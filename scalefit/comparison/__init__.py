@@ -1,0 +1,1 @@
+"""Comparing laws on held-out runs, and averaging their predictions."""

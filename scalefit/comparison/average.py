@@ -1,0 +1,235 @@
+"""sf.average: a blend of fitted laws that predicts like one of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit import __version__
+from scalefit._arguments import check_level, check_numbers
+from scalefit._typing import Array, ArrayLike
+from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
+from scalefit.laws._base import Law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+_KIND = "average"
+
+
+@dataclass(frozen=True, eq=False)
+class Average:
+    """Weighted mean of results. Made by :func:`scalefit.average`; not to be built by hand.
+
+    Attributes
+    ----------
+    results : tuple
+        The results.
+    weights : ndarray (k,)
+        Their weights, which sum to one.
+    """
+
+    results: tuple[Any, ...]
+    weights: Array
+
+    def predict(self, **inputs: ArrayLike) -> float | Array:
+        """Loss [nat/token]: a float for scalars, else an array like the input."""
+        parts = [np.asarray(result.predict(**inputs)) for result in self.results]
+        blend = np.tensordot(self.weights, np.stack(np.broadcast_arrays(*parts)), axes=1)
+        return float(blend) if blend.ndim == 0 else np.asarray(blend)
+
+    def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
+        """Interval for the loss of a new run: the results' own half-widths and their disagreement, in squares.
+
+        Parameters
+        ----------
+        level : float
+            Coverage wanted, between 0 and 1.
+        **inputs : array_like
+            N [parameters] and D [tokens], or what else the laws read.
+
+        Returns
+        -------
+        DataFrame
+            ``loss``, ``lower``, ``upper`` and ``disagreement``, the weighted standard deviation of the results'
+            predictions [nat/token]. What to know of the jump is in ``frame.attrs["notes"]``.
+
+        Raises
+        ------
+        ArgumentError
+            No level, or inputs that one of the laws does not have.
+        """
+        import pandas as pd
+        from scipy.special import ndtri
+
+        level = check_level(level)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScalefitWarning)  # what they warn of is in their notes
+            tables = [result.predict_interval(level=level, **inputs) for result in self.results]
+        loss = np.stack([table["loss"].to_numpy() for table in tables])
+        center = self.weights @ loss
+        below = self.weights @ np.stack([(table["loss"] - table["lower"]).to_numpy() for table in tables])
+        above = self.weights @ np.stack([(table["upper"] - table["loss"]).to_numpy() for table in tables])
+        apart = np.sqrt(self.weights @ (loss - center) ** 2)
+        quantile = -float(ndtri((1 - level) / 2))
+        out = pd.DataFrame(
+            {
+                "loss": center,
+                "lower": center - np.hypot(below, quantile * apart),
+                "upper": center + np.hypot(above, quantile * apart),
+                "disagreement": apart,
+            }
+        )
+        out.attrs["notes"] = self._named(table.attrs.get("notes", ()) for table in tables)
+        return out
+
+    def _named(self, notes: Iterable[Iterable[Note]]) -> list[Note]:
+        """Notes of every result, each under its law's name."""
+        return [
+            Note(note.code, note.severity, f"{result.law.name}: {note.message}", note.details)
+            for result, own in zip(self.results, notes, strict=True)
+            for note in own
+        ]
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Notes of every result, under its law's name."""
+        return tuple(self._named(result.notes for result in self.results))
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        """What N, C and the loss count: the same for every result."""
+        return dict(self.results[0].conventions or {})
+
+    @property
+    def trusted(self) -> bool:
+        """Whether every result may be trusted."""
+        return all(result.trusted for result in self.results)
+
+    def cite(self) -> str:
+        """BibTeX of every law and method behind the blend, each once."""
+        from scalefit.fitting.printing import citation_entries
+
+        return "\n".join(dict.fromkeys(entry for result in self.results for entry in citation_entries(result)))
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Write the blend as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back.
+
+        Raises
+        ------
+        DataError
+            Nothing can be written there.
+        """
+        from scalefit.fitting import schema as saving
+        from scalefit.forecasting import schema as forecast_saving
+
+        documents = [
+            saving.document(r) if hasattr(r, "certificate") else forecast_saving.document(r) for r in self.results
+        ]
+        saved = {"kind": _KIND, "format": FORMAT, "scalefit": __version__}
+        return saving.to_json({**saved, "weights": self.weights.tolist(), "results": documents}, path)
+
+    def __repr__(self) -> str:
+        parts = (f"{w:.2f} {result.law.name}" for w, result in zip(self.weights, self.results, strict=True))
+        return f"<Average of {' + '.join(parts)}>"
+
+
+def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average:
+    """Blend results that were fitted to the same runs.
+
+    Parameters
+    ----------
+    results : sequence of FitResult or ForecastResult
+        Results on one table, under one objective.
+    weights : array_like (k,), optional
+        Weights, for instance the column ``weight`` of :func:`scalefit.compare`; equal where not given. A blend can
+        beat each of its laws, or be spoilt by a wrong one: compare first.
+
+    Returns
+    -------
+    Average
+        Predicts like a result.
+
+    Raises
+    ------
+    ArgumentError
+        No result, weights that are no weights, or results of different tables, losses or objectives.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 1e10, 6), np.geomspace(1e9, 2e11, 6)))
+    >>> loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    >>> results = [sf.fit({"N": N, "D": D, "loss": loss}, law) for law in ("chinchilla", "kaplan")]
+    >>> sf.average(results, weights=[1, 0]).predict(N=1e9, D=2e10) == results[0].predict(N=1e9, D=2e10)
+    True
+    """
+    found = tuple(results) if isinstance(results, Iterable) else ()
+    if not found or not all(hasattr(r, "predict_interval") and hasattr(r, "problem") for r in found):
+        raise ArgumentError(
+            f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}, and nothing was "
+            f"averaged. Pass a list."
+        )
+    w = np.full(len(found), 1.0) if weights is None else check_numbers("weights", weights)
+    if w.shape != (len(found),) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
+        raise ArgumentError(
+            f"weights={weights!r} are not of use; nothing was averaged. Give one for each of {len(found)} results, "
+            "none negative, not all 0."
+        )
+    first = found[0]
+    for other in found[1:]:
+        if not np.array_equal(np.sort(first.problem.loss), np.sort(other.problem.loss)):
+            raise ArgumentError(
+                f"The results are of different tables ({first.problem.loss.size} and {other.problem.loss.size} runs, "
+                "or other losses): nothing was averaged, as their predictions do not compare. Fit every law to the "
+                "same table."
+            )
+        if _unit(first) != _unit(other):
+            raise ArgumentError(
+                f"The results are in {_unit(first)} and {_unit(other)}; nothing was averaged. Fit both in one unit."
+            )
+        if _objective(first) is not None and _objective(other) not in (None, _objective(first)):
+            raise ArgumentError(
+                f"The results minimise {_objective(first)} and {_objective(other)}; nothing was averaged. Fit every "
+                "law with one objective."
+            )
+    return Average(found, w / w.sum())
+
+
+def _unit(result: Any) -> str:
+    return str((result.conventions or {}).get("loss_unit", "nat/token"))
+
+
+def _objective(result: Any) -> str | None:
+    """Objective of a fit; a forecast has its own and may be blended with any."""
+    return str(result.problem.objective) if hasattr(result, "objective_value") else None
+
+
+def average_from(raw: Mapping[str, Any], path: str | Path, law: type[Law] | None = None) -> Average:
+    """Return the blend that a file held.
+
+    Raises
+    ------
+    DataError
+        Not such a file, one of a newer format, or results that do not go together.
+    """
+    from scalefit.fitting.schema import result_from
+
+    if raw.get("format") != FORMAT or set(raw) != {"kind", "format", "scalefit", "weights", "results"}:
+        raise DataError(f"{path} is not an average of format {FORMAT}, and was not read. Save it again with to_json.")
+    if not isinstance(raw["results"], list):
+        raise DataError(
+            f"{path} holds {type(raw['results']).__name__} in place of its results, and was not read. Save it again "
+            "with to_json."
+        )
+    parts = [result_from(one, f"{path}, result {k}", law) for k, one in enumerate(raw["results"])]
+    try:
+        return average(parts, raw["weights"])
+    except (ArgumentError, TypeError) as error:
+        raise DataError(f"{path} is not a saved average, and was not read: {error}") from error

@@ -1,0 +1,121 @@
+"""Collect what a reader must know of a fitted result: table, bounds, ridges, replicates, influence, extrapolation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalefit.errors import Note
+from scalefit.fitting.identifiability import (
+    bound_notes,
+    outlier_notes,
+    replicate_note,
+    ridge_notes,
+    unexplained_notes,
+    unexplained_spread,
+)
+
+if TYPE_CHECKING:
+    from scalefit.fitting.result import FitResult
+
+#: Where these were noted, runs at the same inputs differ in something else, and their scatter is not noise.
+_NO_REPLICATES = {"repeated_tokens", "swept"}
+_MOVED = 1.0  # standard errors
+_FEW_AGREE = 0.5
+_INFLUENCE_RUNS = 20_000
+_EXACT = 1e-9  # largest residual of a table without noise, whose errors are rounding
+
+
+def notes_of(result: FitResult) -> tuple[Note, ...]:
+    """Return every note on a result, the gravest first."""
+    certificate, law = result.certificate, result.law
+    notes = list(result.table_notes)
+    for problem in certificate.problems:
+        notes.append(
+            Note(
+                "untrusted",
+                "error",
+                f"{problem[0].upper()}{problem[1:]}. Do not use these numbers: add runs that vary what is confounded, "
+                f"fix or tie parameters, or fit a simpler law.",
+            )
+        )
+    if certificate.weak and certificate.identified:
+        names = " and ".join(certificate.weak[:3])
+        notes.append(
+            Note(
+                "weakly_identified",
+                "warning",
+                f"The runs hardly tell {names} apart (condition number {certificate.condition:.1e}). Predictions "
+                f"inside the range hold; do not read these parameters singly. Add runs, or fix one of them.",
+                {"parameters": list(certificate.weak), "condition": certificate.condition},
+            )
+        )
+    finished = certificate.n_starts - certificate.n_given_up
+    if certificate.n_agree < _FEW_AGREE * finished:
+        notes.append(
+            Note(
+                "starts_disagree",
+                "warning",
+                f"Only {certificate.n_agree} of {finished} finished starts reached the best objective. Fit again "
+                f"with n_starts={4 * certificate.n_starts} and see whether it improves.",
+                {"n_agree": certificate.n_agree, "n_starts": certificate.n_starts},
+            )
+        )
+    notes += bound_notes(law, certificate.at_bound, result.natural(result.x))
+    if certificate.identified:
+        notes += ridge_notes(result.correlations)
+    notes += unexplained_notes(unexplained_spread(result.problem, result.x, result.n_free))
+    if certificate.trusted:
+        notes += outlier_notes(result.problem, result.x, result.row_labels)
+    if len(result.problem.groups) == 1:
+        raw = result.problem.raw_columns
+        if not _NO_REPLICATES & {note.code for note in notes}:
+            notes += replicate_note(raw, result.residuals, result.n_free)
+        notes += _influence_notes(result)
+    if result.draws_about and result.draws_about["failed"]:
+        failed, n = result.draws_about["failed"], result.draws_about["n"]
+        notes.append(
+            Note(
+                "bootstrap_failures",
+                "warning" if failed > 0.05 * n else "info",
+                f"{failed} of {n} resamples did not converge (a component vanished in them); they are in the intervals "
+                f"as they ended. More runs make such resamples rare.",
+                {"failed": failed, "n": n},
+            )
+        )
+    order = {"error": 0, "warning": 1, "info": 2}
+    return tuple(sorted(notes, key=lambda note: order[note.severity]))
+
+
+def _influence_notes(result: FitResult) -> list[Note]:
+    """Name the few runs that move a parameter most, where they move it by over a standard error."""
+    from scalefit.fitting.bootstrap import influence_of
+
+    exact = float(np.abs(result.residuals).max()) < _EXACT
+    if not result.certificate.trusted or result.n_runs > _INFLUENCE_RUNS or exact:
+        return []
+    found = influence_of(result)
+    if found is None:
+        return []
+    name, without, moved, positions = found
+    if not np.isfinite(moved) or moved < _MOVED:
+        return []
+    rows = [_plain(value) for value in result.row_labels[positions]]
+    shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+    said = f"rows {shown}) carry" if len(rows) > 1 else f"row {shown}) carries"
+    them = "them" if len(rows) > 1 else "it"
+    return [
+        Note(
+            "influential_runs",
+            "warning",
+            f"{len(rows)} of {result.n_runs} runs ({said} {name}: without {them} {name} goes from "
+            f"{result.params[name]:.3f} to {without:.3f}, {moved:.1f} standard errors. Look at {them}, and report "
+            f"the fit both ways.",
+            {"parameter": name, "rows": rows, "with": float(result.params[name]), "without": without},
+        )
+    ]
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value

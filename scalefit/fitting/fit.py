@@ -1,0 +1,311 @@
+"""sf.fit: from a table of runs to a law with a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from scalefit._arguments import check_count, check_mapping, check_number, one_of
+from scalefit._typing import AnyArray, Array, ArrayLike
+from scalefit.errors import ArgumentError, FitError, Note
+from scalefit.fitting.certificate import Certificate
+from scalefit.fitting.identifiability import (
+    each_series,
+    refuse,
+    refuse_thin_series,
+    repeated_notes,
+    sweep_notes,
+    unexplained_problem,
+    unexplained_spread,
+)
+from scalefit.fitting.layout import Layout
+from scalefit.fitting.objectives import Kind, Objective, Scale
+from scalefit.fitting.problem import Problem
+from scalefit.fitting.result import FitResult
+from scalefit.fitting.solver import solve
+from scalefit.fitting.weights import weights_of, with_weights
+from scalefit.laws import get
+from scalefit.laws._base import Law
+
+#: Starts to polish; more on few runs, where the objective has several basins.
+_STARTS, _STARTS_ON_FEW, _FEW = 3, 8, 100
+
+
+def fit(
+    runs: Any,
+    law: str | type[Law] | Law | Sequence[str] = "chinchilla",
+    *,
+    objective: Kind = "huber",
+    delta: float = 1e-3,
+    on: Scale = "log_loss",
+    weights: str | ArrayLike | None = None,
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    prior: Any = None,
+    by: Literal["series", "shared", "pool"] | None = None,
+    seed: int = 0,
+    n_starts: int | None = None,
+) -> Any:
+    """Fit a law to a table of finished runs.
+
+    Parameters
+    ----------
+    runs : DataFrame, path, or mapping of columns
+        One row a run, with the law's inputs (N [parameters], D [tokens], C [FLOP], ...) and ``loss`` [nat/token];
+        read as :func:`scalefit.read_runs` reads.
+    law : str, Law or sequence
+        A law's name, a law of your own, or a list of a law and constraints such as
+        ``["chinchilla", "beta = 0.9 * alpha"]``, which lmfit solves.
+    objective : {"huber", "squared", "absolute"}
+        Penalty on residuals; half squares within `delta` for ``"huber"``.
+    delta : float
+        Half-width of Huber's band, in units of the residual.
+    on : {"log_loss", "loss"}
+        What residuals are taken of.
+    weights : str or array_like (n,), optional
+        Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one. A Series
+        with the labels of a DataFrame's runs is matched to them by its index. Also a rule, which multiplies that
+        column: ``"C^0.5"`` for weights that grow with compute, ``"frontier"`` for weights that fall with distance
+        from the best loss at the same compute.
+    fixed : mapping, optional
+        Parameters held at a value, ``{"E": 1.7}``.
+    tied : mapping, optional
+        Parameters made equal, ``{"beta": "alpha"}``; any other expression goes through lmfit.
+    bounds : mapping, optional
+        Bounds in place of the law's, ``{"E": (0, 3)}``; None for an end keeps the law's.
+    prior : Prior or mapping, optional
+        Informative priors, part of the objective; see :mod:`scalefit.fitting.priors`.
+    by : {"series", "shared", "pool"}, optional
+        What to do with several series in one table: a result each (a dict), shared exponents with own coefficients,
+        or one fit that ignores them. Several series without it are an error.
+    seed : int
+        Seed of anything random (nothing in the fit itself is).
+    n_starts : int, optional
+        Starts to polish; by default 3, and 8 on fewer than 100 runs, where the objective has several basins.
+
+    Returns
+    -------
+    FitResult
+        Or, with ``by="series"``, a dict of them by series; series that cannot bear the law are left out and named
+        in a warning.
+
+    Raises
+    ------
+    DataError
+        The table cannot be read.
+    FitError
+        The table cannot bear this law; the message says why.
+    ArgumentError
+        An argument makes no sense.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> N, D = np.meshgrid([1e8, 4e8, 1.6e9], [2e9, 1e10, 5e10])
+    >>> loss = sf.published("chinchilla", "besiroglu2024").predict(N=N.ravel(), D=D.ravel())
+    >>> result = sf.fit({"N": N.ravel(), "D": D.ravel(), "loss": loss}, "chinchilla")
+    >>> result.params.round(3).to_dict()["alpha"]
+    0.348
+    """
+    objective_ = Objective(objective, check_number("delta", delta), on)
+    fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
+    tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
+    bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
+    if isinstance(law, type) and not getattr(law, "parameters", True):
+        raise ArgumentError(
+            f"law={law.__name__} has no parameters, so nothing was fitted. Give it sf.Parameter attributes and a "
+            "formula."
+        )
+    if not isinstance(law, (str, type, Law)):
+        law, tied = _split_constraints(law, tied)
+    chosen = get(law)
+    if chosen.choices and ":" not in chosen.name:
+        chosen = chosen.on(_choose_input(chosen, runs))
+    if not one_of(by, (None, "series", "shared", "pool")):
+        raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
+    table = _read(runs, chosen, weights)
+    labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
+    if len(labels) > 1 and by is None:
+        raise FitError(
+            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
+            "Nothing was fitted. Pass by='series' for a law each, by='shared' for shared exponents, or by='pool' to "
+            "ignore it."
+        )
+    request = _Request(
+        chosen,
+        objective_,
+        fixed,
+        tied,
+        bounds,
+        prior,
+        check_count("seed", seed, least=0),
+        None if n_starts is None else check_count("n_starts", n_starts),
+    )
+    if by != "series":
+        return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
+    if table.series is None:
+        raise ArgumentError(
+            "by='series' needs a column named series, and this table has none. Nothing was fitted. Name it: "
+            "series='...'."
+        )
+    return each_series(labels, lambda label: _fit(table.part(table.series == label), request, []), chosen.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the caller asked for."""
+
+    law: type[Law]
+    objective: Objective
+    fixed: dict[str, float]
+    tied: dict[str, str]
+    bounds: dict[str, tuple[float, float]]
+    prior: Any
+    seed: int
+    n_starts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The runs of a fit, in the order of their row labels."""
+
+    columns: dict[str, Array]
+    #: Every column of the table, read by the law or not.
+    table: dict[str, AnyArray]
+    loss: Array
+    weights: Array | None
+    series: AnyArray | None
+    labels: AnyArray
+    conventions: dict[str, Any]
+    notes: tuple[Note, ...]
+
+    def part(self, rows: AnyArray) -> _Runs:
+        """Return some of the runs (a mask or positions)."""
+        return replace(
+            self,
+            columns={key: value[rows] for key, value in self.columns.items()},
+            table={key: value[rows] for key, value in self.table.items()},
+            loss=self.loss[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            series=None if self.series is None else self.series[rows],
+            labels=self.labels[rows],
+        )
+
+
+def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
+    """Check the table and take out what the law needs.
+
+    Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
+    """
+    from scalefit.tables.runs import check_runs
+
+    checked = check_runs(with_weights(runs, weights), law.inputs)
+    weight = weights_of(checked.columns, weights)
+    series = checked.columns.get("series")
+    table = _Runs(
+        columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
+        table={key: np.asarray(value) for key, value in checked.columns.items()},
+        loss=np.asarray(checked.columns["loss"], float),
+        weights=weight,
+        series=None if series is None else np.asarray(series),
+        labels=np.asarray(checked.row_labels),
+        conventions=dict(checked.conventions),
+        notes=tuple(checked.notes),
+    )
+    order = by_label(table.labels)
+    return table if (order[1:] > order[:-1]).all() else table.part(order)
+
+
+def by_label(labels: AnyArray) -> AnyArray:
+    """Return positions (n,) in the order of numeric row labels, or as they stand where labels are no numbers."""
+    return np.argsort(labels, kind="stable") if labels.dtype.kind in "iuf" else np.arange(labels.size)
+
+
+def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
+    """Fit one law to one table; `shared` lists the series that have coefficients of their own."""
+    law, loss = request.law, table.loss
+    groups = tuple(np.flatnonzero(table.series == label) for label in shared) or (np.arange(loss.size),)
+    expressions = {key: text for key, text in request.tied.items() if text not in law.parameters}
+    layout = Layout(law, request.fixed, request.tied, request.bounds, len(groups), shared, expressions)
+    prior_names = _prior_names(request.prior)
+    pinned = set(request.fixed) | prior_names | (set() if shared else set(request.tied))
+    refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
+    notes = [*table.notes, *repeated_notes(law, table.table), *sweep_notes(law, table.table)]
+    notes += refuse(law, table.columns, loss, layout.n_free, pinned)
+    problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
+
+    few = loss.size < _FEW and not expressions  # lmfit takes its time for each start
+    n_starts = (_STARTS_ON_FEW if few else _STARTS) if request.n_starts is None else request.n_starts
+
+    def search(problem: Problem) -> tuple[Array, Array | None, Certificate]:
+        if not expressions:
+            x, certificate = solve(problem, request.bounds, layout.names, n_starts)
+            return x, None, certificate
+        from scalefit.fitting.lmfit_bridge import fit_with_expressions
+
+        return fit_with_expressions(problem, expressions, request.bounds, n_starts)
+
+    if prior_names:
+        from scalefit.fitting.priors import with_prior
+
+        problem = with_prior(problem, request.prior, lambda free: search(free)[0])
+    x, tangent, certificate = search(problem)
+    if (found := unexplained_problem(unexplained_spread(problem, x, layout.n_free))) is not None:
+        certificate = replace(certificate, problems=(*certificate.problems, found))
+    return FitResult(
+        law=law,
+        problem=problem,
+        x=x,
+        names=layout.names,
+        certificate=certificate,
+        row_labels=table.labels,
+        series=tuple(map(str, shared)),
+        conventions=table.conventions,
+        bounds=request.bounds,
+        fixed=request.fixed,
+        tied=request.tied,
+        table_notes=tuple(notes),
+        seed=request.seed,
+        tangent=tangent,
+    )
+
+
+def _choose_input(law: type[Law], runs: Any) -> str:
+    """Input of a one-variable law: the first of its choices that the table names."""
+    names = getattr(runs, "columns", None)
+    names = list(names) if names is not None else list(runs) if isinstance(runs, Mapping) else []
+    return next((choice for choice in law.choices if choice in names), law.choices[0])
+
+
+def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
+    """Split ["chinchilla", "beta = 0.9 * alpha"] into the law and its constraints."""
+    items = list(law) if isinstance(law, Sequence) else []
+    if not items or not all(isinstance(item, (str, type)) for item in items):
+        raise ArgumentError(
+            f"law={law!r} is neither a law's name nor a Law, nor a list of a law and constraints like 'beta = alpha'. "
+            f"Nothing was fitted. Give one of these."
+        )
+    out = dict(tied or {})
+    for item in items[1:]:
+        name, sign, expression = str(item).partition("=")
+        if not sign or not expression.strip():
+            raise ArgumentError(
+                f"Constraint {item!r} is no constraint; nothing was fitted. Write 'parameter = expression'."
+            )
+        out[name.strip()] = expression.strip()
+    return items[0], out
+
+
+def _prior_names(prior: Any) -> set[str]:
+    if prior is None:
+        return set()
+    if not isinstance(prior, Mapping) and not hasattr(prior, "names"):
+        raise ArgumentError(
+            f"prior={prior!r:.80} is no prior; nothing was fitted. Give a Prior or a mapping such as {{'alpha': "
+            f"(0.34, 0.05)}}."
+        )
+    return set(prior if isinstance(prior, Mapping) else prior.names)

@@ -1,0 +1,116 @@
+"""Weights of runs: as given, by a column, or by rule (by compute, or by distance from the frontier)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array, ArrayLike
+from scalefit.errors import ArgumentError
+from scalefit.forecasting.correlated_errors import seen_excess
+
+_POWER = re.compile(r"C\s*\^\s*([+-]?\d*\.?\d+)")
+#: Excess of the log loss over the frontier at which a run counts half.
+_HALF = 0.03
+
+
+def is_rule(weights: object) -> bool:
+    """Whether weights are a rule: ``"C^0.5"`` or ``"frontier"``."""
+    return isinstance(weights, str) and (weights == "frontier" or _POWER.fullmatch(weights.strip()) is not None)
+
+
+def weights_by_rule(rule: str, columns: Mapping[str, AnyArray]) -> Array:
+    """Weights (n,) of runs.
+
+    Parameters
+    ----------
+    rule : str
+        ``"C^p"``: (C / C_max)^p. ``"frontier"``: 1 / (1 + (e / 0.03)²), with e the excess of the log loss over the
+        lower convex hull of log loss over log compute: runs far from compute-optimal count little, for there laws
+        fit worst.
+    columns : mapping of str to ndarray (n,)
+        ``loss`` and C [FLOP], which checked runs with N and D have.
+
+    Raises
+    ------
+    ArgumentError
+        The table has no compute.
+    """
+    if "C" not in columns:
+        raise ArgumentError(f"weights={rule!r} needs the compute of each run; nothing was fitted. Give C, or N and D.")
+    compute = np.asarray(columns["C"], float)
+    power = _POWER.fullmatch(rule.strip())
+    if power is not None:
+        return np.asarray((compute / compute.max()) ** float(power[1]))
+    excess = seen_excess(np.log(compute), np.log(np.asarray(columns["loss"], float)))
+    return np.asarray(1.0 / (1.0 + (excess / _HALF) ** 2))
+
+
+def with_weights(runs: Any, weights: str | ArrayLike | None) -> Any:
+    """Return the runs with an array of weights as their column ``weight``.
+
+    As a column weights stay with their runs when rows are set aside, sorted or held out.
+    """
+    if weights is None or isinstance(weights, str):
+        return runs
+    values = _check_weights(_as_weights(_by_label(weights, runs)))
+    if isinstance(runs, Mapping):
+        return {**runs, "weight": values}
+    if not hasattr(runs, "assign"):
+        from scalefit.tables.runs import read_runs
+
+        runs = read_runs(runs)
+    if len(runs) != values.size:
+        raise ArgumentError(
+            f"weights has {values.size} entries, the table {len(runs)} runs; nothing was fitted. Give one a run."
+        )
+    return runs.assign(weight=values)
+
+
+def _by_label(weights: Any, runs: Any) -> Any:
+    """Put a Series of weights in the order of the runs: its labels say which run each weight is of."""
+    if not (hasattr(weights, "reindex") and hasattr(runs, "assign")):
+        return weights
+    same = weights.index.is_unique and len(weights) == len(runs) and weights.index.isin(runs.index).all()
+    return weights.reindex(runs.index) if same else weights
+
+
+def _as_weights(weights: Any) -> Array:
+    try:
+        return np.asarray(weights, float)
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(
+            f"weights={weights!r:.80} cannot be read; nothing was fitted. Give numbers, one a run, or a column's name."
+        ) from None
+
+
+def weights_of(columns: Mapping[str, AnyArray], weights: Any) -> Array | None:
+    """Weights (n,) of checked runs that went through :func:`with_weights`; None where they have none.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such column, or it holds no weights.
+    """
+    named = isinstance(weights, str) and not is_rule(weights)
+    found = columns.get(weights if named else "weight")
+    if named and found is None:
+        raise ArgumentError(
+            f"weights={weights!r}: the table has no such numeric column, and nothing was fitted. Name one, or pass an "
+            f"array."
+        )
+    if isinstance(weights, str) and is_rule(weights):
+        found = (1.0 if found is None else found) * weights_by_rule(weights, columns)
+    return None if found is None else _check_weights(np.asarray(found, float))
+
+
+def _check_weights(weights: Array) -> Array:
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ArgumentError(
+            "weights holds NaN, infinity or negative numbers, or zeros alone; nothing was fitted. Give one a run, "
+            "zero or more."
+        )
+    return weights

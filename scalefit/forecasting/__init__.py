@@ -1,0 +1,1 @@
+"""The loss of a larger run, with a calibrated interval."""

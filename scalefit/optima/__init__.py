@@ -1,0 +1,1 @@
+"""Compute-optimal sizes straight from runs: isoFLOP curves and the envelope of training curves."""

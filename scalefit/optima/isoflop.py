@@ -1,0 +1,380 @@
+"""IsoFLOP curves: the best size on each budget, and how it grows (Hoffmann et al. 2022, approach 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from scalefit._arguments import check_count, check_level, check_numbers, check_quantity, one_of
+from scalefit._typing import AnyArray, Array, ArrayLike
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitError
+from scalefit.optima.curves import (
+    Curve,
+    curves_of,
+    gather,
+    noise_of,
+    nominal_budgets,
+    refuse_several_series,
+    strange_runs,
+)
+from scalefit.optima.power_law_fit import PowerLine, power_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Method = Literal["parabola", "cubic", "local"]
+#: Fewest sizes on a budget.
+_LEAST = {"parabola": 3, "cubic": 4, "local": 3, "lowest": 3}
+#: Largest spread of ln N D on a budget, as a share of that of ln N: more of it, and the curve is not one over size.
+_ONE_BUDGET = 0.5
+_METHODS = ("parabola", "cubic", "local")
+_DRAWS, _GRID = 200, 401
+
+
+@dataclass(frozen=True, eq=False)
+class Optima:
+    """Optima by budget and the power laws through them; made by :func:`scalefit.isoflop` and `scalefit.envelope`.
+
+    Attributes
+    ----------
+    method : str
+        How the optima were found.
+    optima : DataFrame
+        ``C`` [FLOP], ``N`` [parameters], ``D`` [tokens], ``loss`` [nat/token], ``se_log_N`` (standard error of ln N*
+        from the runs' noise) and ``n_runs``.
+    refused : DataFrame
+        ``C``, ``n_runs`` and ``reason`` of budgets without an optimum.
+    line_N, line_D : PowerLine
+        The power laws.
+    noise : float
+        Standard deviation of ln loss about the curves; NaN where they are too short to show it.
+    strange : DataFrame
+        Runs far off the curve through their neighbours: ``row``, ``C``, ``N``, ``loss``, ``off_curve`` [ln loss],
+        ``sigmas``. They were kept.
+    curves : tuple of Curve
+        The runs by budget.
+    conventions : dict
+        What N, C and the loss count.
+    notes : tuple of Note
+        What to know before quoting an exponent.
+    """
+
+    method: str
+    optima: pd.DataFrame
+    refused: pd.DataFrame
+    line_N: PowerLine
+    line_D: PowerLine
+    noise: float
+    strange: pd.DataFrame
+    curves: tuple[Curve, ...]
+    conventions: dict[str, Any]
+    notes: tuple[Note, ...]
+    runs: dict[str, AnyArray]
+
+    @property
+    def exponent_N(self) -> float:
+        """Exponent a of N* ~ C^a."""
+        return self.line_N.exponent
+
+    @property
+    def exponent_D(self) -> float:
+        """Exponent b of D* ~ C^b."""
+        return self.line_D.exponent
+
+    def interval(self, level: float = 0.95) -> pd.DataFrame:
+        """Intervals of the exponents: rows ``exponent_N`` and ``exponent_D``, columns ``lower`` and ``upper``."""
+        import pandas as pd
+
+        check_level(level)
+        rows = [line.exponent_interval(level) for line in (self.line_N, self.line_D)]
+        return pd.DataFrame(rows, index=["exponent_N", "exponent_D"], columns=["lower", "upper"])
+
+    def predict(self, C: float | str | ArrayLike, level: float = 0.9) -> pd.DataFrame:
+        """Optimal N and D at C [FLOP] with intervals.
+
+        Parameters
+        ----------
+        C : float, str or array_like (n,)
+            Budgets [FLOP].
+        level : float
+            Coverage of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            A row a budget: ``C``, ``N`` [parameters] and ``D`` [tokens], each with ``_lower`` and ``_upper``.
+
+        Raises
+        ------
+        ArgumentError
+            A budget that is not positive and finite, or no level.
+        """
+        import pandas as pd
+
+        check_level(level)
+        budgets = np.atleast_1d(check_quantity("C", C)) if np.ndim(C) == 0 else check_numbers("C", C)
+        if not (np.isfinite(budgets).all() and (budgets > 0).all()):
+            raise ArgumentError(f"C={C!r:.80} must be positive and finite. Nothing was predicted: check its unit.")
+        out: dict[str, Array] = {"C": budgets}
+        for name, line in (("N", self.line_N), ("D", self.line_D)):
+            out[name] = line.at(budgets)
+            out[f"{name}_lower"], out[f"{name}_upper"] = line.interval_at(budgets, level)
+        return pd.DataFrame(out)
+
+    @cached_property
+    def bias(self) -> dict[str, float] | None:
+        """What the method gets wrong on these very sizes and budgets without any noise.
+
+        The runs' losses are replaced by those of the Chinchilla law fitted to them, whose exponents are known, and the
+        method is run again: ``exponent_N`` and ``exponent_D`` hold its error, ``N_at_largest`` the relative error of N*
+        at the largest budget. None where that law cannot be fitted.
+        """
+        from scalefit.optima.bias import bias_of
+
+        return bias_of(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the curves with their optima; returns the axes."""
+        from scalefit.plots.isoflop import draw_isoflop
+
+        return draw_isoflop(self, ax=ax)
+
+    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
+        """The result as JSON can hold it, with intervals at `level`."""
+        from scalefit.optima.text import optima_record
+
+        return optima_record(self, level)
+
+    def __str__(self) -> str:
+        from scalefit.optima.text import optima_text
+
+        return optima_text(self)
+
+
+def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None, seed: int = 0) -> Optima:
+    """Best size on each budget, and the power laws through them.
+
+    Parameters
+    ----------
+    runs : DataFrame, path, or mapping of columns
+        Runs on a few budgets: N [parameters], D [tokens], C [FLOP] and loss [nat/token].
+    method : {"parabola", "cubic", "local"}
+        ``"parabola"`` and ``"cubic"`` fit the loss over ln N; ``"local"`` interpolates (Akima) and is the least biased
+        where curves are lopsided, the noisiest where they are flat.
+    budget : str, optional
+        Column of nominal budgets, where C scatters about them; by default runs whose C differs by less than 10 % share
+        a budget.
+    seed : int
+        Seed of the perturbed copies that give each optimum's error.
+
+    Returns
+    -------
+    Optima
+        Budgets whose lowest run is the smallest or largest model are in ``refused``, not in ``optima``.
+
+    Raises
+    ------
+    FitError
+        Fewer than two budgets have an optimum; the message says why each has none.
+    DataError
+        The runs do not gather on budgets.
+    ArgumentError
+        An unknown method or column, or several series.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> C, share = np.meshgrid([1e18, 1e19, 1e20], np.geomspace(0.2, 5, 9), indexing="ij")
+    >>> N = share * 0.09 * C**0.5
+    >>> D = C / (6 * N)
+    >>> loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    >>> runs = {"N": N.ravel(), "D": D.ravel(), "C": C.ravel(), "loss": loss.ravel()}
+    >>> round(sf.isoflop(runs, method="local").exponent_N, 3)
+    0.513
+    """
+    from scalefit.tables.runs import check_runs, read_runs
+
+    if not one_of(method, _METHODS):
+        raise ArgumentError(
+            f"method={method!r} is no way to find an optimum. Nothing was computed. Known: "
+            f"{', '.join(map(repr, _METHODS))}."
+        )
+    if not (isinstance(runs, Mapping) or hasattr(runs, "columns")):
+        runs = read_runs(runs, incomplete="keep")
+    checked = check_runs(runs, ("N", "D", "C"))
+    columns = checked.columns
+    refuse_several_series(columns)
+    nominal = None if budget is None else nominal_budgets(columns, budget)
+    group = gather(np.asarray(columns["C"], float), nominal)
+    curves = curves_of(columns, checked.row_labels, group, nominal)
+    found = optima_of(curves, method, columns, checked.conventions, checked.notes, seed)
+    note = _on_labels(runs, found, method, budget, seed)
+    return found if note is None else replace(found, notes=(*found.notes, note))
+
+
+def _on_labels(runs: Any, found: Optima, method: Method, budget: str | None, seed: int) -> Note | None:
+    """Say what becomes of the exponent without the rows that a column named outlier labels."""
+    import pandas as pd
+
+    if isinstance(runs, Mapping):
+        runs = pd.DataFrame(runs)
+    if not hasattr(runs, "columns") or "outlier" not in runs.columns:
+        return None
+    label = pd.Series(runs["outlier"])
+    labelled = label.astype(str).str.lower().isin(["true", "1", "1.0", "yes"]).to_numpy()
+    if not labelled.any():
+        return None
+    own = int(np.isin(found.strange["row"].to_numpy(), label.index[labelled]).sum())
+    text = (
+        f"The table labels {int(labelled.sum())} of {len(labelled)} rows as outliers. They were used; {own} of them "
+        f"lie off their curve by the noise seen here"
+    )
+    details: dict[str, Any] = {"labelled": int(labelled.sum()), "off_curve": own}
+    try:
+        kept = isoflop(runs[~labelled].drop(columns="outlier"), method, budget=budget, seed=seed)
+    except ScalefitError as error:
+        return Note("labelled_outliers", "warning", f"{text}. Without them there is no answer: {error}", details)
+    low, high = found.line_N.exponent_interval(0.9)
+    inside = low <= kept.exponent_N <= high
+    details |= {"exponent_N_without": kept.exponent_N, "exponent_N": found.exponent_N, "inside": inside}
+    text += (
+        f". Without them the exponent of N is {kept.exponent_N:.3f} in place of {found.exponent_N:.3f}, which its 90 % "
+        f"interval {'holds: the labels do not matter here' if inside else 'does not hold: look at those rows'}."
+    )
+    return Note("labelled_outliers", "info" if inside else "warning", text, details)
+
+
+def optima_of(
+    curves: list[Curve],
+    method: str,
+    columns: dict[str, AnyArray],
+    conventions: dict[str, Any],
+    notes: tuple[Note, ...],
+    seed: int,
+    draws: int = _DRAWS,
+) -> Optima:
+    """Optima of curves and the power laws through them."""
+    import pandas as pd
+
+    noise = noise_of(curves)
+    rng = np.random.default_rng(check_count("seed", seed, least=0))
+    rows, refused = [], []
+    for curve in curves:
+        reason = _why_not(curve, method)
+        if reason is None:
+            at, low = locate(curve, method, curve.y[None])
+            if np.isnan(at[0]):
+                reason = f"the {method} has no minimum between the smallest and the largest size"
+        if reason is not None:
+            refused.append({"C": curve.C, "n_runs": sum(map(len, curve.labels)), "reason": reason})
+            continue
+        spread = 0.0
+        if noise > 0:
+            moved = locate(curve, method, curve.y + noise * rng.standard_normal((draws, curve.x.size)))[0]
+            spread = float(np.nanstd(moved)) if np.isfinite(moved).sum() > 1 else 0.0
+        log_d = float(np.interp(at[0], curve.x, curve.log_D))
+        rows.append((curve.C, np.exp(at[0]), np.exp(log_d), np.exp(low[0]), spread, sum(map(len, curve.labels))))
+    table = pd.DataFrame(rows, columns=["C", "N", "D", "loss", "se_log_N", "n_runs"])
+    left_out = pd.DataFrame(refused, columns=["C", "n_runs", "reason"])
+    if len(table) < 2:
+        reasons = "; ".join(f"{row.C:.3g} FLOP: {row.reason}" for row in left_out.head(8).itertuples())
+        one = "Only one budget has" if len(table) else "No budget has"
+        raise FitError(
+            f"{one} an optimum, an exponent needs two{f' ({reasons})' if reasons else ''}, and none was fitted. Add "
+            "runs that are too small and too large for their budget, on two budgets or more."
+        )
+    C, se = table["C"].to_numpy(), table["se_log_N"].to_numpy()
+    line_n = power_line(C, table["N"].to_numpy(), se)
+    line_d = power_line(C, table["D"].to_numpy(), se)
+    strange = pd.DataFrame(strange_runs(curves, noise), columns=["row", "C", "N", "loss", "off_curve", "sigmas"])
+    said = [note for note in notes if note.severity != "info"]
+    return Optima(
+        method=method,
+        optima=table,
+        refused=left_out,
+        line_N=line_n,
+        line_D=line_d,
+        noise=noise,
+        strange=strange,
+        curves=tuple(curves),
+        conventions=dict(conventions),
+        notes=(*said, *_remarks(table, left_out, strange)),
+        runs=columns,
+    )
+
+
+def _why_not(curve: Curve, method: str) -> str | None:
+    """Say why a budget has no optimum, or None."""
+    n = curve.x.size
+    if n < _LEAST[method]:
+        return f"{n} size{'s' if n != 1 else ''}, and {method} needs {_LEAST[method]}"
+    sizes, compute = float(np.ptp(curve.x)), float(np.ptp(curve.x + curve.log_D))
+    if compute > _ONE_BUDGET * sizes:
+        return f"its sizes span a factor of {np.exp(sizes):.2f} while N D varies by {np.exp(compute):.2f}"
+    lowest = int(np.argmin(curve.y))
+    if lowest in (0, n - 1):
+        side, way = ("smallest", "smaller") if lowest == 0 else ("largest", "larger")
+        return f"the {side} model, N = {np.exp(curve.x[lowest]):.3g}, has the lowest loss: add {way} ones"
+    return None
+
+
+def locate(curve: Curve, method: str, y: Array) -> tuple[Array, Array]:
+    """Position ln N* (b,) and ln loss (b,) of the minimum for each row of ln losses (b, n); NaN where there is none."""
+    low, high = curve.x[0], curve.x[-1]
+    if method == "lowest":
+        at = np.argmin(y, axis=1)
+        return curve.x[at], y[np.arange(y.shape[0]), at]
+    if method == "local":
+        from scipy.interpolate import Akima1DInterpolator
+
+        grid = np.linspace(low, high, _GRID)
+        value = Akima1DInterpolator(curve.x, y.T)(grid)
+        at = np.clip(np.argmin(value, axis=0), 1, _GRID - 2)
+        columns = np.arange(y.shape[0])
+        left, middle, right = (value[at + step, columns] for step in (-1, 0, 1))
+        bend = left - 2 * middle + right
+        with np.errstate(all="ignore"):
+            shift = np.clip(np.where(bend > 0, 0.5 * (left - right) / bend, 0.0), -1.0, 1.0)
+        return grid[at] + shift * (grid[1] - grid[0]), middle - 0.25 * (left - right) * shift
+    degree = 2 if method == "parabola" else 3
+    centre = curve.x.mean()
+    # Loss over ln N, as published: the fit weighs runs by their loss, not by its logarithm.
+    c = np.polynomial.polynomial.polyfit(curve.x - centre, np.exp(y).T, degree)
+    with np.errstate(all="ignore"):
+        if degree == 2:
+            u = np.where(c[2] > 0, -0.5 * c[1] / c[2], np.nan)
+        else:
+            # The root of the slope at which the curvature is positive: (-c2 + sqrt(c2^2 - 3 c1 c3)) / (3 c3).
+            root = np.sqrt(c[2] ** 2 - 3 * c[1] * c[3])
+            u = -c[1] / (c[2] + root)  # the same, without the difference of nearly equal numbers where c3 is small
+        u = np.where((u + centre > low) & (u + centre < high), u, np.nan)
+        value = np.polynomial.polynomial.polyval(u, c, tensor=False)
+        return u + centre, np.log(np.maximum(value, 1e-300))
+
+
+def _remarks(table: pd.DataFrame, refused: pd.DataFrame, strange: pd.DataFrame) -> list[Note]:
+    notes = []
+    if len(refused):
+        named = "; ".join(f"{row.C:.3g} FLOP ({row.reason})" for row in refused.head(6).itertuples())
+        text = f"{len(refused)} budgets have no optimum and were left out: {named}."
+        notes.append(Note("budgets_refused", "warning", text, {"C": [float(c) for c in refused["C"]]}))
+    if len(table) == 2:
+        text = "Two budgets give an exponent but no measure of their scatter: the interval holds the runs' noise only."
+        notes.append(Note("two_budgets", "warning", text))
+    decades = float(np.log10(table["C"].max() / table["C"].min()))
+    if decades < 1:
+        text = f"The optima span {decades:.2g} decades of compute: exponents from less than one hardly extrapolate."
+        notes.append(Note("short_range", "warning", text, {"decades": decades}))
+    if len(strange):
+        rows = ", ".join(str(row) for row in strange["row"].head(6))
+        text = (
+            f"{len(strange)} runs lie 6 standard deviations of the noise off the curve through their neighbours, or 5 "
+            f"above the same size with fewer tokens (rows {rows}). They were kept; look at them, and run again "
+            f"without them."
+        )
+        notes.append(Note("strange_runs", "warning", text, {"rows": strange["row"].tolist()}))
+    return notes

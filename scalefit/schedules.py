@@ -1,0 +1,393 @@
+"""Learning-rate schedules as the curve laws need them: relative to their peak, piecewise linear in steps.
+
+Every schedule is reduced to knots, so that the area under it (the progress a run makes) and the
+response to its decay (the gain of annealing) are exact sums over segments and cost microseconds.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import model_validator
+
+from scalefit._arguments import as_numbers, check_count, check_number, check_numbers, one_of
+from scalefit._records import Record
+from scalefit._typing import Array
+from scalefit.errors import ArgumentError
+
+Kind = Literal["constant", "linear", "cosine", "wsd", "two_stage", "knots"]
+Shape = Literal["linear", "1-sqrt", "exp"]
+
+CURVE_KNOTS = 200  # knots on a curved stretch; the area of a cosine is then right to 2e-5
+PEAK = 0.999  # a rate above this part of its maximum counts as the peak
+USUAL_FINAL = {"constant": 1.0, "linear": 0.0, "cosine": 0.1, "wsd": 0.0}  # as the constructors have it
+EXP_FLOOR = 0.01  # an exponential never reaches zero: asked to end at 0 it ends at 1 % of its peak
+
+
+def _decay(shape: Shape, x: Array, final: float) -> Array:
+    """Rate relative to the start of a cooldown after the fraction `x` of it."""
+    if shape == "linear":
+        return 1 - (1 - final) * x
+    if shape == "1-sqrt":  # Haegele et al. (2024), arXiv:2405.18392
+        return 1 - (1 - final) * np.sqrt(x)
+    return np.asarray(max(final, EXP_FLOOR) ** x, dtype=float)
+
+
+class Schedule(Record):
+    """A learning-rate schedule relative to its peak, over steps.
+
+    Use the constructors: `constant`, `linear`, `cosine`, `wsd`, `two_stage`, `from_knots`, `from_log`.
+
+    Parameters
+    ----------
+    kind : {"constant", "linear", "cosine", "wsd", "two_stage", "knots"}
+        The family.
+    total : float
+        Length [steps].
+    warmup : float
+        Length of the linear warm-up from zero [steps].
+    final : float
+        Rate at the end, relative to the peak [-]; by default as the constructor of that kind has it.
+    cooldown : float
+        Part of `total` spent cooling down, for ``"wsd"`` [-].
+    shape : {"linear", "1-sqrt", "exp"}
+        Shape of the cooldown, for ``"wsd"``.
+    switch : float
+        Step at which the second stage begins, for ``"two_stage"`` [steps].
+    steps, lr_over_peak : tuple of float
+        The knots, for ``"knots"``.
+
+    Examples
+    --------
+    >>> schedule = Schedule.wsd(1000, warmup=100, cooldown=0.2)
+    >>> [round(float(schedule.lr(step)), 2) for step in (50, 500, 900, 1000)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+
+    kind: Kind
+    total: float
+    warmup: float = 0.0
+    final: float = 1.0
+    cooldown: float = 0.2
+    shape: Shape = "linear"
+    switch: float = 0.0
+    steps: tuple[float, ...] = ()
+    lr_over_peak: tuple[float, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_constructed(cls, given: Any) -> Any:
+        """Fill in what a file leaves out as the constructors would."""
+        if not isinstance(given, dict):
+            return given
+        kind, knots = given.get("kind"), given.get("steps")
+        usual: dict[str, Any] = {"final": USUAL_FINAL[kind]} if kind in USUAL_FINAL else {}
+        if kind == "two_stage" and "final" not in given:
+            raise ArgumentError(
+                "A two_stage schedule drops to a rate that only its maker knows; no schedule was made. Give final=, "
+                "such as 0.1."
+            )
+        if kind == "knots" and isinstance(knots, (list, tuple)) and knots:
+            usual["total"] = knots[-1]
+        return {**usual, **given}
+
+    @model_validator(mode="after")
+    def _check(self) -> Schedule:
+        if not (np.isfinite(self.total) and self.total > 0):
+            raise ArgumentError(
+                f"A schedule of {self.total:g} steps was given, and none was made. Give a positive number of steps."
+            )
+        if not 0 <= self.warmup < self.total:
+            raise ArgumentError(
+                f"The warm-up lasts {self.warmup:g} of {self.total:g} steps; no schedule was made. Make it shorter "
+                "than the schedule."
+            )
+        if not 0 <= self.final <= 1:
+            raise ArgumentError(
+                f"final={self.final:g} is not in [0, 1]; no schedule was made. Give the last rate as a share of the "
+                "peak."
+            )
+        # Rounding: a warm-up of 900 of 1,000 steps leaves 0.0999... for a cooldown of 0.1.
+        if self.kind == "wsd" and not 0 < self.cooldown <= 1 - self.warmup / self.total + 1e-12:
+            raise ArgumentError(
+                f"cooldown={self.cooldown:g} is not in (0, 1 - warmup/total]; no schedule was made. Give a share of "
+                "the total."
+            )
+        if self.kind == "two_stage" and not self.warmup < self.switch < self.total:
+            raise ArgumentError(
+                f"switch={self.switch:g} lies outside the schedule; none was made. Give a step between warm-up and end."
+            )
+        if self.kind == "knots":
+            _check_knots(self.steps, self.lr_over_peak)
+            if self.total != self.steps[-1]:
+                raise ArgumentError(
+                    f"total={self.total:g}, but the last knot is at step {self.steps[-1]:g}; no schedule was made. "
+                    "Leave total out."
+                )
+            if abs(max(self.lr_over_peak) - 1) > 1e-9:
+                raise ArgumentError(
+                    f"lr_over_peak reaches {max(self.lr_over_peak):g}, and rates are relative to their peak here; no "
+                    "schedule was made. Divide them by it, or use Schedule.from_knots, which does."
+                )
+        return self
+
+    # -- constructors -------------------------------------------------------------------------------
+    @classmethod
+    def constant(cls, total: float, warmup: float = 0) -> Schedule:
+        """Constant rate for `total` steps, after a linear warm-up of `warmup` steps."""
+        return cls(kind="constant", total=total, warmup=warmup)
+
+    @classmethod
+    def linear(cls, total: float, warmup: float = 0, final: float = 0.0) -> Schedule:
+        """Linear decay over `total` steps from the peak to `final` of it, after `warmup` steps."""
+        return cls(kind="linear", total=total, warmup=warmup, final=final)
+
+    @classmethod
+    def cosine(cls, total: float, warmup: float = 0, final: float = 0.1) -> Schedule:
+        """Half a cosine over `total` steps from the peak to `final` of it, after `warmup` steps."""
+        return cls(kind="cosine", total=total, warmup=warmup, final=final)
+
+    @classmethod
+    def wsd(
+        cls, total: float, warmup: float = 0, cooldown: float = 0.2, shape: Shape = "linear", final: float = 0.0
+    ) -> Schedule:
+        """Warm-up, stable, decay: `total` steps, constant until the last part `cooldown` of them, then to `final`."""
+        return cls(kind="wsd", total=total, warmup=warmup, cooldown=cooldown, shape=shape, final=final)
+
+    @classmethod
+    def two_stage(cls, total: float, switch: float, final: float, warmup: float = 0) -> Schedule:
+        """Constant for `switch` of `total` steps, then a drop to `final` of the peak."""
+        return cls(kind="two_stage", total=total, warmup=warmup, switch=switch, final=final)
+
+    @classmethod
+    def from_knots(cls, steps: npt.ArrayLike, lr_over_peak: npt.ArrayLike) -> Schedule:
+        """Piecewise-linear schedule through knots.
+
+        Parameters
+        ----------
+        steps : array_like, shape (k,)
+            Strictly increasing [steps].
+        lr_over_peak : array_like, shape (k,)
+            Rates; divided by their maximum.
+
+        Raises
+        ------
+        ArgumentError
+            Fewer than two knots, steps that do not increase, or rates that are negative or not finite.
+        """
+        x, y = check_numbers("steps", steps), check_numbers("lr_over_peak", lr_over_peak)
+        _check_knots(x, y)
+        return cls(
+            kind="knots",
+            total=float(x[-1]),
+            steps=tuple(x.tolist()),
+            lr_over_peak=tuple((y / y.max()).tolist()),
+        )
+
+    @classmethod
+    def from_log(cls, steps: npt.ArrayLike, lr: npt.ArrayLike, max_knots: int = 400) -> Schedule:
+        """Schedule from a logged learning rate; thinned to `max_knots` knots.
+
+        Raises
+        ------
+        ArgumentError
+            As `from_knots`, after sorting and dropping repeated steps.
+        """
+        logged, rates = check_numbers("steps", steps), check_numbers("lr", lr)
+        if logged.shape != rates.shape:
+            raise ArgumentError(
+                f"{logged.size} steps and {rates.size} rates were given, and nobody knows which belong together. Give "
+                "a rate for every step; NaN where none was logged."
+            )
+        x, first = np.unique(logged, return_index=True)
+        y = rates[first]
+        keep = np.isfinite(x) & np.isfinite(y)
+        x, y = x[keep], y[keep]
+        if len(x) > check_count("max_knots", max_knots, least=4):
+            turns = np.flatnonzero(np.abs(np.diff(np.gradient(y, x))) > 1e-3 * y.max() / np.ptp(x)) + 1
+            if len(turns) > max_knots // 2:
+                turns = turns[np.linspace(0, len(turns) - 1, max_knots // 2).astype(int)]
+            even = np.linspace(0, len(x) - 1, max_knots - len(turns)).astype(int)
+            pick = np.unique(np.concatenate([even, turns]))
+            x, y = x[pick], y[pick]
+        return cls.from_knots(x, y)
+
+    def cooldown_from(self, step: float, steps: float, shape: Shape = "linear", final: float = 0.0) -> Schedule:
+        """Return the schedule that leaves this one at `step` and cools down over `steps` steps.
+
+        Parameters
+        ----------
+        step : float
+            Where the cooldown begins [steps].
+        steps : float
+            How long it lasts [steps].
+        shape : {"linear", "1-sqrt", "exp"}
+            Its shape.
+        final : float
+            Rate at its end, relative to the rate at `step`.
+
+        Raises
+        ------
+        ArgumentError
+            A shape, step, length or rate that makes no sense, or a rate that is zero already.
+        """
+        step, steps, final = (check_number(*pair) for pair in (("step", step), ("steps", steps), ("final", final)))
+        if not one_of(shape, get_args(Shape)):
+            raise ArgumentError(
+                f"shape={shape!r} is no cooldown. Nothing was changed. Known: {', '.join(get_args(Shape))}."
+            )
+        if not 0 <= final <= 1:
+            raise ArgumentError(
+                f"final={final:g} is not in [0, 1]; no schedule was made. Give the last rate as a share of that at "
+                f"step {step:g}."
+            )
+        if not (steps > 0 and 0 <= step):
+            raise ArgumentError(
+                f"A cooldown of {steps:g} steps from step {step:g} was asked, and no schedule was made. Give positive "
+                "ones."
+            )
+        before = self.knot_steps < step
+        x = np.linspace(0, 1, CURVE_KNOTS if shape != "linear" else 2)
+        start = float(self.lr(step))
+        if start <= 0:
+            raise ArgumentError(
+                f"The learning rate is already zero at step {step:g}, so nothing was cooled down. Begin at an earlier "
+                "step."
+            )
+        return Schedule.from_knots(
+            np.concatenate([self.knot_steps[before], step + x * steps]),
+            np.concatenate([self.knot_lr[before], start * _decay(shape, x, final)]),
+        )
+
+    def spliced(self, ahead: Schedule, step: float) -> Schedule:
+        """Return this schedule until `step` and `ahead` after it, both relative to this one's peak."""
+        before, after = self.knot_steps < step, ahead.knot_steps > step
+        if ahead == self or not after.any():
+            return self
+        edge = step + min(1.0, 0.5 * float(ahead.knot_steps[after][0] - step))
+        later = ahead.knot_steps > edge
+        return Schedule.from_knots(
+            np.concatenate([self.knot_steps[before], [step, edge], ahead.knot_steps[later]]),
+            np.concatenate([self.knot_lr[before], [self.lr(step), ahead.lr(edge)], ahead.knot_lr[later]]),
+        )
+
+    # -- what the laws read ---------------------------------------------------------------------------
+    @cached_property
+    def _knots(self) -> tuple[Array, Array]:
+        """Knots from step zero to the end, shapes (k,) and (k,)."""
+        total, warm, final = self.total, self.warmup, self.final
+        if self.kind == "knots":
+            x, y = np.asarray(self.steps), np.asarray(self.lr_over_peak)
+            return (np.r_[0.0, x], np.r_[y[0], y]) if x[0] > 0 else (x, y)
+        if self.kind == "constant":
+            x, y = np.array([warm, total]), np.ones(2)
+        elif self.kind == "linear":
+            x, y = np.array([warm, total]), np.array([1.0, final])
+        elif self.kind == "cosine":
+            part = np.linspace(0, 1, CURVE_KNOTS)
+            x, y = warm + part * (total - warm), final + (1 - final) * 0.5 * (1 + np.cos(np.pi * part))
+        elif self.kind == "two_stage":
+            edge = min(1.0, 0.5 * (total - self.switch))
+            x, y = np.array([warm, self.switch, self.switch + edge, total]), np.array([1.0, 1.0, final, final])
+        else:
+            start = total * (1 - self.cooldown)
+            part = np.linspace(0, 1, 2 if self.shape == "linear" else CURVE_KNOTS)
+            x, y = start + part * (total - start), _decay(self.shape, part, final)
+            if start > warm:
+                x, y = np.r_[warm, x], np.r_[1.0, y]
+        return (np.r_[0.0, x], np.r_[0.0, y]) if warm > 0 else (x, y)
+
+    @property
+    def knot_steps(self) -> Array:
+        """Steps of the knots, shape (k,) [steps]."""
+        return self._knots[0]
+
+    @property
+    def knot_lr(self) -> Array:
+        """Rates at the knots relative to the peak, shape (k,)."""
+        return self._knots[1]
+
+    @cached_property
+    def warmup_end(self) -> float:
+        """First step at the peak, if the rate only rises until then and that is in the first half [steps]."""
+        x, y = self._knots
+        first = int(np.argmax(y >= PEAK))
+        rising = bool(np.all(np.diff(y[: first + 1]) >= 0))
+        return float(x[first]) if rising and x[first] <= 0.5 * self.total else 0.0
+
+    @cached_property
+    def _area(self) -> Array:
+        x, y = self._knots
+        return np.concatenate([[0.0], np.cumsum(np.diff(x) * (y[1:] + y[:-1]) / 2)])
+
+    def lr(self, step: npt.ArrayLike) -> Array:
+        """Rate at `step` relative to the peak; held constant beyond the ends."""
+        return np.asarray(np.interp(as_numbers("step", step), self.knot_steps, self.knot_lr))
+
+    def area(self, step: npt.ArrayLike, warmup: Literal["actual", "peak"] = "actual") -> Array:
+        r"""Area under the schedule until `step`, :math:`S_1=\int_0^t\eta\,dt/\eta_{peak}` [steps].
+
+        Parameters
+        ----------
+        step : array_like
+            Where [steps].
+        warmup : {"actual", "peak"}
+            ``"actual"`` integrates the rates as they were. ``"peak"`` counts the warm-up at the peak
+            rate, as Tissue et al. (2024), arXiv:2408.11029, do.
+        """
+        x, y = self._knots
+        if not one_of(warmup, ("actual", "peak")):
+            raise ArgumentError(f"warmup={warmup!r:.80} is not known. Nothing was integrated. Known: actual, peak.")
+        t = as_numbers("step", step)
+        i = np.clip(np.searchsorted(x, t, side="right") - 1, 0, len(x) - 2)
+        d = np.minimum(t, x[-1]) - x[i]
+        slope = (y[i + 1] - y[i]) / (x[i + 1] - x[i])
+        area = self._area[i] + y[i] * d + 0.5 * slope * d**2 + np.maximum(t - x[-1], 0) * y[-1]
+        if warmup == "peak":
+            missing = self.warmup_end - float(self.area(self.warmup_end))
+            area = np.where(t >= self.warmup_end, area + missing, t)
+        return np.asarray(area)
+
+    def decay_segments(self) -> tuple[Array, Array, Array, Array]:
+        """Pieces after the warm-up on which the rate changes: starts, ends, rates at both ends, shape (k,)."""
+        x, y = self._knots
+        use = (np.diff(y) != 0) & (x[:-1] >= self.warmup_end)
+        left, right = x[:-1][use], x[1:][use]
+        if not len(left):
+            return left, right, left, right
+        pieces = np.ceil((right - left) / (self.total / CURVE_KNOTS)).astype(int)  # long ones in short pieces
+        which = np.repeat(np.arange(len(left)), pieces)
+        number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        width = (right - left)[which] / pieces[which]
+        start = left[which] + number * width
+        end = start + width
+        return start, end, np.asarray(self.lr(start)), np.asarray(self.lr(end))
+
+    def __str__(self) -> str:
+        words: dict[str, Any] = {"total": self.total, "warmup": self.warmup, "final": self.final}
+        if self.kind == "wsd":
+            words |= {"cooldown": self.cooldown, "shape": self.shape}
+        if self.kind == "knots":
+            words = {"total": self.total, "knots": len(self.steps)}
+        return f"{self.kind}(" + ", ".join(f"{k}={v}" for k, v in words.items()) + ")"
+
+
+def _check_knots(steps: npt.ArrayLike, lr: npt.ArrayLike) -> None:
+    x, y = np.asarray(steps, dtype=float), np.asarray(lr, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
+        raise ArgumentError(
+            f"Steps of shape {x.shape} and rates of shape {y.shape} make no schedule, and none was made. Give two or "
+            "more of each, as many steps as rates."
+        )
+    if not (np.all(np.isfinite(x)) and np.all(np.diff(x) > 0) and x[0] >= 0):
+        raise ArgumentError(
+            "The steps of a schedule must be finite, not negative, and strictly increasing. None was made. Correct "
+            "them."
+        )
+    if not (np.all(np.isfinite(y)) and np.all(y >= 0) and y.max() > 0):
+        raise ArgumentError(
+            "The rates of a schedule must be finite, not negative, and not all zero. None was made. Correct them."
+        )

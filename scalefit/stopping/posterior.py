@@ -1,0 +1,328 @@
+r"""The loss at the planned end, from the part of the curve that has been seen.
+
+The law is `SaturatingCurve`, written around the present so that what is unknown is small and has a scale that
+carries over from run to run:
+
+.. math:: L(t) = \ell + s\,\frac{(S_1(t)/S_1(now))^{-a}-1}{a} - C\,[G_\rho(t)-G_\rho(now)]
+
+:math:`\ell` is the loss now, s the slope per unit of log progress, C the gain of a whole anneal. Given the shape
+:math:`(a,\rho)` the posterior is Gaussian; the shapes are averaged with their evidence, so that an anneal that has
+been seen is believed and one that lies ahead comes from the prior.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scalefit._typing import Array, ArrayLike
+from scalefit.schedules import Schedule
+from scalefit.stopping.annealing import anneal_response, solve_nonnegative
+
+EXPONENTS = np.geomspace(0.15, 1.6, 16)
+SATURATIONS = np.array([0.1, 0.5, 1.5, 5.0, 15.0])
+
+# Chosen on all sources together; the optimum is flat (docs/stopping.md lists the neighbours tried).
+TAIL = 0.3  # points with less than this part of the present progress do not enter
+MIN_TAIL_POINTS = 8  # unless there would be fewer than this
+BINS = 24  # equal in the logarithm of the step plus the change of the rate
+MISFIT = 0.003  # what no law of this form gets right [nat/token]
+MISFIT_GROWTH = 0.6  # misfit grows as (S1(now)/S1)^this into the past
+# The noise is not known: residuals this many times larger are allowed for, and weighed by the evidence.
+NOISE_SCALES, NOISE_WEIGHTS = np.array([1.0, 2.5, 6.0, 15.0]), np.array([0.6, 0.25, 0.1, 0.05])
+SPIKE_SIGMAS, SPIKE_LEAST = 6.0, 0.05  # a point this far from its neighbours is left out [-], [nat/token]
+POINT_NOISE = 0.006  # least noise of one evaluation [nat/token]
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """What finished runs say about an unfinished one.
+
+    Parameters
+    ----------
+    gain, gain_spread : float
+        C at rho = 1 [nat/token] and its relative standard deviation.
+    gain_slope : float
+        d log C / d log rho: rates further above the best one gain more, and later.
+    exponent, exponent_spread : float
+        Median of a and standard deviation of log a.
+    log_rho, log_rho_spread : float
+        Mean and standard deviation of log rho.
+    slope, slope_spread : float
+        s at a quarter of a run [nat/token].
+    z_levels, z_quantiles : tuple of float
+        Conformal table: the share of forecasts whose error was below so many standard deviations.
+    n_runs : int
+        Finished runs behind it.
+    source : str
+        Where they come from.
+    """
+
+    gain: float
+    gain_spread: float
+    gain_slope: float
+    exponent: float
+    exponent_spread: float
+    log_rho: float
+    log_rho_spread: float
+    slope: float
+    slope_spread: float
+    z_levels: tuple[float, ...]
+    z_quantiles: tuple[float, ...]
+    n_runs: int
+    source: str
+
+    def z(self, level: float) -> float:
+        """Half-width of the central interval at `level`, in standard deviations."""
+        if level >= self.z_levels[-1]:  # beyond the table: widen as a Gaussian would
+            # By the lower tail: near level 1 the upper one would round to certainty.
+            tail = NormalDist().inv_cdf
+            return self.z_quantiles[-1] * tail((1 - level) / 2) / tail((1 - self.z_levels[-1]) / 2)
+        return float(np.interp(level, (0.0, *self.z_levels), (0.0, *self.z_quantiles)))
+
+
+@cache
+def shipped_priors() -> Priors:
+    """Return the priors that scalefit ships, learned from finished runs (see their ``source``)."""
+    record = json.loads(files("scalefit.stopping").joinpath("_priors.json").read_text(encoding="utf-8"))["priors"]
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in record.items()}
+    return Priors(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The tail of a curve in a few bins, with the law's responses at them.
+
+    Shapes: bins (m,), responses (n_rho, m).
+    """
+
+    area: Array
+    loss: Array
+    variance: Array
+    response: Array
+    step_now: float
+    area_now: float
+    response_now: Array
+    n_points: int
+    noise: float
+    seen: float
+
+
+def point_noise(loss: Array) -> float:
+    """Standard deviation of one evaluation from second differences, robust to trend and spikes [nat/token]."""
+    if len(loss) < 8:
+        return 0.0
+    second = loss[:-2] - 2 * loss[1:-1] + loss[2:]
+    return float(1.4826 * np.median(np.abs(second)) / np.sqrt(6))
+
+
+def _spikes(loss: Array, noise: float) -> npt.NDArray[np.bool_]:
+    """Which points stand out from their neighbours, shape (n,); a steep but steady fall does not."""
+    out = np.zeros(len(loss), dtype=bool)
+    if len(loss) < 6:
+        return out
+    limit = max(SPIKE_SIGMAS * noise, SPIKE_LEAST)
+    middle = np.median(np.lib.stride_tricks.sliding_window_view(loss, 5), axis=1)
+    out[2:-2] = np.abs(loss[2:-2] - middle) > limit
+    out[-2:] = loss[-2:] > np.median(loss[-6:-2]) + limit
+    return out
+
+
+def digest(
+    schedule: Schedule,
+    steps: ArrayLike,
+    loss: ArrayLike,
+    *,
+    sem: float = 0.0,
+    counts: ArrayLike | None = None,
+    tail: float = TAIL,
+) -> Digest | None:
+    """Reduce a curve to what the forecast needs.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The schedule.
+    steps, loss : array_like, shape (n,)
+        The curve so far, sorted [steps], [nat/token].
+    sem : float
+        Known standard error of one evaluation [nat/token].
+    counts : array_like, shape (n,), optional
+        How many values were averaged in each point.
+    tail : float
+        Points with less than this part of the present progress are left out.
+
+    Returns
+    -------
+    Digest or None
+        None while there are fewer than two points after the warm-up.
+    """
+    t, y = np.asarray(steps, dtype=float), np.asarray(loss, dtype=float)
+    keep = (t >= schedule.warmup_end) & (t > 0)
+    t, y = t[keep], y[keep]
+    if len(t) < 2:
+        return None
+    weight = np.ones(len(t)) if counts is None else np.asarray(counts, dtype=float)[keep]
+    area = np.maximum(schedule.area(t), 1e-6)
+    first = int(np.searchsorted(area, tail * area[-1]))
+    first = max(0, min(first, len(t) - MIN_TAIL_POINTS))
+    t, y, area, weight = t[first:], y[first:], area[first:], weight[first:]
+    noise = float(np.hypot(POINT_NOISE, max(sem, point_noise(y[-200:]))))
+    usual = ~_spikes(y, noise)
+    t, y, area, weight = t[usual], y[usual], area[usual], weight[usual]
+    # Progress slows down as the rate falls, but the loss does not: bins follow the rate as well.
+    turned = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(schedule.lr(t))))])
+    place = np.log(t / t[0]) / max(np.log(t[-1] / t[0]), 1e-9) + turned
+    edges = np.linspace(0, place[-1], BINS + 1)
+    where = np.clip(np.searchsorted(edges, place, side="right") - 1, 0, BINS - 1)
+    total = np.bincount(where, weight, minlength=BINS)
+    full = total > 0
+
+    def mean(values: Array) -> Array:
+        return np.asarray(np.bincount(where, weight * values, minlength=BINS)[full] / total[full])
+
+    at = mean(t)
+    responses = anneal_response(schedule, np.append(at, t[-1]), saturation=SATURATIONS)
+    bin_area = np.maximum(schedule.area(at), 1e-6)
+    variance = MISFIT**2 * (area[-1] / bin_area) ** (2 * MISFIT_GROWTH) + noise**2 / total[full]
+    falls = schedule.decay_segments()
+    all_fall = float(np.sum(np.maximum(falls[2] - falls[3], 0)))
+    return Digest(
+        area=bin_area,
+        loss=mean(y),
+        variance=variance,
+        response=responses[:, :-1] - responses[:, -1:],
+        step_now=float(t[-1]),
+        area_now=float(area[-1]),
+        response_now=responses[:, -1],
+        n_points=len(t),
+        noise=noise,
+        seen=float(np.clip((1 - schedule.lr(t[-1])) / all_fall, 0, 1)) if all_fall > 0 else 1.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """Mean and standard deviation [nat/token] of the loss at the target steps, shape (k,), and of what it rests on."""
+
+    mean: Array
+    sd: Array
+    slope: float
+    gain: float
+    log_exponent: float
+    log_rho: float
+    misfit: float
+
+
+def extrapolate(seen: Digest, schedule: Schedule, targets: ArrayLike, priors: Priors) -> Posterior:
+    """Posterior of the loss at `targets` under `schedule`, which may differ from the past one after now.
+
+    Parameters
+    ----------
+    seen : Digest
+        The curve so far.
+    schedule : Schedule
+        The schedule from now on; its past must be the run's.
+    targets : array_like, shape (k,)
+        Steps to predict [steps].
+    priors : Priors
+        What finished runs say.
+
+    Returns
+    -------
+    Posterior
+    """
+    steps = np.atleast_1d(np.asarray(targets, dtype=float))
+    fits = _fits(seen, priors)
+    a, rho, b, p = EXPONENTS, SATURATIONS, fits.b, fits.weight
+    ahead = np.maximum(schedule.area(steps), 1e-6) / seen.area_now
+    phi_ahead = (ahead[None] ** -a[:, None] - 1) / a[:, None]  # (n_a, k)
+    gain_ahead = anneal_response(schedule, steps, saturation=rho) - seen.response_now[:, None]  # (n_rho, k)
+    shape = (len(a), len(rho), len(steps))
+    X = np.stack(
+        [np.ones(shape), np.broadcast_to(phi_ahead[:, None], shape), -np.broadcast_to(gain_ahead[None], shape)],
+        axis=-1,
+    )
+    each = np.einsum("aski,nasi->nask", X, b)
+    variance = np.einsum("aski,nasij,askj->nask", X, fits.covariance, X)
+    mean = np.einsum("nas,nask->k", p, each)
+    total = np.einsum("nas,nask->k", p, variance + (each - mean) ** 2)
+    noise = seen.noise * float(np.sqrt(p.sum(axis=(1, 2)) @ NOISE_SCALES**2))
+    return Posterior(
+        mean=mean + float(seen.loss[-1]),
+        sd=np.sqrt(total + MISFIT**2 + noise**2 / 4),
+        slope=float((p * b[..., 1]).sum()),
+        gain=float((p * b[..., 2]).sum()),
+        log_exponent=float((p * np.log(a)[:, None]).sum()),
+        log_rho=float((p * np.log(rho)).sum()),
+        misfit=fits.misfit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fits:
+    """The law fitted to a digest under every noise scale, exponent a and rho: axes (n_k, n_a, n_rho).
+
+    ``b`` (..., 3) holds the loss now less the last one seen, s and C; ``covariance`` (..., 3, 3) is theirs; ``weight``
+    is the evidence, which sums to one; ``misfit`` is the best one's weighted residual.
+    """
+
+    b: Array
+    covariance: Array
+    weight: Array
+    misfit: float
+
+
+def _fits(seen: Digest, priors: Priors) -> _Fits:
+    """Gaussian posteriors of the linear part for every shape, and the shapes' evidence."""
+    a, rho = EXPONENTS, SATURATIONS
+    w = NOISE_SCALES[:, None] ** -2.0 / seen.variance  # (n_k, m)
+    x = seen.area / seen.area_now
+    phi = (x[None] ** -a[:, None] - 1) / a[:, None]  # (n_a, m)
+    y = seen.loss - float(seen.loss[-1])
+
+    centre = priors.gain * np.exp(priors.gain_slope * np.log(rho))
+    spread = priors.gain_spread * centre
+    shapes = (len(NOISE_SCALES), len(a), len(rho))
+    gram, moment = np.zeros((*shapes, 3, 3)), np.zeros((*shapes, 3))
+    wphi, wres = w[:, None] * phi, w[:, None] * seen.response  # (n_k, n_a, m), (n_k, n_rho, m)
+    gram[..., 0, 0] = w.sum(axis=1)[:, None, None] + 1e-4
+    gram[..., 0, 1] = gram[..., 1, 0] = wphi.sum(axis=-1)[:, :, None]
+    gram[..., 0, 2] = gram[..., 2, 0] = -wres.sum(axis=-1)[:, None, :]
+    gram[..., 1, 1] = (wphi * phi).sum(axis=-1)[:, :, None] + priors.slope_spread**-2
+    gram[..., 1, 2] = gram[..., 2, 1] = -(wphi @ seen.response.T)
+    gram[..., 2, 2] = (wres * seen.response).sum(axis=-1)[:, None, :] + spread**-2
+    moment[..., 0] = (w @ y)[:, None, None]
+    moment[..., 1] = (wphi @ y)[:, :, None] + priors.slope / priors.slope_spread**2
+    moment[..., 2] = -(wres @ y)[:, None, :] + centre / spread**2
+    b = solve_nonnegative(gram, moment)
+    covariance = np.linalg.inv(gram)
+
+    constant = (w @ y**2)[:, None, None] + (priors.slope / priors.slope_spread) ** 2 + (centre / spread) ** 2
+    chi2 = constant - 2 * (b * moment).sum(axis=-1) + np.einsum("...i,...ij,...j->...", b, gram, b)
+    log_weight = (
+        -0.5 * chi2
+        - 0.5 * np.linalg.slogdet(gram)[1]
+        - np.log(spread)
+        - 0.5 * ((np.log(a) - np.log(priors.exponent)) / priors.exponent_spread)[:, None] ** 2
+        - 0.5 * ((np.log(rho) - priors.log_rho) / priors.log_rho_spread) ** 2
+        + (0.5 * np.log(w).sum(axis=1) + np.log(NOISE_WEIGHTS))[:, None, None]
+    )
+    p = np.exp(log_weight - log_weight.max())
+    p /= p.sum()
+
+    best = np.unravel_index(int(np.argmax(p)), p.shape)
+    fitted = b[best][0] + b[best][1] * phi[best[1]] - b[best][2] * seen.response[best[2]]
+    return _Fits(b, np.asarray(covariance), p, float(np.sqrt(np.mean((y - fitted) ** 2 / seen.variance))))
+
+
+def widened(priors: Priors) -> Priors:
+    """Return priors loose enough for the data of a finished run to speak."""
+    return replace(priors, gain_spread=1.0, exponent_spread=1.0, log_rho_spread=3.0, slope_spread=1.0)

@@ -1,0 +1,128 @@
+"""What a run is meant to be: its schedule and, where known, its size, data and recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from scalefit._records import Record
+from scalefit.counting import parse_quantity
+from scalefit.errors import ArgumentError
+from scalefit.schedules import Schedule
+
+FLOP_PER_PARAM_TOKEN = 6  # forward and backward pass, C = 6 N D
+
+
+def _number(value: Any) -> Any:
+    """Read text such as "124M"; anything else is pydantic's."""
+    return parse_quantity(value) if isinstance(value, str) else value
+
+
+Quantity = Annotated[float | None, BeforeValidator(_number)]
+
+
+class RunPlan(Record):
+    """The plan of one training run; only the schedule is required.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Learning rate over steps.
+    total_steps : float, optional
+        Planned length [steps]; the schedule's by default.
+    total_tokens : float or str, optional
+        Planned training tokens [tokens].
+    tokens_per_step : float or str, optional
+        Batch size [tokens]; from `total_tokens` by default.
+    n_params : float or str, optional
+        Parameters of the model [parameters], for compute and floors.
+    n_layers, d_emb, T_max, vocab_size : int, optional
+        Layers, width, context length [tokens], vocabulary, for the associative-memory floor.
+    unique_tokens : float or str, optional
+        Distinct training tokens [tokens]; tells whether data repeat.
+    optimizer : str
+        Name of the optimizer; one that the shipped priors have not seen widens the forecast.
+    weight_decay : float, optional
+        Weight decay [-]; above zero, a late second descent is possible.
+    recipe : str, optional
+        Name of the recipe; earlier runs of another one are not used as history.
+    loss_unit : {"nat/token", "bit/byte", "other"}
+        Unit of the losses; floors are only compared in nat/token.
+
+    Raises
+    ------
+    ArgumentError
+        A value that makes no sense, or steps and tokens that contradict each other.
+
+    Examples
+    --------
+    >>> plan = RunPlan(schedule=Schedule.cosine(20_000, warmup=500), total_tokens=10e9, n_params=124e6)
+    >>> plan.steps, plan.batch_tokens, plan.flops(10_000)
+    (20000.0, 500000.0, 3.72e+18)
+    """
+
+    schedule: Schedule
+    total_steps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    total_tokens: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
+    tokens_per_step: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
+    n_params: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
+    n_layers: int | None = Field(default=None, gt=0)
+    d_emb: int | None = Field(default=None, gt=0)
+    T_max: int | None = Field(default=None, gt=0)
+    vocab_size: int | None = Field(default=None, gt=0)
+    unique_tokens: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
+    optimizer: str = "adamw"
+    weight_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    recipe: str | None = None
+    loss_unit: Literal["nat/token", "bit/byte", "other"] = "nat/token"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunPlan:
+        if self.total_tokens and self.tokens_per_step:
+            implied = self.total_tokens / self.tokens_per_step
+            if abs(implied / self.steps - 1) > 0.02:
+                raise ArgumentError(
+                    f"total_tokens / tokens_per_step is {implied:g} steps but the plan has {self.steps:g}; no plan "
+                    "was made. Give two of the three, or correct one."
+                )
+        return self
+
+    @property
+    def steps(self) -> float:
+        """Planned length [steps]."""
+        return float(self.total_steps or self.schedule.total)
+
+    @property
+    def batch_tokens(self) -> float | None:
+        """Tokens in a step [tokens], if known."""
+        if self.tokens_per_step:
+            return self.tokens_per_step
+        return self.total_tokens / self.steps if self.total_tokens else None
+
+    def flops(self, steps: float) -> float | None:
+        """Compute of `steps` steps, 6 N D [FLOP], if size and batch are known."""
+        if self.n_params is None or self.batch_tokens is None:
+            return None
+        return FLOP_PER_PARAM_TOKEN * self.n_params * self.batch_tokens * steps
+
+    def epochs(self, step: float) -> float | None:
+        """Passes over the distinct tokens by `step` [-], if known."""
+        if self.unique_tokens is None or self.batch_tokens is None:
+            return None
+        return self.batch_tokens * step / self.unique_tokens
+
+    def with_schedule(self, schedule: Schedule) -> RunPlan:
+        """Return the same run under another schedule, as long as that lasts."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
+        batch = self.batch_tokens
+        values |= {"schedule": schedule, "total_steps": None, "total_tokens": None, "tokens_per_step": batch}
+        return RunPlan(**values)
+
+
+def check_plan(plan: Any, where: str = "plan") -> None:
+    """Refuse what is no plan."""
+    if not isinstance(plan, RunPlan):
+        raise ArgumentError(
+            f"{where} is a {type(plan).__name__}; nothing was done. Make one with scalefit.RunPlan(schedule=...)."
+        )

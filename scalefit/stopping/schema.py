@@ -1,0 +1,234 @@
+"""A monitor on disk: versioned JSON, and earlier runs as a monitor takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import ValidationError, model_validator
+
+from scalefit._files import as_path, is_document
+from scalefit._records import Record
+from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.schedules import Schedule
+from scalefit.stopping.history import FinishedRun
+from scalefit.stopping.logged import QUANTITIES, Quantity
+from scalefit.stopping.run_plan import RunPlan, check_plan
+
+if TYPE_CHECKING:
+    from scalefit.stopping.monitor import Monitor
+
+SCHEMA_VERSION = 1
+
+
+class SavedSeries(Record):
+    """A `Series` on disk."""
+
+    steps: list[float]
+    values: list[float]
+    counts: list[float] | None = None
+    merged_until: float = -1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> SavedSeries:
+        _check_curve(self.steps, self.values)
+        if self.counts is not None and (len(self.counts) != len(self.steps) or not all(n > 0 for n in self.counts)):
+            raise ArgumentError(f"{len(self.counts)} counts for {len(self.steps)} steps, or one that is not positive")
+        return self
+
+
+class SavedRun(Record):
+    """A finished run on disk."""
+
+    schedule: Schedule
+    steps: list[float]
+    loss: list[float]
+    total: float
+
+    @model_validator(mode="after")
+    def _check(self) -> SavedRun:
+        _check_curve(self.steps, self.loss)
+        return self
+
+
+def _check_curve(steps: list[float], values: list[float]) -> None:
+    """Refuse a curve that no monitor can have written."""
+    t, y = np.array(steps), np.array(values)
+    if t.shape != y.shape:
+        raise ArgumentError(f"{t.size} steps with {y.size} values")
+    if not (np.isfinite(t).all() and np.isfinite(y).all() and (np.diff(t) > 0).all()):
+        raise ArgumentError("steps that do not increase, or numbers that are not finite")
+
+
+class SavedNote(Record):
+    """A `Note` on disk."""
+
+    code: str
+    severity: Literal["info", "warning", "error"]
+    message: str
+    details: dict[str, Any] = {}
+
+
+class MonitorState(Record):
+    """Everything a `Monitor` needs to go on, and nothing that is derived."""
+
+    schema_version: Literal[1] = 1
+    plan: RunPlan
+    min_gain: float | None
+    min_saving: float
+    series: dict[Quantity, SavedSeries]
+    last_step: float
+    nonfinite: tuple[int, float] | None
+    history: list[SavedRun]
+    notes: list[SavedNote]
+    law_floors: dict[str, float]
+    frontier_compute: list[float]
+    frontier_loss: list[float]
+
+    @classmethod
+    def of(cls, monitor: Monitor) -> MonitorState:
+        """Return the state of `monitor`."""
+        return cls(
+            plan=monitor.plan,
+            min_gain=monitor.min_gain,
+            min_saving=monitor.min_saving,
+            series={name: SavedSeries(**monitor._series[name].state()) for name in QUANTITIES},
+            last_step=monitor._last_step,
+            nonfinite=monitor._nonfinite,
+            history=[
+                SavedRun(schedule=run.schedule, steps=run.steps.tolist(), loss=run.loss.tolist(), total=run.total)
+                for run in monitor._history_runs
+            ],
+            notes=[
+                SavedNote(code=n.code, severity=n.severity, message=n.message, details=dict(n.details))
+                for n in monitor.notes
+            ],
+            law_floors=monitor._law_floors,
+            frontier_compute=monitor._frontier[0],
+            frontier_loss=monitor._frontier[1],
+        )
+
+
+def read_state(source: str | Path) -> MonitorState:
+    """Read and check a saved state, from a file or from the text of one."""
+    if is_document(source):
+        return parse_state(str(source))
+    try:
+        text = as_path(source).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{source} is not text: {error.reason}. It was not read. Give the file that Monitor.to_json wrote."
+        ) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"{source} cannot be read: {reason}. Nothing was loaded. Give the file that Monitor.to_json wrote."
+        ) from None
+    try:
+        return parse_state(text)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+
+
+def parse_state(text: str) -> MonitorState:
+    """Check the JSON of a saved state."""
+    try:
+        return MonitorState.model_validate_json(text)
+    except (ValidationError, ArgumentError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
+        what = " ".join(f"{'.'.join(map(str, first.get('loc', ())))} {first['msg']}".split())[:160]
+        raise DataError(
+            f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}. It was not read. Write it with "
+            "Monitor.to_json of this version of scalefit."
+        ) from None
+
+
+def finished_from(entry: SavedRun) -> FinishedRun:
+    """Return the finished run that was saved."""
+    return FinishedRun(entry.schedule, np.array(entry.steps), np.array(entry.loss), entry.total)
+
+
+def history_entries(history: Sequence[Any], plan: RunPlan, notes: list[Note]) -> list[FinishedRun]:
+    """Turn what a person passes as `history` into finished runs; what does not fit is set aside with a note."""
+    if isinstance(history, str) or not isinstance(history, Sequence):
+        raise ArgumentError(
+            f"history is a {type(history).__name__}, and nothing was learned from it. Give a list of finished "
+            "Monitors, or of pairs (RunPlan, table with the columns step and val_loss)."
+        )
+    runs = []
+    for number, entry in enumerate(history):
+        other, run = _read_entry(number, entry)
+        reason = _unlike(plan, other)
+        if reason is None and not run.healthy:
+            reason = f"it ends {run.final - float(run.loss.min()):.2f} nat above its own best"
+        if reason is not None:
+            notes.append(
+                Note("history_set_aside", "warning", f"History run {number} is not used: {reason}.", {"run": number})
+            )
+            continue
+        runs.append(run)
+    return runs
+
+
+def _read_entry(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
+    try:
+        return _finished(number, entry)
+    except DataError as error:
+        raise DataError(f"History run {number}: {error}") from None
+
+
+def _finished(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
+    if hasattr(entry, "finished") and hasattr(entry, "plan"):
+        return entry.plan, entry.finished()
+    try:
+        other, table = entry
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"History run {number} is a {type(entry).__name__}; nothing was learned. Give a finished Monitor or a "
+            "pair (RunPlan, table with the columns step and val_loss)."
+        ) from None
+    check_plan(other, f"History run {number}: the first of the pair")
+    try:
+        steps, loss = np.asarray(table["step"], dtype=float), np.asarray(table["val_loss"], dtype=float)
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise ArgumentError(
+            f"History run {number}: its table has no numeric columns step and val_loss. Nothing was learned. Add them."
+        ) from None
+    if steps.shape != loss.shape or steps.ndim != 1:
+        raise ArgumentError(
+            f"History run {number} has steps of shape {steps.shape} and losses of shape {loss.shape}. Nothing was "
+            "learned from it. Give a loss for every step; NaN where none was logged."
+        )
+    return other, FinishedRun.from_curve(other.schedule, steps, loss, other.steps)
+
+
+def _unlike(plan: RunPlan, other: RunPlan) -> str | None:
+    pairs = (
+        ("recipe", plan.recipe, other.recipe),
+        ("vocabulary", plan.vocab_size, other.vocab_size),
+        ("loss unit", plan.loss_unit, other.loss_unit),
+    )
+    for what, mine, theirs in pairs:
+        if mine is not None and theirs is not None and mine != theirs:
+            return f"its {what} is {theirs}, this run's is {mine}"
+    return None
+
+
+def load_monitor(source: str | Path) -> Monitor:
+    """Return the monitor that `Monitor.to_json` wrote.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file, or the text that ``to_json()`` returned.
+
+    Raises
+    ------
+    DataError
+        Not a monitor's state, or one of a later version.
+    """
+    from scalefit.stopping.monitor import Monitor
+
+    return Monitor.from_state(read_state(source))

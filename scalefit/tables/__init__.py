@@ -1,0 +1,1 @@
+"""Tables of runs: files, columns, rows and their checks."""

@@ -1,0 +1,233 @@
+"""From a raw table to the canonical one: columns found, cells read, units converted, rows judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit._typing import Array
+from scalefit.counting import nats_per_token
+from scalefit.errors import DataError, Note
+from scalefit.tables import columns as _columns
+from scalefit.tables import files as _reading
+from scalefit.tables.rows import QUANTITIES, Rows, in_order, name_rows, oddities, set_aside_note
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the caller of `read_runs` asked for; `check_runs` asks for nothing but the law's inputs."""
+
+    asked: Mapping[str, Any]
+    series: tuple[str, ...] = ()
+    loss_unit: str | None = None
+    bytes_per_token: str | float | None = None
+    params: str | None = None
+    flops: str | None = None
+    incomplete: str = "set_aside"
+    inputs: tuple[str, ...] = ()
+
+    def choose(self, frame: pd.DataFrame) -> dict[str, _columns.Choice]:
+        """Find every canonical column in a frame, or in its first rows; raise where the table will not do."""
+        names = list(frame.columns)
+        chosen = {}
+        for target in (*_columns.USUAL_NAMES, *(name for name in self.inputs if name in _columns.SHAPE_NAMES)):
+            if target == "series":
+                continue
+            choice = _columns.choose(target, self.asked.get(target), names, self.loss_unit or "")
+            if choice is not None:
+                chosen[target] = choice
+        _columns.refuse_shared(chosen)
+        for name in self.series:
+            _columns.choose("series", name, names)
+        if "loss" not in chosen:
+            raise DataError(_columns.missing_column("loss", names))
+        known = {*chosen, *map(str, names)}
+        if len(known & set(QUANTITIES)) >= 2:
+            known |= set(QUANTITIES)
+        for name in self.inputs:
+            if name not in known and not (name == "unique_tokens" and "D" in known):
+                raise DataError(_columns.missing_column(name, names))
+        if not self.inputs and not known & set(QUANTITIES):
+            raise DataError(_columns.missing_column("N", names))
+        return chosen
+
+
+@dataclass(slots=True)
+class Table:
+    """A table that was read: usable rows, and what there is to say about it."""
+
+    frame: pd.DataFrame
+    conventions: dict[str, Any]
+    notes: list[Note]
+    set_aside: list[tuple[Any, str]]
+
+
+def read(source: Any, request: Request, format: str | None) -> Table:
+    """Read a table as asked; what was not asked for is taken from an earlier reading, or is the usual."""
+    raw = _open(source, request, format)
+    chosen = _named(raw.name, request.choose, raw.frame)
+    earlier = conventions_of(raw.frame)
+    loss_unit, unit_notes = _loss_unit(request, raw.frame, earlier["loss_unit"])
+    flops = request.flops or earlier["flops"]
+    taken = {c.column for c in chosen.values() if c.column is not None}
+    n_rows = len(raw.rows)
+    columns: dict[str, Array] = {}
+    rows = Rows(columns, raw.rows)
+    if "status" in chosen:
+        rows.refuse(_columns.unfinished(raw.frame[chosen["status"].column].to_numpy(dtype=object)))
+    for target, choice in chosen.items():
+        if target == "status":
+            continue
+        if choice.column is None:
+            columns[target] = np.full(n_rows, choice.constant, dtype=float)
+            continue
+        columns[target], unread = _columns.numbers(raw.frame[choice.column], choice.factor)
+        rows.refuse({i: f"{target} is {cell}, not a number" for i, cell in unread.items()})
+    if loss_unit != "other":
+        per_token = _bytes_per_token(request.bytes_per_token, raw, rows)
+        columns["loss"] = nats_per_token(columns["loss"], loss_unit, per_token)
+    for target in columns:
+        rows.demand_positive(target, blank=None)
+    notes = [*_guesses(chosen), *unit_notes, *rows.complete(flops)]
+    if request.incomplete == "set_aside":
+        for name in ("loss", *(q for q in QUANTITIES if q in columns)):
+            rows.demand_positive(name)
+    if "weight" in columns:
+        rows.demand_positive("weight")
+    rows.demand_new(raw.frame)
+    keep, set_aside = rows.usable, in_order([*raw.unreadable, *rows.set_aside()])
+    if not keep.any():
+        raise DataError(no_row(raw.name, set_aside))
+    frame = pd.DataFrame({name: columns[name] for name in (*QUANTITIES, "loss") if name in columns})
+    for name in ("unique_tokens", "weight", *_columns.SHAPE_NAMES):
+        if name in columns:
+            frame[name] = columns[name]
+    if "status" in chosen:
+        frame["status"] = raw.frame[chosen["status"].column].to_numpy()
+    if request.series:
+        frame["series"] = _columns.label_series(raw.frame, request.series).to_numpy()
+    rest = raw.frame[[name for name in raw.frame.columns if name not in taken]].set_axis(frame.index)
+    stale = {*frame.columns, *(["loss_unit"] if any(note.code == "loss_unit" for note in unit_notes) else [])}
+    rest = rest.rename(columns={name: f"{name}_in_source" for name in rest if name in stale})
+    frame = pd.concat([frame, rest], axis=1)[keep]
+    frame.index = pd.Index(raw.rows[keep], name="row")
+    unit = "other" if loss_unit == "other" else "nat/token"
+    notes += oddities({k: v[keep] for k, v in columns.items()}, frame, unit, raw.rows[keep])
+    if set_aside:
+        notes.append(set_aside_note(set_aside, n_rows + len(raw.unreadable)))
+    bare = "N" in chosen and _columns.counts_no_embeddings(chosen["N"])
+    conventions = {
+        "params": request.params or ("non_embedding" if bare else earlier["params"]),
+        "flops": flops,
+        "loss_unit": unit,
+        "loss_unit_in_source": loss_unit,
+        "source": raw.name,
+        "columns": {k: c.column if c.column is not None else c.constant for k, c in chosen.items()},
+        "guessed": {k: c.column for k, c in chosen.items() if c.guessed},
+    }
+    return Table(frame, conventions, notes, set_aside)
+
+
+def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str) -> tuple[str, list[Note]]:
+    """Return the unit of the losses: as asked for, of an earlier reading, or as a column ``loss_unit`` says."""
+    said = None if request.loss_unit or "scalefit" in frame.attrs else _columns.stated_unit(frame)
+    if said in (None, "nat/token"):
+        return request.loss_unit or earlier, []
+    known = _columns.unit_of(said)
+    if known is not None and not (known.endswith("/byte") and request.bytes_per_token is None):
+        text = f"Column 'loss_unit' says {said}: the losses were converted to nat/token."
+        return known, [Note("loss_unit", "info", f"{text} If that is wrong, pass loss_unit=.", {"unit": known})]
+    why = "is no unit known here" if known is None else "needs bytes_per_token= to become nat/token"
+    text = f"Column 'loss_unit' says {said[:40]!r}, which {why}: the losses were kept in it. Read the table with "
+    text += "read_runs(..., loss_unit=...)" + ("." if known is None else " and bytes_per_token=.")
+    return "other", [Note("unknown_unit", "warning", text, {"unit": said[:80]})]
+
+
+def conventions_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the conventions that an earlier reading left in a frame's attrs, else the usual ones."""
+    usual = {"params": "total", "flops": "6ND", "loss_unit": "nat/token"}
+    said = frame.attrs.get("scalefit")
+    said = said if isinstance(said, Mapping) else {}
+    return {key: str(said.get(key, value)) for key, value in usual.items()}
+
+
+def _open(source: Any, request: Request, format: str | None) -> _reading.RawTable:
+    if isinstance(source, (str, Path)):
+        name = Path(source).name
+        return _reading.read_file(source, lambda head: _named(name, request.choose, head), format)
+    frame = as_frame(source)
+    return _reading.RawTable(frame, frame.index.to_numpy(), "the table")
+
+
+def as_frame(source: Any) -> pd.DataFrame:
+    """Return a frame of whatever holds columns or records in memory."""
+    if hasattr(source, "to_pandas"):  # polars, pyarrow and others
+        source = source.to_pandas()
+    if isinstance(source, pd.DataFrame):
+        frame = source
+    elif isinstance(source, np.ndarray) and source.dtype.names:
+        frame = pd.DataFrame(source)
+    elif isinstance(source, (Mapping, Sequence)) and not isinstance(source, (str, bytes)):
+        try:
+            frame = pd.DataFrame(dict(source) if isinstance(source, Mapping) else list(source))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DataError(
+                f"The columns do not make a table: {error}. Nothing was read. Give lists of one length."
+            ) from None
+    else:
+        raise DataError(
+            f"A {type(source).__name__} is not a table of runs, and nothing was read. Pass a path, a DataFrame, a "
+            "mapping of columns or a list of records."
+        )
+    if frame.columns.nlevels > 1:
+        raise DataError(
+            "The table has several header rows and was not read. Give it one name a column (frame.columns = [...])."
+        )
+    if not len(frame):
+        raise DataError("The table has no rows, so nothing was read. Give it a row for each run.")
+    return frame
+
+
+def _named(name: str, choose: Any, frame: pd.DataFrame) -> Any:
+    """Call `choose` and put the table's name into what it says."""
+    try:
+        return choose(frame)
+    except DataError as error:
+        raise DataError(str(error).replace("{name}", name)) from None
+
+
+def _bytes_per_token(given: str | float | None, raw: _reading.RawTable, rows: Rows) -> Array | float | None:
+    if given is None:
+        return None
+    choice = _columns.choose("bytes_per_token", given, raw.frame.columns)
+    if choice is None or choice.column is None:
+        return None if choice is None else choice.constant
+    values, unread = _columns.numbers(raw.frame[choice.column])
+    rows.refuse({i: f"{choice.column} is {cell}, not a number" for i, cell in unread.items()})
+    rows.refuse({int(i): f"{choice.column} is {values[i]:g}" for i in np.flatnonzero(~(values > 0))})
+    return values
+
+
+def _guesses(chosen: Mapping[str, _columns.Choice]) -> list[Note]:
+    guessed = {target: choice for target, choice in chosen.items() if choice.guessed}
+    if not guessed:
+        return []
+    said = ", ".join(
+        f"{target} from {choice.column!r}" + (f" times {choice.factor:g}" if choice.factor != 1.0 else "")
+        for target, choice in guessed.items()
+    )
+    text = f"Columns were recognised by their usual names: {said}. If that is wrong, name them: N='column'."
+    return [Note("guessed", "info", text, {target: choice.column for target, choice in guessed.items()})]
+
+
+def no_row(name: str, set_aside: list[tuple[Any, str]]) -> str:
+    """Say that a file gives no usable row, and why."""
+    if not set_aside:
+        return f"{name} has a header and no rows, so nothing was read. Add a row for each run."
+    rows = f"all {len(set_aside)} were set aside: {name_rows(set_aside)}"
+    return f"{name} has no usable row; {rows}. Nothing was read. Mend the table."

@@ -1,0 +1,332 @@
+"""Tables in: from whatever holds a list of runs to the columns N, D, C and loss, with their conventions.
+
+Nothing is dropped in silence: a row that cannot be used is set aside with its number and the reason, a column
+that was guessed is named, and both travel with the table in ``runs.attrs["scalefit"]``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from scalefit._arguments import one_of
+from scalefit._typing import AnyArray
+from scalefit.counting import FLOP_CONVENTIONS
+from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
+from scalefit.tables import columns as _columns
+from scalefit.tables.reader import Request, as_frame, conventions_of, no_row, read
+from scalefit.tables.rows import QUANTITIES, Rows, in_order, oddities, set_aside_note
+
+#: What N may count. Fitted exponents depend on it, so it has a name and travels with the table.
+PARAMS_CONVENTIONS = {
+    "total": "all parameters, embeddings and output head included",
+    "non_embedding": "without token and position embeddings and without the output head",
+    "matrices": "weight matrices with the output head, without embedding lookups",
+    "active": "parameters that one token uses (mixture of experts)",
+    "other": "some other count, the same in every row",
+}
+LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other")
+
+_LISTED_ROWS = 1000  # attrs are copied with every frame made from this one, so the list has an end
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedRuns:
+    """Runs that a law can be fitted to.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray, shape (n_runs,)
+        Every input asked for, ``"loss"``, every other numeric column, and ``"series"`` as text where there is
+        one. The inputs and the loss are finite and positive.
+    row_labels : ndarray, shape (n_runs,)
+        The number of each run in its file, or its label in the frame it came from.
+    conventions : dict
+        ``params``, ``flops`` and ``loss_unit``, and whether the table said so (``stated``).
+    notes : tuple of Note
+        What was guessed, derived, set aside or found odd.
+    set_aside : tuple of (row, reason)
+        Every row that is not among the runs.
+    """
+
+    columns: dict[str, AnyArray]
+    row_labels: AnyArray
+    conventions: dict[str, Any]
+    notes: tuple[Note, ...]
+    set_aside: tuple[tuple[Any, str], ...]
+
+    @property
+    def n_runs(self) -> int:
+        """Number of usable runs."""
+        return len(self.row_labels)
+
+    def __len__(self) -> int:
+        return self.n_runs
+
+
+def read_runs(
+    source: str | Path | pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    *,
+    N: str | float | None = None,
+    D: str | float | None = None,
+    C: str | float | None = None,
+    loss: str | None = None,
+    loss_unit: str | None = None,
+    params: str | None = None,
+    flops: str | None = None,
+    bytes_per_token: str | float | None = None,
+    series: str | Iterable[str] | None = None,
+    unique_tokens: str | float | None = None,
+    weight: str | None = None,
+    status: str | None = None,
+    format: str | None = None,
+    incomplete: Literal["set_aside", "keep"] = "set_aside",
+) -> pd.DataFrame:
+    """Read a table of training runs.
+
+    Parameters
+    ----------
+    source : path, DataFrame, mapping of columns, or list of records
+        Files: csv, tsv, json, jsonl or parquet; text may be gzipped.
+    N, D, C : str or number, optional
+        The column of parameters [parameters], training tokens [tokens] and training compute [FLOP], or one
+        quantity for every run (``D="300B"``). Where not given, the usual names are looked for, and any two
+        of the three give the third. Cells may be typed with a suffix: 7e9, 7B, 1.4T.
+    loss : str, optional
+        The column of the loss.
+    loss_unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other"}, default "nat/token"
+        What the source's loss is in; a column ``loss_unit`` with one value is obeyed where this is not given. The
+        result is in nat/token, except that ``"other"`` is left as it is.
+    params : str, default "total"
+        What N counts, one of `PARAMS_CONVENTIONS`. This and the next are kept where the source was read before.
+    flops : str, default "6ND"
+        The convention that ties C to N and D.
+    bytes_per_token : str or number, optional
+        A column or number [byte/token]; needed for losses per byte.
+    series : str or list of str, optional
+        The column, or columns together, that tell apart runs of different corpora or tokenizers.
+    unique_tokens : str or number, optional
+        The column of distinct training tokens [tokens], where data was repeated.
+    weight, status : str, optional
+        The column of weights; of how each run ended.
+    format : {"csv", "tsv", "json", "jsonl", "parquet"}, optional
+        Overrules the guess from content and name.
+    incomplete : {"set_aside", "keep"}
+        What happens to a row without a loss, or an N, D or C that others have: ``"keep"`` leaves it NaN.
+
+    Returns
+    -------
+    DataFrame
+        Columns N, D, C (those known), loss, then the rest as it was. The index, named ``row``, is the row's
+        number in the file (csv: the header is row 1) or its label in the frame. ``attrs["scalefit"]`` holds
+        the conventions, what was guessed and what was set aside.
+
+    Raises
+    ------
+    DataError
+        The table cannot be read, lacks a column, or has no usable row.
+    ArgumentError
+        An argument names no known convention or unit.
+
+    Warns
+    -----
+    ScalefitWarning
+        Rows were set aside; the warning names them.
+
+    Examples
+    --------
+    >>> runs = read_runs({"n_params": ["70M", "1.4B"], "tokens": ["1.4B", "28B"], "val_loss": [3.9, 2.7]})
+    >>> runs[["N", "D", "C", "loss"]].iloc[1].tolist()
+    [1400000000.0, 28000000000.0, 2.352e+20, 2.7]
+    >>> runs.attrs["scalefit"]["guessed"]
+    {'N': 'n_params', 'D': 'tokens', 'loss': 'val_loss'}
+    """
+    _require_known("params", "total" if params is None else params, PARAMS_CONVENTIONS)
+    _require_known("flops", "6ND" if flops is None else flops, FLOP_CONVENTIONS)
+    _require_known("loss_unit", "nat/token" if loss_unit is None else loss_unit, LOSS_UNITS)
+    _require_known("incomplete", incomplete, ("set_aside", "keep"))
+    request = Request(
+        {
+            "N": N,
+            "D": D,
+            "C": C,
+            "loss": loss,
+            "unique_tokens": unique_tokens,
+            "weight": weight,
+            "status": status,
+        },
+        _names_of(series),
+        loss_unit,
+        bytes_per_token,
+        params,
+        flops,
+        incomplete,
+    )
+    table = read(source, request, format)
+    if table.set_aside:
+        message = table.notes[-1].message
+        warnings.warn(f"{table.conventions['source']}: {message}", ScalefitWarning, stacklevel=2)
+    runs = table.frame
+    runs.attrs["scalefit"] = {
+        **table.conventions,
+        "n_rows": len(runs) + len(table.set_aside),
+        "n_set_aside": len(table.set_aside),
+        "set_aside": [{"row": row, "reason": why} for row, why in table.set_aside[:_LISTED_ROWS]],
+        "notes": [note_record(note) for note in table.notes],
+    }
+    return runs
+
+
+def note_record(note: Note) -> dict[str, Any]:
+    """Return a note as json can hold it."""
+    return {
+        "code": note.code,
+        "severity": note.severity,
+        "message": note.message,
+        "details": dict(note.details),
+    }
+
+
+def check_runs(
+    runs: str | Path | pd.DataFrame | Mapping[str, Any],
+    inputs: Sequence[str] = ("N", "D"),
+    *,
+    loss: str = "loss",
+) -> CheckedRuns:
+    """Check that a table can bear a fit, as every fit does at its door.
+
+    Parameters
+    ----------
+    runs : path, DataFrame or mapping of columns
+        What `read_runs` gave, or anything that it reads.
+    inputs : sequence of str
+        The columns that the law needs, such as ``("N", "D")``; C is computed from N and D, and so on.
+    loss : str
+        The column of the loss.
+
+    Returns
+    -------
+    CheckedRuns
+        Usable runs, and every row that is not among them.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or no row is usable.
+
+    Examples
+    --------
+    >>> checked = check_runs({"N": [1e8, 1e9, -1], "D": [2e9, 2e10, 2e10], "loss": [3.2, 2.7, 2.6]}, ("C",))
+    >>> checked.columns["C"], checked.set_aside
+    (array([1.2e+18, 1.2e+20]), ((2, 'N is -1'),))
+    """
+    if not isinstance(loss, str) or not isinstance(inputs, Iterable) or not all(isinstance(i, str) for i in inputs):
+        raise ArgumentError(
+            f"inputs={inputs!r:.60}, loss={loss!r:.60} name no columns; nothing was read. Pass their names."
+        )
+    frame, conventions, notes, earlier = _admit(runs, inputs, loss)
+    columns: dict[str, AnyArray] = {
+        str(name): _columns.numbers(frame[name])[0].copy()
+        for name, dtype in frame.dtypes.items()
+        if getattr(dtype, "kind", "O") in "iuf"
+    }
+    if loss in columns:  # a table that had to be read has it under its usual name by now
+        columns["loss"] = columns[loss].copy()
+    rows = Rows(columns, frame.index.to_numpy())
+    if "status" in frame:
+        rows.refuse(_columns.unfinished(frame["status"].to_numpy(dtype=object)))
+    for name in QUANTITIES:
+        if name in columns:
+            rows.demand_positive(name, blank=None)
+    found = rows.complete(conventions["flops"])
+    if "unique_tokens" in inputs and "unique_tokens" not in columns:
+        columns["unique_tokens"] = columns["D"].copy()
+        text = "There is no unique_tokens column: every token was taken to be seen once (unique_tokens = D)."
+        found.append(Note("derived", "info", text, {"column": "unique_tokens", "n_rows": len(frame)}))
+    for name in (*inputs, "loss", *(["weight"] if "weight" in columns else [])):
+        rows.demand_positive(name)
+    rows.demand_new(frame)
+    keep, here = rows.usable, rows.set_aside()
+    aside = in_order([*earlier, *here])
+    if not keep.any():
+        raise DataError(no_row(conventions["source"], aside))
+    if "series" in frame:
+        columns["series"] = _columns.label_series(frame, "series").to_numpy()
+    if here:
+        columns = {name: values[keep] for name, values in columns.items()}
+        frame = frame[keep]
+        notes = [note for note in notes if note.code != "set_aside"]
+        notes.append(set_aside_note(aside, len(keep) + len(earlier)))
+    found += oddities(columns, frame, conventions["loss_unit"], rows.labels[keep])
+    said = {(note.code, note.details.get("column")) for note in notes}
+    notes += [note for note in found if (note.code, note.details.get("column")) not in said]
+    told = tuple(note for note in notes if _concerns(note, inputs))
+    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside))
+
+
+def _concerns(note: Note, inputs: Sequence[str]) -> bool:
+    """Return whether a note bears on a law in these inputs."""
+    if note.code == "derived":
+        return note.details["column"] in inputs
+    return note.code != "inconsistent_compute" or "C" in inputs
+
+
+def _admit(
+    runs: Any, inputs: Sequence[str], loss: str
+) -> tuple[pd.DataFrame, dict[str, Any], list[Note], list[tuple[Any, str]]]:
+    """Return a frame with the columns asked for, its conventions, its notes, and rows lost on the way."""
+    frame = None if isinstance(runs, (str, Path)) else as_frame(runs)
+    if frame is None or not _is_ready(frame, inputs, loss) or _is_in_another_unit(frame):
+        asked = {} if loss == "loss" else {"loss": loss}
+        table = read(runs, Request(asked, incomplete="keep", inputs=tuple(inputs)), None)
+        return table.frame, {**table.conventions, "stated": False}, table.notes, table.set_aside
+    said = dict(frame.attrs.get("scalefit", {}))
+    # Notes on the data are made afresh: they were about the whole table, and this may be a part of it.
+    notes = [Note(**note) for note in said.pop("notes", ())]
+    lasting = ("guessed", "set_aside", "dropped")
+    notes = [note for note in notes if note.code in lasting or note.details.get("every_row")]
+    earlier = [(item["row"], item["reason"]) for item in said.pop("set_aside", ())]
+    conventions = {"source": "the table", **said, **conventions_of(frame), "stated": bool(said)}
+    return pd.DataFrame(frame, copy=False), conventions, notes, earlier  # a frame without attrs is quick
+
+
+def _is_ready(frame: pd.DataFrame, inputs: Sequence[str], loss: str) -> bool:
+    """Return whether the canonical columns are there, as numbers, so that nothing needs to be read."""
+    if frame.columns.nlevels > 1 or not frame.columns.is_unique:
+        return False
+    kinds = {name: getattr(dtype, "kind", "O") for name, dtype in frame.dtypes.items()}
+    there = {name for name, kind in kinds.items() if kind in "iuf"}
+    if any(name in kinds and name not in there for name in (*QUANTITIES, "weight", "unique_tokens")):
+        return False
+    if len(there & set(QUANTITIES)) >= 2:
+        there |= set(QUANTITIES)
+    if "D" in there:
+        there.add("unique_tokens")
+    return {loss, *inputs} <= there
+
+
+def _is_in_another_unit(frame: pd.DataFrame) -> bool:
+    """Return whether a table that was not read before says that its losses are not in nats per token."""
+    return "scalefit" not in frame.attrs and _columns.stated_unit(frame) not in (None, "nat/token")
+
+
+def _names_of(series: Any) -> tuple[str, ...]:
+    """Names of the columns that tell series apart."""
+    if series is None:
+        return ()
+    names = (series,) if isinstance(series, str) else tuple(series) if isinstance(series, Iterable) else (series,)
+    if not all(isinstance(name, str) for name in names):
+        raise ArgumentError(
+            f"series={series!r:.80} names no columns; nothing was read. Pass the name of one, or a list of names."
+        )
+    return names
+
+
+def _require_known(argument: str, value: str, known: Iterable[str]) -> None:
+    if not one_of(value, known):
+        raise ArgumentError(f"{argument}={value!r:.80} is not known; nothing was read. Known: {', '.join(known)}.")

@@ -1,0 +1,1 @@
+"""Corpora, tokenizers, synthetic sources and batches."""

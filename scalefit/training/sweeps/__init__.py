@@ -1,0 +1,1 @@
+"""Grids of runs, their workers and their tables."""

@@ -1,0 +1,97 @@
+"""Launchers: start the same worker many times; scheduling is left to those who do it for a living."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+from scalefit.errors import require
+from scalefit.training.store import StoreError
+from scalefit.training.sweeps.worker import work
+
+
+class Handle(Protocol):
+    """A submitted call."""
+
+    def result(self) -> Any:
+        """Wait for it and return its value, or raise its error."""
+
+
+class Launcher(Protocol):
+    """A submitit executor, a concurrent.futures executor, a dask client: anything of this shape.
+
+    Ray needs an adapter of three lines: ``submit = lambda f, *a: ray.remote(f).remote(*a)`` with
+    ``ray.get`` as ``result``.
+    """
+
+    def submit(self, function: Any, *arguments: Any) -> Handle:
+        """Run ``function(*arguments)`` somewhere."""
+
+
+def run_workers(store: str | Path, name: str, workers: int = 1, launcher: Launcher | None = None) -> None:
+    """Run a sweep of the store with `workers` workers: here, in local processes, or by a launcher.
+
+    Raises
+    ------
+    StoreError
+        A local worker ended with an error; the others' finished runs are kept.
+    """
+    if launcher is not None:
+        handles = [launcher.submit(_worker, str(Path(store).absolute()), name, index) for index in range(workers)]
+        for handle in handles:
+            handle.result()
+    elif workers == 1:
+        work(store, name)
+    else:
+        _local_processes(store, name, workers)
+
+
+def _worker(store: str, name: str, index: int) -> int:
+    """Be one of several; without its own `index` dask would take equal calls for one and run a single worker."""
+    return work(store, name)
+
+
+def slurm_launcher(store: str | Path, partition: str, hours: float) -> Launcher:
+    """Return a submitit executor: one device a job; a preempted worker's run is resumed by the next one."""
+    submitit = require("submitit", extra="cluster", purpose="SLURM sweeps")
+    executor: Launcher = submitit.AutoExecutor(folder=str(Path(store) / "logs"))
+    executor.update_parameters(  # type: ignore[attr-defined]
+        timeout_min=round(60 * hours), slurm_partition=partition, gpus_per_node=1, cpus_per_task=4
+    )
+    return executor
+
+
+def _local_processes(store: str | Path, name: str, workers: int) -> None:
+    devices = _cuda_devices()
+    started = []
+    for index in range(workers):
+        environment = dict(os.environ)
+        environment.setdefault("OMP_NUM_THREADS", "1")  # workers are the parallelism; threads would fight
+        if devices:
+            environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
+        command = [sys.executable, "-m", "scalefit.training.sweeps.worker", str(store), name]
+        said = tempfile.TemporaryFile("w+")  # a pipe that nobody reads yet would stop a worker once it is full
+        started.append((subprocess.Popen(command, env=environment, stderr=said), said))
+    failed = []
+    for process, said in started:
+        with said:
+            if process.wait():
+                said.seek(0)
+                failed.append(said.read().strip().splitlines())
+    if failed:
+        last = failed[0][-1] if failed[0] else "no message"
+        raise StoreError(f"{len(failed)} of {workers} workers failed: {last}. Finished runs are kept; run again.")
+
+
+def _cuda_devices() -> list[str]:
+    """Return the visible devices, without touching them."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    return [str(index) for index in range(torch.cuda.device_count())]
