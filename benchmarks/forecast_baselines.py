@@ -8,8 +8,8 @@ import numpy as np
 from forecast_tables import Split
 
 import scalefit as sf
+from scalefit._numeric import excess_over_hull
 from scalefit.fitting.priors import Prior
-from scalefit.forecasting.correlated_errors import seen_excess
 
 COLUMNS = ["N", "D", "loss"]
 #: Runs this close to the lower hull [log loss] are the frontier.
@@ -34,7 +34,7 @@ def frontier(split: Split) -> np.ndarray:
     """L(C) = E + A C^-alpha through the runs near the lower hull of log loss over log compute."""
     runs = split.train
     log_c = np.log(6.0 * runs.N * runs.D).to_numpy()
-    excess = seen_excess(log_c, np.log(runs.loss.to_numpy()))
+    excess = excess_over_hull(log_c, np.log(runs.loss.to_numpy()))
     near = excess <= max(_ON_FRONTIER, np.sort(excess)[min(7, len(runs) - 1)])
     table = {"C": np.exp(log_c[near]), "loss": runs.loss.to_numpy()[near]}
     result = sf.fit(table, "power_law:C", objective="squared")

@@ -1,137 +1,26 @@
-"""How sure: sandwich covariance, bootstrap, intervals for predictions, influential runs.
-
-The plain Hessian error is never given: on a penalty close to the absolute value it is 2 to 3 times too small.
-"""
+"""Refits of resampled runs: bootstrap draws, influential runs, slopes of predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scalefit._typing import AnyArray, Array, Seed
 from scalefit.errors import ArgumentError
+from scalefit.fitting.covariance import bread, free_covariance
 from scalefit.fitting.newton import minimise
 from scalefit.fitting.power_sum import model_of
-from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import descend
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import FitResult
 
-#: Share of the information that curvature must leave in every direction to be counted under a narrow penalty.
-_KEPT = 0.5
 #: Below this many runs a resample can move to another basin, so several starts are tried for each.
 _FEW_RUNS = 40
 _MOST_WEIGHTS = 2e9  # resamples times runs: 16 GB
-#: Hall & Sheather's bandwidth at the median, for intervals of level 0.95, times the cube root of the number of runs.
-_HALL_SHEATHER = 1.96 ** (2 / 3) * (1.5 / (2 * np.pi)) ** (1 / 3)
-
-
-def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array | None = None) -> Array:
-    """Sandwich covariance (p, p) of the free vector at x (p,); NaN for parameters held at a bound.
-
-    Each run's score is divided by one minus its leverage (HC3 of MacKinnon & White 1985,
-    doi:10.1016/0304-4076(85)90158-7), because a run that pulls the law towards itself hides its own noise. On a penalty
-    close to the absolute value it is not: there a score is clipped however far the run lies, and the runs that hide are
-    those fitted exactly, which the bread leaves out. A prior's mean is one more measurement, with its covariance.
-    """
-    problem = problem.bands(x)[-1]
-    basis = np.eye(x.size)[:, ~held] if tangent is None else tangent
-    found = _bread(problem, x, basis.shape[1])
-    if found is None:
-        return np.full((x.size, x.size), np.nan)
-    w = np.ones(problem.loss.size) if problem.weights is None else problem.weights
-    psi, _, least_squares = problem.objective.slopes(found.residual)
-    known, slopes = basis.T @ found.known @ basis, basis.T @ found.slopes
-    scores = slopes * (w * psi)
-    if not found.narrow:
-        scores = scores / _one_minus_leverage(slopes, np.ravel(w * least_squares), known)
-    bread = basis.T @ found.hessian @ basis
-    meat = scores @ scores.T
-    if problem.penalty is not None:
-        meat += problem.penalty.scale * known
-    inverse = np.linalg.pinv(bread, hermitian=True)
-    cov = basis @ inverse @ meat @ inverse @ basis.T
-    if tangent is None and held.any():
-        cov[held, :], cov[:, held] = np.nan, np.nan
-    return np.asarray(cov)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bread:
-    """What a sandwich is made of: expected Hessian (p, p), residuals (n,), slopes (p, n), the prior's part (p, p)."""
-
-    hessian: Array
-    residual: Array
-    slopes: Array
-    known: Array
-    #: Whether the penalty is close to the absolute value: the window is wider than Huber's band.
-    narrow: bool
-
-
-def _bread(problem: Problem, x: Array, n_free: int) -> _Bread | None:
-    """Expected Hessian at x (p,) and what goes with it; None where it is not finite.
-
-    With 39 of 240 runs inside Huber's band the exact Hessian is a very noisy estimate of the density of residuals near
-    zero, which is what the bread needs. So it is estimated within a window that holds the share of residuals of Hall &
-    Sheather (1988, J. R. Stat. Soc. B 50, 381), without the runs that a law of `n_free` parameters can fit exactly
-    (Koenker 2005, Quantile Regression, doi:10.1017/CBO9780511754098, section 3.4).
-    """
-    with np.errstate(all="ignore"):
-        residual, slopes = problem.jacobian(x[None])
-        _, _, exact, _ = model_of(problem).evaluate(x[None], None)
-    r, jac, hessian = residual[0], slopes[0], exact[0]
-    if not (np.isfinite(jac).all() and np.isfinite(hessian).all()):
-        return None
-    goal = problem.objective
-    known = np.zeros((x.size, x.size)) if problem.penalty is None else problem.penalty.precision(x)
-    if goal.kind != "huber":
-        return _Bread(hessian, r, jac, known, narrow=False)
-    w = np.ones(r.size) if problem.weights is None else problem.weights
-    width, share = _window(np.sort(np.abs(r[w > 0])), n_free)
-    narrow = width > goal.delta
-    if not narrow:
-        width, share = goal.delta, 1.0
-    curvature = hessian - known - (jac * (w * goal.slopes(r)[1])) @ jac.T
-    hessian = (jac * (w * (np.abs(r) <= width) * (share * goal.steepest / width))) @ jac.T + known
-    # At the truth scores average out and curvature with them: where it takes most of what is known, that is chance.
-    if _least_ratio(hessian + curvature, hessian) >= (_KEPT if narrow else 1e-9):
-        hessian = hessian + curvature
-    return _Bread(hessian, r, jac, known, narrow)
-
-
-def _least_ratio(matrix: Array, reference: Array) -> float:
-    """Smallest ratio of two quadratic forms, where the reference (p, p) is positive."""
-    size = np.sqrt(np.maximum(np.diag(reference), 1e-300))
-    values, vectors = np.linalg.eigh(reference / size[:, None] / size)
-    seen = values > 1e-12 * values[-1]
-    basis = vectors[:, seen] / np.sqrt(values[seen])
-    return float(np.linalg.eigvalsh(basis.T @ (matrix / size[:, None] / size) @ basis)[0])
-
-
-def _window(sizes: Array, n_free: int) -> tuple[float, float]:
-    """Half-width of the window for the density at zero, and the share of the runs within that tell of it.
-
-    A window that stays at the median does not narrow as runs grow in number: the density is then too low, the more so
-    where the noise differs between runs, and errors stay too large.
-    """
-    n = sizes.size
-    fitted_exactly = min(n_free, n - 1)
-    held = min(1.0, 2 * _HALL_SHEATHER * float(n) ** (-1 / 3))
-    width = float(np.quantile(sizes[fitted_exactly:], held))
-    return width, held * n / (fitted_exactly + held * (n - fitted_exactly))
-
-
-def _one_minus_leverage(jac: Array, weights: Array, known: Array) -> Array:
-    """One minus each run's leverage (n,) in weighted least squares with slopes (p, n) and a prior's precision."""
-    information = (jac * weights) @ jac.T + known
-    size = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    inverse = np.linalg.pinv(information / size[:, None] / size, hermitian=True)
-    scaled = jac / size[:, None]
-    return np.asarray(np.maximum(1.0 - weights * np.einsum("in,ij,jn->n", scaled, inverse, scaled), 0.1))
 
 
 def resample_counts(n_runs: int, n: int, seed: Seed, clusters: AnyArray | None = None) -> Array:
@@ -229,7 +118,7 @@ def _luck_of_prior(result: FitResult, rng: Any, n: int) -> Array:
     """
     problem, moves = result.problem.bands(result.x)[-1], np.zeros((n, result.x.size))
     free = np.flatnonzero(~result.held)
-    found = _bread(problem, result.x, free.size)
+    found = bread(problem, result.x, free.size)
     if found is None or not free.size:
         return moves
     values, vectors = np.linalg.eigh(problem.penalty.scale * found.known)

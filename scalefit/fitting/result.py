@@ -15,7 +15,7 @@ from scalefit._files import save_figure
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.certificate import Certificate
-from scalefit.fitting.confidence import interval_around
+from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
 from scalefit.laws._published import check_inputs
@@ -140,7 +140,7 @@ class FitResult:
     @cached_property
     def free_cov(self) -> Array:
         """Covariance (p, p) of the engine's variables: of the draws if there are any, else the sandwich."""
-        from scalefit.fitting.bootstrap import free_covariance
+        from scalefit.fitting.covariance import free_covariance
 
         if self.draws is not None:
             return np.atleast_2d(np.cov(self.draws, rowvar=False))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import excess_over_hull
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError
-from scalefit.forecasting.correlated_errors import seen_excess
 
 _POWER = re.compile(r"C\s*\^\s*([+-]?\d*\.?\d+)")
 #: Excess of the log loss over the frontier at which a run counts half.
@@ -45,7 +45,7 @@ def weights_by_rule(rule: str, columns: Mapping[str, AnyArray]) -> Array:
     power = _POWER.fullmatch(rule.strip())
     if power is not None:
         return np.asarray((compute / compute.max()) ** float(power[1]))
-    excess = seen_excess(np.log(compute), np.log(np.asarray(columns["loss"], float)))
+    excess = excess_over_hull(np.log(compute), np.log(np.asarray(columns["loss"], float)))
     return np.asarray(1.0 / (1.0 + (excess / _HALF) ** 2))
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import excess_over_hull
 from scalefit._typing import Array
 from scalefit.errors import FitError
 from scalefit.fitting.problem import Problem
@@ -118,22 +119,6 @@ def excess(problem: Problem, x: Array, columns: Mapping[str, Array]) -> Array:
     return np.asarray(np.maximum(np.nan_to_num(gap, nan=0.0, posinf=0.0), 0.0))
 
 
-def seen_excess(log_c: Array, log_l: Array) -> Array:
-    """Log loss (n,) above the lower convex hull of log loss over log compute."""
-    corners: list[int] = []
-    for i in np.lexsort((log_l, log_c)):
-        if corners and log_c[i] <= log_c[corners[-1]]:
-            continue
-        while len(corners) > 1:
-            a, b = corners[-2], corners[-1]
-            if (log_l[b] - log_l[a]) * (log_c[i] - log_c[a]) < (log_l[i] - log_l[a]) * (log_c[b] - log_c[a]):
-                break
-            corners.pop()
-        corners.append(int(i))
-    hull = np.minimum.accumulate(log_l[corners])
-    return np.asarray(np.maximum(log_l - np.interp(log_c, log_c[corners], hull), 0.0))
-
-
 def sizes(problem: Problem, columns: Mapping[str, Array], above: Array, about: Discrepancy) -> tuple[Array, Array]:
     """Standard deviations of discrepancy and noise (n,), (n,) of runs whose log loss is `above` the frontier (n,)."""
     far = np.hypot(1.0, above / about.frontier)
@@ -185,7 +170,7 @@ def _covariance(problem: Problem, about: Discrepancy) -> tuple[Array, Array]:
 
 
 def _seen(problem: Problem) -> Array:
-    return seen_excess(np.log(compute(problem.columns)), np.log(problem.loss))
+    return excess_over_hull(np.log(compute(problem.columns)), np.log(problem.loss))
 
 
 def _value(problem: Problem, x: Array, inverse: Array) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalefit._arguments import one_of
+from scalefit._numeric import excess_over_hull
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
 from scalefit.fitting.identifiability import each_series, repeated_notes, sweep_notes, unexplained
@@ -20,7 +21,7 @@ from scalefit.fitting.objectives import Objective
 from scalefit.fitting.priors import Prior, penalty_of
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import solve
-from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated, seen_excess
+from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated
 from scalefit.forecasting.result import ForecastResult, Spread
 from scalefit.laws import get
 
@@ -326,7 +327,7 @@ def _thin(columns: Mapping[str, Array], loss: Array) -> AnyArray:
     if n <= _MOST_RUNS:
         return np.arange(n)
     log_c = np.log(compute(columns))
-    urgency = np.exp(-0.25 * (log_c.max() - log_c)) / (1.0 + seen_excess(log_c, np.log(loss)) / _FAR)
+    urgency = np.exp(-0.25 * (log_c.max() - log_c)) / (1.0 + excess_over_hull(log_c, np.log(loss)) / _FAR)
     # Systematic sampling along compute with unequal shares: every region keeps some runs, and always the same ones.
     order = np.argsort(log_c, kind="stable")
     share = np.minimum(_MOST_RUNS * urgency / urgency.sum(), 1.0)[order]

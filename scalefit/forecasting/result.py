@@ -14,7 +14,7 @@ import numpy as np
 from scalefit._arguments import broadcast, check_level
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import Note
-from scalefit.fitting.confidence import interval_around
+from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
 from scalefit.forecasting.correlated_errors import CorrelatedFit, Discrepancy, predict_correlated
 from scalefit.laws._base import Law

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scalefit as sf
+from scalefit._numeric import excess_over_hull
 from scalefit.fitting.priors import Prior
-from scalefit.forecasting.correlated_errors import Discrepancy, excess, kernel, seen_excess
+from scalefit.forecasting.correlated_errors import Discrepancy, excess, kernel
 from scalefit.forecasting.forecast import shipped
 
 COUPLED = sf.laws.get("coupled")
@@ -216,9 +217,9 @@ def test_prints_verdict_prior_and_parts(result):
 def test_the_hull_is_below_every_run_and_touches_some():
     runs = isoflop()
     log_c, log_l = np.log(6 * runs.N * runs.D).to_numpy(), np.log(runs.loss).to_numpy()
-    above = seen_excess(log_c, log_l)
+    above = excess_over_hull(log_c, log_l)
     assert (above >= 0).all() and (above < 1e-12).sum() >= 2
-    assert (seen_excess(log_c, log_l + 0.5) == pytest.approx(above, abs=1e-12)) and above.max() > 0.005
+    assert (excess_over_hull(log_c, log_l + 0.5) == pytest.approx(above, abs=1e-12)) and above.max() > 0.005
 
 
 def test_excess_of_the_law_vanishes_on_its_frontier(result):
