@@ -284,7 +284,8 @@ def floor(found: Findings) -> Markup:
     said, shape = found.floor
     rows = [
         ("shape", f"{shape.n_layers} layers, d_emb {shape.d_emb}, T_max {shape.T_max}, vocabulary {shape.vocab_size}"),
-        ("loss allowed", f"{said.loss_lower:.4g} to {said.loss_upper:.4g} nat/token"),
+        ("loss allowed", said.allowed),
+        ("loss at the largest Z", f"{said.loss_at_z_upper:.4g} nat/token"),
         ("regime", said.regime.replace("_", " ")),
         ("balanced tokens", f"{words.count(said.balanced_tokens)} for this shape"),
         ("a memoriser's loss", f"{said.memoriser_loss:.4g} nat/token at least"),
