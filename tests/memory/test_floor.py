@@ -253,7 +253,7 @@ def test_bad_plans_are_named(change, message):
         sf.loss_floor(**SMALL | change)
 
 
-@pytest.mark.parametrize(("D", "z", "regime"), [(9e9, 466.2, "over"), (9e7, 4.662, "over"), (9e6, 0.4662, "under")])
+@pytest.mark.parametrize(("D", "z", "regime"), [(9e9, 465.97, "over"), (9e7, 4.662, "over"), (9e6, 0.4662, "under")])
 def test_patterns_split_over_the_layers(D, z, regime):
     """Section 4.1 divides the data set over the layers: the smallest of the paper's three runs is under-filled."""
     split, whole = (sf.loss_floor(**SMALL | {"D": D}, patterns=p) for p in ("split", "replicated"))
