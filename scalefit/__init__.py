@@ -17,11 +17,13 @@ _LAZY = {
     "FitError": "scalefit.errors",
     "FitResult": "scalefit.fitting.result",
     "Floor": "scalefit.memory.floor",
+    "Input": "scalefit.laws",
     "Law": "scalefit.laws",
     "Note": "scalefit.errors",
     "Parameter": "scalefit.laws",
     "ScalefitError": "scalefit.errors",
     "ScalefitWarning": "scalefit.errors",
+    "Target": "scalefit.laws",
     "average": "scalefit.comparison.average",
     "check_runs": "scalefit.tables.runs",
     "isoflop": "scalefit.optima.isoflop",
@@ -45,7 +47,7 @@ _LAZY = {
     "load_monitor": "scalefit.stopping.schema",
     "report": "scalefit.reporting.report",
 }
-_SUBMODULES = {"counting", "laws", "memory"}
+_SUBMODULES = {"counting", "flops", "laws", "memory"}
 
 __all__ = ["__version__", *_LAZY, *_SUBMODULES]
 

@@ -14,6 +14,7 @@ import numpy as np
 from scalefit._arguments import as_numbers, one_of
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
+from scalefit.flops import training_flops as training_flops
 
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
 _SUFFIX |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
@@ -24,8 +25,15 @@ _NUMBER = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-#: Conventions for training compute from N and D; each value is FLOP per parameter and token.
-FLOP_CONVENTIONS = {"6ND": 6.0}
+#: What N may count. Fitted exponents depend on it, so it has a name and travels with tables, constants and results.
+PARAMS_CONVENTIONS = {
+    "total": "all parameters, embeddings and output head included",
+    "non_embedding": "without token and position embeddings and without the output head",
+    "matrices": "weight matrices with the output head, without embedding lookups",
+    "active": "parameters that one token uses (mixture of experts)",
+    "non_zero": "parameters that pruning left (sparse models)",
+    "other": "some other count, the same in every row",
+}
 
 
 def parse_quantity(value: str | float | int) -> float:
@@ -68,25 +76,6 @@ def parse_quantity(value: str | float | int) -> float:
             "suffix: 124M, 7B, 1.4T."
         )
     return float(match[1].replace(",", "").replace("_", "")) * _SUFFIX[match[2].lower()]
-
-
-def training_flops(N: ArrayLike, D: ArrayLike, convention: str = "6ND") -> Array:
-    """Training compute C [FLOP] of N [parameters] on D [tokens] under a named convention.
-
-    Examples
-    --------
-    >>> float(training_flops(70e9, 1.4e12))
-    5.88e+23
-    """
-    return np.asarray(_factor(convention) * as_numbers("N", N) * as_numbers("D", D))
-
-
-def _factor(convention: str) -> float:
-    if not one_of(convention, FLOP_CONVENTIONS):
-        raise ArgumentError(
-            f"Unknown FLOP convention {convention!r}; nothing was counted. Known: {', '.join(FLOP_CONVENTIONS)}."
-        )
-    return FLOP_CONVENTIONS[convention]
 
 
 def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None = None) -> Array:

@@ -83,6 +83,7 @@ def test_the_parts_are_all_known():
         "_typing",
         "errors",
         "counting",
+        "flops",
         "schedules",
         "_data",
         "__pycache__",

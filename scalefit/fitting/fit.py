@@ -40,7 +40,7 @@ def fit(
     *,
     objective: Kind = "huber",
     delta: float = 1e-3,
-    on: Scale = "log_loss",
+    on: Scale | None = None,
     weights: str | ArrayLike | None = None,
     fixed: Mapping[str, float] | None = None,
     tied: Mapping[str, str] | None = None,
@@ -64,8 +64,9 @@ def fit(
         Penalty on residuals; half squares within `delta` for ``"huber"``.
     delta : float
         Half-width of Huber's band, in units of the residual.
-    on : {"log_loss", "loss"}
-        What residuals are taken of.
+    on : {"log_loss", "loss", "logit"}, optional
+        What residuals are taken of: the logarithm of the target, the target, or its log-odds; by default as the law's
+        target says, which is the logarithm for losses.
     weights : str or array_like (n,), optional
         Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one. A Series
         with the labels of a DataFrame's runs is matched to them by its index. Also a rule, which multiplies that
@@ -111,7 +112,6 @@ def fit(
     >>> result.params.round(3).to_dict()["alpha"]
     0.348
     """
-    objective_ = Objective(objective, check_number("delta", delta), on)
     fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
     tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
     bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
@@ -125,6 +125,7 @@ def fit(
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
+    objective_ = Objective(objective, check_number("delta", delta), chosen.target.on if on is None else on)
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)

@@ -11,7 +11,7 @@ from scalefit._arguments import broadcast, check_level
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import Note, ScalefitWarning
 from scalefit.fitting.bootstrap import prediction_slopes
-from scalefit.laws._published import check_inputs
+from scalefit.laws._inputs import check_inputs
 
 if TYPE_CHECKING:
     import pandas as pd

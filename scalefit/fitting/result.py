@@ -18,7 +18,7 @@ from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
-from scalefit.laws._published import check_inputs
+from scalefit.laws._inputs import check_inputs
 
 if TYPE_CHECKING:
     import pandas as pd
