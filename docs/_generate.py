@@ -23,7 +23,7 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "fit",
         "Fitting",
-        ("scalefit.fitting.fit", "scalefit.fitting.result", "scalefit.fitting.schema"),
+        ("scalefit.fitting.fit", "scalefit.fitting.result", "scalefit.saving"),
         ("scalefit.fitting.certificate.Certificate", "scalefit.fitting.priors.Prior"),
     ),
     (
@@ -44,7 +44,7 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("scalefit.planning",),
         (
             "scalefit.planning.result.Plan",
-            "scalefit.optima.isoflop.Optima",
+            "scalefit.optima.result.Optima",
             "scalefit.planning.deployment.Hardware",
             "scalefit.planning.architecture.Architecture",
             "scalefit.planning.approaches.agreement",

@@ -15,7 +15,7 @@ from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from scalefit.optima.isoflop import Optima
+    from scalefit.optima.result import Optima
 
 Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result that scalefit fit --save wrote.")]
 LawName = Annotated[
@@ -193,7 +193,7 @@ def envelope(
 
 
 def _show(optima: Optima, level: float, plot: Path | None, as_json: bool) -> int:
-    from scalefit.optima.text import optima_text
+    from scalefit.optima.result import optima_text
 
     _draw(optima, plot)
     if as_json:
@@ -277,7 +277,7 @@ def _result(
         raise typer.BadParameter(f"{law}: {source} holds its own law", param_hint="--law")
     else:
         result = sf.load_result(source)
-    if bootstrap and isinstance(result, sf.FitResult) and result.draws is None and result.tangent is None:
+    if bootstrap and isinstance(result, sf.FitResult) and result.resamples is None and result.tangent is None:
         result = result.bootstrap(bootstrap)
     return result
 

@@ -190,7 +190,7 @@ def test_levels_close_to_the_ends(fit, runs):
 
 
 def test_optima_print_at_the_level_asked(runs):
-    from scalefit.optima.text import optima_text
+    from scalefit.optima.result import optima_text
 
     assert "80% [" in optima_text(sf.isoflop(runs), 0.8)
 
