@@ -66,6 +66,10 @@ class Predictor(Protocol):
         """Whether nothing speaks against using it."""
 
     @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs."""
+
+    @property
     def series(self) -> tuple[str, ...]:
         """Series that have coefficients of their own; empty where there is one law for all."""
 
@@ -154,9 +158,24 @@ class Held:
         return self._of.trusted
 
     @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs."""
+        return self._of.calibrated
+
+    @property
     def series(self) -> tuple[str, ...]:
         """Series that have coefficients of their own."""
         return self._of.series
+
+    @property
+    def own(self) -> dict[str, float]:
+        """Inputs held here, those held before not counted."""
+        return dict(self._held)
+
+    @property
+    def of(self) -> Predictor:
+        """The predictor with all its inputs free."""
+        return self._of
 
     def predict(self, **inputs: Any) -> float | Array:
         """Target at the given inputs and those held."""
@@ -207,8 +226,8 @@ class Held:
         if twice:
             raise ArgumentError(
                 f"{', '.join(f'{name}={inputs[name]!r:.40}' for name in twice)}: already held at "
-                f"{', '.join(f'{self._held[name]:g}' for name in twice)}. Nothing was predicted. Leave it out, or start "
-                "from the result without at()."
+                f"{', '.join(f'{self._held[name]:g}' for name in twice)}. Nothing was predicted. Leave it out, or "
+                "start from the result without at()."
             )
         return {**self._held, **inputs}
 
@@ -221,6 +240,7 @@ class _Callable:
     conventions: Mapping[str, Any] = {}
     notes: tuple[Note, ...] = ()
     trusted = True
+    calibrated = False
     series: tuple[str, ...] = ()
     inputs = ("N", "D")
 

@@ -260,7 +260,9 @@ def _only(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _laws_of(result: Any) -> str:
     """Name of the law, or of those that an average blends."""
-    return " + ".join(str(part.law.name) for part in getattr(result, "results", (result,)))
+    from scalefit.comparison.average import Average
+
+    return " + ".join(dict.fromkeys(part.law.name for part in (result.results if isinstance(result, Average) else (result,))))
 
 
 def _inputs(

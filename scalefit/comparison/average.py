@@ -171,6 +171,11 @@ class Average:
 
         return pd.DataFrame(index=range(0))
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs."""
+        return False
+
     def runs(self) -> dict[str, Array]:
         """Inputs of the runs behind the first result, which are those of all."""
         return dict(self.results[0].runs())

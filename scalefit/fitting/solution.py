@@ -272,6 +272,11 @@ class Solution:
         """Inputs held at a value: none; see ``at``."""
         return {}
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs."""
+        return False
+
     def runs(self) -> dict[str, Array]:
         """Inputs of the runs in natural units (n_runs,), and their C [FLOP]."""
         return with_compute(self.problem.raw_columns)

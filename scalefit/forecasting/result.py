@@ -275,6 +275,11 @@ class ForecastResult:
         """Series with coefficients of their own: none."""
         return ()
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs."""
+        return True
+
     def runs(self) -> dict[str, Array]:
         """Inputs of the runs in natural units (n_runs,), and their C [FLOP]."""
         return with_compute(self.problem.raw_columns)
