@@ -262,7 +262,8 @@ def _laws_of(result: Any) -> str:
     """Name of the law, or of those that an average blends."""
     from scalefit.comparison.average import Average
 
-    return " + ".join(dict.fromkeys(part.law.name for part in (result.results if isinstance(result, Average) else (result,))))
+    parts = result.results if isinstance(result, Average) else (result,)
+    return " + ".join(str(part.law.name) for part in parts)
 
 
 def _inputs(

@@ -99,7 +99,7 @@ def plan(
     from scalefit.planning.deployment import Hardware
     from scalefit.planning.plan import the_question
 
-    asked = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
+    asked: dict[str, Any] = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
     the_question(asked)  # before any fit is waited for
     held = shared.assignments("--hold", hold or (), shared.quantity)
     options = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
@@ -278,7 +278,7 @@ def _result(
     if source is None:
         return sf.published(law or "chinchilla", published)
     if is_table:
-        result = sf.fit(shared.read_table(source, **columns), law or "chinchilla")
+        result: Any = sf.fit(shared.read_table(source, **columns), law or "chinchilla")
     elif law is not None:
         raise typer.BadParameter(f"{law}: {source} holds its own law", param_hint="--law")
     else:

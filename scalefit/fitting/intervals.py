@@ -12,7 +12,7 @@ from scalefit._typing import Array, ArrayLike
 from scalefit.errors import Note, ScalefitWarning
 from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.fitting.solution import Solution
-from scalefit.laws._published import check_inputs
+from scalefit.laws._inputs import check_inputs
 
 if TYPE_CHECKING:
     import pandas as pd

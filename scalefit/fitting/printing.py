@@ -55,12 +55,12 @@ def as_html(result: Solution, notes: Sequence[Note], level: float = 0.95) -> str
     head, *body = parameter_rows(result, level)
     cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     table = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
-    notes = "".join(f"<li>{html.escape(str(note))}</li>" for note in notes)
+    remarks = "".join(f"<li>{html.escape(str(note))}</li>" for note in notes)
     return (
         f"<div><b>{html.escape(result.law.name)}</b> {html.escape(result.law.formula)}<br>"
         f"{html.escape(_method_line(result))}<br>{html.escape(_convention_line(result))}<br>"
         f"<b>Trust: {html.escape(verdict(result, notes))}</b>"
-        f"<table><tr>{cells}</tr>{table}</table><ul>{notes}</ul></div>"
+        f"<table><tr>{cells}</tr>{table}</table><ul>{remarks}</ul></div>"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from scalefit._arguments import broadcast, check_count, check_level
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.counting import training_flops
 from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
+from scalefit.flops import training_flops
 from scalefit.laws._base import Law
-from scalefit.laws._published import check_inputs
+from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import normal_draws, ranges
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Solution:
     certificate: Certificate
     row_labels: AnyArray
     series: tuple[str, ...] = ()
-    conventions: Mapping[str, Any] | None = None
+    conventions: Mapping[str, Any] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] | None = None
     fixed: Mapping[str, float] | None = None
     tied: Mapping[str, str] | None = None

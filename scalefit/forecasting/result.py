@@ -19,7 +19,7 @@ from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import with_compute
 from scalefit.forecasting.correlated_errors import CorrelatedFit, Discrepancy, predict_correlated
 from scalefit.laws._base import Law
-from scalefit.laws._published import check_inputs
+from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import Held, normal_draws, ranges
 
 if TYPE_CHECKING:

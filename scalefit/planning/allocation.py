@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.counting import FLOP_CONVENTIONS
+from scalefit.flops import TRAIN as TRAIN
 from scalefit.laws._base import Law
 from scalefit.planning.loss_surface import Surface, estimate_at, forecast_correction
 from scalefit.predictor import Predictor
 
-TRAIN = FLOP_CONVENTIONS["6ND"]
 SERVE = 2.0  # FLOP per parameter and token of a forward pass
 _GRID, _ZOOM, _ROUNDS = 65, 17, 4
 _CORRECTIONS, _CLOSE = 12, 1e-6

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.counting import training_flops
 from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.flops import training_flops
 from scalefit.planning.loss_surface import Surface
 from scalefit.predictor import Predictor
 
@@ -28,7 +28,9 @@ def largest(predictor: Predictor) -> dict[str, float]:
 def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
     """Say by how much a plan leaves the data's reach."""
     seen = largest(predictor)
-    ratios = {key: value / seen[key] for key, value in (("N", N), ("D", D), ("C", float(training_flops(N, D)))) if key in seen}
+    ratios = {
+        key: value / seen[key] for key, value in (("N", N), ("D", D), ("C", float(training_flops(N, D)))) if key in seen
+    }
     beyond = {key: ratio for key, ratio in ratios.items() if ratio > (FAR if key == "C" else 1.0)}
     if not beyond or ("C" in ratios and "C" not in beyond):
         return []
@@ -53,8 +55,8 @@ def compute_notes(predictor: Predictor, C: float) -> list[Note]:
     if most is None or C <= FAR * most:
         return []
     text = (
-        f"The plan has {C / most:.3g} times the compute of the largest run behind the law: that is extrapolation, which "
-        "assumes that the law's form holds there. Train something in between first."
+        f"The plan has {C / most:.3g} times the compute of the largest run behind the law: that is extrapolation, "
+        "which assumes that the law's form holds there. Train something in between first."
     )
     return [Note("beyond_reach", "warning", text, {"C": C / most})]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.counting import training_flops
 from scalefit.errors import ArgumentError, Note
+from scalefit.flops import training_flops
 from scalefit.laws import published
 from scalefit.laws._base import Law
 from scalefit.predictor import Predictor, predictor_of

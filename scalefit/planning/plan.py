@@ -156,10 +156,17 @@ def plan(
         budgets = [check_quantity("C", one) for one in np.ravel(np.asarray(C, dtype=object))]
         if not budgets or np.ndim(C) != 1:
             raise ArgumentError(f"C={C!r:.80} must be a budget or a list of them. No plan was made. Give [1e21, 1e22].")
-        options = {"at": at, "choose": choose, "series": series, "hardware": hardware, "level": level, "fixed": fixed}
+        options: dict[str, Any] = {
+            "at": at,
+            "choose": choose,
+            "series": series,
+            "hardware": hardware,
+            "level": level,
+            "fixed": fixed,
+        }
         options |= {"inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
         the_question({"C": budgets[0], "loss": loss, "N": N, "D": D, "ratio": ratio})
-        return _table([plan(result, C=one, **options) for one in budgets])  # type: ignore[call-overload]
+        return _table([plan(result, C=one, **options) for one in budgets])
     question, asked = the_question({"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio})
     level = check_level(level)
     held = _held(question, fixed)
@@ -304,7 +311,7 @@ def _in_compute(predictor: Predictor, request: _Request) -> Plan:
             )
     C = float(np.exp(found[0]))
     refuse_absurd_answer(predictor, question, asked, C)
-    series = {} if request.series is None else {"series": request.series}
+    series: dict[str, Any] = {} if request.series is None else {"series": request.series}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScalefitWarning)
         row = predictor.predict_interval(level=request.level, C=C, **series).iloc[0]
@@ -312,7 +319,8 @@ def _in_compute(predictor: Predictor, request: _Request) -> Plan:
     if k > 2 and question == "loss":
         tail = (1 - request.level) / 2
         ends_c = np.sort(np.exp(np.where(np.isnan(found[1:]), np.inf, found[1:])))
-        interval = tuple(float(np.quantile(ends_c, q, method=m)) for q, m in ((tail, "lower"), (1 - tail, "higher")))
+        low, high = np.quantile(ends_c, tail, method="lower"), np.quantile(ends_c, 1 - tail, method="higher")
+        interval = (float(low), float(high))
     nan = float("nan")
     return Plan(
         **_common(predictor, request),
@@ -443,7 +451,7 @@ def _refuse_nowhere(
     )
 
 
-def _intervals(best: allocation.Allocation, exponent: Array, level: float) -> dict[str, Interval | None]:
+def _intervals(best: allocation.Allocation, exponent: Array, level: float) -> dict[str, Any]:
     """Percentiles of the optimum over the draws; infinite where draws have no plan."""
     names = {"N_interval": best.N, "D_interval": best.D, "C_interval": allocation.TRAIN * best.N * best.D}
     names["exponent_N_interval"] = exponent

@@ -1,7 +1,8 @@
 """Figures of a fit: losses over compute with the law's intervals, residuals, profiles.
 
-What is drawn is a frozen record of numbers, which :mod:`scalefit.fitting.figures` computes; drawing takes an ``ax``. Sizes are told apart by brightness (viridis) and by labels on the curves, series by colour and marker (Okabe &
-Ito), so that no figure needs the reader to tell red from green.
+What is drawn is a frozen record of numbers, which :mod:`scalefit.fitting.figures` computes; drawing takes an ``ax``.
+Sizes are told apart by brightness (viridis) and by labels on the curves, series by colour and marker (Okabe & Ito), so
+that no figure needs the reader to tell red from green.
 """
 
 from __future__ import annotations

@@ -340,8 +340,9 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
         "percentiles over the same draws.",
         "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a "
         "power law through their lowest points.",
-        f"Verdict: {verdict(result, result.notes)}. A fit is not trusted where the search did not converge, the objective does not "
-        f"curve upwards, the runs cannot tell parameters apart, or the law leaves most of the losses unexplained.",
+        f"Verdict: {verdict(result, result.notes)}. A fit is not trusted where the search did not converge, the "
+        "objective does not curve upwards, the runs cannot tell parameters apart, or the law leaves most of the losses "
+        "unexplained.",
     ]
     facts = tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in about.items()), class_="facts")
     cite = tag("details", tag("summary", "BibTeX"), tag("pre", result.cite(), tabindex="0"), open=True)
