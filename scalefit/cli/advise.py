@@ -116,7 +116,7 @@ class _Reader:
     def _earlier(self, entry: str) -> Any:
         """A finished run, as a monitor takes it: a saved monitor, or a plan and a table."""
         from scalefit.integrations.logs import read_log
-        from scalefit.stopping.schema import load_monitor
+        from scalefit.stopping.monitor import load_monitor
 
         name, other = _log_and_plan(entry)
         if {"schema_version", "plan", "series"} <= shared.json_keys(Path(name)):
