@@ -88,9 +88,9 @@ class Forecaster:
         if self.widening > 1:
             words += f", interval widened x{self.widening:g}"
         return Forecast(
-            loss=float(mean[0]),
+            loss=max(float(mean[0]), 0.0),
             lower=max(float(lower[0]), 0.0),
-            upper=float(upper[0]),
+            upper=max(float(upper[0]), 0.0),
             level=level,
             step=end,
             method=words,

@@ -111,7 +111,7 @@ def follows_a_law(view: rules.Observation) -> bool:
     planned = plan.epochs_at(plan.steps)
     if planned is not None and planned <= 1:
         return True
-    if view.judged_by_train or not len(run) or plan.loss_unit != "nat/token":
+    if not len(run) or plan.loss_unit != "nat/token":
         return True
     now = float(run.loss[-1])
     if now <= LAW_LEVEL:

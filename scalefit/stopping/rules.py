@@ -253,12 +253,16 @@ def overfitting(view: Observation) -> Reason | None:
     return Reason(
         "validation_climbs",
         f"The best validation loss was {best:.4g} at step {step:g}; it is {now:.4g} now, {agrees}. The chance that a "
-        f"later evaluation is better by 0.01 is {chance:.1%}. Keep the checkpoint of step {step:g}: going on since "
+        f"later evaluation is better by 0.01 is {_percent(chance)}. Keep the checkpoint of step {step:g}: going on since "
         f"has cost {now - best:.2g} nat.",
         evidence,
         "the run is like the fine-tunes that the posterior was fitted to; both losses are measured alike"
         + ("" if epochs is not None else "; the training data repeat (give epochs in the plan to make sure)"),
     )
+
+
+def _percent(chance: float) -> str:
+    return f"{chance:.1%}" if chance >= 0.001 else "below 0.1%"
 
 
 def late_descent(view: Observation) -> Reason | None:
