@@ -104,8 +104,8 @@ def test_saved_monitors_serve_as_history_as_their_logs_do(folder):
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("--plan", "plan.toml", "--level", "95"), ("--plan", "plan.toml", "--watch", "--interval", "nan")],
-    ids=("no plan", "level", "interval"),
+    [("--plan",), ("--plan", "plan.toml", "--level", "95"), ("--plan", "plan.toml", "--watch", "--interval", "nan")],
+    ids=("no file", "level", "interval"),
 )
 def test_usage_errors_exit_with_2(folder, words):
     assert call(folder, "run.csv", *words).returncode == 2
