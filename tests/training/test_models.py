@@ -9,10 +9,11 @@ from torch import nn
 
 from scalefit.errors import ArgumentError
 from scalefit.training.config import ModelConfig
-from scalefit.training.models import PRESETS, count_parameters, preset
 from scalefit.training.models.build import build_model
+from scalefit.training.models.counts import count_parameters
 from scalefit.training.models.decoder import Decoder
 from scalefit.training.models.gpt2 import to_transformers
+from scalefit.training.presets import PRESETS
 
 SMALL = ModelConfig(n_layers=2, d_emb=32, n_heads=4, T_max=24)
 
@@ -77,8 +78,8 @@ def test_counts_equal_the_weights(family: str, tied: bool) -> None:
 
 def test_published_counts() -> None:
     # Radford et al.'s released models, as transformers counts them
-    assert count_parameters(preset("gpt2-small"), 50_257).total == 124_439_808
-    assert count_parameters(preset("gpt2-medium"), 50_257).total == 354_823_168
+    assert count_parameters(ModelConfig.from_dict({"preset": "gpt2-small"}), 50_257).total == 124_439_808
+    assert count_parameters(ModelConfig.from_dict({"preset": "gpt2-medium"}), 50_257).total == 354_823_168
 
 
 def test_members_are_independent_models() -> None:
@@ -115,10 +116,11 @@ def test_taps_return_both_sides_of_the_final_norm() -> None:
 
 
 def test_every_preset_is_a_valid_model_and_unknown_ones_are_named() -> None:
+    models = {name: ModelConfig.from_dict({"preset": name}) for name in PRESETS}
     assert {"gpt2-nano", "gpt2-small", "gpt2-medium", "vanilla-paper", "vanilla-murty-code"} <= set(PRESETS)
-    assert PRESETS["vanilla-paper"].tied and not PRESETS["vanilla-murty-code"].tied
+    assert models["vanilla-paper"].tied and not models["vanilla-murty-code"].tied
     with pytest.raises(ArgumentError, match="gpt2-nano"):
-        preset("gpt3")
+        ModelConfig.from_dict({"preset": "gpt3"})
 
 
 def test_model_smaller_than_the_corpus_is_refused() -> None:
