@@ -126,3 +126,15 @@ def test_every_preset_is_a_valid_model_and_unknown_ones_are_named() -> None:
 def test_model_smaller_than_the_corpus_is_refused() -> None:
     with pytest.raises(ArgumentError, match="60"):
         build_model(ModelConfig(vocab_size=50), 60, seeds=(0,))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_transformers_models_train_in_float32_whatever_their_config_says(tmp_path) -> None:
+    from transformers import LlamaConfig
+
+    LlamaConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2, vocab_size=40,
+        max_position_embeddings=32, dtype="bfloat16", bos_token_id=0, eos_token_id=0,
+    ).save_pretrained(tmp_path)  # fmt: skip
+    built = build_model(ModelConfig(family="huggingface", path=str(tmp_path), T_max=16), 40, (0,))
+    assert {parameter.dtype for parameter in built.module.parameters()} == {torch.float32}
