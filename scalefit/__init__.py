@@ -42,7 +42,7 @@ _LAZY = {
     "Monitor": "scalefit.stopping.monitor",
     "RunPlan": "scalefit.stopping.run_plan",
     "Schedule": "scalefit.schedules",
-    "load_monitor": "scalefit.stopping.schema",
+    "load_monitor": "scalefit.stopping.monitor",
     "report": "scalefit.reporting.report",
 }
 _SUBMODULES = {"counting", "laws", "memory"}

@@ -123,12 +123,10 @@ def test_watch_follows_a_growing_file(folder):
 
 def test_the_chart_puts_things_where_they_belong():
     from scalefit.cli._live_view import chart
-    from scalefit.plots.curves import monitor_picture
-
     monitor = sf.Monitor(sf.RunPlan(schedule=SCHEDULE))
     for step, value in zip(STEPS[:50], LOSS[:50], strict=True):
         monitor.update(step=step, val_loss=value)
-    lines = chart(monitor_picture(monitor), 10_000, 60, 12)
+    lines = chart(monitor.figure(), 10_000, 60, 12)
     assert len(lines) == 14 and all(len(line) <= 69 for line in lines)
     plot = [line[9:] for line in lines[:12]]
     assert not any(":" in line[:29] for line in plot), "no band in the past"

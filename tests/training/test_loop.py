@@ -309,10 +309,13 @@ def test_a_run_of_nothing_but_branches_has_a_path(with_, store: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "warmup"), [("wsd", 90), ("cosine", 120), ("constant", 100)])
-def test_progress_is_shown_where_nothing_can_be_forecast(tiny: RunConfig, kind: str, warmup: int) -> None:
-    config = replace(tiny, schedule=ScheduleConfig(kind=kind, tokens=(10_000,)))
-    assert run_plan(config, 100, 100.0, warmup) is None
-    assert run_plan(config, 100, 100.0, 10).steps == 100
+def test_a_warm_up_that_outlasts_the_decay_is_a_plan_too(tiny: RunConfig, kind: str, warmup: int) -> None:
+    config = replace(tiny, schedule=ScheduleConfig(kind=kind, tokens=(10_000,), warmup=warmup * 100))
+    plan = run_plan(config, 100, 100.0, warmup)
+    path = make_path(config.schedule, 100, 10**6)
+    for segment in path.segments:
+        for step in (segment.begin, segment.end - 1):
+            assert float(plan.schedule.at_step(step)) == pytest.approx(path.multiplier(segment, step), abs=1e-12)
     record = {"n_steps": 100, "warmup_steps": warmup, "step": 50, "tokens": 5_000, "segment": "trunk"}
     with TrainingProgress(config, Console(file=io.StringIO())) as progress:
         progress({**record, "train_loss": [3.0], "val_loss": [3.0], "lr": [1e-3], "grad_norm": [1.0]})
