@@ -24,7 +24,7 @@ def _whole(value: Any) -> Any:
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return operator.index(value)
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer():
-        return int(value)
+        return int(float(value))
     raise ValueError("a whole number")
 
 
@@ -87,8 +87,9 @@ class Config:
         return core_schema.no_info_plain_validator_function(inner)
 
     def _fit_types(self) -> None:
+        kind: Any = type(self)
         try:
-            fitted = _schema(type(self)).model_validate({item.name: getattr(self, item.name) for item in fields(self)})
+            fitted = _schema(kind).model_validate({item.name: getattr(self, item.name) for item in fields(self)})
         except ValidationError as error:
             problems = error.errors()
             for problem in problems:
@@ -126,7 +127,7 @@ class Config:
 
 
 @functools.cache
-def _schema(cls: type[Config]) -> type[BaseModel]:
+def _schema(cls: Any) -> type[BaseModel]:
     """The fields of a config as a pydantic model."""
     hints = get_type_hints(cls, include_extras=True)
     shape: dict[str, Any] = {item.name: (hints[item.name], ...) for item in fields(cls)}

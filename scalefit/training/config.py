@@ -334,7 +334,6 @@ class RuntimeConfig(Config):
     `step` ``auto`` is eager on CPU; on CUDA a run of some length first times eager, compiled and ``graph`` passes
     (compiled with CUDA graphs: torch's ``reduce-overhead``) on its own shape and takes the fastest.
     `micro_batch`: sequences per backward pass and member (0: the whole batch). `checkpoint_every`: [s].
-    `parallel`: under torchrun ``ddp`` keeps the whole model on each device, ``fsdp`` a share of it.
     `log`: writers of the curve beside the store, any of ``tensorboard`` and ``wandb`` (offline).
     `keep_weights`: leave the weights of the last point in the run's folder, for :func:`load_trained`.
     """
@@ -344,7 +343,6 @@ class RuntimeConfig(Config):
     step: Literal["auto", "eager", "compile", "graph"] = "auto"
     micro_batch: Whole = 0
     checkpoint_every: Number = 60.0
-    parallel: Literal["ddp", "fsdp"] = "ddp"
     log: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Several] = ()
     keep_weights: Flag = False
 

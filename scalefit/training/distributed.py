@@ -27,7 +27,6 @@ class World:
     rank: int
     size: int
     device: torch.device
-    is_sharded: bool = False
 
     @property
     def is_first(self) -> bool:
@@ -118,7 +117,7 @@ def _named(device: str) -> str:
     return device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def start(device: str, parallel: str = "ddp") -> World:
+def start(device: str) -> World:
     """Join the processes that ``torchrun`` started, or be alone.
 
     Raises
@@ -143,4 +142,4 @@ def start(device: str, parallel: str = "ddp") -> World:
         importlib.import_module("torch._dynamo")
         cuda = chosen.type == "cuda"
         dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE, device_id=chosen if cuda else None)
-    return World(dist.get_rank(), size, chosen, is_sharded=parallel == "fsdp")
+    return World(dist.get_rank(), size, chosen)

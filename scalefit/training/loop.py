@@ -70,7 +70,7 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
     """
     if not isinstance(config, RunConfig):
         raise ArgumentError(f"config is a {type(config).__name__}; nothing was run. Make a RunConfig.")
-    world = distributed.start(config.runtime.device, config.runtime.parallel)
+    world = distributed.start(config.runtime.device)
     root = FilePath(store)
     with world.first():  # one process builds the corpus, the others then find it
         corpus = open_corpus(config.corpus, root / "corpora")
@@ -274,10 +274,9 @@ class _Run:
             score = Score(status, *scores, {**cost, "grad_norm": norms[member]})
             self.rows.append(make_row(self.facts, member, segment.end, score))
         last = segment.point == len(self.path.point_steps) - 1
-        if last and self.config.runtime.keep_weights:
-            weights = self.trainer.weights()
-            if self.world.is_first:
-                checkpoint.write(self.folder.weights_path, weights, json.dumps({"run_id": self.run_id}))
+        if last and self.config.runtime.keep_weights and self.world.is_first:
+            weights = {name: value.detach() for name, value in self.trainer.model.named_parameters()}
+            checkpoint.write(self.folder.weights_path, weights, json.dumps({"run_id": self.run_id}))
         if segment.branch:
             self.trainer.optimizer.load(self.trunk)
             self.trunk = {}
@@ -304,11 +303,10 @@ class _Run:
     def _save(self, position: tuple[int, int]) -> None:
         self.losses.flush()
         optimizer = self.trainer.optimizer
-        tensors = optimizer.whole(optimizer.state())  # of all processes, where each holds a share
-        if self.trunk:
-            tensors |= {f"trunk.{name}": buffer for name, buffer in optimizer.whole(self.trunk).items()}
         if not self.world.is_first:
             return
+        tensors = dict(optimizer.state())
+        tensors |= {f"trunk.{name}": buffer for name, buffer in self.trunk.items()}
         facts = {
             "run_id": self.run_id, "position": position, "rows": self.rows, **self.losses.facts(),
             "curve_size": self.folder.curve_size(), "seconds": self._elapsed(),
@@ -323,10 +321,9 @@ class _Run:
                 self.folder.truncate_curve(0)
             return
         tensors, facts = found
-        optimizer = self.trainer.optimizer
-        trunk = {name[6:]: tensors.pop(name) for name in list(tensors) if name[:6] == "trunk."}
-        optimizer.load(optimizer.share(tensors))
-        self.trunk = optimizer.share(trunk) if trunk else {}
+        self.trainer.optimizer.load(tensors)
+        device = self.world.device
+        self.trunk = {name[6:]: value.to(device) for name, value in tensors.items() if name[:6] == "trunk."}
         self.position = (facts["position"][0], facts["position"][1])
         self.rows, self.seconds = facts["rows"], facts["seconds"]
         self.trainer.busy, self.trainer.n_done = facts["busy"], facts["n_done"]

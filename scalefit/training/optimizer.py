@@ -103,8 +103,8 @@ class FlatAdamW:
             self._grad_views.append(self.grads[part].view(self.members, -1))
             if kind(item)[0]:
                 shape = parameter.shape if parameter.dim() > 2 else (1, *parameter.shape)
-                views = (buffer[part].view(shape) for buffer in (self.weights, self.grads, self.mean))
-                self._matrices.append(_Matrix(*views, model.parts(name) or (shape[-1],), kind(item)[2]))
+                weight, grad, moved = (buffer[part].view(shape) for buffer in (self.weights, self.grads, self.mean))
+                self._matrices.append(_Matrix(weight, grad, moved, model.parts(name) or (shape[-1],), kind(item)[2]))
             else:
                 stretches.setdefault(kind(item), []).append(part)
         self._groups = [self._group(*which[1:], parts, by_muon) for which, parts in stretches.items()]
@@ -179,14 +179,6 @@ class FlatAdamW:
     def state(self) -> dict[str, torch.Tensor]:
         """Return the live buffers, by name."""
         return {"weights": self.weights, "mean": self.mean, "square": self.square}
-
-    def whole(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return buffers as a checkpoint holds them: these are whole."""
-        return dict(state)
-
-    def share(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return this process's part of a checkpoint's buffers, on its device."""
-        return {name: buffer.to(self.weights.device) for name, buffer in state.items()}
 
     def load(self, state: dict[str, torch.Tensor]) -> None:
         """Copy buffers back in place."""

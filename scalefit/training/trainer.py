@@ -135,20 +135,16 @@ class Trainer:
 
     def evaluate(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return the held-out loss and its standard error, (E,) each, in micro-batches shared by the processes."""
-        model = self.forward if self.world.is_sharded else self.model
 
         def losses(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             with self._autocast():
-                result: torch.Tensor = model(inputs, targets)
+                result: torch.Tensor = self.model(inputs, targets)
             return result
 
         self.model.eval()
         tokens = self.config.evaluation.tokens
-        return evaluate(losses, self.corpus, self.length, self.micro, tokens, self.world)
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """Return the whole parameters by name."""
-        return {name: value.detach() for name, value in self.model.named_parameters()}
+        mean, error = evaluate(losses, self.corpus, self.length, self.micro, tokens, self.world)
+        return mean, error
 
     def cost(self) -> dict[str, float | None]:
         """Return tokens_per_second of all members [token/s], mfu [-] and peak_memory [byte] so far."""

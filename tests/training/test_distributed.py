@@ -78,7 +78,7 @@ def test_out_of_memory_in_one_of_many_is_recorded_and_ends_them_all(tiny, store:
     for name in ("barrier", "leave"):
         monkeypatch.setattr(World, name, lambda self: None)
     monkeypatch.setattr(World, "wrap", lambda self, model: model)
-    monkeypatch.setattr(loop.distributed, "start", lambda device, parallel: alone)
+    monkeypatch.setattr(loop.distributed, "start", lambda device: alone)
     monkeypatch.setattr(loop._Run, "_step", greedy)
     with pytest.raises(DataError, match="Process 1 of 2 ran out of memory; the run is recorded as oom"):
         train(tiny, store)
@@ -87,9 +87,7 @@ def test_out_of_memory_in_one_of_many_is_recorded_and_ends_them_all(tiny, store:
 
 
 def test_batch_that_does_not_divide_is_refused(with_, store: Path, monkeypatch) -> None:
-    monkeypatch.setattr(
-        loop.distributed, "start", lambda device, parallel: World(0, 3, __import__("torch").device("cpu"))
-    )
+    monkeypatch.setattr(loop.distributed, "start", lambda device: World(0, 3, __import__("torch").device("cpu")))
     monkeypatch.setattr(World, "barrier", lambda self: None)
     with pytest.raises(ArgumentError, match="3 processes"):
         train(with_(), store)

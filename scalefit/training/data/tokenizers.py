@@ -62,7 +62,7 @@ class WordTokenizer:
     def __init__(self, words: Sequence[str]) -> None:
         self._ids = {word: index for index, word in enumerate(words, start=1)}
         self.vocab_size = len(words) + 1
-        self._type = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
+        self._type: Any = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
         self.spec: dict[str, Any] = {"kind": "words", "words": list(words)}
 
     @classmethod
@@ -142,7 +142,7 @@ class SubwordTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """Return the subword ids of each text, on all the cores that the library may use."""
-        kind = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
+        kind: Any = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
         # without offsets where the library can: they are most of the work and nobody reads them
         encode = getattr(self._inner, "encode_batch_fast", self._inner.encode_batch)
         return [np.asarray(found.ids, kind) for found in encode(list(texts), add_special_tokens=False)]
