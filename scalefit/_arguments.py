@@ -21,7 +21,6 @@ _NUMBER = re.compile(
 )
 
 
-
 def parse_quantity(value: str | float | int) -> float:
     """Read a quantity as people type it.
 
