@@ -214,6 +214,7 @@ class FitResult:
         seed: Seed = None,
         cluster: Any = None,
         progress: Callable[[int, int], None] | None = None,
+        workers: int = 1,
     ) -> FitResult:
         """Return this result with intervals from refits to resampled runs.
 
@@ -228,6 +229,8 @@ class FitResult:
             matched to the runs by its index; anything else stands in the order of ``row_labels``.
         progress : callable, optional
             Told (done, total) as refits end.
+        workers : int
+            Threads that refit; the draws do not depend on it.
 
         Returns
         -------
@@ -244,7 +247,7 @@ class FitResult:
                 "Fits with expression constraints have robust errors only, and nothing was resampled. Tie parameters "
                 "plainly to bootstrap."
             )
-        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress)
+        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress, workers)
         about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
         return replace(self, draws=draws, draws_about=about)
 

@@ -19,7 +19,7 @@ _LARGE = 10_000
 _SUBSET = 2_048
 _SECOND_SUBSET = 20_000
 #: Residual below which a search need not go on, and below which a table is taken to be free of noise.
-_EXACT, ROUNDING = 1e-12, 1e-9
+EXACT, ROUNDING = 1e-12, 1e-9
 #: A summand that is nowhere more than this share of the loss is also tried at nothing.
 _FAINT = 0.05
 #: Runs on which a solution's slopes are looked at.
@@ -183,7 +183,7 @@ def descend(
                 lower,
                 upper,
                 weights=weights,
-                floor=band.cost_of(_EXACT),
+                floor=band.cost_of(EXACT),
                 max_steps=steps if last else min(steps, _ON_THE_WAY),
                 rivals=weights is None and len(bands) == 1,
                 bar=bar if len(bands) == 1 else None,
