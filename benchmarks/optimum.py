@@ -144,6 +144,7 @@ class Search:
         return self.residuals(x), np.stack(out, axis=1)
 
     def value(self, x: np.ndarray) -> np.ndarray:
+        """Huber's penalty summed over the runs (b,)."""
         size = np.abs(self.residuals(x))
         inner = np.minimum(size, DELTA)
         return np.nan_to_num((inner * (size - inner / 2)).sum(axis=1), nan=np.inf, posinf=np.inf)

@@ -199,9 +199,7 @@ class _Refits:
             self._within_bounds(weights, x, ok)
         return x, ok
 
-    def _warm(
-        self, weights: Array, progress: Callable[[int, int], None] | None
-    ) -> tuple[Array, Array, AnyArray]:
+    def _warm(self, weights: Array, progress: Callable[[int, int], None] | None) -> tuple[Array, Array, AnyArray]:
         """From the optimum; on second derivatives that are kept where the law has no closed forms."""
         points = np.repeat(self.result.x[None], len(weights), axis=0)
         if self.model is None:
