@@ -119,8 +119,8 @@ def _weights_in_groups(problem: Problem, n: int, rng: Any, clusters: AnyArray | 
     if len(problem.groups) > 1 and clusters is None:
         # Resample within each series, so that every series keeps its size.
         eager = np.zeros((n, total))
-        for rows in problem.groups:
-            eager[:, rows] = resample_counts(rows.size, n, rng)
+        for members in problem.groups:
+            eager[:, members] = resample_counts(members.size, n, rng)
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
         # Draws in turn are those of one call.
