@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +18,9 @@ from scalefit.fitting.layout import in_raw_units, to_units, within_bounds
 from scalefit.fitting.newton import Model, minimise
 from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.solution import Solution
 from scalefit.fitting.solver import EXACT, descend
 from scalefit.fitting.starts import find_starts
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import FitResult
 
 #: Below this many runs a resample can move to another basin, so several starts are tried for each.
 _FEW_RUNS = 40
@@ -62,7 +60,7 @@ def _generator(seed: int | np.random.Generator | None) -> np.random.Generator:
 
 
 def bootstrap_draws(
-    result: FitResult,
+    result: Solution,
     n: int,
     seed: Seed,
     cluster: Any = None,
@@ -183,7 +181,7 @@ def _in_groups(
 class _Refits:
     """Refits of one result to reweighted runs, all from its optimum."""
 
-    def __init__(self, result: FitResult) -> None:
+    def __init__(self, result: Solution) -> None:
         self.result, self.problem = result, result.problem
         self.lower, self.upper = self.problem.bounds(result.bounds)
         self.few = self.problem.loss.size < _FEW_RUNS
@@ -254,13 +252,13 @@ def warm_model(problem: Problem, x: Array) -> Model | None:
     return Frozen(problem, x) if plain and not problem.law.terms else None
 
 
-def _luck_of_prior(result: FitResult, rng: Any, n: int) -> Array:
+def _luck_of_prior(result: Solution, rng: Any, n: int) -> Array:
     """Moves (n, p) of the optimum, to first order, where the prior's mean is drawn anew for each resample.
 
     The mean counts as one more measurement: held fast it would lend its certainty to every resample.
     """
     problem, moves = result.problem.bands(result.x)[-1], np.zeros((n, result.x.size))
-    free = np.flatnonzero(~result.held)
+    free = np.flatnonzero(~result.at_bound)
     found = bread(problem, result.x, free.size)
     if found is None or not free.size:
         return moves
@@ -270,7 +268,7 @@ def _luck_of_prior(result: FitResult, rng: Any, n: int) -> Array:
     return moves
 
 
-def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None:
+def influence_of(result: Solution) -> tuple[str, float, float, AnyArray] | None:
     """Parameter most moved by dropping 2 % of the runs, its value without, the move in standard errors, the runs.
 
     The runs are picked by their one-step influence, all pulling the same way (Broderick, Giordano & Meager 2020,
@@ -280,7 +278,7 @@ def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None
     if len(problem.groups) > 1 or result.tangent is not None or n < 20:
         return None
     names = [name for name in result.names if not problem.law.parameters[name].log]
-    scale = np.sqrt(np.diag(free_covariance(problem, result.x, result.held)))
+    scale = np.sqrt(np.diag(free_covariance(problem, result.x, result.at_bound)))
     k = max(1, int(np.ceil(0.02 * n)))
     with np.errstate(all="ignore"):
         residual, slopes = problem.jacobian(result.x[None])
@@ -303,7 +301,7 @@ def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None
     moves = []
     for i, (_, at, _) in enumerate(candidates):
         # The runs in question inflate the error they hide behind: measure by the error without them where smaller.
-        without = free_covariance(replace(problem, weights=weights[i]), ends.x[i], result.held)[at, at]
+        without = free_covariance(replace(problem, weights=weights[i]), ends.x[i], result.at_bound)[at, at]
         moves.append(abs(ends.x[i, at] - result.x[at]) / min(scale[at], np.sqrt(without)))
     if np.isnan(moves).all():
         return None
@@ -312,7 +310,7 @@ def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None
     return name, float(ends.x[worst, at]), float(moves[worst]), np.sort(runs)
 
 
-def prediction_slopes(result: FitResult, columns: Mapping[str, Array], group: int) -> Array:
+def prediction_slopes(result: Solution, columns: Mapping[str, Array], group: int) -> Array:
     """Derivatives (m, p) of the predicted log loss by the free vector."""
     problem = result.problem
     scaled = {key: value / problem.units[key] for key, value in columns.items()}

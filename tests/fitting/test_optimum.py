@@ -75,6 +75,6 @@ def test_a_coefficient_at_its_upper_bound_is_said_to_be_there():
 def test_draws_keep_the_bounds_too():
     runs = narrow(1, 2.15e9 * np.geomspace(1, 1.02, 3))
     draws = sf.fit(runs).bootstrap(60, seed=0)
-    table = draws.natural(draws.draws)
+    table = draws.natural(draws.resamples)
     for name, parameter in draws.law.parameters.items():
         assert (table[name] <= parameter.bounds[1] * (1 + 1e-9)).all()
