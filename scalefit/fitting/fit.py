@@ -21,7 +21,7 @@ from scalefit.fitting.identifiability import (
     unexplained_problem,
     unexplained_spread,
 )
-from scalefit.fitting.layout import Layout
+from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
@@ -124,7 +124,8 @@ def fit(
     seed : int
         Seed of anything random (nothing in the fit itself is).
     n_starts : int, optional
-        Starts to polish; by default 3, and 8 on fewer than 100 runs, where the objective has several basins.
+        Starts to polish; by default 3, and 8 on fewer than 100 runs, where the objective has several basins. A law
+        with many basins asks for more.
 
     Returns
     -------
@@ -278,7 +279,8 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
 
     few = loss.size < _FEW and not expressions  # lmfit takes its time for each start
-    n_starts = (_STARTS_ON_FEW if few else _STARTS) if request.n_starts is None else request.n_starts
+    usual = max(_STARTS_ON_FEW if few else _STARTS, 0 if expressions else law.n_starts)
+    n_starts = usual if request.n_starts is None else request.n_starts
 
     def search(problem: Problem) -> tuple[Array, Array | None, Certificate]:
         if not expressions:
@@ -293,6 +295,10 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
 
         problem = with_prior(problem, request.prior, lambda free: search(free)[0])
     x, tangent, certificate = search(problem)
+    if not within_bounds(problem, x[None])[0]:
+        # A coefficient's bounds are those of the table's units: there they can be obeyed.
+        problem = in_raw_units(problem)
+        x, tangent, certificate = search(problem)
     if (found := unexplained_problem(unexplained_spread(problem, x, layout.n_free))) is not None:
         certificate = replace(certificate, problems=(*certificate.problems, found))
     return FitResult(
