@@ -204,10 +204,15 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
     """
     from scalefit.tables.runs import check_runs
 
-    checked = check_runs(with_weights(runs, weights), law.inputs)
+    table = with_weights(runs, weights)
+    name = law.target.name
+    there = getattr(table, "columns", table if isinstance(table, Mapping) else ())
+    checked = check_runs(
+        table, law.inputs, loss=name if name in there else "loss", declared={**law.declarations, "loss": law.target}
+    )
     weight = weights_of(checked.columns, weights)
     series = checked.columns.get("series")
-    table = _Runs(
+    found = _Runs(
         columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
         table={key: np.asarray(value) for key, value in checked.columns.items()},
         loss=np.asarray(checked.columns["loss"], float),
@@ -217,8 +222,8 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
         conventions=dict(checked.conventions),
         notes=tuple(checked.notes),
     )
-    order = by_label(table.labels)
-    return table if (order[1:] > order[:-1]).all() else table.part(order)
+    order = by_label(found.labels)
+    return found if (order[1:] > order[:-1]).all() else found.part(order)
 
 
 def by_label(labels: AnyArray) -> AnyArray:
