@@ -38,7 +38,7 @@ def fit(
     runs: Any,
     law: str | type[Law] | Law | Sequence[str] = "chinchilla",
     *,
-    objective: Kind = "huber",
+    objective: Kind | None = None,
     delta: float = 1e-3,
     on: Scale | None = None,
     weights: str | ArrayLike | None = None,
@@ -60,8 +60,8 @@ def fit(
     law : str, Law or sequence
         A law's name, a law of your own, or a list of a law and constraints such as
         ``["chinchilla", "beta = 0.9 * alpha"]``, which lmfit solves.
-    objective : {"huber", "squared", "absolute"}
-        Penalty on residuals; half squares within `delta` for ``"huber"``.
+    objective : {"huber", "squared", "absolute"}, optional
+        Penalty on residuals; half squares within `delta` for ``"huber"``. By default as the law says: Huber's for most.
     delta : float
         Half-width of Huber's band, in units of the residual.
     on : {"log_loss", "loss", "logit"}, optional
@@ -125,7 +125,7 @@ def fit(
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
-    objective_ = Objective(objective, check_number("delta", delta), chosen.target.on if on is None else on)
+    objective_ = Objective(chosen.objective if objective is None else objective, check_number("delta", delta), chosen.target.on if on is None else on)
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)

@@ -31,6 +31,7 @@ class DownstreamError(Law):
     """
 
     name = "downstream_error"
+    objective = "squared"
     inputs = ("val_loss",)
     formula = "Err(L) = eps - k e^(-gamma L)"
     target = Target("error", sense=-1, range=(0.0, 1.0), scale="linear", names=("err", "top1_error"))

@@ -35,6 +35,7 @@ class JointMoE(Law):
     name = "joint_moe"
     inputs = ("N", "D", "n_experts")
     formula = "L(N, D, e) = E + a e^delta N^(-alpha + gamma ln e) + b e^omega D^(-beta - zeta ln e)"
+    direction = {"n_experts": 0}  # many experts do not pay for little data
     n_experts = Input(
         "experts of which a token uses one",
         ("n_experts", "num_experts", "nume", "experts"),

@@ -32,6 +32,7 @@ class Routed(Law):
     """
 
     name = "routed"
+    objective = "squared"
     inputs = ("N", "n_experts")
     formula = "L(N, e): lg L = a lg N + b lg e + c lg N lg e + d"
     n_experts = Input(

@@ -30,7 +30,7 @@ class ShiftedPowerLaw(Law):
     inputs = ("core_days",)
     formula = "e(C) = c + a (C + d)^-b"
     target = Target("error", sense=-1, range=(0.0, 1.0), names=("error_rate",))
-    core_days = Input("compute on TPUv3", ("core_days",), "core-days", typical=(0, 0.1, 1, 10, 100, 1000), zero=True)
+    core_days = Input("compute on TPUv3", ("core_days",), "core-days", typical=(0.1, 1, 10, 100, 1000), zero=True)
 
     c = Parameter("error with endless compute", (0.0, 1.0), (0.03, 0.1, 0.3), log=True, linear=True, own=True)
     a = Parameter("coefficient", (0.0, 1e3), (0.1, 0.3, 1.0), log=True, linear=True, own=True)
