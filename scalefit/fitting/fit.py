@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -34,6 +34,44 @@ from scalefit.laws._base import Law
 _STARTS, _STARTS_ON_FEW, _FEW = 3, 8, 100
 
 
+@overload
+def fit(
+    runs: Any,
+    law: str | type[Law] | Law | Sequence[str] = "chinchilla",
+    *,
+    objective: Kind = "huber",
+    delta: float = 1e-3,
+    on: Scale | None = None,
+    weights: str | ArrayLike | None = None,
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    prior: Any = None,
+    by: Literal["shared", "pool"] | None = None,
+    seed: int = 0,
+    n_starts: int | None = None,
+) -> FitResult: ...
+
+
+@overload
+def fit(
+    runs: Any,
+    law: str | type[Law] | Law | Sequence[str] = "chinchilla",
+    *,
+    objective: Kind = "huber",
+    delta: float = 1e-3,
+    on: Scale | None = None,
+    weights: str | ArrayLike | None = None,
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    prior: Any = None,
+    by: Literal["series"],
+    seed: int = 0,
+    n_starts: int | None = None,
+) -> dict[Any, FitResult]: ...
+
+
 def fit(
     runs: Any,
     law: str | type[Law] | Law | Sequence[str] = "chinchilla",
@@ -49,7 +87,7 @@ def fit(
     by: Literal["series", "shared", "pool"] | None = None,
     seed: int = 0,
     n_starts: int | None = None,
-) -> Any:
+) -> FitResult | dict[Any, FitResult]:
     """Fit a law to a table of finished runs.
 
     Parameters

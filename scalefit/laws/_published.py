@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_quantity
+from scalefit._arguments import check_level, check_quantity
+from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, Note
 from scalefit.laws._base import Constants, Law
 from scalefit.laws._inputs import check_inputs
 from scalefit.laws._registry import get, names
+from scalefit.predictor import Held, without_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +60,86 @@ class PublishedLaw:
         1.92085
         """
         return predict(self.law, dict(self.constants.values), inputs)
+
+    def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
+        """Predictions with lower and upper NaN: a paper's constants carry no errors."""
+        check_level(level)
+        return without_interval(self.predict(**{key: v for key, v in inputs.items() if key not in ("kind", "series")}))
+
+    # -- as a Predictor ----------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs that the law reads."""
+        return tuple(self.law.inputs)
+
+    @property
+    def held_inputs(self) -> Mapping[str, float]:
+        """Inputs held at a value: none; see :meth:`at`."""
+        return {}
+
+    @property
+    def conventions(self) -> Mapping[str, Any]:
+        """What N counts."""
+        return {"params": self.constants.params}
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Notes: none."""
+        return ()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against using it; published constants are taken as printed."""
+        return True
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated: it has none."""
+        return False
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Series with coefficients of their own: none."""
+        return ()
+
+    def draws(self, n: int = 500) -> pd.DataFrame:
+        """Draws of the parameters: none, as papers give no covariance."""
+        import pandas as pd
+
+        return pd.DataFrame(index=range(0), columns=list(self.law.parameters), dtype=float)
+
+    def seen(self) -> dict[str, tuple[float, float]]:
+        """Ranges of the runs behind the constants; empty where the paper does not give them."""
+        return {name: span for name, span in self.constants.covered.items() if np.isfinite(span[1])}
+
+    def runs(self) -> dict[str, Array]:
+        """Inputs of the runs behind the constants: not kept."""
+        return {}
+
+    def correction(self, **inputs: ArrayLike) -> float:
+        """Ratio of the prediction to the law's value: 1."""
+        return 1.0
+
+    def at(self, **held: Any) -> Held:
+        """The same law with inputs held, which predicts from the others."""
+        return Held(self, held)
+
+    def cite(self) -> str:
+        """BibTeX of the law."""
+        return self.law.bibtex
+
+    def to_dict(self) -> dict[str, Any]:
+        """Law, key, values and source, as JSON can hold them."""
+        c = self.constants
+        return {"kind": "published", "law": self.law.name, "key": c.key, "values": dict(c.values), "source": c.source}
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The same as JSON text, written to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=1)
+        if path is not None:
+            write_whole(path, text)
+        return text
 
     def holds_at(self, **inputs: float) -> bool:
         """Whether the runs behind the constants covered these inputs; where nothing is known of one, they did not."""
