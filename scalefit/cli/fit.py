@@ -30,6 +30,7 @@ class Scale(StrEnum):
 
     log_loss = "log_loss"
     loss = "loss"
+    logit = "logit"
 
 
 class By(StrEnum):
@@ -53,9 +54,9 @@ def fit(
     law: Annotated[
         str, typer.Option(help="Law to fit; see scalefit laws.", autocompletion=shared.laws_beginning)
     ] = "chinchilla",
-    objective: Annotated[Goal, typer.Option(help="Penalty on residuals.")] = Goal.huber,
+    objective: Annotated[Goal | None, typer.Option(help="Penalty on residuals; Huber's for most laws.")] = None,
     delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
-    on: Annotated[Scale, typer.Option(help="What residuals are taken of.")] = Scale.log_loss,
+    on: Annotated[Scale | None, typer.Option(help="What residuals are taken of; as the law's target says.")] = None,
     fix: Annotated[list[str] | None, typer.Option(help="Hold a parameter: E=1.7. Repeatable.")] = None,
     tie: Annotated[
         list[str] | None, typer.Option(help="Tie a parameter: beta=alpha, or an expression. Repeatable.")
@@ -80,9 +81,9 @@ def fit(
     if cluster and not bootstrap:
         raise typer.BadParameter("needs --bootstrap", param_hint="--cluster")
     options: dict[str, Any] = {
-        "objective": objective.value,
+        "objective": None if objective is None else objective.value,
         "delta": delta,
-        "on": on.value,
+        "on": None if on is None else on.value,
         "fixed": shared.assignments("--fix", fix or (), shared.quantity) or None,
         "tied": shared.assignments("--tie", tie or (), str) or None,
         "bounds": shared.assignments("--bound", bound or (), shared.pair) or None,

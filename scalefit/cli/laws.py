@@ -11,6 +11,8 @@ from scalefit.cli import _shared as shared
 if TYPE_CHECKING:
     from scalefit.laws import Constants, Law, PublishedLaw
 
+_SENSE = {-1: "lower is better", 1: "higher is better", 0: "a setting: neither way is better"}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -54,6 +56,9 @@ def _full(law: type[Law]) -> str:
     import inspect
 
     lines = [f"{law.name}  {law.formula}", (inspect.getdoc(law) or "").split("\n\n")[0].replace(" [1]_", ""), ""]
+    for name, declared in law.declarations.items():
+        lines.append(f"  reads {declared.label(name)}: {declared.meaning}, {declared.allowed}")
+    lines.append(f"  gives {law.target.label()}, " + _SENSE[law.target.sense])
     for name, parameter in law.parameters.items():
         unit = f" [{parameter.unit}]" if parameter.unit != "-" else ""
         low, high = parameter.bounds
@@ -66,9 +71,11 @@ def _full(law: type[Law]) -> str:
 def _constants(law: type[Law], constants: Constants) -> list[str]:
     values = ", ".join(f"{key} = {constants.values[key]:.6g}" for key in law.parameters)
     lines = [f"{constants.key}: {values}", f"  source: {constants.source}"]
-    lines.append(
-        f"  N {_span(constants.N)} ({constants.params}), D {_span(constants.D)}; {constants.corpus}".rstrip("; ")
-    )
+    spans = ", ".join(f"{name} {_span(limits)}" for name, limits in constants.covered.items()) or "unknown"
+    lines.append(f"  fitted on: {spans} (N counts {constants.params}); {constants.corpus}".rstrip("; "))
+    how = {"paper": "read in the paper", "code": "from the authors' repository", "refit": "fitted by scalefit"}
+    lines.append(f"  evidence: {how.get(constants.evidence, 'second-hand, from a review')}")
+    lines.append(f"  checked against its paper: {constants.checked or 'it prints no value to compare with'}")
     return [*lines, f"  {constants.remark}"] if constants.remark else lines
 
 
@@ -90,7 +97,10 @@ def _document(law: type[Law]) -> dict[str, Any]:
 
 
 def _published(constants: Constants) -> dict[str, Any]:
-    about = {name: getattr(constants, name) for name in ("key", "source", "N", "D", "params", "corpus", "remark")}
+    about = {
+        name: getattr(constants, name)
+        for name in ("key", "source", "N", "D", "params", "corpus", "remark", "evidence", "checked")
+    }
     return {**about, "values": dict(constants.values)}
 
 
@@ -101,9 +111,7 @@ def _at(text: str, as_json: bool) -> None:
     if set(point) != {"N", "D"}:
         raise typer.BadParameter(f"{text!r} must read N=7e9,D=2e12", param_hint="--at")
     found = available(**point)
-    predicted = [
-        (law, law.predict(**point)) for law in found if set(law.law.inputs) <= {"N", "D", "C", "unique_tokens"}
-    ]
+    predicted = [(law, _predicted(law, point)) for law in found if _computable(law.law)]
     if as_json:
         rows = [{"law": law.law.name, **_published(law.constants), "loss": loss} for law, loss in predicted]
         shared.print_json({**point, "available": rows})
@@ -112,6 +120,19 @@ def _at(text: str, as_json: bool) -> None:
         typer.echo(f"No published law was fitted on runs that cover N {point['N']:.3g}, D {point['D']:.3g}.")
     for law, loss in predicted:
         typer.echo(f"{law.law.name:<18} {law.constants.key:<20} loss {loss:.4f}  {_about(law)}")
+
+
+def _computable(law: type[Law]) -> bool:
+    """Whether a loss follows from N and D, with defaults for what else the law reads."""
+    known = {"N", "D", "C"}
+    return law.target.is_loss and all(
+        name in known or declared.optional is not None for name, declared in law.declarations.items()
+    )
+
+
+def _predicted(law: PublishedLaw, point: dict[str, float]) -> float:
+    needed = {"N", "D"} if "C" in law.law.inputs else set(law.law.inputs)
+    return float(law.predict(**{key: value for key, value in point.items() if key in needed}))
 
 
 def _about(law: PublishedLaw) -> str:

@@ -76,7 +76,7 @@ def fit(
     runs: Any,
     law: str | type[Law] | Law | Sequence[str] = "chinchilla",
     *,
-    objective: Kind = "huber",
+    objective: Kind | None = None,
     delta: float = 1e-3,
     on: Scale | None = None,
     weights: str | ArrayLike | None = None,
@@ -98,8 +98,8 @@ def fit(
     law : str, Law or sequence
         A law's name, a law of your own, or a list of a law and constraints such as
         ``["chinchilla", "beta = 0.9 * alpha"]``, which lmfit solves.
-    objective : {"huber", "squared", "absolute"}
-        Penalty on residuals; half squares within `delta` for ``"huber"``.
+    objective : {"huber", "squared", "absolute"}, optional
+        Penalty on residuals; half squares within `delta` for ``"huber"``. By default as the law says: Huber's for most.
     delta : float
         Half-width of Huber's band, in units of the residual.
     on : {"log_loss", "loss", "logit"}, optional
@@ -164,7 +164,7 @@ def fit(
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
-    objective_ = Objective(objective, check_number("delta", delta), chosen.target.on if on is None else on)
+    objective_ = Objective(chosen.objective if objective is None else objective, check_number("delta", delta), chosen.target.on if on is None else on)
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)
@@ -243,10 +243,15 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
     """
     from scalefit.tables.runs import check_runs
 
-    checked = check_runs(with_weights(runs, weights), law.inputs)
+    table = with_weights(runs, weights)
+    name = law.target.name
+    there = getattr(table, "columns", table if isinstance(table, Mapping) else ())
+    checked = check_runs(
+        table, law.inputs, loss=name if name in there else "loss", declared={**law.declarations, "loss": law.target}
+    )
     weight = weights_of(checked.columns, weights)
     series = checked.columns.get("series")
-    table = _Runs(
+    found = _Runs(
         columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
         table={key: np.asarray(value) for key, value in checked.columns.items()},
         loss=np.asarray(checked.columns["loss"], float),
@@ -256,8 +261,8 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
         conventions=dict(checked.conventions),
         notes=tuple(checked.notes),
     )
-    order = by_label(table.labels)
-    return table if (order[1:] > order[:-1]).all() else table.part(order)
+    order = by_label(found.labels)
+    return found if (order[1:] > order[:-1]).all() else found.part(order)
 
 
 def by_label(labels: AnyArray) -> AnyArray:

@@ -152,6 +152,8 @@ class Law(metaclass=_LawMeta):
         Name to :class:`Input`, for each of them in order; made from the class attributes.
     target : Target
         What the law predicts; the loss [nat/token] unless it says otherwise.
+    objective : {"huber", "squared", "absolute"}
+        What fits minimise unless asked otherwise; least squares where the paper's constants are of least squares.
     flops : str
         The convention that ties C to the law's N and D, unless a table or a caller names another.
     formula : str
@@ -187,6 +189,7 @@ class Law(metaclass=_LawMeta):
     declarations: ClassVar[dict[str, Input]] = {}
     target: ClassVar[Target] = LOSS
     flops: ClassVar[str] = "6ND"
+    objective: ClassVar[Literal["huber", "squared", "absolute"]] = "huber"
     formula: ClassVar[str] = ""
     parameters: ClassVar[dict[str, Parameter]] = {}
     published: ClassVar[tuple[Constants, ...]] = ()

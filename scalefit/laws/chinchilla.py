@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.laws._base import Constants, Law, Parameter, Term
+from scalefit.laws._base import Constants, Law, Term, Usual
+from scalefit.laws._declarations import Golden
 
 _EPOCH = "Besiroglu et al. (2024), arXiv:2404.10102"
 
@@ -33,11 +34,7 @@ class Chinchilla(Law):
     inputs = ("N", "D")
     formula = "L(N, D) = E + A N^-alpha + B D^-beta"
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
-    A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
-    alpha = Parameter("model-size exponent", (0.0, 3.0))
-    B = Parameter("data coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
-    beta = Parameter("data exponent", (0.0, 3.0))
+    E, A, alpha, B, beta = Usual.E, Usual.A, Usual.alpha, Usual.B, Usual.beta
 
     terms = (Term("E"), Term("A", {"N": "alpha"}), Term("B", {"D": "beta"}))
 
@@ -50,6 +47,7 @@ class Chinchilla(Law):
             D=(2e8, 5e11),
             corpus="MassiveText, 32k SentencePiece",
             remark="The rounding alone moves the optimal ratio from 59 to 93 tokens per parameter.",
+            golden=(Golden(dict(N=70e9, D=1.4e12), 1.9366455),),
         ),
         Constants(
             "hoffmann2022_tex",
@@ -64,6 +62,7 @@ class Chinchilla(Law):
             N=(44e6, 16.2e9),
             D=(2e8, 5e11),
             corpus="MassiveText, 32k SentencePiece",
+            golden=(Golden(dict(N=70e9, D=1.4e12), 1.920846),),
         ),
         Constants(
             "besiroglu2024",
@@ -73,6 +72,56 @@ class Chinchilla(Law):
             D=(2e8, 5e11),
             corpus="MassiveText, 32k SentencePiece, points read off figure 4 of arXiv:2203.15556",
             remark="Not the minimum of Huber(1e-3): that is E 1.81722, alpha 0.347310, beta 0.367172.",
+            evidence="code",
+            golden=(Golden(dict(N=70e9, D=1.4e12), 1.9734159),),
+        ),
+        Constants(
+            "muennighoff2023_base",
+            dict(E=float(np.exp(0.6254804)), A=float(np.exp(6.255414)), alpha=0.3526596, B=float(np.exp(7.3049974)))
+            | dict(beta=0.3526596),
+            source="Muennighoff et al. (2023), arXiv:2305.16264; digits from the README of datablations",
+            N=(7e6, 9e9),
+            D=(1e8, 9e11),
+            corpus="C4, GPT-2 BPE",
+            remark="alpha and beta were tied: 19.6 tokens per parameter at every budget.",
+            evidence="code",
+            golden=(Golden(dict(N=70e9, D=1.4e12), 2.0245971),),
+        ),
+        Constants(
+            "sardana2024_paper",
+            dict(E=1.69, A=406.4, alpha=0.336, B=410.7, beta=0.283),
+            source="Sardana et al. (2024), arXiv:2401.00448, appendix A, footnote 2, as a review quotes it",
+            N=(44e6, 16.2e9),
+            D=(2e8, 5e11),
+            corpus="MassiveText, 32k SentencePiece",
+            evidence="review",
+            checked="yes: its five printed plans with inference",
+            golden=(Golden(dict(N=70e9, D=1.4e12), 1.9322847),),
+        ),
+        *(
+            Constants(
+                f"sardana2024_{key}",
+                dict(E=E, A=A, alpha=alpha, B=B, beta=beta),
+                source="Sardana et al. (2024), arXiv:2401.00448, table 1, as a review quotes it",
+                evidence="review",
+                remark=f"Fitted to runs of {runs} tokens per parameter.",
+                golden=golden,
+            )
+            for key, runs, E, A, alpha, B, beta, golden in (
+                ("all", "10 to 10,000", 1.45, 33.66, 0.18, 138.9, 0.24, (Golden(dict(N=70e9, D=1.4e12), 1.9947351),)),
+                ("up_to_100", "at most 100", 0.17, 7.199, 0.08, 25.97, 0.13, ()),
+                ("up_to_250", "at most 250", 0.98, 14.23, 0.13, 39.54, 0.16, ()),
+                ("up_to_500", "at most 500", 0.95, 17.07, 0.13, 35.80, 0.16, ()),
+            )
+        ),
+        Constants(
+            "krajewski2024_dense",
+            dict(E=0.47, A=16.3, alpha=0.126, B=26.7, beta=0.127),
+            source="Krajewski et al. (2024), arXiv:2402.07871, table 1, dense models",
+            N=(1.29e8, 3.7e9),
+            D=(1.6e10, 1.3e11),
+            params="non_embedding",
+            golden=(Golden(dict(N=70e9, D=1.4e12), 1.9364932),),
         ),
     )
     bibtex = (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.laws._base import Law, Parameter
+from scalefit.laws._base import Law, Parameter, Usual
 
 #: Exponents of N and D, coupling, and the floor as a share of the lowest loss: all that are seen on public tables, and
 #: the edges where one of the terms or the coupling is hardly determined.
@@ -32,6 +32,7 @@ class Coupled(Law):
     ----------
     .. [1] Hoffmann et al. (2022), Training Compute-Optimal Large Language Models, arXiv:2203.15556, eq. 2.
     .. [2] Kaplan et al. (2020), Scaling Laws for Neural Language Models, arXiv:2001.08361, eq. 1.5.
+    .. [3] Videau et al. (2026), arXiv:2608.07222, who name the same form Skaling (their exponents are alpha/g, beta/g).
 
     Examples
     --------
@@ -45,7 +46,7 @@ class Coupled(Law):
     inputs = ("N", "D")
     formula = "L(N, D) = E + (A N^(-alpha/g) + B D^(-beta/g))^g"
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    E = Usual.E
     A = Parameter("model-size coefficient", (1e-120, 1e250), (1e4, 1e6, 1e9), log=True, own=True)
     alpha = Parameter("model-size exponent", (0.0, 3.0), (0.15, 0.3, 0.6))
     B = Parameter("data coefficient", (1e-120, 1e250), (1e4, 1e7, 1e10), log=True, own=True)

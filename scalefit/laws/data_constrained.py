@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.laws._base import Constants, Law, Parameter
+from scalefit.laws._base import Constants, Law, Parameter, Usual
 from scalefit.laws.chinchilla import Chinchilla
 
 
@@ -39,7 +39,7 @@ class DataConstrained(Law):
     formula = "L(N, D, U) = E + A N'^-alpha + B D'^-beta"
     direction = {"N": 0}
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    E = Usual.E
     A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 500.0, 1e4), log=True, linear=True, own=True)
     alpha = Parameter("model-size exponent", (0.0, 3.0), (0.2, 0.35, 0.6))
     B = Parameter("data coefficient", (0.0, 1e20), (10.0, 1500.0, 1e4), log=True, linear=True, own=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.laws._base import Constants, Law, Parameter
+from scalefit.laws._declarations import Golden
 
 _ALPHAS = tuple(float(value) for value in np.geomspace(0.02, 0.8, 8))
 
@@ -47,6 +48,7 @@ class Kaplan(Law):
             D=(2.1e7, 2.2e10),
             params="non_embedding",
             corpus="WebText2, GPT-2 BPE",
+            golden=(Golden(dict(N=1.5e9, D=2.2e10), 2.3125485),),
         ),
     )
     bibtex = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.laws._base import Constants, Law, Parameter
+from scalefit.laws._base import Constants, Law, Parameter, Usual
 
 _SOURCE = (
     "Gadre et al. (2024), arXiv:2403.08540; re-fitted with the authors' code (mlfoundations/scaling) on their "
@@ -37,7 +37,7 @@ class OverTraining(Law):
     inputs = ("N", "D")
     formula = "L(N, D) = E + A N^-alpha + B (sqrt(6) D)^-alpha"
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    E = Usual.E
     A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 120.0, 1e4), log=True, linear=True, own=True)
     B = Parameter("data coefficient", (0.0, 1e20), (10.0, 200.0, 1e4), log=True, linear=True, own=True)
     alpha = Parameter("exponent of both, 2 eta", (0.0, 3.0))

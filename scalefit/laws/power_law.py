@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from scalefit.laws._base import Constants, Law, Parameter, Term
+from scalefit.laws._base import Constants, Law, Parameter, Term, Usual
+from scalefit.laws._declarations import Golden
+
+#: A petaflop per second for a day [FLOP].
+_PF_DAY = 8.64e19
 
 
 class PowerLaw(Law):
@@ -31,7 +35,7 @@ class PowerLaw(Law):
     choices = ("C", "N", "D")
     formula = "L(x) = E + A x^-alpha"
 
-    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    E = Usual.E
     A = Parameter("coefficient", (0.0, 1e40), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
     alpha = Parameter("exponent", (0.0, 3.0))
 
@@ -47,6 +51,39 @@ class PowerLaw(Law):
             params="non_embedding",
             corpus="WebText2, GPT-2 BPE",
             remark="In the variable N: read it as power_law:N, trained to convergence on 22B tokens.",
+            golden=(Golden(dict(N=1.5e9), 2.3036, 1e-4),),
+        ),
+        Constants(
+            "kaplan2020_D",
+            dict(E=0.0, A=5.4e13**0.095, alpha=0.095),
+            source="Kaplan et al. (2020), arXiv:2001.08361, eq. 1.2: (D_c/D)^alpha_D, D_c = 5.4e13",
+            D=(2.1e7, 2.3e10),
+            params="non_embedding",
+            corpus="WebText2, GPT-2 BPE",
+            remark="In the variable D: read it as power_law:D. D is the size of the data, with early stopping.",
+            golden=(Golden(dict(D=2.2e10), 2.0991683),),
+        ),
+        Constants(
+            "kaplan2020_C",
+            dict(E=0.0, A=(3.1e8 * _PF_DAY) ** 0.050, alpha=0.050),
+            source="Kaplan et al. (2020), arXiv:2001.08361, eq. 1.3: (C_c/C_min)^alpha_C, C_c = 3.1e8 PF-days",
+            params="non_embedding",
+            corpus="WebText2, GPT-2 BPE",
+            remark="In the variable C [FLOP]: compute at a batch far below the critical one, without embeddings.",
+            golden=(Golden(dict(C=_PF_DAY), 2.6580802),),
+        ),
+        *(
+            Constants(
+                f"moonlight2025_{key}_C",
+                dict(E=0.0, A=A * _PF_DAY**alpha, alpha=alpha),
+                source="Moonlight (2025), arXiv:2502.16982, table 3 and fig. 3",
+                N=(3.99e8, 1.5e9),
+                params="non_embedding",
+                ranges={"C": (0.25 * _PF_DAY, 4.05 * _PF_DAY)},
+                checked="yes: Muon needs about 52 % of the compute of AdamW" if key == "muon" else "",
+                golden=(Golden(dict(C=10 * _PF_DAY), value),),
+            )
+            for key, A, alpha, value in (("muon", 2.506, 0.052, 2.223213), ("adamw", 2.608, 0.054, 2.3030724))
         ),
     )
 

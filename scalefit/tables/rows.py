@@ -58,6 +58,16 @@ class Rows:
             said = blank if np.isnan(value) else f"is {value:g}"
             self.reasons.setdefault(int(i), f"{name} {said}")
 
+    def demand(self, name: str, declared: Any = None) -> None:
+        """Set aside the rows whose value a declaration does not admit, or that is not positive where there is none."""
+        if declared is None or declared.range == (0.0, np.inf) and not getattr(declared, "zero", False):
+            self.demand_positive(name)
+            return
+        values = self.columns[name]
+        for i in np.flatnonzero(~declared.admits(values)):
+            value = float(values[i])
+            self.reasons.setdefault(int(i), f"{name} " + ("is missing" if np.isnan(value) else f"is {value:g}"))
+
     def demand_new(self, frame: pd.DataFrame) -> None:
         """Set aside the second and later copies of a run: rows that agree in every column of `frame`."""
         loss = self.columns["loss"]

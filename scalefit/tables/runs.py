@@ -190,6 +190,7 @@ def check_runs(
     inputs: Sequence[str] = ("N", "D"),
     *,
     loss: str = "loss",
+    declared: Mapping[str, Any] | None = None,
 ) -> CheckedRuns:
     """Check that a table can bear a fit, as every fit does at its door.
 
@@ -201,6 +202,8 @@ def check_runs(
         The columns that the law needs, such as ``("N", "D")``; C is computed from N and D, and so on.
     loss : str
         The column of the loss.
+    declared : mapping, optional
+        What knows which values of a column make sense (``admits``), by name; positive ones do where nothing is said.
 
     Returns
     -------
@@ -242,7 +245,7 @@ def check_runs(
         text = "There is no unique_tokens column: every token was taken to be seen once (unique_tokens = D)."
         found.append(Note("derived", "info", text, {"column": "unique_tokens", "n_rows": len(frame)}))
     for name in (*inputs, "loss", *(["weight"] if "weight" in columns else [])):
-        rows.demand_positive(name)
+        rows.demand(name, (declared or {}).get(name))
     rows.demand_new(frame)
     keep, here = rows.usable, rows.set_aside()
     aside = in_order([*earlier, *here])

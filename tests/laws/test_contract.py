@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -15,30 +16,41 @@ VARIANTS = [
     choice for name in sf.laws.names() for choice in ([f"{name}:{c}" for c in sf.laws.get(name).choices] or [name])
 ]
 PUBLISHED = [(name, c.key) for name in sf.laws.names() for c in sf.laws.get(name).published]
-GRIDS = {"N": np.geomspace(1e7, 1e10, 7), "D": np.geomspace(1e9, 1e12, 7), "C": np.geomspace(1e17, 1e23, 40)}
+LIMIT = 4_000
+#: Laws whose grid tells every parameter apart; in others some lie on a ridge, which the docstring names.
+IDENTIFIED = {"chinchilla", "kaplan", "coupled", "power_law", "over_training", "broken_power_law", "data_constrained"}
 
 
-def table(law, seed=0):
-    """Inputs on a grid that identifies the law; shapes and epochs vary where the law reads them."""
-    rng = np.random.default_rng(seed)
-    axes = [np.geomspace(*GRIDS[key][[0, -1]], 40) if law.choices else GRIDS[key] for key in law.inputs if key in GRIDS]
-    columns = dict(zip([k for k in law.inputs if k in GRIDS], np.array(list(itertools.product(*axes))).T, strict=True))
-    n = len(next(iter(columns.values())))
-    if "unique_tokens" in law.inputs:
-        columns["unique_tokens"] = columns["D"] / rng.choice([1.0, 2.0, 4.0, 16.0, 64.0], n)
-    for key, values in (("n_layers", [4, 8, 16, 32]), ("d_emb", [256, 512, 1024, 4096]), ("T_max", [512, 1024, 2048])):
-        if key in law.inputs:
-            columns[key] = rng.choice(np.array(values, float), n)
+def axis(declared, n):
+    """Values of an input from its declaration: over its typical range, whole numbers and zero where it has them."""
+    typical = np.asarray(declared.typical, float)
+    if typical.min() <= 0 or declared.integer or declared.range[1] <= 1:
+        return typical
+    return np.geomspace(typical[0], typical[-1], n)
+
+
+def table(law):
+    """Inputs on a grid that identifies the law, made from what it declares; at most `LIMIT` rows of it."""
+    rng = np.random.default_rng(0)
+    n = 40 if len(law.inputs) == 1 else 7
+    axes = [axis(declared, n) for declared in law.declarations.values()]
+    rows = np.array(list(itertools.product(*axes)))
+    columns = dict(zip(law.inputs, (rows if len(rows) <= LIMIT else rng.permutation(rows)[:LIMIT]).T, strict=True))
+    for key, declared in law.declarations.items():
+        if isinstance(declared.optional, str):  # a part of another input, such as the distinct tokens of D
+            columns[key] = columns[declared.optional] / rng.choice([1.0, 2.0, 4.0, 16.0, 64.0], len(columns[key]))
     return columns
 
 
 def truth(law):
-    """The law's example; laws in one variable get a coefficient and a break that matter in its range."""
+    """Published constants where there are some, else the example with coefficients that matter in the range."""
+    if not law.choices and law.published:
+        return dict(law.published[0].values)
     params = law.example()
     if law.choices:
-        centre = np.exp(np.log(GRIDS[law.inputs[0]]).mean())
-        exponent = params.get("alpha", params.get("c0"))
-        params["A"] = centre**exponent
+        typical = law.declarations[law.inputs[0]].typical
+        centre = np.sqrt(typical[0] * typical[-1])
+        params["A"] = centre ** params.get("alpha", params.get("c0"))
         if "d1" in params:
             params["d1"] = centre
     return params
@@ -52,21 +64,20 @@ def law(request):
 def test_loss_broadcasts_and_is_finite(law):
     columns, params = table(law), law.example()
     loss = law.evaluate(columns, params)
-    assert loss.shape == next(iter(columns.values())).shape and np.isfinite(loss).all() and (loss > 0).all()
+    assert loss.shape == next(iter(columns.values())).shape and np.isfinite(loss).all()
+    assert law.target.admits(law.evaluate(columns, truth(law))).mean() > 0.9, "typical inputs give possible targets"
     batch = law.evaluate(columns, {key: np.full((3, 1), value) for key, value in params.items()})
     np.testing.assert_allclose(batch, np.broadcast_to(loss, (3, loss.size)), rtol=1e-14)
 
 
 def test_loss_moves_the_way_the_law_says(law):
-    columns, params = table(law), law.example()
+    columns, params = table(law), truth(law)
     base = law.evaluate(columns, params)
-    for key in law.inputs:
-        if key not in GRIDS:
-            continue
+    for key, declared in law.declarations.items():
         sign = law.direction.get(key, -1)
-        moved = law.evaluate({**columns, key: columns[key] * 1.5}, params)
+        more = {**columns, key: np.minimum(columns[key] * 1.5, declared.range[1])}
         if sign:
-            assert (sign * (moved - base) >= -1e-12 * base).all(), key
+            assert (sign * (law.evaluate(more, params) - base) >= -1e-12 * np.abs(base)).all(), key
 
 
 def test_own_gradient_equals_the_complex_step(law):
@@ -74,7 +85,7 @@ def test_own_gradient_equals_the_complex_step(law):
     loss, own = law.derivatives(columns, params)
     reference = law.complex_step(columns, params)
     for name, a, b in zip(law.parameters, own, reference, strict=True):
-        scale = np.abs(loss / max(abs(params[name]), 1e-3))
+        scale = np.abs(loss) / max(abs(params[name]), 1e-3)
         assert (np.abs(a - b) <= 1e-9 * scale + 1e-12 * np.abs(b)).all(), name
 
 
@@ -87,25 +98,46 @@ def test_rescaled_parameters_give_the_same_loss(law):
     np.testing.assert_allclose(scaled, law.evaluate(columns, params), rtol=1e-10)
 
 
-def test_recovers_its_own_parameters_from_its_own_table(law):
+def test_recovers_its_own_table_without_noise(law):
+    """The predictions come back for every law, and the parameters of those whose table tells them apart."""
     columns = table(law)
     true = truth(law)
     loss = law.evaluate(columns, true)
-    result = sf.fit({**columns, "loss": loss}, law, n_starts=12)
-    np.testing.assert_allclose(result.predict(**columns), loss, rtol=1e-9)
-    assert result.certificate.converged
-    for name, value in true.items():
-        assert result.params[name] == pytest.approx(value, rel=1e-8), name
+    keep = law.target.admits(loss)
+    columns = {key: value[keep] for key, value in columns.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sf.ScalefitWarning)
+        result = sf.fit({**columns, law.target.name: loss[keep]}, law, n_starts=12)
+    scale = max(np.ptp(loss[keep]), 1e-300)
+    np.testing.assert_allclose(law.evaluate(columns, dict(result.params)), loss[keep], atol=1e-6 * scale, rtol=1e-6)
+    if law.name.split(":")[0] in IDENTIFIED:
+        assert result.certificate.converged
+        for name, value in true.items():
+            assert result.params[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
 
 
 def test_documentation_says_what_a_reader_needs(law):
     text = inspect.getdoc(law)
     assert ".. math::" in text and "References" in text and ">>>" in text
     assert re.search(r"arXiv:\d{4}\.\d{5}|doi", text)
-    assert law.formula.startswith("L(") and law.bibtex.startswith("@")
+    assert re.match(r"\w+\(.*\)", law.formula) and law.bibtex.startswith("@")
+    for name, declared in law.declarations.items():
+        assert declared.meaning and len(declared.typical) > 1 and declared.names, name
     for name, parameter in law.parameters.items():
         assert parameter.meaning and parameter.bounds[0] < parameter.bounds[1], name
         assert parameter.bounds[0] <= parameter.example <= parameter.bounds[1], name
+
+
+@pytest.mark.parametrize(("name", "key"), PUBLISHED)
+def test_golden_values_come_back(name, key):
+    found = sf.published(name, key)
+    for golden in found.constants.golden:
+        assert found.predict(**golden.inputs) == pytest.approx(golden.value, rel=golden.rtol), golden.where
+
+
+def test_a_set_of_constants_says_how_it_was_checked():
+    claims = [c.checked for name in sf.laws.names() for c in sf.laws.get(name).published if c.checked]
+    assert claims and all(re.match(r"yes\b|to 0\.\d+\b|no, because |no: ", claim) for claim in claims)
 
 
 @pytest.mark.parametrize(("name", "key"), PUBLISHED)
@@ -119,25 +151,27 @@ def test_published_constants_are_inside_bounds_and_sourced(name, key):
     assert found.constants.key in str(found)
 
 
-def test_quarter_of_a_million_rows_fit_in_about_a_second(law):
+def test_a_quarter_of_a_million_rows_cost_few_evaluations(law):
+    """A ratio within one run: no absolute time."""
     import time
 
-    if law.name in ("associative_memory", "associative_memory_effective"):
-        pytest.skip("reads architecture columns that a random table does not identify")
+    if law.name not in ("chinchilla", "kaplan", "power_law:C", "coupled", "data_constrained", "over_training"):
+        pytest.skip("one law of each kind is enough")
     rng = np.random.default_rng(1)
     n = 250_000
-    columns = {"N": 10 ** rng.uniform(7, 10, n), "D": 10 ** rng.uniform(9, 12, n), "C": 10 ** rng.uniform(17, 23, n)}
-    columns["unique_tokens"] = columns["D"] / rng.choice([1.0, 2.0, 4.0, 16.0], n)
-    columns = {key: columns[key] for key in law.inputs}
+    columns = {
+        key: 10 ** rng.uniform(*np.log10([declared.typical[0], declared.typical[-1]]), n)
+        for key, declared in law.declarations.items()
+    }
+    if "unique_tokens" in columns:
+        columns["unique_tokens"] = columns["D"] / rng.choice([1.0, 2.0, 4.0, 16.0], n)
     loss = law.evaluate(columns, truth(law)) * np.exp(0.01 * rng.standard_normal(n))
-    table = {**columns, "loss": loss}
     start = time.process_time()
-    result = sf.fit(table, law)
+    result = sf.fit({**columns, "loss": loss}, law)
     spent = time.process_time() - start
     start = time.process_time()
     for _ in range(4):
         law.evaluate(columns, law.example())
     unit = (time.process_time() - start) / 4
     assert result.certificate.converged
-    # CPU time; on a slow machine a ratio within this run: the fit in under 400 evaluations of the law on the table.
-    assert spent < max(400 * unit, 1.0), (spent, unit)
+    assert spent < 400 * unit, (spent, unit)

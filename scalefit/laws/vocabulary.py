@@ -1,0 +1,71 @@
+"""The law of vocabulary size of Tao et al. (2024)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scalefit.laws._base import Law, Parameter
+from scalefit.laws._declarations import Input, Target
+
+
+class Vocabulary(Law):
+    r"""Powers of the parameters with and without the vocabulary, in a loss that vocabularies share [1]_.
+
+    .. math:: L_u = -E + A_1 N_{nv}^{-\alpha_1} + A_2 N_v^{-\alpha_2} + B\,D^{-\beta}
+
+    ``N_nonvocab`` and ``N_vocab`` (vocabulary times width) [parameters], ``D`` tokens [tokens]; the loss less that
+    of a unigram model [nat/token] is negative. The paper ties alpha_1 and beta. Its constants are in units of its
+    own ("D" there is no count of tokens), and are not shipped.
+
+    References
+    ----------
+    .. [1] Tao et al. (2024), Scaling Laws with Vocabulary, arXiv:2407.13623.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> law = sf.laws.get("vocabulary")
+    >>> round(float(law.loss(3e8, 3e7, 1e10, 5.5, 800.0, 0.44, 2e5, 0.9, 4e4, 0.44)), 3)
+    -3.721
+    """
+
+    name = "vocabulary"
+    inputs = ("N_nonvocab", "N_vocab", "D")
+    formula = "L_u(N_nv, N_v, D) = -E + A1 N_nv^-alpha1 + A2 N_v^-alpha2 + B D^-beta"
+    target = Target(
+        "unigram_normalised_loss",
+        "nat/token",
+        sense=-1,
+        range=(-50.0, 50.0),
+        scale="linear",
+        names=("lossu", "loss_u", "lu"),
+    )
+    N_nonvocab = Input(
+        "parameters outside the vocabulary",
+        ("n_nonvocab", "n_nv", "non_vocab_params"),
+        "parameters",
+        typical=(1e7, 1e8, 1e9, 1e10),
+    )
+    N_vocab = Input(
+        "parameters of the vocabulary", ("n_vocab", "n_v", "vocab_params"), "parameters", typical=(1e6, 1e7, 1e8, 1e9)
+    )
+
+    E = Parameter("floor below the unigram model", (0.0, 50.0), (4.0, 5.5, 7.0), unit="nat/token", own=True)
+    A1 = Parameter("coefficient of other parameters", (0.0, 1e20), (100.0, 1e3, 1e5), log=True, own=True)
+    alpha1 = Parameter("exponent of other parameters", (0.0, 3.0), (0.3, 0.44, 0.6))
+    A2 = Parameter("coefficient of the vocabulary's parameters", (0.0, 1e20), (1e3, 1e6, 1e8), log=True, own=True)
+    alpha2 = Parameter("exponent of the vocabulary's parameters", (0.0, 3.0), (0.6, 0.9, 1.1))
+    B = Parameter("data coefficient", (0.0, 1e20), (1e3, 3e4, 1e6), log=True, own=True)
+    beta = Parameter("data exponent", (0.0, 3.0), (0.3, 0.44, 0.6))
+
+    bibtex = (
+        "@article{tao2024scaling, title={Scaling Laws with Vocabulary: Larger Models Deserve Larger "
+        "Vocabularies}, author={Tao, Chaofan and others}, journal={arXiv:2407.13623}, year={2024}}"
+    )
+
+    @staticmethod
+    def loss(
+        N_nonvocab: Any, N_vocab: Any, D: Any, E: Any, A1: Any, alpha1: Any, A2: Any, alpha2: Any, B: Any, beta: Any
+    ) -> Any:
+        """Loss less that of a unigram model [nat/token]."""
+        return -E + A1 * N_nonvocab**-alpha1 + A2 * N_vocab**-alpha2 + B * D**-beta
