@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.stopping.evaluations import LEAST_LOSS, Evaluations, fitted_constants
+from scalefit.stopping.evaluations import LEAST_LOSS, RESOLUTION, Evaluations, fitted_constants
 
 BETTER = 0.01  # a later evaluation must be this far below the best to count as better [nat/token]
 LIMIT = 0.06  # P below which the best is taken to be past; chosen on cross-validated posteriors
@@ -101,7 +101,7 @@ def best_is_past(run: Evaluations, epochs: float | None, planned: float | None =
     i, b = len(run) - 1, run.best
     best = float(run.loss[b])
     rise, least = float(run.loss[i]) - best, least_rise(best)
-    if i == b or not rise > least:
+    if i == b or not rise > least + RESOLUTION:
         return None
     if len(run) >= MANY and not (i - b >= 2 and float(run.loss[i - 1]) - best > least / 2):
         return None
