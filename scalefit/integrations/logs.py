@@ -82,7 +82,7 @@ def read_log(
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
     said: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
-    said.update({str(key): value for key, value in table.attrs.items()})
+    said |= {str(key): value for key, value in table.attrs.items()}
     said["notes"] = list(said.get("notes", []))
     if "step" not in table:
         table = _steps_from(table, tokens_per_step, steps_per_epoch, said)
