@@ -8,7 +8,7 @@ import json
 import numbers
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from os import PathLike, fspath
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -119,11 +119,34 @@ class Config:
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
+    def changes(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as JSON-able values: a new field does not rename what was before it."""
+        usual = {
+            item.name: item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc,operator]
+            for item in fields(self)
+        }
+        found: dict[str, Any] = {}
+        for name, default in usual.items():
+            value = getattr(self, name)
+            if isinstance(value, Config):
+                found |= {name: value.changes()} if value.changes() else {}
+            elif value != default:
+                found[name] = _plain(value)
+        return found
+
     def _check(self, good: bool, name: str, allowed: str) -> None:
         if not good:
             raise ArgumentError(
                 f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. Make it {allowed}."
             )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Config):
+        return value.changes()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 @functools.cache
