@@ -229,7 +229,7 @@ def nearest(store: Path, n_points: int = 100_000, dim: int = 1024) -> dict[str, 
 
 
 def optimizer(store: Path, n_turns: int = 5) -> dict[str, Any]:
-    """Time our AdamW step with clipping beside torch's fused AdamW with clip_grad_norm_, in turns, at 12M parameters."""
+    """Time our AdamW step with clipping beside torch's fused one with clip_grad_norm_, in turns, at 12M parameters."""
     config = RunConfig.from_dict({"model": {"preset": "gpt2-12m"}}).model
     ours, theirs = (build_model(config, 4096, (0,)).module for _ in range(2))
     flat = FlatAdamW(ours, [1e-3], 0.9, 0.99, 1e-8, 0.1, 1.0)

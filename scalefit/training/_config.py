@@ -120,11 +120,10 @@ class Config:
         return plain
 
     def changes(self) -> dict[str, Any]:
-        """Return what differs from the defaults, as JSON-able values: a new field does not rename what was before it."""
-        usual = {
-            item.name: item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc,operator]
-            for item in fields(self)
-        }
+        """Return what differs from the defaults, as JSON values: a new field renames nothing older."""
+        usual: dict[str, Any] = {item.name: item.default for item in fields(self)}
+        factories = {item.name: item.default_factory for item in fields(self)}
+        usual |= {name: make() for name, make in factories.items() if make is not MISSING}
         found: dict[str, Any] = {}
         for name, default in usual.items():
             value = getattr(self, name)
