@@ -56,7 +56,7 @@ class FineTune:
         level = np.array([np.median(v[max(i - 2, 0) : i + 1]) for i in range(len(v))]) if len(v) > 3 else v
         b = int(np.argmin(level))
         known = np.isfinite(train[-1]) and np.isfinite(train[b])
-        return bool(level[-1] > level[b] + OVERFIT and (not known or train[-1] < train[b]))
+        return bool(level[-1] > level[b] + OVERFIT and known and train[-1] < train[b])
 
     @property
     def healthy(self) -> bool:
@@ -220,7 +220,8 @@ def summary(stops: pd.DataFrame, cells: pd.DataFrame) -> dict:
     def part(frame: pd.DataFrame) -> dict:
         return {
             str(f): {
-                "cells": len(c), "mae": round(float(c.error.mean()), 4), "last_value": round(float(c["last"].mean()), 4),
+                "cells": len(c), "mae": round(float(c.error.mean()), 4),
+                "last_value": round(float(c["last"].mean()), 4),
                 "median": round(float(c.error.median()), 4), "covered": round(float(c.covered.mean()), 3),
             }
             for f, c in frame.groupby("fraction")

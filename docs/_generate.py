@@ -43,7 +43,7 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("scalefit.planning", "scalefit.optima"),
         (
             "scalefit.planning.result.Plan",
-            "scalefit.optima.isoflop.Optima",
+            "scalefit.optima.result.Optima",
             "scalefit.planning.deployment.Hardware",
             "scalefit.planning.architecture.Architecture",
             "scalefit.planning.approaches.agreement",

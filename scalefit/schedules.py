@@ -305,7 +305,8 @@ class Schedule(Record):
             return (np.r_[0.0, x], np.r_[y[0], y]) if x[0] > 0 else (x, y)
         if self.kind == "two_stage":
             edge = min(1.0, 0.5 * (total - self.switch))
-            x, y = np.array([warm, self.switch, self.switch + edge, total]), np.array([1.0, 1.0, self.final, self.final])
+            x = np.array([warm, self.switch, self.switch + edge, total])
+            y = np.array([1.0, 1.0, self.final, self.final])
             return (np.r_[0.0, x], np.r_[0.0, y]) if warm > 0 else (x, y)
         start = self.decay_start
         curved = self.kind == "cosine" or (self.kind == "wsd" and (self.shape != "linear" or start < warm))

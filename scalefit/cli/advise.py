@@ -153,8 +153,8 @@ class _Reader:
         plan, notes = (self.plan, []) if self.plan is not None else plan_from_log(table)
         if self.plan is not None and table.attrs["counts"] == "epochs":
             raise DataError(
-                f"{self.log} counts epochs and the plan counts steps, so nothing was judged. Put epochs in the plan, or "
-                "leave --plan out."
+                f"{self.log} counts epochs and the plan counts steps, so nothing was judged. Put epochs in the plan, "
+                "or leave --plan out."
             )
         unit = table.attrs["loss_unit"]
         if plan.loss_unit == "nat/token" and unit != plan.loss_unit:

@@ -108,7 +108,8 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
         unknown = sorted(set(stop_on) - set(get_args(Action)))
         if unknown:
             raise ArgumentError(
-                f"stop_on holds {', '.join(map(repr, unknown))}; no callback was made. Known: {', '.join(get_args(Action))}."
+                f"stop_on holds {', '.join(map(repr, unknown))}; no callback was made. "
+                f"Known: {', '.join(get_args(Action))}."
             )
         if not rebuilt:
             self._in_code[name] = _Settings(plan, history, law, dry_run, tuple(stop_on), min_gain, metric, on_advice)
@@ -206,8 +207,8 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
             best = next((r.evidence["best_step"] for r in advice.reasons if "best_step" in r.evidence), None)
             if best is not None and not getattr(args, "load_best_model_at_end", False):
                 logger.warning(
-                    "Training stops at step %g; the best evaluation was at step %g. load_best_model_at_end is off: take "
-                    "the checkpoint of that step.", state.global_step, best,
+                    "Training stops at step %g; the best evaluation was at step %g. load_best_model_at_end is off: "
+                    "take the checkpoint of that step.", state.global_step, best,
                 )  # fmt: skip
 
 
@@ -228,7 +229,7 @@ def _plan_of_trainer(args: Any, state: Any, kwargs: dict[str, Any]) -> RunPlan:
         weight_decay=decay,
         peak_lr=rate if rate > 0 else None,
         epochs=passes if 0 < passes < MOST_EPOCHS else None,
-        pretrained=True if name else None,
+        pretrained=bool(name) if isinstance(name, str) else None,
     )
 
 

@@ -81,11 +81,14 @@ def _schedule(table: pd.DataFrame, total: float | None, last: float, counts: str
     shortest, longest = min(fit[2] for fit in alike), max(fit[2] for fit in alike)
     if longest > 1.3 * shortest:
         text = (
-            f"The logged rates fall, but fit schedules that end anywhere from step {shortest:.4g} to {longest:.4g}; the "
-            f"best is {kind}."
+            f"The logged rates fall, but fit schedules that end anywhere from step {shortest:.4g} to {longest:.4g}; "
+            f"the best is {kind}."
         )
     else:
-        text = f"The logged rates are those of a {kind} schedule over {length:.4g} {counts} ({shortest:.4g} to {longest:.4g})."
+        text = (
+            f"The logged rates are those of a {kind} schedule over {length:.4g} {counts} ({shortest:.4g} to "
+            f"{longest:.4g})."
+        )
     return best, True, text
 
 

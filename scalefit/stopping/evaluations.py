@@ -87,8 +87,9 @@ class Evaluations:
 
 
 def at_evaluations(steps: Array, loss: Array, train_steps: Array, train_loss: Array) -> Array:
-    """Training loss at each evaluation, shape (n,): the last one known; its median since the evaluation before at the
-    best and the last evaluation, which the rules compare.
+    """Training loss at each evaluation, shape (n,): the last one known.
+
+    At the best and the last evaluation, which the rules compare, it is the median since the evaluation before.
 
     Parameters
     ----------

@@ -13,7 +13,6 @@ from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.schedules import Schedule
-from scalefit.stopping import rules
 from scalefit.stopping.advice import Advice, Forecast, Reason
 from scalefit.stopping.figures import MonitorFigure, monitor_figure
 from scalefit.stopping.floors import best_loss_by_compute, law_floors, theory_floor
@@ -21,6 +20,7 @@ from scalefit.stopping.forecast import Forecaster
 from scalefit.stopping.history import FinishedRun, History
 from scalefit.stopping.logged import LoggedSeries
 from scalefit.stopping.logged_run import LoggedRun
+from scalefit.stopping.observation import Observation, observe
 from scalefit.stopping.policy import decide, forecaster_for
 from scalefit.stopping.posterior import shipped_priors, summarize
 from scalefit.stopping.regression import EndRegression
@@ -278,9 +278,9 @@ class Monitor(LoggedRun):
 
         return draw_monitor(self.figure(what_if, level), ax)
 
-    def view(self) -> rules.Observation:
+    def view(self) -> Observation:
         """Return what the rules look at."""
-        return rules.observe(self.plan, self._series, self._last_step, self._nonfinite)
+        return observe(self.plan, self._series, self._last_step, self._nonfinite)
 
     # -- what is kept ---------------------------------------------------------------------------------
     def finished(self) -> FinishedRun:

@@ -12,13 +12,16 @@ from scalefit.stopping import rules
 from scalefit.stopping.advice import Action, Advice, Forecast, Reason, State
 from scalefit.stopping.forecast import Forecaster, unlike_calibration, widening_for
 from scalefit.stopping.history import History
+from scalefit.stopping.observation import Observation, settled
 from scalefit.stopping.posterior import CurveSummary
 from scalefit.stopping.regression import EndRegression
+from scalefit.stopping.repetition import late_descent, overfitting
 
 SCHEDULE_TOLERANCE = 0.1  # median distance between logged and planned rate, relative to the peak
 COOLDOWN_PART = 0.2  # a cooldown from now is tried over this part of the steps so far
 LAW_LEVEL, LAW_SLOPE = 2.0, 0.05  # least loss [nat/token] and fall [nat per e-fold of steps] of a run from scratch
 LAW_FALLEN = 1.0  # or this much since the first evaluation [nat/token]
+LAW_LEAST_END = 1.0  # a law that foresees less than this does not follow a language model [nat/token]
 LAW_EVALS = 5  # evaluations in that slope
 MANY_EPOCHS = 16.0  # planned passes above which no law of fresh data is extrapolated
 OFF_DISTRIBUTION = ("schedule_mismatch", "implausible_loss", "steepening", "poor_fit")
@@ -26,7 +29,7 @@ STILL_HIGH = 0.9  # only a run near its peak rate can be cooled down early
 
 
 def decide(
-    view: rules.Observation,
+    view: Observation,
     seen: CurveSummary | None,
     history: History,
     *,
@@ -67,7 +70,7 @@ def decide(
 
 
 def forecaster_for(
-    view: rules.Observation,
+    view: Observation,
     seen: CurveSummary | None,
     history: History,
     logged_rate: tuple[Array, Array],
@@ -85,10 +88,13 @@ def forecaster_for(
     planned = view.plan.epochs_at(view.plan.steps)
     if planned is not None and planned > MANY_EPOCHS and not history.runs:
         text = f"The plan passes over its data {planned:.3g} times: no law of a falling loss holds that long."
-        return None, [*found, Reason("repeats_too_often", text, {"epochs": rules.settled(planned)})]
+        found.append(Reason("repeats_too_often", text, {"epochs": settled(planned)}))
+        return EndRegression(view.evaluations), found
     steepening = rules.steepening(view)
     unusual = [*found, *([steepening] if steepening is not None else [])]
     forecaster = Forecaster.build(view.plan, seen, history)
+    if view.plan.loss_unit == "nat/token" and not history.runs and float(forecaster.planned.mean[0]) < LAW_LEAST_END:
+        return EndRegression(view.evaluations), found
     strange = bool(unusual)
     unusual += unlike_calibration(view.plan, forecaster.planned, forecaster.correction is not None)
     strange = strange or any(reason.code == "poor_fit" for reason in unusual)
@@ -98,19 +104,19 @@ def forecaster_for(
     return forecaster, unusual
 
 
-def follows_a_law(view: rules.Observation) -> bool:
+def follows_a_law(view: Observation) -> bool:
     """Whether the law of a run from random weights is the forecast; the regression on fine-tunes otherwise.
 
-    The plan's `pretrained` decides, then one planned epoch or less. Unsaid, a loss above 2 nat that still falls, or
-    has fallen by more than 1 nat since the first evaluation, is taken for a run from random weights: true of 99 % of
-    the public pre-training curves at a quarter of the run and of 9 % of the public fine-tunes.
+    The plan's `pretrained` decides, then its `epochs`: one or less is a run from random weights. Unsaid, a loss above
+    2 nat that still falls, or has fallen by more than 1 nat since the first evaluation, is taken for one: true of
+    99 % of the public pre-training curves at a quarter of the run, and of 9 to 17 % of the public fine-tunes.
     """
     plan, run = view.plan, view.evaluations
     if plan.pretrained is not None:
         return not plan.pretrained
     planned = plan.epochs_at(plan.steps)
-    if planned is not None and planned <= 1:
-        return True
+    if planned is not None and (planned <= 1 or plan.epochs is not None):
+        return planned <= 1
     if not len(run) or plan.loss_unit != "nat/token":
         return True
     now = float(run.loss[-1])
@@ -120,10 +126,10 @@ def follows_a_law(view: rules.Observation) -> bool:
         return True
     x, y = np.log(run.steps[-LAW_EVALS:]), run.loss[-LAW_EVALS:]
     slope, _ = rules.slope_t(x, y) if len(x) > 2 else ((y[1] - y[0]) / (x[1] - x[0]), 0.0)
-    return rules.settled(-slope) > LAW_SLOPE
+    return settled(-slope) > LAW_SLOPE
 
 
-def _judge(view: rules.Observation, reasons: list[Reason]) -> tuple[State, Action]:
+def _judge(view: Observation, reasons: list[Reason]) -> tuple[State, Action]:
     """State and action from the curve alone; appends the deciding reason."""
     if (found := rules.negative(view)) is not None:
         reasons.append(found)
@@ -134,13 +140,13 @@ def _judge(view: rules.Observation, reasons: list[Reason]) -> tuple[State, Actio
     if (found := rules.second_descent(view)) is not None and rules.too_early(view) is None:
         reasons.append(found)
         return "second_descent", "continue"
-    if (found := rules.overfitting(view)) is not None:
+    if (found := overfitting(view)) is not None:
         reasons.append(found)
-        if (late := rules.late_descent(view)) is not None:
+        if (late := late_descent(view)) is not None:
             reasons.append(late)
             return "overfitting", "continue"
         return "overfitting", "stop"
-    checks: tuple[tuple[Callable[[rules.Observation], Reason | None], State, Action], ...] = (
+    checks: tuple[tuple[Callable[[Observation], Reason | None], State, Action], ...] = (
         (rules.lost, "lost", "rollback"),
         (rules.too_early, "wait", "wait"),
         (rules.diverging, "diverging", "rollback"),
@@ -154,7 +160,7 @@ def _judge(view: rules.Observation, reasons: list[Reason]) -> tuple[State, Actio
     return "healthy", "continue"
 
 
-def _schedule_mismatch(view: rules.Observation, steps: Array, rate: Array) -> Reason | None:
+def _schedule_mismatch(view: Observation, steps: Array, rate: Array) -> Reason | None:
     """The logged learning rate is not the planned one."""
     if len(steps) < 5 or rate.max() <= 0:
         return None
@@ -163,7 +169,7 @@ def _schedule_mismatch(view: rules.Observation, steps: Array, rate: Array) -> Re
     if peak <= 0:
         return None
     off = float(np.median(np.abs(rate / rate.max() * peak - planned)[-50:]))
-    if rules.settled(off) < SCHEDULE_TOLERANCE:
+    if settled(off) < SCHEDULE_TOLERANCE:
         return None
     return Reason(
         "schedule_mismatch",
@@ -173,7 +179,7 @@ def _schedule_mismatch(view: rules.Observation, steps: Array, rate: Array) -> Re
     )
 
 
-def _end(view: rules.Observation, forecaster: Forecaster | EndRegression, level: float) -> Forecast:
+def _end(view: Observation, forecaster: Forecaster | EndRegression, level: float) -> Forecast:
     end, schedule = max(view.plan.steps, forecaster.step_now), view.plan.schedule
     if forecaster.step_now >= view.plan.steps:  # nothing is left to forecast
         last = float(view.evaluations.loss[-1])
@@ -185,7 +191,7 @@ def _end(view: rules.Observation, forecaster: Forecaster | EndRegression, level:
     return forecaster.at_end(schedule, end, level)
 
 
-def _gain(view: rules.Observation, final: Forecast, frontier: tuple[list[float], list[float]]) -> dict[str, float]:
+def _gain(view: Observation, final: Forecast, frontier: tuple[list[float], list[float]]) -> dict[str, float]:
     """What the rest of the run brings, and what the same compute could bring elsewhere."""
     now = view.level
     left = view.plan.steps - view.last_step
@@ -203,7 +209,7 @@ def _gain(view: rules.Observation, final: Forecast, frontier: tuple[list[float],
 
 
 def _worth_continuing(
-    view: rules.Observation,
+    view: Observation,
     forecaster: Forecaster | EndRegression,
     final: Forecast,
     gain: dict[str, float],
@@ -236,7 +242,7 @@ def _worth_continuing(
     if min_gain is None:
         return "continue"
     saved = (left - steps) / view.plan.steps
-    if cooled is not None and saved >= min_saving and rules.settled(cooled.loss - final.loss) < min_gain:
+    if cooled is not None and saved >= min_saving and settled(cooled.loss - final.loss) < min_gain:
         reasons.insert(
             0,
             Reason(
@@ -248,8 +254,8 @@ def _worth_continuing(
             ),
         )
         return "cooldown_now"
-    little = cooled is None or rules.settled(gain["cooldown_now"]) < min_gain
-    if rules.settled(now - final.lower) < min_gain and little:
+    little = cooled is None or settled(gain["cooldown_now"]) < min_gain
+    if settled(now - final.lower) < min_gain and little:
         reasons.insert(
             0,
             Reason(

@@ -39,6 +39,7 @@ MISFIT_GROWTH = 0.6  # misfit grows as (S1(now)/S1)^this into the past
 # The noise is not known: residuals this many times larger are allowed for, and weighed by the evidence.
 NOISE_SCALES, NOISE_WEIGHTS = np.array([1.0, 2.5, 6.0, 15.0]), np.array([0.6, 0.25, 0.1, 0.05])
 SPIKE_SIGMAS, SPIKE_LEAST = 6.0, 0.05  # a point this far from its neighbours is left out [-], [nat/token]
+ASYMPTOTE_POINTS = 4  # with more evaluations the curve speaks for itself: the asymptote's prior widens with them
 POINT_NOISE = 0.006  # least noise of one evaluation [nat/token]
 
 
@@ -309,7 +310,7 @@ def _fits(seen: CurveSummary, priors: Priors) -> _Fits:
     moment[..., 1] = (wphi @ y)[:, :, None] + priors.slope / priors.slope_spread**2
     moment[..., 2] = -(wres @ y)[:, None, :] + centre / spread**2
     # One pseudo-observation of the asymptote, l + b0 - s/a, shape (n_a,).
-    precision = priors.asymptote_spread**-2
+    precision = (priors.asymptote_spread * max(1.0, seen.n_points / ASYMPTOTE_POINTS)) ** -2
     target, lever = priors.asymptote - float(seen.loss[-1]), -1 / a[:, None]
     gram[..., 0, 0] += precision
     gram[..., 0, 1] += precision * lever
@@ -346,5 +347,11 @@ def _fits(seen: CurveSummary, priors: Priors) -> _Fits:
 
 def widened(priors: Priors) -> Priors:
     """Return priors loose enough for the data of a finished run to speak."""
-    loose = {"gain_spread": 1.0, "exponent_spread": 1.0, "log_rho_spread": 3.0, "slope_spread": 1.0}
-    return replace(priors, **loose, asymptote_spread=float("inf"))
+    return replace(
+        priors,
+        gain_spread=1.0,
+        exponent_spread=1.0,
+        log_rho_spread=3.0,
+        slope_spread=1.0,
+        asymptote_spread=float("inf"),
+    )

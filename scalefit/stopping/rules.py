@@ -6,118 +6,23 @@ stopping halts 43 % of the healthy runs, these rules none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from scalefit._typing import Array
 from scalefit.stopping.advice import Reason
-from scalefit.stopping.evaluations import Evaluations, at_evaluations
-from scalefit.stopping.logged import LoggedSeries
-from scalefit.stopping.overfit import best_is_past, least_rise
-from scalefit.stopping.posterior import point_noise
-from scalefit.stopping.run_plan import RunPlan
+from scalefit.stopping.observation import RESOLUTION, Observation, settled
+from scalefit.stopping.repetition import repeats_and_learns
 
 MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is said
 MIN_PART = 0.05  # and this part of the plan
 RISE = 0.05  # least rise above the best level that counts as one [nat/token]
 RISE_SIGMAS = 4.0
 PLATEAU_EVALS = 12
-RESOLUTION = 1e-6  # differences below this are rounding, whatever processor made them [nat/token]
 SPIKE_Z = 6.0
 SPIKE_WINDOW = 128
 RECOVERY_STEPS = 500.0
 EARLY_PART = 0.1  # "lost" is above the loss at this part of the run
 GUESS = 14.0  # a uniform guess over a million tokens costs 13.8 [nat/token]
-# A late second descent (grokking) needs weight decay to act: weight decay times the rates that are left, summed over
-# steps, is above 1 in the one run measured (7.8; modular addition) and .005 in a usual fine-tune. A guess between.
-LATE_DESCENT_DECAY = 1.0
-SOLVED_TRAIN = 0.1  # and a training loss below this [nat/token], or so many epochs planned
-LATE_DESCENT_EPOCHS = 100.0
-STRONG_DECAY = 0.1  # weight decay that counts where no learning rate is known
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Observation:
-    """What the rules look at: the judged curve after the warm-up, training losses, and all evaluations."""
-
-    plan: RunPlan
-    steps: Array
-    loss: Array
-    counts: Array
-    train_steps: Array
-    train_loss: Array
-    judged_by_train: bool
-    sem: float
-    last_step: float
-    nonfinite: tuple[int, float] | None  # how many, the last step
-    rate_rising: bool
-    evaluations: Evaluations
-    peak_lr: float | None
-
-    @property
-    def noise(self) -> float:
-        """Standard error of one evaluation, given or estimated [nat/token]."""
-        found = max(self.sem, point_noise(self.loss[-200:]))
-        return settled(found) if found > RESOLUTION else 0.0
-
-    @property
-    def level(self) -> float | None:
-        """Median of the last three losses [nat/token]."""
-        return float(np.median(self.loss[-3:])) if len(self.loss) else None
-
-
-def settled(value: float) -> float:
-    """Return `value` to nine digits: what is compared and printed must not hang on the last bits."""
-    return float(f"{value:.8e}") + 0.0
-
-
-def observe(
-    plan: RunPlan, series: Mapping[Any, LoggedSeries], last_step: float, nonfinite: tuple[int, float] | None
-) -> Observation:
-    """Gather what the rules look at from the logged quantities."""
-    judged = "val" if len(series["val"]) else "train"
-    steps, loss, counts = series[judged].arrays()
-    train_steps, train_loss, _ = series["train"].arrays()
-    begun = steps > 0
-    train = at_evaluations(steps[begun], loss[begun], train_steps, train_loss)
-    keep = (steps >= plan.schedule.warmup_end) & begun
-    errors = series["val_sem"].values
-    return Observation(
-        plan=plan,
-        steps=steps[keep],
-        loss=loss[keep],
-        counts=counts[keep],
-        train_steps=train_steps,
-        train_loss=train_loss,
-        judged_by_train=judged == "train",
-        sem=max(float(np.median(errors)), 0.0) if errors else 0.0,
-        last_step=max(last_step, 0.0),
-        nonfinite=nonfinite,
-        rate_rising=_rate_rising(plan, steps[keep], series["lr"], last_step),
-        evaluations=Evaluations(steps[begun], loss[begun], train, plan.steps, plan.schedule.warmup_end),
-        peak_lr=plan.peak_lr or _peak(plan, series["lr"]),
-    )
-
-
-def _peak(plan: RunPlan, rates: LoggedSeries) -> float | None:
-    """Peak learning rate from the logged ones."""
-    t, rate, _ = rates.arrays()
-    relative = plan.schedule.lr(t)
-    use = (relative > 0.05) & (rate > 0)
-    return float(np.median(rate[use] / relative[use])) if use.any() else None
-
-
-def _rate_rising(plan: RunPlan, steps: Array, rates: LoggedSeries, now: float) -> bool:
-    """Whether the rate rose over the last evaluations (a re-warm-up): the loss may rise with it."""
-    start = steps[-6] if len(steps) >= 6 else 0.0
-    if now < 0 or float(plan.schedule.lr(now)) > float(plan.schedule.lr(start)) + 0.02:
-        return True
-    t, rate, _ = rates.arrays()
-    recent = rate[t >= start]
-    return bool(len(recent) > 1 and recent[-1] > 1.02 * recent.min() and recent[-1] > recent[0])
 
 
 def negative(view: Observation) -> Reason | None:
@@ -212,85 +117,6 @@ def diverging(view: Observation) -> Reason | None:
         f"(step {at:g}); the margin is {margin:.3f}.",
         {"level": float(level[-1]), "best": float(best[-1]), "best_step": at, "margin": margin},
         "the evaluation set has not changed; some runs recover, and then this clears itself",
-    )
-
-
-def repeats_and_learns(view: Observation) -> bool:
-    """Whether a rise is overfitting rather than divergence: the training loss is no higher than at the best.
-
-    One known epoch or less rules it out.
-    """
-    epochs = view.plan.epochs_at(view.last_step)
-    if view.judged_by_train or not len(view.evaluations) or (epochs is not None and epochs <= 1):
-        return False
-    return view.evaluations.keeps_learning
-
-
-def overfitting(view: Observation) -> Reason | None:
-    """R4: the posterior says that the best evaluation is past, and the training loss agrees."""
-    run = view.evaluations
-    if view.judged_by_train or not len(run):
-        return None
-    epochs = view.plan.epochs_at(view.last_step)
-    chance = best_is_past(run, epochs, view.plan.epochs_at(view.plan.steps))
-    if chance is None:
-        return None
-    b, now = run.best, float(run.loss[-1])
-    best, step, train = float(run.loss[b]), float(run.steps[b]), float(run.train[-1])
-    known = bool(np.isfinite(train))
-    evidence: dict[str, float | str] = {
-        "best": best,
-        "best_step": step,
-        "rise": settled(now - best),
-        "margin": settled(least_rise(best)),
-        "chance_of_better": settled(chance),
-    }
-    if known:
-        evidence["gap"] = settled(now - train)
-    if epochs is not None:
-        evidence["epochs"] = settled(epochs)
-    agrees = "while the training loss does not" if known else "and no training loss is logged"
-    return Reason(
-        "validation_climbs",
-        f"The best validation loss was {best:.4g} at step {step:g}; it is {now:.4g} now, {agrees}. The chance that a "
-        f"later evaluation is better by 0.01 is {_percent(chance)}. Keep the checkpoint of step {step:g}: going on since "
-        f"has cost {now - best:.2g} nat.",
-        evidence,
-        "the run is like the fine-tunes that the posterior was fitted to; both losses are measured alike"
-        + ("" if epochs is not None else "; the training data repeat (give epochs in the plan to make sure)"),
-    )
-
-
-def _percent(chance: float) -> str:
-    return f"{chance:.1%}" if chance >= 0.001 else "below 0.1%"
-
-
-def late_descent(view: Observation) -> Reason | None:
-    """Weight decay may still bring the validation loss down long after the training loss (grokking)."""
-    decay = view.plan.weight_decay or 0.0
-    if decay <= 0:
-        return None
-    train = float(view.evaluations.train[-1]) if len(view.evaluations) else np.nan
-    solved, planned = bool(train < SOLVED_TRAIN), view.plan.epochs_at(view.plan.steps)
-    many = planned is not None and planned >= LATE_DESCENT_EPOCHS
-    if view.peak_lr is None:
-        possible, left = decay >= STRONG_DECAY and solved and (many or planned is None), np.nan
-    else:
-        schedule = view.plan.schedule
-        area = float(schedule.area(view.plan.steps)) - float(schedule.area(view.last_step))
-        left = settled(decay * view.peak_lr * area)
-        possible = left >= LATE_DESCENT_DECAY and (many or solved)
-    if not possible:
-        return None
-    evidence: dict[str, float | str] = {"weight_decay": decay}
-    if np.isfinite(left):
-        evidence["decay_left"] = left
-    return Reason(
-        "late_descent_possible",
-        "The training data are nearly learned and weight decay still acts: on small algorithmic tasks the validation "
-        "loss can fall much later, so the run is not stopped.",
-        evidence,
-        "the task is small enough to be learned exactly",
     )
 
 
