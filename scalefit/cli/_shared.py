@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalefit._files import read_text
 from scalefit.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def json_keys(path: Path) -> set[str]:
     if path.suffix != ".json":
         return set()
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):  # whoever reads it as something else says what is wrong
         return set()
     return set(document) if isinstance(document, dict) else set()

@@ -22,17 +22,23 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
+from scalefit._arguments import check_count
 from scalefit._files import as_path
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, DataError
 
 HEAD_BYTES = 1 << 16
-MAX_BYTES = 1 << 30  # a gigabyte of text is some ten million runs
-MAX_JSON_BYTES = 1 << 28  # one json document is held in memory whole, at about ten times its size
+#: The largest tables of runs that are published have some ten thousand rows; text takes 3 to 10 times its size in
+#: memory, json 10 to 40 times (measured with empty cells and empty objects, the worst).
+MAX_ROWS = 2_000_000
+MAX_BYTES = 1 << 27
+_JSON_SHARE = 4
+_CELL_BYTES = 8  # a table of max_bytes may have this many bytes a cell, or more
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$", re.IGNORECASE)
+_EUROPEAN = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:e[+-]?\d+)?", re.IGNORECASE)
 _EXAMPLE = '[{"N": 1e8, "D": 2e9, "loss": 3.1}]'
 _MAGIC = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
@@ -44,6 +50,38 @@ _MAGIC = {
     b"\x80\x04": "a Python pickle, which scalefit never loads",
     b"\x80\x05": "a Python pickle, which scalefit never loads",
 }
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a file is unpacked: rows, and bytes of text or of columns in memory."""
+
+    max_rows: int = MAX_ROWS
+    max_bytes: int = MAX_BYTES
+
+    @classmethod
+    def of(cls, max_rows: Any, max_bytes: Any) -> Limits:
+        """Check what a caller gave; None is the usual."""
+        rows = MAX_ROWS if max_rows is None else check_count("max_rows", max_rows)
+        return cls(rows, MAX_BYTES if max_bytes is None else check_count("max_bytes", max_bytes))
+
+    @property
+    def json_bytes(self) -> int:
+        """Bytes of json text, which takes more memory."""
+        return self.max_bytes // _JSON_SHARE
+
+    def check(self, name: str, *, rows: int = 0, cells: int = 0, size: int = 0) -> None:
+        """Refuse a table that is larger."""
+        if rows > self.max_rows:
+            raise DataError(
+                f"{name} has more than {self.max_rows:,} rows, which no table of training runs has. It was not "
+                f"loaded. Keep one row per run, or read it with read_runs(..., max_rows=...)."
+            )
+        if cells > self.max_bytes // _CELL_BYTES or size > self.max_bytes:
+            raise DataError(
+                f"{name} unpacks to more than {self.max_bytes:,} bytes. It was not loaded. Keep the columns N, D and "
+                f"loss, or read it with read_runs(..., max_bytes=...)."
+            )
+
 
 #: Called with the column names and a few rows before the rest is loaded; raises where they will not do.
 HeaderCheck = Callable[[pd.DataFrame], object]
@@ -71,7 +109,9 @@ class RawTable:
     unreadable: list[tuple[Any, str]] = field(default_factory=list)
 
 
-def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -> RawTable:
+def read_file(
+    path: str | Path, check: HeaderCheck, format: str | None = None, limits: Limits | None = None
+) -> RawTable:
     """Read a file of runs; the format is taken from its content, then from its name.
 
     Parameters
@@ -82,6 +122,8 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
         Gets a frame of the first rows before the rest is loaded; raises where they will not do.
     format : {"csv", "tsv", "json", "jsonl", "parquet"}, optional
         Overrules the guess.
+    limits : Limits, optional
+        How much is unpacked.
 
     Raises
     ------
@@ -96,7 +138,7 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
         raise DataError(f"{str(path)!r} is an address, and nothing was fetched. Download the file first.")
     try:
         with path.open("rb") as stream:
-            return _read_stream(stream, path, name, check, format)
+            return _read_stream(stream, path, name, check, format, limits or Limits())
     except FileNotFoundError:
         raise DataError(
             f"There is no file {str(path)!r}; nothing was read. Check the path from {Path.cwd()}."
@@ -111,38 +153,45 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
         raise DataError(f"{name} was not read: {error.strerror or error}. Check your rights to it.") from None
 
 
-def _read_stream(stream: IO[bytes], path: Path, name: str, check: HeaderCheck, format: str | None) -> RawTable:
+def _read_stream(
+    stream: IO[bytes], path: Path, name: str, check: HeaderCheck, format: str | None, limits: Limits
+) -> RawTable:
     head = stream.read(HEAD_BYTES)
     zipped = head.startswith(b"\x1f\x8b")
-    stream = _rewound(stream, head)
+    if not zipped and not head.startswith(b"PAR1") and format != "parquet":
+        _judge_text(head, name)  # before the rest of an endless pipe is waited for
+    stream = _rewound(stream, head, name, limits)
     if zipped:
         stream = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
     if head.startswith(b"PAR1") or format == "parquet":
-        return _read_parquet(stream, name, check)
+        return _read_parquet(stream, name, check, limits)
     start, encoding = _judge_text(head, name)
     suffixes = [suffix.lower().lstrip(".") for suffix in path.suffixes]
     kind = format or _guess_format(start, [s for s in suffixes if s in (*FORMATS, "ndjson")])
     if kind == "json":
-        return _read_json(_limited(stream, MAX_JSON_BYTES, name), name, check, encoding)
-    if zipped:
-        stream = io.BytesIO(_limited(stream, MAX_BYTES, name))
-    elif stream.seek(0, io.SEEK_END) > MAX_BYTES:
-        raise DataError(_too_large(name, MAX_BYTES))
-    stream.seek(0)
+        return _read_json(_limited(stream, limits.json_bytes, name), name, check, encoding)
+    content = _limited(stream, limits.json_bytes if kind == "jsonl" else limits.max_bytes, name)
+    if kind != "jsonl":
+        cells = sum(content.count(mark) for mark in (b",", b"\t", b";", b"|")) + content.count(b"\n")
+        limits.check(name, rows=content.count(b"\n") - 1, cells=cells)
+    else:
+        limits.check(name, rows=content.count(b"\n"))
+    stream = io.BytesIO(content)
+    del content
     with io.TextIOWrapper(stream, encoding) as text:
         if kind == "jsonl":
             return _read_jsonl(text, name, check)
         return _read_delimited(text, start, name, check, "\t" if kind == "tsv" else None)
 
 
-def _rewound(stream: IO[bytes], head: bytes) -> IO[bytes]:
-    """Return the stream at its start again; a pipe cannot be rewound, so it is read whole."""
+def _rewound(stream: IO[bytes], head: bytes, name: str, limits: Limits) -> IO[bytes]:
+    """Return the stream at its start again; a pipe cannot be rewound, so it is read whole, up to the limit."""
     if stream.seekable():
         stream.seek(0)
         return stream
-    return io.BytesIO(head + stream.read(MAX_BYTES + 1))
+    return io.BytesIO(head + _limited(stream, limits.max_bytes, name))
 
 
 def _limited(stream: IO[bytes], limit: int, name: str) -> bytes:
@@ -154,8 +203,8 @@ def _limited(stream: IO[bytes], limit: int, name: str) -> bytes:
 
 def _too_large(name: str, limit: int) -> str:
     return (
-        f"{name} is larger than {limit >> 20} MiB, which no table of training runs is; it was not loaded. "
-        "If it is one, keep the columns N, D, loss and save it as parquet, or pass a DataFrame."
+        f"{name} unpacks to more than {limit / (1 << 20):.3g} MiB, which no table of training runs has; it was not "
+        "loaded. Keep the columns N, D and loss, or read it with read_runs(..., max_bytes=...)."
     )
 
 
@@ -199,14 +248,29 @@ def _guess_format(head: str, suffixes: list[str]) -> str:
     return "csv"
 
 
-def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck) -> RawTable:
+def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck, limits: Limits) -> RawTable:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(stream.read()) if not stream.seekable() else stream)
+        source = stream if stream.seekable() else io.BytesIO(stream.read())
+        file = pyarrow.parquet.ParquetFile(source)
+        about = file.metadata
+        chunks = [about.row_group(i).column(j) for i in range(about.num_row_groups) for j in range(about.num_columns)]
+        limits.check(name, rows=about.num_rows, cells=sum(chunk.num_values for chunk in chunks))
+        limits.check(name, size=sum(chunk.total_uncompressed_size for chunk in chunks))
+        # A text that is stored once and repeated stays stored once: a short file of it would fill the memory.
+        texts = [column.name for column in file.schema_arrow if pyarrow.types.is_string(column.type)]
+        file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts)
         check(next(file.iter_batches(100), file.schema_arrow.empty_table()).to_pandas())
-        frame = file.read().to_pandas()
+        batches, size = [], 0
+        for batch in file.iter_batches(1 << 13):
+            size += sum(column.indices.nbytes if hasattr(column, "indices") else column.nbytes for column in batch)
+            limits.check(name, rows=sum(len(b) for b in batches) + len(batch), size=size)
+            batches.append(batch)
+        whole = pyarrow.Table.from_batches(batches, file.schema_arrow)
+        del batches
+        frame = _undictionary(whole.to_pandas(), texts, name, limits)
         attrs = json.loads((file.schema_arrow.metadata or {}).get(b"PANDAS_ATTRS", b"{}"))
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         if isinstance(error, DataError):
@@ -217,6 +281,19 @@ def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck) -> RawTable:
     frame = frame.reset_index(drop=frame.index.name in (None, "row"))
     frame.attrs.update(attrs if isinstance(attrs, dict) else {})
     return RawTable(frame, labels, name)
+
+
+def _undictionary(frame: pd.DataFrame, texts: list[str], name: str, limits: Limits) -> pd.DataFrame:
+    """Turn text columns back into text, each distinct one held once."""
+    size = 0
+    for text in texts:
+        column = frame[text] if text in frame else None
+        if column is not None and isinstance(column.dtype, pd.CategoricalDtype):
+            kinds = column.cat.categories
+            size += int(sum(len(str(kind)) * n for kind, n in column.value_counts().items()))
+            limits.check(name, size=size)
+            frame[text] = column.astype(kinds.dtype)
+    return frame
 
 
 def _read_json(content: bytes, name: str, check: HeaderCheck, encoding: str) -> RawTable:
@@ -264,11 +341,17 @@ def _records(document: Any) -> Any:
 
 def _frame_of(records: Any, name: str) -> pd.DataFrame:
     try:
-        if isinstance(records, list) and any(isinstance(cell, dict) for run in records for cell in run.values()):
-            return pd.json_normalize(records)  # {"config": {"n_params": 1e8}} becomes config.n_params
-        return pd.DataFrame(records)
+        return flat(records)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{name} was not read: it is no table ({error}). Give every run the same columns.") from None
+
+
+def flat(records: Any) -> pd.DataFrame:
+    """Frame of records, nested ones made flat: {"config": {"n_params": 1e8}} becomes config.n_params."""
+    if isinstance(records, list) and all(isinstance(run, dict) for run in records):
+        if any(isinstance(cell, dict) for run in records for cell in run.values()):
+            return pd.json_normalize(records)
+    return pd.DataFrame(records)
 
 
 def _read_jsonl(text: IO[str], name: str, check: HeaderCheck) -> RawTable:
@@ -356,9 +439,11 @@ def _decimal(separator: str, sample: list[str]) -> tuple[str, str | None]:
     text = "\n".join(sample)
     if separator != ";" or not re.search(r"\d,\d", text):
         return ".", None
-    if not re.search(r"\d\.\d", text):
+    cells = [cell.strip().strip('"') for line in sample for cell in line.split(";")]
+    cells = [cell for cell in cells if _EUROPEAN.fullmatch(cell)]  # names such as pythia-1.4b say nothing
+    if not any("." in cell for cell in cells):
         return ",", None
-    cells = [cell.strip() for line in sample for cell in line.split(";") if re.search(r"\d\.\d", cell)]
+    cells = [cell for cell in cells if "." in cell]
     grouped = all(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?", cell) for cell in cells)
     return (",", ".") if grouped and any(cell.count(".") > 1 for cell in cells) else (".", None)
 
