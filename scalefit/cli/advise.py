@@ -71,6 +71,7 @@ def advise(
     else:
         typer.echo(str(advice))
     if plot is not None:
+        shared.may_write("--plot", plot, "figure", [log, plan, law])
         save_figure(monitor.plot(level=level).figure, plot, bbox_inches="tight")
 
 

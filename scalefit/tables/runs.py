@@ -266,6 +266,19 @@ def check_runs(
     >>> checked.columns["C"], checked.set_aside
     (array([1.2e+18, 1.2e+20]), ((2, 'N is -1'),))
     """
+    return _check(runs, inputs, loss)[0]
+
+
+def check_for_fit(runs: Any, inputs: Sequence[str]) -> CheckedRuns:
+    """Check as `check_runs` does, and warn of the rows set aside here, which no reading warned of before."""
+    checked, message = _check(runs, inputs, "loss")
+    if message:
+        warn_user(f"{checked.conventions['source']}: {message}")
+    return checked
+
+
+def _check(runs: Any, inputs: Sequence[str], loss: str) -> tuple[CheckedRuns, str]:
+    """Return the runs, and what to say of the rows that were set aside here."""
     if not isinstance(loss, str) or not isinstance(inputs, Iterable) or not all(isinstance(i, str) for i in inputs):
         raise ArgumentError(
             f"inputs={inputs!r:.60}, loss={loss!r:.60} name no columns; nothing was read. Pass their names."
@@ -304,14 +317,13 @@ def check_runs(
         frame = frame[keep]
         notes = [note for note in notes if note.code != "set_aside"]
         notes.append(set_aside_note(aside, len(keep) + len(earlier)))
-        notes_aside = set_aside_note(here, len(keep)).message
     found += oddities(columns, frame, conventions["loss_unit"], rows.labels[keep])
     said = {(note.code, note.details.get("column")) for note in notes}
     notes += [note for note in found if (note.code, note.details.get("column")) not in said]
-    if here:
-        warn_user(f"{conventions['source']}: {notes_aside}")
     told = tuple(note for note in notes if _concerns(note, inputs))
-    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside))
+    new = here if "scalefit" in getattr(runs, "attrs", ()) else aside
+    message = set_aside_note(new, len(keep) + len(aside) - len(here)).message if new else ""
+    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside)), message
 
 
 def _concerns(note: Note, inputs: Sequence[str]) -> bool:
