@@ -192,7 +192,9 @@ def may_write(
         if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
             raise ArgumentError(f"{option} {path} is the input itself, and was left alone. Name another file.")
     if target.parent != target and not target.parent.is_dir():
-        raise ArgumentError(f"{option} {path}: there is no folder {target.parent}. Nothing was done. Make it first.")
+        raise ArgumentError(
+            f"{option} {path} cannot be written: there is no folder {target.parent}. Nothing was done. Make it first."
+        )
     if force or not target.is_file() or not target.stat().st_size or (kind == "table" and columns is None):
         return
     with target.open("rb") as stream:

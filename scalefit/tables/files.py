@@ -7,7 +7,6 @@ shows: in csv and tsv the header is row 1; in json, jsonl and parquet the first 
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
@@ -22,23 +21,16 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from scalefit._arguments import check_count
 from scalefit._files import as_path
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, DataError
+from scalefit.tables.delimited import decimal, refuse_bad_header, separator_of, skipped_lines
+from scalefit.tables.limits import Limits
 
 HEAD_BYTES = 1 << 16
-#: The largest tables of runs that are published have some ten thousand rows; text takes 3 to 10 times its size in
-#: memory, json 10 to 40 times (measured with empty cells and empty objects, the worst).
-MAX_ROWS = 2_000_000
-MAX_BYTES = 1 << 27
-_JSON_SHARE = 4
-_CELL_BYTES = 8  # a table of max_bytes may have this many bytes a cell, or more
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
-_NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$", re.IGNORECASE)
-_EUROPEAN = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:e[+-]?\d+)?", re.IGNORECASE)
 _EXAMPLE = '[{"N": 1e8, "D": 2e9, "loss": 3.1}]'
 _MAGIC = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
@@ -50,38 +42,6 @@ _MAGIC = {
     b"\x80\x04": "a Python pickle, which scalefit never loads",
     b"\x80\x05": "a Python pickle, which scalefit never loads",
 }
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of a file is unpacked: rows, and bytes of text or of columns in memory."""
-
-    max_rows: int = MAX_ROWS
-    max_bytes: int = MAX_BYTES
-
-    @classmethod
-    def of(cls, max_rows: Any, max_bytes: Any) -> Limits:
-        """Check what a caller gave; None is the usual."""
-        rows = MAX_ROWS if max_rows is None else check_count("max_rows", max_rows)
-        return cls(rows, MAX_BYTES if max_bytes is None else check_count("max_bytes", max_bytes))
-
-    @property
-    def json_bytes(self) -> int:
-        """Bytes of json text, which takes more memory."""
-        return self.max_bytes // _JSON_SHARE
-
-    def check(self, name: str, *, rows: int = 0, cells: int = 0, size: int = 0) -> None:
-        """Refuse a table that is larger."""
-        if rows > self.max_rows:
-            raise DataError(
-                f"{name} has more than {self.max_rows:,} rows, which no table of training runs has. It was not "
-                f"loaded. Keep one row per run, or read it with read_runs(..., max_rows=...)."
-            )
-        if cells > self.max_bytes // _CELL_BYTES or size > self.max_bytes:
-            raise DataError(
-                f"{name} unpacks to more than {self.max_bytes:,} bytes. It was not loaded. Keep the columns N, D and "
-                f"loss, or read it with read_runs(..., max_bytes=...)."
-            )
-
 
 #: Called with the column names and a few rows before the rest is loaded; raises where they will not do.
 HeaderCheck = Callable[[pd.DataFrame], object]
@@ -389,10 +349,10 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
         raise DataError(f"{name} has no line that could be a header, so it was not read. Add one: N,D,loss.")
     first = next((line for line in body if line.strip()), "")
     n_skipped = n_comments + body.index(first)
-    separator = separator or _separator(first)
+    separator = separator or separator_of(first)
     sample = body[body.index(first) + 1 :]
     complete = sample if len(head) < HEAD_BYTES // 2 else sample[:-1]
-    header = _refuse_bad_header(first, complete, separator, name)
+    header = refuse_bad_header(first, complete, separator, name)
     options: dict[str, Any] = {
         "sep": separator if separator != " " else r"\s+",
         "skiprows": n_skipped,
@@ -400,7 +360,7 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
         "skip_blank_lines": False,
         "low_memory": False,
     }
-    options["decimal"], options["thousands"] = _decimal(separator, complete)
+    options["decimal"], options["thousands"] = decimal(separator, complete)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         try:
@@ -415,69 +375,12 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
             frame = pd.read_csv(text, on_bad_lines="warn", **options)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             raise _ragged(name, error) from None
-    unreadable = _skipped_lines(caught)
+    unreadable = skipped_lines(caught)
     n_lines = n_skipped + 1 + len(frame) + len(unreadable)
     numbers = np.arange(n_skipped + 2, n_lines + 1)
     numbers = numbers[~np.isin(numbers, [row for row, _ in unreadable])]
     blank = frame.isna().all(axis=1).to_numpy() if len(header) > 1 else np.zeros(len(frame), bool)
     return RawTable(frame[~blank].reset_index(drop=True), numbers[~blank], name, unreadable)
-
-
-def _separator(header: str) -> str:
-    counts = {mark: header.count(mark) for mark in (",", "\t", ";", "|")}
-    best = max(counts, key=lambda mark: counts[mark])
-    if counts[best]:
-        return best
-    return " " if len(header.split()) > 1 and _NUMBER.match(header.split()[0]) is None else ","
-
-
-def _decimal(separator: str, sample: list[str]) -> tuple[str, str | None]:
-    """Return the marks of decimals and thousands; "," and "." for the csv of a European spreadsheet.
-
-    There cells stand between semicolons, and points between groups of three digits if anywhere.
-    """
-    text = "\n".join(sample)
-    if separator != ";" or not re.search(r"\d,\d", text):
-        return ".", None
-    cells = [cell.strip().strip('"') for line in sample for cell in line.split(";")]
-    cells = [cell for cell in cells if _EUROPEAN.fullmatch(cell)]  # names such as pythia-1.4b say nothing
-    if not any("." in cell for cell in cells):
-        return ",", None
-    cells = [cell for cell in cells if "." in cell]
-    grouped = all(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?", cell) for cell in cells)
-    return (",", ".") if grouped and any(cell.count(".") > 1 for cell in cells) else (".", None)
-
-
-def _refuse_bad_header(first: str, sample: list[str], separator: str, name: str) -> list[str]:
-    split = (lambda line: line.split()) if separator == " " else lambda line: _fields(line, separator)
-    header = split(first)
-    if all(_NUMBER.match(cell) for cell in header):
-        raise DataError(
-            f"{name} has no header: its first row is {first[:60]!r}. It was not read. Add one, such as N,D,loss."
-        )
-    twice = sorted({cell for cell in header if cell.strip() and header.count(cell) > 1})
-    if twice:
-        raise DataError(f"{name} has the column {twice[0]!r} more than once; it was not read. Rename or remove one.")
-    row = next((split(line) for line in sample if line.strip()), [])
-    if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
-        raise DataError(
-            f"{name} names {len(header)} columns, but its first row has {len(row)} cells. It was not read. Name every "
-            "column in the header."
-        )
-    return header
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return line.split(separator)
-
-
-def _skipped_lines(caught: list[warnings.WarningMessage]) -> list[tuple[Any, str]]:
-    pattern = re.compile(r"line (\d+): expected (\d+) fields, saw (\d+)")
-    found = [m for w in caught for m in pattern.finditer(str(w.message))]
-    return [(int(m[1]), f"the row has {m[3]} cells where the header names {m[2]}") for m in found]
 
 
 def _ragged(name: str, error: Exception) -> DataError:

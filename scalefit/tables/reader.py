@@ -15,6 +15,7 @@ from scalefit.counting import nats_per_token
 from scalefit.errors import DataError, Note
 from scalefit.tables import columns as _columns
 from scalefit.tables import files as _reading
+from scalefit.tables.limits import Limits
 from scalefit.tables.rows import QUANTITIES, SMALLEST_COUNT, Rows, in_order, name_rows, oddities, set_aside_note
 
 
@@ -31,7 +32,7 @@ class Request:
     incomplete: str = "set_aside"
     inputs: tuple[str, ...] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
-    limits: _reading.Limits = _reading.Limits()
+    limits: Limits = Limits()
 
     def choose(self, frame: pd.DataFrame) -> dict[str, _columns.Choice]:
         """Find every canonical column in a frame, or in its first rows; raise where the table will not do."""

@@ -20,7 +20,7 @@ from scalefit._typing import AnyArray
 from scalefit.counting import FLOP_CONVENTIONS
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
 from scalefit.tables import columns as _columns
-from scalefit.tables.files import Limits
+from scalefit.tables.limits import Limits
 from scalefit.tables.reader import Request, as_frame, conventions_of, no_row, read
 from scalefit.tables.rows import QUANTITIES, Rows, in_order, oddities, set_aside_note
 
