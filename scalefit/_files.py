@@ -122,7 +122,8 @@ def read_bounded(path: Any, max_bytes: int = MAX_BYTES) -> bytes:
         The file is larger, or has no end, as ``/dev/zero`` has none.
     """
     target = as_path(path)
-    blocks, size = [], 0
+    blocks: list[bytes] = []
+    size = 0
     with target.open("rb") as stream:
         while block := stream.read(_BLOCK):
             if not blocks and block.count(0) == len(block):

@@ -14,28 +14,17 @@ from scalefit._arguments import as_numbers, one_of
 from scalefit._arguments import parse_quantity as parse_quantity
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
+from scalefit.flops import training_flops as training_flops
 
-#: Conventions for training compute from N and D; each value is FLOP per parameter and token.
-FLOP_CONVENTIONS = {"6ND": 6.0}
-
-
-def training_flops(N: ArrayLike, D: ArrayLike, convention: str = "6ND") -> Array:
-    """Training compute C [FLOP] of N [parameters] on D [tokens] under a named convention.
-
-    Examples
-    --------
-    >>> float(training_flops(70e9, 1.4e12))
-    5.88e+23
-    """
-    return np.asarray(_factor(convention) * as_numbers("N", N) * as_numbers("D", D))
-
-
-def _factor(convention: str) -> float:
-    if not one_of(convention, FLOP_CONVENTIONS):
-        raise ArgumentError(
-            f"Unknown FLOP convention {convention!r}; nothing was counted. Known: {', '.join(FLOP_CONVENTIONS)}."
-        )
-    return FLOP_CONVENTIONS[convention]
+#: What N may count. Fitted exponents depend on it, so it has a name and travels with tables, constants and results.
+PARAMS_CONVENTIONS = {
+    "total": "all parameters, embeddings and output head included",
+    "non_embedding": "without token and position embeddings and without the output head",
+    "matrices": "weight matrices with the output head, without embedding lookups",
+    "active": "parameters that one token uses (mixture of experts)",
+    "non_zero": "parameters that pruning left (sparse models)",
+    "other": "some other count, the same in every row",
+}
 
 
 def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None = None) -> Array:

@@ -200,12 +200,12 @@ def may_write(
     with target.open("rb") as stream:
         head = stream.read(1 << 16)
     same = {
-        "result": lambda: bool({"scalefit", "schema_version"} & json_keys(target, any_suffix=True)),
-        "page": lambda: head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")),
-        "figure": lambda: head.lstrip().startswith(_FIGURES),
-        "table": lambda: head.splitlines()[0].decode("utf-8", "replace").split(",") == list(map(str, columns or ())),
-    }[kind]
-    if not same():
+        "result": bool({"scalefit", "schema_version"} & json_keys(target, any_suffix=True)),
+        "page": head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")),
+        "figure": head.lstrip().startswith(_FIGURES),
+        "table": head.splitlines()[0].decode("utf-8", "replace").split(",") == list(map(str, columns or ())),
+    }
+    if not same[kind]:
         raise ArgumentError(
             f"{option} {path} is there and does not hold {_WHAT[kind]}; it was left alone. Name another file, or add "
             "--force."

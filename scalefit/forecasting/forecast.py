@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -67,6 +67,32 @@ def constants_from(saved: Mapping[str, Any]) -> Constants:
     return Constants(priors[0], priors[1], Discrepancy(**saved["discrepancy"]), spread, saved["provenance"])
 
 
+@overload
+def forecast(
+    runs: Any,
+    *,
+    loss_unit: str | None = None,
+    prior: Prior | Literal["shipped"] | None = "shipped",
+    by: Literal["pool"] | None = None,
+    constants: Constants | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
+) -> ForecastResult: ...
+
+
+@overload
+def forecast(
+    runs: Any,
+    *,
+    loss_unit: str | None = None,
+    prior: Prior | Literal["shipped"] | None = "shipped",
+    by: Literal["series"],
+    constants: Constants | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
+) -> dict[Any, ForecastResult]: ...
+
+
 def forecast(
     runs: Any,
     *,
@@ -76,7 +102,7 @@ def forecast(
     constants: Constants | None = None,
     columns: Mapping[str, str | float] | None = None,
     inputs: Mapping[str, str | float] | None = None,
-) -> Any:
+) -> ForecastResult | dict[Any, ForecastResult]:
     """Forecast the loss of larger runs from a table of smaller ones.
 
     The coupled law is fitted with a prior over (E, alpha, beta, g) learned from public tables and with errors that

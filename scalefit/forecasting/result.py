@@ -16,9 +16,11 @@ from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import Note
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.solution import with_compute
 from scalefit.forecasting.correlated_errors import CorrelatedFit, Discrepancy, predict_correlated
 from scalefit.laws._base import Law
-from scalefit.laws._published import check_inputs
+from scalefit.laws._inputs import check_inputs
+from scalefit.predictor import Held, normal_draws, ranges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,9 +149,9 @@ class ForecastResult:
 
     def cite(self) -> str:
         """BibTeX of the law and of the methods that this forecast used."""
-        from scalefit.fitting.printing import citations
+        from scalefit.fitting.citations import citation_entries
 
-        return citations(self)
+        return "\n".join(citation_entries(self.law, self.problem.objective))
 
     @property
     def n_runs(self) -> int:
@@ -255,6 +257,64 @@ class ForecastResult:
                 )
                 notes.append(Note("off_line", "error", text))
         return notes
+
+    # -- as a Predictor ----------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs that the law reads."""
+        return tuple(self.law.inputs)
+
+    @property
+    def held_inputs(self) -> Mapping[str, float]:
+        """Inputs held at a value: none; see :meth:`at`."""
+        return {}
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Series with coefficients of their own: none."""
+        return ()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs."""
+        return True
+
+    def runs(self) -> dict[str, Array]:
+        """Inputs of the runs in natural units (n_runs,), and their C [FLOP]."""
+        return with_compute(self.problem.raw_columns)
+
+    def seen(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest value of each input, and of C, among the runs."""
+        return ranges(self.runs())
+
+    def correction(self, **inputs: ArrayLike) -> float:
+        """Ratio of the prediction to the law's value: what the largest runs missed the law by carries over."""
+        columns = check_inputs(self.law, dict(inputs))
+        law = self.law.evaluate(columns, {str(name): value for name, value in self.params.items()})
+        return float(np.asarray(self.predict(**inputs)) / np.asarray(law, float))
+
+    def draws(self, n: int = 500) -> pd.DataFrame:
+        """Draws of the law's parameters from the posterior, in natural units: one row per draw."""
+        import pandas as pd
+
+        steps = normal_draws(self.fitted.x, self.fitted.cov, n, 0)
+        values = {key: value.ravel() for key, value in self.problem.values(steps, 0).items()}
+        if self.law.rescale is not None:
+            values = self.law.rescale(values, {key: 1.0 / unit for key, unit in self.problem.units.items()})
+        frame = pd.DataFrame({name: np.broadcast_to(value, (n,)) for name, value in values.items()})
+        frame.attrs["source"] = "posterior"
+        return frame
+
+    def at(self, **held: Any) -> Held:
+        """The same forecast with inputs held, which predicts from the others."""
+        return Held(self, held)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The forecast as JSON can hold it, with the runs it was made from."""
+        from scalefit.forecasting.schema import document
+
+        return document(self)
 
     # -- what to make of it ------------------------------------------------------------------------------------
 

@@ -223,10 +223,11 @@ def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck, limits: Limi
         texts = [column.name for column in file.schema_arrow if pyarrow.types.is_string(column.type)]
         file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts)
         check(next(file.iter_batches(100), file.schema_arrow.empty_table()).to_pandas())
-        batches, size = [], 0
+        batches: list[Any] = []
+        size = 0
         for batch in file.iter_batches(1 << 13):
             size += sum(column.indices.nbytes if hasattr(column, "indices") else column.nbytes for column in batch)
-            limits.check(name, rows=sum(len(b) for b in batches) + len(batch), size=size)
+            limits.check(name, rows=sum(map(len, batches)) + len(batch), size=size)
             batches.append(batch)
         whole = pyarrow.Table.from_batches(batches, file.schema_arrow)
         del batches
