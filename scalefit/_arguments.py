@@ -22,7 +22,6 @@ _NUMBER = re.compile(
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
-
 def parse_quantity(value: str | float | int) -> float:
     """Read a quantity as people type it.
 

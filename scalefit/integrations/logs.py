@@ -82,7 +82,8 @@ def read_log(
                 table = read_lines(kind, text) if kind in FORMATS else _table(text, val, train)
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
-    said: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps", **table.attrs}
+    said: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
+    said.update({str(key): value for key, value in table.attrs.items()})
     said["notes"] = list(said.get("notes", []))
     if "step" not in table:
         table = _steps_from(table, tokens_per_step, steps_per_epoch, said)
@@ -102,7 +103,8 @@ def read_log(
             f"{names.listed(said.get('columns', table.columns))}. Name the losses with val= and train=, or the kind "
             f"with one of {', '.join(KINDS)}."
         )
-    table.attrs = said
+    table.attrs.clear()
+    table.attrs.update(said)
     return table
 
 

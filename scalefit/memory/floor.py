@@ -121,10 +121,10 @@ class Floor:
     T_max: int
     vocab_size: int | None
     d_ff: int | None
-    convention: str
-    dimension: str
+    convention: Convention
+    dimension: Dimension
     radius_kind: str
-    patterns: str
+    patterns: Patterns
 
     def to_dict(self) -> dict[str, Any]:
         """Return every attribute as JSON-able values; a number that is not finite becomes None."""

@@ -347,5 +347,11 @@ def _fits(seen: CurveSummary, priors: Priors) -> _Fits:
 
 def widened(priors: Priors) -> Priors:
     """Return priors loose enough for the data of a finished run to speak."""
-    loose = {"gain_spread": 1.0, "exponent_spread": 1.0, "log_rho_spread": 3.0, "slope_spread": 1.0}
-    return replace(priors, **loose, asymptote_spread=float("inf"))
+    return replace(
+        priors,
+        gain_spread=1.0,
+        exponent_spread=1.0,
+        log_rho_spread=3.0,
+        slope_spread=1.0,
+        asymptote_spread=float("inf"),
+    )

@@ -123,6 +123,7 @@ def test_watch_follows_a_growing_file(folder):
 
 def test_the_chart_puts_things_where_they_belong():
     from scalefit.cli._live_view import chart
+
     monitor = sf.Monitor(sf.RunPlan(schedule=SCHEDULE))
     for step, value in zip(STEPS[:50], LOSS[:50], strict=True):
         monitor.update(step=step, val_loss=value)

@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from own_input import OwnExperts
 
 import scalefit as sf
-
-from own_input import OwnExperts
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "gamma": 0.08, "B": 410.0, "beta": 0.28}
 
