@@ -35,12 +35,21 @@ def forecast(
     no_prior: Annotated[bool, typer.Option("--no-prior", help="Leave the shipped prior out.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write the forecast here as JSON.")] = None,
     plot: shared.Figure = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Forecast the loss of larger runs, with calibrated intervals (exit code 3: do not trust it)."""
     from scalefit.forecasting.forecast import forecast as make_forecast
 
     points = shared.points(at or ())
+    if at is None and {"N", "D"} <= set(columns) and all(_is_number(columns[name]) for name in ("N", "D")):
+        raise typer.BadParameter(
+            f"--N {columns['N']} --D {columns['D']} would set every run's; a point to predict is "
+            f"--at N={columns['N']},D={columns['D']}",
+            param_hint="--N",
+        )
+    shared.may_write("--save", save, "result", [table], force=force)
+    shared.may_write("--plot", plot, "figure", [table], force=force)
     with shared.working("Forecasting"):
         runs = shared.read_table(table, **columns)
         several = "series" in runs and runs["series"].nunique() > 1
@@ -51,6 +60,9 @@ def forecast(
         {str(label): result for label, result in found.items()} if isinstance(found, dict) else {None: found}
     )
     saved, drawn = (shared.files_of(path, results) if path else {} for path in (save, plot))
+    for option, kind, files in (("--save", "result", saved), ("--plot", "figure", drawn)):
+        for path in files.values():
+            shared.may_write(option, path, kind, [table], force=force)
     documents = {}
     for label, result in results.items():
         predictions = _predict(result, points, level)
@@ -64,6 +76,14 @@ def forecast(
     if as_json:
         shared.print_json(documents[None] if None in documents else {"series": documents})
     return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
+
+
+def _is_number(text: str) -> bool:
+    try:
+        shared.quantity(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _predict(result: ForecastResult, points: list[dict[str, float]], level: float) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import typer
 
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
-from scalefit.errors import ArgumentError, DataError, FitError
+from scalefit.errors import DataError, FitError
 
 if TYPE_CHECKING:
     from scalefit.reporting.report import Report
@@ -43,6 +43,7 @@ def report(
     by: Annotated[By | None, typer.Option(help="Several series: a page for each, or all as one.")] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Write one HTML page about a table of runs: verdict, figures, plans, an interactive planner (exit 3: no trust)."""
@@ -60,8 +61,7 @@ def report(
         labels = names_of_series(runs) if by == By.series else []
         files = shared.files_of(out, labels or [None])
         for path in files.values():
-            if path.exists() and Path(table).exists() and path.samefile(table):
-                raise ArgumentError(f"--out {path} is the table itself, and was left alone. Name another file.")
+            shared.may_write("--out", path, "page", [table], force=force)
         for done, (label, path) in enumerate(files.items()):
             progress(done, len(files))
             try:

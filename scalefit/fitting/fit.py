@@ -50,6 +50,8 @@ def fit(
     by: Literal["shared", "pool"] | None = None,
     seed: int = 0,
     n_starts: int | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> FitResult: ...
 
 
@@ -69,6 +71,8 @@ def fit(
     by: Literal["series"],
     seed: int = 0,
     n_starts: int | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> dict[Any, FitResult]: ...
 
 
@@ -87,6 +91,8 @@ def fit(
     by: Literal["series", "shared", "pool"] | None = None,
     seed: int = 0,
     n_starts: int | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> FitResult | dict[Any, FitResult]:
     """Fit a law to a table of finished runs.
 
@@ -118,6 +124,9 @@ def fit(
         Bounds in place of the law's, ``{"E": (0, 3)}``; None for an end keeps the law's.
     prior : Prior or mapping, optional
         Informative priors, part of the objective; see :mod:`scalefit.fitting.priors`.
+    columns, inputs : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
+        ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
     by : {"series", "shared", "pool"}, optional
         What to do with several series in one table: a result each (a dict), shared exponents with own coefficients,
         or one fit that ignores them. Several series without it are an error.
@@ -162,9 +171,17 @@ def fit(
     if not isinstance(law, (str, type, Law)):
         law, tied = _split_constraints(law, tied)
     chosen = get(law)
+    if columns or inputs:
+        from scalefit.tables.runs import name_columns
+
+        runs = name_columns(runs, columns, inputs)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
-    objective_ = Objective(chosen.objective if objective is None else objective, check_number("delta", delta), chosen.target.on if on is None else on)
+    objective_ = Objective(
+        chosen.objective if objective is None else objective,
+        check_number("delta", delta),
+        chosen.target.on if on is None else on,
+    )
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)
@@ -241,12 +258,12 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
 
     Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
     """
-    from scalefit.tables.runs import check_runs
+    from scalefit.tables.runs import check_for_fit
 
     table = with_weights(runs, weights)
     name = law.target.name
     there = getattr(table, "columns", table if isinstance(table, Mapping) else ())
-    checked = check_runs(
+    checked = check_for_fit(
         table, law.inputs, loss=name if name in there else "loss", declared={**law.declarations, "loss": law.target}
     )
     weight = weights_of(checked.columns, weights)

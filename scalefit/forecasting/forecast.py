@@ -75,6 +75,8 @@ def forecast(
     prior: Prior | Literal["shipped"] | None = "shipped",
     by: Literal["pool"] | None = None,
     constants: Constants | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> ForecastResult: ...
 
 
@@ -86,6 +88,8 @@ def forecast(
     prior: Prior | Literal["shipped"] | None = "shipped",
     by: Literal["series"],
     constants: Constants | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> dict[Any, ForecastResult]: ...
 
 
@@ -96,6 +100,8 @@ def forecast(
     prior: Prior | Literal["shipped"] | None = "shipped",
     by: Literal["series", "pool"] | None = None,
     constants: Constants | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> ForecastResult | dict[Any, ForecastResult]:
     """Forecast the loss of larger runs from a table of smaller ones.
 
@@ -109,6 +115,9 @@ def forecast(
     runs : DataFrame, path, or mapping of columns
         One row a run: N [parameters], D [tokens] (or C [FLOP] with one of them) and ``loss`` [nat/token]; read as
         :func:`scalefit.read_runs` reads. Where it has a column ``weight``, runs count by it.
+    columns, inputs : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
+        ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
     loss_unit : str, optional
         Unit of the loss, where the table does not say; any but ``"nat/token"`` takes the prior off E, whose size
         depends on it.
@@ -141,7 +150,7 @@ def forecast(
     >>> abs(result.predict(N=7e9, D=2e11) / law.predict(N=7e9, D=2e11) - 1) < 0.01
     True
     """
-    from scalefit.tables.runs import LOSS_UNITS, check_runs
+    from scalefit.tables.runs import LOSS_UNITS, check_for_fit, name_columns
 
     if one_of(loss_unit, ("perplexity",)):
         raise ArgumentError(
@@ -163,8 +172,8 @@ def forecast(
         raise ArgumentError(
             f"constants={constants!r:.80} are none that constants_from made; nothing was forecast. Leave them out."
         )
-    checked = check_runs(runs, ("N", "D"))
-    columns = {key: np.asarray(checked.columns[key], float) for key in ("N", "D")}
+    checked = check_for_fit(runs := name_columns(runs, columns, inputs), ("N", "D"))
+    arrays = {key: np.asarray(checked.columns[key], float) for key in ("N", "D")}
     loss = np.asarray(checked.columns["loss"], float)
     conventions = dict(checked.conventions)
     conventions["loss_unit"] = loss_unit or conventions.get("loss_unit", "nat/token")
@@ -185,7 +194,7 @@ def forecast(
 
     if by != "series":
         notes = noted(checked.columns)
-        return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
+        return _forecast(arrays, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
     if series is None:
         raise ArgumentError(
             "by='series' needs a column named series, and this table has none. Nothing was forecast. Name it: "
@@ -194,7 +203,7 @@ def forecast(
 
     def one(label: Any) -> ForecastResult:
         at = np.flatnonzero(np.asarray(series) == label)
-        part = {key: column[at] for key, column in columns.items()}
+        part = {key: column[at] for key, column in arrays.items()}
         own = None if weight is None else weight[at]
         notes = noted({key: np.asarray(column)[at] for key, column in checked.columns.items()})
         return _forecast(part, loss[at], own, checked.row_labels[at], conventions, notes, prior, chosen)

@@ -126,6 +126,34 @@ def forecast_from(raw: Any, path: str | Path) -> ForecastResult:
             f"{path} does not fit the law {law.name}: its columns or parameters differ. It was not read. Forecast and "
             "save again."
         )
+    try:
+        result = _restored(saved, law)
+        told, held = {**result.params}, {str(key): value for key, value in saved.params.items()}
+        agrees = set(told) == set(held) and np.allclose([told[k] for k in held], list(held.values()), rtol=1e-6)
+        result.std_errors  # noqa: B018  # the covariance exists
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        ArithmeticError,
+        AttributeError,
+        np.linalg.LinAlgError,
+    ) as error:
+        said = " ".join(str(error).split())
+        raise DataError(
+            f"{path} was not read, being no saved forecast: {said:.120}. Forecast and save again."
+        ) from error
+    if not agrees:
+        raise DataError(
+            f"{path} was changed, and was not read: its parameters disagree with the optimum it holds. Forecast again."
+        )
+    return result
+
+
+def _restored(saved: _SavedForecast, law: Any) -> ForecastResult:
+    """Build the forecast that a file describes."""
+    n, p = len(saved.loss), len(law.parameters)
     problem = Problem(
         law=law,
         columns={key: np.array(saved.columns[key]) for key in law.inputs},

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit._files import read_text
 from scalefit.errors import ArgumentError, DataError, require
 from scalefit.integrations import _log_columns as names
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
@@ -134,7 +135,7 @@ def _kind_of(source: Path) -> str:
 
 def _text(source: Path, growing: bool = False) -> str:
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = read_text(source).removeprefix("\ufeff")
         return text[: text.rfind("\n") + 1] if growing and source.suffix != ".json" else text
     except UnicodeDecodeError as error:
         raise DataError(
