@@ -32,7 +32,9 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (
             "scalefit.forecasting.forecast",
             "scalefit.forecasting.result",
-            "scalefit.forecasting.schema",
+            "scalefit.forecasting.calibration",
+            "scalefit.forecasting.loading",
+            "scalefit.forecasting.registration",
             "scalefit.comparison.compare",
             "scalefit.comparison.average",
         ),

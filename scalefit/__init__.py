@@ -32,7 +32,7 @@ _LAZY = {
     "fit": "scalefit.fitting.fit",
     "forecast": "scalefit.forecasting.forecast",
     "ForecastResult": "scalefit.forecasting.result",
-    "load_forecast": "scalefit.forecasting.schema",
+    "load_forecast": "scalefit.forecasting.loading",
     "load_result": "scalefit.fitting.schema",
     "loss_floor": "scalefit.memory.floor",
     "next_runs": "scalefit.planning.next_runs",

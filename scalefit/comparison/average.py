@@ -127,11 +127,8 @@ class Average:
             Nothing can be written there.
         """
         from scalefit.fitting import schema as saving
-        from scalefit.forecasting import schema as forecast_saving
 
-        documents = [
-            saving.document(r) if hasattr(r, "certificate") else forecast_saving.document(r) for r in self.results
-        ]
+        documents = [saving.document(r) if hasattr(r, "certificate") else r.to_dict() for r in self.results]
         saved = {"kind": _KIND, "format": FORMAT, "scalefit": __version__}
         return saving.to_json({**saved, "weights": self.weights.tolist(), "results": documents}, path)
 

@@ -210,7 +210,7 @@ def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> Fit
     """Return the result that a file held, whichever kind it is of."""
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "forecast":
-        from scalefit.forecasting.schema import forecast_from
+        from scalefit.forecasting.loading import forecast_from
 
         return forecast_from(raw, path)
     if kind == "average":
