@@ -88,6 +88,38 @@ class IntervalCalibration:
         found = np.exp(self.scale) * (self.shrunk(scatter, n) / self.pivot) ** self.power
         return float(max(found, self.least)) * (self.compute_law if compute_law else 1.0)
 
+    def parts(
+        self,
+        near: Mapping[str, Array],
+        far: Mapping[str, Array],
+        even: float,
+        ratio: Array,
+        distance: Array,
+        widening: float,
+    ) -> tuple[Array, Array, Array]:
+        """Standard deviations (m,) of the log loss from parameters, law and noise, as the quantile takes them.
+
+        Parameters
+        ----------
+        near, far : mapping of str to ndarray (m,)
+            Parts under the table's own noise, and under that of other tables.
+        even : float
+            The table's own noise, were it the same for every run [log loss].
+        ratio, distance : ndarray (m,)
+            Compute over the largest run's, and distance beyond the runs [ln].
+        widening : float
+            Factor that follows the scatter.
+        """
+        share, u = self.beyond(distance), self.factor * widening
+        least = self.floor + self.growth * np.log(np.maximum(ratio, 1.0))
+
+        def mixed(inside: Array, outside: Array) -> Array:
+            return np.asarray(np.sqrt((1 - share) * inside**2 + share * (u * outside) ** 2))
+
+        inner = self.noise_factor * self.normal_ratio() * np.maximum(near["noise"], even)
+        law = mixed(near["law"], np.hypot(far["law"], least))
+        return mixed(near["parameter"], far["parameter"]), law, mixed(inner, far["noise"])
+
     def beyond(self, distance: Array) -> Array:
         """Share (m,) of the calibrated interval at a distance beyond the runs [ln]; the rest is of the noise."""
         if self.reach <= 0:

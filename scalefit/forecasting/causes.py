@@ -99,7 +99,9 @@ def _mixed(key: str, column: AnyArray, left: Array, chance: float) -> tuple[Note
     if not known and not p < chance:
         return None, 0.0
     shown = ", ".join(f"{name} ({count})" for name, count in list(zip(names, counts, strict=True))[:6])
-    effect = f"their runs differ by {100 * spread:.2g} % about one law, which was added to the intervals" if spread else ""
+    effect = (
+        f"their runs differ by {100 * spread:.2g} % about one law, which was added to the intervals" if spread else ""
+    )
     text = (
         f"Rows of several recipes: {key} is {shown}; {effect or 'one law was fitted to all of them'}. Forecast one at a "
         f"time: keep the rows of one {key}, or pass series={key!r} with by='series'."
@@ -186,7 +188,9 @@ def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:
         return []
     other = next((key for key in columns if key.lower().replace("-", "_") in _WITHOUT), None)
     advice = (
-        f"Pass column {other!r} as N" if other else "Count N without embeddings, or say that it is: params='non_embedding'"
+        f"Pass column {other!r} as N"
+        if other
+        else "Count N without embeddings, or say that it is: params='non_embedding'"
     )
     text = (
         f"Half of the models have fewer than {np.median(N):.2g} parameters, and N was taken to count embeddings too: "

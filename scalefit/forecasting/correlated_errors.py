@@ -179,9 +179,7 @@ def assemble(problem: Problem, x: Array, share: Array, about: Discrepancy, conve
     return CorrelatedFit(x, cov, share, alpha, inverse, slopes, evidence, converged)
 
 
-def own_noise(
-    problem: Problem, fitted: CorrelatedFit, about: Discrepancy
-) -> tuple[Discrepancy, CorrelatedFit, float]:
+def own_noise(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> tuple[Discrepancy, CorrelatedFit, float]:
     """Sizes with the table's own noise, the fit under them at the same parameters, and the noise if it is even.
 
     What smoothing leaves of a run is a known mixture of every run's noise, whose median size is compared with what the
@@ -218,7 +216,9 @@ def _smoothed(problem: Problem, x: Array, given: Array, about: Discrepancy) -> t
         if turn < 2:
             share = given * np.minimum(1.0, 2.0 * noise / np.maximum(np.abs(left), 1e-12))
     mixture = variance[:, None] * (inverse - pulled @ cov @ pulled.T)
-    sizes_left = (np.sqrt(((mixture * each / np.sqrt(given)) ** 2).sum(axis=1)) for each in (noise, np.ones(noise.size)))
+    sizes_left = (
+        np.sqrt(((mixture * each / np.sqrt(given)) ** 2).sum(axis=1)) for each in (noise, np.ones(noise.size))
+    )
     size, even = (np.maximum(each, 1e-12) for each in sizes_left)
     return share, left, size, even
 

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from scalefit._arguments import one_of
-from scalefit._numeric import excess_over_hull
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
-from scalefit.fitting.identifiability import each_series, repeated_notes, sweep_notes, unexplained
+from scalefit.fitting.identifiability import each_series, repeated_notes, sweep_notes
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.priors import Prior, penalty_of
@@ -24,6 +23,7 @@ from scalefit.forecasting.calibration import ForecastCalibration, shipped
 from scalefit.forecasting.causes import cause_notes
 from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated, left_over
 from scalefit.forecasting.result import ForecastResult
+from scalefit.forecasting.suitability import check_varied, choose, size_notes, thin
 from scalefit.laws import get
 from scalefit.laws._base import Law
 
@@ -33,14 +33,7 @@ if TYPE_CHECKING:
 #: The first guess is a robust fit: Huber's band on the log loss, weights by compute, the prior at this noise.
 _BAND, _COMPUTE_POWER, _FIRST_NOISES = 0.01, 0.5, (0.02, 0.003)
 _SMALL = 40
-_FEWEST_RUNS = 4
 _FEW_RUNS = 8
-_MOST_RUNS = 400
-#: Share of ln D that ln N leaves unexplained, below which the effects of the two are not told apart.
-_COLLINEAR = 0.02
-_CONSTANT = 1e-3
-#: Excess over the frontier [log loss] above which a run says little of a compute-optimal one.
-_FAR = 0.1
 
 
 def forecast(
@@ -202,7 +195,7 @@ def _forecast(
     columns, loss, weight, conventions = table.columns, table.loss, table.weight, table.conventions
     law: str | type[Law]
     if own_law is not None:
-        _check_varied(own_law, columns, loss)
+        check_varied(own_law, columns, loss)
         law, reason = own_law, ""
         if own_law.name != "coupled":
             text = (
@@ -211,8 +204,8 @@ def _forecast(
             )
             notes = [*notes, Note("own_law", "info", text, {"law": own_law.name})]
     else:
-        notes = [*notes, *_size_notes(columns, constants)]
-        law, reason = _choose(columns, loss)
+        notes = [*notes, *size_notes(columns, constants)]
+        law, reason = choose(columns, loss)
     if reason:
         notes.append(Note("fallback", "warning", reason, {"law": law}))
         slope, intercept = np.polyfit(np.log(columns["N"]), np.log(columns["D"]), 1)
@@ -238,7 +231,7 @@ def _forecast(
         n_free = len(get(law).parameters)
         text = f"{loss.size} runs say little of {n_free} parameters: most of this forecast is the prior. Add runs."
         notes.append(Note("few_runs", "warning", text, {"n_runs": int(loss.size)}))
-    kept = _thin(columns, loss)
+    kept = thin(columns, loss)
     if kept.size < loss.size:
         text = (
             f"{kept.size} of {loss.size} runs were used, those of most compute and closest to the frontier first: "
@@ -264,57 +257,6 @@ def _forecast(
         reason=reason,
         recipe_spread=recipe_spread,
     )
-
-
-def _size_notes(columns: Mapping[str, Array], constants: ForecastCalibration) -> list[Note]:
-    """Say where every run is smaller than any that the prior and the intervals were learned from."""
-    largest, smallest = float(columns["N"].max()), float(constants.provenance.get("smallest_N", 0.0))
-    if largest >= smallest:
-        return []
-    # On data/scalefit_cpu, below 1e6 parameters, the intervals held 11 of 11 and 6 of 11 cells (docs/validation.md).
-    text = (
-        f"The largest model has {largest:.3g} parameters; the prior and the width of the intervals were learned from "
-        f"models of {smallest:.3g} and more, and the intervals may be too narrow here. Check that N counts single "
-        f"parameters, and add larger runs."
-    )
-    return [Note("small_models", "warning", text, {"largest": largest, "smallest": smallest})]
-
-
-def _choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
-    """Name of the law that the table identifies, and why it is not the coupled one (or "")."""
-    n = loss.size
-    if n < _FEWEST_RUNS:
-        raise FitError(
-            f"{n} runs do not identify a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible. None was "
-            f"made. Add runs."
-        )
-    if np.ptp(np.log(loss)) < 1e-9:
-        raise FitError(
-            f"All {n} losses are {loss[0]:.6g}: there is nothing to extrapolate, and no forecast was made. Check the "
-            f"loss column."
-        )
-    log_n, log_d = np.log(columns["N"]), np.log(columns["D"])
-    if np.ptp(log_n + log_d) < 0.1:
-        raise FitError(
-            f"All {n} runs have one compute budget ({6 * np.exp(np.median(log_n + log_d)):.3g} FLOP): nothing in them "
-            "says how loss falls with compute, and none was forecast. Add runs at two or more other budgets, a "
-            "factor of 3 apart."
-        )
-    for key, values in (("N", log_n), ("D", log_d)):
-        if np.ptp(values) < _CONSTANT:
-            other = "D" if key == "N" else "N"
-            raise FitError(
-                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: nothing in them says what a larger {key} does, "
-                f"and no loss was forecast. Add runs that vary {key}, or fit power_law:{other} for runs at this {key}."
-            )
-    left, slope = unexplained(log_d, log_n)
-    if left < _COLLINEAR:
-        what = "tokens per parameter are the same in every run" if abs(slope - 1) < 0.05 else f"D follows N^{slope:.2f}"
-        return "power_law:C", (
-            f"N and D move together ({what}), so their effects cannot be told apart: a law of compute took the coupled "
-            f"law's place. It holds along this line only; add runs at other ratios to leave it."
-        )
-    return "coupled", ""
 
 
 def _problem(
@@ -353,33 +295,6 @@ def fit_best(problem: Problem, names: tuple[str, ...], about: Discrepancy) -> An
         if best is None or fitted.evidence > best.evidence:
             best = fitted
     return best
-
-
-def _thin(columns: Mapping[str, Array], loss: Array) -> AnyArray:
-    """Rows to use: all, or on large tables a share that favours large compute and the frontier."""
-    n = loss.size
-    if n <= _MOST_RUNS:
-        return np.arange(n)
-    log_c = np.log(compute(columns))
-    urgency = np.exp(-0.25 * (log_c.max() - log_c)) / (1.0 + excess_over_hull(log_c, np.log(loss)) / _FAR)
-    # Systematic sampling along compute with unequal shares: every region keeps some runs, and always the same ones.
-    order = np.argsort(log_c, kind="stable")
-    share = np.minimum(_MOST_RUNS * urgency / urgency.sum(), 1.0)[order]
-    picked = np.diff(np.floor(np.concatenate([[0.0], np.cumsum(share)]) + 1e-9)) > 0
-    return np.sort(order[picked])
-
-
-def _check_varied(law: type[Law], columns: Mapping[str, Array], loss: Array) -> None:
-    n = loss.size
-    fewest = max(_FEWEST_RUNS, len(law.parameters) - 2)
-    if n < fewest:
-        raise FitError(f"{n} runs do not identify {law.name}: at least {fewest} are needed. None was forecast. Add runs.")
-    still = [key for key, column in columns.items() if np.ptp(column) <= _CONSTANT * np.abs(column).max()]
-    if still or np.ptp(np.log(loss)) < 1e-9:
-        raise FitError(
-            f"{', '.join(still) or 'loss'} is the same in all {n} runs: nothing in them says what it does under "
-            f"{law.name}, and no loss was forecast. Add runs that vary it."
-        )
 
 
 def _has_positive_E(law: type[Law]) -> bool:

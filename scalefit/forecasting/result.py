@@ -288,19 +288,10 @@ class ForecastResult:
         about, fit, even = self._own
         near = errors.predict_correlated(self.problem, fit, scaled, about)
         far = errors.predict_correlated(self.problem, self.fitted, scaled, self.discrepancy)
-        s = self.spread
         ratio = errors.compute(scaled) / errors.compute(self.problem.columns).max()
-        least = s.floor + s.growth * np.log(np.maximum(ratio, 1.0))
-        u = s.factor * self.widening
-        share = s.beyond(errors.beyond(self.problem, scaled))
-        inner = s.noise_factor * s.normal_ratio() * np.maximum(near["noise"], even)
-
-        def mixed(inside: Array, outside: Array) -> Array:
-            return np.asarray(np.sqrt((1 - share) * inside**2 + share * (u * outside) ** 2))
-
-        parameter = mixed(near["parameter"], far["parameter"])
-        law = np.hypot(mixed(near["law"], np.hypot(far["law"], least)), self.recipe_spread)
-        return np.exp(near["log_loss"]), parameter, law, mixed(inner, far["noise"])
+        distance = errors.beyond(self.problem, scaled)
+        parameter, law, noise = self.spread.parts(near, far, even, ratio, distance, self.widening)
+        return np.exp(near["log_loss"]), parameter, np.hypot(law, self.recipe_spread), noise
 
     def frontier(self, C: ArrayLike) -> dict[str, Array]:
         """Compute-optimal inputs (m,) by the fitted law at budgets C (m,) [FLOP]."""

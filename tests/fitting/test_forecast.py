@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import scalefit as sf
 from scalefit._numeric import excess_over_hull
 from scalefit.fitting.priors import Prior
-from scalefit.forecasting.correlated_errors import Discrepancy, excess, kernel
 from scalefit.forecasting.calibration import shipped
+from scalefit.forecasting.correlated_errors import Discrepancy, excess, kernel
 
 COUPLED = sf.laws.get("coupled")
 TRUTH = dict(E=1.8, A=300.0**2.5, alpha=0.32, B=500.0**2.5, beta=0.3, g=0.4)
