@@ -99,12 +99,10 @@ def _mixed(key: str, column: AnyArray, left: Array, chance: float) -> tuple[Note
     if not known and not p < chance:
         return None, 0.0
     shown = ", ".join(f"{name} ({count})" for name, count in list(zip(names, counts, strict=True))[:6])
-    effect = (
-        f"their runs differ by {100 * spread:.2g} % about one law, which was added to the intervals" if spread else ""
-    )
+    effect = f"they differ by {100 * spread:.2g} % about one law, added to the intervals" if spread else ""
     text = (
-        f"Rows of several recipes: {key} is {shown}; {effect or 'one law was fitted to all of them'}. Forecast one at a "
-        f"time: keep the rows of one {key}, or pass series={key!r} with by='series'."
+        f"Rows of several recipes: {key} is {shown}; {effect or 'one law was fitted to all of them'}. Forecast one "
+        f"at a time: keep the rows of one {key}, or pass series={key!r} with by='series'."
     )
     return Note("mixed_recipes", "warning", text, {"column": key, "values": len(names), "spread": spread}), spread
 
@@ -122,7 +120,7 @@ def _setting(key: str, column: Array, left: Array, chance: float) -> tuple[Note 
     slope = float(centred @ left / (centred @ centred))
     spread = abs(slope) * float(centred.std())
     text = (
-        f"What the forecast misses of the runs follows {key} (rank correlation {found.statistic:+.2f}): {100 * spread:.2g} "
+        f"The runs' residuals follow {key} (rank correlation {found.statistic:+.2f}): {100 * spread:.2g} "
         f"% was added to the intervals. Tune {key} for each size, or keep the best run of each."
     )
     return Note("recipe_effect", "warning", text, {"column": key, "spread": spread}), spread
@@ -153,8 +151,8 @@ def _follows_size(columns: Mapping[str, AnyArray], settings: Mapping[str, Array]
     if not follows:
         return []
     text = (
-        f"{', '.join(follows)} change{'s' if len(follows) == 1 else ''} with N or D, so what it does to the loss cannot "
-        f"be told from size: the forecast holds for larger runs in which it goes on changing so."
+        f"{', '.join(follows)} change{'s' if len(follows) == 1 else ''} with N or D, so what it does to the loss "
+        f"cannot be told from size: the forecast holds for larger runs in which it goes on changing so."
     )
     return [Note("recipe_follows_size", "info", text, {"columns": follows})]
 
@@ -174,8 +172,8 @@ def _short_runs(columns: Mapping[str, AnyArray], left: Array) -> list[Note]:
         return []
     text = (
         f"Among the {int(low.sum())} runs of least compute the loss lies the higher above the forecast the larger the "
-        f"model (rank correlation {found.statistic:+.2f}): too few steps or too long a warm-up do that. Leave those runs "
-        f"out, or scale the warm-up to the run."
+        f"model (rank correlation {found.statistic:+.2f}): too few steps or too long a warm-up do that. Leave those "
+        f"runs out, or scale the warm-up to the run."
     )
     return [Note("short_runs", "warning", text, {"correlation": float(found.statistic)})]
 
@@ -187,11 +185,7 @@ def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:
     if np.median(N) >= _MOSTLY_EMBEDDINGS:
         return []
     other = next((key for key in columns if key.lower().replace("-", "_") in _WITHOUT), None)
-    advice = (
-        f"Pass column {other!r} as N"
-        if other
-        else "Count N without embeddings, or say that it is: params='non_embedding'"
-    )
+    advice = f"Pass column {other!r} as N" if other else "Count N without embeddings, or say that it is"
     text = (
         f"Half of the models have fewer than {np.median(N):.2g} parameters, and N was taken to count embeddings too: "
         f"these are then most of N, which misleads forecasts at 30 times the compute and more. {advice}."

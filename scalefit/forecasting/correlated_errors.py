@@ -200,7 +200,7 @@ def own_noise(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> tu
 
 
 def _smoothed(problem: Problem, x: Array, given: Array, about: Discrepancy) -> tuple[Array, Array, Array, Array]:
-    """Weights of the runs, what smoothing leaves of them, and its size: under the noise of `about`, and of 1 everywhere.
+    """Weights of the runs, what smoothing leaves of them, and its size: under that noise, and under 1 everywhere.
 
     Parameters move along by one Gauss-Newton step, and outliers are down-weighted in two rounds.
     """

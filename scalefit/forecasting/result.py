@@ -351,7 +351,7 @@ class ForecastResult:
         return to_json(self.to_dict(), path)
 
     def register(self, path: str | Path, *, level: float = 0.9, **inputs: float) -> dict[str, Any]:
-        """Write down the prediction for one run before it is trained; :func:`scalefit.forecasting.registration.score` scores it.
+        """Write down the prediction for one run before it is trained, to be scored after it.
 
         Without inputs the run is the compute-optimal one at ten times the compute of the largest run.
         See :func:`scalefit.forecasting.registration.registered`.

@@ -42,8 +42,8 @@ def choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
     n = loss.size
     if n < _FEWEST_RUNS:
         raise FitError(
-            f"{n} runs do not identify a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible. None was "
-            f"made. Add runs."
+            f"{n} runs do not identify a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible. None "
+            f"was made. Add runs."
         )
     if np.ptp(np.log(loss)) < 1e-9:
         raise FitError(
@@ -75,6 +75,7 @@ def choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
 
 
 def check_varied(law: type[Law], columns: Mapping[str, Array], loss: Array) -> None:
+    """Refuse a table on which an input of the law never changes, or with too few runs."""
     n = loss.size
     fewest = max(_FEWEST_RUNS, len(law.parameters) - 2)
     if n < fewest:
