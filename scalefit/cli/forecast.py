@@ -95,7 +95,7 @@ def _predict(result: ForecastResult, points: list[dict[str, float]], level: floa
         inputs: dict[str, float] = dict(point)
         if set(point) == {"C"} and "C" not in result.law.inputs:
             inputs = {key: float(values[0]) for key, values in result.frontier(point["C"]).items()}
-        table = result.predict_interval(level=level, **inputs)
+        table = result.predict_interval(level=level, **inputs)  # type: ignore[arg-type]
         notes = [str(note) for note in table.attrs["notes"]]
         values = {str(key): float(value) for key, value in table.iloc[0].items()}
         out.append({**inputs, **values, "level": level, "notes": notes})

@@ -71,8 +71,8 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
         notes.append(Note("outliers", "warning", text, {"rows": rows}))
     if facts.widening > _WIDE and spread.power > 0:
         text = (
-            f"Runs scatter {100 * facts.scatter:.2g} % about the forecast, {facts.scatter / spread.pivot:.2g} "
-            f"times what the runs of tuned tables do; intervals beyond them were made {facts.widening:.2g} times as wide. "
+            f"Runs scatter {100 * facts.scatter:.2g} % about it, {facts.scatter / spread.pivot:.2g} "
+            f"times what the runs of tuned tables do; intervals beyond were made {facts.widening:.2g} times as wide. "
             f"Tune the runs, or forecast those of one recipe."
         )
         notes.append(Note("scatter", "warning", text, {"scatter": facts.scatter, "factor": facts.widening}))

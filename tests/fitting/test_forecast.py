@@ -243,7 +243,7 @@ def test_shipped_constants_say_where_they_come_from():
     assert constants.prior.names == ("E", "alpha", "beta", "g")
     assert np.linalg.eigvalsh(constants.prior.cov)[0] > 0
     assert constants.provenance["made_by"] == "benchmarks/make_forecast_prior.py"
-    assert len(constants.provenance["sha256"]) == 9
+    assert len(constants.provenance["sha256"]) == 14
     assert isinstance(constants.discrepancy, Discrepancy)
 
 
