@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
-.PHONY: demo test docs test-package lint test-core test-train test-slow clean
+.PHONY: demo test docs test-package lint test-core test-train test-kernels test-slow clean
 demo: $(VENV)/.core
 	$(BIN)/python examples/demo.py
 
@@ -31,6 +31,10 @@ docs: $(VENV)/.docs
 
 test-package: $(VENV)/.test
 	$(BIN)/python tests/packaging/check_package.py
+
+# The numeric core under the linear-algebra kernels of other processors: same answers, same verdicts.
+test-kernels: $(VENV)/.test
+	$(BIN)/python tests/kernels/run.py
 
 test-slow: $(VENV)/.train
 	$(BIN)/python -m pytest tests -m slow

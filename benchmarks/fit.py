@@ -159,7 +159,7 @@ def bootstraps(runs: pd.DataFrame, resamples: int, sample: int) -> dict[str, Any
 
         taken, end = spent(lambda value=value: minimize(value, HOFFMANN, method="BFGS"))
         total += taken
-        natural = {key: values[k] for key, values in result.natural(drawn.draws).items()}
+        natural = {key: values[k] for key, values in result.natural(drawn.resamples).items()}
         mine = np.array(
             [np.log(natural["A"]), np.log(natural["B"]), np.log(natural["E"]), natural["alpha"], natural["beta"]]
         )

@@ -70,7 +70,7 @@ def bootstrap_intervals(split: Split, level: float) -> dict[str, tuple[np.ndarra
     """Prediction, lower and upper of today's default: case bootstrap of Chinchilla, without and with noise."""
     where = {"N": split.test.N.to_numpy(), "D": split.test.D.to_numpy()}
     result = sf.fit(split.train[COLUMNS], "chinchilla").bootstrap(n=_RESAMPLES, seed=0)
-    paths = result._predict(where, result.draws, 0)
+    paths = result._predict(where, result.resamples, 0)
     tail = (1 - level) / 2
     low, high = np.quantile(paths, [tail, 1 - tail], axis=0)
     noisy = result.predict_interval(level=level, **where)

@@ -22,7 +22,7 @@ from scalefit.errors import DataError
 from scalefit.stopping.curve_laws import CURVE_LAWS, fit_curve
 from scalefit.stopping.forecast import Forecaster
 from scalefit.stopping.history import MIN_HISTORY, History, learn_and_calibrate
-from scalefit.stopping.posterior import Priors, digest
+from scalefit.stopping.posterior import Priors, summarize
 
 FRACTIONS = (0.25, 0.5, 0.75)
 MIN_CELLS = 15  # curves a group needs to count in the balanced mean
@@ -37,8 +37,8 @@ def prefix(curve: Curve, fraction: float) -> tuple[np.ndarray, np.ndarray]:
 
 def forecast(curve: Curve, fraction: float, history: History) -> dict[str, float] | None:
     """Forecast the end with given priors and history."""
-    plan = sf.RunPlan(schedule=curve.schedule)
-    seen = digest(curve.schedule, *prefix(curve, fraction))
+    plan = sf.RunPlan(schedule=curve.schedule, optimizer=curve.optimizer)
+    seen = summarize(curve.schedule, *prefix(curve, fraction))
     if seen is None:
         return None
     end = Forecaster.build(plan, seen, history).at_end(curve.schedule, curve.total, LEVEL)
@@ -107,6 +107,15 @@ def run_forecasts(curves: list[Curve]) -> dict:
             "cells": part.size().to_dict(),
             "largest_error": part.error.max().round(3).to_dict(),
         }
+        size = table[table.healthy & (table.method == method)].groupby("group").key.nunique()
+        large = table[table.healthy & (table.method == method) & table.group.isin(size[size >= MIN_CELLS].index)]
+        cells = large.groupby(["fraction", "group"])
+        out.setdefault("per_group_coverage", {})[method] = nested(cells.covered.mean())
+        out.setdefault("per_group_half_width", {})[method] = nested(cells.half_width.mean())
+        balanced = cells[["covered", "half_width"]].mean().groupby("fraction").mean()
+        out.setdefault("balanced_bands", {})[method] = {
+            str(f): {k: round(float(v), 4) for k, v in row.items()} for f, row in balanced.iterrows()
+        }
     return out
 
 
@@ -155,7 +164,7 @@ def run_alarms(curves: list[Curve], every: int) -> dict:
     alarmed, found, worst, calls, begin = [], False, 0.0, 0, time.process_time()
     chosen = [c for i, c in enumerate(curves) if i % every == 0 or not c.healthy]
     for curve in chosen:
-        monitor = sf.Monitor(sf.RunPlan(schedule=curve.schedule))
+        monitor = sf.Monitor(sf.RunPlan(schedule=curve.schedule, optimizer=curve.optimizer))
         first = None
         for step, loss in zip(curve.steps, curve.loss, strict=True):
             monitor.update(step=step, val_loss=loss)

@@ -35,6 +35,11 @@ class Curve:
         return (self.source, self.name) != DIVERGED
 
     @property
+    def optimizer(self) -> str | None:
+        """Optimizer where its source says it; nano1 mixes Muon, SOAP and AdamW."""
+        return None if self.source == "nano1" else "adamw"
+
+    @property
     def final(self) -> float:
         """Last logged loss [nat/token]."""
         return float(self.loss[-1])

@@ -18,35 +18,32 @@ import scalefit as sf
 HERE = Path(__file__).parent
 #: Chapters of the API, one page each: file, title, modules whose public names it holds, further names it documents.
 CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("data", "Tables, data sets, counting", ("scalefit.tables.runs", "scalefit.datasets", "scalefit.counting"), ()),
+    (
+        "data",
+        "Tables, data sets, counting",
+        ("scalefit.tables", "scalefit.datasets", "scalefit.counting", "scalefit.flops"),
+        (),
+    ),
     ("laws", "Laws", ("scalefit.laws",), ()),
     (
         "fit",
         "Fitting",
-        ("scalefit.fitting.fit", "scalefit.fitting.result", "scalefit.fitting.schema"),
+        ("scalefit.fitting", "scalefit.saving"),
         ("scalefit.fitting.certificate.Certificate", "scalefit.fitting.priors.Prior"),
     ),
     (
         "forecast",
         "Forecasting, comparing, averaging",
-        (
-            "scalefit.forecasting.forecast",
-            "scalefit.forecasting.result",
-            "scalefit.forecasting.calibration",
-            "scalefit.forecasting.loading",
-            "scalefit.forecasting.registration",
-            "scalefit.comparison.compare",
-            "scalefit.comparison.average",
-        ),
+        ("scalefit.forecasting", "scalefit.comparison"),
         ("scalefit.comparison.average.Average",),
     ),
     (
         "plan",
         "Planning",
-        ("scalefit.planning",),
+        ("scalefit.planning", "scalefit.optima"),
         (
             "scalefit.planning.result.Plan",
-            "scalefit.optima.isoflop.Optima",
+            "scalefit.optima.result.Optima",
             "scalefit.planning.deployment.Hardware",
             "scalefit.planning.architecture.Architecture",
             "scalefit.planning.approaches.agreement",
@@ -56,7 +53,7 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "stopping",
         "Live runs",
-        ("scalefit.stopping",),
+        ("scalefit.stopping", "scalefit.schedules"),
         (
             "scalefit.stopping.advice.Advice",
             "scalefit.stopping.advice.Forecast",

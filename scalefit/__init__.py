@@ -6,7 +6,48 @@ Public names load on first use (PEP 562), so ``import scalefit`` costs little mo
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py holds it equal to _LAZY
+    from scalefit import counting as counting
+    from scalefit import flops as flops
+    from scalefit import laws as laws
+    from scalefit import memory as memory
+    from scalefit.comparison.average import average as average
+    from scalefit.comparison.compare import compare as compare
+    from scalefit.datasets import list_datasets as list_datasets
+    from scalefit.datasets import load_dataset as load_dataset
+    from scalefit.errors import DataError as DataError
+    from scalefit.errors import FitError as FitError
+    from scalefit.errors import Note as Note
+    from scalefit.errors import ScalefitError as ScalefitError
+    from scalefit.errors import ScalefitWarning as ScalefitWarning
+    from scalefit.fitting.fit import fit as fit
+    from scalefit.fitting.result import FitResult as FitResult
+    from scalefit.forecasting.forecast import forecast as forecast
+    from scalefit.forecasting.loading import load_forecast as load_forecast
+    from scalefit.forecasting.result import ForecastResult as ForecastResult
+    from scalefit.laws import Input as Input
+    from scalefit.laws import Law as Law
+    from scalefit.laws import Parameter as Parameter
+    from scalefit.laws import Target as Target
+    from scalefit.laws import published as published
+    from scalefit.memory.floor import Floor as Floor
+    from scalefit.memory.floor import loss_floor as loss_floor
+    from scalefit.optima.envelope import envelope as envelope
+    from scalefit.optima.isoflop import isoflop as isoflop
+    from scalefit.planning.next_runs import next_runs as next_runs
+    from scalefit.planning.plan import plan as plan
+    from scalefit.predictor import Predictor as Predictor
+    from scalefit.reporting.report import report as report
+    from scalefit.saving import load_result as load_result
+    from scalefit.schedules import Schedule as Schedule
+    from scalefit.stopping.monitor import Monitor as Monitor
+    from scalefit.stopping.monitor import load_monitor as load_monitor
+    from scalefit.stopping.run_plan import RunPlan as RunPlan
+    from scalefit.tables.runs import CheckedRuns as CheckedRuns
+    from scalefit.tables.runs import check_runs as check_runs
+    from scalefit.tables.runs import read_runs as read_runs
 
 __version__ = "0.1.0"
 
@@ -17,11 +58,14 @@ _LAZY = {
     "FitError": "scalefit.errors",
     "FitResult": "scalefit.fitting.result",
     "Floor": "scalefit.memory.floor",
+    "Input": "scalefit.laws",
     "Law": "scalefit.laws",
     "Note": "scalefit.errors",
     "Parameter": "scalefit.laws",
+    "Predictor": "scalefit.predictor",
     "ScalefitError": "scalefit.errors",
     "ScalefitWarning": "scalefit.errors",
+    "Target": "scalefit.laws",
     "average": "scalefit.comparison.average",
     "check_runs": "scalefit.tables.runs",
     "isoflop": "scalefit.optima.isoflop",
@@ -33,7 +77,7 @@ _LAZY = {
     "forecast": "scalefit.forecasting.forecast",
     "ForecastResult": "scalefit.forecasting.result",
     "load_forecast": "scalefit.forecasting.loading",
-    "load_result": "scalefit.fitting.schema",
+    "load_result": "scalefit.saving",
     "loss_floor": "scalefit.memory.floor",
     "next_runs": "scalefit.planning.next_runs",
     "plan": "scalefit.planning.plan",
@@ -42,10 +86,10 @@ _LAZY = {
     "Monitor": "scalefit.stopping.monitor",
     "RunPlan": "scalefit.stopping.run_plan",
     "Schedule": "scalefit.schedules",
-    "load_monitor": "scalefit.stopping.schema",
+    "load_monitor": "scalefit.stopping.monitor",
     "report": "scalefit.reporting.report",
 }
-_SUBMODULES = {"counting", "laws", "memory"}
+_SUBMODULES = {"counting", "flops", "laws", "memory"}
 
 __all__ = ["__version__", *_LAZY, *_SUBMODULES]
 

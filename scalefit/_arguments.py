@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,57 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
+
+_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
+_SUFFIX |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+# Commas stand between thousands only: "2,31" is a decimal comma, which must not become 231.
+_NUMBER = re.compile(
+    r"^([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*"
+    r"([kmgbtpe]?|thousand|million|billion|trillion)\s*(?:tok(?:en)?s?|param(?:eter)?s?|flops?)?$",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def parse_quantity(value: str | float | int) -> float:
+    """Read a quantity as people type it.
+
+    Parameters
+    ----------
+    value : str or number
+        ``7e9``, ``"7B"``, ``"1.4T"``, ``"124M"``, ``"9_000_000"``, ``"1,000"``. Suffixes k, M, G or B, T, P,
+        E are powers of a thousand, in either case; so are the words, and the unit may follow: ``"300 billion
+        tokens"``.
+
+    Returns
+    -------
+    float
+        The number, in plain units.
+
+    Raises
+    ------
+    ArgumentError
+        The text is not a number with one of the suffixes.
+
+    Examples
+    --------
+    >>> parse_quantity("7B"), parse_quantity("1.4T"), parse_quantity("1,500"), parse_quantity(5e8)
+    (7000000000.0, 1400000000000.0, 1500.0, 500000000.0)
+    """
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ArgumentError(
+                f"{str(value)[:40]}... is beyond any number of parameters, tokens or FLOP. Nothing was computed. "
+                "Check it."
+            ) from None
+    match = _NUMBER.match(str(value).strip())
+    if match is None:
+        raise ArgumentError(
+            f"{value!r} is not a quantity, and nothing was computed. Write a number such as 7e9, or one with a "
+            "suffix: 124M, 7B, 1.4T."
+        )
+    return float(match[1].replace(",", "").replace("_", "")) * _SUFFIX[match[2].lower()]
 
 
 def check_level(level: Any) -> float:
@@ -33,8 +85,6 @@ def check_number(name: str, value: Any) -> float:
 
 def check_quantity(name: str, value: Any, *, zero: bool = False) -> float:
     """Return a positive finite number, or zero where that is allowed, from a number or text such as ``"7B"``."""
-    from scalefit.counting import parse_quantity  # which checks its own arguments by this module
-
     if hasattr(value, "item") and np.ndim(value) == 0:  # numpy's and torch's numbers, arrays without a dimension
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from scalefit._typing import Array
@@ -21,3 +23,41 @@ def excess_over_hull(log_c: Array, log_l: Array) -> Array:
         corners.append(int(i))
     hull = np.minimum.accumulate(log_l[corners])
     return np.asarray(np.maximum(log_l - np.interp(log_c, log_c[corners], hull), 0.0))
+
+
+def solve_nonnegative(gram: Array, moment: Array, free: int = 1) -> Array:
+    r"""Minimise :math:`b^T G b/2 - m^T b` with all but the first `free` entries of b not negative, in a batch.
+
+    Parameters
+    ----------
+    gram : Array, shape (..., p, p)
+        Positive definite matrices; p is at most four here, so every active set is tried.
+    moment : Array, shape (..., p)
+        Right-hand sides.
+    free : int
+        How many leading entries may have either sign.
+
+    Returns
+    -------
+    Array, shape (..., p)
+        The exact minimisers.
+    """
+    p = gram.shape[-1]
+    best = np.zeros(moment.shape)
+    value = np.full(moment.shape[:-1], np.inf)
+    for size in range(p - free, -1, -1):
+        for extra in itertools.combinations(range(free, p), size):
+            keep = [*range(free), *extra]
+            if not keep:
+                continue
+            part = np.linalg.solve(gram[..., keep, :][..., keep], moment[..., keep, None])[..., 0]
+            feasible = np.all(part[..., free:] >= 0, axis=-1)
+            cost = np.where(feasible, -0.5 * np.sum(part * moment[..., keep], axis=-1), np.inf)
+            better = cost < value
+            value = np.where(better, cost, value)
+            whole = np.zeros(moment.shape)
+            whole[..., keep] = part
+            best = np.where(better[..., None], whole, best)
+        if np.all(np.isfinite(value)):
+            break  # the full set, where feasible, is the optimum; smaller sets only matter elsewhere
+    return best

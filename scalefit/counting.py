@@ -6,87 +6,25 @@ Exponents move from 0.54 to 0.37 with the counting convention alone, so a conven
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from scalefit._arguments import as_numbers, one_of
+from scalefit._arguments import parse_quantity as parse_quantity
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
+from scalefit.flops import training_flops as training_flops
 
-_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
-_SUFFIX |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-# Commas stand between thousands only: "2,31" is a decimal comma, which must not become 231.
-_NUMBER = re.compile(
-    r"^([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*"
-    r"([kmgbtpe]?|thousand|million|billion|trillion)\s*(?:tok(?:en)?s?|param(?:eter)?s?|flops?)?$",
-    re.IGNORECASE | re.ASCII,
-)
-
-#: Conventions for training compute from N and D; each value is FLOP per parameter and token.
-FLOP_CONVENTIONS = {"6ND": 6.0}
-
-
-def parse_quantity(value: str | float | int) -> float:
-    """Read a quantity as people type it.
-
-    Parameters
-    ----------
-    value : str or number
-        ``7e9``, ``"7B"``, ``"1.4T"``, ``"124M"``, ``"9_000_000"``, ``"1,000"``. Suffixes k, M, G or B, T, P,
-        E are powers of a thousand, in either case; so are the words, and the unit may follow: ``"300 billion
-        tokens"``.
-
-    Returns
-    -------
-    float
-        The number, in plain units.
-
-    Raises
-    ------
-    ArgumentError
-        The text is not a number with one of the suffixes.
-
-    Examples
-    --------
-    >>> parse_quantity("7B"), parse_quantity("1.4T"), parse_quantity("1,500"), parse_quantity(5e8)
-    (7000000000.0, 1400000000000.0, 1500.0, 500000000.0)
-    """
-    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            raise ArgumentError(
-                f"{str(value)[:40]}... is beyond any number of parameters, tokens or FLOP. Nothing was computed. "
-                "Check it."
-            ) from None
-    match = _NUMBER.match(str(value).strip())
-    if match is None:
-        raise ArgumentError(
-            f"{value!r} is not a quantity, and nothing was computed. Write a number such as 7e9, or one with a "
-            "suffix: 124M, 7B, 1.4T."
-        )
-    return float(match[1].replace(",", "").replace("_", "")) * _SUFFIX[match[2].lower()]
-
-
-def training_flops(N: ArrayLike, D: ArrayLike, convention: str = "6ND") -> Array:
-    """Training compute C [FLOP] of N [parameters] on D [tokens] under a named convention.
-
-    Examples
-    --------
-    >>> float(training_flops(70e9, 1.4e12))
-    5.88e+23
-    """
-    return np.asarray(_factor(convention) * as_numbers("N", N) * as_numbers("D", D))
-
-
-def _factor(convention: str) -> float:
-    if not one_of(convention, FLOP_CONVENTIONS):
-        raise ArgumentError(
-            f"Unknown FLOP convention {convention!r}; nothing was counted. Known: {', '.join(FLOP_CONVENTIONS)}."
-        )
-    return FLOP_CONVENTIONS[convention]
+#: What N may count. Fitted exponents depend on it, so it has a name and travels with tables, constants and results.
+PARAMS_CONVENTIONS = {
+    "total": "all parameters, embeddings and output head included",
+    "non_embedding": "without token and position embeddings and without the output head",
+    "matrices": "weight matrices with the output head, without embedding lookups",
+    "active": "parameters that one token uses (mixture of experts)",
+    "non_zero": "parameters that pruning left (sparse models)",
+    "other": "some other count, the same in every row",
+}
 
 
 def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None = None) -> Array:

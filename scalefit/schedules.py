@@ -1,7 +1,8 @@
 """Learning-rate schedules as the curve laws need them: relative to their peak, piecewise linear in steps.
 
 Every schedule is reduced to knots, so that the area under it (the progress a run makes) and the
-response to its decay (the gain of annealing) are exact sums over segments and cost microseconds.
+response to its decay (the gain of annealing) are exact sums over segments and cost microseconds. The training
+harness takes its rates from `Schedule.at_step`, so a monitor that follows such a run reads the same schedule.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ Shape = Literal["linear", "1-sqrt", "exp"]
 CURVE_KNOTS = 200  # knots on a curved stretch; the area of a cosine is then right to 2e-5
 PEAK = 0.999  # a rate above this part of its maximum counts as the peak
 USUAL_FINAL = {"constant": 1.0, "linear": 0.0, "cosine": 0.1, "wsd": 0.0}  # as the constructors have it
+WHOLE_STEP = 1e-6  # a cooldown that begins this close to a whole step begins there [steps]
 EXP_FLOOR = 0.01  # an exponential never reaches zero: asked to end at 0 it ends at 1 % of its peak
 
 
 def _decay(shape: Shape, x: Array, final: float) -> Array:
     """Rate relative to the start of a cooldown after the fraction `x` of it."""
     if shape == "linear":
-        return 1 - (1 - final) * x
+        return final + (1 - final) * (1 - x)
     if shape == "1-sqrt":  # Haegele et al. (2024), arXiv:2405.18392
-        return 1 - (1 - final) * np.sqrt(x)
+        return final + (1 - final) * (1 - np.sqrt(x))
     return np.asarray(max(final, EXP_FLOOR) ** x, dtype=float)
 
 
@@ -48,7 +50,8 @@ class Schedule(Record):
     total : float
         Length [steps].
     warmup : float
-        Length of the linear warm-up from zero [steps].
+        Length of the linear warm-up from zero [steps]. It multiplies the rest of the schedule, so a cooldown may begin
+        before it ends; one as long as `total` or longer never reaches the peak.
     final : float
         Rate at the end, relative to the peak [-]; by default as the constructor of that kind has it.
     cooldown : float
@@ -100,21 +103,18 @@ class Schedule(Record):
             raise ArgumentError(
                 f"A schedule of {self.total:g} steps was given, and none was made. Give a positive number of steps."
             )
-        if not 0 <= self.warmup < self.total:
+        if not (np.isfinite(self.warmup) and self.warmup >= 0):
             raise ArgumentError(
-                f"The warm-up lasts {self.warmup:g} of {self.total:g} steps; no schedule was made. Make it shorter "
-                "than the schedule."
+                f"A warm-up of {self.warmup:g} steps was given; no schedule was made. Give zero or more steps."
             )
         if not 0 <= self.final <= 1:
             raise ArgumentError(
                 f"final={self.final:g} is not in [0, 1]; no schedule was made. Give the last rate as a share of the "
                 "peak."
             )
-        # Rounding: a warm-up of 900 of 1,000 steps leaves 0.0999... for a cooldown of 0.1.
-        if self.kind == "wsd" and not 0 < self.cooldown <= 1 - self.warmup / self.total + 1e-12:
+        if self.kind == "wsd" and not 0 < self.cooldown <= 1:
             raise ArgumentError(
-                f"cooldown={self.cooldown:g} is not in (0, 1 - warmup/total]; no schedule was made. Give a share of "
-                "the total."
+                f"cooldown={self.cooldown:g} is not in (0, 1]; no schedule was made. Give a share of the total."
             )
         if self.kind == "two_stage" and not self.warmup < self.switch < self.total:
             raise ArgumentError(
@@ -276,29 +276,42 @@ class Schedule(Record):
 
     # -- what the laws read ---------------------------------------------------------------------------
     @cached_property
+    def decay_start(self) -> float:
+        """Step at which the rate begins to fall, for ``"linear"``, ``"cosine"`` and ``"wsd"``; else the end [steps]."""
+        if self.kind == "wsd":
+            start = self.total * (1 - self.cooldown)
+            return float(round(start)) if abs(start - round(start)) < WHOLE_STEP else start
+        return min(self.warmup, self.total) if self.kind in ("linear", "cosine") else self.total
+
+    def _warm(self, step: Array) -> Array:
+        return np.minimum(1.0, step / self.warmup) if self.warmup > 0 else np.ones_like(step)
+
+    def _fall(self, step: Array) -> Array:
+        """Rate without the warm-up, for the kinds that have a formula."""
+        if self.kind == "two_stage":
+            return np.where(step < self.switch, 1.0, self.final)
+        left = self.total - self.decay_start
+        part = np.clip((step - self.decay_start) / left, 0.0, 1.0) if left > 0 else np.zeros_like(step)
+        if self.kind == "cosine":
+            return np.asarray(self.final + (1 - self.final) * (0.5 * (1 + np.cos(np.pi * part))))
+        return _decay(self.shape if self.kind == "wsd" else "linear", part, self.final)
+
+    @cached_property
     def _knots(self) -> tuple[Array, Array]:
         """Knots from step zero to the end, shapes (k,) and (k,)."""
-        total, warm, final = self.total, self.warmup, self.final
+        total, warm = self.total, min(self.warmup, self.total)
         if self.kind == "knots":
             x, y = np.asarray(self.steps), np.asarray(self.lr_over_peak)
             return (np.r_[0.0, x], np.r_[y[0], y]) if x[0] > 0 else (x, y)
-        if self.kind == "constant":
-            x, y = np.array([warm, total]), np.ones(2)
-        elif self.kind == "linear":
-            x, y = np.array([warm, total]), np.array([1.0, final])
-        elif self.kind == "cosine":
-            part = np.linspace(0, 1, CURVE_KNOTS)
-            x, y = warm + part * (total - warm), final + (1 - final) * 0.5 * (1 + np.cos(np.pi * part))
-        elif self.kind == "two_stage":
+        if self.kind == "two_stage":
             edge = min(1.0, 0.5 * (total - self.switch))
-            x, y = np.array([warm, self.switch, self.switch + edge, total]), np.array([1.0, 1.0, final, final])
-        else:
-            start = total * (1 - self.cooldown)
-            part = np.linspace(0, 1, 2 if self.shape == "linear" else CURVE_KNOTS)
-            x, y = start + part * (total - start), _decay(self.shape, part, final)
-            if start > warm:
-                x, y = np.r_[warm, x], np.r_[1.0, y]
-        return (np.r_[0.0, x], np.r_[0.0, y]) if warm > 0 else (x, y)
+            x = np.array([warm, self.switch, self.switch + edge, total])
+            y = np.array([1.0, 1.0, self.final, self.final])
+            return (np.r_[0.0, x], np.r_[0.0, y]) if warm > 0 else (x, y)
+        start = self.decay_start
+        curved = self.kind == "cosine" or (self.kind == "wsd" and (self.shape != "linear" or start < warm))
+        x = np.unique(np.r_[0.0, warm, total, np.linspace(start, total, CURVE_KNOTS if curved else 2)])
+        return x, self._warm(x) * self._fall(x)
 
     @property
     def knot_steps(self) -> Array:
@@ -314,7 +327,7 @@ class Schedule(Record):
     def warmup_end(self) -> float:
         """First step at the peak, if the rate only rises until then and that is in the first half [steps]."""
         x, y = self._knots
-        first = int(np.argmax(y >= PEAK))
+        first = int(np.argmax(y >= PEAK * y.max()))
         rising = bool(np.all(np.diff(y[: first + 1]) >= 0))
         return float(x[first]) if rising and x[first] <= 0.5 * self.total else 0.0
 
@@ -326,6 +339,27 @@ class Schedule(Record):
     def lr(self, step: npt.ArrayLike) -> Array:
         """Rate at `step` relative to the peak; held constant beyond the ends."""
         return np.asarray(np.interp(as_numbers("step", step), self.knot_steps, self.knot_lr))
+
+    def at_step(self, step: npt.ArrayLike) -> Array:
+        """Rate over the peak that optimizer step `step`, counted from zero, is taken with.
+
+        The warm-up counts at the end of the step, so that the first one moves; a decay counts at its middle, so
+        that the steps add up to the area.
+
+        Parameters
+        ----------
+        step : array_like
+            Number of the step [steps].
+
+        Examples
+        --------
+        >>> Schedule.wsd(10, warmup=2, cooldown=0.2).at_step([0, 1, 5, 8, 9]).tolist()
+        [0.5, 1.0, 1.0, 0.75, 0.25]
+        """
+        k = as_numbers("step", step)
+        if self.kind == "knots":
+            return self.lr(k + 0.5)
+        return np.asarray(self._warm(k + 1.0) * self._fall(k + 0.5))
 
     def area(self, step: npt.ArrayLike, warmup: Literal["actual", "peak"] = "actual") -> Array:
         r"""Area under the schedule until `step`, :math:`S_1=\int_0^t\eta\,dt/\eta_{peak}` [steps].

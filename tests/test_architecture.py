@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,20 @@ PACKAGE = ROOT / "scalefit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts before it, and itself. Whatever is not named is common ground: errors, counting, typing.
-ORDER = ["tables", "memory", "laws", "fitting", "forecasting", "comparison", "optima", "planning", "stopping"]
+ORDER = [
+    "tables",
+    "memory",
+    "laws",
+    "plots",
+    "fitting",
+    "forecasting",
+    "optima",
+    "comparison",
+    "saving",
+    "planning",
+    "stopping",
+    "report",
+]
 PARTS = {
     "tables": ("tables", "datasets"),
     "laws": ("laws",),
@@ -21,6 +35,7 @@ PARTS = {
     "forecasting": ("forecasting",),
     "comparison": ("comparison",),
     "optima": ("optima",),
+    "saving": ("saving",),
     "planning": ("planning",),
     "stopping": ("stopping",),
     "training": ("training",),
@@ -30,6 +45,10 @@ PARTS = {
     "cli": ("cli", "__main__"),
 }
 PART_OF = {module: part for part, modules in PARTS.items() for module in modules}
+
+
+#: Files that still look at a later part.
+LAZY_VERBS: set[str] = set()
 
 
 def part(path: Path) -> str | None:
@@ -83,6 +102,8 @@ def test_the_parts_are_all_known():
         "_typing",
         "errors",
         "counting",
+        "flops",
+        "predictor",
         "schedules",
         "_data",
         "__pycache__",
@@ -96,43 +117,92 @@ def test_imports_flow_one_way(path):
     seen = targets(path)
     if here in ORDER:
         later = set(ORDER[ORDER.index(here) + 1 :])
-        at_import = targets(path, only_at_import=True)
-        assert not at_import & later, f"{here} comes before {sorted(at_import & later)}"
-        assert path.name == "figures.py" or not at_import & {"plots", "report"}, "figures are drawn inside functions"
+        assert not seen & later or path.name in LAZY_VERBS, f"{here} comes before {sorted(seen & later)}"
     if here != "cli":
         assert "cli" not in seen, "nothing imports the command line"
     if here not in ("cli", "training"):
         assert "training" not in seen, "nothing above the training harness imports it"
     if here not in ("cli", "integrations"):
         assert "integrations" not in seen, "nothing imports the adapters"
-    if here in ("memory", "stopping", "training"):
-        assert path.name == "figures.py" or "plots" not in seen - {here} or here == "stopping", (
-            "numbers do not import figures"
-        )
+
+
+#: Circles that are still there, by their modules; an entry may only go, never come.
+KNOWN_CIRCLES: set[frozenset[str]] = {
+    frozenset(f"scalefit.{name}" for name in names.split())
+    for names in (
+        "forecasting.result forecasting.schema forecasting.text plots.forecast",
+        "memory._assumptions memory.floor",
+        "plots.curves stopping.monitor stopping.schema",
+        "training.models.build training.models.counts training.models.huggingface",
+        "training.loop training.rows",
+        "training.sweeps.collect training.sweeps.grid training.sweeps.launchers training.sweeps.worker",
+    )
+}
+
+
+def circles(graph: dict[str, set[str]]) -> list[frozenset[str]]:
+    """Sets of modules that reach one another (Tarjan's strongly connected components of two or more)."""
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    trail: list[str] = []
+    found = []
+
+    def visit(module):
+        number[module] = low[module] = len(number)
+        trail.append(module)
+        for other in sorted(graph[module]):
+            if other not in number:
+                visit(other)
+            if other in trail:
+                low[module] = min(low[module], low[other])
+        if low[module] == number[module]:
+            part = trail[trail.index(module) :]
+            del trail[trail.index(module) :]
+            if len(part) > 1:
+                found.append(frozenset(part))
+
+    for module in graph:
+        if module not in number:
+            visit(module)
+    return found
 
 
 def test_nothing_forms_a_circle():
+    """Imports inside functions and for types count: two files that need each other are one file."""
+
     def name(path):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         return ".".join(["scalefit", *(parts[:-1] if parts[-1] == "__init__" else parts)])
 
+    doors = {name(path) for path in MODULES if path.name == "__init__.py"}  # they name what stands in their folder
     modules = {name(path): path for path in MODULES}
     graph = {
-        module: {n for n, at_import in imported(path) if at_import and n in modules and n != module}
+        module: set()
+        if module in doors
+        else {n for n, _ in imported(path) if n in modules and n not in {module, *doors}}
         for module, path in modules.items()
     }
-    done: set[str] = set()
+    new = [sorted(part) for part in circles(graph) if not any(part <= known for known in KNOWN_CIRCLES)]
+    assert not new, f"a circle of imports: {new}"
 
-    def visit(module, trail):
-        assert module not in trail, f"a circle of imports: {' -> '.join([*trail, module])}"
-        if module not in done:
-            for other in sorted(graph[module]):
-                if not module.startswith(other + "."):  # a module needs its own package first, which is no circle
-                    visit(other, [*trail, module])
-            done.add(module)
 
-    for module in graph:
-        visit(module, [])
+def test_a_circle_is_seen():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [frozenset({"b", "c"})]
+
+
+PROBE = re.compile(r"\b(?:hasattr|getattr)\((?:result|self\.result|fit|part)\b|\blaw(?:\.name)? == [\"']")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_results_are_not_probed_and_laws_not_asked_by_name(path):
+    """What predicts is a Predictor, and what a law can do is declared."""
+    if path.relative_to(PACKAGE).parts[0] in ("stopping", "forecasting"):
+        pytest.skip("still to come")
+    assert not [
+        line
+        for line in path.read_text().splitlines()
+        if PROBE.search(line) and "discrepancy" not in line and "certificate" not in line
+    ]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -66,7 +66,7 @@ def test_inputs_of_a_prediction_are_checked_by_name_shape_and_kind(result):
         result.predict(N=[1e9, 2e9], D=[1e9, 2e9, 3e9])
     with pytest.raises(sf.ScalefitError, match=r"N has shape \(2,\)"):
         result.predict_interval(N=[1e9, 2e9], D=[1e9, 2e9, 3e9])
-    with pytest.raises(sf.ScalefitError, match="unique_token: no input"):
+    with pytest.raises(sf.ScalefitError, match="does not read unique_token"):
         result.predict(N=1e9, D=2e10, unique_token=1e9)
     with pytest.raises(sf.ScalefitError, match="N=.*must be a number"):
         result.predict(N=["7B", "x"], D=1e9)

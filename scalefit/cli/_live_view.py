@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit.plots.curves import MonitorPicture, monitor_picture
+from scalefit.stopping.figures import MonitorFigure
 
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor
@@ -21,12 +21,12 @@ COLOURS = {
 }
 
 
-def chart(picture: MonitorPicture, end: float, width: int, height: int = HEIGHT) -> list[str]:
+def chart(picture: MonitorFigure, end: float, width: int, height: int = HEIGHT) -> list[str]:
     """Draw the curve (``*``), the forecast (``-``) and its band (``:``) in lines of text.
 
     Parameters
     ----------
-    picture : MonitorPicture
+    picture : MonitorFigure
         What to draw.
     end : float
         Last step of the axis [steps].
@@ -79,7 +79,7 @@ def render(monitor: Monitor, level: float, width: int) -> Any:
     from rich.text import Text
 
     advice = monitor.advise(level)
-    picture = monitor_picture(monitor, level=level)
+    picture = monitor.figure(level=level)
     colour = COLOURS[advice.action]
     parts: list[Any] = []
     if len(picture.loss):

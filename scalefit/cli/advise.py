@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,8 +34,11 @@ def register(app: typer.Typer) -> None:
 
 
 def advise(
-    log: Annotated[Path, typer.Argument(help="CSV, trainer_state.json, event file, or a nanoGPT, llm.c log.")],
-    plan: Annotated[Path, typer.Option(help="TOML or JSON file with the plan: [schedule] and what is known.")],
+    log: Annotated[Path, typer.Argument(help="A log or a folder: CSV, JSON lines, trainer_state.json, event files...")],
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="TOML or JSON file with the plan: [schedule] and what is known. Left out: from the log."),
+    ] = None,
     as_json: shared.AsJson = False,
     watch: Annotated[bool, typer.Option(help="Follow the growing file with a live view.")] = False,
     level: shared.Level = 0.9,
@@ -60,7 +65,8 @@ def advise(
         )
     if not 0 <= interval <= _DAY:
         raise typer.BadParameter(f"{interval:g} is no pause of 0 to {_DAY:g} seconds", param_hint="--interval")
-    read = _Reader(log, _read_plan(plan), history or [], law, min_gain, kind, val, train)
+    given = None if plan is None else _read_plan(plan)
+    read = _Reader(log, given, history or [], law, min_gain, kind, val, train)
     if watch:
         _watch(read, level, interval, refreshes)
         return
@@ -96,7 +102,7 @@ class _Reader:
     def __init__(
         self,
         log: Path,
-        plan: RunPlan,
+        plan: RunPlan | None,
         history: list[str],
         law: Path | None,
         min_gain: float | None,
@@ -105,7 +111,11 @@ class _Reader:
         train: str | None,
     ) -> None:
         self.log, self.plan, self.min_gain = log, plan, min_gain
-        self.names: dict[str, Any] = {"kind": kind, "val": val, "train": train, "tokens_per_step": plan.batch_tokens}
+        self.names: dict[str, Any] = {"kind": kind, "val": val, "train": train}
+        if plan is not None:
+            self.names["tokens_per_step"] = plan.batch_tokens
+            passes = plan.epochs_at(plan.steps)
+            self.names["steps_per_epoch"] = None if passes is None else plan.steps / passes
         self.history = [self._earlier(entry) for entry in history]
         self.law: Any = None
         if law is not None:
@@ -115,8 +125,9 @@ class _Reader:
 
     def _earlier(self, entry: str) -> Any:
         """A finished run, as a monitor takes it: a saved monitor, or a plan and a table."""
+        from scalefit.integrations.log_plans import plan_from_log
         from scalefit.integrations.logs import read_log
-        from scalefit.stopping.schema import load_monitor
+        from scalefit.stopping.monitor import load_monitor
 
         name, other = _log_and_plan(entry)
         if {"schema_version", "plan", "series"} <= shared.json_keys(Path(name)):
@@ -127,15 +138,30 @@ class _Reader:
                 )
             return load_monitor(name)
         table = read_log(name, **self.names).dropna(subset=["val_loss"])
-        return (_read_plan(Path(other)) if other else self.plan, table)
+        if other:
+            return (_read_plan(Path(other)), table)
+        return (self.plan if self.plan is not None else plan_from_log(table)[0], table)
 
     def monitor(self, growing: bool = False) -> Monitor:
         """Monitor of the log as it is now."""
+        from scalefit.errors import Note
+        from scalefit.integrations.log_plans import plan_from_log
         from scalefit.integrations.logs import read_log, replay
         from scalefit.stopping.monitor import Monitor
 
-        monitor = Monitor(self.plan, self.history, self.law, min_gain=self.min_gain)
-        replay(monitor, read_log(self.log, **self.names, growing=growing))
+        table = read_log(self.log, **self.names, growing=growing)
+        plan, notes = (self.plan, []) if self.plan is not None else plan_from_log(table)
+        if self.plan is not None and table.attrs["counts"] == "epochs":
+            raise DataError(
+                f"{self.log} counts epochs and the plan counts steps, so nothing was judged. Put epochs in the plan, "
+                "or leave --plan out."
+            )
+        unit = table.attrs["loss_unit"]
+        if plan.loss_unit == "nat/token" and unit != plan.loss_unit:
+            plan = plan.model_copy(update={"loss_unit": unit})
+        monitor = Monitor(plan, self.history, self.law, min_gain=self.min_gain)
+        monitor.notes += [*notes, *(Note("log", "info", text) for text in table.attrs["notes"])]
+        replay(monitor, table)
         return monitor
 
 
@@ -148,25 +174,40 @@ def _log_and_plan(entry: str) -> tuple[str, str]:
 
 
 def _watch(read: _Reader, level: float, interval: float, refreshes: int) -> None:
-    """Show a live view until the run has reached its planned end or the person has seen enough."""
+    """Show a live view until the run has reached its planned end, or a signal ends it; plain lines where piped."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     from scalefit.cli._live_view import render
 
-    console = Console()
-    count = 0
-    with Live(Text(f"waiting for {read.log}"), console=console, auto_refresh=False) as live:
-        while True:
-            try:
-                monitor = read.monitor(growing=True)
-                live.update(render(monitor, level, console.width), refresh=True)
-                if monitor.last_step >= monitor.plan.steps:
+    console, count, said = Console(), 0, ""
+
+    def ended(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, ended)
+    live = Live(Text(f"waiting for {read.log}"), console=console, auto_refresh=False)
+    try:
+        with live if console.is_terminal else nullcontext():
+            while True:
+                done = False
+                try:
+                    monitor = read.monitor(growing=True)
+                    view, line = render(monitor, level, console.width), str(monitor.advise(level))
+                    done = monitor.last_step >= monitor.plan.steps
+                except DataError as error:  # not there yet, or in the middle of being written
+                    view, line = Text(f"waiting: {error}"), f"waiting: {error}"
+                if console.is_terminal:
+                    live.update(view, refresh=True)
+                elif line != said:
+                    console.print(view)
+                said = line
+                count += 1
+                if done or (refreshes and count >= refreshes):
                     return
-            except DataError as error:  # not there yet, or in the middle of being written
-                live.update(Text(f"waiting: {error}"), refresh=True)
-            count += 1
-            if refreshes and count >= refreshes:
-                return
-            time.sleep(interval)
+                time.sleep(interval)
+    except KeyboardInterrupt:
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)

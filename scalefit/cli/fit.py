@@ -114,7 +114,7 @@ def fit(
 
         for label, result in results.items():
             head = "" if label is None else f"=== {label}\n"
-            typer.echo(head + as_text(result, level) + ("" if label is None else "\n"))
+            typer.echo(head + as_text(result, result.notes, level) + ("" if label is None else "\n"))
         for kind, files in written.items():
             typer.echo(f"\n{kind}: {', '.join(map(str, files.values()))}")
     return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
@@ -135,7 +135,7 @@ def summary(result: FitResult, level: float) -> dict[str, Any]:
         "std_errors": result.std_errors,
         "intervals": {
             "level": level,
-            "method": "robust" if result.draws is None else "bootstrap",
+            "method": "robust" if result.resamples is None else "bootstrap",
             "lower": interval["lower"],
             "upper": interval["upper"],
         },
@@ -145,7 +145,7 @@ def summary(result: FitResult, level: float) -> dict[str, Any]:
         "data": result.data_digest,
         "success": result.success,
         "trusted": result.trusted,
-        "verdict": verdict(result),
+        "verdict": verdict(result, result.notes),
         "notes": [asdict(note) for note in result.notes],
         "certificate": certificate,
         "correlations": [[a, b, value] for a, b, value in result.correlations],
@@ -219,7 +219,7 @@ def predict(
 def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None, level: float, as_json: bool) -> int:
     import warnings
 
-    from scalefit.fitting.schema import load_result
+    from scalefit.saving import load_result
 
     result = load_result(path)
     with warnings.catch_warnings():
@@ -260,7 +260,10 @@ def _only(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _laws_of(result: Any) -> str:
     """Name of the law, or of those that an average blends."""
-    return " + ".join(str(part.law.name) for part in getattr(result, "results", (result,)))
+    from scalefit.comparison.average import Average
+
+    parts = result.results if isinstance(result, Average) else (result,)
+    return " + ".join(str(part.law.name) for part in parts)
 
 
 def _inputs(

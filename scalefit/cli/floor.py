@@ -32,6 +32,9 @@ def floor(
     convention: Annotated[str, typer.Option(help="exact, or paper for the printed formulas.")] = "exact",
     dimension: Annotated[str, typer.Option(help="sequence: n = T_max d_emb; token: n = d_emb.")] = "sequence",
     radius: Annotated[str, typer.Option(help="volume, critical, or a measured number.")] = "volume",
+    patterns: Annotated[str, typer.Option(help="replicated: every layer stores all; split: d / n_layers each.")] = (
+        "replicated"
+    ),
     out: Annotated[Path | None, typer.Option(help="Write the table with its new columns to this csv.")] = None,
     as_json: shared.AsJson = False,
 ) -> None:
@@ -45,7 +48,7 @@ def floor(
     read: dict[str, Any] = {
         name: None if text is None else parse_quantity(text) for name, text in (given | options).items()
     }
-    reading: dict[str, Any] = {"convention": convention, "dimension": dimension}
+    reading: dict[str, Any] = {"convention": convention, "dimension": dimension, "patterns": patterns}
     reading["radius"] = radius if radius in ("volume", "critical") else _number(radius)
     if plans is None:
         if out is not None:
@@ -74,7 +77,7 @@ def floor(
     else:
         shown = [
             c
-            for c in ("name", "model", "N", "D", "loss_lower", "loss_upper", "regime", "balanced_tokens")
+            for c in ("name", "model", "N", "D", "loss_lower", "loss_at_z_upper", "regime", "balanced_tokens")
             if c in table
         ]
         typer.echo(table[shown].to_string(index=False, float_format="{:.4g}".format))

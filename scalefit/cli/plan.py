@@ -15,7 +15,7 @@ from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from scalefit.optima.isoflop import Optima
+    from scalefit.optima.result import Optima
 
 Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result that scalefit fit --save wrote.")]
 LawName = Annotated[
@@ -62,6 +62,10 @@ def plan(
     D: Annotated[str | None, typer.Option("--D", help="Tokens: 2e12 or 2T.")] = None,
     ratio: Annotated[float | None, typer.Option(help="Tokens per parameter.")] = None,
     hold: Annotated[list[str] | None, typer.Option(help="Hold N, D or ratio beside --C or --loss: ratio=20.")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="Value of another input of the law: n_experts=8.")] = None,
+    choose: Annotated[
+        list[str] | None, typer.Option(help="Another input that the plan chooses on a budget: n_experts=1:64.")
+    ] = None,
     inference_tokens: Annotated[str, typer.Option(help="Tokens to be served over the model's life.")] = "0",
     unique_tokens: Annotated[str | None, typer.Option(help="Distinct tokens there are.")] = None,
     hardware: Annotated[str | None, typer.Option(help="Device, such as h100, for hours and money.")] = None,
@@ -95,7 +99,7 @@ def plan(
     from scalefit.planning.deployment import Hardware
     from scalefit.planning.plan import the_question
 
-    asked = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
+    asked: dict[str, Any] = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
     the_question(asked)  # before any fit is waited for
     held = shared.assignments("--hold", hold or (), shared.quantity)
     options = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
@@ -107,6 +111,8 @@ def plan(
             result,
             **asked,
             fixed=held or None,
+            at=shared.assignments("--at", at or (), shared.quantity) or None,
+            choose=shared.assignments("--choose", choose or (), _span) or None,
             inference_tokens=inference_tokens,
             unique_tokens=unique_tokens,
             hardware=device,
@@ -118,7 +124,7 @@ def plan(
         shared.print_json(answer.to_dict())
     else:
         typer.echo(str(answer))
-    return 0 if getattr(result, "trusted", True) else ExitCode.UNTRUSTED
+    return 0 if result.trusted else ExitCode.UNTRUSTED
 
 
 @shared.takes_columns
@@ -193,7 +199,7 @@ def envelope(
 
 
 def _show(optima: Optima, level: float, plot: Path | None, as_json: bool) -> int:
-    from scalefit.optima.text import optima_text
+    from scalefit.optima.result import optima_text
 
     _draw(optima, plot)
     if as_json:
@@ -272,14 +278,20 @@ def _result(
     if source is None:
         return sf.published(law or "chinchilla", published)
     if is_table:
-        result = sf.fit(shared.read_table(source, **columns), law or "chinchilla")
+        result: Any = sf.fit(shared.read_table(source, **columns), law or "chinchilla")
     elif law is not None:
         raise typer.BadParameter(f"{law}: {source} holds its own law", param_hint="--law")
     else:
         result = sf.load_result(source)
-    if bootstrap and isinstance(result, sf.FitResult) and result.draws is None and result.tangent is None:
+    if bootstrap and isinstance(result, sf.FitResult) and result.resamples is None and result.tangent is None:
         result = result.bootstrap(bootstrap)
     return result
+
+
+def _span(text: str) -> tuple[float, float]:
+    """A range, from:to."""
+    low, _, high = text.partition(":")
+    return shared.quantity(low), shared.quantity(high)
 
 
 def _is_saved(path: Path) -> bool:

@@ -101,5 +101,10 @@ def _about(page: Report, path: Path) -> dict[str, Any]:
     from scalefit.fitting.printing import verdict
 
     result = page.result
-    said = {"law": result.law.name, "n_runs": result.n_runs, "trusted": page.trusted, "verdict": verdict(result)}
+    said = {
+        "law": result.law.name,
+        "n_runs": result.n_runs,
+        "trusted": page.trusted,
+        "verdict": verdict(result, result.notes),
+    }  # noqa: E501
     return {"path": str(path), "bytes": path.stat().st_size, **said}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ import numpy as np
 from scalefit import __version__
 from scalefit._arguments import check_level, check_numbers
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
-from scalefit.laws._base import Law
+from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.fitting.solution import Solution
+from scalefit.forecasting.result import ForecastResult
+from scalefit.predictor import Held
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,9 +117,8 @@ class Average:
 
     def cite(self) -> str:
         """BibTeX of every law and method behind the blend, each once."""
-        from scalefit.fitting.printing import citation_entries
-
-        return "\n".join(dict.fromkeys(entry for result in self.results for entry in citation_entries(result)))
+        entries = (entry for result in self.results for entry in re.split(r"\n(?=@)", result.cite()))
+        return "\n".join(dict.fromkeys(entries))
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Write the blend as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back.
@@ -126,11 +128,69 @@ class Average:
         DataError
             Nothing can be written there.
         """
-        from scalefit.fitting import schema as saving
+        from scalefit.fitting.schema import to_json
 
-        documents = [saving.document(r) if hasattr(r, "certificate") else r.to_dict() for r in self.results]
+        return to_json(self.to_dict(), path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The blend as JSON can hold it, with every result."""
         saved = {"kind": _KIND, "format": FORMAT, "scalefit": __version__}
-        return saving.to_json({**saved, "weights": self.weights.tolist(), "results": documents}, path)
+        return {**saved, "weights": self.weights.tolist(), "results": [result.to_dict() for result in self.results]}
+
+    # -- as a Predictor ----------------------------------------------------------------------------------------
+
+    @property
+    def law(self) -> None:
+        """No single law stands behind a blend."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs that some result reads."""
+        return tuple(dict.fromkeys(name for result in self.results for name in result.inputs))
+
+    @property
+    def held_inputs(self) -> Mapping[str, float]:
+        """Inputs held at a value: none; see :meth:`at`."""
+        return {}
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Series with coefficients of their own: none."""
+        return ()
+
+    @property
+    def params(self) -> pd.Series[float]:
+        """Parameters: none of its own."""
+        import pandas as pd
+
+        return pd.Series(dtype=float)
+
+    def draws(self, n: int = 500) -> pd.DataFrame:
+        """Draws of the parameters: none, as a blend has none."""
+        import pandas as pd
+
+        return pd.DataFrame(index=range(0))
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs."""
+        return False
+
+    def runs(self) -> dict[str, Array]:
+        """Inputs of the runs behind the first result, which are those of all."""
+        return dict(self.results[0].runs())
+
+    def seen(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest value of each input, and of C, among the runs."""
+        return {name: span for result in reversed(self.results) for name, span in result.seen().items()}
+
+    def correction(self, **inputs: ArrayLike) -> float:
+        """Ratio of the prediction to the blend's value: 1."""
+        return 1.0
+
+    def at(self, **held: Any) -> Held:
+        """The same blend with inputs held, which predicts from the others."""
+        return Held(self, held)
 
     def __repr__(self) -> str:
         parts = (f"{w:.2f} {result.law.name}" for w, result in zip(self.weights, self.results, strict=True))
@@ -168,7 +228,7 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     True
     """
     found = tuple(results) if isinstance(results, Iterable) else ()
-    if not found or not all(hasattr(r, "predict_interval") and hasattr(r, "problem") for r in found):
+    if not found or not all(isinstance(one, Solution | ForecastResult) for one in found):
         raise ArgumentError(
             f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}, and nothing was "
             f"averaged. Pass a list."
@@ -205,28 +265,4 @@ def _unit(result: Any) -> str:
 
 def _objective(result: Any) -> str | None:
     """Objective of a fit; a forecast has its own and may be blended with any."""
-    return str(result.problem.objective) if hasattr(result, "objective_value") else None
-
-
-def average_from(raw: Mapping[str, Any], path: str | Path, law: type[Law] | None = None) -> Average:
-    """Return the blend that a file held.
-
-    Raises
-    ------
-    DataError
-        Not such a file, one of a newer format, or results that do not go together.
-    """
-    from scalefit.fitting.schema import result_from
-
-    if raw.get("format") != FORMAT or set(raw) != {"kind", "format", "scalefit", "weights", "results"}:
-        raise DataError(f"{path} is not an average of format {FORMAT}, and was not read. Save it again with to_json.")
-    if not isinstance(raw["results"], list):
-        raise DataError(
-            f"{path} holds {type(raw['results']).__name__} in place of its results, and was not read. Save it again "
-            "with to_json."
-        )
-    parts = [result_from(one, f"{path}, result {k}", law) for k, one in enumerate(raw["results"])]
-    try:
-        return average(parts, raw["weights"])
-    except (ArgumentError, TypeError) as error:
-        raise DataError(f"{path} is not a saved average, and was not read: {error}") from error
+    return str(result.problem.objective) if isinstance(result, Solution) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,8 @@ from scalefit.errors import ArgumentError
 from scalefit.fitting.covariance import bread, free_covariance
 from scalefit.fitting.newton import minimise
 from scalefit.fitting.power_sum import model_of
+from scalefit.fitting.solution import Solution
 from scalefit.fitting.solver import descend
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import FitResult
 
 #: Below this many runs a resample can move to another basin, so several starts are tried for each.
 _FEW_RUNS = 40
@@ -50,7 +48,7 @@ def _generator(seed: int | np.random.Generator | None) -> np.random.Generator:
 
 
 def bootstrap_draws(
-    result: FitResult, n: int, seed: Seed, cluster: Any = None, progress: Callable[[int, int], None] | None = None
+    result: Solution, n: int, seed: Seed, cluster: Any = None, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Array, int]:
     """Free vectors (n, p) of `n` case resamples, and how many did not converge."""
     problem = result.problem
@@ -111,13 +109,13 @@ def bootstrap_draws(
     return best_x, int((~ok).sum())
 
 
-def _luck_of_prior(result: FitResult, rng: Any, n: int) -> Array:
+def _luck_of_prior(result: Solution, rng: Any, n: int) -> Array:
     """Moves (n, p) of the optimum, to first order, where the prior's mean is drawn anew for each resample.
 
     The mean counts as one more measurement: held fast it would lend its certainty to every resample.
     """
     problem, moves = result.problem.bands(result.x)[-1], np.zeros((n, result.x.size))
-    free = np.flatnonzero(~result.held)
+    free = np.flatnonzero(~result.at_bound)
     found = bread(problem, result.x, free.size)
     if found is None or not free.size:
         return moves
@@ -134,7 +132,7 @@ def _share(progress: Callable[[int, int], None] | None, part: int, parts: int) -
     return lambda done, total: progress(part * total + done, parts * total)
 
 
-def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None:
+def influence_of(result: Solution) -> tuple[str, float, float, AnyArray] | None:
     """Parameter most moved by dropping 2 % of the runs, its value without, the move in standard errors, the runs.
 
     The runs are picked by their one-step influence, all pulling the same way (Broderick, Giordano & Meager 2020,
@@ -144,7 +142,7 @@ def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None
     if len(problem.groups) > 1 or result.tangent is not None or n < 20:
         return None
     names = [name for name in result.names if not problem.law.parameters[name].log]
-    scale = np.sqrt(np.diag(free_covariance(problem, result.x, result.held)))
+    scale = np.sqrt(np.diag(free_covariance(problem, result.x, result.at_bound)))
     k = max(1, int(np.ceil(0.02 * n)))
     with np.errstate(all="ignore"):
         residual, slopes = problem.jacobian(result.x[None])
@@ -167,7 +165,7 @@ def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None
     moves = []
     for i, (_, at, _) in enumerate(candidates):
         # The runs in question inflate the error they hide behind: measure by the error without them where smaller.
-        without = free_covariance(replace(problem, weights=weights[i]), ends.x[i], result.held)[at, at]
+        without = free_covariance(replace(problem, weights=weights[i]), ends.x[i], result.at_bound)[at, at]
         moves.append(abs(ends.x[i, at] - result.x[at]) / min(scale[at], np.sqrt(without)))
     if np.isnan(moves).all():
         return None
@@ -176,7 +174,7 @@ def influence_of(result: FitResult) -> tuple[str, float, float, AnyArray] | None
     return name, float(ends.x[worst, at]), float(moves[worst]), np.sort(runs)
 
 
-def prediction_slopes(result: FitResult, columns: Mapping[str, Array], group: int) -> Array:
+def prediction_slopes(result: Solution, columns: Mapping[str, Array], group: int) -> Array:
     """Derivatives (m, p) of the predicted log loss by the free vector."""
     problem = result.problem
     scaled = {key: value / problem.units[key] for key, value in columns.items()}

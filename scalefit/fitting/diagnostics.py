@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from scalefit.errors import Note
@@ -15,9 +13,7 @@ from scalefit.fitting.identifiability import (
     unexplained_notes,
     unexplained_spread,
 )
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import FitResult
+from scalefit.fitting.solution import Solution
 
 #: Where these were noted, runs at the same inputs differ in something else, and their scatter is not noise.
 _NO_REPLICATES = {"repeated_tokens", "swept"}
@@ -27,7 +23,7 @@ _INFLUENCE_RUNS = 20_000
 _EXACT = 1e-9  # largest residual of a table without noise, whose errors are rounding
 
 
-def notes_of(result: FitResult) -> tuple[Note, ...]:
+def notes_of(result: Solution) -> tuple[Note, ...]:
     """Return every note on a result, the gravest first."""
     certificate, law = result.certificate, result.law
     notes = list(result.table_notes)
@@ -88,7 +84,7 @@ def notes_of(result: FitResult) -> tuple[Note, ...]:
     return tuple(sorted(notes, key=lambda note: order[note.severity]))
 
 
-def _influence_notes(result: FitResult) -> list[Note]:
+def _influence_notes(result: Solution) -> list[Note]:
     """Name the few runs that move a parameter most, where they move it by over a standard error."""
     from scalefit.fitting.bootstrap import influence_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -34,13 +34,51 @@ from scalefit.laws._base import Law
 _STARTS, _STARTS_ON_FEW, _FEW = 3, 8, 100
 
 
+@overload
 def fit(
     runs: Any,
     law: str | type[Law] | Law | Sequence[str] = "chinchilla",
     *,
     objective: Kind = "huber",
     delta: float = 1e-3,
-    on: Scale = "log_loss",
+    on: Scale | None = None,
+    weights: str | ArrayLike | None = None,
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    prior: Any = None,
+    by: Literal["shared", "pool"] | None = None,
+    seed: int = 0,
+    n_starts: int | None = None,
+) -> FitResult: ...
+
+
+@overload
+def fit(
+    runs: Any,
+    law: str | type[Law] | Law | Sequence[str] = "chinchilla",
+    *,
+    objective: Kind = "huber",
+    delta: float = 1e-3,
+    on: Scale | None = None,
+    weights: str | ArrayLike | None = None,
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    prior: Any = None,
+    by: Literal["series"],
+    seed: int = 0,
+    n_starts: int | None = None,
+) -> dict[Any, FitResult]: ...
+
+
+def fit(
+    runs: Any,
+    law: str | type[Law] | Law | Sequence[str] = "chinchilla",
+    *,
+    objective: Kind = "huber",
+    delta: float = 1e-3,
+    on: Scale | None = None,
     weights: str | ArrayLike | None = None,
     fixed: Mapping[str, float] | None = None,
     tied: Mapping[str, str] | None = None,
@@ -49,7 +87,7 @@ def fit(
     by: Literal["series", "shared", "pool"] | None = None,
     seed: int = 0,
     n_starts: int | None = None,
-) -> Any:
+) -> FitResult | dict[Any, FitResult]:
     """Fit a law to a table of finished runs.
 
     Parameters
@@ -64,8 +102,9 @@ def fit(
         Penalty on residuals; half squares within `delta` for ``"huber"``.
     delta : float
         Half-width of Huber's band, in units of the residual.
-    on : {"log_loss", "loss"}
-        What residuals are taken of.
+    on : {"log_loss", "loss", "logit"}, optional
+        What residuals are taken of: the logarithm of the target, the target, or its log-odds; by default as the law's
+        target says, which is the logarithm for losses.
     weights : str or array_like (n,), optional
         Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one. A Series
         with the labels of a DataFrame's runs is matched to them by its index. Also a rule, which multiplies that
@@ -111,7 +150,6 @@ def fit(
     >>> result.params.round(3).to_dict()["alpha"]
     0.348
     """
-    objective_ = Objective(objective, check_number("delta", delta), on)
     fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
     tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
     bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
@@ -125,6 +163,7 @@ def fit(
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
+    objective_ = Objective(objective, check_number("delta", delta), chosen.target.on if on is None else on)
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)

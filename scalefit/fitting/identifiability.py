@@ -252,7 +252,7 @@ def unexplained_notes(share: float) -> list[Note]:
 def outlier_notes(problem: Problem, x: Array, labels: AnyArray) -> list[Note]:
     """Name runs that lie far beyond the scatter of the others, by over a twentieth of their loss."""
     residual = problem.residuals(x[None])[0]
-    off = np.abs(residual / (1.0 if problem.objective.log else problem.loss))
+    off = np.abs(residual / (problem.loss if problem.objective.on == "loss" else 1.0))
     out = (np.abs(residual) > _OUTLYING * 1.4826 * _deviations(residual)[0]) & (off > _OUTLYING_LOSS)
     if not out.any():
         return []

@@ -11,19 +11,18 @@ from scalefit._arguments import broadcast, check_level
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import Note, ScalefitWarning
 from scalefit.fitting.bootstrap import prediction_slopes
-from scalefit.laws._published import check_inputs
+from scalefit.fitting.solution import Solution
+from scalefit.laws._inputs import check_inputs
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from scalefit.fitting.result import FitResult
 
 #: Predictions beyond this many times the largest training compute, N or D are extrapolation.
 REACH = 3.0
 
 
 def predict_interval(
-    result: FitResult, *, level: float = 0.9, series: str | None = None, **inputs: ArrayLike
+    result: Solution, *, level: float = 0.9, series: str | None = None, **inputs: ArrayLike
 ) -> pd.DataFrame:
     """Interval for the loss of a new run.
 
@@ -32,7 +31,7 @@ def predict_interval(
 
     Parameters
     ----------
-    result : FitResult
+    result : Solution
         The fit.
     level : float
         Coverage wanted.
@@ -58,8 +57,8 @@ def predict_interval(
     cov = np.nan_to_num(result.free_cov)
     se = np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", slopes, cov, slopes), 0.0))
     tail = (1 - level) / 2
-    if result.draws is not None:
-        paths = np.log(result._predict(flat, result.draws, group))
+    if result.resamples is not None:
+        paths = np.log(result._predict(flat, result.resamples, group))
         low, high = np.quantile(paths, [tail, 1 - tail], axis=0)
         below, above = np.maximum(np.log(loss) - low, 0.0), np.maximum(high - np.log(loss), 0.0)
     else:
@@ -84,14 +83,14 @@ def predict_interval(
     return out
 
 
-def relative_residuals(result: FitResult) -> Array:
+def relative_residuals(result: Solution) -> Array:
     """Residuals of the log loss (n_runs,), whatever the objective was."""
     if result.problem.objective.log:
         return result.residuals
     return np.asarray(np.log1p(result.residuals / result.problem.loss))
 
 
-def noise_of(result: FitResult, level: float) -> float:
+def noise_of(result: Solution, level: float) -> float:
     """Half-width that holds `level` of the residuals, corrected for the parameters fitted to them."""
     sizes = np.abs(relative_residuals(result))
     n, p = sizes.size, result.n_free
@@ -99,7 +98,7 @@ def noise_of(result: FitResult, level: float) -> float:
     return float(np.quantile(sizes, rank) * np.sqrt(n / max(n - p, 1)))
 
 
-def extrapolation_notes(result: FitResult, columns: dict[str, Array]) -> list[Note]:
+def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Note]:
     """Say by how much the predictions leave the range of the runs."""
     keys: list[tuple[str, ...]] = [(key,) for key in ("C", "N", "D") if key in columns]
     if {"N", "D"} <= set(columns):

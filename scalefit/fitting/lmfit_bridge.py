@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from scalefit.fitting.problem import Problem
-    from scalefit.fitting.result import FitResult
+from scalefit.fitting.problem import Problem
+from scalefit.fitting.solution import Solution
 
 
-def to_lmfit(result: FitResult) -> Any:
+def to_lmfit(result: Solution) -> Any:
     """Return a result as an ``lmfit.minimizer.MinimizerResult``, with robust or bootstrap errors as its errors."""
     from lmfit import Parameters
     from lmfit.minimizer import MinimizerResult

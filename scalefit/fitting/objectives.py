@@ -12,7 +12,7 @@ from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 
 Kind = Literal["huber", "squared", "absolute"]
-Scale = Literal["log_loss", "loss"]
+Scale = Literal["log_loss", "loss", "logit"]
 
 #: An absolute objective is reached through Huber's with bands that shrink to this fraction of the residuals.
 _ABSOLUTE_BAND = 1e-7
@@ -28,8 +28,8 @@ class Objective:
         Huber's penalty is r²/2 within `delta` and delta·(\|r\| - delta/2) beyond; squared is r²/2.
     delta : float
         Half-width of Huber's quadratic band, in units of the residual.
-    on : {"log_loss", "loss"}
-        Residuals of the logarithm of the loss [-], or of the loss [nat/token].
+    on : {"log_loss", "loss", "logit"}
+        Residuals of the logarithm of the target [-], of the target itself, or of its log-odds [-].
     over_delta : bool
         Huber's penalty divided by `delta`: the absolute value, rounded off within the band.
 
@@ -49,8 +49,8 @@ class Objective:
             raise ArgumentError(
                 f"Unknown objective {self.kind!r}; nothing was fitted. Known: huber, squared, absolute."
             )
-        if not one_of(self.on, ("log_loss", "loss")):
-            raise ArgumentError(f"Unknown scale on={self.on!r}; nothing was fitted. Known: log_loss, loss.")
+        if not one_of(self.on, ("log_loss", "loss", "logit")):
+            raise ArgumentError(f"Unknown scale on={self.on!r}; nothing was fitted. Known: log_loss, loss, logit.")
         if not (np.isfinite(self.delta) and self.delta > 0):
             raise ArgumentError(
                 f"delta={self.delta!r} is no half-width of Huber's band; nothing was fitted. Give a positive number, "
@@ -61,6 +61,18 @@ class Objective:
     def log(self) -> bool:
         """Whether residuals are of the logarithm of the loss."""
         return self.on == "log_loss"
+
+    def link(self, value: Array) -> Array:
+        """What residuals are differences of: a target's logarithm, itself, or its log-odds."""
+        if self.log:
+            return np.asarray(np.log(value))
+        return np.asarray(np.log(value) - np.log1p(-value)) if self.on == "logit" else np.asarray(value)
+
+    def link_slope(self, value: Array) -> Array | float:
+        """Derivative of `link`."""
+        if self.log:
+            return np.asarray(1.0 / value)
+        return np.asarray(1.0 / (value * (1.0 - value))) if self.on == "logit" else 1.0
 
     def cost(self, residual: Array) -> Array:
         """Penalty of each residual."""
@@ -111,6 +123,6 @@ class Objective:
         return (*steps, goal)
 
     def __str__(self) -> str:
-        target = "log loss" if self.log else "loss"
+        target = {"log_loss": "log loss", "loss": "loss", "logit": "log-odds"}[self.on]
         name = {"huber": f"Huber({self.delta:g})", "squared": "squares", "absolute": "absolute errors"}[self.kind]
         return f"{name} on {target}"

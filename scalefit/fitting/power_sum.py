@@ -117,5 +117,5 @@ class PowerSum:
 
 def model_of(problem: Problem) -> Model:
     """Closed forms where the law is a sum of powers fitted to one series, the general way elsewhere."""
-    plain = len(problem.groups) == 1 and problem.law.terms
+    plain = len(problem.groups) == 1 and problem.law.terms and problem.objective.on != "logit"
     return PowerSum(problem) if plain else problem

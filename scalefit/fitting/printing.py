@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from scalefit.errors import Note
-    from scalefit.fitting.result import FitResult
-    from scalefit.forecasting.result import ForecastResult
+from scalefit.errors import Note
+from scalefit.fitting.solution import Solution
 
 _WRAP = 116
 _VERDICT = 45  # longest verdict that fits on the line of the certificate
 _ROUNDING = 1e-20  # objective per run of a table without noise
-_SELF = "@software{scalefit, title={scalefit: scaling laws you can trust}, author={{The scalefit developers}}}"
-_HUBER = (
-    "@article{besiroglu2024chinchilla, title={Chinchilla Scaling: A replication attempt}, "
-    "author={Besiroglu, Tamay and others}, journal={arXiv:2404.10102}, year={2024}}"
-)
 
 
-def verdict(result: FitResult) -> str:
+def verdict(result: Solution, notes: Sequence[Note]) -> str:
     """``yes``, ``with care`` or ``NO``, with the number of notes behind it."""
     if not result.trusted:
         return "NO (" + "; ".join(result.certificate.problems) + ")"
-    warnings = sum(note.severity == "warning" for note in result.notes)
+    warnings = sum(note.severity == "warning" for note in notes)
     return f"with care ({warnings} warning{'s' if warnings > 1 else ''})" if warnings else "yes"
 
 
-def as_text(result: FitResult, level: float = 0.95) -> str:
+def as_text(result: Solution, notes: Sequence[Note], level: float = 0.95) -> str:
     """Return the printed result."""
     c, rows = result.certificate, parameter_rows(result, level)
     head = f"{result.law.name}  {result.law.formula}"
-    trust = verdict(result)
+    trust = verdict(result, notes)
     trust = trust if len(trust) < _VERDICT else "NO (see the errors below)"
     given_up = f" ({c.n_given_up} given up)" if c.n_given_up else ""
     lines = [
@@ -52,38 +45,23 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
     strong = [f"{a}~{b} {value:+.2f}" for a, b, value in result.correlations[:3] if abs(value) > 0.8]
     if strong:
         lines += ["", "Strong correlations: " + ", ".join(strong)]
-    if result.notes:
-        lines += ["", "Notes", *(note_line(note) for note in result.notes)]
+    if notes:
+        lines += ["", "Notes", *(note_line(note) for note in notes)]
     return "\n".join(lines)
 
 
-def as_html(result: FitResult, level: float = 0.95) -> str:
+def as_html(result: Solution, notes: Sequence[Note], level: float = 0.95) -> str:
     """Return the result as a small HTML fragment; every text in it is escaped."""
     head, *body = parameter_rows(result, level)
     cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     table = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
-    notes = "".join(f"<li>{html.escape(str(note))}</li>" for note in result.notes)
+    remarks = "".join(f"<li>{html.escape(str(note))}</li>" for note in notes)
     return (
         f"<div><b>{html.escape(result.law.name)}</b> {html.escape(result.law.formula)}<br>"
         f"{html.escape(_method_line(result))}<br>{html.escape(_convention_line(result))}<br>"
-        f"<b>Trust: {html.escape(verdict(result))}</b>"
-        f"<table><tr>{cells}</tr>{table}</table><ul>{notes}</ul></div>"
+        f"<b>Trust: {html.escape(verdict(result, notes))}</b>"
+        f"<table><tr>{cells}</tr>{table}</table><ul>{remarks}</ul></div>"
     )
-
-
-def citations(result: FitResult | ForecastResult) -> str:
-    """BibTeX of what this result used."""
-    return "\n".join(citation_entries(result))
-
-
-def citation_entries(result: FitResult | ForecastResult) -> list[str]:
-    """BibTeX entries of what this result used, one a work."""
-    entries = [_SELF]
-    if result.law.bibtex:
-        entries.append(result.law.bibtex)
-    if result.problem.objective.kind == "huber" and result.problem.objective.log:
-        entries.append(_HUBER)
-    return entries
 
 
 def number(value: float, error: float = np.nan) -> str:
@@ -99,7 +77,7 @@ def number(value: float, error: float = np.nan) -> str:
     return f"{value:.{min(max(places, 0), 12)}f}"
 
 
-def parameter_rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
+def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
     """Head and body of the table of parameters: name, value, error, interval, bounds, meaning."""
     interval = result.conf_int(level)
     rows: list[tuple[str, ...]] = [("", "value", "se", f"{level:.0%} interval".replace("%", " %"), "bounds", "meaning")]
@@ -125,18 +103,18 @@ def parameter_rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
     return rows
 
 
-def _method_line(result: FitResult) -> str:
+def _method_line(result: Solution) -> str:
     problem = result.problem
     errors = "robust errors"
-    if result.draws is not None:
-        errors = f"bootstrap errors ({result.draws.shape[0]} resamples)"
+    if result.resamples is not None:
+        errors = f"bootstrap errors ({result.resamples.shape[0]} resamples)"
     weights = " · weighted" if problem.weights is not None else ""
     prior = f" · prior: {problem.penalty}" if problem.penalty is not None else ""
     value = f"{result.objective_value:.6g}" if result.objective_value > _ROUNDING * result.n_runs else "0"
     return f"{problem.objective} · objective {value}{weights}{prior} · {errors}"
 
 
-def _convention_line(result: FitResult) -> str:
+def _convention_line(result: Solution) -> str:
     said = dict(result.conventions or {})
     parts = []
     if "params" in said:

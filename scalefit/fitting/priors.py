@@ -192,7 +192,7 @@ def with_prior(
     penalty = penalty_of(problem, prior, 1.0)
     residual = problem.residuals(solve(problem)[None])[0]
     goal = problem.objective
-    floor = _NOISE_FLOOR if goal.log else _NOISE_FLOOR * float(np.median(problem.loss))
+    floor = _NOISE_FLOOR if goal.log else _NOISE_FLOOR * float(np.median(np.abs(problem.loss)))
     noise = max(1.4826 * float(np.median(np.abs(residual))), floor)
     # Far outside its band a penalty is its slope times |r|: a Laplace likelihood with scale noise has unit
     # slope x noise there, where squares have noise squared.

@@ -69,7 +69,7 @@ class Problem:
     _is_log: AnyArray = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_target", np.log(self.loss) if self.objective.log else self.loss)
+        object.__setattr__(self, "_target", self.objective.link(self.loss))
         flags = np.array([parameter.log for parameter in self.law.parameters.values()])
         object.__setattr__(self, "_is_log", flags)
 
@@ -130,7 +130,7 @@ class Problem:
         out = np.empty((x.shape[0], self.loss.size))
         for group, rows in enumerate(self.groups):
             value = self.law.evaluate(self.rows(rows), self.values(x, group))
-            out[:, rows] = (np.log(value) if self.objective.log else value) - self._target[rows]
+            out[:, rows] = self.objective.link(value) - self._target[rows]
         return out
 
     def value(self, x: Array, weights: Array | None = None) -> Array:
@@ -240,12 +240,11 @@ class Problem:
         params = self.values(x, group)
         value, slopes = self.law.derivatives(self.rows(rows), params)
         value = np.broadcast_to(value, (x.shape[0], rows.size))
-        local = []
+        local, steep = [], self.objective.link_slope(value)
         for j, (name, slope) in enumerate(zip(params, slopes, strict=True)):
             factor = params[name] if self._is_log[j] else 1.0
-            factor = factor / value if self.objective.log else factor
-            local.append(np.asarray(slope * factor))
-        return (np.log(value) if self.objective.log else value) - self._target[rows], local
+            local.append(np.asarray(slope * (factor * steep)))
+        return self.objective.link(value) - self._target[rows], local
 
     def rows(self, rows: AnyArray) -> dict[str, Array]:
         """Inputs of some runs."""

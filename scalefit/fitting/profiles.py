@@ -12,16 +12,15 @@ from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.fitting.layout import scale_dependent
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.solution import Solution
 from scalefit.fitting.solver import descend
 from scalefit.fitting.starts import find_starts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scalefit.fitting.result import FitResult
 
-
-def profile(result: FitResult, name: str, values: ArrayLike | None, n: int) -> pd.DataFrame:
+def profile(result: Solution, name: str, values: ArrayLike | None, n: int) -> pd.DataFrame:
     """Return the profile of one parameter; see :meth:`scalefit.FitResult.profile`."""
     import pandas as pd
 
@@ -44,7 +43,7 @@ def profile(result: FitResult, name: str, values: ArrayLike | None, n: int) -> p
     return pd.DataFrame({"value": points, "objective_value": _heights(result, name, points)})
 
 
-def _points(result: FitResult, name: str, n: int) -> Array:
+def _points(result: Solution, name: str, n: int) -> Array:
     """Values over the interval of level 0.9999, within the bounds."""
     parameter = result.law.parameters[name]
     low, high = (result.bounds or {}).get(name, parameter.bounds)
@@ -59,7 +58,7 @@ def _points(result: FitResult, name: str, n: int) -> Array:
     return np.asarray(spread(float(first), float(last), n))
 
 
-def _heights(result: FitResult, name: str, values: Array) -> Array:
+def _heights(result: Solution, name: str, values: Array) -> Array:
     """Objective with one parameter held at each value and the others refitted.
 
     On either side of the optimum the refits walk out, search anew at the end, and walk back in; the lower value counts.

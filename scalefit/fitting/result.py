@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_level
 from scalefit._files import save_figure
-from scalefit._typing import AnyArray, Array, ArrayLike, Seed
+from scalefit._typing import ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note
-from scalefit.fitting.certificate import Certificate
-from scalefit.fitting.covariance import interval_around
-from scalefit.fitting.problem import Problem
-from scalefit.laws._base import Law
-from scalefit.laws._published import check_inputs
+from scalefit.fitting.solution import Solution
+from scalefit.predictor import Held
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,187 +22,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class FitResult:
+class FitResult(Solution):
     """A fitted law. Made by :func:`scalefit.fit`; not to be built by hand.
 
-    Attributes
-    ----------
-    law : type of Law
-        The law; ``str(result.law)`` is its name.
-    problem : Problem
-        Runs, objective and layout of the fit.
-    x : ndarray (p,)
-        The optimum in the engine's own variables.
-    names : tuple of str
-        Names of the free parameters, in the order of `x`.
-    certificate : Certificate
-        Whether to believe the optimum.
-    row_labels : ndarray (n_runs,)
-        Row numbers of the runs in their table.
-    conventions : dict
-        What N, C and the loss count.
-    draws : ndarray (n, p), optional
-        Bootstrap optima, once :meth:`bootstrap` has run.
+    Its numbers (``params``, ``std_errors``, ``cov``, ``conf_int``, ``predict``, ``draws``, ``seen``, and the fields
+    ``law``, ``problem``, ``x``, ``names``, ``certificate``, ``row_labels``, ``conventions``) are those of
+    :class:`scalefit.fitting.solution.Solution`; here is what a person asks of them.
     """
-
-    law: type[Law]
-    problem: Problem
-    x: Array
-    names: tuple[str, ...]
-    certificate: Certificate
-    row_labels: AnyArray
-    series: tuple[str, ...] = ()
-    conventions: Mapping[str, Any] | None = None
-    bounds: Mapping[str, tuple[float, float]] | None = None
-    fixed: Mapping[str, float] | None = None
-    tied: Mapping[str, str] | None = None
-    table_notes: tuple[Note, ...] = ()
-    seed: int = 0
-    draws: Array | None = None
-    draws_about: Mapping[str, Any] | None = None
-    tangent: Array | None = None
-
-    # -- values ------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def params(self) -> pd.Series[float]:
-        """Every parameter of the law, fixed and tied ones too, in natural units."""
-        import pandas as pd
-
-        return pd.Series(self.natural(self.x), dtype=float)
-
-    @cached_property
-    def objective_value(self) -> float:
-        """Objective at the optimum, as summed over runs (Huber's and squares by half-squares)."""
-        return float(self.problem.value(self.x[None])[0])
-
-    @property
-    def n_runs(self) -> int:
-        """Runs in the fit."""
-        return int(self.problem.loss.size)
-
-    @property
-    def n_free(self) -> int:
-        """Free parameters, those given by an expression not counted."""
-        return len(self.names) if self.tangent is None else int(self.tangent.shape[1])
-
-    @property
-    def success(self) -> bool:
-        """Whether the search converged; see `certificate` for whether to trust it."""
-        return self.certificate.converged
-
-    @cached_property
-    def data_digest(self) -> str:
-        """First digits of the sha256 of the runs: two fits with equal digests saw the same numbers."""
-        import hashlib
-
-        digest = hashlib.sha256()
-        for key in sorted(self.problem.columns):
-            digest.update(key.encode())
-            digest.update(np.round(np.log(self.problem.columns[key] * self.problem.units[key]), 9).tobytes())
-        digest.update(np.round(np.log(self.problem.loss), 9).tobytes())
-        if self.problem.weights is not None:
-            digest.update(np.round(self.problem.weights, 9).tobytes())
-        return digest.hexdigest()[:8]
-
-    @cached_property
-    def residuals(self) -> Array:
-        """Residuals (n_runs,) on the objective's scale."""
-        return np.asarray(self.problem.residuals(self.x[None])[0])
-
-    @cached_property
-    def held(self) -> AnyArray:
-        """Which free parameters ended at a bound (p,)."""
-        lower, upper = self.problem.bounds(self.bounds or {})
-        return np.asarray((self.x <= lower) | (self.x >= upper))
-
-    def natural(self, x: Array) -> dict[str, Any]:
-        """Parameters by name, in natural units, from an engine vector (p,)."""
-        out: dict[str, Any] = {}
-        shared = len(self.problem.groups) > 1
-        inverse = {key: 1.0 / unit for key, unit in self.problem.units.items()}
-        scaled = any(unit != 1.0 for unit in inverse.values())
-        for group in range(len(self.problem.groups)):
-            values = {k: v.ravel() for k, v in self.problem.values(np.atleast_2d(x), group).items()}
-            if scaled and self.law.rescale is not None:
-                values = self.law.rescale(values, inverse)
-            for name, parameter in self.law.parameters.items():
-                key = f"{name}[{self.series[group]}]" if shared and parameter.own else name
-                out[key] = values[name] if x.ndim > 1 else values[name][0]
-        return out
-
-    # -- uncertainty -------------------------------------------------------------------------------------------
-
-    @cached_property
-    def free_cov(self) -> Array:
-        """Covariance (p, p) of the engine's variables: of the draws if there are any, else the sandwich."""
-        from scalefit.fitting.covariance import free_covariance
-
-        if self.draws is not None:
-            return np.atleast_2d(np.cov(self.draws, rowvar=False))
-        return free_covariance(self.problem, self.x, self.held, self.tangent)
-
-    @cached_property
-    def cov(self) -> pd.DataFrame:
-        """Covariance of the parameters in natural units; NaN at a bound or undetermined, 0 for fixed ones."""
-        import pandas as pd
-
-        names = list(self.params.index)
-        if self.draws is not None:
-            table = self.natural(self.draws)
-            stack = np.stack([np.broadcast_to(table[name], self.draws.shape[:1]) for name in names])
-            return pd.DataFrame(np.cov(stack), index=names, columns=names)
-        step = 1e-30
-        jac = np.empty((len(names), self.x.size))
-        for i in range(self.x.size):
-            moved = self.x.astype(complex)
-            moved[i] += 1j * step
-            jac[:, i] = [np.imag(value) / step for value in self.natural(moved).values()]
-        inner = self.free_cov
-        bad = np.isnan(np.diag(inner))
-        cov = jac[:, ~bad] @ inner[np.ix_(~bad, ~bad)] @ jac[:, ~bad].T
-        lost = (jac[:, bad] != 0).any(axis=1)
-        if not self.certificate.identified:
-            # The sandwich leaves out the directions that the runs do not determine: no error is better than that.
-            lost |= [name.split("[")[0] in {weak.split("[")[0] for weak in self.certificate.weak} for name in names]
-        cov[lost, :], cov[:, lost] = np.nan, np.nan
-        return pd.DataFrame(cov, index=names, columns=names)
-
-    @cached_property
-    def std_errors(self) -> pd.Series[float]:
-        """Standard errors: of the bootstrap draws if there are any, else robust (sandwich)."""
-        import pandas as pd
-
-        return pd.Series(np.sqrt(np.maximum(np.diag(self.cov), 0.0)), index=self.params.index)
-
-    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
-        """Confidence intervals of the parameters.
-
-        Parameters
-        ----------
-        level : float
-            Coverage wanted, between 0 and 1.
-
-        Returns
-        -------
-        DataFrame
-            Columns ``lower`` and ``upper``. Percentiles of the bootstrap draws if there are any; else Student's t
-            with robust errors, taken in logarithms for parameters that are positive by nature.
-        """
-        import pandas as pd
-
-        tail = (1 - check_level(level)) / 2
-        names = list(self.params.index)
-        if self.draws is not None:
-            table = self.natural(self.draws)
-            rows = [np.quantile(np.broadcast_to(table[name], self.draws.shape[:1]), [tail, 1 - tail]) for name in names]
-            return pd.DataFrame(rows, index=names, columns=["lower", "upper"])
-        return interval_around(self.law, self.params, -self._quantile(tail) * self.std_errors)
-
-    def _quantile(self, q: float) -> float:
-        from scipy.special import stdtrit
-
-        return float(stdtrit(max(self.n_runs - self.n_free, 1), q))
 
     def bootstrap(
         self,
@@ -246,7 +68,7 @@ class FitResult:
             )
         draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress)
         about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
-        return replace(self, draws=draws, draws_about=about)
+        return replace(self, resamples=draws, draws_about=about)
 
     def profile(self, name: str, values: ArrayLike | None = None, n: int = 31) -> pd.DataFrame:
         """Objective along one parameter, the others refitted.
@@ -273,35 +95,6 @@ class FitResult:
 
         return profile(self, name, values, n)
 
-    # -- predictions -------------------------------------------------------------------------------------------
-
-    def _group(self, series: str | None) -> int:
-        if not self.series:
-            if series is not None:
-                raise ArgumentError(
-                    f"series={series!r}: this fit is of one table, not by='shared'; nothing was computed. Leave out "
-                    "series=."
-                )
-            return 0
-        if series not in self.series:
-            raise ArgumentError(
-                f"series={series!r} is none of this fit's, and nothing was computed. Pass series= one of "
-                f"{', '.join(self.series)}."
-            )
-        return self.series.index(series)
-
-    def _predict(self, columns: Mapping[str, Array], x: Array, group: int) -> Array:
-        """Loss (b, m) for engine vectors (b, p)."""
-        scaled = {key: value / self.problem.units[key] for key, value in columns.items()}
-        return np.asarray(self.law.evaluate(scaled, self.problem.values(np.atleast_2d(x), group)))
-
-    def predict(self, *, series: str | None = None, **inputs: ArrayLike) -> float | Array:
-        """Loss [nat/token] at the given inputs: a float for scalars, else an array like the input."""
-        columns = check_inputs(self.law, inputs)
-        shape, flat = broadcast(columns)
-        loss = np.broadcast_to(self._predict(flat, self.x, self._group(series))[0], (int(np.prod(shape)),))
-        return float(loss[0]) if shape == () else loss.reshape(shape)
-
     def predict_interval(self, *, level: float = 0.9, series: str | None = None, **inputs: ArrayLike) -> pd.DataFrame:
         """Interval for the loss of a new run at the given inputs; see :mod:`scalefit.fitting.intervals`."""
         from scalefit.fitting.intervals import predict_interval
@@ -321,9 +114,10 @@ class FitResult:
         Returns
         -------
         matplotlib.figure.Figure
-            The panels are drawn by :mod:`scalefit.plots.fits`, each of which also takes an ``ax``.
+            The panels are drawn by :mod:`scalefit.plots.fits`, each of which also takes an ``ax``, from the data of
+            :mod:`scalefit.fitting.figures`.
         """
-        from scalefit.plots.fits import draw_result
+        from scalefit.fitting.figures import draw_result
 
         figure = draw_result(self, level=level)
         if path is not None:
@@ -333,43 +127,39 @@ class FitResult:
     # -- what to make of it ------------------------------------------------------------------------------------
 
     @cached_property
-    def correlations(self) -> list[tuple[str, str, float]]:
-        """Pairs of free parameters by the size of their correlation, strongest first."""
-        cov = self.cov.loc[list(self.names), list(self.names)].to_numpy()
-        with np.errstate(invalid="ignore", divide="ignore"):
-            se = np.sqrt(np.diag(cov))
-            matrix = cov / se[:, None] / se[None, :]
-        pairs = [
-            (a, b, float(matrix[i, j]))
-            for i, a in enumerate(self.names)
-            for j, b in enumerate(self.names)
-            if i < j and np.isfinite(matrix[i, j])
-        ]
-        return sorted(pairs, key=lambda item: -round(abs(item[2]), 6))  # closer ones keep the order of the parameters
-
-    @cached_property
     def notes(self) -> tuple[Note, ...]:
         """Everything worth knowing before using the numbers."""
         from scalefit.fitting.diagnostics import notes_of
 
         return notes_of(self)
 
-    @property
-    def trusted(self) -> bool:
-        """Whether nothing speaks against using the fit (CLI exit code 3 where something does)."""
-        return self.certificate.trusted
-
     def cite(self) -> str:
         """BibTeX of the law and of the methods that this result used."""
-        from scalefit.fitting.printing import citations
+        from scalefit.fitting.citations import citation_entries
 
-        return citations(self)
+        return "\n".join(citation_entries(self.law, self.problem.objective))
+
+    def at(self, **held: Any) -> Held:
+        """The same result with inputs held, which predicts from the others: ``result.at(n_experts=8)``.
+
+        Raises
+        ------
+        ArgumentError
+            The law does not read the input.
+        """
+        return Held(self, held)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON can hold it, with the runs it was fitted to."""
+        from scalefit.fitting.schema import document
+
+        return document(self, self.notes)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Write the result as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back."""
-        from scalefit.fitting.schema import document, to_json
+        from scalefit.fitting.schema import to_json
 
-        return to_json(document(self), path)
+        return to_json(self.to_dict(), path)
 
     def to_lmfit(self) -> Any:
         """Return the result as an ``lmfit.minimizer.MinimizerResult``."""
@@ -380,7 +170,7 @@ class FitResult:
     def __str__(self) -> str:
         from scalefit.fitting.printing import as_text
 
-        return as_text(self)
+        return as_text(self, self.notes)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value:.4g}" for key, value in self.params.items())
@@ -389,4 +179,4 @@ class FitResult:
     def _repr_html_(self) -> str:
         from scalefit.fitting.printing import as_html
 
-        return as_html(self)
+        return as_html(self, self.notes)

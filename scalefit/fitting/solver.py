@@ -123,7 +123,10 @@ def _sensitivity(problem: Problem, x: Array) -> Array:
     small = subset(problem, _LOOK) if problem.loss.size > _LOOK else problem
     with np.errstate(all="ignore"):
         slopes = np.abs(small.jacobian(x[None])[1][0])
-    return np.asarray((slopes if problem.objective.log else slopes / small.loss).max(axis=1))
+    if problem.objective.on == "loss":
+        size = np.abs(small.loss)  # targets that are no loss may be zero or negative
+        slopes = slopes / np.maximum(size, 1e-3 * np.median(size) + 1e-300)
+    return np.asarray(slopes.max(axis=1))
 
 
 def _faint(problem: Problem, x: Array, sensitivity: Array, lower: Array) -> list[int]:

@@ -119,7 +119,7 @@ def _projected(problem: Problem) -> Array:
             units = {other: float(other == name) for other in linear}
             value = np.asarray(law.evaluate(columns, {**params, **units}))
             basis.append(np.broadcast_to(value, (nodes.shape[0], loss.size)))
-        scale = loss if problem.objective.log else np.full_like(loss, loss.mean())
+        scale = loss if problem.objective.log else np.full_like(loss, np.abs(loss).mean())
         design = np.stack(basis, axis=1) / scale
         target = np.broadcast_to(loss / scale, (nodes.shape[0], loss.size))
         free = [i for i, name in enumerate(linear) if problem.index[group, order.index(name)] >= 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,30 @@ _SMALL = 40
 _FEW_RUNS = 8
 
 
+@overload
+def forecast(
+    runs: Any,
+    *,
+    loss_unit: str | None = None,
+    prior: Prior | Literal["shipped"] | None = "shipped",
+    by: Literal["pool"] | None = None,
+    law: str | type[Law] | None = None,
+    constants: ForecastCalibration | None = None,
+) -> ForecastResult: ...
+
+
+@overload
+def forecast(
+    runs: Any,
+    *,
+    loss_unit: str | None = None,
+    prior: Prior | Literal["shipped"] | None = "shipped",
+    by: Literal["series"],
+    law: str | type[Law] | None = None,
+    constants: ForecastCalibration | None = None,
+) -> dict[Any, ForecastResult]: ...
+
+
 def forecast(
     runs: Any,
     *,
@@ -44,7 +68,7 @@ def forecast(
     by: Literal["series", "pool"] | None = None,
     law: str | type[Law] | None = None,
     constants: ForecastCalibration | None = None,
-) -> Any:
+) -> ForecastResult | dict[Any, ForecastResult]:
     """Forecast the loss of larger runs from a table of smaller ones.
 
     The coupled law is fitted with a prior over (E, alpha, beta, g) learned from public tables and with errors that

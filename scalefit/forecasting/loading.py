@@ -46,7 +46,7 @@ def load_forecast(path: str | Path, law: type[Law] | None = None) -> ForecastRes
 
 
 def forecast_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> ForecastResult:
-    """Return the forecast that a file held."""
+    """Return the forecast that a file contains."""
     if not isinstance(raw, dict) or raw.get("kind") != KIND or raw.get("format") != FORMAT:
         raise DataError(
             f"{path} is not a forecast of format {FORMAT}, and was not read. Use load_result for fits, or forecast "
@@ -91,7 +91,6 @@ def forecast_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> F
         table_notes=tuple(load_note(note) for note in saved.table_notes),
         reason=saved.reason,
         recipe_spread=saved.recipe_spread,
-        held=saved.held,
     )
 
 

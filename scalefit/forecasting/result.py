@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_count, check_level, one_of
+from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.solution import with_compute
 from scalefit.forecasting import correlated_errors as errors
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
 from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
-from scalefit.laws._published import check_inputs
+from scalefit.laws._inputs import check_inputs
+from scalefit.predictor import Held, normal_draws, ranges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,19 +62,8 @@ class ForecastResult:
     table_notes: tuple[Note, ...] = ()
     reason: str = ""
     recipe_spread: float = 0.0
-    held: Mapping[str, float] | None = None
 
     # -- values ------------------------------------------------------------------------------------------------
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of what `predict` reads."""
-        return tuple(key for key in self.law.inputs if key not in (self.held or {}))
-
-    @property
-    def target(self) -> str:
-        """What is predicted: the loss."""
-        return "loss"
 
     def _natural(self, x: Array) -> dict[str, Any]:
         values = {key: value.ravel()[0] for key, value in self.problem.values(x[None], 0).items()}
@@ -132,30 +123,11 @@ class ForecastResult:
         tail = (1 - check_level(level)) / 2
         return interval_around(self.law, self.params, -float(ndtri(tail)) * self.std_errors)
 
-    def draws(self, n: int = 500, *, seed: int = 0) -> dict[str, Array]:
-        """Draws (n,) of each parameter from the posterior, in natural units.
-
-        Parameters
-        ----------
-        n : int
-            Draws.
-        seed : int
-            Seed of the random numbers.
-        """
-        n = check_count("n", n)
-        root = np.linalg.cholesky(self.fitted.cov + 1e-12 * np.diag(np.diag(self.fitted.cov) + 1e-12))
-        points = self.fitted.x + np.random.default_rng(seed).standard_normal((n, self.fitted.x.size)) @ root.T
-        lower, upper = self.problem.bounds()
-        values = {k: v[:, 0] for k, v in self.problem.values(np.clip(points, lower, upper), 0).items()}
-        inverse = {key: 1.0 / unit for key, unit in self.problem.units.items()}
-        natural = self.law.rescale(values, inverse) if self.law.rescale is not None else values
-        return {key: np.asarray(value, float) for key, value in natural.items()}
-
     def cite(self) -> str:
         """BibTeX of the law and of the methods that this forecast used."""
-        from scalefit.fitting.printing import citations
+        from scalefit.fitting.citations import citation_entries
 
-        return citations(self)
+        return "\n".join(citation_entries(self.law, self.problem.objective))
 
     @property
     def n_runs(self) -> int:
@@ -177,24 +149,6 @@ class ForecastResult:
         """Compute of the largest run [FLOP], at 6 FLOP per parameter and token."""
         raw = self.problem.raw_columns
         return float((6.0 if "C" not in raw and {"N", "D"} <= set(raw) else 1.0) * errors.compute(raw).max())
-
-    def seen(self) -> dict[str, tuple[float, float]]:
-        """Smallest and largest value of each input, and of C [FLOP], among the runs behind the forecast."""
-        raw = dict(self.problem.raw_columns)
-        if {"N", "D"} <= set(raw):
-            raw["C"] = 6.0 * raw["N"] * raw["D"]
-        return {key: (float(value.min()), float(value.max())) for key, value in raw.items()}
-
-    def at(self, **held: float) -> ForecastResult:
-        """Return the same forecast with inputs held at values, as for a law with more inputs than a plan chooses."""
-        unknown = [key for key in held if key not in self.law.inputs]
-        if unknown:
-            raise ArgumentError(
-                f"at({', '.join(unknown)}=...) names no input of {self.law.name}, and nothing was held. Known: "
-                f"{', '.join(self.law.inputs)}."
-            )
-        values = {key: float(value) for key, value in held.items()}
-        return replace(self, held={**(self.held or {}), **values})
 
     # -- scatter and noise of the table itself -------------------------------------------------------------------
 
@@ -227,7 +181,7 @@ class ForecastResult:
 
     def _columns(self, inputs: Mapping[str, ArrayLike]) -> tuple[tuple[int, ...], dict[str, Array], dict[str, Array]]:
         """Shape of the answer, flat columns in natural units, and in the problem's."""
-        columns = check_inputs(self.law, {**(self.held or {}), **inputs})
+        columns = check_inputs(self.law, dict(inputs))
         shape, flat = broadcast(columns)
         return shape, flat, {key: flat[key] / self.problem.units[key] for key in self.law.inputs}
 
@@ -307,15 +261,66 @@ class ForecastResult:
         from scalefit.planning.loss_surface import Surface
 
         values = {str(key): float(value) for key, value in self.params.items()}
-        held = self.held or {}
 
         def evaluate(columns: Mapping[str, Any], rows: slice) -> Any:
-            given = {**{k: np.asarray(columns[k]) for k in ("N", "D")}, **held}
+            given = {**{k: np.asarray(columns[k]) for k in ("N", "D")}}
             return self.law.evaluate({key: given[key] for key in self.law.inputs}, values)
 
         k = budget.size
         best = on_budget(Surface(evaluate, k, None, None, None, "none", ()), budget)
         return {"N": best.N, "D": best.D}
+
+    # -- as a Predictor ----------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs that the law reads."""
+        return tuple(self.law.inputs)
+
+    @property
+    def held_inputs(self) -> Mapping[str, float]:
+        """Inputs held at a value: none; see :meth:`at`."""
+        return {}
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Series with coefficients of their own: none."""
+        return ()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs."""
+        return True
+
+    def runs(self) -> dict[str, Array]:
+        """Inputs of the runs in natural units (n_runs,), and their C [FLOP]."""
+        return with_compute(self.problem.raw_columns)
+
+    def seen(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest value of each input, and of C, among the runs."""
+        return ranges(self.runs())
+
+    def correction(self, **inputs: ArrayLike) -> float:
+        """Ratio of the prediction to the law's value: a correction learned from the runs' residuals."""
+        columns = check_inputs(self.law, dict(inputs))
+        law = self.law.evaluate(columns, {str(name): value for name, value in self.params.items()})
+        return float(np.asarray(self.predict(**inputs)) / np.asarray(law, float))
+
+    def draws(self, n: int = 500) -> pd.DataFrame:
+        """Draws of the law's parameters from the posterior, in natural units: one row per draw."""
+        import pandas as pd
+
+        steps = normal_draws(self.fitted.x, self.fitted.cov, n, 0)
+        values = {key: value.ravel() for key, value in self.problem.values(steps, 0).items()}
+        if self.law.rescale is not None:
+            values = self.law.rescale(values, {key: 1.0 / unit for key, unit in self.problem.units.items()})
+        frame = pd.DataFrame({name: np.broadcast_to(value, (n,)) for name, value in values.items()})
+        frame.attrs["source"] = "posterior"
+        return frame
+
+    def at(self, **held: Any) -> Held:
+        """The same forecast with inputs held, which predicts from the others."""
+        return Held(self, held)
 
     # -- what to make of it ------------------------------------------------------------------------------------
 
@@ -361,7 +366,7 @@ class ForecastResult:
         if not inputs:
             inputs = {key: float(value[0]) for key, value in self.frontier(10.0 * self.largest_compute).items()}
         predict = partial(self.predict_interval, level=level)
-        return registered(predict, self.to_dict(), path, level=level, inputs={**(self.held or {}), **inputs})
+        return registered(predict, self.to_dict(), path, level=level, inputs=dict(inputs))
 
     def __str__(self) -> str:
         return self.text()

@@ -40,7 +40,6 @@ class SavedForecast(Strict):
     conventions: dict[str, Any]
     table_notes: list[SavedNote]
     recipe_spread: float = 0.0
-    held: dict[str, float] | None = None
     scatter: float | None = None
     widening: float | None = None
     noise_scale: float | None = None
@@ -75,7 +74,6 @@ def document(result: Any) -> dict[str, Any]:
         conventions=dict(result.conventions),
         table_notes=[save_note(note) for note in result.table_notes],
         recipe_spread=float(result.recipe_spread),
-        held=None if result.held is None else dict(result.held),
         scatter=result.scatter,
         widening=result.widening,
         noise_scale=result.noise_scale,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
-from scalefit.errors import ArgumentError, MissingExtraError
+from scalefit.errors import ArgumentError, MissingExtraError, ScalefitError
 from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Action, Advice
 from scalefit.stopping.monitor import Monitor
@@ -31,6 +31,7 @@ except ImportError as error:
 logger = logging.getLogger("scalefit")
 
 SCHEDULE_KNOTS = 400
+MOST_EPOCHS = 1e6  # a data set without a length counts its epochs with a number beyond all use
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,18 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
     Parameters
     ----------
     plan : RunPlan, optional
-        The plan; by default the length and schedule that the Trainer was given.
+        The plan; by default the length, epochs and schedule that the Trainer was given, and whether its model was
+        loaded from trained weights.
     history : sequence, optional
         Earlier runs, as for `Monitor`.
     law : FitResult, optional
         A fitted scaling law, as for `Monitor`.
     dry_run : bool
-        True (default): advice only. False: stop the Trainer when the action is in `stop_on`.
+        True (default): advice only. False: stop the Trainer when the action is in `stop_on`. The model of the best
+        evaluation is then loaded if the Trainer has ``load_best_model_at_end``; otherwise a warning names its step.
     stop_on : sequence of str
-        Actions that stop the Trainer when `dry_run` is off.
+        Actions that stop the Trainer when `dry_run` is off: ``"stop"`` (overfitting, or little to gain) by default;
+        ``"rollback"`` (lost or diverging) asks for an earlier checkpoint, which only you can give.
     min_gain : float, optional
         As for `Monitor` [nat/token].
     metric : str
@@ -101,6 +105,12 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
             raise ArgumentError(
                 f"plan is a {type(plan).__name__}; no callback was made. Make one with scalefit.RunPlan(schedule=...)."
             )
+        unknown = sorted(set(stop_on) - set(get_args(Action)))
+        if unknown:
+            raise ArgumentError(
+                f"stop_on holds {', '.join(map(repr, unknown))}; no callback was made. "
+                f"Known: {', '.join(get_args(Action))}."
+            )
         if not rebuilt:
             self._in_code[name] = _Settings(plan, history, law, dry_run, tuple(stop_on), min_gain, metric, on_advice)
         elif name not in self._in_code:
@@ -132,6 +142,8 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
         """Make the monitor, and take up the curve of the checkpoint that training resumes from."""
         given = self.settings
         plan = given.plan or _plan_of_trainer(args, state, kwargs)
+        acts = "advice only (dry_run=True)" if given.dry_run else f"training stops at {', '.join(given.stop_on)}"
+        logger.info("AdviceCallback follows %g steps: %s.", plan.steps, acts)
         self.monitor = Monitor(plan, given.history, given.law, min_gain=given.min_gain)
         text = self._saved or self._in_checkpoint(state)
         if text and state.global_step > 0:
@@ -154,7 +166,15 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
         names = {"train_loss": "loss", "lr": "learning_rate", "grad_norm": "grad_norm"}
         found = {key: logs[name] for key, name in names.items() if isinstance(logs.get(name), (int, float))}
         if found:
-            self.monitor.update(step=state.global_step, **found)
+            self._guarded(lambda monitor: monitor.update(step=state.global_step, **found))
+
+    def _guarded(self, act: Callable[[Monitor], Any]) -> Any:
+        """Do something with the monitor; what goes wrong is a warning, for training must go on."""
+        try:
+            return act(self.monitor) if self.monitor is not None else None
+        except ScalefitError as error:
+            logger.warning("AdviceCallback: %s", error)
+            return None
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, Any] | None = None, **kwargs: Any
@@ -171,8 +191,11 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
                 there,
             )
             return
-        self.monitor.update(step=state.global_step, val_loss=float(value))
-        self.advice = self.monitor.advise()
+        self._guarded(lambda monitor: monitor.update(step=state.global_step, val_loss=float(value)))
+        advice = self._guarded(lambda monitor: monitor.advise())
+        if advice is None:
+            return
+        self.advice = advice
         if getattr(state, "is_world_process_zero", True):
             urgent = self.advice.action not in ("continue", "wait")
             logger.log(logging.WARNING if urgent else logging.INFO, "%s", self.advice)
@@ -181,25 +204,46 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
         # Metrics are gathered before this call, so every rank decides alike.
         if not self.settings.dry_run and self.advice.action in self.settings.stop_on:
             control.should_training_stop = True
+            best = next((r.evidence["best_step"] for r in advice.reasons if "best_step" in r.evidence), None)
+            if best is not None and not getattr(args, "load_best_model_at_end", False):
+                logger.warning(
+                    "Training stops at step %g; the best evaluation was at step %g. load_best_model_at_end is off: "
+                    "take the checkpoint of that step.", state.global_step, best,
+                )  # fmt: skip
 
 
 def _plan_of_trainer(args: Any, state: Any, kwargs: dict[str, Any]) -> RunPlan:
     """Plan from the Trainer's own scheduler and model."""
     total = int(state.max_steps)
     model, scheduler = kwargs.get("model"), kwargs.get("lr_scheduler")
-    lambdas = getattr(scheduler, "lr_lambdas", None)
-    if not lambdas:
-        raise ArgumentError(
-            f"The Trainer's scheduler {type(scheduler).__name__} cannot be read ahead of time, and no advice was "
-            f"begun: pass plan=RunPlan(schedule=...) to AdviceCallback."
-        )
-    steps = np.unique(np.linspace(0, total, min(SCHEDULE_KNOTS, total + 1)).astype(int))
-    warmup = int(args.get_warmup_steps(total))
-    steps = np.unique(np.append(steps, min(warmup, total)))
-    rates = [float(lambdas[0](int(step))) for step in steps]
+    passes = float(getattr(state, "num_train_epochs", 0) or 0)
+    name = getattr(getattr(model, "config", None), "_name_or_path", None)
     n_params = float(sum(p.numel() for p in model.parameters())) if model is not None else None
     optimizer = str(getattr(args.optim, "value", args.optim)).split("_")[0]
     decay = float(args.weight_decay)
+    rate = float(getattr(args, "learning_rate", 0) or 0)
     return RunPlan(
-        schedule=Schedule.from_knots(steps, rates), n_params=n_params, optimizer=optimizer, weight_decay=decay
+        schedule=_schedule_of_trainer(args, scheduler, total),
+        n_params=n_params,
+        optimizer=optimizer,
+        weight_decay=decay,
+        peak_lr=rate if rate > 0 else None,
+        epochs=passes if 0 < passes < MOST_EPOCHS else None,
+        pretrained=bool(name) if isinstance(name, str) else None,
     )
+
+
+def _schedule_of_trainer(args: Any, scheduler: Any, total: int) -> Schedule:
+    """Schedule from the Trainer's own; a constant one, with a warning, where that cannot be read ahead of time."""
+    lambdas = getattr(scheduler, "lr_lambdas", None)
+    warmup = min(int(args.get_warmup_steps(total)), total)
+    steps = np.unique(np.append(np.linspace(0, total, min(SCHEDULE_KNOTS, total + 1)).astype(int), warmup))
+    try:
+        return Schedule.from_knots(steps, [float(lambdas[0](int(step))) for step in steps])  # type: ignore[index]
+    except (ScalefitError, TypeError, ValueError, LookupError, ArithmeticError):
+        logger.warning(
+            "The Trainer's scheduler %s cannot be read ahead of time, so the forecast takes the rate to be constant. "
+            "Pass plan=RunPlan(schedule=...) to AdviceCallback.",
+            type(scheduler).__name__,
+        )
+        return Schedule.constant(total, warmup=warmup)

@@ -79,8 +79,12 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
 
     # -- events ---------------------------------------------------------------------------------------
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Forget what was logged after the checkpoint that training resumes from."""
+        """Forget what was logged after the checkpoint that training resumes from, and take the epochs."""
         self.monitor.rewind(trainer.global_step)
+        plan, batches = self.monitor.plan, getattr(trainer, "num_training_batches", None)
+        if isinstance(batches, (int, float)) and 0 < batches < float("inf") and plan.epochs_at(plan.steps) is None:
+            passes = plan.steps * getattr(trainer, "accumulate_grad_batches", 1) / batches
+            self.monitor.plan = plan.model_copy(update={"epochs": float(passes)})
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Take the training loss and the learning rate now and then."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,14 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import ArgumentError, DataError, require
+from scalefit.integrations import _log_columns as names
+from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
 from scalefit.stopping.monitor import Monitor
 
 COLUMNS = ("train_loss", "val_loss", "lr", "grad_norm")
-_NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))"
-
-# Names that tools use, after lower-casing and reducing everything but letters to underscores.
-_NAMES = {
-    "step": ("step", "_step", "global_step", "iter", "iteration", "steps", "trainer_global_step", "train_global_step"),
-    "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval", "test_loss"),
-    "train_loss": ("train_loss", "loss", "training_loss", "loss_train", "train_loss_step", "loss_step"),
-    "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_adamw", "lr_adam"),
-    "tokens": ("tokens", "n_tokens", "tokens_seen", "train_tokens", "total_tokens", "consumed_tokens", "num_tokens"),
-    "grad_norm": ("grad_norm", "norm", "train_grad_norm", "gradient_norm"),
-}
+KINDS = ("csv", "trainer_state", "tensorboard", *FORMATS)
+_JSON_TABLE = re.compile(r"\s*(\[\s*\{|\{\s*\")")  # a list of records, or one on each line
+_NEW_RUN = 3  # points before steps that go back to the first one are another run
 
 
 def read_log(
@@ -37,57 +31,79 @@ def read_log(
     train: str | None = None,
     growing: bool = False,
     tokens_per_step: float | None = None,
+    steps_per_epoch: float | None = None,
 ) -> pd.DataFrame:
     """Read a training log.
 
     Parameters
     ----------
     path : str or Path
-        A file, or for TensorBoard also a folder.
+        A file, or a folder: TensorBoard's, or an output folder of the Hugging Face Trainer.
     kind : str, optional
-        One of `READERS`; found out by looking at the file otherwise.
+        One of `KINDS`; found out by looking at the file otherwise.
     val, train : str, optional
         Names of the validation and training loss in the log, where the usual names do not do.
     growing : bool
         The file is being written: a last line without its end is left for the next time.
     tokens_per_step : float, optional
         Batch size [tokens], for logs that count tokens and not steps.
+    steps_per_epoch : float, optional
+        For logs that count epochs and not steps; without it the table's steps are epochs.
 
     Returns
     -------
     DataFrame
-        Columns step, train_loss, val_loss, lr, grad_norm; one row a step, NaN where nothing was logged. A step
-        that was logged twice (a resume) keeps its last values. A quantity that ends in "nan" ends in infinity
-        here, so that it cannot be taken for one that was not logged.
+        Columns step, train_loss, val_loss, lr, grad_norm; one row per step, NaN where nothing was logged. Where the
+        steps go back (a resume), what had been logged after that point is dropped. A quantity that ends in "nan"
+        ends in infinity here, so that it cannot be taken for one that was not logged. ``attrs``: what the log says
+        of the run (``total_steps``, ``epochs``, ``peak_lr``, ``loss_unit``, ``counts``) and ``notes`` on the reading.
 
     Raises
     ------
     DataError
-        Nothing readable, or no loss in it.
+        Nothing readable, no loss in it, several that fit, or two runs in one file.
     """
     source = Path(path)
     if not source.exists():
         raise DataError(f"There is no file {source}, so nothing was read. Check the path.")
-    if kind is not None and kind not in READERS:
-        raise ArgumentError(f"Unknown kind of log {kind!r}; nothing was read. Known: {', '.join(READERS)}.")
+    if kind is not None and kind not in KINDS:
+        raise ArgumentError(f"Unknown kind of log {kind!r}; nothing was read. Known: {', '.join(KINDS)}.")
+    source = _in_folder(source)
     kind = kind or _kind_of(source)
-    log = source if kind == "tensorboard" else _text(source, growing)
-    table = READERS[kind](log, val, train)
+    try:
+        if kind == "tensorboard":
+            table = _tensorboard(source, val, train)
+        else:
+            text = _text(source, growing)
+            if kind == "trainer_state":
+                table = _trainer_state(text, val, train)
+            else:
+                table = read_lines(kind, text) if kind in FORMATS else _table(text, val, train)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+    said: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
+    said.update({str(key): value for key, value in table.attrs.items()})
+    said["notes"] = list(said.get("notes", []))
     if "step" not in table:
-        table = _steps_from_tokens(table, tokens_per_step)
+        table = _steps_from(table, tokens_per_step, steps_per_epoch, said)
     for name in COLUMNS:
         if name not in table:
             table[name] = float("nan")
-        infinite = np.isinf(table[name].to_numpy(dtype=float))
-        later = np.isfinite(table[name].to_numpy(dtype=float))[::-1].cumsum()[::-1] > 0
-        table.loc[infinite & later, name] = float("nan")  # it came back: nothing but a gap in this table
-    table = table[["step", *COLUMNS]].dropna(subset=["step"])
+    table = table[["step", *COLUMNS]].dropna(subset=["step"]).reset_index(drop=True)
+    table = _resumed(table, source, said["notes"])
+    for name in COLUMNS:
+        values = table[name].to_numpy(dtype=float)
+        later = np.isfinite(values)[::-1].cumsum()[::-1] > 0
+        table.loc[np.isinf(values) & later, name] = float("nan")  # it came back: nothing but a gap in this table
     table = table.groupby("step", as_index=False).last().sort_values("step", ignore_index=True)
     if table[["train_loss", "val_loss"]].isna().all(axis=None):
         raise DataError(
-            f"{source} was read as {kind} but holds no loss; name the columns with val= and train=, "
-            f"or the kind with one of {', '.join(READERS)}. A perplexity is no loss: take its logarithm first."
+            f"{source} was read as {kind} but holds no loss, so nothing was kept. Columns: "
+            f"{names.listed(said.get('columns', table.columns))}. Name the losses with val= and train=, or the kind "
+            f"with one of {', '.join(KINDS)}."
         )
+    table.attrs.clear()
+    table.attrs.update(said)
     return table
 
 
@@ -96,25 +112,29 @@ def replay(monitor: Monitor, table: pd.DataFrame) -> None:
     monitor.update_from(table)
 
 
+def _in_folder(source: Path) -> Path:
+    """Return the Trainer's newest state in its output folder, or the source itself."""
+    if not source.is_dir():
+        return source
+    found = [*source.glob("trainer_state.json"), *source.glob("checkpoint-*/trainer_state.json")]
+    return max(found, key=lambda p: (p.stat().st_mtime_ns, len(p.parts))) if found else source
+
+
 def _kind_of(source: Path) -> str:
     """Find out what wrote a log."""
     if source.is_dir() or source.name.startswith("events.out.tfevents"):
         return "tensorboard"
-    head = _text(source)[:20_000]
-    if head.lstrip().startswith("{") and "log_history" in _text(source):
+    text = _text(source)
+    if text.lstrip().startswith("{") and '"log_history"' in text:
         return "trainer_state"
-    if re.search(r"^step:\d+/\d+ ", head, re.M):
-        return "modded_nanogpt"
-    if re.search(r"^s:\d+ (tel|trl|eval):", head, re.M):
-        return "llm_c"
-    if re.search(r"^(iter \d+: loss|step \d+: train loss)", head, re.M):
-        return "nanogpt"
-    return "csv"
+    if _JSON_TABLE.match(text):
+        return "csv"
+    return kind_of_lines(text) or "csv"
 
 
 def _text(source: Path, growing: bool = False) -> str:
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8-sig")
         return text[: text.rfind("\n") + 1] if growing and source.suffix != ".json" else text
     except UnicodeDecodeError as error:
         raise DataError(
@@ -122,60 +142,72 @@ def _text(source: Path, growing: bool = False) -> str:
         ) from None
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z]+", "_", name.lower()).strip("_")
-
-
-def _csv(text: str, val: str | None, train: str | None) -> pd.DataFrame:
-    """Read CSV, TSV or JSON-lines: ours, W&B exports, Lightning's CSVLogger, or long tables with a split column."""
+def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
+    """Read CSV, TSV, JSON lines or a JSON list: ours, exports of trackers, or long tables with a split column."""
     if not text.strip():
         raise DataError("The log is empty; nothing was read. Wait for its first lines, or name another file.")
     try:
-        if text.lstrip().startswith("{"):
-            table = pd.DataFrame([json.loads(line) for line in text.splitlines() if line.strip()])
-        else:
-            first = text.split("\n", 1)[0]
-            separator = max(",\t;", key=first.count)
-            table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
+        table, comma = _parsed(text)
+    except (ValueError, RecursionError, csv.Error, pd.errors.ParserError) as error:
         raise DataError(
-            f"The log was not read: it is no table ({' '.join(str(error).split())}). Export it again."
+            f"The log was not read: it is not a table ({' '.join(str(error).split())[:200]}). Export it again."
         ) from None
     if {"step", "split", "loss"} <= set(table.columns):
         table = _from_long(table)
+    return _chosen(table, val, train, comma)
+
+
+def _parsed(text: str) -> tuple[pd.DataFrame, bool]:
+    """Table as text, and whether its decimals are commas."""
+    start = text.lstrip()
+    if _JSON_TABLE.match(text):
+        if start.startswith("["):
+            return pd.DataFrame([dict(row) for row in json.loads(text)], dtype=object), False
+        return pd.DataFrame([json.loads(line) for line in text.splitlines() if line.strip()], dtype=object), False
+    first = start.split("\n", 1)[0]
+    separator = max(",\t;", key=first.count)
+    table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    header = [str(column) for column in table.columns]
+    repeated = (table == header).all(axis=1).to_numpy()
+    if repeated.any():  # the tool began the file again; the steps say whether the run did
+        table = table[~repeated].reset_index(drop=True)
+    cells = table.head(200).to_numpy().ravel()
+    comma = separator != "," and any(re.fullmatch(r"-?\d+,\d+", str(cell).strip()) for cell in cells)
+    return table, comma
+
+
+def _chosen(table: pd.DataFrame, val: str | None, train: str | None, comma: bool) -> pd.DataFrame:
+    """Keep the columns that a monitor takes, under its names."""
     wanted = {"val_loss": val, "train_loss": train}
-    out: dict[str, Any] = {}
+    columns, out, notes, units = list(table.columns), {}, [], {}
     for name in ("step", *COLUMNS):
-        column = _find_column(table, name, wanted.get(name))
-        if column is not None:
-            out[name] = _numbers(table[column])
-    if "step" not in out:
-        column = _find_column(table, "tokens", None)
+        column = names.find([c for c in columns if c not in (val if name == "train_loss" else None,)], name,
+                            wanted.get(name))  # fmt: skip
         if column is None:
-            names = ", ".join(map(str, table.columns[:12]))
-            raise DataError(
-                f"The log has no step column among {names:.300}; nothing was read. Name the column of optimizer "
-                f"steps 'step'; a column 'tokens' does as well where the batch size is known."
-            )
-        out["tokens"] = _numbers(table[column])
-    return pd.DataFrame(out)
-
-
-def _steps_from_tokens(table: pd.DataFrame, tokens_per_step: float | None) -> pd.DataFrame:
-    """Put steps in the place of tokens."""
-    if tokens_per_step is None:
+            continue
+        out[name] = names.numbers(table[column], comma)
+        if name in names.LOSSES:
+            out[name], units[name], note = names.in_nats(out[name], column)
+            notes += [note] if note else []
+    if len(set(units.values())) > 1:
+        del out["train_loss"]
+        notes.append("The training loss is left out: its unit is not that of the validation loss.")
+    for name in ("tokens", "epoch"):
+        if "step" not in out and (column := names.find(columns, name, None)) is not None:
+            out[name] = names.numbers(table[column], comma)
+            break
+    if not {"step", "tokens", "epoch"} & set(out):
         raise DataError(
-            "The log counts tokens and no steps, which need the batch size; nothing was read. Put tokens_per_step in "
-            "the plan."
+            f"The log has no step column among {names.listed(columns)}; nothing was read. Name the column of optimizer "
+            f"steps 'step', or export with steps; 'tokens' does as well where the batch size is known, and 'epoch'."
         )
-    return table.assign(step=table["tokens"] / tokens_per_step).drop(columns="tokens")
-
-
-def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Numbers of a column of text; a written "nan" becomes infinity, an empty cell NaN."""
-    text = column.where(column.notna(), "").astype(str).str.strip().str.lower()
-    values = pd.to_numeric(column, errors="coerce")
-    return values.where(text != "nan", float("inf"))
+    found = pd.DataFrame(out)
+    total = names.find(columns, "step", "total_steps") if "total_steps" in columns else None
+    found.attrs = {"notes": notes, "columns": columns, "loss_unit": units.get("val_loss", units.get("train_loss"))}
+    found.attrs["loss_unit"] = found.attrs["loss_unit"] or "nat/token"
+    if total is not None:
+        found.attrs["total_steps"] = float(names.numbers(table[total]).max())
+    return found
 
 
 def _from_long(table: pd.DataFrame) -> pd.DataFrame:
@@ -185,126 +217,102 @@ def _from_long(table: pd.DataFrame) -> pd.DataFrame:
         part = table[split.str.contains(pattern)].rename(columns={"loss": name})
         extra = [c for c in ("lr", "grad_norm") if c in part and name == "train_loss"]
         parts.append(part[["step", name, *extra]])
-    return pd.concat(parts)
+    return pd.concat(parts, ignore_index=True)
 
 
-def _find_column(table: pd.DataFrame, name: str, wanted: str | None) -> Any:
-    """Column for `name`: the one asked for, a usual name, a W&B export's "run - name", or one "section/name"."""
-    if wanted is not None:
-        if wanted not in table.columns:
+def _steps_from(
+    table: pd.DataFrame, tokens_per_step: float | None, steps_per_epoch: float | None, said: dict[str, Any]
+) -> pd.DataFrame:
+    """Put steps in the place of tokens or epochs."""
+    if "tokens" in table:
+        if tokens_per_step is None:
             raise DataError(
-                f"There is no column {wanted!r}; there are {', '.join(map(str, table.columns[:12]))}. Nothing was "
-                f"read. Name one of them."
+                "The log counts tokens and no steps, which need the batch size; nothing was read. Put tokens_per_step "
+                "in the plan."
             )
-        return wanted
-    plain = {column: _plain(str(column)) for column in table.columns}
-    for candidate in _NAMES[name]:
-        for column, reduced in plain.items():
-            if reduced == _plain(candidate):
-                return column
-    known = set(map(_plain, _NAMES[name]))
-    found = []
-    for column in table.columns:
-        text = str(column)
-        if " - " in text and not re.search(r"__(MIN|MAX|std|mean)", text):
-            if _plain(text.rsplit(" - ", 1)[1]) in known:
-                found.append(column)
-    if not found:  # a section of the tracker's own before the name: Metrics/loss
-        found = [c for c in table.columns if "/" in str(c) and _plain(str(c).split("/")[-1]) in known]
-        found = found if len(found) == 1 else []
-    if len(found) > 1:
-        raise DataError(
-            f"Several runs are in this export: {', '.join(map(str, found))}. Nothing was read. Choose one with val= "
-            "or train=."
+        return table.assign(step=table["tokens"] / tokens_per_step).drop(columns="tokens")
+    epoch = table["epoch"]
+    known = epoch.dropna().to_numpy()
+    if len(known) and known[0] == 0 and np.all(known == np.round(known)) and np.isfinite(
+        table.reindex(columns=["val_loss"])["val_loss"].iloc[0]
+    ):  # fmt: skip
+        epoch = epoch + 1  # Keras counts from zero and evaluates at the end of each
+        said["notes"].append("Epochs are counted from 1: the first was evaluated at its end.")
+    if steps_per_epoch is None:
+        said["counts"] = "epochs"
+        said["notes"].append("The log has no steps; epochs stand for them.")
+        return table.assign(step=epoch).drop(columns="epoch")
+    return table.assign(step=epoch * steps_per_epoch).drop(columns="epoch")
+
+
+def _resumed(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFrame:
+    """Drop what was logged after a point to which the steps of a quantity went back later; refuse two runs."""
+    steps = table["step"].to_numpy(dtype=float)
+    drop = np.zeros(len(table), dtype=bool)
+    for name in COLUMNS:
+        logged = np.flatnonzero(table[name].notna().to_numpy())
+        for i in np.flatnonzero(np.diff(steps[logged]) < 0) + 1:
+            row, step = logged[i], steps[logged[i]]
+            if step <= steps[logged[0]] and i >= _NEW_RUN:
+                raise DataError(
+                    f"{source} holds two runs: the steps of {name} go back from {steps[logged[i - 1]]:g} to {step:g}, "
+                    f"where they began. Nothing was read. Split the file in two."
+                )
+            earlier = np.arange(len(table)) < row
+            drop |= earlier & ((steps > step) | ((steps == step) & table[name].notna().to_numpy()))
+    if drop.any():
+        notes.append(
+            f"The steps go back to {steps[drop].min():g}: {int(drop.sum())} rows of the abandoned branch were dropped."
         )
-    return found[0] if found else None
+    return table[~drop].reset_index(drop=True)
 
 
 def _trainer_state(text: str, val: str | None, train: str | None) -> pd.DataFrame:
     """Read the Trainer's trainer_state.json."""
     try:
-        history = json.loads(text)["log_history"]
-        rows = [dict(row) for row in history]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        record = json.loads(text)
+        rows = [dict(row) for row in record["log_history"]]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(
             f"This is not a trainer_state.json, and was not read: {error}. Give the file of a checkpoint."
         ) from None
-    names = {"step": "step", "val_loss": val or "eval_loss", "train_loss": train or "loss"}
-    names |= {"lr": "learning_rate", "grad_norm": "grad_norm"}
-    cells = [{key: row.get(name) for key, name in names.items()} for row in rows]
-    table = pd.DataFrame(cells, columns=list(names), dtype=object)
-    return table.apply(_numbers)
-
-
-def _lines(text: str, patterns: dict[str, dict[str, str]]) -> pd.DataFrame:
-    """Collect numbers from lines; {pattern of a line with its step first: {column: pattern of its number}}."""
-    rows = []
-    compiled = [(re.compile(k), {c: re.compile(p) for c, p in v.items()}) for k, v in patterns.items()]
-    for line in text.splitlines():
-        for head, fields in compiled:
-            if (match := head.match(line)) is None:
-                continue
-            row = {"step": float(match.group(1))}
-            for column, pattern in fields.items():
-                if (found := pattern.search(line)) is not None:
-                    value = float(found.group(1))
-                    row[column] = float("inf") if value != value else value
-            rows.append(row)
-            break
-    return pd.DataFrame(rows, columns=["step", *COLUMNS], dtype=float)
-
-
-def _nanogpt(text: str, val: str | None, train: str | None) -> pd.DataFrame:
-    """Read what nanoGPT prints: "iter 10: loss 3.1, ..." and "step 500: train loss 2.9, val loss 3.0"."""
-    return _lines(
-        text,
-        {
-            r"iter (\d+): loss": {"train_loss": r"loss " + _NUMBER},
-            r"step (\d+): train loss": {"train_loss": r"train loss " + _NUMBER, "val_loss": r"val loss " + _NUMBER},
-        },
-    )
-
-
-def _llm_c(text: str, val: str | None, train: str | None) -> pd.DataFrame:
-    """Read llm.c's main.log: "s:250 tel:4.2", "s:1 trl:10.9 lr:1e-6 norm:15.2"."""
-    fields = {"val_loss": r"tel:" + _NUMBER, "train_loss": r"trl:" + _NUMBER}
-    fields |= {"lr": r"lr:" + _NUMBER, "grad_norm": r"norm:" + _NUMBER}
-    return _lines(text, {r"s:(\d+) ": fields})
-
-
-def _modded_nanogpt(text: str, val: str | None, train: str | None) -> pd.DataFrame:
-    """Read modded-nanogpt's logs: "step:125/3000 val_loss:4.4 ...", "step:1/3000 train_loss:10.9 ..."."""
-    fields = {"val_loss": r"val_loss:" + _NUMBER, "train_loss": r"train_loss:" + _NUMBER}
-    return _lines(text, {r"step:(\d+)/\d+ ": fields})
+    keys = {"step": "step", "val_loss": val or "eval_loss", "train_loss": train or "loss"}
+    keys |= {"lr": "learning_rate", "grad_norm": "grad_norm"}
+    cells = [{key: row.get(name) for key, name in keys.items()} for row in rows]
+    table = pd.DataFrame(cells, columns=list(keys), dtype=object).apply(names.numbers)
+    seen = dict.fromkeys(key for row in rows for key in row)
+    table.attrs = {"columns": list(seen)}
+    for name, key in (("total_steps", "max_steps"), ("epochs", "num_train_epochs")):
+        value = record.get(key)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            table.attrs[name] = float(value)
+    return table
 
 
 def _tensorboard(source: Path, val: str | None, train: str | None) -> pd.DataFrame:
-    """Read TensorBoard event files."""
+    """Read TensorBoard event files of one run."""
     module = require(
         "tensorboard.backend.event_processing.event_accumulator", extra="integrations", purpose="Event files"
     )
+    if source.is_dir():
+        folders = sorted({file.parent for file in source.rglob("events.out.tfevents*")})
+        if len(folders) > 1:
+            shown = ", ".join(str(folder.relative_to(source)) or "." for folder in folders[:8])
+            raise DataError(f"{len(folders)} folders hold runs ({shown}). Nothing was read. Name one of them.")
+        source = folders[0] if folders else source
     events = module.EventAccumulator(str(source), size_guidance={"scalars": 0, "tensors": 0})
     events.Reload()
     scalars = list(events.Tags()["scalars"])
     frames = []
     for name, wanted in (("val_loss", val), ("train_loss", train), ("lr", None), ("grad_norm", None)):
-        tag = _find_column(pd.DataFrame(columns=scalars), name, wanted)
+        tag = names.find([s for s in scalars if name != "train_loss" or s != val], name, wanted)
         if tag is not None:
-            rows = [(float(e.step), float(e.value)) for e in events.Scalars(tag)]
+            logged = sorted(events.Scalars(tag), key=lambda e: e.wall_time)
+            rows = [(float(e.step), np.inf if e.value != e.value else float(e.value)) for e in logged]
             frames.append(pd.DataFrame(rows, columns=["step", name]))
     if not frames:
         raise DataError(
-            f"{source} has no loss among its scalars: {', '.join(scalars[:20]) or 'none'}. Nothing was read. Name "
-            "one: val=... or train=...."
+            f"{source} has no loss among its scalars: {names.listed(scalars, 20)}. Nothing was read. Name one: "
+            "val=... or train=...."
         )
-    return pd.concat(frames)
-
-
-READERS: dict[str, Callable[[Any, str | None, str | None], pd.DataFrame]] = {
-    "csv": _csv,
-    "trainer_state": _trainer_state,
-    "tensorboard": _tensorboard,
-    "nanogpt": _nanogpt,
-    "llm_c": _llm_c,
-    "modded_nanogpt": _modded_nanogpt,
-}
+    return pd.concat(frames, ignore_index=True)

@@ -6,12 +6,14 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
+from scalefit.counting import PARAMS_CONVENTIONS
 from scalefit.errors import ArgumentError
+from scalefit.laws._declarations import INPUTS, LOSS, Golden, Input, Target
 
 _COMPLEX_STEP = 1e-30
 
@@ -70,11 +72,21 @@ class Constants:
     N, D : (float, float), optional
         Range of sizes [parameters] and tokens [tokens] that the fitted runs covered.
     params : str
-        What N counts: ``"total"`` or ``"non-embedding"``.
+        What N counts, one of ``scalefit.counting.PARAMS_CONVENTIONS``.
     corpus : str
         The text and tokenizer that the loss is measured on.
     remark : str
         What a user must know before quoting them.
+    ranges : mapping, optional
+        Ranges of further inputs that the fitted runs covered.
+    evidence : str
+        How the numbers were obtained: ``"paper"`` (read there), ``"code"`` (the authors' own repository), ``"refit"``
+        (fitted here to the authors' table), ``"review"`` (second-hand: reviews that quote the paper).
+    checked : str
+        Whether they reproduce what their paper prints: ``"yes"``, ``"to 0.02"``, ``"no, because ..."``; empty where
+        the paper prints nothing to compare with.
+    golden : tuple of Golden
+        Values that they must give.
     """
 
     key: str
@@ -85,6 +97,23 @@ class Constants:
     params: str = "total"
     corpus: str = ""
     remark: str = ""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    evidence: Literal["paper", "code", "refit", "review"] = "paper"
+    checked: str = ""
+    golden: tuple[Golden, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.params not in PARAMS_CONVENTIONS:
+            raise ArgumentError(
+                f"Constants {self.key!r} have params={self.params!r}; nothing was declared. Known: "
+                f"{', '.join(PARAMS_CONVENTIONS)}."
+            )
+
+    @property
+    def covered(self) -> dict[str, tuple[float, float]]:
+        """Range of each input that the fitted runs covered; inputs of no known range are left out."""
+        every = {"N": self.N, "D": self.D, **self.ranges}
+        return {name: limits for name, limits in every.items() if limits != (0.0, float("inf"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +145,15 @@ class Law(metaclass=_LawMeta):
     Attributes
     ----------
     inputs : tuple of str
-        Columns the law reads, such as ``("N", "D")``.
+        Names of what the law reads, such as ``("N", "D")``. The usual ones are declared in
+        ``scalefit.laws._declarations.INPUTS``; for others, or to declare one differently, an :class:`Input` stands
+        among the class attributes: ``n_experts = sf.Input("experts per layer", range=(1, 512))``.
+    declarations : mapping
+        Name to :class:`Input`, for each of them in order; made from the class attributes.
+    target : Target
+        What the law predicts; the loss [nat/token] unless it says otherwise.
+    flops : str
+        The convention that ties C to the law's N and D, unless a table or a caller names another.
     formula : str
         The formula as people read it.
     published : tuple of Constants
@@ -147,6 +184,9 @@ class Law(metaclass=_LawMeta):
 
     name: ClassVar[str] = "law"
     inputs: ClassVar[tuple[str, ...]] = ()
+    declarations: ClassVar[dict[str, Input]] = {}
+    target: ClassVar[Target] = LOSS
+    flops: ClassVar[str] = "6ND"
     formula: ClassVar[str] = ""
     parameters: ClassVar[dict[str, Parameter]] = {}
     published: ClassVar[tuple[Constants, ...]] = ()
@@ -167,7 +207,12 @@ class Law(metaclass=_LawMeta):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         found = {key: value for key, value in vars(cls).items() if isinstance(value, Parameter)}
-        cls.parameters = found or dict(cls.parameters)
+        cls.parameters = {**cls.parameters, **found}
+        own = {key: value for key, value in vars(cls).items() if isinstance(value, Input)}
+        if "inputs" not in vars(cls):
+            cls.inputs = (*cls.inputs, *(key for key in own if key not in cls.inputs))
+        cls.declarations = _declared((*cls.inputs, *cls.choices), {**cls.declarations, **own})
+        cls.declarations = {key: cls.declarations[key] for key in cls.inputs}
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         if "loss" in vars(cls) and not cls.choices:
@@ -188,6 +233,7 @@ class Law(metaclass=_LawMeta):
             raise ArgumentError(f"Law {cls.name} cannot be fitted in {column!r}; nothing was done. Known: {allowed}.")
         base = cls.name.split(":")[0]
         body: dict[str, Any] = {"name": f"{base}:{column}", "inputs": (column,)}
+        body["__doc__"], body["__module__"] = cls.__doc__, cls.__module__
         body["formula"] = cls.formula.replace("x", column)
         body["terms"] = tuple(
             Term(t.coefficient, {column: next(iter(t.exponents.values()))} if t.exponents else {}) for t in cls.terms
@@ -231,6 +277,23 @@ class Law(metaclass=_LawMeta):
             moved = {**params, key: value + 1j * size}
             out.append(np.asarray(np.imag(cls.evaluate(columns, moved)) / size))
         return out
+
+
+def _declared(names: Sequence[str], own: Mapping[str, Input]) -> dict[str, Input]:
+    """Declarations by name: the law's own, the usual ones, or one that says only that values are positive."""
+    return {
+        key: own.get(key) or INPUTS.get(key) or Input(key, (key.lower(),), typical=(1.0, 10.0, 100.0)) for key in names
+    }
+
+
+class Usual:
+    """The five parameters of a sum of powers in N and D, which many laws share."""
+
+    E = Parameter("irreducible loss", (0.0, 20.0), (0.5, 1.7, 3.0), unit="nat/token", log=True, linear=True, own=True)
+    A = Parameter("model-size coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
+    alpha = Parameter("model-size exponent", (0.0, 3.0))
+    B = Parameter("data coefficient", (0.0, 1e20), (10.0, 400.0, 1e4), log=True, linear=True, own=True)
+    beta = Parameter("data exponent", (0.0, 3.0))
 
 
 def _shaped(part: Any, shape: tuple[int, ...]) -> Array:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_quantity
+from scalefit._arguments import check_level, check_quantity
+from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
-from scalefit.counting import parse_quantity
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, Note
 from scalefit.laws._base import Constants, Law
+from scalefit.laws._inputs import check_inputs
+from scalefit.laws._registry import get, names
+from scalefit.predictor import Held, without_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +51,7 @@ class PublishedLaw:
         return self.constants.source
 
     def predict(self, **inputs: ArrayLike) -> float | Array:
-        """Loss [nat/token] at the given inputs; a float for scalars, else an array.
+        """What the law predicts [unit of its target] at the given inputs; a float for scalars, else an array.
 
         Examples
         --------
@@ -55,11 +61,93 @@ class PublishedLaw:
         """
         return predict(self.law, dict(self.constants.values), inputs)
 
-    def holds_at(self, N: float, D: float) -> bool:
-        """Whether the runs behind the constants covered N [parameters] and D [tokens]."""
-        low_n, high_n = self.constants.N
-        low_d, high_d = self.constants.D
-        return low_n <= N <= high_n and low_d <= D <= high_d
+    def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
+        """Predictions with lower and upper NaN: a paper's constants carry no errors."""
+        check_level(level)
+        return without_interval(self.predict(**{key: v for key, v in inputs.items() if key not in ("kind", "series")}))
+
+    # -- as a Predictor ----------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs that the law reads."""
+        return tuple(self.law.inputs)
+
+    @property
+    def held_inputs(self) -> Mapping[str, float]:
+        """Inputs held at a value: none; see :meth:`at`."""
+        return {}
+
+    @property
+    def conventions(self) -> Mapping[str, Any]:
+        """What N counts."""
+        return {"params": self.constants.params}
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Notes: none."""
+        return ()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against using it; published constants are taken as printed."""
+        return True
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated: it has none."""
+        return False
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Series with coefficients of their own: none."""
+        return ()
+
+    def draws(self, n: int = 500) -> pd.DataFrame:
+        """Draws of the parameters: none, as papers give no covariance."""
+        import pandas as pd
+
+        return pd.DataFrame(index=range(0), columns=list(self.law.parameters), dtype=float)
+
+    def seen(self) -> dict[str, tuple[float, float]]:
+        """Ranges of the runs behind the constants; empty where the paper does not give them."""
+        return {name: span for name, span in self.constants.covered.items() if np.isfinite(span[1])}
+
+    def runs(self) -> dict[str, Array]:
+        """Inputs of the runs behind the constants: not kept."""
+        return {}
+
+    def correction(self, **inputs: ArrayLike) -> float:
+        """Ratio of the prediction to the law's value: 1."""
+        return 1.0
+
+    def at(self, **held: Any) -> Held:
+        """The same law with inputs held, which predicts from the others."""
+        return Held(self, held)
+
+    def cite(self) -> str:
+        """BibTeX of the law."""
+        return self.law.bibtex
+
+    def to_dict(self) -> dict[str, Any]:
+        """Law, key, values and source, as JSON can hold them."""
+        c = self.constants
+        return {"kind": "published", "law": self.law.name, "key": c.key, "values": dict(c.values), "source": c.source}
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The same as JSON text, written to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=1)
+        if path is not None:
+            write_whole(path, text)
+        return text
+
+    def holds_at(self, **inputs: float) -> bool:
+        """Whether the runs behind the constants covered these inputs; where nothing is known of one, they did not."""
+        covered = self.constants.covered
+        asked = {key: value for key, value in inputs.items() if key in covered or key in self.law.inputs}
+        return bool(asked) and all(
+            key in covered and covered[key][0] <= value <= covered[key][1] for key, value in asked.items()
+        )
 
     def __str__(self) -> str:
         values = ", ".join(f"{key} = {self.constants.values[key]:.6g}" for key in self.law.parameters)
@@ -71,57 +159,10 @@ class PublishedLaw:
 
 
 def predict(law: type[Law], params: dict[str, Any], inputs: dict[str, ArrayLike]) -> float | Array:
-    """Loss of a law [nat/token] after checking that the inputs are there, positive and finite."""
+    """Target of a law [in its unit] after checking that the inputs are there and make sense."""
     columns = check_inputs(law, inputs)
     value = np.asarray(law.evaluate(columns, params), dtype=float)
     return float(value) if value.ndim == 0 else value
-
-
-def check_inputs(law: type[Law], inputs: dict[str, ArrayLike]) -> dict[str, Array]:
-    """Return the law's inputs as arrays; C follows from N and D, and D or N from C, at 6 FLOP per N and D."""
-    from scalefit import laws
-
-    known = {"N", "D", "C", *law.inputs, *(key for name in laws.names() for key in laws.get(name).inputs)}
-    strange = sorted(set(inputs) - known)
-    if strange:
-        raise ArgumentError(
-            f"{', '.join(strange)}: no input of {law.name}; nothing was predicted. Give {', '.join(law.inputs)}."
-        )
-    given = {key: _as_numbers(key, value) for key, value in inputs.items() if value is not None}
-    for key, value in given.items():
-        if not (np.isfinite(value).all() and (value > 0).all()):
-            raise ArgumentError(
-                f"{key}={value.tolist()!r:.80} is not positive and finite; nothing was predicted. Check it and its "
-                "unit."
-            )
-    if "C" in law.inputs and "C" not in given and {"N", "D"} <= set(given):
-        given["C"] = 6.0 * given["N"] * given["D"]
-    for missing, other in (("D", "N"), ("N", "D")):
-        if missing in law.inputs and missing not in given and {"C", other} <= set(given):
-            given[missing] = given["C"] / (6.0 * given[other])
-    if "unique_tokens" in law.inputs and "unique_tokens" not in given and "D" in given:
-        given["unique_tokens"] = given["D"]
-    absent = [key for key in law.inputs if key not in given]
-    if absent:
-        raise ArgumentError(
-            f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing, and nothing was "
-            f"predicted. Pass {', '.join(f'{key}=...' for key in absent)}."
-        )
-    return {key: given[key] for key in law.inputs}
-
-
-def _as_numbers(name: str, value: Any) -> Array:
-    """Return an input as floats; one quantity may be text, such as ``"7B"``."""
-    if isinstance(value, str):
-        return np.asarray(parse_quantity(value))
-    try:
-        if np.asarray(value).dtype.kind == "b":
-            raise TypeError
-        return np.asarray(value, dtype=float)
-    except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(
-            f"{name}={value!r:.80} must be a number or an array of them; nothing was predicted. Correct it."
-        ) from None
 
 
 def published(law: str, key: str | None = None) -> PublishedLaw:
@@ -150,9 +191,7 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     >>> sf.published("chinchilla", "besiroglu2024").predict(N=70e9, D=1.4e12).__round__(5)
     1.97342
     """
-    from scalefit import laws
-
-    found = laws.get(law)
+    found = get(law)
     sets = {constants.key: constants for constants in found.published}
     if key is None and len(sets) == 1:
         key = next(iter(sets))
@@ -178,8 +217,6 @@ def available(N: float | str, D: float | str) -> list[PublishedLaw]:
     >>> [law.constants.key for law in sf.laws.available(N=7e9, D=2e11)][:2]
     ['hoffmann2022', 'hoffmann2022_tex']
     """
-    from scalefit import laws
-
     N, D = check_quantity("N", N), check_quantity("D", D)
-    every = (published(name, c.key) for name in laws.names() for c in laws.get(name).published)
-    return [law for law in every if law.holds_at(N, D)]
+    every = (published(name, c.key) for name in names() for c in get(name).published)
+    return [law for law in every if law.holds_at(N=N, D=D)]

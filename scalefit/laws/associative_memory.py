@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.laws._base import Law, Parameter
+from scalefit.laws._base import Constants, Law, Parameter
 
 
 class AssociativeMemory(Law):
@@ -43,6 +43,17 @@ class AssociativeMemory(Law):
 
     c = Parameter("log Z beyond the volume radius, at every size", (-200.0, 200.0), (-10.0, -3.0, 0.0), unit="nat")
     s = Parameter("its growth with log n", (-10.0, 10.0), (-0.5, 0.0, 0.5))
+
+    published = (
+        Constants(
+            "niu2024",
+            dict(c=0.0, s=0.0),
+            source="Niu et al. (2024), arXiv:2405.08707, eq. 13 at its upper end and Prop. 4: radius sqrt(n / 2 pi e)",
+            N=(124e6, 355e6),
+            D=(9e6, 9e9),
+            remark="The theory's own radius, measured nowhere; it misses every table by tens of percent.",
+        ),
+    )
 
     @staticmethod
     def loss(D: Any, d_emb: Any, T_max: Any, c: Any, s: Any) -> Any:

@@ -45,7 +45,7 @@ class Kaplan(Law):
             source="Kaplan et al. (2020), arXiv:2001.08361, table 2",
             N=(3.9e5, 7.1e8),
             D=(2.1e7, 2.2e10),
-            params="non-embedding",
+            params="non_embedding",
             corpus="WebText2, GPT-2 BPE",
         ),
     )

@@ -44,7 +44,7 @@ class PowerLaw(Law):
             source="Kaplan et al. (2020), arXiv:2001.08361, eq. 1.1: (N_c/N)^alpha_N, N_c = 8.8e13",
             N=(768.0, 1.5e9),
             D=(2.2e10, 2.3e10),
-            params="non-embedding",
+            params="non_embedding",
             corpus="WebText2, GPT-2 BPE",
             remark="In the variable N: read it as power_law:N, trained to convergence on 22B tokens.",
         ),

@@ -16,6 +16,7 @@ from scalefit.memory.energies import (
 )
 from scalefit.memory.evidence import check_floor, sample_entropy
 from scalefit.memory.floor import Floor, loss_floor
+from scalefit.memory.layered import layered_loss
 from scalefit.memory.layers import (
     Trajectory,
     global_energy,
@@ -56,6 +57,7 @@ __all__ = [
     "global_energy",
     "global_energy_bounds",
     "layer_energies",
+    "layered_loss",
     "log_ball_integral",
     "log_ball_volume",
     "log_partition",

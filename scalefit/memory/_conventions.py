@@ -12,9 +12,11 @@ from scalefit.errors import ArgumentError
 
 Convention = Literal["exact", "paper"]
 Dimension = Literal["sequence", "token"]
+Patterns = Literal["replicated", "split"]
 
 CONVENTIONS = ("exact", "paper")
 DIMENSIONS = ("sequence", "token")
+PATTERNS = ("replicated", "split")
 
 
 def choice(name: str, value: object, allowed: Sequence[str]) -> None:

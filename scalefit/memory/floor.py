@@ -17,12 +17,14 @@ import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
-from scalefit.memory import _assumptions as _floor_text
+from scalefit.memory import _assumptions as words
 from scalefit.memory._conventions import (
     CONVENTIONS,
     DIMENSIONS,
+    PATTERNS,
     Convention,
     Dimension,
+    Patterns,
     choice,
     first_bad,
     positive,
@@ -39,6 +41,7 @@ FLOOR_COLUMNS = (
     "loss_lower",
     "loss_upper",
     "loss_at_z_lower",
+    "loss_at_z_upper",
     "log_z_lower",
     "log_z_upper",
     "log_z",
@@ -59,10 +62,11 @@ class Floor:
     loss_lower : float
         Least loss that the interval of Z allows [nat/token]: 1 where it contains Z = 1.
     loss_upper : float
-        Loss at the upper end of Z [nat/token]; under ``"paper"`` plus log(n_layers).
-    loss_at_z_lower : float
-        Loss at the lower end of Z [nat/token]; ``inf`` where 1/Z is beyond a float, which says that the
-        lower bound carries no information.
+        Greatest loss that the interval of Z allows [nat/token]. log Z + 1/Z first falls and then rises in Z, so this
+        is the larger loss of the two ends: ``inf`` wherever the lower bound of Z carries no information.
+    loss_at_z_lower, loss_at_z_upper : float
+        Loss at the two ends of Z [nat/token], ``inf`` where 1/Z is beyond a float; under ``"paper"`` plus
+        log(n_layers), the most that its layer term can be.
     log_z_lower, log_z_upper : float
         Eq. 13, printed or corrected.
     log_z : float
@@ -89,13 +93,14 @@ class Floor:
         The plan.
     vocab_size, d_ff : float or None
         As given.
-    convention, dimension, radius_kind : str
+    convention, dimension, radius_kind, patterns : str
         Readings used.
     """
 
     loss_lower: float
     loss_upper: float
     loss_at_z_lower: float
+    loss_at_z_upper: float
     log_z_lower: float
     log_z_upper: float
     log_z: float
@@ -116,20 +121,33 @@ class Floor:
     T_max: int
     vocab_size: int | None
     d_ff: int | None
-    convention: str
-    dimension: str
+    convention: Convention
+    dimension: Dimension
     radius_kind: str
+    patterns: Patterns
 
     def to_dict(self) -> dict[str, Any]:
         """Return every attribute as JSON-able values; a number that is not finite becomes None."""
         record = asdict(self)
         return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
 
+    @property
+    def allowed(self) -> str:
+        """The losses that the bounds of Z allow, in words."""
+        return words.allowed(self.loss_lower, self.loss_upper)
+
     def __str__(self) -> str:
-        return _floor_text.describe(self)
+        other: Patterns = "split" if self.patterns == "replicated" else "replicated"
+        plan = {name: np.asarray(getattr(self, name)) for name in PLAN_COLUMNS}
+        plan |= {
+            name: np.asarray(np.nan if (v := getattr(self, name)) is None else v) for name in ("vocab_size", "d_ff")
+        }
+        radius = self.radius if self.radius_kind == "measured" else self.radius_kind
+        there = evaluate(plan, self.convention, self.dimension, radius, other)
+        return words.describe({name: getattr(self, name) for name in self.__slots__}, there)
 
     def __repr__(self) -> str:
-        return f"<Floor {self.loss_lower:.4g} to {self.loss_upper:.4g} nat/token, {self.regime}; {self.convention}>"
+        return f"<Floor {self.allowed}; {self.regime}; {self.convention}>"
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -146,6 +164,7 @@ def loss_floor(
     convention: Convention = "exact",
     dimension: Dimension = "sequence",
     radius: str | float = "volume",
+    patterns: Patterns = "replicated",
 ) -> Any:
     """Return the loss that the associative-memory theory allows a plan, or each plan of a table.
 
@@ -169,11 +188,14 @@ def loss_floor(
         A pattern is a sequence, n = T_max d_emb, or one embedding, n = d_emb.
     radius : {"volume", "critical"} or float
         Radius of the ball around a pattern: sqrt(n / 2 pi e), that at which Z = 1, or a measured number.
+    patterns : {"replicated", "split"}
+        Whether every layer stores all d patterns, as the printed Z counts, or d / n_layers of them, as section 4.1
+        divides the data set. The verdict can turn on it, so both are printed.
 
     Returns
     -------
     Floor or DataFrame
-        For a table a copy with the columns `FLOOR_COLUMNS` added.
+        For a table a copy of the rows that make a plan, with the columns `FLOOR_COLUMNS` added.
 
     Raises
     ------
@@ -185,7 +207,7 @@ def loss_floor(
     Warns
     -----
     ScalefitWarning
-        N and the architecture do not fit together.
+        N and the architecture do not fit together; rows of a table that make no plan were set aside.
 
     References
     ----------
@@ -194,11 +216,14 @@ def loss_floor(
     Examples
     --------
     >>> floor = loss_floor(N=124e6, D=9e9, n_layers=12, d_emb=768, T_max=1024)
-    >>> floor.loss_lower, round(floor.loss_upper, 3), floor.regime
-    (1.0, 8.629, 'over_filled')
+    >>> floor.loss_lower, floor.loss_upper, round(floor.loss_at_z_upper, 3), floor.regime
+    (1.0, inf, 8.629, 'over_filled')
+    >>> loss_floor(N=124e6, D=9e6, n_layers=12, d_emb=768, T_max=1024, patterns="split").regime
+    'under_filled'
     """
     choice("convention", convention, CONVENTIONS)
     choice("dimension", dimension, DIMENSIONS)
+    choice("patterns", patterns, PATTERNS)
     if isinstance(radius, str):
         choice("radius", radius, ("volume", "critical"))
     else:
@@ -211,7 +236,7 @@ def loss_floor(
             raise ArgumentError(
                 f"A table of plans was passed together with {', '.join(both)}; nothing was computed. Pass one of them."
             )
-        return _floor_table(plans, options, convention, dimension, radius)
+        return _floor_table(plans, options, convention, dimension, radius, patterns)
     missing = [name for name, value in given.items() if value is None]
     if missing or N is None:
         raise ArgumentError(
@@ -224,7 +249,7 @@ def loss_floor(
                 f"{name} has shape {np.shape(value)}; pass many plans as a DataFrame instead. Nothing was computed."
             )
     plan = _read_plan({name: quantity(name, value) for name, value in {"N": N, **given, **options}.items()})
-    values = evaluate(plan, convention, dimension, radius)
+    values = evaluate(plan, convention, dimension, radius, patterns)
     notes = tuple(_mismatch(plan, values["implied_params"]))
     for note in notes:
         warnings.warn(note.message, ScalefitWarning, stacklevel=2)
@@ -232,7 +257,7 @@ def loss_floor(
     floor["dim"] = int(floor["dim"])
     return Floor(
         **floor,
-        assumptions=_floor_text.assumptions(floor, _plain(plan["T_max"]), convention, dimension, radius),
+        assumptions=words.assumptions(floor, _plain(plan["T_max"]), convention, dimension, radius, patterns),
         notes=notes,
         N=_plain(plan["N"]),
         D=_plain(plan["D"]),
@@ -244,6 +269,7 @@ def loss_floor(
         convention=convention,
         dimension=dimension,
         radius_kind=radius if isinstance(radius, str) else "measured",
+        patterns=patterns,
     )
 
 
@@ -253,6 +279,7 @@ def _floor_table(
     convention: Convention,
     dimension: Dimension,
     radius: str | float,
+    patterns: Patterns,
 ) -> pd.DataFrame:
     missing = [name for name in PLAN_COLUMNS if name not in plans.columns]
     if missing:
@@ -274,12 +301,48 @@ def _floor_table(
         )
     raw = {name: plans[name].to_numpy() for name in PLAN_COLUMNS}
     raw |= {name: plans[name].to_numpy() if name in plans.columns else v for name, v in options.items()}
+    kept, reasons = _usable(raw, list(plans.index))
+    if reasons and not any(kept):
+        raise DataError(
+            f"No row of the table makes a plan: {_listed(reasons)}. Nothing was computed. Correct the table, or drop "
+            f"those rows."
+        )
+    if reasons:
+        text = f"{len(reasons)} of {len(kept)} rows make no plan and were set aside: {_listed(reasons)}."
+        warnings.warn(text, ScalefitWarning, stacklevel=3)
+    plans = plans[np.array(kept, bool)]
+    raw = {name: v[np.array(kept, bool)] if np.ndim(v) else v for name, v in raw.items()}
     rows = list(plans.index)
     plan = _read_plan(raw, rows)
-    values = evaluate(plan, convention, dimension, radius)
+    values = evaluate(plan, convention, dimension, radius, patterns)
     for note in _mismatch(plan, values["implied_params"], rows):
         warnings.warn(note.message, ScalefitWarning, stacklevel=3)
     return plans.assign(**{name: values[name] for name in FLOOR_COLUMNS})
+
+
+def _usable(raw: Mapping[str, Any], rows: Sequence[Any]) -> tuple[list[bool], list[str]]:
+    """Which rows of a table make a plan, and why the others do not; all at once where all do."""
+    try:
+        _read_plan(raw, rows)
+    except ArgumentError:
+        pass
+    else:
+        return [True] * len(rows), []
+    kept, reasons = [], []
+    for i, row in enumerate(rows):
+        try:
+            _read_plan({name: v[i] if np.ndim(v) else v for name, v in raw.items()})
+        except ArgumentError as error:
+            kept.append(False)
+            reasons.append(f"row {row}: {str(error).split(';')[0].split('. Nothing')[0]}")
+        else:
+            kept.append(True)
+    return kept, reasons
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
+    return "; ".join(reasons[:3]) + more
 
 
 def _read_plan(raw: Mapping[str, Any], rows: Sequence[Any] | None = None) -> dict[str, Array]:

@@ -12,8 +12,9 @@ from scalefit._arguments import check_count, check_numbers, one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, FitError, Note
 from scalefit.optima.curves import Curve, refuse_several_series
-from scalefit.optima.isoflop import Optima, optima_of
+from scalefit.optima.isoflop import optima_of
 from scalefit.optima.power_law_fit import PowerLine
+from scalefit.optima.result import Optima
 
 if TYPE_CHECKING:
     import pandas as pd

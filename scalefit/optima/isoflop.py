@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_count, check_level, check_numbers, check_quantity, one_of
-from scalefit._typing import AnyArray, Array, ArrayLike
+from scalefit._arguments import check_count, one_of
+from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError
 from scalefit.optima.curves import (
     Curve,
@@ -21,7 +20,8 @@ from scalefit.optima.curves import (
     refuse_several_series,
     strange_runs,
 )
-from scalefit.optima.power_law_fit import PowerLine, power_line
+from scalefit.optima.power_law_fit import power_line
+from scalefit.optima.result import Optima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,126 +33,6 @@ _LEAST = {"parabola": 3, "cubic": 4, "local": 3, "lowest": 3}
 _ONE_BUDGET = 0.5
 _METHODS = ("parabola", "cubic", "local")
 _DRAWS, _GRID = 200, 401
-
-
-@dataclass(frozen=True, eq=False)
-class Optima:
-    """Optima by budget and the power laws through them; made by :func:`scalefit.isoflop` and `scalefit.envelope`.
-
-    Attributes
-    ----------
-    method : str
-        How the optima were found.
-    optima : DataFrame
-        ``C`` [FLOP], ``N`` [parameters], ``D`` [tokens], ``loss`` [nat/token], ``se_log_N`` (standard error of ln N*
-        from the runs' noise) and ``n_runs``.
-    refused : DataFrame
-        ``C``, ``n_runs`` and ``reason`` of budgets without an optimum.
-    line_N, line_D : PowerLine
-        The power laws.
-    noise : float
-        Standard deviation of ln loss about the curves; NaN where they are too short to show it.
-    strange : DataFrame
-        Runs far off the curve through their neighbours: ``row``, ``C``, ``N``, ``loss``, ``off_curve`` [ln loss],
-        ``sigmas``. They were kept.
-    curves : tuple of Curve
-        The runs by budget.
-    conventions : dict
-        What N, C and the loss count.
-    notes : tuple of Note
-        What to know before quoting an exponent.
-    """
-
-    method: str
-    optima: pd.DataFrame
-    refused: pd.DataFrame
-    line_N: PowerLine
-    line_D: PowerLine
-    noise: float
-    strange: pd.DataFrame
-    curves: tuple[Curve, ...]
-    conventions: dict[str, Any]
-    notes: tuple[Note, ...]
-    runs: dict[str, AnyArray]
-
-    @property
-    def exponent_N(self) -> float:
-        """Exponent a of N* ~ C^a."""
-        return self.line_N.exponent
-
-    @property
-    def exponent_D(self) -> float:
-        """Exponent b of D* ~ C^b."""
-        return self.line_D.exponent
-
-    def interval(self, level: float = 0.95) -> pd.DataFrame:
-        """Intervals of the exponents: rows ``exponent_N`` and ``exponent_D``, columns ``lower`` and ``upper``."""
-        import pandas as pd
-
-        check_level(level)
-        rows = [line.exponent_interval(level) for line in (self.line_N, self.line_D)]
-        return pd.DataFrame(rows, index=["exponent_N", "exponent_D"], columns=["lower", "upper"])
-
-    def predict(self, C: float | str | ArrayLike, level: float = 0.9) -> pd.DataFrame:
-        """Optimal N and D at C [FLOP] with intervals.
-
-        Parameters
-        ----------
-        C : float, str or array_like (n,)
-            Budgets [FLOP].
-        level : float
-            Coverage of the intervals, between 0 and 1.
-
-        Returns
-        -------
-        DataFrame
-            A row a budget: ``C``, ``N`` [parameters] and ``D`` [tokens], each with ``_lower`` and ``_upper``.
-
-        Raises
-        ------
-        ArgumentError
-            A budget that is not positive and finite, or no level.
-        """
-        import pandas as pd
-
-        check_level(level)
-        budgets = np.atleast_1d(check_quantity("C", C)) if np.ndim(C) == 0 else check_numbers("C", C)
-        if not (np.isfinite(budgets).all() and (budgets > 0).all()):
-            raise ArgumentError(f"C={C!r:.80} must be positive and finite. Nothing was predicted: check its unit.")
-        out: dict[str, Array] = {"C": budgets}
-        for name, line in (("N", self.line_N), ("D", self.line_D)):
-            out[name] = line.at(budgets)
-            out[f"{name}_lower"], out[f"{name}_upper"] = line.interval_at(budgets, level)
-        return pd.DataFrame(out)
-
-    @cached_property
-    def bias(self) -> dict[str, float] | None:
-        """What the method gets wrong on these very sizes and budgets without any noise.
-
-        The runs' losses are replaced by those of the Chinchilla law fitted to them, whose exponents are known, and the
-        method is run again: ``exponent_N`` and ``exponent_D`` hold its error, ``N_at_largest`` the relative error of N*
-        at the largest budget. None where that law cannot be fitted.
-        """
-        from scalefit.optima.bias import bias_of
-
-        return bias_of(self)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the curves with their optima; returns the axes."""
-        from scalefit.plots.isoflop import draw_isoflop
-
-        return draw_isoflop(self, ax=ax)
-
-    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
-        """The result as JSON can hold it, with intervals at `level`."""
-        from scalefit.optima.text import optima_record
-
-        return optima_record(self, level)
-
-    def __str__(self) -> str:
-        from scalefit.optima.text import optima_text
-
-        return optima_text(self)
 
 
 def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None, seed: int = 0) -> Optima:
@@ -304,6 +184,7 @@ def optima_of(
         conventions=dict(conventions),
         notes=(*said, *_remarks(table, left_out, strange)),
         runs=columns,
+        refit=lambda clean: optima_of(clean, method, columns, conventions, (), 0),
     )
 
 

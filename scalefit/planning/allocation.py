@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.counting import FLOP_CONVENTIONS
+from scalefit.flops import TRAIN as TRAIN
 from scalefit.laws._base import Law
-from scalefit.planning.loss_surface import Surface
+from scalefit.planning.loss_surface import Surface, estimate_at, forecast_correction
+from scalefit.predictor import Predictor
 
-TRAIN = FLOP_CONVENTIONS["6ND"]
 SERVE = 2.0  # FLOP per parameter and token of a forward pass
 _GRID, _ZOOM, _ROUNDS = 65, 17, 4
+_CORRECTIONS, _CLOSE = 12, 1e-6
 _STEP = 1e-4
 #: Sizes and tokens searched [ln]: from one to 1e30.
 _LOW, _HIGH = 0.0, float(np.log(1e30))
@@ -71,7 +72,7 @@ def on_budget(
     """
     k = surface.n_rows
     budget = np.broadcast_to(np.asarray(C, float), (k,))
-    if exact and served == 0 and surface.unique_tokens is None:
+    if exact and served == 0 and surface.unique_tokens is None and surface.sense < 0:
         closed = closed_form(surface, budget)
         if closed is not None:
             return closed
@@ -85,7 +86,7 @@ def on_budget(
     def along(u: Array) -> Array:
         N = np.exp(u)
         left = budget[:, None] - SERVE * N * served
-        value = surface.loss(N, np.maximum(left / (TRAIN * N), 1e-300))
+        value = surface.worse(N, np.maximum(left / (TRAIN * N), 1e-300))
         return np.where(np.isfinite(value) & (left > 0), value, np.inf)
 
     u = lowest(along, low, high, _ZOOM if near is not None else _GRID)
@@ -135,7 +136,7 @@ def two_powers(law: type[Law]) -> tuple[str, str, str, str] | None:
 
 def _powers_of(surface: Surface) -> tuple[Array, Array, Array, Array] | None:
     """Values of A, alpha, B and beta (k,), where the law has them and all are positive."""
-    names = None if surface.law is None or surface.params is None else two_powers(surface.law)
+    names = None if surface.law is None or surface.params is None or surface.sense > 0 else two_powers(surface.law)
     if names is None or surface.params is None:
         return None
     A, alpha, B, beta = (surface.params[name] for name in names)
@@ -143,20 +144,20 @@ def _powers_of(surface: Surface) -> tuple[Array, Array, Array, Array] | None:
 
 
 def for_loss(surface: Surface, target: float, served: float = 0.0) -> Allocation:
-    """Cheapest way to a loss; cost is infinite for parameter sets that never reach it.
+    """Cheapest way to a target value; cost is infinite for parameter sets that never reach it.
 
     Newton's method on ln C, with dL*/d ln C from the envelope theorem; L* falls and is convex in ln C.
     """
-    k = surface.n_rows
+    k, aim = surface.n_rows, target if surface.sense < 0 else -target
     log_c = np.full(k, np.log(1e20 + SERVE * served * 1e6))
     near: Array | None = None
     best = on_budget(surface, np.exp(log_c), served)
     open_ = np.ones(k, bool)
     for _ in range(60):
-        loss = surface.loss(best.N[:, None], best.D[:, None])[:, 0]
+        loss = surface.worse(best.N[:, None], best.D[:, None])[:, 0]
         gain = _slopes(surface, best.N, best.D)[1] * best.cost / (TRAIN * best.N * best.D)
         with np.errstate(all="ignore"):
-            step = (loss - target) / gain
+            step = (loss - aim) / gain
         step = np.clip(np.nan_to_num(step, nan=0.0, posinf=8.0, neginf=-8.0), -8.0, 8.0)
         log_c = np.where(open_, log_c + step, log_c)
         open_ &= (np.abs(step) > 1e-12) & (log_c < _HIGH * 2) & (log_c > 2.0)
@@ -164,7 +165,7 @@ def for_loss(surface: Surface, target: float, served: float = 0.0) -> Allocation
         best = on_budget(surface, np.exp(log_c), served, near=near)
         if not open_.any():
             break
-    reached = np.abs(surface.loss(best.N[:, None], best.D[:, None])[:, 0] - target) < 1e-6 * target
+    reached = np.abs(surface.worse(best.N[:, None], best.D[:, None])[:, 0] - aim) < 1e-6 * abs(target)
     out = [np.where(reached, value, np.inf) for value in (best.N, best.D, best.cost)]
     return Allocation(*out)
 
@@ -174,7 +175,7 @@ def _slopes(surface: Surface, N: Array, D: Array) -> tuple[Array, Array]:
     up, down = np.exp(_STEP), np.exp(-_STEP)
     sizes = np.stack([N * down, N * up, N, N], axis=1)
     tokens = np.stack([D, D, D * down, D * up], axis=1)
-    value = surface.loss(sizes, tokens)
+    value = surface.worse(sizes, tokens)
     return (value[:, 0] - value[:, 1]) / (2 * _STEP), (value[:, 2] - value[:, 3]) / (2 * _STEP)
 
 
@@ -230,11 +231,11 @@ def constrained(surface: Surface, question: str, value: float, fixed: Mapping[st
         "D": lambda v: (np.exp(v), np.full(k, at)),
         "ratio": lambda v: (np.exp(v), at * np.exp(v)),
     }
-    point = points[held]
+    point, aim = points[held], value if surface.sense < 0 else -value
 
     def excess(v: Array) -> Array:
         N, D = point(v)
-        return value - surface.loss(N[:, None], D[:, None])[:, 0]
+        return aim - surface.worse(N[:, None], D[:, None])[:, 0]
 
     root = bisect(excess, k, _LOW, _HIGH)
     N, D = point(root)
@@ -265,3 +266,26 @@ def exponents(surface: Surface, plan: Allocation, served: float = 0.0) -> tuple[
     less = on_budget(surface, plan.cost * np.exp(-step), served, near=near)
     with np.errstate(all="ignore"):
         return np.log(more.N / less.N) / (2 * step), np.log(more.D / less.D) / (2 * step)
+
+
+def reach_loss(
+    predictor: Predictor, surface: Surface, series: str | None, loss: float, solve: Callable[[float], Allocation]
+) -> tuple[Allocation, float]:
+    """Allocation whose prediction is `loss`, and the forecast's correction there.
+
+    Parameters
+    ----------
+    solve : callable
+        Gives the allocation at which the law itself takes a value [nat/token]. The factor changes slowly with N and D,
+        so a few rounds settle it.
+    """
+    correction = 1.0
+    for _ in range(_CORRECTIONS):
+        best = solve(loss / correction)
+        n, d = float(best.N[0]), float(best.D[0])
+        if not (np.isfinite(n) and np.isfinite(d)):
+            break
+        correction = forecast_correction(predictor, surface, n, d, series)
+        if abs(correction * estimate_at(surface, n, d) / loss - 1) < _CLOSE:
+            break
+    return best, correction

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from scalefit._arguments import check_count, check_quantity
 from scalefit.counting import ParameterCounts, count_parameters
 from scalefit.errors import ArgumentError
 from scalefit.planning.hyperparameters import Recipe, recipes
+from scalefit.planning.shape_search import nearest_shape
 
 # Brown et al. (2020), arXiv:2005.14165, table 2.1: parameters, layers, width.
 _SHAPES = np.array(
@@ -144,27 +144,23 @@ def architecture_for(
     if d_head is not None:
         d_head = check_count("d_head", d_head)
     aspect = float(np.interp(np.log(N), np.log(_SHAPES[:, 0]), _SHAPES[:, 2] / _SHAPES[:, 1]))
-    best: tuple[float, dict[str, Any], ParameterCounts, int] | None = None
-    for width in _widths(d_head):
-        depths = _depths(width, aspect)
-        # Blocks hold about 12 L d^2: shapes whose every depth is far off need no exact count.
-        if 12 * depths[0] * width**2 > 2 * N or 12 * depths[-1] * width**2 + 2 * vocab_size * width < N / 2:
-            continue
-        for layers in depths:
-            counts = count_parameters(layers, width, T_max=T_max, vocab_size=vocab_size, tied=tied)
-            count = _COUNTED[params](counts)
-            # An error of 1 % in N weighs as much as one of 10 % in the shape.
-            penalty = abs(np.log(count / N)) + 0.1 * abs(np.log(width / layers / aspect))
-            if best is None or penalty < best[0]:
-                best = (penalty, {"n_layers": layers, "d_emb": width}, counts, count)
-    vocabulary = 0.0 if best is None or params == "non_embedding" else best[2].token_embedding / best[3]
-    if best is None or abs(np.log(best[3] / N)) > 0.3 or vocabulary > _MOSTLY_VOCABULARY:
-        raise ArgumentError(_no_shape(N, params, vocab_size, None if best is None else best[3], vocabulary))
-    _, shape, counts, count = best
-    width = shape["d_emb"]
+
+    def counts_of(layers: int, width: int) -> ParameterCounts:
+        return count_parameters(layers, width, T_max=T_max, vocab_size=vocab_size, tied=tied)
+
+    # An error of 1 % in N weighs as much as one of 10 % in the shape.
+    layers, width = nearest_shape(
+        N, _widths(d_head), lambda d: _depths(d, aspect), lambda n, d: _COUNTED[params](counts_of(n, d)), aspect, 0.1
+    )
+    counts = counts_of(layers, width)
+    count = _COUNTED[params](counts)
+    vocabulary = 0.0 if params == "non_embedding" else counts.token_embedding / count
+    if abs(np.log(count / N)) > 0.3 or vocabulary > _MOSTLY_VOCABULARY:
+        raise ArgumentError(_no_shape(N, params, vocab_size, count, vocabulary))
     rules = {} if tokens is None else recipes(counts.blocks, tokens, T_max)
     return Architecture(
-        **shape,
+        n_layers=layers,
+        d_emb=width,
         n_heads=width // _head(width, d_head),
         d_ff=4 * width,
         vocab_size=vocab_size,
@@ -178,9 +174,9 @@ def architecture_for(
     )
 
 
-def _no_shape(N: float, params: str, vocab_size: int, nearest: int | None, vocabulary: float) -> str:
+def _no_shape(N: float, params: str, vocab_size: int, nearest: int, vocabulary: float) -> str:
     """Say that no shape has N parameters, and which way out there is."""
-    if nearest is None or nearest < N * (1 - 1e-9) and vocabulary <= _MOSTLY_VOCABULARY:
+    if nearest < N * (1 - 1e-9) and vocabulary <= _MOSTLY_VOCABULARY:
         return (
             f"No transformer of a published shape up to {_WIDEST} wide has N = {N:.3g} ({params}). No shape was "
             f"chosen. Plan a smaller N."

@@ -14,9 +14,9 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_quantity
 from scalefit.errors import ArgumentError
-from scalefit.planning.allocation import SERVE, TRAIN, Allocation, for_loss
-from scalefit.planning.carried import reach_loss
+from scalefit.planning.allocation import SERVE, TRAIN, Allocation, for_loss, reach_loss
 from scalefit.planning.loss_surface import surface_of
+from scalefit.predictor import predictor_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,10 +212,11 @@ def frontier(
     weight = 1.0 if devices is None else devices.serving_weight
     loss = check_quantity("loss", loss)
     wall = None if unique_tokens is None else check_quantity("unique_tokens", unique_tokens)
+    predictor = predictor_of(result)
     surface = surface_of(result, series=series, unique_tokens=wall).first()
 
     def cheapest(served: float) -> Allocation:
-        return reach_loss(result, surface, series, loss, lambda value: for_loss(surface, value, served))[0]
+        return reach_loss(predictor, surface, series, loss, lambda value: for_loss(surface, value, served))[0]
 
     least = cheapest(0.0)
     if not np.isfinite(least.cost[0]):

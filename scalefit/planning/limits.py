@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.flops import training_flops
 from scalefit.planning.loss_surface import Surface
+from scalefit.predictor import Predictor
 
 #: A plan this many times beyond the largest run says so; so far beyond that it is refused.
 FAR, ABSURD = 3.0, 1e8
@@ -18,31 +20,23 @@ LEAP = 1e3
 ABSOLUTE = 1e32
 
 
-def largest(result: Any) -> dict[str, float]:
+def largest(predictor: Predictor) -> dict[str, float]:
     """Largest N [parameters], D [tokens] and C [FLOP] that the law was fitted to; empty where that is not known."""
-    for part in getattr(result, "results", ()):  # an average's, all of one table
-        if found := largest(part):
-            return found
-    problem, constants = getattr(result, "problem", None), getattr(result, "constants", None)
-    if problem is not None and {"N", "D"} <= set(problem.columns):
-        columns = {key: problem.raw_columns[key] for key in ("N", "D")}
-        columns["C"] = 6.0 * columns["N"] * columns["D"]
-        return {key: float(value.max()) for key, value in columns.items()}
-    if constants is not None and np.isfinite([constants.N[1], constants.D[1]]).all():
-        return {"N": constants.N[1], "D": constants.D[1]}
-    return {}
+    return {key: span[1] for key, span in predictor.seen().items() if key in ("N", "D", "C")}
 
 
-def reach_notes(result: Any, N: float, D: float) -> list[Note]:
+def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
     """Say by how much a plan leaves the data's reach."""
-    seen = largest(result)
-    ratios = {key: value / seen[key] for key, value in (("N", N), ("D", D), ("C", 6.0 * N * D)) if key in seen}
+    seen = largest(predictor)
+    ratios = {
+        key: value / seen[key] for key, value in (("N", N), ("D", D), ("C", float(training_flops(N, D)))) if key in seen
+    }
     beyond = {key: ratio for key, ratio in ratios.items() if ratio > (FAR if key == "C" else 1.0)}
     if not beyond or ("C" in ratios and "C" not in beyond):
         return []
     words = {"N": "parameters", "D": "tokens", "C": "compute"}
     # A forecast's own intervals are made for such jumps.
-    better = "" if hasattr(result, "fitted") else ", or use sf.forecast for intervals calibrated on such jumps"
+    better = "" if predictor.calibrated else ", or use sf.forecast for intervals calibrated on such jumps"
     text = ", ".join(f"{ratio:.3g} times the {words[key]}" for key, ratio in sorted(beyond.items()))
     return [
         Note(
@@ -55,7 +49,19 @@ def reach_notes(result: Any, N: float, D: float) -> list[Note]:
     ]
 
 
-def refuse_absurd(result: Any, question: str, asked: float, said: str = "") -> None:
+def compute_notes(predictor: Predictor, C: float) -> list[Note]:
+    """Say by how much a budget leaves the runs of a law in C."""
+    most = largest(predictor).get("C")
+    if most is None or C <= FAR * most:
+        return []
+    text = (
+        f"The plan has {C / most:.3g} times the compute of the largest run behind the law: that is extrapolation, "
+        "which assumes that the law's form holds there. Train something in between first."
+    )
+    return [Note("beyond_reach", "warning", text, {"C": C / most})]
+
+
+def refuse_absurd(predictor: Predictor, question: str, asked: float, said: str = "") -> None:
     """Refuse a budget, size or length that no law could speak about; `said` is the argument's name, if another.
 
     Raises
@@ -63,7 +69,7 @@ def refuse_absurd(result: Any, question: str, asked: float, said: str = "") -> N
     ArgumentError
         With the largest run that the law has seen.
     """
-    seen, said = largest(result), said or question
+    seen, said = largest(predictor), said or question
     limit = ABSOLUTE if question == "C" else 1e25
     if question in ("C", "N", "D") and asked > limit:
         raise ArgumentError(
@@ -78,7 +84,7 @@ def refuse_absurd(result: Any, question: str, asked: float, said: str = "") -> N
         )
 
 
-def refuse_absurd_answer(result: Any, question: str, asked: float, C: float) -> None:
+def refuse_absurd_answer(predictor: Predictor, question: str, asked: float, C: float) -> None:
     """Refuse a question whose answer takes a budget that `refuse_absurd` would refuse.
 
     Raises
@@ -86,8 +92,8 @@ def refuse_absurd_answer(result: Any, question: str, asked: float, C: float) -> 
     ArgumentError
         With that budget and the largest run that the law has seen.
     """
-    seen = largest(result)
-    most = seen.get("C", 6.0 * seen["N"] * seen["D"] if seen else np.inf)
+    seen = largest(predictor)
+    most = seen.get("C", float(training_flops(seen["N"], seen["D"])) if seen else np.inf)
     if C > ABSURD * most:
         raise ArgumentError(
             f"{question}={asked:.6g} takes {C:.2g} FLOP under this law, {C / most:.2g} times the largest run behind it "
@@ -97,21 +103,21 @@ def refuse_absurd_answer(result: Any, question: str, asked: float, C: float) -> 
 
 
 def losses_between(
-    result: Any, surface: Surface, N: float, D: float, loss: float, level: float, series: str | None
+    predictor: Predictor, surface: Surface, N: float, D: float, loss: float, level: float, series: str | None
 ) -> tuple[float | None, float | None, list[Note]]:
     """Interval [nat/token] for the loss of a run at N and D: the result's own where it has one, else the draws'."""
     borrowed = any(note.code == "borrowed_repetition" for note in surface.notes)
-    if hasattr(result, "predict_interval"):
-        # Where repetition is borrowed, the interval is that of as many fresh tokens, about the plan's loss.
-        inputs: dict[str, Any] = {"N": N, "D": surface.fresh(D) if borrowed else D}
-        if "unique_tokens" in getattr(getattr(result, "law", None), "inputs", ()) and surface.unique_tokens is not None:
-            inputs["unique_tokens"] = min(D, surface.unique_tokens)
-        if series is not None:
-            inputs["series"] = series
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ScalefitWarning)
-            frame = result.predict_interval(level=level, **inputs)
-        row = frame.iloc[0]
+    # Where repetition is borrowed, the interval is that of as many fresh tokens, about the plan's loss.
+    inputs: dict[str, Any] = {"N": N, "D": surface.fresh(D) if borrowed else D}
+    if "unique_tokens" in predictor.inputs and surface.unique_tokens is not None:
+        inputs["unique_tokens"] = min(D, surface.unique_tokens)
+    if series is not None:
+        inputs["series"] = series
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScalefitWarning)
+        frame = predictor.predict_interval(level=level, **inputs)
+    row = frame.iloc[0]
+    if not np.isnan(row["lower"]):
         notes = [note for note in frame.attrs.get("notes", ()) if note.code != "extrapolation"]
         moved = loss / float(row["loss"]) if borrowed else 1.0
         return moved * float(row["lower"]), moved * float(row["upper"]), notes

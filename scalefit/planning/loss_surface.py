@@ -14,9 +14,13 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, Note
+from scalefit.flops import training_flops
 from scalefit.laws import published
 from scalefit.laws._base import Law
+from scalefit.predictor import Predictor, predictor_of
 
+#: Inputs that a plan finds or derives; any other is held, or chosen within a range.
+PLANNED = ("N", "D", "C", "unique_tokens")
 #: Draws used for intervals: percentiles of 90 % move by 1 % of their width with more.
 N_DRAWS = 500
 #: Repetitions of data worth having, borrowed where a law says nothing of repeated data.
@@ -43,6 +47,8 @@ class Surface:
         Where the draws come from: ``"bootstrap"``, ``"robust covariance"``, ``"posterior"`` or ``"none"``.
     notes : tuple of Note
         What was borrowed or left out.
+    sense : int
+        -1 where less is better, +1 where more is.
     """
 
     evaluate: Callable[[Mapping[str, Any], slice], Any]
@@ -52,17 +58,23 @@ class Surface:
     unique_tokens: float | None
     source: str
     notes: tuple[Note, ...]
+    sense: int = -1
 
     def loss(self, N: Any, D: Any, rows: slice = slice(None)) -> Array:
-        """Loss (k, ...) at N and D, whose first axis is the parameter sets'."""
+        """Loss, shape (k, ...); axis 0 is the parameter set."""
         columns: dict[str, Any] = {"N": np.asarray(N, float), "D": np.asarray(D, float)}
         if self.unique_tokens is not None:
             columns["unique_tokens"] = np.minimum(columns["D"], self.unique_tokens)
         else:
             columns["unique_tokens"] = columns["D"]
-        columns["C"] = 6.0 * columns["N"] * columns["D"]
+        columns["C"] = training_flops(columns["N"], columns["D"])
         with np.errstate(all="ignore"):
             return np.asarray(self.evaluate(columns, rows), float)
+
+    def worse(self, N: Any, D: Any) -> Array:
+        """What a plan minimises (k, ...): the loss, or the negative of a target of which more is better."""
+        value = self.loss(N, D)
+        return value if self.sense < 0 else -value
 
     def fresh(self, D: float) -> float:
         """Fresh tokens that D are worth under the borrowed repetition constant; D itself without a data wall."""
@@ -77,12 +89,12 @@ class Surface:
 
 
 def surface_of(result: Any, *, series: str | None = None, unique_tokens: float | None = None) -> Surface:
-    """Return the surface of anything that predicts.
+    """Return the surface of anything that predicts from N and D.
 
     Parameters
     ----------
-    result : FitResult, PublishedLaw, or an object with ``predict(N=, D=)``
-        With ``law`` and ``params`` its parameters are used; with ``draws`` or a covariance there are intervals.
+    result : Predictor, or an object with ``predict(N=, D=)``
+        Its parameters and draws are used where it has them; inputs beside N and D must be held (``result.at(...)``).
     series : str, optional
         Which series, for fits with ``by="shared"``.
     unique_tokens : float, optional
@@ -91,43 +103,61 @@ def surface_of(result: Any, *, series: str | None = None, unique_tokens: float |
     Raises
     ------
     ArgumentError
-        The law does not weigh N against D.
+        The law does not weigh N against D, needs an input that is not held, or predicts a setting.
     """
-    law = getattr(result, "law", None)
-    if law is None or not hasattr(law, "evaluate"):
-        if not hasattr(result, "predict"):
-            raise ArgumentError(
-                f"A plan needs something that predicts, and {type(result).__name__} does not; no plan was made. Pass "
-                "what sf.fit, sf.forecast or sf.published returned."
-            )
-        return _from_predict(result, unique_tokens)
-    known = {"N", "D", "C", "unique_tokens"}
-    if not {"N", "D"} <= set(law.inputs):
+    predictor = predictor_of(result)
+    law = predictor.law
+    refuse_settings(law)
+    if law is None:
+        return _from_predict(predictor, type(result).__name__, unique_tokens)
+    if not {"N", "D"} <= set(predictor.inputs):
         raise ArgumentError(
-            f"Law {law.name} reads {', '.join(law.inputs)}: it does not weigh N against D, so it cannot plan, and no "
-            "plan was made. Fit a law in N and D, such as 'chinchilla'."
+            f"Law {law.name} reads {', '.join(predictor.inputs)}: it does not weigh N against D, so it cannot plan, "
+            "and no plan was made. Fit a law in N and D, such as 'chinchilla'."
         )
-    if set(law.inputs) - known:
+    free = sorted(set(predictor.inputs) - set(PLANNED))
+    if free:
         raise ArgumentError(
-            f"Law {law.name} also needs {', '.join(sorted(set(law.inputs) - known))}, which a plan does not choose; "
-            "no plan was made. Plan with a law in N and D, such as 'chinchilla'."
+            f"Law {law.name} also needs {', '.join(free)}, which a plan does not choose by itself; no plan was made. "
+            f"Hold it, at={{{free[0]!r}: ...}}, or let the plan choose within a range, choose={{{free[0]!r}: (1, 64)}}."
         )
-    params, source = _parameter_rows(result, series)
+    params, source = _parameter_rows(predictor, series)
     n_rows = len(next(iter(params.values())))
     notes: list[Note] = []
     repeats: Mapping[str, float] | None = None
-    if unique_tokens is not None and "unique_tokens" not in law.inputs:
+    if unique_tokens is not None and "unique_tokens" not in predictor.inputs:
         law, params, repeats, note = _borrow_repetition(law, params, n_rows)
         notes.append(note)
+    held = dict(predictor.held_inputs)
 
     def evaluate(columns: Mapping[str, Any], rows: slice) -> Any:
         depth = np.ndim(columns["N"]) - 1
         values = {key: value[rows].reshape(-1, *(1,) * max(depth, 0)) for key, value in params.items()}
         if repeats is not None:
             columns = {**columns, "D": effective_tokens(columns["D"], columns["unique_tokens"], repeats["R_D"])}
-        return law.evaluate(columns, values)
+        return law.evaluate({**columns, **held}, values)
 
-    return Surface(evaluate, n_rows, law, params, unique_tokens, source, tuple(notes))
+    return Surface(evaluate, n_rows, law, params, unique_tokens, source, tuple(notes), sense_of(law))
+
+
+def sense_of(law: type[Law] | None) -> int:
+    """-1 where less of what the law predicts is better, as of a loss, +1 where more is, 0 for a setting."""
+    return -1 if law is None else int(law.target.sense)
+
+
+def refuse_settings(law: type[Law] | None) -> None:
+    """Refuse to plan with a law whose target is neither better high nor low.
+
+    Raises
+    ------
+    ArgumentError
+        With the name of the target.
+    """
+    if law is not None and sense_of(law) == 0:
+        raise ArgumentError(
+            f"Law {law.name} predicts {law.target.name}, a setting of which neither more nor less is better: there is "
+            "nothing to plan for, and no plan was made. Plan with a law of the loss; predict gives the setting."
+        )
 
 
 def borrowed_repeats() -> float:
@@ -141,71 +171,43 @@ def effective_tokens(D: Any, unique_tokens: Any, R_D: float) -> Any:
     return unique * (1 + R_D * -np.expm1(-(D / unique - 1) / R_D))
 
 
-def _from_predict(result: Any, unique_tokens: float | None) -> Surface:
+def _from_predict(predictor: Predictor, name: str, unique_tokens: float | None) -> Surface:
     notes: tuple[Note, ...] = ()
     repeats = None
     if unique_tokens is not None:
         repeats = borrowed_repeats()
-        notes = (_borrowed_note(type(result).__name__, f"R_D* = {repeats:.3g}"),)
+        notes = (_borrowed_note(name, f"R_D* = {repeats:.3g}"),)
 
     def evaluate(columns: Mapping[str, Any], rows: slice) -> Any:
         N, D = np.broadcast_arrays(columns["N"], columns["D"])
         if repeats is not None:
             D = effective_tokens(D, columns["unique_tokens"], repeats)
-        return np.asarray(result.predict(N=N.ravel(), D=D.ravel()), float).reshape(N.shape)
+        return np.asarray(predictor.predict(N=N.ravel(), D=D.ravel()), float).reshape(N.shape)
 
     return Surface(evaluate, 1, None, None, unique_tokens, "none", notes)
 
 
-def _parameter_rows(result: Any, series: str | None) -> tuple[dict[str, Array], str]:
+def _parameter_rows(predictor: Predictor, series: str | None) -> tuple[dict[str, Array], str]:
     """Parameters by name (k,), the estimate first, and where the draws come from."""
-    law = result.law
-    names = list(law.parameters)
-    point = {key: float(value) for key, value in dict(result.params).items()}
-    if series is not None and not getattr(result, "series", None):
+    assert predictor.law is not None
+    point = {str(key): float(value) for key, value in predictor.params.items()}
+    if series is not None and not predictor.series:
         raise ArgumentError(
             f"series={series!r} was given, and this result has no series to choose from. Nothing was computed. Leave "
             f"series= out, or fit with by='shared'."
         )
-    if getattr(result, "series", None) and hasattr(result, "_group"):
-        result._group(series)  # refuses an unknown series by name
-    keys = {name: name if name in point else f"{name}[{series}]" for name in names}
-    draws, source = _draws(result)
+    if predictor.series and series not in predictor.series:
+        raise ArgumentError(
+            f"series={series!r} is none of this fit's, and nothing was computed. Pass series= one of "
+            f"{', '.join(predictor.series)}."
+        )
+    draws = predictor.draws(N_DRAWS)
     rows = {}
-    for name in names:
-        first = np.array([point[keys[name]]])
-        rest = [] if draws is None else [np.broadcast_to(np.asarray(draws[keys[name]], float), (draws["_n"],))]
-        rows[name] = np.concatenate([first, *rest])
-    return rows, source
-
-
-def _draws(result: Any) -> tuple[dict[str, Any] | None, str]:
-    """Draws of the parameters by name, and their kind; None where a result has neither draws nor a covariance."""
-    if hasattr(result, "natural"):
-        found = getattr(result, "draws", None)
-        if found is not None:
-            found = np.asarray(found)
-            if len(found) > N_DRAWS:
-                found = found[np.linspace(0, len(found) - 1, N_DRAWS).astype(int)]
-            return {**result.natural(found), "_n": len(found)}, "bootstrap"
-        steps = _normal(result.x, result.free_cov, getattr(result, "seed", 0))
-        lower, upper = result.problem.bounds(result.bounds or {})
-        return {**result.natural(np.clip(steps, lower, upper)), "_n": N_DRAWS}, "robust covariance"
-    fitted, problem = getattr(result, "fitted", None), getattr(result, "problem", None)
-    if fitted is None or problem is None:
-        return None, "none"
-    # A forecast keeps its posterior in the engine's own variables, as a fit does.
-    values = {key: value.ravel() for key, value in problem.values(_normal(fitted.x, fitted.cov, 0), 0).items()}
-    if result.law.rescale is not None:
-        values = result.law.rescale(values, {key: 1.0 / unit for key, unit in problem.units.items()})
-    return {**values, "_n": N_DRAWS}, "posterior"
-
-
-def _normal(x: Array, cov: Array, seed: int) -> Array:
-    """Normal draws (N_DRAWS, p); parameters without a variance stay where they are."""
-    values, vectors = np.linalg.eigh(np.nan_to_num(cov))
-    steps = np.random.default_rng(seed).standard_normal((N_DRAWS, len(values)))
-    return np.asarray(x + (steps * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+    for name in predictor.law.parameters:
+        key = name if name in point else f"{name}[{series}]"
+        rest = draws[key].to_numpy(float) if len(draws) else np.empty(0)
+        rows[name] = np.concatenate([[point[key]], rest])
+    return rows, str(draws.attrs.get("source", "none"))
 
 
 def _borrow_repetition(
@@ -215,7 +217,7 @@ def _borrow_repetition(
     from scalefit.laws import get
 
     values = published("data_constrained", _BORROWED).constants.values
-    if law.name == "chinchilla":
+    if law.terms and law.terms == get("chinchilla").terms:  # one power of N and one of D, which that law extends
         both = {key: np.full(n_rows, values[key]) for key in ("R_D", "R_N")}
         text = f"R_D* = {values['R_D']:.3g} and R_N* = {values['R_N']:.3g}"
         return get("data_constrained"), {**params, **both}, None, _borrowed_note(law.name, text)
@@ -228,3 +230,16 @@ def _borrowed_note(name: str, constants: str) -> Note:
         f"again. Fit 'data_constrained' to runs with several epochs to use your own."
     )
     return Note("borrowed_repetition", "warning", text)
+
+
+def estimate_at(surface: Surface, N: float, D: float) -> float:
+    """Loss [nat/token] of the law's point estimate at N [parameters] and D [tokens]."""
+    return float(surface.loss(np.array([[N]]), np.array([[D]]), slice(0, 1))[0, 0])
+
+
+def forecast_correction(predictor: Predictor, surface: Surface, N: float, D: float, series: str | None) -> float:
+    """Ratio of the prediction to the law's value at N and D: forecasts add what their largest runs missed it by."""
+    options: dict[str, Any] = {} if series is None else {"series": series}
+    if predictor.correction(N=N, D=D, **options) == 1.0:
+        return 1.0
+    return float(np.asarray(predictor.predict(N=N, D=surface.fresh(D), **options))) / estimate_at(surface, N, D)

@@ -16,9 +16,13 @@ import numpy as np
 from scalefit._arguments import check_count, check_quantity, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
+from scalefit.fitting.intervals import relative_residuals
+from scalefit.fitting.result import FitResult
+from scalefit.fitting.solution import Solution
 from scalefit.planning import allocation
 from scalefit.planning.limits import refuse_absurd
 from scalefit.planning.loss_surface import N_DRAWS, Surface, surface_of
+from scalefit.predictor import Held, Predictor, predictor_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,17 +99,18 @@ def next_runs(
 
     total, most = check_quantity("budget", budget), check_count("n_runs", n_runs)
     spread = None if noise is None else check_quantity("noise", noise)
-    refuse_absurd(result, "C", total, said="budget")
-    surface = surface_of(_informed(result), series=series)
+    predictor = predictor_of(result)
+    refuse_absurd(predictor, "C", total, said="budget")
+    surface = surface_of(_informed(predictor), series=series)
     if surface.n_rows < 20:
         raise ArgumentError(
             f"The next runs follow from what a fit does not know, and this {type(result).__name__} has "
             f"{surface.n_rows - 1} draws that say it. No run was chosen. Pass what sf.fit returned; where its "
             f"information is singular, result.bootstrap() first."
         )
-    seen = _seen(result)
-    ahead = _AHEAD * float((6 * seen["N"] * seen["D"]).max()) if C is None else check_quantity("C", C)
-    refuse_absurd(result, "C", ahead)
+    seen = _seen(predictor, type(result).__name__)
+    ahead = _AHEAD * float(seen["C"].max()) if C is None else check_quantity("C", C)
+    refuse_absurd(predictor, "C", ahead)
     answer, name = _answer(surface, target, ahead)
     if answer.std() <= _ROUNDING * max(1.0, abs(float(answer.mean()))):
         raise ArgumentError(
@@ -115,7 +120,7 @@ def next_runs(
     sizes, tokens = _candidates(seen, total)
     cost = allocation.TRAIN * sizes * tokens
     logs = _tame(np.log(surface.loss(sizes[None], tokens[None]))[1:])
-    spread = _noise(result) if spread is None else spread
+    spread = _noise(predictor) if spread is None else spread
     variance = np.full(cost.size, spread**2)
     problem = _Problem.of(answer, logs, variance, cost)
     starts = {tuple(_greedy(problem, total, most, p, s)) for p in _PRICES for s in _SHARES} - {()}
@@ -141,29 +146,27 @@ def next_runs(
     return frame
 
 
-def _informed(result: Any) -> Any:
+def _informed(predictor: Predictor) -> Predictor:
     """The result with draws from the information in its runs: normal, with covariance s^2 (J'J)^-1.
 
     On pilots of 18 runs these choose better runs than case resamples of the pilot, which are too few to tell how the
     parameters move together. Fits whose information is singular, or of several series, keep the draws they have.
     """
-    problem = getattr(result, "problem", None)
-    if (
-        problem is None
-        or not hasattr(result, "x")
-        or len(problem.groups) > 1
-        or getattr(result, "tangent", None) is not None
-    ):
-        return result
+    if isinstance(predictor, Held):
+        return _informed(predictor.of).at(**predictor.own)
+    result = predictor
+    if not isinstance(result, FitResult) or len(result.problem.groups) > 1 or result.tangent is not None:
+        return predictor
+    problem = result.problem
     residual, slopes = problem.jacobian(result.x[None])
     n, p = residual.size, result.x.size
     information = slopes[0] @ slopes[0].T
     if n <= p or not np.isfinite(information).all() or np.linalg.matrix_rank(information) < p:
         return result
     cov = np.linalg.inv(information) * float(residual[0] @ residual[0]) / (n - p)
-    rng = np.random.default_rng(getattr(result, "seed", 0))
+    rng = np.random.default_rng(result.seed)
     draws = rng.multivariate_normal(result.x, cov, size=N_DRAWS, method="eigh")
-    return replace(result, draws=np.clip(draws, *problem.bounds(result.bounds or {})))
+    return replace(result, resamples=np.clip(draws, *problem.bounds(result.bounds or {})))
 
 
 def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
@@ -193,14 +196,14 @@ def _tame(values: Array) -> Array:
     return np.asarray(np.clip(np.where(np.isnan(values), middle, values), middle - width, middle + width))
 
 
-def _seen(result: Any) -> dict[str, Array]:
-    problem = getattr(result, "problem", None)
-    if problem is None:
+def _seen(predictor: Predictor, kind: str) -> dict[str, Array]:
+    seen = predictor.runs()
+    if not {"N", "D"} <= set(seen):
         raise ArgumentError(
-            f"A {type(result).__name__} does not hold the runs it was fitted to, so no run was chosen beside them. "
+            f"A {kind} does not hold the runs it was fitted to, so no run was chosen beside them. "
             f"Pass what sf.fit or sf.forecast returned."
         )
-    return {key: problem.raw_columns[key] for key in ("N", "D")}
+    return seen
 
 
 def _candidates(seen: dict[str, Array], total: float) -> tuple[Array, Array]:
@@ -313,13 +316,11 @@ def _in_order(problem: _Problem, chosen: list[int]) -> tuple[list[int], list[flo
     return order, left
 
 
-def _noise(result: Any) -> float:
+def _noise(predictor: Predictor) -> float:
     """Robust standard deviation of the residuals of the log loss, corrected for the parameters."""
-    if not hasattr(result, "residuals"):
+    result = predictor.of if isinstance(predictor, Held) else predictor
+    if not isinstance(result, Solution):
         return _NOISE
-    from scalefit.fitting.intervals import relative_residuals
-
-    residual = np.asarray(relative_residuals(result))
-    free = len(getattr(result, "names", ()))
+    residual, free = np.asarray(relative_residuals(result)), len(result.names)
     size = 1.4826 * float(np.median(np.abs(residual))) * float(np.sqrt(residual.size / max(residual.size - free, 1)))
     return max(size, 1e-5)

@@ -10,8 +10,8 @@ import numpy as np
 from scalefit._arguments import check_numbers, check_quantity
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, DataError
-from scalefit.planning.carried import carried_over
-from scalefit.planning.loss_surface import Surface, borrowed_repeats, surface_of
+from scalefit.planning.loss_surface import Surface, borrowed_repeats, forecast_correction, surface_of
+from scalefit.predictor import predictor_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +73,13 @@ def epoch_returns(
             f"epochs={epochs!r:.80} are not all of at least 1 and finite. Nothing was computed. Give others."
         )
     N, unique_tokens = check_quantity("N", N), check_quantity("unique_tokens", unique_tokens)
+    predictor = predictor_of(result)
     surface = surface_of(result, series=series, unique_tokens=unique_tokens).first()
     D = passes * unique_tokens
 
     def loss(tokens: Any) -> Any:
-        carried = [carried_over(result, surface, N, float(d), series) for d in tokens]
-        return np.array(carried) * surface.loss(np.full((1, len(tokens)), N), np.asarray(tokens)[None])[0]
+        correction = [forecast_correction(predictor, surface, N, float(d), series) for d in tokens]
+        return np.array(correction) * surface.loss(np.full((1, len(tokens)), N), np.asarray(tokens)[None])[0]
 
     value = loss(D)
     order = np.sort(np.unique(np.concatenate([[1.0], passes])))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from scalefit.errors import ArgumentError, Note
+from scalefit.planning.allocation import SERVE, TRAIN, on_budget
 from scalefit.planning.architecture import Architecture, architecture_for
 from scalefit.planning.deployment import Hardware
+from scalefit.planning.limits import LEAP
 from scalefit.planning.loss_surface import Surface
+from scalefit.plots.planning import ContourFigure
+from scalefit.predictor import Predictor
+from scalefit.tables.runs import note_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +60,10 @@ class Plan:
         Devices; then `device_hours`, `days` and `money` say what the plan takes.
     series : str or None
         Which series the plan is for, where the law has several.
+    at : mapping
+        Values of the law's other inputs; `chosen` names those that the plan chose.
+    target, unit : str
+        What `loss` is, and its unit: a law may predict something else.
     notes : tuple of Note
         Read them: extrapolation, borrowed constants, an untrusted fit.
     """
@@ -84,8 +96,12 @@ class Plan:
     params_convention: str
     interval_source: str
     notes: tuple[Note, ...]
-    result: Any = field(repr=False)
-    surface: Surface = field(repr=False)
+    result: Predictor = field(repr=False)
+    surface: Surface | None = field(repr=False)
+    at: Mapping[str, float] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
+    target: str = "loss"
+    unit: str = "nat/token"
 
     @cached_property
     def architecture(self) -> Architecture | None:
@@ -171,15 +187,144 @@ class Plan:
         """Draw loss contours over N and D with the budget line, the data wall and the plan; returns the axes."""
         from scalefit.plots.planning import draw_contours
 
-        return draw_contours(self, ax=ax)
+        return draw_contours(contour_data(self), ax=ax)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON can hold it."""
-        from scalefit.planning.printing import plan_record
-
         return plan_record(self)
 
     def __str__(self) -> str:
-        from scalefit.planning.printing import plan_text
-
         return plan_text(self)
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan for a person: the answer, its intervals, what it takes, and what to know before using it."""
+    best = "lowest loss" if plan.target == "loss" else f"best {plan.target}"
+    unit = "" if plan.unit == "-" else f" {plan.unit}"
+    asked = {
+        "C": best + " for C = {:.4g} FLOP",
+        "loss": "cheapest way to a " + plan.target + " of {:.4g}" + unit,
+        "N": "best use of N = {:.4g} parameters",
+        "D": "best use of D = {:.4g} tokens",
+        "ratio": "budget whose optimum has {:.4g} tokens per parameter",
+    }[plan.question].format(plan.asked)
+    held = "".join(f", {key} held at {value:.4g}" for key, value in plan.fixed.items())
+    lines = [f"Plan: {asked}{held}   law {plan.law}"]
+    lines += [f"  Hardly known: {', and '.join(doubts)}."] if (doubts := _doubts(plan)) else []
+    percent = f"{100 * plan.level:.6g}%"
+    rows = [
+        ("N", plan.N, plan.N_interval, f"parameters ({plan.params_convention})"),
+        ("D", plan.D, plan.D_interval, "tokens"),
+        ("C", plan.C, plan.C_interval, "FLOP (6ND)"),
+    ]
+    for name, value, between, counted in rows:
+        if not math.isnan(value):  # a law in C alone leaves N and D open
+            lines.append(f"  {name:<6}{value:<12.4g}{_between(between, percent):<36}{counted}")
+    loss = None if plan.lower is None or plan.upper is None else (plan.lower, plan.upper)
+    lines.append(f"  {plan.target:<6}{plan.loss:<12.5g}{_between(loss, percent, 5):<36}{plan.unit}".rstrip())
+    for name, value in plan.at.items():
+        lines.append(f"  {name} {'chosen' if name in plan.chosen else 'held'} at {value:.4g}")
+    growth = "" if math.isnan(plan.exponent_N) else f"; N* ~ C^{plan.exponent_N:.4f}"
+    if plan.exponent_N_interval is not None:
+        growth += f" [{plan.exponent_N_interval[0]:.3f}, {plan.exponent_N_interval[1]:.3f}]"
+    if not math.isnan(plan.N):
+        lines.append(f"  {plan.tokens_per_param:.4g} tokens per parameter{growth}")
+    if plan.epochs is not None:
+        lines.append(f"  {plan.epochs:.3g} passes over {plan.unique_tokens:.3g} unique tokens")
+    if plan.inference_tokens:
+        lines.append(
+            f"  serving {plan.inference_tokens:.3g} tokens takes {plan.serving_flops:.3g} FLOP, "
+            f"{plan.serving_flops / plan.total_flops:.0%} of {plan.total_flops:.4g} in all"
+        )
+    if plan.hardware is not None:
+        takes = [f"{plan.device_hours:,.0f} {plan.hardware.name} hours at {plan.hardware.mfu:.0%} of peak"]
+        takes += [f"{plan.days:.3g} days on {plan.hardware.devices}"] if plan.days is not None else []
+        takes += [f"{plan.money:,.0f} in money"] if plan.money is not None else []
+        lines.append("  " + ", ".join(takes))
+    if plan.architecture is not None:
+        lines += ["  " + line for line in str(plan.architecture).splitlines()]
+    sources = {
+        "bootstrap": "intervals: bootstrap draws of the fit",
+        "robust covariance": "intervals: draws from the fit's robust covariance; result.bootstrap() gives better ones",
+        "posterior": "intervals: the forecast's posterior for N and D, its calibrated interval for the loss",
+        "none": "no intervals for N and D: the law comes without draws",
+    }
+    lines.append(f"  {sources.get(plan.interval_source, f'intervals: {plan.interval_source}')}")
+    lines += [f"  {note}" for note in plan.notes]
+    return "\n".join(lines)
+
+
+def _doubts(plan: Plan) -> list[str]:
+    """Why the numbers of a plan may be wrong by orders of magnitude."""
+    said = []
+    reach = max((note.details.get("C", 0.0) for note in plan.notes if note.code == "beyond_reach"), default=0.0)
+    if reach > LEAP:
+        said.append(f"the plan has {reach:.2g} times the compute of the largest run")
+    if plan.N_interval is not None and plan.N_interval[1] > LEAP * plan.N_interval[0]:
+        said.append("the runs hardly say which N it is")
+    return said
+
+
+def _between(between: tuple[float, float] | None, percent: str, digits: int = 4) -> str:
+    if between is None or (math.isfinite(between[1]) and between[1] <= between[0] * (1 + 1e-9)):
+        return ""
+    return f"{percent} [{between[0]:.{digits}g}, {between[1]:.{digits}g}]"
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON can hold it, with the public names."""
+    names = (
+        "question asked N D C loss tokens_per_param lower upper level N_interval D_interval C_interval exponent_N "
+        "exponent_D exponent_N_interval inference_tokens serving_flops total_flops unique_tokens epochs device_hours "
+        "days money series law params_convention interval_source"
+    ).split()
+    record: dict[str, Any] = {name: _clean(getattr(plan, name)) for name in names}
+    record["fixed"], record["at"], record["chosen"] = dict(plan.fixed), dict(plan.at), list(plan.chosen)
+    shape = plan.architecture
+    record |= {"architecture": None, "floor": None}
+    if shape is not None:
+        sizes = "n_layers d_emb n_heads d_ff vocab_size T_max tied params N off_by source".split()
+        record["architecture"] = {name: getattr(shape, name) for name in sizes}
+        record["architecture"]["counts"] = shape.counts.groups
+        record["architecture"]["recipes"] = {
+            name: {"learning_rate": rule.learning_rate, "batch_tokens": rule.batch_tokens, "source": rule.source}
+            for name, rule in shape.recipes.items()
+        }
+        floor = plan.floor
+        record["floor"] = {key: _clean(getattr(floor, key)) for key in ("loss_lower", "loss_upper", "regime")}
+    record["notes"] = [note_record(note) for note in plan.notes]
+    return record
+
+
+def _clean(value: Any) -> Any:
+    """Replace what JSON cannot hold: infinities and NaN become null."""
+    if isinstance(value, tuple):
+        return [_clean(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def contour_data(plan: Plan, n: int = 80) -> ContourFigure:
+    """Numbers behind the contours: two decades either side of the plan."""
+    if plan.surface is None:
+        raise ArgumentError(
+            f"Law {plan.law} reads C alone, so there are no contours over N and D; nothing was drawn. Plot the fit."
+        )
+    surface = plan.surface.first()
+    N = np.geomspace(plan.N / 100, plan.N * 100, n)
+    D = np.geomspace(plan.D / 100, plan.D * 100, n)
+    loss = surface.loss(np.broadcast_to(N, (n, n))[None], np.broadcast_to(D[:, None], (n, n))[None])[0]
+    weight = 1.0 if plan.hardware is None else plan.hardware.serving_weight
+    served = plan.inference_tokens * weight
+    total = TRAIN * plan.N * plan.D + SERVE * plan.N * served
+    path = []
+    for factor in np.geomspace(1e-4, 1e4, 25):
+        best = on_budget(surface, total * factor, served)
+        path.append((best.N[0], best.D[0]))
+    seen = plan.result.runs()
+    runs = np.stack([seen[key] for key in ("N", "D")], axis=1) if {"N", "D"} <= set(seen) else np.empty((0, 2))
+    budgets = {float(plan.C * factor): plan.C * factor / (TRAIN * N) for factor in (0.01, 0.1, 1.0, 10.0, 100.0)}
+    label = f"{plan.target} [{plan.unit}]"
+    spans = (plan.N_interval, plan.D_interval)
+    return ContourFigure(N, D, loss, budgets, np.array(path), runs, (plan.N, plan.D), spans, plan.unique_tokens, label)

@@ -1,112 +1,29 @@
-"""The curve of a live run, the forecast's band, its floors and what-if branches."""
+"""Drawing of a live run: its curve, the forecast's band, its floors and what-if branches."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from scalefit._typing import Array
 from scalefit.plots._axes import axes_for
-
-if TYPE_CHECKING:
-    from scalefit.schedules import Schedule
-    from scalefit.stopping.monitor import Monitor
-
-PATH_POINTS = 60
-SETTLED = 0.15  # part of the way so far before which losses do not set the axis
+from scalefit.stopping.figures import MonitorFigure
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Branch:
-    """A forecast path: loss, lower and upper [nat/token] at steps, shape (k,)."""
-
-    name: str
-    steps: Array
-    loss: Array
-    lower: Array
-    upper: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MonitorPicture:
-    """The numbers behind a monitor's plot; `settled`, for the axis, are the losses after the first fall or else all."""
-
-    steps: Array
-    loss: Array
-    settled: Array
-    branches: tuple[Branch, ...]
-    floors: dict[str, float]
-    title: str
-    level: float
-    unit: str
-
-
-def monitor_picture(monitor: Monitor, what_if: dict[str, Schedule] | None = None, level: float = 0.9) -> MonitorPicture:
-    """Gather what `plot_monitor` draws.
-
-    Parameters
-    ----------
-    monitor : Monitor
-        The run.
-    what_if : dict of str to Schedule, optional
-        Other schedules from here on.
-    level : float
-        Probability of the bands.
-
-    Returns
-    -------
-    MonitorPicture
-    """
-    advice = monitor.advise(level)
-    steps, loss = monitor.curve("val")
-    if not len(steps):
-        steps, loss = monitor.curve("train")
-    branches = []
-    planned = monitor.plan.schedule
-    for name, schedule in {"plan": planned, **(what_if or {})}.items():
-        end = monitor.plan.steps if name == "plan" else schedule.total
-        if name == "plan" and end <= monitor.last_step:
-            continue
-        path = monitor.path(schedule, np.linspace(max(monitor.last_step, 0.0), end, PATH_POINTS), level)
-        if path is not None:
-            branches.append(Branch(name, *path))
-    begin = max(1.5 * planned.warmup_end, SETTLED * float(steps[-1])) if len(steps) else 0.0
-    settled = loss[steps >= begin]
-    return MonitorPicture(
-        steps=steps,
-        loss=loss,
-        settled=settled if len(settled) else loss,
-        branches=tuple(branches),
-        floors=advice.floors,
-        title=f"{advice.action.replace('_', ' ')} ({advice.state})",
-        level=level,
-        unit=monitor.plan.loss_unit,
-    )
-
-
-def plot_monitor(
-    monitor: Monitor, ax: Any = None, what_if: dict[str, Schedule] | None = None, level: float = 0.9
-) -> Any:
+def draw_monitor(picture: MonitorFigure, ax: Any = None) -> Any:
     """Draw a run and its forecast.
 
     Parameters
     ----------
-    monitor : Monitor
-        The run.
+    picture : MonitorFigure
+        What to draw.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
-    what_if : dict of str to Schedule, optional
-        Other schedules from here on.
-    level : float
-        Probability of the bands.
 
     Returns
     -------
     matplotlib Axes
     """
-    picture = monitor_picture(monitor, what_if, level)
     ax = axes_for(ax, (7, 4.5))
     ax.plot(picture.steps, picture.loss, color="0.25", lw=1.2, label="logged")
     for i, branch in enumerate(picture.branches):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from scalefit._typing import Array
 from scalefit.plots._axes import axes_for
-
-if TYPE_CHECKING:
-    from scalefit.optima.isoflop import Optima
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +27,8 @@ class IsoflopFigure:
         N and loss of the optima.
     strange : ndarray (s, 2)
         N and loss of runs off their curve.
+    title : str
+        The method, and the exponent with its interval.
     """
 
     budgets: list[float]
@@ -38,39 +37,13 @@ class IsoflopFigure:
     fitted: list[tuple[Array, Array] | None]
     optima: Array
     strange: Array
+    title: str
 
 
-def isoflop_data(optima: Optima) -> IsoflopFigure:
-    """Numbers behind the figure."""
-    accepted = set(optima.optima["C"])
-    fitted = [_fitted(optima.method, curve.x, curve.y) if curve.C in accepted else None for curve in optima.curves]
-    return IsoflopFigure(
-        budgets=[curve.C for curve in optima.curves],
-        sizes=[np.exp(curve.x) for curve in optima.curves],
-        losses=[np.exp(curve.y) for curve in optima.curves],
-        fitted=fitted,
-        optima=optima.optima[["N", "loss"]].to_numpy(float),
-        strange=optima.strange[["N", "loss"]].to_numpy(float),
-    )
-
-
-def _fitted(method: str, x: Array, y: Array) -> tuple[Array, Array]:
-    grid = np.linspace(x[0], x[-1], 200)
-    if method in ("parabola", "cubic"):
-        c = np.polynomial.polynomial.polyfit(x - x.mean(), np.exp(y), 2 if method == "parabola" else 3)
-        return np.exp(grid), np.asarray(np.polynomial.polynomial.polyval(grid - x.mean(), c))
-    if method.endswith("lowest curve"):
-        return np.exp(x), np.exp(y)
-    from scipy.interpolate import Akima1DInterpolator
-
-    return np.exp(grid), np.exp(Akima1DInterpolator(x, y)(grid))
-
-
-def draw_isoflop(optima: Optima, ax: Any = None) -> Any:
+def draw_isoflop(data: IsoflopFigure, ax: Any = None) -> Any:
     """Draw the curves of every budget, their optima, and runs off their curve (crossed); returns the axes."""
     import matplotlib
 
-    data = isoflop_data(optima)
     ax = axes_for(ax)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(data.budgets)))
     for budget, size, loss, fit, colour in zip(
@@ -84,10 +57,9 @@ def draw_isoflop(optima: Optima, ax: Any = None) -> Any:
     ax.plot(data.optima[:, 0], data.optima[:, 1], "*-", color="crimson", ms=10, lw=1, label="optima")
     if data.strange.size:
         ax.plot(data.strange[:, 0], data.strange[:, 1], "x", color="black", ms=8, label="off its curve")
-    low, high = optima.interval(0.95).loc["exponent_N"]
     ax.set(xscale="log", xlabel="N [parameters]", ylabel="loss [nat/token]")
     left, right = ax.get_xlim()
     ax.set_xlim(left, right * (right / left) ** 0.12)  # room for the labels of the largest sizes
-    ax.set_title(f"{optima.method}: N* ~ C^{optima.exponent_N:.3f} [{low:.3f}, {high:.3f}]", fontsize=9)
+    ax.set_title(data.title, fontsize=9)
     ax.legend(fontsize=8)
     return ax

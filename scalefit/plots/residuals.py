@@ -13,8 +13,6 @@ from scalefit.plots._axes import COLOURS, INPUTS, axes_for
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from scalefit.fitting.result import FitResult
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualData:
@@ -44,24 +42,6 @@ class ResidualData:
         parts = [fifth == k for k in range(5) if (fifth == k).any()]
         middles = [np.exp(np.mean(np.log(x[part]))) for part in parts]
         return np.array(middles), np.array([np.median(percent[part]) for part in parts])
-
-
-def residual_data(result: FitResult) -> ResidualData:
-    """Compute residuals of the log loss over the law's inputs, whatever the objective was."""
-    from scalefit.fitting.intervals import relative_residuals
-
-    columns = compute_columns(result)
-    keys = [key for key in ("N", "D", "C") if key in result.law.inputs] or list(result.law.inputs)[:1]
-    residual = relative_residuals(result)
-    return ResidualData({key: columns[key] for key in keys}, residual, float(np.median(np.abs(residual))))
-
-
-def compute_columns(result: FitResult) -> dict[str, Array]:
-    """Inputs of the runs in parameters, tokens and FLOP; C by 6ND where the law does not read it."""
-    columns = result.problem.raw_columns
-    if "C" not in columns and {"N", "D"} <= set(columns):
-        columns["C"] = 6 * columns["N"] * columns["D"]
-    return columns
 
 
 def draw_residuals(data: ResidualData, by: str | None = None, ax: Axes | None = None) -> Axes:

@@ -9,10 +9,11 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit._typing import AnyArray, Array
+from scalefit.fitting.figures import fit_data, residual_data
 from scalefit.fitting.result import FitResult
-from scalefit.plots.fits import FitData, ProfileData, fit_data
+from scalefit.plots.fits import FitData, ProfileData
 from scalefit.plots.isoflop import IsoflopFigure
-from scalefit.plots.residuals import ResidualData, residual_data
+from scalefit.plots.residuals import ResidualData
 from scalefit.reporting import svg
 from scalefit.reporting.html import Markup, join, tag
 from scalefit.reporting.svg import Axis, Figure, padded

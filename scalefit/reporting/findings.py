@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.memory.floor import Floor
-    from scalefit.optima.isoflop import Optima
+    from scalefit.optima.result import Optima
     from scalefit.planning.architecture import Architecture
     from scalefit.planning.result import Plan
 
@@ -97,9 +97,7 @@ class Findings:
     @cached_property
     def columns(self) -> dict[str, Array]:
         """Inputs of the runs in parameters, tokens and FLOP."""
-        from scalefit.plots.residuals import compute_columns
-
-        return compute_columns(self.result)
+        return self.result.runs()
 
 
 def find(
@@ -259,7 +257,7 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
     from scalefit.laws import published
     from scalefit.reporting.formula import script_of
 
-    if result.draws is None:
+    if result.resamples is None:
         raise ArgumentError(
             "This fit has no bootstrap draws for the planner's intervals, and no planner was made. Ask sf.plan."
         )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit import _text as words
-from scalefit.fitting.printing import citations, parameter_rows, verdict
+from scalefit.fitting.printing import parameter_rows, verdict
 from scalefit.reporting import figures
 from scalefit.reporting.html import Markup, join, table, tag
 
 if TYPE_CHECKING:
     from scalefit.errors import Note
-    from scalefit.optima.isoflop import Optima
+    from scalefit.optima.result import Optima
     from scalefit.planning.result import Plan
     from scalefit.reporting.findings import Findings
 
@@ -198,7 +198,7 @@ def isoflop(found: Findings, unit: str) -> Markup:
     title = "IsoFLOP curves"
     if isinstance(found.isoflop, str):
         return section("isoflop", title, why_not(found.isoflop))
-    from scalefit.plots.isoflop import isoflop_data
+    from scalefit.optima.result import isoflop_data
 
     optima = found.isoflop
     low, high = optima.interval(found.level).loc["exponent_N"].to_numpy(float)
@@ -284,7 +284,8 @@ def floor(found: Findings) -> Markup:
     said, shape = found.floor
     rows = [
         ("shape", f"{shape.n_layers} layers, d_emb {shape.d_emb}, T_max {shape.T_max}, vocabulary {shape.vocab_size}"),
-        ("loss allowed", f"{said.loss_lower:.4g} to {said.loss_upper:.4g} nat/token"),
+        ("loss allowed", said.allowed),
+        ("loss at the largest Z", f"{said.loss_at_z_upper:.4g} nat/token"),
         ("regime", said.regime.replace("_", " ")),
         ("balanced tokens", f"{words.count(said.balanced_tokens)} for this shape"),
         ("a memoriser's loss", f"{said.memoriser_loss:.4g} nat/token at least"),
@@ -328,8 +329,8 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
     result = found.result
     problem = result.problem
     errors = (
-        f"percentiles of {result.draws.shape[0]} case resamples, each refitted"
-        if result.draws is not None
+        f"percentiles of {result.resamples.shape[0]} case resamples, each refitted"
+        if result.resamples is not None
         else "robust (sandwich) errors with Student's t"
     )
     sentences = [
@@ -340,9 +341,10 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
         "percentiles over the same draws.",
         "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a "
         "power law through their lowest points.",
-        f"Verdict: {verdict(result)}. A fit is not trusted where the search did not converge, the objective does not "
-        f"curve upwards, the runs cannot tell parameters apart, or the law leaves most of the losses unexplained.",
+        f"Verdict: {verdict(result, result.notes)}. A fit is not trusted where the search did not converge, the "
+        "objective does not curve upwards, the runs cannot tell parameters apart, or the law leaves most of the losses "
+        "unexplained.",
     ]
     facts = tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in about.items()), class_="facts")
-    cite = tag("details", tag("summary", "BibTeX"), tag("pre", citations(result), tabindex="0"), open=True)
+    cite = tag("details", tag("summary", "BibTeX"), tag("pre", result.cite(), tabindex="0"), open=True)
     return section("methods", "Methods and citations", tag("ul", *(tag("li", s) for s in sentences)), facts, cite)

@@ -2,8 +2,7 @@
 
 from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice, Forecast, Reason
-from scalefit.stopping.monitor import Monitor
+from scalefit.stopping.monitor import Monitor, load_monitor
 from scalefit.stopping.run_plan import RunPlan
-from scalefit.stopping.schema import load_monitor
 
 __all__ = ["Advice", "Forecast", "Monitor", "Reason", "RunPlan", "Schedule", "load_monitor"]

@@ -16,11 +16,12 @@ from typing import ClassVar
 import numpy as np
 
 from scalefit._arguments import check_numbers, check_quantity
+from scalefit._numeric import solve_nonnegative
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, DataError
 from scalefit.laws._base import Parameter
 from scalefit.schedules import Schedule
-from scalefit.stopping.annealing import anneal_response, solve_nonnegative, tissue_momentum
+from scalefit.stopping.annealing import anneal_response, tissue_momentum
 
 MAX_POINTS = 150  # a fit thins longer curves to this many points, evenly in the logarithm of the step
 
@@ -280,6 +281,6 @@ def fit_curve(
     b = solve_nonnegative(gram, moment, free=0) / scale
     residual = y - np.einsum("gnp,gp->gn", X, b)
     cost = np.sum(residual**2, axis=1) + np.sum(ridge * (b - centre) ** 2, axis=1)
-    best = int(np.argmin(cost))
+    best = int(np.argmax(cost <= cost.min() * (1 + 1e-9) + 1e-15))  # of equals the first, on every processor
     params = dict(zip(names, b[best].tolist(), strict=True)) | shapes[best]
     return CurveFit(law, schedule, params, float(np.sqrt(np.mean(residual[best] ** 2))), len(t))

@@ -77,7 +77,7 @@ def _inputs(law: Any) -> tuple[str, ...]:
     return tuple(getattr(getattr(law, "law", None), "inputs", ("N", "D")))
 
 
-def frontier(law: Any, plan: RunPlan) -> tuple[list[float], list[float]]:
+def best_loss_by_compute(law: Any, plan: RunPlan) -> tuple[list[float], list[float]]:
     """Compute [FLOP] and the best loss a law in N and D reaches with it [nat/token]; empty where that is unknown."""
     whole = plan.flops(plan.steps)
     if whole is None or set(_inputs(law)) != {"N", "D"}:

@@ -38,12 +38,12 @@ def check_step(step: Any) -> float:
     return at
 
 
-class Series:
+class LoggedSeries:
     """Values at steps, sorted; one value a step, the latest wins; old neighbours are averaged when it grows.
 
     Examples
     --------
-    >>> series = Series()
+    >>> series = LoggedSeries()
     >>> for step, value in [(10, 3.0), (30, 2.8), (20, 2.9), (30, 2.7)]:
     ...     series.add(step, value)
     >>> series.steps, series.values
@@ -133,7 +133,7 @@ class Series:
     @classmethod
     def from_state(
         cls, steps: list[float], values: list[float], counts: list[float] | None, merged_until: float
-    ) -> Series:
+    ) -> LoggedSeries:
         """Return the series that `state` came from."""
         series = cls()
         series.steps, series.values = list(steps), list(values)

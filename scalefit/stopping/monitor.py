@@ -4,31 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_number, check_numbers, one_of
+from scalefit._arguments import check_level, check_number, check_numbers
 from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.schedules import Schedule
-from scalefit.stopping import rules
 from scalefit.stopping.advice import Advice, Forecast, Reason
-from scalefit.stopping.floors import frontier, law_floors, theory_floor
+from scalefit.stopping.figures import MonitorFigure, monitor_figure
+from scalefit.stopping.floors import best_loss_by_compute, law_floors, theory_floor
 from scalefit.stopping.forecast import Forecaster
 from scalefit.stopping.history import FinishedRun, History
-from scalefit.stopping.logged import ARGUMENTS, QUANTITIES, Quantity, Series, check_step, logged_columns
+from scalefit.stopping.logged import LoggedSeries
+from scalefit.stopping.logged_run import LoggedRun
+from scalefit.stopping.observation import Observation, observe
 from scalefit.stopping.policy import decide, forecaster_for
-from scalefit.stopping.posterior import digest, shipped_priors
+from scalefit.stopping.posterior import shipped_priors, summarize
+from scalefit.stopping.regression import EndRegression
 from scalefit.stopping.run_plan import RunPlan, check_plan
-from scalefit.stopping.schema import MonitorState, finished_from, history_entries
+from scalefit.stopping.schema import (
+    MonitorState,
+    finished_from,
+    history_entries,
+    read_state,
+    saved_curves,
+    saved_notes,
+    saved_runs,
+)
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-class Monitor:
+class Monitor(LoggedRun):
     """Follows one run and advises on it.
 
     Parameters
@@ -82,9 +90,7 @@ class Monitor:
         self.plan = plan
         self.min_gain, self.min_saving = min_gain, min_saving
         self.notes: list[Note] = []
-        self._series = {name: Series() for name in QUANTITIES}
-        self._last_step = -1.0
-        self._nonfinite: tuple[int, float] | None = None
+        super().__init__()
         self._history_runs = history_entries(() if history is None else history, plan, self.notes)
         self._law = law
         self._law_floors: dict[str, float] = {}
@@ -95,84 +101,13 @@ class Monitor:
         """Work out what depends on plan, law and history alone."""
         self._theory = theory_floor(self.plan)
         if self._law is not None:
-            self._law_floors, self._frontier = law_floors(self._law, self.plan), frontier(self._law, self.plan)
+            self._law_floors, self._frontier = (
+                law_floors(self._law, self.plan),
+                best_loss_by_compute(self._law, self.plan),
+            )
         self._history = History.learn(self._history_runs, shipped_priors(), self.plan.schedule, self.plan.steps)
 
-    # -- what comes in --------------------------------------------------------------------------------
-    def update(
-        self,
-        step: float,
-        train_loss: float | None = None,
-        val_loss: float | None = None,
-        val_sem: float | None = None,
-        lr: float | None = None,
-        grad_norm: float | None = None,
-    ) -> None:
-        """Log what is known at a step; order and repetitions do not matter.
-
-        Parameters
-        ----------
-        step : float
-            Optimizer step [steps].
-        train_loss, val_loss : float, optional
-            Losses [nat/token]. NaN and infinity are events, never values.
-        val_sem : float, optional
-            Standard error of the validation loss [nat/token].
-        lr : float, optional
-            Learning rate, any unit.
-        grad_norm : float, optional
-            Gradient norm.
-
-        Raises
-        ------
-        ArgumentError
-            A negative step, something that is not a number, or nothing to log.
-        """
-        at = check_step(step)
-        given = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr, "grad_norm": grad_norm, "val_sem": val_sem}
-        numbers = {ARGUMENTS[name]: check_number(name, value) for name, value in given.items() if value is not None}
-        if not numbers:
-            raise ArgumentError(f"Nothing was given at step {at:g}, so nothing was logged: give at least one loss.")
-        if numbers.get("val_sem", 0.0) < 0:
-            raise ArgumentError(f"val_sem={val_sem!r} is no standard error; nothing was logged. Give zero or more.")
-        for name, number in numbers.items():
-            if np.isfinite(number):
-                self._series[name].add(at, number)
-            elif name in ("train", "val"):
-                self._lose(at)
-        self._last_step = max(self._last_step, at)
-
-    def update_from(self, table: pd.DataFrame) -> None:
-        """Log a whole table as `update` logs its rows, and fast: the column ``step``, and NaN is not logged."""
-        steps, columns, lost = logged_columns(table)
-        for name, values in columns.items():
-            known = np.isfinite(values)
-            self._series[name].extend(steps[known].tolist(), values[known].tolist())
-        for step in lost:
-            self._lose(step)
-        self._last_step = max(self._last_step, float(steps.max(initial=-1.0)))
-
-    def _lose(self, step: float) -> None:
-        """Count a loss that is not finite; a replay of the same steps is not a second event."""
-        count, last = self._nonfinite or (0, -1.0)
-        if step > last:
-            self._nonfinite = (count + 1, step)
-
-    def rewind(self, step: float) -> None:
-        """Forget everything after `step`: the run went back to an earlier checkpoint.
-
-        Raises
-        ------
-        ArgumentError
-            Not a step number, zero or more [steps]; nothing is forgotten.
-        """
-        step = check_step(step)
-        for series in self._series.values():
-            series.drop_after(step)
-        self._last_step = min(self._last_step, step)
-        if self._nonfinite is not None and self._nonfinite[1] > step:
-            self._nonfinite = None
-
+    # -- what changes -----------------------------------------------------------------------------
     def replan(self, plan: RunPlan) -> None:
         """Follow another plan from now on; the rates up to now stay as they were.
 
@@ -207,7 +142,7 @@ class Monitor:
         """
         level = check_level(level)
         view = self.view()
-        seen = digest(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
+        seen = summarize(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
         theory, theory_reasons = self._theory
         floors = {**self._law_floors, **theory} if self.plan.loss_unit == "nat/token" else {}
         remarks = [*theory_reasons, *(Reason(note.code, note.message) for note in self.notes)]
@@ -245,8 +180,12 @@ class Monitor:
             The schedule ends before the latest step.
         """
         level = check_level(level)
-        asked = self._branch(schedule)
-        return None if asked is None else asked[0].at_end(asked[1], schedule.total, level)
+        if (asked := self._branch(schedule)) is None:
+            return None
+        forecaster, joined = asked
+        if isinstance(forecaster, EndRegression):
+            return forecaster.at_end(schedule.total, level, 1.0 - float(joined.lr(forecaster.step_now)))
+        return forecaster.at_end(joined, schedule.total, level)
 
     def path(
         self, schedule: Schedule, steps: ArrayLike, level: float = 0.9
@@ -276,26 +215,29 @@ class Monitor:
         if (asked := self._branch(schedule)) is None:
             return None
         forecaster, joined = asked
-        at = at[at >= forecaster.seen.step_now]
+        at = at[at >= forecaster.step_now]
+        if isinstance(forecaster, EndRegression):
+            return (at, *forecaster.path(at, level))
         return (at, *forecaster.path(joined, at, level))
 
-    def _branch(self, schedule: Schedule) -> tuple[Forecaster, Schedule] | None:
+    def _branch(self, schedule: Schedule) -> tuple[Forecaster | EndRegression, Schedule] | None:
         """What forecasts another schedule, and that schedule behind the run's own past."""
         if not isinstance(schedule, Schedule):
             raise ArgumentError(
                 f"schedule is a {type(schedule).__name__}; none was used: make one with scalefit.Schedule."
             )
         view = self.view()
-        seen = digest(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
-        if seen is None:
+        seen = summarize(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
+        forecaster, _ = forecaster_for(view, seen, self._history, self.curve("lr"))
+        if forecaster is None:
             return None
-        if schedule.total < seen.step_now:
+        now = forecaster.step_now
+        if schedule.total < now:
             raise ArgumentError(
-                f"The schedule ends at step {schedule.total:g}, before the latest one, {seen.step_now:g}. Nothing was "
+                f"The schedule ends at step {schedule.total:g}, before the latest one, {now:g}. Nothing was "
                 f"forecast. Give a schedule that goes on from there."
             )
-        joined = self.plan.schedule.spliced(schedule, seen.step_now)
-        return forecaster_for(view, seen, self._history, self.curve("lr"))[0], joined
+        return forecaster, self.plan.schedule.spliced(schedule, now)
 
     def should_prune(self, threshold: float | None = None, level: float = 0.9) -> bool:
         """Whether to give this trial up, in the manner of Optuna's ``trial.should_prune()``.
@@ -321,27 +263,24 @@ class Monitor:
             return True
         return bar is not None and advice.final is not None and advice.final.lower > bar
 
+    def figure(self, what_if: dict[str, Schedule] | None = None, level: float = 0.9) -> MonitorFigure:
+        """Return what `plot` draws."""
+
+        def path(schedule: Schedule, steps: Array) -> tuple[Array, Array, Array, Array] | None:
+            return self.path(schedule, steps, level)
+
+        curve = self.curve("val" if len(self._series["val"]) else "train")
+        return monitor_figure(self.plan, self.advise(level), curve, path, what_if or {}, level)
+
     def plot(self, ax: Any = None, what_if: dict[str, Schedule] | None = None, level: float = 0.9) -> Any:
         """Draw the curve, the forecast's band, the floors and what-if branches; returns the axes."""
-        from scalefit.plots.curves import plot_monitor
+        from scalefit.plots.curves import draw_monitor
 
-        return plot_monitor(self, ax=ax, what_if=what_if, level=level)
+        return draw_monitor(self.figure(what_if, level), ax)
 
-    @property
-    def last_step(self) -> float:
-        """Latest step logged, -1 before the first [steps]."""
-        return self._last_step
-
-    def curve(self, name: Quantity = "val") -> tuple[Array, Array]:
-        """Steps and values of one of `QUANTITIES`, such as ``"val"`` or ``"lr"``, shapes (n,) and (n,)."""
-        if not one_of(name, self._series):
-            raise ArgumentError(f"No quantity {name!r}; nothing was returned. There are {', '.join(QUANTITIES)}.")
-        steps, values, _ = self._series[name].arrays()
-        return steps, values
-
-    def view(self) -> rules.View:
+    def view(self) -> Observation:
         """Return what the rules look at."""
-        return rules.look(self.plan, self._series, self._last_step, self._nonfinite)
+        return observe(self.plan, self._series, self._last_step, self._nonfinite)
 
     # -- what is kept ---------------------------------------------------------------------------------
     def finished(self) -> FinishedRun:
@@ -357,7 +296,19 @@ class Monitor:
 
     def state(self) -> MonitorState:
         """Everything needed to go on later, as a pydantic model."""
-        return MonitorState.of(self)
+        return MonitorState(
+            plan=self.plan,
+            min_gain=self.min_gain,
+            min_saving=self.min_saving,
+            series=saved_curves(self._series),
+            last_step=self._last_step,
+            nonfinite=self._nonfinite,
+            history=saved_runs(self._history_runs),
+            notes=saved_notes(self.notes),
+            law_floors=self._law_floors,
+            frontier_compute=self._frontier[0],
+            frontier_loss=self._frontier[1],
+        )
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the state as JSON and, with a path, write it there in one step."""
@@ -374,7 +325,7 @@ class Monitor:
         if not isinstance(state, MonitorState):
             raise ArgumentError(f"A {type(state).__name__} is no state; none was taken. Pass what state() returned.")
         for name, saved in state.series.items():
-            self._series[name] = Series.from_state(**saved.model_dump())
+            self._series[name] = LoggedSeries.from_state(**saved.model_dump())
         self._last_step = state.last_step
         self._nonfinite = state.nonfinite
         if state.plan != self.plan:
@@ -398,3 +349,19 @@ class Monitor:
         monitor._law_floors = dict(state.law_floors)
         monitor._frontier = (list(state.frontier_compute), list(state.frontier_loss))
         return monitor
+
+
+def load_monitor(source: str | Path) -> Monitor:
+    """Return the monitor that `Monitor.to_json` wrote.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file, or the text that ``to_json()`` returned.
+
+    Raises
+    ------
+    DataError
+        Not a monitor's state, or one of a later version.
+    """
+    return Monitor.from_state(read_state(source))

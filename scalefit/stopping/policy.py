@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,16 +12,25 @@ from scalefit.stopping import rules
 from scalefit.stopping.advice import Action, Advice, Forecast, Reason, State
 from scalefit.stopping.forecast import Forecaster, unlike_calibration, widening_for
 from scalefit.stopping.history import History
-from scalefit.stopping.posterior import Digest
+from scalefit.stopping.observation import Observation, settled
+from scalefit.stopping.posterior import CurveSummary
+from scalefit.stopping.regression import EndRegression
+from scalefit.stopping.repetition import late_descent, overfitting
 
 SCHEDULE_TOLERANCE = 0.1  # median distance between logged and planned rate, relative to the peak
 COOLDOWN_PART = 0.2  # a cooldown from now is tried over this part of the steps so far
+LAW_LEVEL, LAW_SLOPE = 2.0, 0.05  # least loss [nat/token] and fall [nat per e-fold of steps] of a run from scratch
+LAW_FALLEN = 1.0  # or this much since the first evaluation [nat/token]
+LAW_LEAST_END = 1.0  # a law that foresees less than this does not follow a language model [nat/token]
+LAW_EVALS = 5  # evaluations in that slope
+MANY_EPOCHS = 16.0  # planned passes above which no law of fresh data is extrapolated
+OFF_DISTRIBUTION = ("schedule_mismatch", "implausible_loss", "steepening", "poor_fit")
 STILL_HIGH = 0.9  # only a run near its peak rate can be cooled down early
 
 
 def decide(
-    view: rules.View,
-    seen: Digest | None,
+    view: Observation,
+    seen: CurveSummary | None,
     history: History,
     *,
     level: float,
@@ -35,18 +44,19 @@ def decide(
     """Apply the rules in the order of their urgency."""
     reasons: list[Reason] = []
     state, action = _judge(view, reasons)
-    final, forecaster, gain = None, None, {}
+    final, gain = None, {}
     mute = bool(reasons) and reasons[0].code in ("not_finite", "negative_loss")
-    if seen is not None and not mute:
+    if not mute:
         forecaster, unusual = forecaster_for(view, seen, history, logged_rate, state)
         reasons += unusual
-        if state in ("healthy", "plateau") and any(r.code != "unknown_optimizer" for r in unusual):
+        if state in ("healthy", "plateau") and any(reason.code in OFF_DISTRIBUTION for reason in unusual):
             state = "off_distribution"
-        final = _end(view, forecaster, level)
-        gain = _gain(view, final, frontier)
-        if state in ("healthy", "plateau", "off_distribution"):
-            action = _worth(view, forecaster, final, gain, level, min_gain, min_saving, reasons)
-        _beside_floors(final, floors, reasons)
+        if forecaster is not None:
+            final = _end(view, forecaster, level)
+            gain = _gain(view, final, frontier)
+            if state in ("healthy", "plateau", "off_distribution"):
+                action = _worth_continuing(view, forecaster, final, gain, level, min_gain, min_saving, reasons)
+            _compare_with_floors(final, floors, reasons)
     if state == "healthy" and action == "continue":
         reasons.insert(0, rules.healthy(view))
     if view.judged_by_train and len(view.train_loss):
@@ -60,61 +70,97 @@ def decide(
 
 
 def forecaster_for(
-    view: rules.View, seen: Digest, history: History, logged_rate: tuple[Array, Array], state: State | None = None
-) -> tuple[Forecaster, list[Reason]]:
-    """Forecaster with its band as wide as the run is unusual, and what is unusual about it."""
-    found = (_schedule_mismatch(view, *logged_rate), rules.steepening(view), rules.implausible(view))
-    unusual = [reason for reason in found if reason is not None]
+    view: Observation,
+    seen: CurveSummary | None,
+    history: History,
+    logged_rate: tuple[Array, Array],
+    state: State | None = None,
+) -> tuple[Forecaster | EndRegression | None, list[Reason]]:
+    """Forecaster with its band as wide as the run is unusual, and what is unusual about it; None: too little seen."""
+    mismatch, implausible = _schedule_mismatch(view, *logged_rate), rules.implausible(view)
+    found = [reason for reason in (mismatch, implausible) if reason is not None]
+    if not history.runs and not follows_a_law(view):
+        if implausible is not None or not len(view.evaluations):
+            return None, found
+        return EndRegression(view.evaluations), found
+    if seen is None:
+        return None, found
+    planned = view.plan.epochs_at(view.plan.steps)
+    if planned is not None and planned > MANY_EPOCHS and not history.runs:
+        text = f"The plan passes over its data {planned:.3g} times: no law of a falling loss holds that long."
+        found.append(Reason("repeats_too_often", text, {"epochs": settled(planned)}))
+        return EndRegression(view.evaluations), found
+    steepening = rules.steepening(view)
+    unusual = [*found, *([steepening] if steepening is not None else [])]
     forecaster = Forecaster.build(view.plan, seen, history)
+    if view.plan.loss_unit == "nat/token" and not history.runs and float(forecaster.planned.mean[0]) < LAW_LEAST_END:
+        return EndRegression(view.evaluations), found
+    strange = bool(unusual)
     unusual += unlike_calibration(view.plan, forecaster.planned, forecaster.correction is not None)
+    strange = strange or any(reason.code == "poor_fit" for reason in unusual)
     state = state or _judge(view, [])[0]
-    if unusual or state in ("diverging", "lost", "spike", "overfitting"):
+    if strange or state in ("diverging", "lost", "spike", "overfitting"):
         forecaster = replace(forecaster, widening=widening_for(forecaster.planned))
     return forecaster, unusual
 
 
-def _judge(view: rules.View, reasons: list[Reason]) -> tuple[State, Action]:
+def follows_a_law(view: Observation) -> bool:
+    """Whether the law of a run from random weights is the forecast; the regression on fine-tunes otherwise.
+
+    The plan's `pretrained` decides, then its `epochs`: one or less is a run from random weights. Unsaid, a loss above
+    2 nat that still falls, or has fallen by more than 1 nat since the first evaluation, is taken for one: true of
+    99 % of the public pre-training curves at a quarter of the run, and of 9 to 17 % of the public fine-tunes.
+    """
+    plan, run = view.plan, view.evaluations
+    if plan.pretrained is not None:
+        return not plan.pretrained
+    planned = plan.epochs_at(plan.steps)
+    if planned is not None and (planned <= 1 or plan.epochs is not None):
+        return planned <= 1
+    if not len(run) or plan.loss_unit != "nat/token":
+        return True
+    now = float(run.loss[-1])
+    if now <= LAW_LEVEL:
+        return False
+    if len(run) < 2 or float(run.loss[0]) - now > LAW_FALLEN:
+        return True
+    x, y = np.log(run.steps[-LAW_EVALS:]), run.loss[-LAW_EVALS:]
+    slope, _ = rules.slope_t(x, y) if len(x) > 2 else ((y[1] - y[0]) / (x[1] - x[0]), 0.0)
+    return settled(-slope) > LAW_SLOPE
+
+
+def _judge(view: Observation, reasons: list[Reason]) -> tuple[State, Action]:
     """State and action from the curve alone; appends the deciding reason."""
     if (found := rules.negative(view)) is not None:
         reasons.append(found)
         return "wait", "wait"
-    if (found := rules.lost(view)) is not None:
+    if (found := rules.not_finite(view)) is not None:
         reasons.append(found)
         return "lost", "rollback"
-    if (found := rules.too_early(view)) is not None:
-        reasons.append(found)
-        return "wait", "wait"
-    if (found := rules.second_descent(view)) is not None:
+    if (found := rules.second_descent(view)) is not None and rules.too_early(view) is None:
         reasons.append(found)
         return "second_descent", "continue"
-    if (found := rules.diverging(view)) is not None:
+    if (found := overfitting(view)) is not None:
         reasons.append(found)
-        return "diverging", "rollback"
-    if (found := rules.overfitting(view)) is not None:
-        reasons.append(found)
-        solved = len(view.train_loss) > 0 and float(np.median(view.train_loss[-6:])) < rules.SOLVED_TRAIN
-        if solved and (view.plan.weight_decay or 0) > 0:
-            reasons.append(
-                Reason(
-                    "late_descent_possible",
-                    "The training loss is nearly zero and weight decay is on: on small algorithmic tasks the "
-                    "validation loss can fall much later, so the run is not stopped.",
-                    {"weight_decay": float(view.plan.weight_decay or 0)},
-                    "the task is small enough to be learned exactly",
-                )
-            )
+        if (late := late_descent(view)) is not None:
+            reasons.append(late)
             return "overfitting", "continue"
         return "overfitting", "stop"
-    if (found := rules.spike(view)) is not None:
-        reasons.append(found)
-        return "spike", "continue"
-    if (found := rules.plateau(view)) is not None:
-        reasons.append(found)
-        return "plateau", "continue"
+    checks: tuple[tuple[Callable[[Observation], Reason | None], State, Action], ...] = (
+        (rules.lost, "lost", "rollback"),
+        (rules.too_early, "wait", "wait"),
+        (rules.diverging, "diverging", "rollback"),
+        (rules.spike, "spike", "continue"),
+        (rules.plateau, "plateau", "continue"),
+    )
+    for check, state, action in checks:
+        if (found := check(view)) is not None:
+            reasons.append(found)
+            return state, action
     return "healthy", "continue"
 
 
-def _schedule_mismatch(view: rules.View, steps: Array, rate: Array) -> Reason | None:
+def _schedule_mismatch(view: Observation, steps: Array, rate: Array) -> Reason | None:
     """The logged learning rate is not the planned one."""
     if len(steps) < 5 or rate.max() <= 0:
         return None
@@ -123,7 +169,7 @@ def _schedule_mismatch(view: rules.View, steps: Array, rate: Array) -> Reason | 
     if peak <= 0:
         return None
     off = float(np.median(np.abs(rate / rate.max() * peak - planned)[-50:]))
-    if off < SCHEDULE_TOLERANCE:
+    if settled(off) < SCHEDULE_TOLERANCE:
         return None
     return Reason(
         "schedule_mismatch",
@@ -133,11 +179,19 @@ def _schedule_mismatch(view: rules.View, steps: Array, rate: Array) -> Reason | 
     )
 
 
-def _end(view: rules.View, forecaster: Forecaster, level: float) -> Forecast:
-    return forecaster.at_end(view.plan.schedule, max(view.plan.steps, forecaster.seen.step_now), level)
+def _end(view: Observation, forecaster: Forecaster | EndRegression, level: float) -> Forecast:
+    end, schedule = max(view.plan.steps, forecaster.step_now), view.plan.schedule
+    if forecaster.step_now >= view.plan.steps:  # nothing is left to forecast
+        last = float(view.evaluations.loss[-1])
+        return Forecast(last, last, last, level, end, "the logged loss at the planned end", "this run", 0, 1.0)
+    if isinstance(forecaster, EndRegression):
+        rate = schedule.lr(np.array([forecaster.step_now, end]))
+        whole = 1 - float(rate[1])
+        return forecaster.at_end(end, level, float(np.clip((1 - rate[0]) / whole, 0, 1)) if whole > 0 else 1.0)
+    return forecaster.at_end(schedule, end, level)
 
 
-def _gain(view: rules.View, final: Forecast, frontier: tuple[list[float], list[float]]) -> dict[str, float]:
+def _gain(view: Observation, final: Forecast, frontier: tuple[list[float], list[float]]) -> dict[str, float]:
     """What the rest of the run brings, and what the same compute could bring elsewhere."""
     now = view.level
     left = view.plan.steps - view.last_step
@@ -154,9 +208,9 @@ def _gain(view: rules.View, final: Forecast, frontier: tuple[list[float], list[f
     return gain
 
 
-def _worth(
-    view: rules.View,
-    forecaster: Forecaster,
+def _worth_continuing(
+    view: Observation,
+    forecaster: Forecaster | EndRegression,
     final: Forecast,
     gain: dict[str, float],
     level: float,
@@ -171,7 +225,7 @@ def _worth(
     schedule = view.plan.schedule
     steps = min(COOLDOWN_PART * view.last_step, left)
     cooled: Forecast | None = None
-    if float(schedule.lr(view.last_step)) >= STILL_HIGH and steps > 0:
+    if isinstance(forecaster, Forecaster) and float(schedule.lr(view.last_step)) >= STILL_HIGH and steps > 0:
         branch = schedule.cooldown_from(view.last_step, steps)
         cooled = forecaster.at_end(branch, view.last_step + steps, level)
         gain["cooldown_now"] = now - cooled.loss
@@ -188,7 +242,7 @@ def _worth(
     if min_gain is None:
         return "continue"
     saved = (left - steps) / view.plan.steps
-    if cooled is not None and saved >= min_saving and cooled.loss - final.loss < min_gain:
+    if cooled is not None and saved >= min_saving and settled(cooled.loss - final.loss) < min_gain:
         reasons.insert(
             0,
             Reason(
@@ -200,7 +254,8 @@ def _worth(
             ),
         )
         return "cooldown_now"
-    if now - final.lower < min_gain and (cooled is None or gain["cooldown_now"] < min_gain):
+    little = cooled is None or settled(gain["cooldown_now"]) < min_gain
+    if settled(now - final.lower) < min_gain and little:
         reasons.insert(
             0,
             Reason(
@@ -214,7 +269,7 @@ def _worth(
     return "continue"
 
 
-def _beside_floors(final: Forecast, floors: dict[str, float], reasons: list[Reason]) -> None:
+def _compare_with_floors(final: Forecast, floors: dict[str, float], reasons: list[Reason]) -> None:
     """R7: a forecast below a floor says that the floor is wrong here; it never stops a run."""
     for name, value in floors.items():
         if name != "law_at_plan" and final.upper < value:

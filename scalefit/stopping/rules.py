@@ -6,94 +6,27 @@ stopping halts 43 % of the healthy runs, these rules none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from scalefit._typing import Array
 from scalefit.stopping.advice import Reason
-from scalefit.stopping.logged import Series
-from scalefit.stopping.posterior import point_noise
-from scalefit.stopping.run_plan import RunPlan
+from scalefit.stopping.observation import RESOLUTION, Observation, settled
+from scalefit.stopping.repetition import repeats_and_learns
 
 MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is said
 MIN_PART = 0.05  # and this part of the plan
 RISE = 0.05  # least rise above the best level that counts as one [nat/token]
 RISE_SIGMAS = 4.0
-OVERFIT_EVALS = 6
-OVERFIT_T = 2.6  # t of the slope over so many evaluations
-OVERFIT_RISE = 0.02  # [nat/token], or three standard errors
+PLATEAU_EVALS = 12
 SPIKE_Z = 6.0
 SPIKE_WINDOW = 128
 RECOVERY_STEPS = 500.0
 EARLY_PART = 0.1  # "lost" is above the loss at this part of the run
 GUESS = 14.0  # a uniform guess over a million tokens costs 13.8 [nat/token]
-SOLVED_TRAIN = 0.1  # training loss below which a late second descent is possible [nat/token]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """What the rules look at: the judged curve after the warm-up, and the training losses."""
-
-    plan: RunPlan
-    steps: Array
-    loss: Array
-    counts: Array
-    train_steps: Array
-    train_loss: Array
-    judged_by_train: bool
-    sem: float
-    last_step: float
-    nonfinite: tuple[int, float] | None  # how many, the last step
-    rate_rising: bool
-
-    @property
-    def noise(self) -> float:
-        """Standard error of one evaluation, given or estimated [nat/token]."""
-        return max(self.sem, point_noise(self.loss[-200:]))
-
-    @property
-    def level(self) -> float | None:
-        """Median of the last three losses [nat/token]."""
-        return float(np.median(self.loss[-3:])) if len(self.loss) else None
-
-
-def look(plan: RunPlan, series: Mapping[Any, Series], last_step: float, nonfinite: tuple[int, float] | None) -> View:
-    """Gather what the rules look at from the logged quantities."""
-    judged = "val" if len(series["val"]) else "train"
-    steps, loss, counts = series[judged].arrays()
-    train_steps, train_loss, _ = series["train"].arrays()
-    keep = (steps >= plan.schedule.warmup_end) & (steps > 0)
-    errors = series["val_sem"].values
-    return View(
-        plan=plan,
-        steps=steps[keep],
-        loss=loss[keep],
-        counts=counts[keep],
-        train_steps=train_steps,
-        train_loss=train_loss,
-        judged_by_train=judged == "train",
-        sem=max(float(np.median(errors)), 0.0) if errors else 0.0,
-        last_step=max(last_step, 0.0),
-        nonfinite=nonfinite,
-        rate_rising=_rate_rising(plan, steps[keep], series["lr"], last_step),
-    )
-
-
-def _rate_rising(plan: RunPlan, steps: Array, rates: Series, now: float) -> bool:
-    """Whether the rate rose over the last evaluations (a re-warm-up): the loss may rise with it."""
-    start = steps[-6] if len(steps) >= 6 else 0.0
-    if now < 0 or float(plan.schedule.lr(now)) > float(plan.schedule.lr(start)) + 0.02:
-        return True
-    t, rate, _ = rates.arrays()
-    recent = rate[t >= start]
-    return bool(len(recent) > 1 and recent[-1] > 1.02 * recent.min() and recent[-1] > recent[0])
-
-
-def negative(view: View) -> Reason | None:
-    """A cross-entropy below zero is none."""
+def negative(view: Observation) -> Reason | None:
+    """A negative loss is not a cross-entropy."""
     if view.plan.loss_unit == "other" or view.level is None or view.level >= 0:
         return None
     return Reason(
@@ -104,7 +37,7 @@ def negative(view: View) -> Reason | None:
     )
 
 
-def implausible(view: View) -> Reason | None:
+def implausible(view: Observation) -> Reason | None:
     """A loss that no language model has after its warm-up: most likely another unit."""
     if view.plan.loss_unit != "nat/token" or view.level is None or view.level <= GUESS:
         return None
@@ -130,12 +63,13 @@ def slope_t(steps: Array, loss: Array) -> tuple[float, float]:
         return 0.0, 0.0
     slope = float(x @ loss) / sxx
     residual = loss - loss.mean() - slope * x
-    error = float(np.sqrt(residual @ residual / (len(x) - 2) / sxx))
-    return slope, slope / error if error > 0 else float(np.sign(slope)) * 1e6 * (slope != 0)
+    # Losses are known to RESOLUTION at best, so a straight line has an error too, and a flat one no sign.
+    error = float(np.sqrt((residual @ residual / (len(x) - 2) + RESOLUTION**2) / sxx))
+    return settled(slope), settled(slope / error)
 
 
-def lost(view: View) -> Reason | None:
-    """R1: not finite, or for three evaluations above the loss at a tenth of the run."""
+def not_finite(view: Observation) -> Reason | None:
+    """R1: the loss was not finite, and fewer than three finite ones have come since."""
     if view.nonfinite is not None:
         count, step = view.nonfinite
         since = int(np.sum(view.steps > step)) + int(np.sum(view.train_steps > step))
@@ -146,11 +80,16 @@ def lost(view: View) -> Reason | None:
                 {"count": float(count), "last_step": step},
                 "clears itself after three finite losses",
             )
+    return None
+
+
+def lost(view: Observation) -> Reason | None:
+    """R1: for three evaluations above the loss at a tenth of the run."""
     early = EARLY_PART * view.plan.steps
     if len(view.loss) >= 6 and view.steps[0] <= 2 * early and view.last_step > 2 * early and not view.rate_rising:
-        near = view.loss[np.argsort(np.abs(view.steps - early))[:3]]
+        near = view.loss[np.argsort(np.abs(view.steps - early), kind="stable")[:3]]
         bound = float(np.median(near)) + max(RISE, RISE_SIGMAS * view.noise)
-        if np.all(view.loss[-3:] > bound) and not _repeats_and_learns(view):
+        if np.all(view.loss[-3:] > bound + RESOLUTION) and not repeats_and_learns(view):
             return Reason(
                 "above_early_loss",
                 f"The last three losses are above {bound:.3f}, the loss at a tenth of the run plus its noise.",
@@ -159,16 +98,17 @@ def lost(view: View) -> Reason | None:
     return None
 
 
-def diverging(view: View) -> Reason | None:
+def diverging(view: Observation) -> Reason | None:
     """R2: the level (median of three) rose well above its best, at two evaluations in a row."""
     if len(view.loss) < 5 or view.rate_rising or view.judged_by_train:
         return None
     level = medians(view.loss)
     best = np.minimum.accumulate(level)
     margin = max(RISE, RISE_SIGMAS * view.noise)
-    if not (level[-1] > best[-1] + margin and level[-2] > best[-2] + margin):
+    above = level - best
+    if not (settled(above[-1]) > margin and settled(above[-2]) > margin):
         return None
-    if _repeats_and_learns(view):
+    if repeats_and_learns(view):
         return None  # the training loss does not agree: overfitting, not divergence
     at = float(view.steps[1:-1][int(np.argmin(level))])  # a median of three stands at its middle
     return Reason(
@@ -180,56 +120,7 @@ def diverging(view: View) -> Reason | None:
     )
 
 
-def _repeats_and_learns(view: View) -> bool:
-    """Whether the data are known to repeat and the training loss does not rise."""
-    epochs = view.plan.epochs(view.last_step)
-    return epochs is not None and epochs > 1 and _train_falls(view)
-
-
-def _train_falls(view: View, significant: bool = False) -> bool:
-    """Whether the training loss falls over the span of the last evaluations."""
-    if len(view.train_loss) < 6 or len(view.steps) < OVERFIT_EVALS:
-        return False
-    recent = view.train_steps >= view.steps[-OVERFIT_EVALS]
-    if recent.sum() < 4:
-        return False
-    slope, t = slope_t(view.train_steps[recent], view.train_loss[recent])
-    return t < -OVERFIT_T if significant else slope <= 0
-
-
-def overfitting(view: View) -> Reason | None:
-    """R4: the validation loss climbs, the training loss does not, and the data have been seen before."""
-    n = OVERFIT_EVALS
-    if len(view.loss) < n + 2 or view.judged_by_train:
-        return None
-    slope, t = slope_t(view.steps[-n:], view.loss[-n:])
-    best = float(medians(view.loss).min())
-    margin = max(OVERFIT_RISE, 3 * view.noise)
-    level = float(np.median(view.loss[-3:]))
-    if not (t > OVERFIT_T and level > best + margin):
-        return None
-    epochs = view.plan.epochs(view.last_step)
-    if epochs is None:
-        repeated = _train_falls(view, significant=True)
-        assumption = "training data repeat; give unique_tokens in the plan to make sure"
-    else:
-        repeated = epochs > 1 and (len(view.train_loss) < 6 or _train_falls(view))
-        assumption = "training and validation losses are measured alike (dropout, label smoothing, packing)"
-    if not repeated:
-        return None
-    evidence: dict[str, float | str] = {"t": t, "slope_per_step": slope, "best": best, "margin": margin}
-    if epochs is not None:
-        evidence["epochs"] = epochs
-    return Reason(
-        "validation_climbs",
-        f"The validation loss climbs (t = {t:.1f} over {n} evaluations) and is {level - best:.3f} above its "
-        f"best {best:.3f}, while the training loss does not.",
-        evidence,
-        assumption,
-    )
-
-
-def second_descent(view: View) -> Reason | None:
+def second_descent(view: Observation) -> Reason | None:
     """The loss has been well above an earlier minimum and is now coming down from that peak."""
     if len(view.loss) < 8:
         return None
@@ -252,7 +143,7 @@ def second_descent(view: View) -> Reason | None:
     )
 
 
-def spike(view: View) -> Reason | None:
+def spike(view: Observation) -> Reason | None:
     """R3: the newest losses are far outside a robust window that leaves earlier spikes out."""
     if len(view.loss) >= 6:
         level = float(np.median(view.loss[-6:-1]))
@@ -269,7 +160,7 @@ def spike(view: View) -> Reason | None:
     recent = view.train_loss[-SPIKE_WINDOW:]
     centre = float(np.median(recent))
     width = 1.4826 * float(np.median(np.abs(recent - centre)))
-    if width == 0:
+    if width <= RESOLUTION:
         return None
     z = (recent - centre) / width
     if np.all(z[-2:] > SPIKE_Z):
@@ -282,9 +173,9 @@ def spike(view: View) -> Reason | None:
     return None
 
 
-def plateau(view: View) -> Reason | None:
+def plateau(view: Observation) -> Reason | None:
     """The last evaluations do not fall measurably; patience would stop here."""
-    n = 2 * OVERFIT_EVALS
+    n = PLATEAU_EVALS
     if len(view.loss) < n:
         return None
     slope, t = slope_t(view.steps[-n:], view.loss[-n:])
@@ -298,7 +189,7 @@ def plateau(view: View) -> Reason | None:
     )
 
 
-def too_early(view: View) -> Reason | None:
+def too_early(view: Observation) -> Reason | None:
     """R0: fewer than five evaluations after the warm-up, or less than 5 % of the plan."""
     part = view.last_step / view.plan.steps
     if len(view.loss) >= MIN_EVALS and part >= MIN_PART:
@@ -311,7 +202,7 @@ def too_early(view: View) -> Reason | None:
     )
 
 
-def steepening(view: View) -> Reason | None:
+def steepening(view: Observation) -> Reason | None:
     """The fall per unit of log progress still grows at full rate: no law of a slowing curve holds yet."""
     area = view.plan.schedule.area(view.steps)
     use = (area > 0.15 * area[-1]) & (view.plan.schedule.lr(view.steps) > 0.9) if len(area) else np.zeros(0, bool)
@@ -334,10 +225,10 @@ def steepening(view: View) -> Reason | None:
     )
 
 
-def healthy(view: View) -> Reason:
+def healthy(view: Observation) -> Reason:
     """No rule speaks against the run: where its level stands, and against what it was judged."""
     level, best = float(np.median(view.loss[-3:])), float(medians(view.loss).min())
-    place = "the best so far" if level <= best else f"{level - best:.2g} above the best so far"
+    place = "the best so far" if level <= best + RESOLUTION else f"{level - best:.2g} above the best so far"
     return Reason(
         "no_fault_found",
         f"No rule speaks against the run: its level, {level:.3f}, is {place}; one evaluation errs by {view.noise:.1g}.",

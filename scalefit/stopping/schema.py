@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import ValidationError, model_validator
@@ -14,16 +14,13 @@ from scalefit._records import Record
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.schedules import Schedule
 from scalefit.stopping.history import FinishedRun
-from scalefit.stopping.logged import QUANTITIES, Quantity
+from scalefit.stopping.logged import LoggedSeries, Quantity
 from scalefit.stopping.run_plan import RunPlan, check_plan
-
-if TYPE_CHECKING:
-    from scalefit.stopping.monitor import Monitor
 
 SCHEMA_VERSION = 1
 
 
-class SavedSeries(Record):
+class SavedCurve(Record):
     """A `Series` on disk."""
 
     steps: list[float]
@@ -32,11 +29,16 @@ class SavedSeries(Record):
     merged_until: float = -1.0
 
     @model_validator(mode="after")
-    def _check(self) -> SavedSeries:
+    def _check(self) -> SavedCurve:
         _check_curve(self.steps, self.values)
         if self.counts is not None and (len(self.counts) != len(self.steps) or not all(n > 0 for n in self.counts)):
             raise ArgumentError(f"{len(self.counts)} counts for {len(self.steps)} steps, or one that is not positive")
         return self
+
+
+def saved_curves(series: Mapping[Quantity, LoggedSeries]) -> dict[Quantity, SavedCurve]:
+    """Return what is kept of the logged quantities."""
+    return {name: SavedCurve(**one.state()) for name, one in series.items()}
 
 
 class SavedRun(Record):
@@ -78,7 +80,7 @@ class MonitorState(Record):
     plan: RunPlan
     min_gain: float | None
     min_saving: float
-    series: dict[Quantity, SavedSeries]
+    series: dict[Quantity, SavedCurve]
     last_step: float
     nonfinite: tuple[int, float] | None
     history: list[SavedRun]
@@ -87,28 +89,18 @@ class MonitorState(Record):
     frontier_compute: list[float]
     frontier_loss: list[float]
 
-    @classmethod
-    def of(cls, monitor: Monitor) -> MonitorState:
-        """Return the state of `monitor`."""
-        return cls(
-            plan=monitor.plan,
-            min_gain=monitor.min_gain,
-            min_saving=monitor.min_saving,
-            series={name: SavedSeries(**monitor._series[name].state()) for name in QUANTITIES},
-            last_step=monitor._last_step,
-            nonfinite=monitor._nonfinite,
-            history=[
-                SavedRun(schedule=run.schedule, steps=run.steps.tolist(), loss=run.loss.tolist(), total=run.total)
-                for run in monitor._history_runs
-            ],
-            notes=[
-                SavedNote(code=n.code, severity=n.severity, message=n.message, details=dict(n.details))
-                for n in monitor.notes
-            ],
-            law_floors=monitor._law_floors,
-            frontier_compute=monitor._frontier[0],
-            frontier_loss=monitor._frontier[1],
-        )
+
+def saved_runs(runs: Sequence[FinishedRun]) -> list[SavedRun]:
+    """Return what is kept of earlier runs."""
+    return [
+        SavedRun(schedule=run.schedule, steps=run.steps.tolist(), loss=run.loss.tolist(), total=run.total)
+        for run in runs
+    ]
+
+
+def saved_notes(notes: Sequence[Note]) -> list[SavedNote]:
+    """Return what is kept of notes."""
+    return [SavedNote(code=n.code, severity=n.severity, message=n.message, details=dict(n.details)) for n in notes]
 
 
 def read_state(source: str | Path) -> MonitorState:
@@ -214,21 +206,3 @@ def _unlike(plan: RunPlan, other: RunPlan) -> str | None:
         if mine is not None and theirs is not None and mine != theirs:
             return f"its {what} is {theirs}, this run's is {mine}"
     return None
-
-
-def load_monitor(source: str | Path) -> Monitor:
-    """Return the monitor that `Monitor.to_json` wrote.
-
-    Parameters
-    ----------
-    source : str or Path
-        A file, or the text that ``to_json()`` returned.
-
-    Raises
-    ------
-    DataError
-        Not a monitor's state, or one of a later version.
-    """
-    from scalefit.stopping.monitor import Monitor
-
-    return Monitor.from_state(read_state(source))

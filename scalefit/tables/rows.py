@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit._typing import AnyArray, Array
-from scalefit.counting import training_flops
 from scalefit.errors import Note
+from scalefit.flops import convention
 
 QUANTITIES = ("N", "D", "C")
 SMALLEST, LARGEST = 1e-12, 1e60  # outside of these a number is a slip or a divergence, whatever its unit
@@ -75,15 +75,17 @@ class Rows:
     def complete(self, flops: str) -> list[Note]:
         """Fill in N, D or C from the other two, row by row, and compare the three where all are known."""
         known = [name for name in QUANTITIES if name in self.columns]
-        if len(known) < 2:
+        rule = convention(flops)
+        if len(known) < 2 or not rule.computes or not set(rule.reads) <= set(self.columns):
             return []
+        more = {name: self.columns[name] for name in rule.reads}
         n_rows = len(self.labels)
         blank = np.full(n_rows, np.nan)
         N, D, C = (self.columns.get(name, blank) for name in QUANTITIES)
         with np.errstate(all="ignore"):
-            implied = training_flops(N, D, flops)
-            per_unit = training_flops(1.0, 1.0, flops)
-            other = {"N": C / (per_unit * D), "D": C / (per_unit * N), "C": implied}
+            implied = rule.train(N, D, **more)
+            sizes = rule.size(C, D, **more) if rule.size_from == "N" else blank
+            other = {"N": sizes, "D": rule.tokens(C, N, **more), "C": implied}
         notes = _consistency(C, implied, flops, self.labels)
         for name, values in (("N", N), ("D", D), ("C", C)):
             fill = np.isnan(values) & np.isfinite(other[name])

@@ -16,20 +16,13 @@ import pandas as pd
 
 from scalefit._arguments import one_of
 from scalefit._typing import AnyArray
-from scalefit.counting import FLOP_CONVENTIONS
+from scalefit.counting import PARAMS_CONVENTIONS
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
+from scalefit.flops import CONVENTIONS
 from scalefit.tables import columns as _columns
 from scalefit.tables.reader import Request, as_frame, conventions_of, no_row, read
 from scalefit.tables.rows import QUANTITIES, Rows, in_order, oddities, set_aside_note
 
-#: What N may count. Fitted exponents depend on it, so it has a name and travels with the table.
-PARAMS_CONVENTIONS = {
-    "total": "all parameters, embeddings and output head included",
-    "non_embedding": "without token and position embeddings and without the output head",
-    "matrices": "weight matrices with the output head, without embedding lookups",
-    "active": "parameters that one token uses (mixture of experts)",
-    "other": "some other count, the same in every row",
-}
 LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other")
 
 _LISTED_ROWS = 1000  # attrs are copied with every frame made from this one, so the list has an end
@@ -147,7 +140,7 @@ def read_runs(
     {'N': 'n_params', 'D': 'tokens', 'loss': 'val_loss'}
     """
     _require_known("params", "total" if params is None else params, PARAMS_CONVENTIONS)
-    _require_known("flops", "6ND" if flops is None else flops, FLOP_CONVENTIONS)
+    _require_known("flops", "6ND" if flops is None else flops, CONVENTIONS)
     _require_known("loss_unit", "nat/token" if loss_unit is None else loss_unit, LOSS_UNITS)
     _require_known("incomplete", incomplete, ("set_aside", "keep"))
     request = Request(

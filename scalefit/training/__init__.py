@@ -22,7 +22,7 @@ _LAZY = {
     "RunRecord": "store",
     "train": "loop",
     "SweepConfig": "sweeps.grid",
-    "sweep": "sweeps.grid",
+    "sweep": "sweeps.run",
 }
 __all__ = sorted(_LAZY)
 

@@ -1,84 +1,19 @@
-"""What one run is: plain frozen dataclasses, so that a worker needs neither pydantic nor a config system.
-
-The same classes are checked strictly by pydantic where a person writes them (:mod:`.config_files`).
-"""
+"""What one run is: a model, a corpus, an optimiser, a schedule, and how it is computed."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from scalefit.errors import ArgumentError
-from scalefit.training._field_types import Misfit, fitted, said
+from scalefit.training._config import Config, Flag, Number, Several, Text, Whole
+from scalefit.training.presets import preset_fields
 
 #: Part of every run's identity: raised when the same config would no longer give the same numbers.
-SCHEMA = 1
-
-ConfigT = TypeVar("ConfigT", bound="Config")
-
-
-@dataclass(frozen=True)
-class Config:
-    """Base of the config classes: unknown keys are refused with the nearest known name."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
-    def __init_subclass__(cls) -> None:
-        """Have the types of the fields looked at before the config's own checks, which compare them."""
-        own = cls.__dict__.get("__post_init__", lambda self: None)
-
-        def checked(self: Config) -> None:
-            self._fit_types()
-            own(self)
-
-        cls.__post_init__ = checked  # type: ignore[attr-defined]  # which @dataclass calls
-
-    def _fit_types(self) -> None:
-        for name, hint in _hints(type(self)).items():
-            value = getattr(self, name)
-            try:
-                object.__setattr__(self, name, fitted(value, hint))
-            except Misfit:
-                self._check(False, name, said(hint))
-
-    @classmethod
-    def from_dict(cls: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
-        """Build the config from nested mappings, as read from TOML or JSON."""
-        known = {item.name for item in fields(cls)}
-        hints = _hints(cls)
-        built: dict[str, Any] = {}
-        for key, value in values.items():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
-                raise ArgumentError(f"{cls.__name__} got an unknown field {key!r}; nothing was run. {hint}")
-            kind = hints[key]
-            if isinstance(kind, type) and issubclass(kind, Config) and isinstance(value, Mapping):
-                value = kind.from_dict(value)
-            built[key] = tuple(value) if isinstance(value, list) else value
-        return cls(**built)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-able values (tuples as lists)."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return plain
-
-    def _check(self, good: bool, name: str, allowed: str) -> None:
-        if not good:
-            raise ArgumentError(
-                f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. Make it {allowed}."
-            )
-
-
-def _hints(cls: type[Config]) -> dict[str, Any]:
-    """Types of a config's fields."""
-    every = get_type_hints(cls)
-    return {item.name: every[item.name] for item in fields(cls)}
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -87,13 +22,15 @@ class ModelConfig(Config):
 
     Parameters
     ----------
-    family : {"gpt2", "vanilla"}
+    family : {"gpt2", "vanilla", "llama", "moe", "huggingface"}
         ``gpt2``: learned positions, norm before each block, GELU. ``vanilla``: the 2017 transformer as a
-        decoder: sinusoidal positions, embeddings times sqrt(d_emb), norm after each block, ReLU.
+        decoder: sinusoidal positions, embeddings times sqrt(d_emb), norm after each block, ReLU. ``llama``: RMS norms,
+        rotary positions, SwiGLU, no biases. ``moe``: the same with a mixture of SwiGLU experts, routed as in Mixtral.
     n_layers, d_emb, n_heads, T_max : int
         Layers, embedding width, attention heads, context length [tokens].
     d_ff : int, optional
-        Width of the feed-forward layer; default four times `d_emb`.
+        Width of the feed-forward layer, or of one expert; default four times `d_emb`, and 8/3 of it, up to a multiple
+        of 32, where it is gated.
     vocab_size : int, optional
         Default: the corpus decides.
     tied : bool
@@ -105,44 +42,99 @@ class ModelConfig(Config):
     path : str, optional
         A local folder or ``config.json`` of a transformers causal LM instead of the families above; its own
         sizes then hold and ``family`` is ``"huggingface"``.
+    n_kv_heads : int, optional
+        Heads of keys and values, each shared by ``n_heads / n_kv_heads`` query heads (Ainslie et al. 2023,
+        arXiv:2305.13245); default `n_heads`.
+    qk_norm : bool
+        RMS norm of each query and key (Dehghani et al. 2023, arXiv:2302.05442).
+    rope_base, norm_eps : float
+        Base of the rotary angles; what RMS norms add to the mean square.
+    soft_cap : float, optional
+        Logits pass through ``soft_cap * tanh(logits / soft_cap)``.
+    n_experts, top_k, n_shared_experts : int
+        Experts of a layer, how many each token is routed to, and those that every token uses beside them.
+    base_width, base_depth : int, optional
+        Maximal-update parametrisation (Yang et al. 2022, arXiv:2203.03466): initial weights, rates and the output are
+        those of a model `base_width` wide, scaled so that the best learning rate does not move with `d_emb`.
+        `base_depth` also scales the branches by ``sqrt(base_depth / n_layers)`` (Yang et al. 2023, arXiv:2310.02244).
     """
 
-    family: Literal["gpt2", "vanilla", "huggingface"] = "gpt2"
-    n_layers: int = 2
-    d_emb: int = 64
-    n_heads: int = 2
-    T_max: int = 128
-    d_ff: int | None = None
-    vocab_size: int | None = None
-    tied: bool = True
-    dropout: float = 0.0
-    head_bias: bool = False
-    path: str | None = None
+    family: Literal["gpt2", "vanilla", "llama", "moe", "huggingface"] = "gpt2"
+    n_layers: Whole = 2
+    d_emb: Whole = 64
+    n_heads: Whole = 2
+    T_max: Whole = 128
+    d_ff: Whole | None = None
+    vocab_size: Whole | None = None
+    tied: Flag = True
+    dropout: Number = 0.0
+    head_bias: Flag = False
+    path: Text | None = None
+    n_kv_heads: Whole | None = None
+    qk_norm: Flag = False
+    rope_base: Number = 10_000.0
+    norm_eps: Number = 1e-5
+    soft_cap: Number | None = None
+    n_experts: Whole | None = None
+    top_k: Whole = 2
+    n_shared_experts: Whole = 0
+    base_width: Whole | None = None
+    base_depth: Whole | None = None
 
     def __post_init__(self) -> None:
-        self._check(self.family in ("gpt2", "vanilla", "huggingface"), "family", "gpt2, vanilla or huggingface")
-        for name in ("n_layers", "d_emb", "n_heads", "T_max", "d_ff", "vocab_size"):
+        sizes = ("n_layers", "d_emb", "n_heads", "T_max", "d_ff", "vocab_size", "n_kv_heads", "n_experts", "top_k")
+        for name in (*sizes, "base_width", "base_depth"):
             self._check(getattr(self, name) is None or getattr(self, name) >= 1, name, "a positive whole number")
         self._check(self.d_emb % self.n_heads == 0, "d_emb", f"a multiple of n_heads = {self.n_heads}")
         self._check(self.family != "vanilla" or self.d_emb % 2 == 0, "d_emb", "even for the vanilla family")
         self._check(0 <= self.dropout < 1, "dropout", "in [0, 1)")
         self._check((self.family == "huggingface") == (self.path is not None), "path", "set for huggingface only")
+        self._check(self.n_heads % self.kv_heads == 0, "n_kv_heads", f"a divisor of n_heads = {self.n_heads}")
+        modern = self.is_modern
+        self._check(not modern or self.d_head % 2 == 0, "d_emb", "an even multiple of n_heads: rotary angles are pairs")
+        self._check(modern or not self.qk_norm, "qk_norm", "false but for the families llama and moe")
+        self._check(self.soft_cap is None or self.soft_cap > 0, "soft_cap", "positive, or absent")
+        self._check(self.norm_eps > 0 and self.rope_base > 1, "rope_base", "above 1, with a positive norm_eps")
+        self._check((self.family == "moe") == (self.n_experts is not None), "n_experts", "set for the family moe only")
+        self._check(self.n_experts is None or self.top_k <= self.n_experts, "top_k", "at most n_experts")
+        self._check(self.n_shared_experts >= 0, "n_shared_experts", "0 or more")
+        own = self.family != "huggingface"
+        self._check(own or self.base_width is None, "base_width", "absent for transformers models")
+        self._check(self.base_depth is None or self.base_width is not None, "base_depth", "absent without base_width")
+
+    @property
+    def is_modern(self) -> bool:
+        """Whether the family has RMS norms, rotary positions and gated layers without biases."""
+        return self.family in ("llama", "moe")
 
     @property
     def ff_width(self) -> int:
-        """Width of the feed-forward layer."""
-        return self.d_ff or 4 * self.d_emb
+        """Width of the feed-forward layer, or of one expert."""
+        if self.d_ff is not None:
+            return self.d_ff
+        return -(-8 * self.d_emb // 96) * 32 if self.is_modern else 4 * self.d_emb
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.n_kv_heads or self.n_heads
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head."""
+        return self.d_emb // self.n_heads
+
+    @property
+    def width_ratio(self) -> float:
+        """Width over the base width; 1 in the usual parametrisation."""
+        return self.d_emb / self.base_width if self.base_width else 1.0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
         """Build from a mapping; ``preset`` names a starting point that the other keys change."""
         values = dict(values)
         name = values.pop("preset", None)
-        if name is None:
-            return super().from_dict(values)
-        from scalefit.training.models import preset
-
-        return super().from_dict({**preset(name).to_dict(), **values})
+        return super().from_dict({**({} if name is None else preset_fields(name)), **values})
 
 
 @dataclass(frozen=True)
@@ -183,25 +175,21 @@ class CorpusConfig(Config):
     """
 
     source: Literal["stdlib", "question_formation", "markov", "files", "ids"] = "stdlib"
-    path: str | None = None
-    tokenizer: str = "byte"
+    path: Text | None = None
+    tokenizer: Text = "byte"
     packing: Literal["stream", "line"] = "stream"
-    text_field: str = "text"
-    n_tokens: int = 0
-    n_lines: int = 30_000
+    text_field: Text = "text"
+    n_tokens: Whole = 0
+    n_lines: Whole = 30_000
     mode: Literal["grammar", "mccoy"] = "grammar"
-    order: int = 1
-    n_states: int = 64
-    branching: int = 8
-    fraction: float = 1.0
-    val_fraction: float = 0.02
-    seed: int = 0
+    order: Whole = 1
+    n_states: Whole = 64
+    branching: Whole = 8
+    fraction: Number = 1.0
+    val_fraction: Number = 0.02
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
-        sources = ("stdlib", "question_formation", "markov", "files", "ids")
-        self._check(self.source in sources, "source", f"one of {', '.join(sources)}")
-        self._check(self.packing in ("stream", "line"), "packing", "stream or line")
-        self._check(self.mode in ("grammar", "mccoy"), "mode", "grammar or mccoy")
         self._check((self.source in ("files", "ids")) <= bool(self.path), "path", "set for files and ids")
         self._check(0 < self.fraction <= 1, "fraction", "in (0, 1]")
         self._check(0 < self.val_fraction < 1, "val_fraction", "in (0, 1)")
@@ -212,31 +200,68 @@ class CorpusConfig(Config):
         self._check(self.n_tokens >= 0, "n_tokens", "0 or more")
 
 
+#: What the rates of an optimiser may be set apart for.
+RATE_GROUPS = ("embedding", "head", "matrix", "vector")
+
+
 @dataclass(frozen=True)
 class OptimizerConfig(Config):
-    """AdamW with decoupled weight decay on matrices only (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    """AdamW or Muon, with decoupled weight decay on matrices only.
 
-    `beta2` None means 0.99 below 128k tokens a step and 0.95 from there: small batches want the longer memory
-    (Porian et al. 2024, arXiv:2406.19146). `batch_size` counts sequences; `clip` bounds each member's
-    gradient norm.
+    Parameters
+    ----------
+    name : {"adamw", "muon"}
+        ``adamw``: Loshchilov & Hutter (2019, arXiv:1711.05101). ``muon``: the matrices of the blocks are moved by their
+        momentum made orthogonal, scaled to the size of an AdamW step (Liu et al. 2025, arXiv:2502.16982), all else by
+        AdamW.
+    lr : float or tuple of float
+        Peak learning rate; several make an ensemble.
+    batch_size : int
+        Sequences a step.
+    beta1, beta2, eps : float
+        AdamW's. `beta2` None means 0.99 below 128k tokens a step and 0.95 from there: small batches want the longer
+        memory (Porian et al. 2024, arXiv:2406.19146).
+    weight_decay : float
+        Decoupled, on matrices and embeddings.
+    clip : float
+        Bound of each member's gradient norm.
+    momentum : float
+        Muon's.
+    rates : mapping of str to float
+        Rates of "embedding", "head", "matrix" (of the blocks) and "vector" over `lr`; 1 where not named.
+    z_loss : float
+        Weight of the squared log of the softmax's normaliser (Chowdhery et al. 2022, arXiv:2204.02311). It is in the
+        gradient only: reported losses stay cross-entropies.
+    balance_loss, router_z_loss : float
+        Weights of a mixture of experts' auxiliary losses, in the gradient only.
     """
 
-    lr: float | tuple[float, ...] = 3e-3
-    batch_size: int = 16
-    beta1: float = 0.9
-    beta2: float | None = None
-    eps: float = 1e-8
-    weight_decay: float = 0.1
-    clip: float = 1.0
+    name: Literal["adamw", "muon"] = "adamw"
+    lr: Number | Annotated[tuple[Number, ...], Several] = 3e-3
+    batch_size: Whole = 16
+    beta1: Number = 0.9
+    beta2: Number | None = None
+    eps: Number = 1e-8
+    weight_decay: Number = 0.1
+    clip: Number = 1.0
+    momentum: Number = 0.95
+    rates: Mapping[str, Number] = field(default_factory=dict)
+    z_loss: Number = 0.0
+    balance_loss: Number = 0.01
+    router_z_loss: Number = 0.001
 
     def __post_init__(self) -> None:
         self._check(len(self.lrs) > 0, "lr", "one or more rates")
         self._check(all(0 < lr < 10 for lr in self.lrs), "lr", "positive, and below 10")
         self._check(self.batch_size >= 1, "batch_size", "a positive whole number")
         self._check(self.clip > 0, "clip", "positive")
-        self._check(self.weight_decay >= 0, "weight_decay", "0 or more")
         self._check(0 <= self.beta1 < 1, "beta1", "in [0, 1)")
         self._check(self.beta2 is None or 0 < self.beta2 < 1, "beta2", "in (0, 1), or absent")
+        self._check(0 <= self.momentum < 1, "momentum", "in [0, 1)")
+        for name in ("weight_decay", "z_loss", "balance_loss", "router_z_loss"):
+            self._check(getattr(self, name) >= 0, name, "0 or more")
+        good = set(self.rates) <= set(RATE_GROUPS) and all(rate > 0 for rate in self.rates.values())
+        self._check(good, "rates", f"positive numbers for some of {', '.join(RATE_GROUPS)}")
 
     @property
     def lrs(self) -> tuple[float, ...]:
@@ -268,18 +293,14 @@ class ScheduleConfig(Config):
     """
 
     kind: Literal["wsd", "cosine", "constant"] = "wsd"
-    tokens: tuple[int, ...] = (1_000_000,)
-    warmup: int | None = None
-    cooldown: float = 0.2
+    tokens: Annotated[tuple[Whole, ...], Several] = (1_000_000,)
+    warmup: Whole | None = None
+    cooldown: Number = 0.2
     shape: Literal["linear", "1-sqrt"] = "1-sqrt"
-    final: float = 0.0
+    final: Number = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.tokens, (int, float)):
-            object.__setattr__(self, "tokens", (int(self.tokens),))
-        object.__setattr__(self, "tokens", tuple(sorted({int(tokens) for tokens in self.tokens})))
-        self._check(self.kind in ("wsd", "cosine", "constant"), "kind", "wsd, cosine or constant")
-        self._check(self.shape in ("linear", "1-sqrt"), "shape", "linear or 1-sqrt")
+        object.__setattr__(self, "tokens", tuple(sorted(set(self.tokens))))
         self._check(len(self.tokens) > 0 and self.tokens[0] > 0, "tokens", "one or more positive numbers")
         self._check(
             self.kind != "cosine" or len(self.tokens) == 1,
@@ -295,8 +316,8 @@ class ScheduleConfig(Config):
 class EvaluationConfig(Config):
     """Held-out tokens scored at each point (0: all), and log-spaced evaluations along a run."""
 
-    tokens: int = 200_000
-    curve_points: int = 16
+    tokens: Whole = 200_000
+    curve_points: Whole = 16
 
     def __post_init__(self) -> None:
         self._check(self.tokens >= 0, "tokens", "0 (all) or more")
@@ -307,22 +328,25 @@ class EvaluationConfig(Config):
 class RuntimeConfig(Config):
     """How it is computed. Only `dtype` can change the numbers, so only it is part of a run's identity.
 
+    `dtype` ``auto`` is float32 on CPU and bfloat16 on CUDA (weights and their updates stay float32); the rows say it.
+    On CUDA float32 products use TF32 where `dtype` is ``auto`` or ``bfloat16``, and strict float32 where it is
+    ``float32``.
     `step` ``auto`` is eager on CPU; on CUDA a run of some length first times eager, compiled and ``graph`` passes
     (compiled with CUDA graphs: torch's ``reduce-overhead``) on its own shape and takes the fastest.
     `micro_batch`: sequences per backward pass and member (0: the whole batch). `checkpoint_every`: [s].
+    `log`: writers of the curve beside the store, any of ``tensorboard`` and ``wandb`` (offline).
     `keep_weights`: leave the weights of the last point in the run's folder, for :func:`load_trained`.
     """
 
-    device: str = "auto"
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Text = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     step: Literal["auto", "eager", "compile", "graph"] = "auto"
-    micro_batch: int = 0
-    checkpoint_every: float = 60.0
-    keep_weights: bool = False
+    micro_batch: Whole = 0
+    checkpoint_every: Number = 60.0
+    log: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Several] = ()
+    keep_weights: Flag = False
 
     def __post_init__(self) -> None:
-        self._check(self.dtype in ("float32", "bfloat16"), "dtype", "float32 or bfloat16")
-        self._check(self.step in ("auto", "eager", "compile", "graph"), "step", "auto, eager, compile or graph")
         self._check(self.micro_batch >= 0, "micro_batch", "0 or more")
 
 
@@ -346,13 +370,12 @@ class RunConfig(Config):
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-    seeds: tuple[int, ...] = (0,)
-    series: str = "run"
+    seeds: Annotated[tuple[Whole, ...], Several] = (0,)
+    series: Text = "run"
     purpose: Literal["point", "lr_probe"] = "point"
 
     def __post_init__(self) -> None:
         self._check(len(self.seeds) > 0, "seeds", "one or more whole numbers")
-        self._check(self.purpose in ("point", "lr_probe"), "purpose", "point or lr_probe")
 
     @property
     def members(self) -> tuple[tuple[float, int], ...]:

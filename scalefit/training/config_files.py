@@ -1,16 +1,14 @@
-"""Config files: TOML, YAML or JSON, checked strictly by pydantic before anything runs."""
+"""Config files: TOML, YAML or JSON."""
 
 from __future__ import annotations
 
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from scalefit.errors import ArgumentError, require
-from scalefit.training.config import Config
-
-ConfigT = TypeVar("ConfigT", bound=Config)
+from scalefit.training._config import ConfigT
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
@@ -57,19 +55,4 @@ def load_config(path: str | Path, kind: type[ConfigT]) -> ConfigT:
     ArgumentError
         Unreadable file, unknown field, wrong type or a value that makes no sense; the first problem is named.
     """
-    return validate(kind.from_dict(read_mapping(path)))
-
-
-def validate(config: ConfigT) -> ConfigT:
-    """Check the types of every field with pydantic (strict about names, lenient about int for float)."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(type(config)).validate_python(config.to_dict())
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc']))} = {item.get('input')!r}: {item['msg']}" for item in error.errors()
-        )
-        raise ArgumentError(
-            f"The config does not fit {type(config).__name__}: {problems}. Nothing was run. Correct them."
-        ) from error
+    return kind.from_dict(read_mapping(path))

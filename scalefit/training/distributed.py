@@ -51,6 +51,20 @@ class World:
         dist.all_reduce(value)
         return value / self.size
 
+    def total(self, value: torch.Tensor) -> torch.Tensor:
+        """Sum over processes."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def same(self, choice: str, options: tuple[str, ...]) -> str:
+        """Return what the first process chose: each may have measured, and chosen, for itself."""
+        if self.size == 1:
+            return choice
+        answer = torch.tensor([options.index(choice)], device=self.device)
+        dist.broadcast(answer, 0)
+        return options[int(answer.item())]
+
     def agree(self, wanted: bool) -> bool:
         """Whether the first process wants it: all must take the same branch."""
         if self.size == 1:
@@ -90,14 +104,17 @@ def best_device(device: str = "auto") -> torch.device:
     ArgumentError
         The device is not there.
     """
-    name = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(1, device=torch.device(name)).device
+        return torch.empty(1, device=torch.device(_named(device))).device
     except (RuntimeError, AssertionError) as error:
         text = str(error).splitlines()[0]
         raise ArgumentError(
             f"device = {device!r} cannot be used here ({text}); nothing was run. Use 'cpu' or 'auto'."
         ) from error
+
+
+def _named(device: str) -> str:
+    return device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def start(device: str) -> World:
@@ -109,13 +126,16 @@ def start(device: str) -> World:
         The device is not there.
     """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = best_device(device)
-    if chosen.type == "cuda" and size > 1:
-        chosen = best_device(f"cuda:{local}")
+    name = _named(device)
+    if name == "cuda" and size > 1:
+        name = f"cuda:{local}"
+    if name.startswith("cuda:") and torch.cuda.is_available():
+        with contextlib.suppress(RuntimeError):  # of an index that is not there, which the next line names
+            # before anything is put there, or every process would open the first device too
+            torch.cuda.set_device(torch.device(name))
+    chosen = best_device(name)
     if size == 1:
         return World(0, 1, chosen)
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)  # before the group is made, or every process would open the first device
     if not dist.is_initialized():
         # DistributedDataParallel imports this, and what is imported while a group exists keeps the group for good: its
         # threads would outlive `leave`, and one that ends its work while the interpreter shuts down aborts the process.

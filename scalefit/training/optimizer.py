@@ -1,56 +1,132 @@
-"""AdamW over one flat buffer: a step is ten operations whatever the number of parameters.
+"""AdamW and Muon over flat buffers: a step is one fused call for each group, whatever the number of parameters.
 
 Each member may have its own learning rate. Parameters and gradients become views of the buffers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from scalefit.training.config import OptimizerConfig
+
+
+def make_optimizer(
+    model: nn.Module, config: OptimizerConfig, lrs: Sequence[float], tokens_per_step: float
+) -> FlatAdamW:
+    """Return the optimiser of a config for a model whose members have the peak rates `lrs`."""
+    beta2 = config.beta2
+    if beta2 is None:
+        beta2 = 0.99 if tokens_per_step < 128_000 else 0.95
+    momentum = config.momentum if config.name == "muon" else None
+    model.auxiliary = (config.z_loss, config.balance_loss, config.router_z_loss)  # type: ignore[assignment]
+    return FlatAdamW(
+        model, lrs, config.beta1, beta2, config.eps, config.weight_decay, config.clip, config.rates, momentum
+    )
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A stretch of the buffers whose parameters share a rate and a decay; `pieces` has each member's tensors."""
+
+    rate: float
+    decay: float
+    pieces: tuple[tuple[list[torch.Tensor], ...], ...]  # for each member: weights, gradients, means, squares
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A parameter that Muon moves: views (E, ..., fan_in, fan_out), and the widths of its matrices side by side."""
+
+    weight: torch.Tensor
+    grad: torch.Tensor
+    momentum: torch.Tensor
+    parts: tuple[int, ...]
+    rate: float
+
 
 class FlatAdamW:
-    """Decoupled AdamW (Loshchilov & Hutter 2019, Algorithm 2) on flat memory.
+    """Decoupled AdamW (Loshchilov & Hutter 2019, Algorithm 2) on flat memory, by torch's fused kernel.
 
     Parameters
     ----------
     model : Module
-        Its parameters are moved into the buffer; ``model.decays(name, parameter)`` says which decay. With
-        several members every parameter has the member as first dimension.
+        Its parameters are moved into the buffer. ``model.decays``, ``model.group``, ``model.rate`` and ``model.parts``
+        say which decay, what kind they are, how their rate is scaled and which matrices they hold. With several
+        members every parameter has the member as first dimension.
     lrs : sequence of float
         Peak learning rate of each member.
+    rates : mapping
+        Rates by the kind of parameter, over `lrs`; 1 where not named.
+    momentum : float, optional
+        Muon's; given, the matrices of the blocks are moved by Muon (Jordan 2024; scaled as by Liu et al. 2025,
+        arXiv:2502.16982, so that rates and decays mean the same as AdamW's).
     """
 
     def __init__(
-        self, model: nn.Module, lrs: Sequence[float], beta1: float, beta2: float, eps: float,
-        weight_decay: float, clip: float,
+        self, model: Any, lrs: Sequence[float], beta1: float, beta2: float, eps: float, weight_decay: float,
+        clip: float, rates: Mapping[str, float] | None = None, momentum: float | None = None,
     ) -> None:  # fmt: skip
-        named = sorted(model.named_parameters(), key=lambda item: not model.decays(*item))  # type: ignore[operator]
-        self.members = len(lrs)
-        self.beta1, self.beta2, self.eps, self.weight_decay, self.clip = beta1, beta2, eps, weight_decay, clip
+        self.members, self.lrs = len(lrs), list(lrs)
+        self.beta1, self.beta2, self.eps, self.clip, self.momentum = beta1, beta2, eps, clip, momentum
+        self.weight_decay = weight_decay
+
+        def kind(item: tuple[str, torch.Tensor]) -> tuple[bool, bool, float]:
+            """By Muon, decays, rate: parameters of one kind stand side by side."""
+            group = model.group(*item)
+            scaled = model.rate(*item) * (rates or {}).get(group, 1.0)
+            return momentum is not None and group == "matrix", bool(model.decays(*item)), float(scaled)
+
+        named = sorted(model.named_parameters(), key=lambda item: kind(item), reverse=True)
         self.parameters = [parameter for _, parameter in named]
         self.names = [name for name, _ in named]
         device = self.parameters[0].device
         size = sum(parameter.numel() for parameter in self.parameters)
-        self.weights, self.grads, self.mean, self.square = (torch.zeros(size, device=device) for _ in range(4))
-        self._lr = torch.empty(size, device=device) if len(set(lrs)) > 1 else None
-        self._base = lrs[0]
-        self.n_decayed = start = 0
+        by_muon = sum(parameter.numel() for item in named if kind(item)[0] for parameter in item[1:])
+        self.weights, self.grads, self.mean = (torch.zeros(size, device=device) for _ in range(3))
+        self.square = torch.zeros(size - by_muon, device=device)
         self._grad_views: list[torch.Tensor] = []
-        for name, parameter in named:
+        self._matrices: list[_Matrix] = []
+        stretches: dict[tuple[bool, bool, float], list[slice]] = {}
+        start = 0
+        for item in named:
+            name, parameter = item
             part = slice(start, start + parameter.numel())
+            start = part.stop
             self.weights[part].view_as(parameter).copy_(parameter.detach())
             parameter.data = self.weights[part].view_as(parameter)
             parameter.grad = self.grads[part].view_as(parameter)
             self._grad_views.append(self.grads[part].view(self.members, -1))
-            if self._lr is not None:
-                rates = torch.tensor(lrs, device=device).unsqueeze(1)
-                self._lr[part] = rates.expand(-1, parameter.numel() // len(lrs)).reshape(-1)
-            start = part.stop
-            if model.decays(name, parameter):  # type: ignore[operator]
-                self.n_decayed = start
+            if kind(item)[0]:
+                shape = parameter.shape if parameter.dim() > 2 else (1, *parameter.shape)
+                weight, grad, moved = (buffer[part].view(shape) for buffer in (self.weights, self.grads, self.mean))
+                self._matrices.append(_Matrix(weight, grad, moved, model.parts(name) or (shape[-1],), kind(item)[2]))
+            else:
+                stretches.setdefault(kind(item), []).append(part)
+        self._groups = [self._group(*which[1:], parts, by_muon) for which, parts in stretches.items()]
+        self._count = torch.zeros((), device=device)
+        self._lr = torch.tensor(self.lrs, device=device)
+
+    def _group(self, decays: bool, rate: float, parts: list[slice], skipped: int) -> _Group:
+        # decay is at the unscaled rate, whatever the rate of the group
+        decay = self.weight_decay / rate if decays else 0.0
+        buffers = ((self.weights, 0), (self.grads, 0), (self.mean, 0), (self.square, skipped))
+        if self.members == 1:
+            parts = [slice(parts[0].start, parts[-1].stop)]  # they stand side by side: one tensor
+        pieces = []
+        for member in range(self.members):
+            held: list[list[torch.Tensor]] = [[] for _ in buffers]
+            for part in parts:
+                share = (part.stop - part.start) // self.members
+                begin = part.start + member * share
+                for tensors, (buffer, offset) in zip(held, buffers, strict=True):
+                    tensors.append(buffer[begin - offset : begin - offset + share])
+            pieces.append(tuple(held))
+        return _Group(rate, decay, tuple(pieces))
 
     def zero_grad(self) -> None:
         """Set every gradient to zero, in place, so that the views stay."""
@@ -65,32 +141,40 @@ class FlatAdamW:
         tensor, shape (E,)
             The gradient norm of each member before clipping.
         """
-        norms = self._clip()
-        self.mean.lerp_(self.grads, 1 - self.beta1)
-        self.square.mul_(self.beta2).addcmul_(self.grads, self.grads, value=1 - self.beta2)
-        correction = (1 - self.beta2**count) ** 0.5
-        denominator = self.square.sqrt().div_(correction).add_(self.eps)
-        rate = multiplier / (1 - self.beta1**count)
-        if self._lr is None:
-            self.weights[: self.n_decayed].mul_(1 - multiplier * self._base * self.weight_decay)
-            self.weights.addcdiv_(self.mean, denominator, value=-rate * self._base)
-        else:
-            decay = self._lr[: self.n_decayed] * (-multiplier * self.weight_decay)
-            self.weights[: self.n_decayed].mul_(decay.add_(1.0))
-            self.weights.addcdiv_(self.mean * self._lr, denominator, value=-rate)
+        norms = self._norms()
+        shrink = ((norms + 1e-6) / self.clip).clamp_(min=1.0)  # what the gradients are divided by
+        self._count.fill_(count)
+        for group in self._groups:
+            for member, (weights, grads, mean, square) in enumerate(group.pieces):
+                torch._fused_adamw_(
+                    weights, grads, mean, square, [], [self._count] * len(weights),
+                    lr=self.lrs[member] * multiplier * group.rate, beta1=self.beta1, beta2=self.beta2,
+                    weight_decay=group.decay, eps=self.eps, amsgrad=False, maximize=False,
+                    grad_scale=shrink[member], found_inf=None,
+                )  # fmt: skip
+        for matrix in self._matrices:
+            self._orthogonal_step(matrix, multiplier, shrink)
         return norms
 
-    def _clip(self) -> torch.Tensor:
+    def _norms(self) -> torch.Tensor:
         if self.members == 1:
-            norms = torch.linalg.vector_norm(self.grads).reshape(1)
-            self.grads.mul_((self.clip / (norms + 1e-6)).clamp_(max=1.0))
-            return norms
+            return torch.linalg.vector_norm(self.grads).reshape(1)
         squares = torch.stack([torch.linalg.vector_norm(view, dim=1) for view in self._grad_views])
-        norms = torch.linalg.vector_norm(squares, dim=0)
-        scale = (self.clip / (norms + 1e-6)).clamp_(max=1.0).unsqueeze(1)
-        for view in self._grad_views:
-            view.mul_(scale)
-        return norms
+        return torch.linalg.vector_norm(squares, dim=0)
+
+    def _orthogonal_step(self, matrix: _Matrix, multiplier: float, shrink: torch.Tensor) -> None:
+        assert self.momentum is not None
+        by_member = (-1, *(1,) * (matrix.grad.dim() - 1))
+        grad = matrix.grad / shrink.view(by_member)
+        matrix.momentum.mul_(self.momentum).add_(grad)
+        ahead = grad.add_(matrix.momentum, alpha=self.momentum)  # Nesterov's
+        rows = ahead.shape[-2]
+        moved = [
+            orthogonal(part).mul_(0.2 * max(rows, part.shape[-1]) ** 0.5) for part in ahead.split(matrix.parts, dim=-1)
+        ]
+        rate = self._lr.view(by_member) * multiplier
+        matrix.weight.mul_(1 - rate * self.weight_decay)
+        matrix.weight.sub_(torch.cat(moved, dim=-1) * rate * matrix.rate)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the live buffers, by name."""
@@ -100,3 +184,26 @@ class FlatAdamW:
         """Copy buffers back in place."""
         for name, buffer in self.state().items():
             buffer.copy_(state[name])
+
+
+def orthogonal(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """Return about the nearest matrix with orthonormal rows or columns, of each (..., n, m), by Newton-Schulz steps.
+
+    The quintic of Jordan (2024, kellerjordan.github.io/posts/muon): singular values end between 0.7 and 1.2, in five
+    products instead of a decomposition.
+
+    Examples
+    --------
+    >>> values = torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([3.0, 1.0, 0.5]))))
+    >>> bool((values > 0.6).all() and (values < 1.3).all())
+    True
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    work = matrix.to(torch.bfloat16) if matrix.is_cuda else matrix.float()
+    tall = work.shape[-2] > work.shape[-1]
+    work = work.mT if tall else work
+    work = work / (torch.linalg.matrix_norm(work, keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = work @ work.mT
+        work = a * work + (b * square + c * square @ square) @ work
+    return (work.mT if tall else work).to(matrix.dtype)

@@ -55,8 +55,6 @@ class TrainingProgress:
         if self._monitor is None:
             tokens_per_step = record["tokens"] / record["step"]
             plan = run_plan(self._config, record["n_steps"], tokens_per_step, record["warmup_steps"])
-            if plan is None:
-                return
             self._monitor = Monitor(plan)
         self._monitor.update(
             step=record["step"],
@@ -70,17 +68,15 @@ class TrainingProgress:
             self._said = f", final {final.loss:.3f} [{final.lower:.3f}, {final.upper:.3f}]"
 
 
-def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float, warmup: int) -> RunPlan | None:
-    """Return the plan of a run's last point for a monitor; None where the warm-up does not end before the decay."""
+def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float, warmup: int) -> RunPlan:
+    """Return the plan of a run's last point for a monitor."""
     from scalefit.schedules import Schedule
     from scalefit.stopping.run_plan import RunPlan
 
     schedule = config.schedule
-    constant_until = n_steps * (1 - schedule.cooldown) if schedule.kind == "wsd" else n_steps - 1
-    if warmup > constant_until:  # no schedule of the monitor's rises and falls at once
-        return None
     if schedule.kind == "wsd":
-        path = Schedule.wsd(n_steps, warmup, cooldown=schedule.cooldown, shape=schedule.shape, final=schedule.final)
+        part = max(1, round(schedule.cooldown * n_steps)) / n_steps
+        path = Schedule.wsd(n_steps, warmup, cooldown=part, shape=schedule.shape, final=schedule.final)
     elif schedule.kind == "cosine":
         path = Schedule.cosine(n_steps, warmup, final=schedule.final)
     else:

@@ -14,18 +14,17 @@ from typing import Any
 import torch
 
 from scalefit import __version__
-from scalefit.training.config import RunConfig
 from scalefit.training.data.corpus import Corpus
 from scalefit.training.distributed import World
 
 
-def provenance(config: RunConfig, corpus: Corpus, world: World) -> dict[str, Any]:
+def provenance(corpus: Corpus, world: World, dtype: str) -> dict[str, Any]:
     """Return what a reader needs to make the run again, or to know why it differs."""
     return {
         **machine(world.device),
         "corpus_sha256": corpus.meta["sha256"],
         "world_size": world.size,
-        "dtype": config.runtime.dtype,
+        "dtype": dtype,
         "job": os.environ.get("SLURM_JOB_ID"),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
@@ -41,10 +40,15 @@ def machine(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda if cuda else None,
         "driver": _said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") if cuda else None,
-        "device": torch.cuda.get_device_name(device) if cuda else _cpu_name(),
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
         "host": hashlib.sha256(platform.node().encode()).hexdigest()[:8],
     }
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or of the host's processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
 
 
 def _cpu_name() -> str:

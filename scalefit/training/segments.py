@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
+from scalefit.schedules import Schedule
 from scalefit.training.config import ScheduleConfig
 
 
@@ -38,20 +39,32 @@ class Path:
         """Optimiser steps over all segments."""
         return sum(segment.end - segment.begin for segment in self.segments)
 
-    def multiplier(self, segment: Segment, step: int) -> float:
-        """Learning rate over its peak at `step`; decays are taken at the middle of each step."""
-        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+    def schedule(self, segment: Segment) -> Schedule:
+        """The schedule of the run that ends with `segment`, in steps.
+
+        Raises
+        ------
+        ArgumentError
+            The warm-up is longer than that run.
+        """
         config = self.config
         if segment.branch:
-            progress = (step - segment.begin + 0.5) / (segment.end - segment.begin)
-            shape = 1 - math.sqrt(progress) if config.shape == "1-sqrt" else 1 - progress
-        elif config.kind == "cosine":
-            total = self.point_steps[-1]
-            progress = max(0.0, (step + 0.5 - self.warmup) / max(1, total - self.warmup))
-            shape = 0.5 * (1 + math.cos(math.pi * progress))
-        else:
-            return warm
-        return warm * (config.final + (1 - config.final) * shape)
+            share = (segment.end - segment.begin) / segment.end
+            return Schedule.wsd(segment.end, self.warmup, share, config.shape, config.final)
+        if config.kind == "cosine":
+            return Schedule.cosine(self.point_steps[-1], self.warmup, config.final)
+        return Schedule.constant(max(self.point_steps[-1], self.warmup + 1), self.warmup)
+
+    def multiplier(self, segment: Segment, step: int) -> float:
+        """Learning rate over its peak at `step`; decays are taken at the middle of each step."""
+        return _rates(self, segment)[step - segment.begin]
+
+
+@functools.lru_cache(maxsize=16)
+def _rates(path: Path, segment: Segment) -> list[float]:
+    steps = np.arange(segment.begin, segment.end)
+    rates: list[float] = path.schedule(segment).at_step(steps).tolist()
+    return rates
 
 
 def make_path(config: ScheduleConfig, tokens_per_step: float, n_parameters: int) -> Path:

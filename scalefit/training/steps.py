@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import math
 import time
@@ -23,10 +25,13 @@ WARM_UP, TIMED = 5, 20
 
 def prepare(model: Any, mode: str) -> Any:
     """Return the callable that computes the losses of `model` in a step mode."""
-    if mode == "eager":
-        return model
-    torch.compiler.reset()  # after eight shapes in one process torch would fall back to eager without a word
-    return torch.compile(model, dynamic=False, mode=COMPILED[mode])
+    if mode != "eager":
+        torch.compiler.reset()  # after eight shapes in one process torch would fall back to eager without a word
+    return _prepared(model, mode)
+
+
+def _prepared(model: Any, mode: str) -> Any:
+    return model if mode == "eager" else torch.compile(model, dynamic=False, mode=COMPILED[mode])
 
 
 def unless_it_cannot(mode: str, run: Callable[[], T]) -> T | None:
@@ -41,7 +46,7 @@ def unless_it_cannot(mode: str, run: Callable[[], T]) -> T | None:
 
 def fastest(
     model: Any, losses: Callable[[Any], torch.Tensor], device: torch.device, n_passes: float = math.inf
-) -> tuple[str, dict[str, float]]:
+) -> tuple[str, dict[str, float], Any]:
     """Time forward and backward passes of each mode on this device; weights stay as they are, gradients do not.
 
     A mode that cannot run here, for want of a compiler or of memory, is left out with a warning.
@@ -63,22 +68,52 @@ def fastest(
         The fastest mode.
     dict of str to float
         Seconds a pass of each mode that ran [s].
+    callable
+        The model in that mode, compiled already.
     """
+    torch.compiler.reset()  # after eight shapes in one process torch would fall back to eager without a word
     seconds: dict[str, float] = {}
+    forwards: dict[str, Any] = {}
+    first_error: BaseException | None = None
     for mode in MODES:
-        if mode in COMPILED and seconds["eager"] * n_passes < WORTH_COMPILING:
+        if mode in COMPILED and seconds.get("eager", math.inf) * n_passes < WORTH_COMPILING:
             break
 
         def measure(mode: str = mode) -> float:
-            return _time(prepare(model, mode), losses, device)
+            forwards[mode] = _prepared(model, mode)
+            return _time(forwards[mode], losses, device)
 
-        found = measure() if mode == "eager" else unless_it_cannot(mode, measure)
+        try:
+            found = measure() if mode == "eager" else unless_it_cannot(mode, measure)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            # compiled passes keep fewer activations: what eager ones cannot hold may fit
+            log.warning("step mode %s is out of memory here; it is left out", mode)
+            first_error, found = error, None
         if found is not None:
             seconds[mode] = found
         if device.type == "cuda":
-            torch.compiler.reset()  # gives the memory of the graphs back
             torch.cuda.empty_cache()
-    return min(seconds, key=seconds.__getitem__), seconds
+    if not seconds and first_error is not None:
+        raise first_error
+    best = min(seconds, key=seconds.__getitem__)
+    if device.type == "cuda" and best != "graph":
+        _free_graphs()
+    return best, seconds, forwards[best]
+
+
+def _free_graphs() -> None:
+    """Give the memory of graphs that are not used back, and keep what was compiled."""
+    with contextlib.suppress(Exception):  # of an inner module, which may move
+        importlib.import_module("torch._inductor.cudagraph_trees").reset_cudagraph_trees()
+    torch.cuda.empty_cache()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the host is full; a compiler, cuBLAS and the CPU allocator have words of their own."""
+    said = ("allocate memory", "out of memory", "_ALLOC_FAILED")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in said)
 
 
 def _time(forward: Any, losses: Callable[[Any], torch.Tensor], device: torch.device) -> float:

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class RunFolder:
         self.path = path
         self.curve_path, self.checkpoint_path = path / "curve.jsonl", path / "checkpoint.safetensors"
         self.weights_path = path / "weights.safetensors"
+        self._lost = False
 
     @property
     def finished(self) -> bool:
@@ -142,8 +144,7 @@ class RunFolder:
 
     def acquire(self) -> bool:
         """Take the lease; False where another live worker has it."""
-        lease = self.path / "lease"
-        owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()})
+        lease, owner = self.path / "lease", _owner()
         with store_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # Judged, removed and made under one lock: a worker that saw a dead lease never removes a new one.
@@ -165,16 +166,59 @@ class RunFolder:
         lease = self.path / "lease"
         return lease.exists() and not _abandoned(lease)
 
-    def renew(self) -> None:
-        """Show that the owner lives."""
-        with contextlib.suppress(OSError):
-            os.utime(self.path / "lease")
+    def renew(self) -> bool:
+        """Show that the owner lives; False where the lease is another worker's by now."""
+        lease = self.path / "lease"
+        try:
+            if lease.read_text() != _owner():
+                return False
+            os.utime(lease)
+        except OSError:  # of a network filesystem that is away for a while: the lease still has minutes
+            return lease.exists()
+        return True
+
+    @contextlib.contextmanager
+    def kept_alive(self, every: float | None) -> Iterator[None]:
+        """Renew the lease all `every` seconds, whatever takes long: a compiler, an evaluation. None: do nothing."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(every):
+                if not self.renew():
+                    self._lost = True
+                    return
+
+        thread = threading.Thread(target=renew, daemon=True)
+        if every is not None:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if every is not None:
+                thread.join()
+
+    def check_lease(self) -> None:
+        """Refuse to go on where another worker has taken the run: two writers would mix their curves.
+
+        Raises
+        ------
+        StoreError
+            The lease was lost.
+        """
+        if self._lost:
+            raise StoreError(
+                f"Another worker has taken {self.path} over; this one stopped and wrote nothing more. It was silent "
+                f"for more than {STALE_LEASE:.0f} s: check that machine's clock and filesystem."
+            )
 
     def release(self) -> None:
-        """Give the lease back."""
-        _HELD.discard((self.path / "lease").absolute())
+        """Give the lease back, where it is still this worker's."""
+        lease = self.path / "lease"
+        _HELD.discard(lease.absolute())
         with contextlib.suppress(OSError):
-            (self.path / "lease").unlink()
+            if lease.read_text() == _owner():
+                lease.unlink()
 
 
 def _abandoned(lease: Path) -> bool:
@@ -200,6 +244,11 @@ def _abandoned(lease: Path) -> bool:
             return False
         return False
     return age > STALE_LEASE
+
+
+def _owner() -> str:
+    """Who this process is, as its leases have it."""
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()})
 
 
 def _age(path: Path) -> float:

@@ -10,7 +10,7 @@ from torch import nn
 from scalefit.training import checkpoint
 from scalefit.training.config import RunConfig
 from scalefit.training.data.corpus import Corpus, open_corpus
-from scalefit.training.distributed import best_device
+from scalefit.training.distributed import World, best_device
 from scalefit.training.evaluation import evaluate
 from scalefit.training.models.build import build_model
 from scalefit.training.store import RunFolder, StoreError
@@ -27,9 +27,9 @@ class TrainedModel:
     def loss(self, split: str = "val", tokens: int = 0) -> tuple[float, float]:
         """Return loss and standard error of the first member on a split [nat/token]; `tokens` 0 scores all of it."""
         length = self.corpus.row_length(self.config.model.T_max)
-        batch = self.config.optimizer.batch_size
-        device = next(self.model.parameters()).device
-        mean, error = evaluate(self.model, self.corpus, length, batch, tokens, device, split)
+        batch = self.config.runtime.micro_batch or self.config.optimizer.batch_size
+        alone = World(0, 1, next(self.model.parameters()).device)
+        mean, error = evaluate(self.model, self.corpus, length, batch, tokens, alone, split)
         return float(mean[0]), float(error[0])
 
 

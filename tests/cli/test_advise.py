@@ -104,8 +104,8 @@ def test_saved_monitors_serve_as_history_as_their_logs_do(folder):
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("--plan", "plan.toml", "--level", "95"), ("--plan", "plan.toml", "--watch", "--interval", "nan")],
-    ids=("no plan", "level", "interval"),
+    [("--plan",), ("--plan", "plan.toml", "--level", "95"), ("--plan", "plan.toml", "--watch", "--interval", "nan")],
+    ids=("no file", "level", "interval"),
 )
 def test_usage_errors_exit_with_2(folder, words):
     assert call(folder, "run.csv", *words).returncode == 2
@@ -123,12 +123,11 @@ def test_watch_follows_a_growing_file(folder):
 
 def test_the_chart_puts_things_where_they_belong():
     from scalefit.cli._live_view import chart
-    from scalefit.plots.curves import monitor_picture
 
     monitor = sf.Monitor(sf.RunPlan(schedule=SCHEDULE))
     for step, value in zip(STEPS[:50], LOSS[:50], strict=True):
         monitor.update(step=step, val_loss=value)
-    lines = chart(monitor_picture(monitor), 10_000, 60, 12)
+    lines = chart(monitor.figure(), 10_000, 60, 12)
     assert len(lines) == 14 and all(len(line) <= 69 for line in lines)
     plot = [line[9:] for line in lines[:12]]
     assert not any(":" in line[:29] for line in plot), "no band in the past"

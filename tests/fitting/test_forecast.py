@@ -292,4 +292,6 @@ def test_endless_sizes_are_as_uncertain_as_the_floor(result):
     """Nothing but E is left of the law there, and no run is near enough to carry anything over."""
     (row,) = result.predict_interval(N=1e60, D=1e60).to_dict("records")
     assert row["loss"] == pytest.approx(result.params["E"], rel=1e-6)
-    assert row["se_parameter"] == pytest.approx(result.spread.factor * result.std_errors["E"], rel=1e-4)
+    assert row["se_parameter"] == pytest.approx(
+        result.spread.factor * result.widening * result.std_errors["E"], rel=1e-4
+    )

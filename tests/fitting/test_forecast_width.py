@@ -54,7 +54,7 @@ def test_a_law_of_ones_own_choice():
     result = sf.forecast(grid(0.001), law="chinchilla")
     assert result.law.name == "chinchilla" and "own_law" in [note.code for note in result.notes]
     assert result.predict(N=1e10, D=2e11) == pytest.approx(LAW.predict(N=1e10, D=2e11), rel=0.01)
-    assert list(result.draws(7)) == list(result.params.index) and result.seen()["N"] == pytest.approx((5e7, 2e9))
+    assert list(result.draws(7).columns) == list(result.params.index) and result.seen()["N"] == pytest.approx((5e7, 2e9))
 
 
 def test_the_mean_is_known_better_than_a_run():

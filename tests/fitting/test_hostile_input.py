@@ -103,7 +103,7 @@ def test_bootstrap_of_whatever_fits(runs, seed):
     result = attempt(runs)
     if result is not None:
         drawn = result.bootstrap(20, seed=seed)
-        assert np.isfinite(drawn.draws).all() and np.isfinite(drawn.conf_int()).all().all()
+        assert np.isfinite(drawn.resamples).all() and np.isfinite(drawn.conf_int()).all().all()
         str(drawn)
 
 

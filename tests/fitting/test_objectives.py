@@ -16,7 +16,7 @@ def test_each_resample_of_absolute_errors_is_its_own_optimum(runs):
     result = sf.fit(runs, objective="absolute")
     drawn = result.bootstrap(4, seed=np.random.RandomState(0))
     rs = np.random.RandomState(0)
-    for draw in drawn.draws:
+    for draw in drawn.resamples:
         counts = np.bincount(rs.choice(60, 60), minlength=60).astype(float)
         alone = sf.fit(runs.assign(weight=counts)[counts > 0], objective="absolute")
         assert result.problem.value(draw[None], counts)[0] == pytest.approx(alone.objective_value, rel=1e-8)

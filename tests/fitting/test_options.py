@@ -201,7 +201,7 @@ def test_clusters_are_matched_to_runs_by_the_index(runs):
     labels = pd.Series(np.arange(60) // 4, index=runs.index)
     first = sf.fit(runs).bootstrap(20, seed=0, cluster=labels)
     second = sf.fit(shuffled).bootstrap(20, seed=0, cluster=labels[shuffled.index])
-    np.testing.assert_allclose(first.draws, second.draws, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(first.resamples, second.resamples, rtol=1e-6, atol=1e-6)
     with pytest.raises(sf.ScalefitError, match="one label a run"):
         sf.fit(runs).bootstrap(20, cluster=[1, 2])
     with pytest.raises(sf.ScalefitError, match="too few"):
@@ -211,12 +211,12 @@ def test_clusters_are_matched_to_runs_by_the_index(runs):
 def test_bootstrap_leaves_its_result_alone_and_repeats_by_seed(runs):
     result = sf.fit(runs)
     first, again, other = (result.bootstrap(50, seed=seed) for seed in (1, 1, 2))
-    assert result.draws is None
-    np.testing.assert_array_equal(first.draws, again.draws)
-    assert not np.array_equal(first.draws, other.draws)
+    assert result.resamples is None
+    np.testing.assert_array_equal(first.resamples, again.resamples)
+    assert not np.array_equal(first.resamples, other.resamples)
     pd.testing.assert_series_equal(first.params, result.params, check_exact=True)
     generator = result.bootstrap(50, seed=np.random.default_rng(1))
-    np.testing.assert_array_equal(generator.draws, first.draws)
+    np.testing.assert_array_equal(generator.resamples, first.resamples)
 
 
 def test_robust_errors_agree_with_the_bootstrap_on_a_good_table():

@@ -58,9 +58,9 @@ def test_bootstrap_after_a_round_trip_draws_the_same(tmp_path):
     result.to_json(tmp_path / "r.json")
     loaded = sf.load_result(tmp_path / "r.json")
     first, second = result.bootstrap(40, seed=7), loaded.bootstrap(40, seed=7)
-    np.testing.assert_array_equal(first.draws, second.draws)
+    np.testing.assert_array_equal(first.resamples, second.resamples)
     first.to_json(tmp_path / "b.json")
-    np.testing.assert_array_equal(sf.load_result(tmp_path / "b.json").draws, first.draws)
+    np.testing.assert_array_equal(sf.load_result(tmp_path / "b.json").resamples, first.resamples)
     pd.testing.assert_frame_equal(sf.load_result(tmp_path / "b.json").conf_int(), first.conf_int(), check_exact=True)
 
 

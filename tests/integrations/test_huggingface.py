@@ -90,7 +90,7 @@ def test_steps_after_the_checkpoint_are_forgotten():
     assert second.monitor.last_step == 200
 
 
-def test_a_plan_is_made_from_the_trainers_scheduler():
+def test_a_plan_is_made_from_the_trainers_scheduler(caplog):
     import torch
 
     weight = torch.nn.Linear(3, 2)
@@ -106,5 +106,27 @@ def test_a_plan_is_made_from_the_trainers_scheduler():
     assert plan.steps == 100 and plan.n_params == 8 and plan.optimizer == "adamw" and plan.weight_decay == 0.1
     assert plan.schedule.warmup_end == 10 and float(plan.schedule.lr(55)) == pytest.approx(0.5, abs=1e-3)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
-    with pytest.raises(ValueError, match="pass plan="):
-        callback.on_train_begin(args, state, None, model=weight, lr_scheduler=plateau)
+    callback.on_train_begin(args, state, None, model=weight, lr_scheduler=plateau)
+    assert "ReduceLROnPlateau cannot be read ahead of time" in caplog.text  # a warning; training goes on
+    assert callback.monitor.plan.schedule == sf.Schedule.constant(100, warmup=10)
+
+
+def test_epochs_and_weights_come_from_the_trainer():
+    args = SimpleNamespace(get_warmup_steps=lambda total: 0, optim="adamw_torch", weight_decay=0.0, learning_rate=5e-5)
+    state = SimpleNamespace(global_step=0, max_steps=1000, num_train_epochs=3, stateful_callbacks={})
+    model = SimpleNamespace(parameters=list, config=SimpleNamespace(_name_or_path="gpt2"))
+    scheduler = SimpleNamespace(lr_lambdas=[lambda step: 1 - step / 1000])
+    callback = AdviceCallback(name="tuned", dry_run=False)
+    callback.on_train_begin(args, state, None, model=model, lr_scheduler=scheduler)
+    plan = callback.monitor.plan
+    assert plan.epochs == 3 and plan.pretrained and plan.peak_lr == 5e-5
+    stopped_at = None
+    for step, train, val in [(200, 0.5, 0.62), (400, 0.25, 0.5), (600, 0.1, 0.6), (800, 0.05, 0.72)]:
+        state.global_step = step
+        control = SimpleNamespace(should_training_stop=False)
+        callback.on_log(args, state, control, logs={"loss": train})
+        callback.on_evaluate(args, state, control, metrics={"eval_loss": val})
+        if control.should_training_stop and stopped_at is None:
+            stopped_at = step
+            assert callback.advice.reasons[0].evidence["best_step"] == 400
+    assert stopped_at in (600, 800)  # of four evaluations

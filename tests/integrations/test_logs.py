@@ -1,12 +1,16 @@
 """Readers of the logs that people have."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
 from scalefit.errors import ArgumentError, DataError
+from scalefit.integrations.log_plans import plan_from_log
 from scalefit.integrations.logs import COLUMNS, read_log, replay
 
 LOGS = {
@@ -76,19 +80,25 @@ def test_tensorboard_event_files(tmp_path):
 
 def test_names_of_ones_own(tmp_path):
     path = tmp_path / "run.csv"
-    path.write_text("step,perplexity,c4_nll\n10,30,3.4\n20,20,2.9\n")
-    assert read_log(path, val="c4_nll").val_loss.tolist() == [3.4, 2.9]
-    with pytest.raises(DataError, match="holds no loss"):
+    path.write_text("step,quality,c4_score\n10,30,3.4\n20,20,2.9\n")
+    assert read_log(path, val="c4_score").val_loss.tolist() == [3.4, 2.9]
+    with pytest.raises(DataError, match=r"holds no loss.* Columns: step, quality, c4_score"):
         read_log(path)
-    with pytest.raises(DataError, match=r"no column 'nll'; there are step, perplexity, c4_nll"):
+    with pytest.raises(DataError, match=r"no column 'nll' among step, quality, c4_score"):
         read_log(path, val="nll")
 
 
-def test_a_resumed_log_keeps_the_last_values(tmp_path):
+def test_a_resumed_log_drops_the_abandoned_branch(tmp_path):
     path = tmp_path / "run.csv"
-    path.write_text("step,val_loss\n10,3.4\n20,2.9\n10,3.3\n30,2.8\n")
+    path.write_text("step,val_loss\n10,3.4\n20,2.9\n30,2.5\n40,2.7\n20,3.3\n35,2.8\n")
     table = read_log(path)
-    assert table.step.tolist() == [10, 20, 30] and table.val_loss.tolist() == [3.3, 2.9, 2.8]
+    assert table.step.tolist() == [10, 20, 35] and table.val_loss.tolist() == [3.4, 3.3, 2.8]
+    assert "dropped" in table.attrs["notes"][0]
+    path.write_text("step,train_loss,val_loss\n10,3.4,\n20,2.9,\n30,2.8,\n20,,2.7\n40,2.7,\n")
+    assert read_log(path).train_loss.count() == 4  # an evaluation that came in late is not a resume
+    path.write_text("step,val_loss\n10,3.4\n20,2.9\n30,2.5\n10,3.6\n20,3.0\n")
+    with pytest.raises(DataError, match="two runs"):
+        read_log(path)
 
 
 def test_a_growing_file_has_no_half_line(tmp_path):
@@ -167,7 +177,12 @@ def test_a_log_of_tokens_needs_the_batch_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("epoch,val_loss\n1,3\n", "no step column"), ("step,ppl\n1,20\n", "logarithm")]
+    ("text", "said"),
+    [
+        ("time,val_loss\n1,3\n", "no step column among time, val_loss"),
+        ("step,eval/a_loss,eval/b_loss\n1,3,4\n", "eval/a_loss, eval/b_loss.*val="),
+        ('"Step","a - val/loss","b - val/loss"\n1,3,4\n', "a - val/loss, b - val/loss"),
+    ],
 )
 def test_what_a_log_lacks_is_said(tmp_path, text, said):
     path = tmp_path / "run.csv"
@@ -182,5 +197,98 @@ def test_a_section_before_the_name(tmp_path):
     table = read_log(path)
     assert table["train_loss"].tolist() == [3.5, 3.0] and table["val_loss"].tolist() == [3.4, 2.9]
     path.write_text("step,eval/c4/val_loss,eval/pile/val_loss\n10,3.5,3.4\n20,3.0,2.9\n")
-    with pytest.raises(DataError, match="no loss"):  # two candidates are none
+    with pytest.raises(DataError, match="eval/c4/val_loss, eval/pile/val_loss"):
         read_log(path)
+
+
+SAMPLES = {  # steps from, to, rows; what is read; a word of the notes
+    "acc_high.csv": (500, 10_000, 39, "val", ""), "axolotl.jsonl": (1 / 300, 3.303, 100, "train", "epochs"),
+    "bits.csv": (500, 10_000, 39, "val", ""), "bpb.csv": (500, 10_000, 39, "val", "bit/byte"),
+    "comma_decimal.csv": (500, 10_000, 39, "val", ""), "epoch_only.csv": (1, 10, 10, "both", "epochs"),
+    "fairseq.log": (100, 10_000, 100, "train", "ln 2"), "few.csv": (2000, 8000, 3, "val", ""),
+    "hfjsonl.jsonl": (500, 10_000, 39, "train", ""), "hfstdout.log": (0.5, 10, 39, "train", "epochs"),
+    "inf.csv": (500, 10_000, 39, "val", ""), "keras.csv": (1, 20, 20, "both", "counted from 1"),
+    "listlog.json": (100, 10_000, 100, "both", ""), "litgpt.csv": (100, 10_000, 100, "both", ""),
+    "megatron.log": (100, 10_000, 100, "train", ""), "nan_end.csv": (500, 10_000, 39, "both", ""),
+    "nan_mid.csv": (500, 10_000, 39, "both", ""), "nan_upper.csv": (500, 10_000, 39, "val", ""),
+    "nanochat.log": (100, 10_000, 100, "val", "bit/byte"), "nanogpt_ddp.log": (500, 10_000, 39, "both", ""),
+    "none.csv": (500, 10_000, 39, "val", ""), "olmocore.csv": (100, 10_000, 100, "both", ""),
+    "overfit_finetune.csv": (500, 5000, 10, "both", ""), "ppl.csv": (500, 10_000, 39, "both", ""),
+    "ppl_low.csv": (500, 10_000, 39, "val", ""), "ppl_named.csv": (500, 10_000, 39, "val", "logarithm"),
+    "restart_resume.csv": (500, 10_000, 39, "both", "dropped"), "resume.csv": (500, 7000, 27, "val", "dropped"),
+    "semicolon.csv": (500, 10_000, 39, "val", ""), "thousands.csv": (500, 10_000, 39, "val", ""),
+    "torchtitan.log": (10, 9910, 100, "train", ""), "trl.json": (100, 10_000, 100, "train", ""),
+    "v.csv": (1000, 2000, 2, "val", ""), "v2.csv": (1000, 2000, 2, "val", ""),
+    "wandb_one.csv": (500, 10_000, 39, "val", ""),
+}  # fmt: skip
+REFUSED = {"concat_header.csv": "two runs", "concat_same.csv": "two runs",
+           "two_val.csv": "eval/wiki_loss, eval/c4_loss",
+           "wandb_runtime.csv": "no step column among Relative Time"}  # fmt: skip
+
+
+@pytest.fixture
+def samples():
+    folder = Path(os.environ.get("SCALEFIT_DATA_DIR", "")) / "log_samples"
+    if not folder.is_dir():
+        pytest.skip("SCALEFIT_DATA_DIR has no log_samples")
+    return folder
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_logs_of_many_tools_are_read_right(samples, name):
+    first, last, rows, losses, note = SAMPLES[name]
+    table = read_log(samples / name)
+    assert (table.step.min(), table.step.max()) == pytest.approx((first, last), rel=1e-3) and len(table) == rows
+    assert (table.val_loss.count() > 0, table.train_loss.count() > 0) == (losses != "train", losses != "val")
+    assert note in " ".join(table.attrs["notes"]) and bool(note) == bool(table.attrs["notes"])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_told_apart_is_refused_with_its_columns(samples, name):
+    with pytest.raises(DataError, match=REFUSED[name]):
+        read_log(samples / name)
+
+
+def test_every_sample_is_accounted_for(samples):
+    assert {path.name for path in samples.iterdir() if path.suffix != ".toml"} == {*SAMPLES, *REFUSED}
+
+
+def test_tools_without_a_sample(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text("0 val 10.9\n0 train 10.95\n1 train 10.1\n250 val 5.9\n250 hella 0.25\n250 train 5.8\n")
+    assert read_log(path).val_loss.dropna().tolist() == [10.9, 5.9]
+    path = tmp_path / "trainer_log.jsonl"
+    path.write_text('{"current_steps": 10, "total_steps": 40, "loss": 2.5, "lr": 1e-4, "epoch": 0.5}\n'
+                    '{"current_steps": 20, "total_steps": 40, "eval_loss": 2.4, "epoch": 1.0}\n')  # fmt: skip
+    table = read_log(path)
+    assert table.step.tolist() == [10, 20] and table.attrs["total_steps"] == 40
+    path = tmp_path / "modded.txt"
+    path.write_text("import torch\n" * 3000 + "step:10/100 val_loss:3.4 train_time:5ms\nstep:20/100 val_loss:2.9\n")
+    assert read_log(path).val_loss.tolist() == [3.4, 2.9]
+    folder = tmp_path / "out" / "checkpoint-20"
+    folder.mkdir(parents=True)
+    (folder / "trainer_state.json").write_text(LOGS["trainer_state.json"])
+    assert read_log(tmp_path / "out").step.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: sf.Schedule.linear(1000, warmup=100), "linear"),
+        (lambda: sf.Schedule.cosine(1000, warmup=100, final=0.0), "cosine"),
+        (lambda: sf.Schedule.constant(1000, warmup=100), "constant"),
+    ],
+)
+@pytest.mark.parametrize("total_known", [True, False])
+def test_a_plan_comes_from_the_log_alone(make, kind, total_known):
+    schedule = make()
+    steps = np.arange(20.0, 701, 20)
+    table = pd.DataFrame({"step": steps, "lr": 3e-4 * schedule.lr(steps), "val_loss": 3.0, "train_loss": 3.0})
+    table.attrs = {"counts": "steps"} | ({"total_steps": 1000.0, "epochs": 3.0} if total_known else {})
+    plan, notes = plan_from_log(table)
+    assert plan.schedule.kind == kind and plan.schedule.warmup == pytest.approx(100, rel=0.01)
+    if total_known or kind != "constant":
+        assert plan.steps == pytest.approx(1000, rel=0.05)
+    else:
+        assert plan.steps == 1400 and "twice the steps" in notes[0].message
+    assert plan.peak_lr == pytest.approx(3e-4, rel=1e-3) and plan.epochs == (3 if total_known else None)

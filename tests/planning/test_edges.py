@@ -190,13 +190,13 @@ def test_levels_close_to_the_ends(fit, runs):
 
 
 def test_optima_print_at_the_level_asked(runs):
-    from scalefit.optima.text import optima_text
+    from scalefit.optima.result import optima_text
 
     assert "80% [" in optima_text(sf.isoflop(runs), 0.8)
 
 
 def test_a_target_that_no_draw_reaches_says_so():
-    from scalefit.planning.printing import _between
+    from scalefit.planning.result import _between
 
     assert _between((np.inf, np.inf), "90%") == "90% [inf, inf]" and _between((2.0, 2.0), "90%") == ""
 

@@ -100,7 +100,7 @@ def test_held_values_stay(huber240, held):
 def test_intervals_come_from_the_draws(huber240):
     """The interval of N is that of the closed form over the bootstrap draws."""
     plan = sf.plan(huber240, C=1e24, level=0.9)
-    draws = huber240.natural(huber240.draws)
+    draws = huber240.natural(huber240.resamples)
     a, b = draws["alpha"], draws["beta"]
     G = (a * draws["A"] / (b * draws["B"])) ** (1 / (a + b))
     low, high = np.quantile(G * (1e24 / 6) ** (b / (a + b)), [0.05, 0.95])

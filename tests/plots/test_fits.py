@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.fitting import figures
 from scalefit.plots import fits, residuals
 
 
@@ -26,7 +27,7 @@ def result():
 
 
 def test_curves_are_the_law_and_its_interval(result):
-    data = fits.fit_data(result, level=0.8)
+    data = figures.fit_data(result, level=0.8)
     assert data.axis == "C" and len(data.curves) == 5
     np.testing.assert_allclose(data.x, 6 * table()["N"] * table()["D"], rtol=1e-12)
     for curve in data.curves:
@@ -40,7 +41,7 @@ def test_curves_are_the_law_and_its_interval(result):
 
 
 def test_drawing_puts_runs_curves_and_bands_on_the_axes(result):
-    data = fits.fit_data(result)
+    data = figures.fit_data(result)
     axes = fits.draw_fit(data)
     points = axes.collections[-1].get_offsets()
     np.testing.assert_allclose(np.sort(points[:, 1]), np.sort(table()["loss"]))
@@ -52,14 +53,14 @@ def test_residuals_are_of_the_log_loss_whatever_was_fitted():
     runs = table()
     for on in ("log_loss", "loss"):
         result = sf.fit(runs, objective="squared", on=on)
-        data = residuals.residual_data(result)
+        data = figures.residual_data(result)
         np.testing.assert_allclose(data.residual, np.log(result.predict(N=runs["N"], D=runs["D"]) / runs["loss"]))
         axes = residuals.draw_residuals(data, "D")
         np.testing.assert_allclose(axes.collections[0].get_offsets()[:, 0], runs["D"])
 
 
 def test_profile_is_zero_at_the_optimum_and_rises_from_it(result):
-    data = fits.profile_data(result, "alpha")
+    data = figures.profile_data(result, "alpha")
     assert np.nanmin(data.excess) >= -1e-9
     at = int(np.argmin(np.abs(data.value - data.best)))
     assert data.excess[at] == np.nanmin(data.excess)
@@ -81,7 +82,7 @@ def test_every_kind_of_law_can_be_drawn(law, tmp_path):
 def test_shared_exponents_are_drawn_by_series():
     runs = pd.concat([table(seed=k).assign(series=name) for k, name in enumerate(("one", "two"))], ignore_index=True)
     result = sf.fit(runs, by="shared")
-    data = fits.fit_data(result)
+    data = figures.fit_data(result)
     assert data.series.count("one") == 60 and {curve.series for curve in data.curves} == {"one", "two"}
     axes = fits.draw_fit(data)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
@@ -105,7 +106,7 @@ def test_a_law_of_other_columns_is_drawn_against_its_predictions():
     rng = np.random.default_rng(0)
     depth = np.repeat([2.0, 4, 8, 16, 32, 64], 4)
     runs = {"n_layers": depth, "N": depth * 1e7, "loss": (1.7 + 3 * depth**-0.8) * np.exp(0.01 * rng.normal(size=24))}
-    data = fits.fit_data(sf.fit(runs, Depth))
+    data = figures.fit_data(sf.fit(runs, Depth))
     assert data.axis == "loss" and data.curves == ()
     assert fits.draw_fit(data).get_xlabel() == "predicted loss [nat/token]"
 

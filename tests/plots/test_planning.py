@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.plots import isoflop, planning
+from scalefit.optima.result import isoflop_data
+from scalefit.planning import figures
+from scalefit.planning.result import contour_data
+from scalefit.plots import planning
 
 matplotlib.use("Agg")
 LAW = sf.published("chinchilla", "besiroglu2024")
@@ -31,7 +34,7 @@ def runs():
 @pytest.mark.parametrize("method", ["parabola", "cubic", "local"])
 def test_isoflop_figure(runs, method):
     optima = sf.isoflop(runs, method=method)
-    data = isoflop.isoflop_data(optima)
+    data = isoflop_data(optima)
     assert data.budgets == pytest.approx([1e18, 1e19, 1e20]) and len(data.fitted) == 3
     for (size, loss), (n, low) in zip(data.fitted, data.optima, strict=True):
         at = np.argmin(loss)
@@ -42,14 +45,14 @@ def test_isoflop_figure(runs, method):
 
 def test_refused_budgets_are_drawn_without_a_curve(runs):
     cut = runs[~((runs.C == 1e18) & (runs.N > 0.05 * runs.C**0.5126))]
-    data = isoflop.isoflop_data(sf.isoflop(cut, method="local"))
+    data = isoflop_data(sf.isoflop(cut, method="local"))
     assert data.fitted[0] is None and len(data.optima) == 2
     sf.isoflop(cut, method="local").plot()
 
 
 def test_contours(runs):
     plan = sf.plan(sf.fit(runs), C=1e21, unique_tokens=5e10, inference_tokens=1e10)
-    data = planning.contour_data(plan, n=30)
+    data = contour_data(plan, n=30)
     assert data.loss.shape == (30, 30) and np.isfinite(data.loss).all() and len(data.runs) == len(runs)
     assert data.loss[3, 7] == pytest.approx(plan.surface.loss([[data.N[7]]], [[data.D[3]]])[0, 0])
     for budget, tokens in data.budgets.items():
@@ -88,14 +91,14 @@ def test_roads_with_bands(runs):
         "law": sf.fit(runs),
         "published": LAW,
     }
-    data = planning.allocation_data(roads, (1e18, 1e22))
+    data = figures.allocation_data(roads, (1e18, 1e22))
     for name in ("isoFLOP", "law"):
         middle, low, high = data.lines[name]
         assert (low < middle).all() and (middle < high).all() and middle[-1] / middle[0] > 50
     assert np.isnan(data.lines["published"][1]).all() and data.optima["isoFLOP"].shape == (3, 2)
-    assert len(planning.draw_allocation(roads, (1e18, 1e22)).lines) == 4
+    assert len(planning.draw_allocation(data).lines) == 4
     with pytest.raises(ValueError, match="rising pair"):
-        planning.allocation_data(roads, (1e22, 1e18))
+        figures.allocation_data(roads, (1e22, 1e18))
 
 
 def test_frontier_figure():
@@ -116,9 +119,9 @@ def test_frontier_figure():
 )
 def test_allocation_refuses(C, level, words):
     with pytest.raises(ValueError, match=words):
-        planning.allocation_data({"law": LAW}, C, level)
+        figures.allocation_data({"law": LAW}, C, level)
 
 
 def test_levels_are_written_as_asked(runs):
-    ax = planning.draw_allocation({"fit": sf.fit(runs)}, (1e19, 1e22), level=0.9996)
+    ax = planning.draw_allocation(figures.allocation_data({"fit": sf.fit(runs)}, (1e19, 1e22), level=0.9996))
     assert "99.96%" in ax.get_title()

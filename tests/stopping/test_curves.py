@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalefit import DataError, Schedule
+from scalefit._numeric import solve_nonnegative
 from scalefit.errors import ArgumentError
-from scalefit.stopping.annealing import anneal_response, solve_nonnegative, tissue_momentum
+from scalefit.stopping.annealing import anneal_response, tissue_momentum
 from scalefit.stopping.curve_laws import CURVE_LAWS, fit_curve
 
 SCHEDULE = Schedule.wsd(20_000, warmup=200)

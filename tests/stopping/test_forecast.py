@@ -8,7 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.stopping.history import START, FinishedRun, History, learn_and_calibrate, learn_priors
-from scalefit.stopping.posterior import digest, extrapolate, shipped_priors
+from scalefit.stopping.posterior import extrapolate, shipped_priors, summarize
 
 from .conftest import feed, make_curve
 
@@ -37,7 +37,7 @@ def test_the_end_is_foreseen_and_covered(name, fraction):
 def test_failure_2_a_constant_rate_needs_no_anneal_gain():
     schedule = SCHEDULES["constant"]
     steps, loss = make_curve(schedule)
-    seen = digest(schedule, steps[:50], loss[:50])
+    seen = summarize(schedule, steps[:50], loss[:50])
     tight = extrapolate(seen, schedule, [10_000], shipped_priors())
     wild = extrapolate(seen, schedule, [10_000], replace(shipped_priors(), gain=5.0))
     assert float(tight.mean[0]) == pytest.approx(float(wild.mean[0]), abs=1e-6)
@@ -130,7 +130,7 @@ def test_two_earlier_runs_set_priors_but_do_not_correct():
     history = History.learn(two, base, SCHEDULES["cosine"], 10_000)
     assert history.priors.gain > base.gain
     steps, loss = make_curve(SCHEDULES["cosine"])
-    post = extrapolate(digest(SCHEDULES["cosine"], steps, loss), SCHEDULES["cosine"], [10_000], history.priors)
+    post = extrapolate(summarize(SCHEDULES["cosine"], steps, loss), SCHEDULES["cosine"], [10_000], history.priors)
     assert history.correction(0.5, post, 10_000) is None
 
 
@@ -170,7 +170,7 @@ def test_the_open_benchmark_keeps_its_level(external_data):
         schedule = sf.Schedule.from_knots(z.step.tolist(), z.lr_over_peak.tolist())
         for fraction in (0.25, 0.5, 0.75):
             part = table[table.step <= fraction * schedule.total]
-            post = extrapolate(digest(schedule, part.step, part.loss), schedule, [schedule.total], shipped_priors())
+            post = extrapolate(summarize(schedule, part.step, part.loss), schedule, [schedule.total], shipped_priors())
             errors.append((fraction, table.group.iloc[0], abs(float(post.mean[0]) - table.loss.iloc[-1])))
     found = pd.DataFrame(errors, columns=["fraction", "group", "error"])
     large = found.groupby("group").filter(lambda g: len(g) >= 15)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import scalefit as sf
 from scalefit.errors import ArgumentError
-from scalefit.stopping.logged import CAPACITY, Series
+from scalefit.stopping.logged import CAPACITY, LoggedSeries
 
 from .conftest import feed, make_curve
 
@@ -119,7 +119,7 @@ def test_failure_15_memory_is_bounded_and_the_curve_kept():
 @settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(-10, 10)), max_size=200))
 def test_series_is_a_sorted_dictionary(pairs):
-    series = Series()
+    series = LoggedSeries()
     for step, value in pairs:
         series.add(step, value)
     expected = sorted(dict(pairs).items())
@@ -127,7 +127,7 @@ def test_series_is_a_sorted_dictionary(pairs):
 
 
 def test_merged_steps_keep_weight_and_ignore_replays():
-    series = Series()
+    series = LoggedSeries()
     for step in range(3 * CAPACITY):
         series.add(step, 1.0 if step % 2 else 3.0)
     assert sum(series.counts) == 3 * CAPACITY and len(series) <= CAPACITY
@@ -253,11 +253,9 @@ def test_plot_has_a_data_half_and_a_drawing_half():
     import matplotlib
 
     matplotlib.use("Agg")
-    from scalefit.plots.curves import monitor_picture
-
     monitor = fed(until=5000)
     branch = COSINE.cooldown_from(5000, 1000)
-    picture = monitor_picture(monitor, {"cool down": branch})
+    picture = monitor.figure({"cool down": branch})
     assert [b.name for b in picture.branches] == ["plan", "cool down"]
     assert picture.branches[0].loss[-1] == pytest.approx(monitor.advise().final.loss)
     assert np.all(picture.branches[0].lower <= picture.branches[0].upper)

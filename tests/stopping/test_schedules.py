@@ -57,6 +57,43 @@ def test_warmup_is_found_in_knots():
 
 
 @given(
+    kind=st.sampled_from(["constant", "cosine", "wsd", "linear"]),
+    total=st.integers(2, 400),
+    warmup=st.integers(0, 500),
+    tail=st.integers(1, 400),
+    shape=st.sampled_from(["linear", "1-sqrt"]),
+    final=st.floats(0, 0.5),
+)
+def test_steps_have_the_rates_of_the_harness(kind, total, warmup, tail, shape, final):
+    """Warm-up times decay, the first at the end of each step, the second at its middle: also where they overlap."""
+    tail = min(tail, total)
+    schedule = {
+        "constant": lambda: Schedule.constant(total, warmup),
+        "cosine": lambda: Schedule.cosine(total, warmup, final),
+        "linear": lambda: Schedule.linear(total, warmup, final),
+        "wsd": lambda: Schedule.wsd(total, warmup, tail / total, shape, final),
+    }[kind]()
+    for step in {0, total // 2, total - tail, total - 1} - {total}:
+        warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
+        begin = {"constant": total, "wsd": total - tail}.get(kind, warmup)
+        part = max(0.0, (step + 0.5 - begin) / max(1, total - begin))
+        left = {"cosine": 0.5 * (1 + np.cos(np.pi * part)), "wsd": 1 - np.sqrt(part) if shape == "1-sqrt" else 1 - part}
+        rate = warm * (1.0 if kind == "constant" else final + (1 - final) * left.get(kind, 1 - part))
+        assert float(schedule.at_step(step)) == pytest.approx(rate, abs=1e-12)
+        assert 0 <= float(schedule.lr(step)) <= 1
+
+
+def test_the_steps_add_up_to_the_area_also_where_the_warm_up_ends_in_the_cooldown():
+    schedule = Schedule.wsd(1000, warmup=600, cooldown=0.8, shape="linear")
+    assert float(schedule.at_step(np.arange(1000)).sum()) == pytest.approx(float(schedule.area(1000)), rel=2e-3)
+    fine = np.linspace(0, 1000, 100_001)
+    rate = np.minimum(1, fine / 600) * np.minimum(1, (1000 - fine) / 800)
+    np.testing.assert_allclose(schedule.lr(fine), rate, atol=1e-4)
+    never = Schedule.cosine(1000, warmup=2000)
+    assert float(never.lr(1000)) == 0.5 and float(never.area(1000)) == pytest.approx(250)
+
+
+@given(
     st.lists(st.integers(1, 400), min_size=1, max_size=8),
     st.lists(st.floats(0, 3), min_size=9, max_size=9),
     st.floats(0.5, 3000),
@@ -96,7 +133,7 @@ def test_logged_rates_become_a_schedule():
     ("make", "words"),
     [
         (lambda: Schedule.constant(-5), "-5"),
-        (lambda: Schedule.cosine(100, warmup=100), "shorter"),
+        (lambda: Schedule.cosine(100, warmup=-1), "warm-up of -1"),
         (lambda: Schedule.linear(100, final=2), r"final=2"),
         (lambda: Schedule.wsd(100, cooldown=1.5), r"cooldown=1.5"),
         (lambda: Schedule.two_stage(100, switch=100, final=0.5), "switch=100"),
@@ -123,4 +160,4 @@ def test_a_cooldown_may_begin_where_the_warmup_ends(warmup, cooldown):
     schedule = Schedule.wsd(1000, warmup=warmup, cooldown=cooldown)
     assert float(schedule.lr(warmup)) == pytest.approx(1.0) and float(schedule.lr(1000)) == 0.0
     with pytest.raises(ArgumentError, match="cooldown"):
-        Schedule.wsd(1000, warmup=warmup, cooldown=cooldown + 0.001)
+        Schedule.wsd(1000, warmup=warmup, cooldown=1.2)

@@ -14,7 +14,8 @@ import pytest
 from scalefit.errors import ArgumentError, DataError
 from scalefit.training.config import CorpusConfig
 from scalefit.training.data import grammar
-from scalefit.training.data.corpus import CHAIN, IGNORE, open_corpus
+from scalefit.training.data.corpus import IGNORE, open_corpus
+from scalefit.training.data.corpus_build import CHAIN
 from scalefit.training.data.documents import read_files
 from scalefit.training.data.markov import MarkovSource
 from scalefit.training.data.tokenizers import ByteTokenizer, SubwordTokenizer, WordTokenizer, train_tokenizer
@@ -281,13 +282,63 @@ def test_lines_without_a_text_are_no_documents(tmp_path: Path) -> None:
     assert list(read_files(str(path), "text")) == ["one", "2"]
 
 
-def test_a_vocabulary_beyond_what_a_store_holds_is_refused(tmp_path: Path) -> None:
+def test_a_large_vocabulary_is_stored_in_four_bytes(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     for part in range(10):
         (folder / f"{part}.txt").write_text(" ".join(f"w{part}x{i}" for i in range(7_000)))
-    with pytest.raises(ArgumentError, match="words has 70,001 tokens here, and stores hold ids up to 65,535"):
-        open_corpus(files(folder, tokenizer="words"), tmp_path)
+    corpus = open_corpus(files(folder, tokenizer="words"), tmp_path)
+    assert corpus.vocab_size == 70_001 and corpus.train.dtype == np.uint32
+    assert {int(corpus.train.max()), int(corpus.val.max())} & {70_000} and len(np.unique(corpus.train)) > 28_000
+    wide = np.arange(200_000) % 130_000
+    np.save(tmp_path / "wide.npy", wide)
+    ids = open_corpus(CorpusConfig(source="ids", path=str(tmp_path / "wide.npy"), val_fraction=0.1), tmp_path)
+    assert ids.vocab_size == 130_000 and (np.append(ids.train, ids.val) == wide).all()
+    inputs, targets = ids.rows("train", 64, np.array([2_000]))
+    assert (targets[0, :-1] == inputs[0, 1:]).all() and inputs[0, 0] == wide[2_000 * 64]
+
+
+@pytest.mark.parametrize("tokenizer", ["byte", "words", "bpe:300"])
+def test_text_is_tokenised_in_parts(texts: Path, tmp_path: Path, monkeypatch, tokenizer: str) -> None:
+    """The tokens do not depend on how much text is held at a time, and little is."""
+    from scalefit.training.data import corpus_build
+
+    whole = open_corpus(files(texts, tokenizer=tokenizer), tmp_path / "whole")
+    held: list[int] = []
+    original = corpus_build._batches
+
+    def watched(pairs, size):
+        for batch in original(pairs, 100):
+            held.append(len(batch))
+            yield batch
+
+    monkeypatch.setattr(corpus_build, "_batches", watched)
+    assert open_corpus(files(texts, tokenizer=tokenizer), tmp_path / "parts").sha == whole.sha
+    assert len(held) > 5 and max(held) < 20
+
+
+def test_a_file_of_ids_is_not_read_into_memory(tmp_path: Path, monkeypatch) -> None:
+    from scalefit.training.data import corpus_build
+
+    monkeypatch.setattr(corpus_build, "BATCH_IDS", 1_000)
+    monkeypatch.setattr(np, "fromfile", None)
+    np.arange(20_500, dtype=np.uint16).tofile(tmp_path / "ids.bin")
+    corpus = open_corpus(CorpusConfig(source="ids", path=str(tmp_path / "ids.bin"), val_fraction=0.1), tmp_path)
+    assert (np.append(corpus.train, corpus.val) == np.arange(20_500)).all()
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tar.xz", "tar.bz2"])
+def test_archives_of_any_packing_hold_the_same_documents(tmp_path: Path, suffix: str) -> None:
+    import tarfile
+
+    names = ["b.txt", "a/c.txt", "z.bin", "a.txt"]
+    with tarfile.open(tmp_path / f"docs.{suffix}", f"w:{suffix[4:]}") as archive:
+        for name in names:
+            (tmp_path / "one").write_text(f"text of {name}")
+            archive.add(tmp_path / "one", name)
+    assert list(read_files(str(tmp_path / f"docs.{suffix}"), "text")) == [
+        "text of a.txt", "text of a/c.txt", "text of b.txt"
+    ]  # fmt: skip
 
 
 def test_a_handful_of_ids_is_refused(tmp_path: Path) -> None:

@@ -91,3 +91,28 @@ def test_batch_that_does_not_divide_is_refused(with_, store: Path, monkeypatch) 
     monkeypatch.setattr(World, "barrier", lambda self: None)
     with pytest.raises(ArgumentError, match="3 processes"):
         train(with_(), store)
+
+
+def test_each_process_touches_its_own_device_only(monkeypatch) -> None:
+    """Anything put on plain "cuda" would open the first device in every process: half a gigabyte each."""
+    import torch
+
+    from scalefit.training import distributed
+
+    touched: list[str] = []
+
+    def put(*_, device):
+        touched.append(str(device))
+        return type("On", (), {"device": torch.device(device)})()
+
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: touched.append(f"set {device}"))
+    monkeypatch.setattr(torch, "empty", put)
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed.dist, "get_rank", lambda: 3)
+    for name in ("auto", "cuda"):
+        touched.clear()
+        assert distributed.start(name).device == torch.device("cuda:3")
+        assert touched == ["set cuda:3", "cuda:3"]

@@ -9,10 +9,11 @@ from torch import nn
 
 from scalefit.errors import ArgumentError
 from scalefit.training.config import ModelConfig
-from scalefit.training.models import PRESETS, count_parameters, preset
 from scalefit.training.models.build import build_model
+from scalefit.training.models.counts import count_parameters
 from scalefit.training.models.decoder import Decoder
 from scalefit.training.models.gpt2 import to_transformers
+from scalefit.training.presets import PRESETS
 
 SMALL = ModelConfig(n_layers=2, d_emb=32, n_heads=4, T_max=24)
 
@@ -77,8 +78,8 @@ def test_counts_equal_the_weights(family: str, tied: bool) -> None:
 
 def test_published_counts() -> None:
     # Radford et al.'s released models, as transformers counts them
-    assert count_parameters(preset("gpt2-small"), 50_257).total == 124_439_808
-    assert count_parameters(preset("gpt2-medium"), 50_257).total == 354_823_168
+    assert count_parameters(ModelConfig.from_dict({"preset": "gpt2-small"}), 50_257).total == 124_439_808
+    assert count_parameters(ModelConfig.from_dict({"preset": "gpt2-medium"}), 50_257).total == 354_823_168
 
 
 def test_members_are_independent_models() -> None:
@@ -115,12 +116,25 @@ def test_taps_return_both_sides_of_the_final_norm() -> None:
 
 
 def test_every_preset_is_a_valid_model_and_unknown_ones_are_named() -> None:
+    models = {name: ModelConfig.from_dict({"preset": name}) for name in PRESETS}
     assert {"gpt2-nano", "gpt2-small", "gpt2-medium", "vanilla-paper", "vanilla-murty-code"} <= set(PRESETS)
-    assert PRESETS["vanilla-paper"].tied and not PRESETS["vanilla-murty-code"].tied
+    assert models["vanilla-paper"].tied and not models["vanilla-murty-code"].tied
     with pytest.raises(ArgumentError, match="gpt2-nano"):
-        preset("gpt3")
+        ModelConfig.from_dict({"preset": "gpt3"})
 
 
 def test_model_smaller_than_the_corpus_is_refused() -> None:
     with pytest.raises(ArgumentError, match="60"):
         build_model(ModelConfig(vocab_size=50), 60, seeds=(0,))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_transformers_models_train_in_float32_whatever_their_config_says(tmp_path) -> None:
+    from transformers import LlamaConfig
+
+    LlamaConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2, vocab_size=40,
+        max_position_embeddings=32, dtype="bfloat16", bos_token_id=0, eos_token_id=0,
+    ).save_pretrained(tmp_path)  # fmt: skip
+    built = build_model(ModelConfig(family="huggingface", path=str(tmp_path), T_max=16), 40, (0,))
+    assert {parameter.dtype for parameter in built.module.parameters()} == {torch.float32}

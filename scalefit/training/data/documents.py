@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import bz2
+import contextlib
 import glob
+import gzip
 import json
+import lzma
 import re
+import shutil
 import sysconfig
 import tarfile
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from scalefit.errors import DataError, require
 
 TEXT_SUFFIXES = {".txt", ".md", ".py", ".rst", ".tex", ".html", ".c", ".h", ".js", ".rs", ".go", ".java"}
+_UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 #: Generated tables, and what other packages installed beside the library.
 _GENERATED = {"encodings", "pydoc_data", "site-packages", "dist-packages", "__pycache__"}
 
@@ -97,16 +105,21 @@ def _read_text(path: Path, _: str) -> Iterator[str]:
 
 
 def _read_tar(path: Path, _: str) -> Iterator[str]:
-    found: dict[str, bytes] = {}
-    with tarfile.open(path) as archive:
-        # read in the archive's order and sorted after: to go back in a compressed file is to unpack it again
-        for member in archive:
-            if member.isfile() and Path(member.name).suffix in TEXT_SUFFIXES:
-                stream = archive.extractfile(member)
-                if stream is not None:
-                    found[member.name] = stream.read()
-    for name in sorted(found):
-        yield found[name].decode("utf-8", errors="replace")
+    with contextlib.ExitStack() as stack:
+        raw: IO[bytes] = stack.enter_context(path.open("rb"))
+        unpack = _UNPACK.get(path.suffix)
+        if unpack is not None:  # to go back in a compressed file is to unpack it again: unpacked once, on disk
+            whole = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(stack.enter_context(unpack(raw)), whole)
+            whole.seek(0)
+            raw = whole
+        archive = stack.enter_context(tarfile.open(fileobj=raw, mode="r:"))
+        members = [item for item in archive if item.isfile() and Path(item.name).suffix in TEXT_SUFFIXES]
+        last = {item.name: item for item in members}  # of two with one name the later holds, as when unpacking
+        for name in sorted(last):
+            stream = archive.extractfile(last[name])
+            if stream is not None:
+                yield stream.read().decode("utf-8", errors="replace")
 
 
 def _read_jsonl(path: Path, text_field: str) -> Iterator[str]:

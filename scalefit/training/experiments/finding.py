@@ -48,9 +48,10 @@ class Finding:
 def predictions(row: dict[str, Any]) -> dict[str, float]:
     """What three theories say the loss of a run is [nat/token].
 
-    ``hypothesis``: no less than 1 (Niu et al. 2024, Proposition 4). ``theory_upper``: log Z + 1/Z at the largest Z of
-    the exact bound. ``chinchilla`` and ``kaplan``: the published laws, whose constants belong to English text, large
-    vocabularies and far larger models; at these sizes they are extrapolations and no fair test of them.
+    ``hypothesis``: no less than 1 (Niu et al. 2024, Proposition 4). ``theory_at_z_upper``: log Z + 1/Z at the largest Z
+    of the exact bound for the run's distinct tokens; its smallest Z allows any loss above that.
+    ``chinchilla`` and ``kaplan``: the published laws, whose constants belong to English text, large vocabularies and
+    far larger models; at these sizes they are extrapolations and no fair test of them.
     """
     import scalefit as sf
 
@@ -63,7 +64,7 @@ def predictions(row: dict[str, Any]) -> dict[str, float]:
         kaplan = sf.published("kaplan", "kaplan2020").predict(N=row["N_non_embedding"], D=row["D"])
     return {
         "hypothesis": 1.0,
-        "theory_upper": float(floor.loss_upper),
+        "theory_at_z_upper": float(floor.loss_at_z_upper),
         "chinchilla": float(chinchilla),
         "kaplan": float(kaplan),
     }
@@ -74,7 +75,8 @@ def outlook(row: dict[str, Any]) -> str:
     said = predictions(row)
     return (
         f"For N = {row['N']:,} and D = {row['D']:,} the theory's hypothesis is a loss above 1 nat/token (its exact "
-        f"bounds allow 1 to {said['theory_upper']:.2f}); Chinchilla's published constants give "
+        f"bounds set no upper limit; with {row['unique_tokens']:,} distinct tokens the largest Z gives "
+        f"{said['theory_at_z_upper']:.2f}); Chinchilla's published constants give "
         f"{said['chinchilla']:.2f} and Kaplan's {said['kaplan']:.2f}, both far outside the range they were fitted on."
     )
 

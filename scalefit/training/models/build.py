@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from torch import nn
 
 from scalefit.errors import ArgumentError
 from scalefit.training.config import ModelConfig
-from scalefit.training.models.counts import count_parameters, flops_per_token
+from scalefit.training.models.built import Built
+from scalefit.training.models.counts import count_active, count_parameters, flops_per_token
 from scalefit.training.models.decoder import Decoder
-
-
-@dataclass(frozen=True)
-class Built:
-    """A model with its counts [parameters] and its training FLOP per token, all of one member.
-
-    `head` counts the output matrix, tied or not. `shape` holds n_layers, d_emb, n_heads, d_ff, vocab_size and tied;
-    None where another library's model has no such thing.
-    """
-
-    module: nn.Module
-    total: int
-    non_embedding: int
-    head: int
-    flops_per_token: float
-    shape: dict[str, Any]
+from scalefit.training.models.huggingface import load_for_training
 
 
 def build_model(config: ModelConfig, vocab_size: int, seeds: Sequence[int]) -> Built:
@@ -45,8 +27,6 @@ def build_model(config: ModelConfig, vocab_size: int, seeds: Sequence[int]) -> B
         )
     vocab_size = config.vocab_size or vocab_size
     if config.family == "huggingface":
-        from scalefit.training.models.huggingface import load_for_training
-
         if len(seeds) != 1:
             raise ArgumentError(
                 f"A transformers model trains one member at a time, not {len(seeds)}; nothing was run. Give one seed "
@@ -58,4 +38,5 @@ def build_model(config: ModelConfig, vocab_size: int, seeds: Sequence[int]) -> B
     shape = {name: getattr(config, name) for name in ("n_layers", "d_emb", "n_heads", "tied")}
     shape |= {"d_ff": config.ff_width, "vocab_size": vocab_size}
     flops = flops_per_token(config, vocab_size)
-    return Built(decoder, counts.total, counts.non_embedding, vocab_size * config.d_emb, flops, shape)
+    active = count_active(config, vocab_size)
+    return Built(decoder, counts.total, active, counts.non_embedding, vocab_size * config.d_emb, flops, shape)

@@ -2,111 +2,87 @@
 
 Every parameter has shape (E, ...): member e is an ordinary model of its own. vmap would do the same but has
 no rule for scaled-dot-product attention and does not compile; batched matrix products do. E = 1 is the
-ordinary path. Not covered: rotary positions, grouped queries, key-value caches. These models are for
-measuring, not for serving.
+ordinary path. There are no key-value caches: these models are for measuring, not for serving.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from scalefit.training.config import ModelConfig
-from scalefit.training.models import gpt2, vanilla
+from scalefit.training.models import gpt2, llama, vanilla
+from scalefit.training.models.experts import Experts
+from scalefit.training.models.layers import (
+    Attention,
+    EnsembleNorm,
+    EnsembleRMSNorm,
+    FeedForward,
+    GatedFeedForward,
+    rotary_angles,
+)
+from scalefit.training.models.losses import cross_entropy
 
-IGNORE = -100
-
-
-class EnsembleLinear(nn.Module):
-    """``x @ weight + bias`` for each member; weight (E, fan_in, fan_out)."""
-
-    def __init__(self, members: int, fan_in: int, fan_out: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(members, fan_in, fan_out))
-        self.bias = nn.Parameter(torch.empty(members, fan_out))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(E, M, fan_in) to (E, M, fan_out)."""
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
-
-
-class EnsembleNorm(nn.Module):
-    """Layer norm with a gain and bias for each member."""
-
-    def __init__(self, members: int, width: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.empty(members, width))
-        self.bias = nn.Parameter(torch.empty(members, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise (E, M, width) over the width."""
-        width = (x.shape[-1],)
-        if len(x) == 1:
-            return F.layer_norm(x, width, self.gain.view(-1), self.bias.view(-1))
-        return torch.addcmul(self.bias.unsqueeze(1), F.layer_norm(x, width), self.gain.unsqueeze(1))
+#: The head's product is padded to a multiple of this on a GPU, whose matrix units want it [tokens].
+VOCABULARY_STEP = 64
+_INITIALISE: dict[str, Callable[..., None]] = {
+    "gpt2": gpt2.initialise,
+    "vanilla": vanilla.initialise,
+    "llama": llama.initialise,
+    "moe": llama.initialise,
+}
 
 
-class Attention(nn.Module):
-    """Causal multi-head self-attention."""
-
-    def __init__(self, members: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.n_heads, self.dropout = config.n_heads, config.dropout
-        self.qkv = EnsembleLinear(members, config.d_emb, 3 * config.d_emb)
-        self.out = EnsembleLinear(members, config.d_emb, config.d_emb)
-
-    def forward(self, x: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-        """(E, B T, d_emb) to the same; `shape` is (B, T)."""
-        batch, length = shape
-        members, _, width = x.shape
-        heads = (members * batch, length, 3, self.n_heads, width // self.n_heads)
-        q, k, v = self.qkv(x).view(heads).permute(2, 0, 3, 1, 4)  # each (E B, H, T, d_head)
-        dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
-        return self.out(mixed.transpose(1, 2).reshape(members, batch * length, width))
+def _norm(members: int, config: ModelConfig) -> nn.Module:
+    if config.is_modern:
+        return EnsembleRMSNorm(members, config.d_emb, config.norm_eps)
+    return EnsembleNorm(members, config.d_emb)
 
 
-class FeedForward(nn.Module):
-    """Two linear layers with the family's activation between them."""
-
-    def __init__(self, members: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.relu = config.family == "vanilla"
-        self.up = EnsembleLinear(members, config.d_emb, config.ff_width)
-        self.down = EnsembleLinear(members, config.ff_width, config.d_emb)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(E, M, d_emb) to the same."""
-        hidden = self.up(x)
-        return self.down(F.relu(hidden) if self.relu else F.gelu(hidden, approximate="tanh"))
+def _feed_forward(members: int, config: ModelConfig) -> nn.Module:
+    if config.family == "moe":
+        return Experts(members, config)
+    if config.family == "llama":
+        return GatedFeedForward(members, config.d_emb, config.ff_width)
+    return FeedForward(members, config)
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, with the norm before (gpt2) or after (vanilla) the residual sum."""
+    """Attention and feed-forward, with the norm before (all but vanilla) or after the residual sum."""
 
     def __init__(self, members: int, config: ModelConfig) -> None:
         super().__init__()
         self.post_norm, self.dropout = config.family == "vanilla", config.dropout
-        self.norm_1, self.norm_2 = EnsembleNorm(members, config.d_emb), EnsembleNorm(members, config.d_emb)
-        self.attention, self.feed_forward = Attention(members, config), FeedForward(members, config)
+        self.routed = config.family == "moe"
+        self.norm_1, self.norm_2 = _norm(members, config), _norm(members, config)
+        self.attention, self.feed_forward = Attention(members, config), _feed_forward(members, config)
+        # depth form of the maximal-update parametrisation: the sum of all branches keeps its size
+        self.branch = (config.base_depth / config.n_layers) ** 0.5 if config.base_depth else None
 
-    def forward(self, x: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-        """(E, B T, d_emb) to the same; `shape` is (B, T)."""
+    def forward(
+        self, x: torch.Tensor, shape: tuple[int, int], angles: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(E, B T, d_emb) to the same, and the router's losses; `shape` is (B, T)."""
         if self.post_norm:
-            x = self.norm_1(x + self._drop(self.attention(x, shape)))
-            return self.norm_2(x + self._drop(self.feed_forward(x)))
-        x = x + self._drop(self.attention(self.norm_1(x), shape))
-        return x + self._drop(self.feed_forward(self.norm_2(x)))
+            x = self.norm_1(x + self._branch(self.attention(x, shape)))
+            return self.norm_2(x + self._branch(self.feed_forward(x))), None
+        x = x + self._branch(self.attention(self.norm_1(x), shape, angles))
+        found = self.feed_forward(self.norm_2(x))
+        out, extra = found if self.routed else (found, None)
+        return x + self._branch(out), extra
 
-    def _drop(self, x: torch.Tensor) -> torch.Tensor:
+    def _branch(self, x: torch.Tensor) -> torch.Tensor:
+        if self.branch is not None:
+            x = x * self.branch
         return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
 
 class Decoder(nn.Module):
-    """A gpt2 or vanilla decoder for E members.
+    """A decoder of one of the families of :class:`~scalefit.training.ModelConfig`, for E members.
 
     Parameters
     ----------
@@ -123,15 +99,20 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int, seeds: Sequence[int] = (0,)) -> None:
         super().__init__()
         self.config, self.vocab_size, self.members = config, vocab_size, len(seeds)
+        #: Weight of the z-loss of the output, of the load-balance loss and of the z-loss of routers.
+        self.auxiliary = (0.0, 0.0, 0.0)
         members, width = len(seeds), config.d_emb
         self.token_embedding = nn.Parameter(torch.empty(members, vocab_size, width))
-        gpt2_like = config.family == "gpt2"
-        if gpt2_like:
+        angles = None
+        if config.family == "gpt2":
             self.positions = nn.Parameter(torch.empty(members, config.T_max, width))
-        else:
+        elif config.family == "vanilla":
             self.register_buffer("positions", vanilla.sinusoidal_positions(config.T_max, width), persistent=False)
+        else:
+            angles = rotary_angles(config.T_max, config.d_head, config.rope_base)
+        self.register_buffer("angles", angles, persistent=False)
         self.blocks = nn.ModuleList(Block(members, config) for _ in range(config.n_layers))
-        self.final_norm = EnsembleNorm(members, width) if gpt2_like else nn.Identity()
+        self.final_norm = nn.Identity() if config.family == "vanilla" else _norm(members, config)
         self.head = None if config.tied else nn.Parameter(torch.empty(members, vocab_size, width))
         self.head_bias = nn.Parameter(torch.empty(members, vocab_size)) if config.head_bias else None
         self.register_buffer("offsets", torch.arange(members).view(-1, 1, 1) * vocab_size, persistent=False)
@@ -139,11 +120,15 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, seeds: Sequence[int]) -> None:
-        fill = gpt2.initialise if self.config.family == "gpt2" else vanilla.initialise
+        fill = _INITIALISE[self.config.family]
         for member, seed in enumerate(seeds):
             generator = torch.Generator().manual_seed(seed)
             for name, parameter in self.named_parameters():
-                fill(name, parameter[member], self.config.n_layers, generator)
+                if not parameter.is_meta:
+                    fill(name, parameter[member], self.config.n_layers, generator)
+        for name, parameter in self.named_parameters():
+            if self.config.base_width and self._is_hidden(name, parameter):
+                parameter.mul_(self.config.width_ratio**-0.5)  # a variance that falls like 1 / fan-in
 
     def forward(
         self, ids: torch.Tensor, targets: torch.Tensor | None = None, taps: Iterable[str] = ()
@@ -162,17 +147,12 @@ class Decoder(nn.Module):
         if ids.dim() == 2:
             ids = ids.expand(self.members, *ids.shape)
         members, batch, length = ids.shape
-        x = F.embedding(ids + self.offsets, self.token_embedding.flatten(0, 1))  # (E, B, T, d)
-        if self.config.family == "gpt2":
-            positions = self.positions if length == self.config.T_max else self.positions[:, :length]
-            x = x + positions.unsqueeze(1)
-        else:
-            x = x * self.config.d_emb**0.5 + self.positions[:length]
-        if self.config.dropout:
-            x = F.dropout(x, self.config.dropout, self.training)
-        x = x.view(members, batch * length, -1)
+        x = self._embed(ids).view(members, batch * length, -1)
+        extras: list[torch.Tensor] = []
         for block in self.blocks:
-            x = block(x, (batch, length))
+            x, extra = block(x, (batch, length), self.angles)
+            if extra is not None:
+                extras.append(extra)
         taps = tuple(taps)
         kept = {"pre_norm": x.view(members, batch, length, -1)} if "pre_norm" in taps else {}
         x = self.final_norm(x)
@@ -180,23 +160,76 @@ class Decoder(nn.Module):
             kept["post_norm"] = x.view(members, batch, length, -1)
         if taps:
             return kept
-        weight = (self.token_embedding if self.head is None else self.head).transpose(1, 2)
-        if self.head_bias is None:
-            logits = torch.bmm(x, weight)
-        else:
-            logits = torch.baddbmm(self.head_bias.unsqueeze(1), x, weight)
+        logits = self._logits(x, padded=targets is not None and x.is_cuda)
         if targets is None:
-            return logits.view(members, batch, length, -1)
+            logits = logits.view(members, batch, length, -1)
+            cap = self.config.soft_cap
+            return cap * (logits.float() / cap).tanh() if cap else logits
         if targets.dim() == 2:
             targets = targets.expand(members, *targets.shape)
-        losses = F.cross_entropy(
-            logits.view(-1, self.vocab_size).float(),
-            targets.reshape(-1),
-            ignore_index=IGNORE,
-            reduction="none",
-        )
-        return losses.view(members, batch, length)
+        losses = cross_entropy(
+            logits.flatten(0, 1), targets.reshape(-1), self.vocab_size, self.auxiliary[0], self.config.soft_cap or 0.0
+        ).view(members, batch, length)
+        if extras and self.training:
+            balance, router_z = torch.stack(extras).mean(dim=0)
+            added = self.auxiliary[1] * balance + self.auxiliary[2] * router_z  # (E,)
+            # in the gradient, not in the loss: what is reported stays the cross-entropy
+            losses = losses + ((added - added.detach()).view(-1, 1, 1) * (targets >= 0))
+        return losses
+
+    def _embed(self, ids: torch.Tensor) -> torch.Tensor:
+        x = F.embedding(ids + self.offsets, self.token_embedding.flatten(0, 1))  # (E, B, T, d)
+        length = ids.shape[-1]
+        if self.config.family == "gpt2":
+            positions = self.positions if length == self.config.T_max else self.positions[:, :length]
+            x = x + positions.unsqueeze(1)
+        elif self.config.family == "vanilla":
+            x = x * self.config.d_emb**0.5 + self.positions[:length]
+        return F.dropout(x, self.config.dropout, self.training) if self.config.dropout else x
+
+    def _logits(self, x: torch.Tensor, padded: bool = False) -> torch.Tensor:
+        """(E, M, d_emb) to (E, M, V), with columns of zeros up to a multiple of VOCABULARY_STEP where `padded`."""
+        weight = self.token_embedding if self.head is None else self.head
+        bias = self.head_bias
+        if self.config.base_width:
+            x = x / self.config.width_ratio
+        missing = -self.vocab_size % VOCABULARY_STEP if padded else 0
+        if missing:
+            weight = F.pad(weight, (0, 0, 0, missing))
+            bias = None if bias is None else F.pad(bias, (0, missing))
+        if self.members == 1:
+            one = x[0]
+            found = one @ weight[0].T if bias is None else torch.addmm(bias[0], one, weight[0].T)
+            return found.unsqueeze(0)
+        weight = weight.transpose(1, 2)
+        return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)
 
     def decays(self, name: str, parameter: torch.Tensor) -> bool:
         """Weight decay holds for matrices only: (E, fan_in, fan_out) and embeddings."""
         return bool(parameter.dim() >= 3)
+
+    def group(self, name: str, parameter: torch.Tensor) -> str:
+        """Return what a parameter is to an optimiser: embedding, head, matrix (of the blocks) or vector."""
+        if name in ("token_embedding", "positions"):
+            return "embedding"
+        if name == "head":
+            return "head"
+        return "matrix" if parameter.dim() >= 3 else "vector"
+
+    def rate(self, name: str, parameter: torch.Tensor) -> float:
+        """Return the learning rate of a parameter over the run's: 1, but for maximal-update parametrisation.
+
+        Adam's steps on a matrix add up over its inputs, so a hidden matrix moves by 1/width (Yang et al. 2022,
+        arXiv:2203.03466, table 8).
+        """
+        return 1.0 / self.config.width_ratio if self._is_hidden(name, parameter) else 1.0
+
+    def parts(self, name: str) -> tuple[int, ...]:
+        """Return the widths of the matrices that stand side by side in a parameter."""
+        owner: Any = self.get_submodule(name.rpartition(".")[0])
+        if isinstance(owner, Experts) and name.endswith(".up"):
+            return (self.config.ff_width, self.config.ff_width)
+        return getattr(owner, "parts", ())
+
+    def _is_hidden(self, name: str, parameter: torch.Tensor) -> bool:
+        return self.group(name, parameter) == "matrix"

@@ -1,4 +1,4 @@
-"""GPT-2 (Radford et al. 2019): presets, initial weights, and the exchange of weights with transformers."""
+"""GPT-2 (Radford et al. 2019): initial weights, and the exchange of weights with transformers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,6 @@ import math
 from typing import Any
 
 import torch
-
-from scalefit.training.config import ModelConfig
-
-PRESETS = {
-    "gpt2-nano": ModelConfig(n_layers=2, d_emb=32, n_heads=2, T_max=64),
-    "gpt2-micro": ModelConfig(n_layers=3, d_emb=96, n_heads=3, T_max=128),
-    "gpt2-mini": ModelConfig(n_layers=4, d_emb=128, n_heads=4, T_max=256),
-    "gpt2-12m": ModelConfig(n_layers=6, d_emb=384, n_heads=6, T_max=256),
-    "gpt2-27m": ModelConfig(n_layers=8, d_emb=512, n_heads=8, T_max=512),
-    "gpt2-small": ModelConfig(n_layers=12, d_emb=768, n_heads=12, T_max=1024, vocab_size=50257),
-    "gpt2-medium": ModelConfig(n_layers=24, d_emb=1024, n_heads=16, T_max=1024, vocab_size=50257),
-}
 
 
 def initialise(name: str, parameter: torch.Tensor, n_layers: int, generator: torch.Generator) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from scalefit.errors import ArgumentError, DataError, require
 from scalefit.training.config import ModelConfig
-from scalefit.training.data.corpus import IGNORE
-from scalefit.training.models.build import Built
+from scalefit.training.models.built import Built
+from scalefit.training.models.losses import cross_entropy
 
 
 class HuggingFaceModel(nn.Module):
@@ -22,6 +21,7 @@ class HuggingFaceModel(nn.Module):
     def __init__(self, inner: Any) -> None:
         super().__init__()
         self.inner = inner
+        self.auxiliary = (0.0, 0.0, 0.0)  # as of a Decoder; only the first, the z-loss, is known here
 
     def forward(self, ids: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits (1, B, T, V), or with targets the losses (1, B, T)."""
@@ -29,14 +29,28 @@ class HuggingFaceModel(nn.Module):
         logits: torch.Tensor = self.inner(input_ids=ids, use_cache=False).logits
         if targets is None:
             return logits.unsqueeze(0)
-        losses = F.cross_entropy(
-            logits.flatten(0, 1).float(), targets.reshape(-1), ignore_index=IGNORE, reduction="none"
-        )
+        losses = cross_entropy(logits.flatten(0, 1), targets.reshape(-1), logits.shape[-1], self.auxiliary[0])
         return losses.view(1, *ids.shape)
 
     def decays(self, name: str, parameter: torch.Tensor) -> bool:
         """Weight decay holds for matrices only."""
         return bool(parameter.dim() >= 2)
+
+    def group(self, name: str, parameter: torch.Tensor) -> str:
+        """Return what a parameter is to an optimiser: embedding, head, matrix or vector."""
+        tables = (self.inner.get_input_embeddings(), self.inner.get_output_embeddings())
+        for kind, module in zip(("embedding", "head"), tables, strict=True):
+            if module is not None and parameter is module.weight:
+                return kind
+        return "matrix" if parameter.dim() >= 2 else "vector"
+
+    def rate(self, name: str, parameter: torch.Tensor) -> float:
+        """Return 1: transformers models have the usual parametrisation."""
+        return 1.0
+
+    def parts(self, name: str) -> tuple[int, ...]:
+        """Return nothing: each matrix is one."""
+        return ()
 
 
 def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
@@ -70,7 +84,9 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
     # transformers draws its initial weights from torch's global generator: seeded here, restored after
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inner = transformers.AutoModelForCausalLM.from_config(theirs)
+        inner = transformers.AutoModelForCausalLM.from_config(
+            theirs
+        ).float()  # whatever dtype the config was saved with
     total = sum(parameter.numel() for parameter in inner.parameters())
     head = inner.get_output_embeddings().weight
     tables = [module.weight for module in inner.modules() if isinstance(module, nn.Embedding)]
@@ -87,7 +103,7 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
         "vocab_size": vocab_size,
         "tied": any(weight is head for weight in tables),
     }
-    return Built(HuggingFaceModel(inner), total, total - embedded, head.numel(), flops, shape)
+    return Built(HuggingFaceModel(inner), total, total, total - embedded, head.numel(), flops, shape)
 
 
 def count_causal_lm(config: ModelConfig, vocab_size: int) -> int:

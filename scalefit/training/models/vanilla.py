@@ -1,22 +1,10 @@
-"""The 2017 transformer as a decoder (Vaswani et al. 2017): presets, positions, initial weights."""
+"""The 2017 transformer as a decoder (Vaswani et al. 2017): positions, initial weights."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-
-from scalefit.training.config import ModelConfig
-
-#: Two readings of one experiment: Niu et al. (2024) tie input and output and are silent on the rest; the
-#: code of Murty et al. (2023) unties them, keeps 8 heads and has d_ff = 2048, whatever its options say.
-PRESETS = {
-    "vanilla-paper": ModelConfig(family="vanilla", n_layers=6, d_emb=512, n_heads=4, T_max=5000, d_ff=2048),
-    "vanilla-murty-code": ModelConfig(
-        family="vanilla", n_layers=6, d_emb=512, n_heads=8, T_max=5000, d_ff=2048, tied=False, head_bias=True,
-        dropout=0.1,
-    ),
-}  # fmt: skip
 
 
 def sinusoidal_positions(length: int, width: int) -> torch.Tensor:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from scalefit.training.distributed import best_device
+from scalefit.training.config import RunConfig
+from scalefit.training.data.corpus import Corpus
+from scalefit.training.distributed import World, best_device
 from scalefit.training.models.build import build_model
-from scalefit.training.optimizer import FlatAdamW
 from scalefit.training.segments import make_path
 from scalefit.training.sweeps.grid import Sweep, SweepConfig
+from scalefit.training.trainer import Trainer
 
 #: Share of the training steps' time that the evaluations add, seen in ladders of this kind.
 EVALUATION_SHARE = 0.15
@@ -41,10 +41,11 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
     for job in jobs.values():
         run, corpus = job.config, probes.corpora[job.config.series]
         length = corpus.row_length(run.model.T_max)
-        key = (run.model, corpus.vocab_size, run.optimizer.batch_size, len(run.members))
+        micro = run.runtime.micro_batch
+        key = (run.model, corpus.vocab_size, run.optimizer.batch_size, micro, len(run.members), run.optimizer.name)
         built = build_model(run.model, corpus.vocab_size, [0])
         if key not in rates:
-            rates[key] = _seconds_per_step(run, corpus.vocab_size, length, n_timed)
+            rates[key] = _seconds_per_step(run, corpus, n_timed)
         path = make_path(run.schedule, run.optimizer.batch_size * corpus.tokens_per_row(length), built.total)
         rows.append(
             {
@@ -62,21 +63,15 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
     return rows
 
 
-def _seconds_per_step(run: Any, vocab_size: int, length: int, n_timed: int) -> float:
-    device = best_device(run.runtime.device)
-    model = build_model(run.model, vocab_size, [seed for _, seed in run.members]).module.to(device)
-    optimizer = FlatAdamW(model, [lr for lr, _ in run.members], 0.9, 0.99, 1e-8, 0.1, 1.0)
-    tokens = torch.randint(0, vocab_size, (run.optimizer.batch_size, length + 1), device=device)
+def _seconds_per_step(run: RunConfig, corpus: Corpus, n_timed: int) -> float:
+    """Seconds of one training step of a run, in its own micro-batches [s]."""
+    trainer = Trainer(run, corpus, World(0, 1, best_device(run.runtime.device)))
+    trainer.place(0)
     best = float("inf")
-    for step in range(1, n_timed + 2):
+    for step in range(n_timed + 1):
         started = time.perf_counter()
-        optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=run.runtime.dtype == "bfloat16"):
-            losses = model(tokens[:, :-1], tokens[:, 1:])
-        losses.mean(dim=(-1, -2)).sum().backward()
-        optimizer.step(step, 1.0)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        if step > 1:
+        losses, _ = trainer.step(step, 1.0)
+        losses.cpu()
+        if step:
             best = min(best, time.perf_counter() - started)
     return best

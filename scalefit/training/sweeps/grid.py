@@ -13,12 +13,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from scalefit._arguments import check_number
 from scalefit.errors import ArgumentError
+from scalefit.training._config import Config, Number, Several, Text, Whole
 from scalefit.training.config import (
-    Config,
     CorpusConfig,
     EvaluationConfig,
     ModelConfig,
@@ -28,7 +28,7 @@ from scalefit.training.config import (
     ScheduleConfig,
 )  # fmt: skip
 from scalefit.training.data.corpus import open_corpus
-from scalefit.training.models.counts import count_total
+from scalefit.training.models.shapes import count_total, shape_for
 from scalefit.training.store import RunFolder, RunRecord, StoreError, store_errors, write_atomically
 
 
@@ -41,12 +41,12 @@ class SizeConfig(Config):
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
-    tokens: tuple[int, ...] = ()
-    seeds: tuple[int, ...] = ()
-    batch_size: int | None = None
-    cosine: tuple[int, ...] = ()
-    probe_tokens: int | None = None
-    curve_points: int | None = None
+    tokens: Annotated[tuple[Whole, ...], Several] = ()
+    seeds: Annotated[tuple[Whole, ...], Several] = ()
+    batch_size: Whole | None = None
+    cosine: Annotated[tuple[Whole, ...], Several] = ()
+    probe_tokens: Whole | None = None
+    curve_points: Whole | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SizeConfig:
@@ -74,12 +74,12 @@ class LearningRateConfig(Config):
         says so.
     """
 
-    grid: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
-    tokens: int = 500_000
-    extend: int = 1
+    grid: Annotated[tuple[Number, ...], Several] = (1e-3, 3e-3, 1e-2)
+    tokens: Whole = 500_000
+    extend: Whole = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", tuple(sorted(float(rate) for rate in self.grid)))
+        object.__setattr__(self, "grid", tuple(sorted(self.grid)))
         self._check(len(self.grid) > 0 and self.grid[0] > 0, "grid", "one or more positive rates")
         self._check(self.tokens > 0, "tokens", "positive")
         self._check(self.extend >= 0, "extend", "0 or more")
@@ -93,13 +93,13 @@ class SweepConfig(Config):
     6N); a size's own `tokens` come first. `corpora` maps the name of a series to its corpus.
     """
 
-    name: str = "sweep"
+    name: Text = "sweep"
     corpora: Mapping[str, CorpusConfig] = field(default_factory=lambda: {"stdlib": CorpusConfig()})
-    sizes: tuple[SizeConfig, ...] = (SizeConfig(),)
-    tokens: tuple[int, ...] = ()
-    ratios: tuple[float, ...] = ()
-    flops: tuple[float, ...] = ()
-    seeds: tuple[int, ...] = (0,)
+    sizes: Annotated[tuple[SizeConfig, ...], Several] = (SizeConfig(),)
+    tokens: Annotated[tuple[Whole, ...], Several] = ()
+    ratios: Annotated[tuple[Number, ...], Several] = ()
+    flops: Annotated[tuple[Number, ...], Several] = ()
+    seeds: Annotated[tuple[Whole, ...], Several] = (0,)
     lr: LearningRateConfig = field(default_factory=LearningRateConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -118,19 +118,6 @@ class SweepConfig(Config):
         self._check(len(self.corpora) > 0, "corpora", "one or more named corpora")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SweepConfig:
-        """Build from nested mappings, as read from TOML or JSON."""
-        values = dict(values)
-        values["corpora"] = {
-            name: item if isinstance(item, CorpusConfig) else CorpusConfig.from_dict(item)
-            for name, item in values.get("corpora", {"stdlib": {}}).items()
-        }
-        values["sizes"] = tuple(
-            item if isinstance(item, SizeConfig) else SizeConfig.from_dict(item) for item in values.get("sizes", ())
-        )
-        return super().from_dict(values)
-
-    @classmethod
     def from_table(cls, table: Any, corpus: CorpusConfig | None = None, **settings: Any) -> SweepConfig:
         """Plan runs near each (N, D) of a table, such as ``sf.next_runs`` returns.
 
@@ -143,8 +130,6 @@ class SweepConfig(Config):
         **settings
             Any other field of SweepConfig.
         """
-        from scalefit.training.models.shapes import shape_for
-
         missing = {"N", "D"} - set(table if isinstance(table, Mapping) else getattr(table, "columns", ()))
         if missing or not len(table["N"]):
             raise ArgumentError(
@@ -309,40 +294,6 @@ class Sweep:
     def records(self) -> list[tuple[Job, RunRecord]]:
         """Return the finished runs."""
         return [(job, self.folder(job).read_record()) for job in self.jobs() if self.folder(job).finished]
-
-
-def sweep(config: SweepConfig, store: str | Path = "scalefit_runs", workers: int = 1, launcher: Any = None) -> Any:
-    """Run a sweep to its end and return its table.
-
-    Parameters
-    ----------
-    config : SweepConfig
-        What to run.
-    store : path
-        Folder of runs; what is finished there is not run again.
-    workers : int
-        Local processes. With one, everything runs in this process.
-    launcher : optional
-        Anything with ``submit(function, *arguments)`` whose handle has ``result()``: a submitit executor, a
-        concurrent.futures executor, a dask client.
-
-    Returns
-    -------
-    DataFrame
-        One row a point, as ``scalefit.fit`` reads it. ``runs.csv``, ``lr_probes.csv``, ``curves.csv.gz`` and
-        ``METHODS.md`` are written to ``<store>/tables/<name>/``.
-
-    Raises
-    ------
-    ArgumentError, DataError
-        The config or the store is unusable; finished runs are kept.
-    """
-    from scalefit.training.sweeps.collect import collect
-    from scalefit.training.sweeps.launchers import run_workers
-
-    Sweep(config, store)  # builds the corpora once and writes the config that workers read
-    run_workers(store, config.name, workers=workers, launcher=launcher)
-    return collect(Sweep.load(store, config.name))
 
 
 def sweep_digest(config: SweepConfig) -> str:

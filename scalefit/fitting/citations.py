@@ -1,0 +1,22 @@
+"""BibTeX of what a result used: this library, the law, the method."""
+
+from __future__ import annotations
+
+from scalefit.fitting.objectives import Objective
+from scalefit.laws._base import Law
+
+_SELF = "@software{scalefit, title={scalefit: scaling laws you can trust}, author={{The scalefit developers}}}"
+_HUBER = (
+    "@article{besiroglu2024chinchilla, title={Chinchilla Scaling: A replication attempt}, "
+    "author={Besiroglu, Tamay and others}, journal={arXiv:2404.10102}, year={2024}}"
+)
+
+
+def citation_entries(law: type[Law], objective: Objective) -> list[str]:
+    """BibTeX entries of a law and of the method that fitted it, one per work."""
+    entries = [_SELF]
+    if law.bibtex:
+        entries.append(law.bibtex)
+    if objective.kind == "huber" and objective.log:
+        entries.append(_HUBER)
+    return entries

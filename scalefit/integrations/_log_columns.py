@@ -1,0 +1,121 @@
+"""Which column of a log holds what, by the names that tools give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import DataError
+
+LOSSES = ("val_loss", "train_loss")
+# Names that tools use, after lower-casing and reducing everything but letters to underscores.
+NAMES = {
+    "step": ("step", "_step", "global_step", "iter", "iteration", "steps", "trainer_global_step", "train_global_step",
+             "current_steps", "num_updates", "iterations"),
+    "epoch": ("epoch", "epochs", "train_epoch"),
+    "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval", "test_loss"),
+    "train_loss": ("train_loss", "loss", "training_loss", "loss_train", "train_loss_step", "loss_step", "lm_loss"),
+    "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_adamw", "lr_adam", "optim_lr",
+           "optim_lr_group", "lrm"),
+    "tokens": ("tokens", "n_tokens", "tokens_seen", "train_tokens", "total_tokens", "consumed_tokens", "num_tokens"),
+    "grad_norm": ("grad_norm", "norm", "train_grad_norm", "gradient_norm", "gnorm"),
+}  # fmt: skip
+_HELD_OUT = re.compile(r"(^|[^a-z])(val|valid|validation|eval|evaluation|test|dev)([^a-z]|$)", re.I)
+_LOSS_LIKE = re.compile(r"(^|[^a-z])(loss|ce|nll|cross_?entropy(loss)?|bpb|ppl|perplexity)([^a-z]|$)", re.I)
+_STATISTIC = re.compile(r"__(MIN|MAX|std|mean)$")
+_BITS, _PERPLEXITY = re.compile(r"bpb|bits?_per_byte", re.I), re.compile(r"ppl|perplexity", re.I)
+
+
+def plain(name: Any) -> str:
+    """Return a name in lower case, everything but letters reduced to underscores."""
+    return re.sub(r"[^a-z]+", "_", str(name).lower()).strip("_")
+
+
+def numbers(column: pd.Series[Any], decimal_comma: bool = False) -> pd.Series[Any]:
+    """Numbers of a column of text; a written "nan" becomes infinity, an empty cell NaN.
+
+    Thousands in the form 1,000 are read where every comma is followed by three digits.
+    """
+    text = column.where(column.notna(), "").astype(str).str.strip()
+    if decimal_comma:
+        text = text.str.replace(",", ".", regex=False)
+    else:
+        grouped = text.str.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
+        text = text.where(~grouped, text.str.replace(",", "", regex=False))
+    values = pd.to_numeric(text, errors="coerce")
+    return values.where(text.str.lower() != "nan", np.inf).astype(float)
+
+
+def is_validation(name: Any) -> bool:
+    """Whether a column's name says that its data were held out."""
+    return bool(_HELD_OUT.search(str(name)))
+
+
+def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
+    """Column for `name`: the one asked for, a usual name, a W&B export's "run - name", or one "section/name".
+
+    Raises
+    ------
+    DataError
+        The column asked for is not there, or several fit.
+    """
+    if wanted is not None:
+        if wanted not in columns:
+            raise DataError(
+                f"There is no column {wanted!r} among {_listed(columns)}. Nothing was read. Name one of them."
+            )
+        return wanted
+    usual = [column for column in columns if " - " not in str(column) and not _STATISTIC.search(str(column))]
+    if name == "train_loss":
+        usual = [column for column in usual if not is_validation(column)]
+    for candidate in NAMES[name]:
+        for column in usual:
+            if plain(column) == plain(candidate):
+                return column
+    known = set(map(plain, NAMES[name]))
+    exports = [c for c in columns if " - " in str(c) and not _STATISTIC.search(str(c))]
+    found = [c for c in exports if plain(str(c).rsplit(" - ", 1)[1]) in known]
+    if not found:  # a section of the tracker's own before the name: Metrics/loss
+        found = [c for c in usual if "/" in str(c) and plain(str(c).split("/")[-1]) in known]
+        if name == "val_loss":
+            found += [c for c in usual if "/" in str(c) and c not in found and _is_loss(c) and is_validation(c)]
+        elif name == "train_loss":
+            found += [c for c in usual if "/" in str(c) and c not in found and _is_loss(c)]
+        elif len(found) > 1:
+            return None
+    if not found and name in LOSSES:  # a loss by another name: val_bpb, val_ppl
+        found = [c for c in usual if _is_loss(c) and is_validation(c) == (name == "val_loss")]
+        preferred = [c for c in found if not _PERPLEXITY.search(str(c))]  # beside a loss, a perplexity is the same
+        found = preferred or found
+    if len(found) > 1:
+        flag = "val=" if name == "val_loss" else "train="
+        what = "runs or losses" if name in LOSSES else "columns"
+        raise DataError(f"Several {what} fit {name}: {_listed(found)}. Nothing was read. Choose one with {flag}.")
+    return found[0] if found else None
+
+
+def _is_loss(column: Any) -> bool:
+    return bool(_LOSS_LIKE.search(str(column))) and "rewards/" not in str(column)
+
+
+def in_nats(values: pd.Series[Any], column: Any) -> tuple[pd.Series[Any], str, str]:
+    """Return losses, their unit, and a note on what was done; a perplexity becomes its logarithm."""
+    if _PERPLEXITY.search(str(column)):
+        logs = np.log(values.where(values > 0))
+        return logs, "nat/token", f"{column} is a perplexity; its logarithm was taken."
+    if _BITS.search(str(column)):
+        return values, "bit/byte", f"{column} is in bit/byte, and is judged as such."
+    return values, "nat/token", ""
+
+
+def _listed(columns: Iterable[Any], most: int = 12) -> str:
+    names = [str(column) for column in columns]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
+
+
+listed = _listed

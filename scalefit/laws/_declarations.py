@@ -1,0 +1,243 @@
+"""What a law reads and what it gives: one declaration per input, one per target, shared by everything that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from scalefit._typing import AnyArray
+from scalefit.errors import ArgumentError
+
+_INF = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of a law: what it means, where a table keeps it, and which values make sense.
+
+    Parameters
+    ----------
+    meaning : str
+        What it is, in a few words.
+    names : sequence of str
+        Column names it usually has, most trusted first, in lower case with ``_`` for every other sign.
+    unit : str
+        Its unit, ``"-"`` for none.
+    range : (float, float)
+        Closed interval of values that make sense; 0 is left out of it unless `zero` is True.
+    typical : sequence of float
+        Values as they occur, in rising order: grids of tests, examples and figures are made of them.
+    zero : bool
+        Whether 0 is a value; else values are positive where the range begins at 0.
+    optional : float or str, optional
+        The value where none is given, or the input whose value it takes.
+    counts : mapping, optional
+        What this input makes another one count, such as ``{"N": "active"}``.
+    integer : bool
+        Whether only whole numbers make sense.
+
+    Examples
+    --------
+    >>> experts = Input("experts per layer", names=("n_experts", "num_experts"), range=(1, 512), typical=(1, 8, 64))
+    >>> experts.admits([0.0, 8.0, 1000.0]).tolist()
+    [False, True, False]
+    """
+
+    meaning: str
+    names: Sequence[str] = ()
+    unit: str = "-"
+    range: tuple[float, float] = (0.0, _INF)
+    typical: Sequence[float] = ()
+    zero: bool = False
+    optional: float | str | None = None
+    counts: Mapping[str, str] = field(default_factory=dict)
+    integer: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("Input", self.meaning, self.range)
+        if self.typical and not self.admits(self.typical).all():
+            raise ArgumentError(
+                f"typical={tuple(self.typical)!r} of the input {self.meaning!r} leaves its range {self.allowed}; "
+                "nothing was declared. Correct one of them."
+            )
+
+    def admits(self, values: Any) -> AnyArray:
+        """Which values make sense, as a mask of their shape."""
+        values = np.asarray(values, float)
+        low, high = self.range
+        inside = np.isfinite(values) & (values >= low) & (values <= high)
+        return np.asarray(inside if self.zero or low < 0 else inside & (values > 0))
+
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        low, high = self.range
+        if low == -_INF and high == _INF:
+            return "finite"
+        if low == 0 and high == _INF:
+            return "zero or positive, and finite" if self.zero else "positive and finite"
+        if high == _INF:
+            return f"finite and at least {low:g}"
+        return f"between {low:g} and {high:g}" + ("" if self.zero or low != 0 else ", not 0")
+
+    @property
+    def log_axis(self) -> bool:
+        """Whether a logarithmic axis shows it well: positive, over at least a decade."""
+        low, high = self.range
+        return low >= 0 and not self.zero and high >= 10 * max(low, 1e-300)
+
+    def label(self, name: str) -> str:
+        """Label of an axis, such as ``N [parameters]``."""
+        return name if self.unit == "-" else f"{name} [{self.unit}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a law predicts: its name, unit, which way is better, and the scale its residuals are taken on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the target, which is also the column of a table that holds it.
+    unit : str
+        Its unit, ``"-"`` for none.
+    sense : {-1, 1, 0}
+        -1 where lower is better, +1 where higher is, 0 where neither is: a setting such as a learning rate.
+    range : (float, float)
+        Closed interval of values that make sense. On a logarithmic scale values are positive whatever the range
+        says, and on a logit scale they lie strictly between 0 and 1.
+    scale : {"log", "linear", "logit"}
+        What residuals are taken of by default: the logarithm, the value itself, or the log-odds of a share.
+    names : sequence of str
+        Further column names it usually has.
+
+    Examples
+    --------
+    >>> accuracy = Target("accuracy", sense=+1, range=(0.0, 1.0), scale="logit")
+    >>> accuracy.admits([0.0, 0.25, 1.2]).tolist()
+    [False, True, False]
+    """
+
+    name: str = "loss"
+    unit: str = "-"
+    sense: Literal[-1, 0, 1] = -1
+    range: tuple[float, float] = (0.0, _INF)
+    scale: Literal["log", "linear", "logit"] = "log"
+    names: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        _check_range("Target", self.name, self.range)
+        if self.sense not in (-1, 0, 1) or self.scale not in ("log", "linear", "logit"):
+            raise ArgumentError(
+                f"Target {self.name!r} has sense={self.sense!r} and scale={self.scale!r}; nothing was declared. A "
+                "sense is -1, 0 or 1, a scale log, linear or logit."
+            )
+        if self.scale == "logit" and tuple(self.range) != (0, 1):
+            raise ArgumentError(
+                f"Target {self.name!r} has range={self.range!r}, and log-odds are those of a share; nothing was "
+                "declared. Give range=(0, 1)."
+            )
+
+    def admits(self, values: Any) -> AnyArray:
+        """Which values make sense, as a mask of their shape."""
+        values = np.asarray(values, float)
+        low, high = self.range
+        inside = np.isfinite(values) & (values >= low) & (values <= high)
+        if self.scale == "log":
+            inside &= values > 0
+        return np.asarray(inside & (values > low) & (values < high) if self.scale == "logit" else inside)
+
+    @property
+    def on(self) -> Literal["log_loss", "loss", "logit"]:
+        """Scale of the default objective, as ``sf.fit(on=)`` names it."""
+        if self.scale == "log":
+            return "log_loss"
+        return "loss" if self.scale == "linear" else "logit"
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it is a loss in nats per token, which priors and floors of losses speak about."""
+        return self.name == "loss" and self.unit == "nat/token"
+
+    def label(self) -> str:
+        """Label of an axis, such as ``loss [nat/token]``."""
+        return self.name if self.unit == "-" else f"{self.name} [{self.unit}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A value that published constants must give, for the contract test of a law.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Values of the law's inputs.
+    value : float
+        What the constants give there, or what the paper prints.
+    rtol : float
+        Relative tolerance; for a printed value half a unit of its last digit.
+    where : str
+        Table or page of the paper that prints it; empty where the value only guards the constants against slips.
+    """
+
+    inputs: Mapping[str, float]
+    value: float
+    rtol: float = 1e-6
+    where: str = ""
+
+
+def _check_range(kind: str, name: str, limits: tuple[float, float]) -> None:
+    if np.shape(limits) != (2,) or not limits[0] < limits[1]:
+        raise ArgumentError(
+            f"{kind} {name!r} has range={limits!r:.80}; nothing was declared. Give (lower, upper) with lower < upper."
+        )
+
+
+#: The loss of a language model, which most laws predict.
+LOSS = Target("loss", "nat/token", -1, (0.0, _INF), "log")
+
+_N = "n n_params n_total params_total n_parameters num_params num_parameters nparams params parameters total_params "
+_N += "total_parameters n_params_total model_size model_params param_count params_count parameter_count params_n "
+_N += "num_trainable_parameters size"
+_D = "d n_tokens num_tokens tokens training_tokens train_tokens tokens_d total_tokens tokens_seen n_train_tokens "
+_D += "num_train_tokens num_training_tokens consumed_tokens trained_tokens token_count dataset_size data_size "
+_D += "dataset_tokens d_tokens"
+_C = "c training_flops training_flop train_flops train_flop total_flops total_flos flops flop training_compute "
+_C += "train_compute compute flop_budget flops_budget compute_budget budget train_flops_reported c_flops"
+_CONTEXT = "t_max context context_length context_size ctx n_ctx ctx_len block_size seq_len sequence_length seq_length "
+_CONTEXT += "max_seq_len max_position_embeddings"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+#: Inputs that several laws share, by name; ``inputs = ("N", "D")`` of a law means these.
+INPUTS: dict[str, Input] = {
+    "N": Input("parameters", _names(_N), "parameters", typical=(1e7, 1e8, 1e9, 1e10)),
+    "D": Input("training tokens seen", _names(_D), "tokens", typical=(1e9, 1e10, 1e11, 1e12)),
+    "C": Input("training compute", _names(_C), "FLOP", typical=(1e17, 1e19, 1e21, 1e23)),
+    "unique_tokens": Input(
+        "distinct training tokens",
+        _names("unique_tokens n_unique_tokens unique_tokens_u d_unique u unique_data"),
+        "tokens",
+        typical=(1e9, 1e10, 1e11),
+        optional="D",
+    ),
+    "n_layers": Input(
+        "layers",
+        _names("n_layers n_layer num_layers num_hidden_layers layers depth"),
+        typical=(4, 8, 16, 32),
+        integer=True,
+    ),
+    "d_emb": Input(
+        "embedding width",
+        _names("d_emb d_model n_embd emb_dim embedding_dim hidden_size hidden_dim width"),
+        typical=(256, 512, 1024, 4096),
+        integer=True,
+    ),
+    "T_max": Input("context length", _names(_CONTEXT), "tokens", typical=(512, 1024, 2048), integer=True),
+}

@@ -1,0 +1,127 @@
+"""The inputs of a prediction: checked against the law's declarations, and completed from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import Array, ArrayLike
+from scalefit.counting import parse_quantity
+from scalefit.errors import ArgumentError
+from scalefit.flops import FlopConvention, convention
+from scalefit.laws._base import Law
+from scalefit.laws._declarations import INPUTS
+from scalefit.laws._registry import readers
+
+__all__ = ["INPUTS", "check_inputs"]
+
+#: Of three given quantities, C may differ from its convention by this fraction: FLOP are quoted to two digits.
+_CONSISTENT = 0.01
+
+
+def check_inputs(
+    law: type[Law],
+    inputs: Mapping[str, ArrayLike | None],
+    flops: str | Callable[..., Any] | FlopConvention | None = None,
+) -> dict[str, Array]:
+    """Return the law's inputs as arrays; C follows from N and D, and D or N from C, by a FLOP convention.
+
+    Parameters
+    ----------
+    law : type of Law
+        The law.
+    inputs : mapping
+        Name to value; None counts as not given.
+    flops : str, FlopConvention or callable, optional
+        What ties C to N and D; the law's own by default.
+
+    Raises
+    ------
+    ArgumentError
+        An input is missing, is not read by the law, is outside its range, or a C contradicts N and D.
+    """
+    there = [key for key, value in inputs.items() if value is not None]
+    rule = convention(law.flops if flops is None else flops)
+    strange = sorted({*there} - {*law.inputs, *_computing(law, there, rule)})
+    if strange:
+        others = readers(strange[0])
+        known = f" Laws that read {strange[0]}: {', '.join(others)}." if others else ""
+        raise ArgumentError(
+            f"Law {law.name} does not read {', '.join(strange)}, and nothing was predicted. It reads "
+            f"{', '.join(law.inputs)}.{known}"
+        )
+    given = {key: _as_numbers(key, inputs[key]) for key in there}
+    for key, value in given.items():
+        declared = law.declarations.get(key) or INPUTS.get(key)
+        if declared is not None and not declared.admits(value).all():
+            raise ArgumentError(
+                f"{key}={value.tolist()!r:.80} is not {declared.allowed}; nothing was predicted. Check it and its unit."
+            )
+    columns = _complete(law, given, rule)
+    for key, declared in law.declarations.items():
+        if key not in columns and declared.optional is not None:
+            default = declared.optional
+            if not isinstance(default, str):
+                columns[key] = np.asarray(float(default))
+            elif default in columns:
+                columns[key] = columns[default]
+    absent = [key for key in law.inputs if key not in columns]
+    if absent:
+        raise ArgumentError(
+            f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing, and nothing was "
+            f"predicted. Pass {', '.join(f'{key}=...' for key in absent)}."
+        )
+    return {key: columns[key] for key in law.inputs}
+
+
+def _computing(law: type[Law], given: Iterable[str], rule: FlopConvention) -> set[str]:
+    """Which of N, D and C the law does not read itself but which give an input, or check the other two."""
+    if not rule.computes:
+        return set()
+    trio = {"N", "D", "C"}
+    here = trio & set(given)
+    if here == trio:
+        return trio | set(rule.reads)
+    if len(here) == 2 and (trio - here) & set(law.inputs):
+        return here | set(rule.reads)
+    return set()
+
+
+def _complete(law: type[Law], given: dict[str, Array], rule: FlopConvention) -> dict[str, Array]:
+    columns = dict(given)
+    if not rule.computes:
+        return columns
+    more = {key: given[key] for key in rule.reads if key in given}
+    if {"N", "D", "C"} <= set(given):
+        implied = rule.train(given["N"], given["D"], **more)
+        off = np.abs(np.log(given["C"] / implied))
+        if (off > np.log1p(_CONSISTENT)).any():
+            C, by_rule = np.broadcast_arrays(given["C"], implied)
+            worst = int(np.argmax(off))
+            raise ArgumentError(
+                f"C={C.flat[worst]:.4g} contradicts N and D, which give {by_rule.flat[worst]:.4g} FLOP by "
+                f"{rule.name}. Nothing was predicted. Leave out one of the three."
+            )
+    elif "C" in law.inputs and {"N", "D"} <= set(given):
+        columns["C"] = rule.train(given["N"], given["D"], **more)
+    elif "D" in law.inputs and {"N", "C"} <= set(given):
+        columns["D"] = rule.tokens(given["C"], given["N"], **more)
+    elif "N" in law.inputs and {"D", "C"} <= set(given):
+        columns["N"] = rule.size(given["C"], given["D"], **more)
+    return columns
+
+
+def _as_numbers(name: str, value: Any) -> Array:
+    """Return an input as floats; one quantity may be text, such as ``"7B"``."""
+    if isinstance(value, str):
+        return np.asarray(parse_quantity(value))
+    try:
+        if np.asarray(value).dtype.kind == "b":
+            raise TypeError
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(
+            f"{name}={value!r:.80} must be a number or an array of them; nothing was predicted. Correct it."
+        ) from None

@@ -1,0 +1,190 @@
+"""Reading back what results wrote: fits, forecasts and averages, each checked against its schema and its law."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from scalefit import __version__
+from scalefit._typing import Array
+from scalefit.comparison.average import FORMAT as AVERAGE_FORMAT
+from scalefit.comparison.average import Average, average
+from scalefit.errors import ArgumentError, DataError
+from scalefit.fitting.certificate import Certificate
+from scalefit.fitting.objectives import Objective
+from scalefit.fitting.problem import Problem
+from scalefit.fitting.result import FitResult
+from scalefit.fitting.schema import FORMAT, SavedFit, load_note, read_saved
+from scalefit.forecasting.loading import forecast_from
+from scalefit.forecasting.result import ForecastResult
+from scalefit.laws import get
+from scalefit.laws._base import Law
+
+
+def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult | Average:
+    """Read a result that ``to_json`` of a fit, a forecast or an average wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, or the text that ``to_json()`` returned.
+    law : type of Law, optional
+        The law, where it is not in the registry (your own).
+
+    Returns
+    -------
+    FitResult, ForecastResult or Average
+        Equal to the one saved, to the last digit.
+
+    Raises
+    ------
+    DataError
+        Not such a file, written by a newer format, or a law that is not here.
+    """
+    return result_from(*read_saved(path), law)
+
+
+def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult | Average:
+    """Return the result that a file held, whichever kind it is of."""
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if kind == "forecast":
+        return forecast_from(raw, path, law)
+    if kind == "average":
+        return _average_from(raw, path, law)
+    return _fit_from(raw, path, law)
+
+
+def _fit_from(raw: Any, path: str | Path, law: type[Law] | None) -> FitResult:
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if type(found) is not int or found != FORMAT:
+        raise DataError(
+            f"{path} has format {found!r} and was not read: this scalefit ({__version__}) reads {FORMAT}. Fit and "
+            "save again."
+        )
+    try:
+        saved = SavedFit.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{path} was not read, being no saved result: {where}: {first['msg']}. Fit and save again."
+        ) from error
+    try:
+        chosen = law or get(saved.law)
+    except ArgumentError as error:
+        raise DataError(
+            f"{path} holds a fit of {saved.law!r}, which is not known here, and was not read. Pass that law as "
+            "load_result(path, law=...)."
+        ) from error
+    misfit = _misfit(saved, chosen)
+    if misfit is not None:
+        raise DataError(
+            f"{path} does not fit the law {chosen.name}: its {misfit} cannot be right. It was not read. Fit and save "
+            "again."
+        )
+    try:
+        result = _restored(saved, chosen)
+    except ArgumentError as error:
+        raise DataError(f"{path} was not read, being no saved result: {error}") from error
+    if result.data_digest != saved.data:
+        raise DataError(
+            f"{path} was changed, and was not read: its runs have digest {result.data_digest}, not {saved.data}. Fit "
+            "again."
+        )
+    return result
+
+
+def _misfit(saved: SavedFit, law: type[Law]) -> str | None:
+    """Name of the first entry that contradicts the others or the law."""
+    n, p, n_groups = len(saved.loss), len(saved.names), len(saved.groups or [[]])
+    shape = (n_groups, len(law.parameters))
+    index = saved.index
+    positions = sorted({at for row in index for at in row} - {-1})
+    columns = [*saved.columns.values(), saved.loss, *([] if saved.weights is None else [saved.weights])]
+    rows = sorted(row for group in saved.groups or [list(range(n))] for row in group)
+    tests = {
+        "columns": set(saved.columns) == set(law.inputs) and all(len(column) == n for column in columns),
+        "runs": n > 0 and saved.n_runs == n and all(_positive(column) for column in columns),
+        "units": set(saved.units) == set(law.inputs) and _positive(saved.units.values()),
+        "index": len(index) == n_groups and all(len(row) == shape[1] for row in index) and positions == list(range(p)),
+        "fixed_values": [len(row) for row in saved.fixed_values] == [shape[1]] * n_groups,
+        "x": len(saved.x) == p > 0 and bool(np.isfinite(saved.x).all()),
+        "groups": rows == list(range(n)) and len(saved.series) == (n_groups if saved.groups else 0),
+        "row_labels": len(saved.row_labels) == n,
+        "draws": saved.draws is None or {len(draw) for draw in saved.draws} == {p},
+        "tangent": saved.tangent is None or [len({len(row) for row in saved.tangent}), len(saved.tangent)] == [1, p],
+        "prior": saved.prior is None or len(saved.prior.at) == len(saved.prior.inner) == len(saved.prior.names),
+    }
+    return next((name for name, passed in tests.items() if not passed), None)
+
+
+def _positive(values: Iterable[float]) -> bool:
+    return all(0 < value < float("inf") for value in values)
+
+
+def _restored(saved: SavedFit, law: type[Law]) -> FitResult:
+    penalty = None
+    if saved.prior is not None:
+        from scalefit.fitting.priors import penalty_from_document
+
+        penalty = penalty_from_document(saved.prior.model_dump())
+    groups = saved.groups or [list(range(len(saved.loss)))]
+    problem = Problem(
+        law=law,
+        columns={key: _array(saved.columns[key]) for key in law.inputs},
+        loss=_array(saved.loss),
+        objective=Objective(saved.objective, saved.delta, saved.on),  # type: ignore[arg-type]
+        weights=None if saved.weights is None else _array(saved.weights),
+        groups=tuple(np.array(rows, int) for rows in groups),
+        index=np.array(saved.index, int),
+        fixed=_array(saved.fixed_values),
+        units=saved.units,
+        penalty=penalty,
+    )
+    judged: dict[str, Any] = saved.certificate.model_dump()
+    judged = {key: tuple(value) if isinstance(value, list) else value for key, value in judged.items()}
+    return FitResult(
+        law=law,
+        problem=problem,
+        x=_array(saved.x),
+        names=tuple(saved.names),
+        certificate=Certificate(**judged),
+        row_labels=np.array(saved.row_labels),
+        series=tuple(saved.series),
+        conventions=saved.conventions,
+        bounds=saved.bounds,
+        fixed=saved.fixed,
+        tied=saved.tied,
+        table_notes=tuple(load_note(note) for note in saved.table_notes),
+        seed=saved.seed,
+        resamples=None if saved.draws is None else _array(saved.draws),
+        draws_about=saved.draws_about,
+        tangent=None if saved.tangent is None else _array(saved.tangent),
+    )
+
+
+def _array(values: Any) -> Array:
+    return np.array(values, float)
+
+
+def _average_from(raw: dict[str, Any], path: str | Path, law: type[Law] | None = None) -> Average:
+    """Return the blend that a file held."""
+    if raw.get("format") != AVERAGE_FORMAT or set(raw) != {"kind", "format", "scalefit", "weights", "results"}:
+        raise DataError(
+            f"{path} is not an average of format {AVERAGE_FORMAT}, and was not read. Save it again with to_json."
+        )
+    if not isinstance(raw["results"], list):
+        raise DataError(
+            f"{path} holds {type(raw['results']).__name__} in place of its results, and was not read. Save it again "
+            "with to_json."
+        )
+    parts = [result_from(one, f"{path}, result {k}", law) for k, one in enumerate(raw["results"])]
+    try:
+        return average(parts, raw["weights"])
+    except (ArgumentError, TypeError) as error:
+        raise DataError(f"{path} is not a saved average, and was not read: {error}") from error

@@ -1,0 +1,90 @@
+"""The numbers behind a figure of a live run: its curve, forecast paths and floors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.schedules import Schedule
+from scalefit.stopping.advice import Advice
+from scalefit.stopping.run_plan import RunPlan
+
+PATH_POINTS = 60
+SETTLED = 0.15  # part of the way so far before which losses do not set the axis
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """A forecast path: loss, lower and upper [nat/token] at steps, shape (k,)."""
+
+    name: str
+    steps: Array
+    loss: Array
+    lower: Array
+    upper: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MonitorFigure:
+    """What is drawn of a monitor; `settled`, for the axis, are the losses after the first fall, or else all."""
+
+    steps: Array
+    loss: Array
+    settled: Array
+    branches: tuple[Branch, ...]
+    floors: dict[str, float]
+    title: str
+    level: float
+    unit: str
+
+
+def monitor_figure(
+    plan: RunPlan,
+    advice: Advice,
+    curve: tuple[Array, Array],
+    path: Callable[[Schedule, Array], tuple[Array, Array, Array, Array] | None],
+    what_if: dict[str, Schedule],
+    level: float,
+) -> MonitorFigure:
+    """Gather what is drawn.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        The run's plan.
+    advice : Advice
+        The advice now.
+    curve : tuple of Array, shape (n,)
+        Steps and losses so far [steps], [nat/token].
+    path : callable
+        Gives the forecast under a schedule at steps, or None.
+    what_if : dict of str to Schedule
+        Other schedules from here on.
+    level : float
+        Probability of the bands.
+    """
+    steps, loss = curve
+    now = max(advice.step, 0.0)
+    branches = []
+    for name, schedule in {"plan": plan.schedule, **what_if}.items():
+        end = plan.steps if name == "plan" else schedule.total
+        if name == "plan" and end <= now:
+            continue
+        found = path(schedule, np.linspace(now, end, PATH_POINTS))
+        if found is not None:
+            branches.append(Branch(name, *found))
+    begin = max(1.5 * plan.schedule.warmup_end, SETTLED * float(steps[-1])) if len(steps) else 0.0
+    settled = loss[steps >= begin]
+    return MonitorFigure(
+        steps=steps,
+        loss=loss,
+        settled=settled if len(settled) else loss,
+        branches=tuple(branches),
+        floors=advice.floors,
+        title=f"{advice.action.replace('_', ' ')} ({advice.state})",
+        level=level,
+        unit=plan.loss_unit,
+    )

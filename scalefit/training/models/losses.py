@@ -1,0 +1,86 @@
+"""Cross-entropy of next tokens: sums in float32 whatever the logits are, in chunks, so that no float32 copy is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+#: A target that is not scored.
+IGNORE = -100
+#: Numbers of a float32 chunk of logits: what a core's cache holds, and what keeps a GPU busy.
+_CHUNK = {"cpu": 1 << 20, "cuda": 1 << 27}
+
+
+def _chunks(logits: torch.Tensor) -> list[slice]:
+    """Rows of logits that are worked on at a time; a compiler fuses the whole and needs no parts."""
+    rows = len(logits)
+    size = max(1, _CHUNK.get(logits.device.type, 1 << 24) // logits.shape[1])
+    if torch.compiler.is_compiling() or size >= rows:
+        return [slice(0, rows)]
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: torch.Tensor, targets: torch.Tensor, vocab_size: int, z_loss: float, soft_cap: float
+    ) -> torch.Tensor:
+        scored = targets != IGNORE
+        safe = targets.where(scored, 0)
+        normaliser = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
+        for part in _chunks(logits):
+            rows = _capped(logits[part, :vocab_size].float(), soft_cap)
+            normaliser[part] = rows.logsumexp(dim=-1)
+        chosen = _capped(logits.gather(1, safe.unsqueeze(1)).squeeze(1).float(), soft_cap)
+        ctx.save_for_backward(logits, safe, scored, normaliser)
+        ctx.settings = vocab_size, z_loss, soft_cap
+        return (normaliser - chosen) * scored
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        logits, targets, scored, normaliser = ctx.saved_tensors
+        vocab_size, z_loss, soft_cap = ctx.settings
+        grad = grads[0] * scored
+        weight = grad + grad * (2 * z_loss) * normaliser if z_loss else grad
+        out = torch.empty_like(logits)
+        for part in _chunks(logits):
+            raw = logits[part, :vocab_size].float()
+            rows = _capped(raw, soft_cap)
+            rows = (rows - normaliser[part].unsqueeze(1)).exp_().mul_(weight[part].unsqueeze(1))
+            rows.scatter_add_(1, targets[part].unsqueeze(1), -grad[part].unsqueeze(1))
+            if soft_cap:
+                rows = rows * (1 - (raw / soft_cap).tanh().square())
+            out[part, :vocab_size] = rows.to(out.dtype)
+            out[part, vocab_size:] = 0
+        return out, None, None, None, None
+
+
+def _capped(logits: torch.Tensor, soft_cap: float) -> torch.Tensor:
+    return soft_cap * (logits / soft_cap).tanh() if soft_cap else logits
+
+
+def cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, vocab_size: int, z_loss: float = 0.0, soft_cap: float = 0.0
+) -> torch.Tensor:
+    """Return the loss of each row [nat/token], float32; rows with target IGNORE have a loss of 0.
+
+    Parameters
+    ----------
+    logits : tensor, shape (M, V)
+        Columns from `vocab_size` on are padding: they take no part.
+    targets : tensor of int64, shape (M,)
+        Next tokens.
+    z_loss : float
+        Weight of the squared log of the normaliser (Chowdhery et al. 2022, arXiv:2204.02311), which keeps it near zero.
+        It is in the gradient, not in the loss that is returned.
+    soft_cap : float
+        Logits pass through ``soft_cap * tanh(logits / soft_cap)`` (Gemma Team 2024, arXiv:2408.00118); 0 is none.
+
+    Examples
+    --------
+    >>> cross_entropy(torch.zeros(2, 4), torch.tensor([1, -100]), vocab_size=4).tolist()
+    [1.3862943649291992, 0.0]
+    """
+    result: torch.Tensor = _CrossEntropy.apply(logits, targets, vocab_size, z_loss, soft_cap)
+    return result

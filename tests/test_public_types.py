@@ -1,0 +1,100 @@
+"""The typed public face: every public name has a type, a correct script passes mypy --strict and wrong calls do not."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import scalefit as sf
+
+SCRIPT = """
+from __future__ import annotations
+
+import pandas as pd
+import scalefit as sf
+
+runs = sf.read_runs("runs.csv", N="n_params")
+checked: sf.CheckedRuns = sf.check_runs(runs, ("N", "D"))
+result: sf.FitResult = sf.fit(runs, "chinchilla", fixed={"E": 1.7})
+every: dict[str, sf.FitResult] = sf.fit(runs, by="series")
+drawn: sf.FitResult = result.bootstrap(n=100)
+forecast: sf.ForecastResult = sf.forecast(runs)
+table: pd.DataFrame = sf.compare(runs, ["chinchilla", "kaplan"])
+one = sf.plan(result, C=1e21)
+n: float = one.N
+several: pd.DataFrame = sf.plan(result, C=[1e21, 1e22])
+more: pd.DataFrame = sf.next_runs(result, budget=1e19)
+published = sf.published("chinchilla", "hoffmann2022")
+
+
+def best(law: sf.Predictor) -> float:
+    return sf.plan(law, C=1e21).loss
+
+
+best(result), best(forecast), best(published), best(sf.average([result, forecast])), best(result.at(D=1e9))
+optima = sf.isoflop(runs), sf.envelope(runs)
+exponent: float = optima[0].exponent_N
+floor: sf.Floor | pd.DataFrame = sf.loss_floor(N=1e8, D=1e9, n_layers=12, d_emb=768, T_max=1024)
+plan = sf.RunPlan(schedule=sf.Schedule.constant(1000))
+monitor: sf.Monitor = sf.Monitor(plan)
+again = sf.load_result("r.json"), sf.load_forecast("f.json"), sf.load_monitor("m.json")
+page = sf.report(runs)
+names: list[str] = sf.list_datasets()
+loaded: pd.DataFrame = sf.load_dataset(names[0])
+errors: tuple[type[Exception], ...] = (sf.ScalefitError, sf.DataError, sf.FitError)
+warning: type[Warning] = sf.ScalefitWarning
+note: sf.Note = result.notes[0]
+laws: list[str] = sf.laws.names()
+
+
+class Mine(sf.Law):
+    n_experts = sf.Input("experts per layer", names=("n_experts",), range=(1, 512), typical=(1, 4, 16))
+    target = sf.Target("loss", unit="nat/token", sense=-1)
+    E = sf.Parameter("irreducible loss", (0.0, 10.0))
+
+
+sf.counting.count_parameters(12, 768), sf.flops.training_flops(1e9, 1e10), sf.memory.critical_radius(64)
+"""
+WRONG = [
+    'sf.fit("runs.csv", lawwww="a")',
+    'sf.fit("runs.csv", by="shred")',
+    'sf.fit("runs.csv").parms',
+    'sf.fit("runs.csv", by="series").params',
+    'sf.forecast("runs.csv", horizon=3)',
+    'sf.plan(sf.fit("runs.csv"), c=1e21)',
+    'sf.plan(sf.fit("runs.csv"), C=1e21).n',
+    'sf.compare("runs.csv", holdot="largest_C")',
+    'sf.next_runs(sf.fit("runs.csv"))',
+    'sf.published("chinchilla").predict_intervall(N=1, D=1)',
+]
+
+
+def mypy(text: str, folder: Path) -> str:
+    pytest.importorskip("mypy")
+    file = folder / "user.py"
+    file.write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={folder / 'cache'}", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent).stdout
+
+
+def test_types_and_lazy_names_are_the_same():
+    tree = ast.parse(Path(sf.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    typed = {alias.name: node.module for node in block.body for alias in node.names}
+    assert typed == {**sf._LAZY, **dict.fromkeys(sf._SUBMODULES, "scalefit")}
+    assert set(typed) == set(sf.__all__) - {"__version__"}
+
+
+def test_a_script_with_every_name_passes_and_wrong_calls_do_not(tmp_path):
+    wrong = "\n".join(["import scalefit as sf", *WRONG])
+    said = mypy(SCRIPT, tmp_path)
+    assert "Success" in said, said
+    said = mypy(wrong, tmp_path)
+    missed = [call for line, call in enumerate(WRONG, start=2) if f"user.py:{line}: error" not in said]
+    assert not missed, said
+    unused = [name for name in sf.__all__ if name != "__version__" and f"sf.{name}" not in SCRIPT]
+    assert not unused
