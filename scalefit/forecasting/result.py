@@ -257,18 +257,20 @@ class ForecastResult:
                 f"{self.law.name} reads {', '.join(self.inputs)}, so a budget alone fixes no run; none was found. Hold "
                 f"the other inputs with result.at(...), or give every input."
             )
-        from scalefit.planning.allocation import on_budget
-        from scalefit.planning.loss_surface import Surface
-
         values = {str(key): float(value) for key, value in self.params.items()}
-
-        def evaluate(columns: Mapping[str, Any], rows: slice) -> Any:
-            given = {**{k: np.asarray(columns[k]) for k in ("N", "D")}}
-            return self.law.evaluate({key: given[key] for key in self.law.inputs}, values)
-
-        k = budget.size
-        best = on_budget(Surface(evaluate, k, None, None, None, "none", ()), budget)
-        return {"N": best.N, "D": best.D}
+        span = np.linspace(0.0, 1.0, 129)[:, None]
+        low, high = np.zeros(budget.size), np.log(budget / 6.0)
+        for _ in range(12):
+            at = low + (high - low) * span
+            with np.errstate(all="ignore"):
+                loss = self.law.evaluate({"N": np.exp(at), "D": budget / (6.0 * np.exp(at))}, values)
+            best = np.clip(np.nanargmin(loss, axis=0), 1, len(span) - 2)
+            if np.max(high - low) < 1e-4:
+                break
+            rows = np.arange(budget.size)
+            low, high = at[best - 1, rows], at[best + 1, rows]
+        N = np.exp(0.5 * (low + high))
+        return {"N": N, "D": budget / (6.0 * N)}
 
     # -- as a Predictor ----------------------------------------------------------------------------------------
 
