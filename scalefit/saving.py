@@ -20,8 +20,8 @@ from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.schema import FORMAT, SavedFit, load_note, read_saved
+from scalefit.forecasting.loading import forecast_from
 from scalefit.forecasting.result import ForecastResult
-from scalefit.forecasting.schema import forecast_from
 from scalefit.laws import get
 from scalefit.laws._base import Law
 
@@ -53,7 +53,7 @@ def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> Fit
     """Return the result that a file held, whichever kind it is of."""
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "forecast":
-        return forecast_from(raw, path)
+        return forecast_from(raw, path, law)
     if kind == "average":
         return _average_from(raw, path, law)
     return _fit_from(raw, path, law)

@@ -259,7 +259,7 @@ def _predict(
                 warnings.simplefilter("ignore", ScalefitWarning)
                 table = {**train, "loss": loss[fold.train]}
                 result = forecast(table, loss_unit=unit) if law == FORECAST else fit(table, law, **options)
-                interval = result.predict_interval(level=level, **where)
+                interval = result.predict_interval(level=level, **cast(dict[str, Any], where))
             found.append(interval[["loss", "lower", "upper"]].to_numpy(float).T)
             trusted += bool(result.trusted)
         except FitError as error:

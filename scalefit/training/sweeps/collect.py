@@ -124,8 +124,8 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         f"on the same {config.evaluation.tokens:,} held-out tokens (0: all), full contexts, training dtype.",
         "",
         "## Training", "",
-        f"- {_OPTIMISERS[optimizer.name]}, decoupled weight decay {optimizer.weight_decay:g} on matrices, beta1 {optimizer.beta1:g}, beta2 "
-        f"{optimizer.beta2 or '0.99 below 128k tokens a step, else 0.95'}, gradient norm clipped at "
+        f"- {_OPTIMISERS[optimizer.name]}, decoupled weight decay {optimizer.weight_decay:g} on matrices, "
+        f"beta1 {optimizer.beta1:g}, beta2 {optimizer.beta2 or '0.99 below 128k tokens a step, else 0.95'}, gradient norm clipped at "
         f"{optimizer.clip:g}.",
         f"- Schedule {schedule.kind}: {_schedule(schedule)}. "
         "Points of one trunk share its noise: `trunk_id` names it; resample by trunk.",
