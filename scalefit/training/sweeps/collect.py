@@ -125,8 +125,8 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         "",
         "## Training", "",
         f"- {_OPTIMISERS[optimizer.name]}, decoupled weight decay {optimizer.weight_decay:g} on matrices, "
-        f"beta1 {optimizer.beta1:g}, beta2 {optimizer.beta2 or '0.99 below 128k tokens a step, else 0.95'}, gradient norm clipped at "
-        f"{optimizer.clip:g}.",
+        f"beta1 {optimizer.beta1:g}, beta2 {optimizer.beta2 or '0.99 below 128k tokens a step, else 0.95'}, "
+        f"gradient norm clipped at {optimizer.clip:g}.",
         f"- Schedule {schedule.kind}: {_schedule(schedule)}. "
         "Points of one trunk share its noise: `trunk_id` names it; resample by trunk.",
         f"- Peak learning rate: for each size and corpus the best of {', '.join(f'{r:g}' for r in config.lr.grid)} "
