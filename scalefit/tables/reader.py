@@ -152,7 +152,8 @@ def _refuse_small(target: str, choice: _columns.Choice, values: Array, name: str
         raise DataError(
             f"Column {choice.column!r} of {name} looks like {target}, but its largest value is {largest:g} {what}, "
             f"which no language model is trained with. Nothing was read. If it counts billions, name it "
-            f"{str(choice.column) + '_b'!r} or multiply it by 1e9; if it is right as it is, pass {target}={choice.column!r}."
+            f"{str(choice.column) + '_b'!r} or multiply it by 1e9; if it is right as it is, pass "
+            f"{target}={choice.column!r}."
         )
 
 
