@@ -43,8 +43,8 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.saving import load_result as load_result
     from scalefit.schedules import Schedule as Schedule
     from scalefit.stopping.monitor import Monitor as Monitor
-    from scalefit.stopping.run_plan import RunPlan as RunPlan
     from scalefit.stopping.monitor import load_monitor as load_monitor
+    from scalefit.stopping.run_plan import RunPlan as RunPlan
     from scalefit.tables.runs import CheckedRuns as CheckedRuns
     from scalefit.tables.runs import check_runs as check_runs
     from scalefit.tables.runs import read_runs as read_runs

@@ -163,7 +163,9 @@ def fit(
     chosen = get(law)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
-    objective_ = Objective(chosen.objective if objective is None else objective, check_number("delta", delta), chosen.target.on if on is None else on)
+    kind = chosen.objective if objective is None else objective
+    scale = chosen.target.on if on is None else on
+    objective_ = Objective(kind, check_number("delta", delta), scale)
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)

@@ -93,7 +93,7 @@ def refuse_absurd_answer(predictor: Predictor, question: str, asked: float, C: f
         With that budget and the largest run that the law has seen.
     """
     seen = largest(predictor)
-    most = seen.get("C", float(training_flops(seen["N"], seen["D"])) if seen else np.inf)
+    most = seen.get("C", float(training_flops(seen["N"], seen["D"])) if {"N", "D"} <= set(seen) else np.inf)
     if C > ABSURD * most:
         raise ArgumentError(
             f"{question}={asked:.6g} takes {C:.2g} FLOP under this law, {C / most:.2g} times the largest run behind it "
