@@ -21,6 +21,7 @@ from scalefit.fitting.identifiability import (
     unexplained_problem,
     unexplained_spread,
 )
+from scalefit.fitting.information import narrow_problem, refuse_too_few_settings, too_narrow
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.problem import Problem
@@ -238,6 +239,8 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     notes += refuse(law, table.columns, loss, layout.n_free, pinned)
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
 
+    refuse_too_few_settings(problem, layout.names)
+
     few = loss.size < _FEW and not expressions  # lmfit takes its time for each start
     n_starts = (_STARTS_ON_FEW if few else _STARTS) if request.n_starts is None else request.n_starts
 
@@ -256,6 +259,12 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     x, tangent, certificate = search(problem)
     if (found := unexplained_problem(unexplained_spread(problem, x, layout.n_free))) is not None:
         certificate = replace(certificate, problems=(*certificate.problems, found))
+    if tangent is None and (narrow := too_narrow(problem, x, problem.bounds(request.bounds), layout.n_free)):
+        certificate = replace(
+            certificate,
+            problems=(*certificate.problems, narrow_problem(narrow)),
+            undetermined=tuple(dict.fromkeys((*certificate.undetermined, *narrow))),
+        )
     return FitResult(
         law=law,
         problem=problem,

@@ -34,6 +34,10 @@ class Model(Protocol):
         ...
 
 
+#: Objectives closer than this, relatively, are equal.
+_TIE = 1e-11
+
+
 @dataclass(frozen=True, slots=True)
 class Minimum:
     """Where each problem ended.
@@ -61,7 +65,16 @@ class Minimum:
     @property
     def best(self) -> Array:
         """Parameters (p,) of the lowest objective."""
-        return np.asarray(self.x[int(np.argmin(self.value))])
+        return np.asarray(self.x[self.at])
+
+    @property
+    def at(self) -> int:
+        """Which end is the best: of those equal but for rounding the first, so that no last bit decides."""
+        lowest = np.min(self.value)
+        if not np.isfinite(lowest):
+            return int(np.argmin(self.value))
+        near = self.value <= lowest + _TIE * abs(lowest)
+        return int(np.argmax(near & self.converged)) if (near & self.converged).any() else int(np.argmax(near))
 
 
 def minimise(

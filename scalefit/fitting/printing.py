@@ -37,12 +37,13 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
     trust = verdict(result)
     trust = trust if len(trust) < _VERDICT else "NO (see the errors below)"
     given_up = f" ({c.n_given_up} given up)" if c.n_given_up else ""
+    condition = "-" if c.undetermined else f"{c.condition:.0e}"
     lines = [
         f"{head:<78}  {result.n_runs} runs, {result.n_free} free parameters",
         _method_line(result),
         _convention_line(result),
         f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}{given_up}   "
-        f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {c.condition:.0e}   TRUST: {trust}",
+        f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {condition}   TRUST: {trust}",
         "",
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
@@ -111,6 +112,9 @@ def parameter_rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
         se = 0.0 if se < 1e-9 * abs(value) else se  # a table without noise: rounding is no error
         meaning = parameter.meaning + (f", {parameter.unit}" if parameter.unit != "-" else "")
         bounds = (result.bounds or {}).get(base, parameter.bounds)
+        if name in result.certificate.undetermined:
+            rows.append((name, "not determined", "-", "", f"[{bounds[0]:g}, {bounds[1]:g}]", meaning))
+            continue
         if base in (result.fixed or {}):
             middle = ("fixed", "")
         elif base in (result.tied or {}):

@@ -169,6 +169,7 @@ class FitResult:
         if not self.certificate.identified:
             # The sandwich leaves out the directions that the runs do not determine: no error is better than that.
             lost |= [name.split("[")[0] in {weak.split("[")[0] for weak in self.certificate.weak} for name in names]
+        lost |= [name in self.certificate.undetermined for name in names]
         cov[lost, :], cov[:, lost] = np.nan, np.nan
         return pd.DataFrame(cov, index=names, columns=names)
 

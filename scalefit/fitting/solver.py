@@ -65,7 +65,9 @@ def solve(
     for places in coefficients:
         free = places[places >= 0]
         sensitivity[free] = np.where(held[free], np.inf, sensitivity[free])
-    return x, certify(ends, hessian[0], information[0], names, held, problem.cost_of(ROUNDING), sensitivity)
+    residuals = problem.residuals(ends.x) if problem.loss.size <= _LARGE else None
+    exact = problem.cost_of(ROUNDING)
+    return x, certify(ends, hessian[0], information[0], names, held, exact, sensitivity, residuals, problem.value)
 
 
 def _search(problem: Problem, starts: Array, lower: Array, upper: Array) -> Minimum:
@@ -95,7 +97,7 @@ def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minim
     Down a narrow bent valley Newton's steps are short, but all go much the same way: a leap along the last few lands
     on the slope, from where a few steps lead back to the floor, much further down.
     """
-    best = int(np.argmin(ends.value))
+    best = ends.at
     if ends.converged[best]:
         return ends
     one = _row(ends, best)
