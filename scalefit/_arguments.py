@@ -10,6 +10,9 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 
+#: Coverage of intervals, wherever none is asked for.
+LEVEL = 0.9
+
 
 def check_level(level: Any) -> float:
     """Return the coverage of an interval, a number between 0 and 1."""

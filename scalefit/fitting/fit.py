@@ -232,7 +232,8 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     groups = tuple(np.flatnonzero(table.series == label) for label in shared) or (np.arange(loss.size),)
     expressions = {key: text for key, text in request.tied.items() if text not in law.parameters}
     layout = Layout(law, request.fixed, request.tied, request.bounds, len(groups), shared, expressions)
-    prior_names = _prior_names(request.prior)
+    request = replace(request, prior=_prior_of(request.prior, law, table.conventions))
+    prior_names = set() if request.prior is None else set(request.prior.names)
     pinned = set(request.fixed) | prior_names | (set() if shared else set(request.tied))
     refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
     notes = [*table.notes, *repeated_notes(law, table.table), *sweep_notes(law, table.table)]
@@ -309,12 +310,27 @@ def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tu
     return items[0], out
 
 
-def _prior_names(prior: Any) -> set[str]:
-    if prior is None:
-        return set()
-    if not isinstance(prior, Mapping) and not hasattr(prior, "names"):
-        raise ArgumentError(
-            f"prior={prior!r:.80} is no prior; nothing was fitted. Give a Prior or a mapping such as {{'alpha': "
-            f"(0.34, 0.05)}}."
+def _prior_of(prior: Any, law: type[Law], conventions: Mapping[str, Any]) -> Any:
+    """The prior that the argument means; "shipped" is the forecast's, for the parameters that the law shares."""
+    from scalefit.fitting.priors import Prior
+
+    def shipped() -> Prior:
+        from scalefit.forecasting.forecast import shipped as constants
+
+        known = constants()
+        found = next(
+            (p for p, inputs in ((known.prior, {"N", "D"}), (known.compute_prior, {"C"})) if inputs == set(law.inputs)),
+            None,
         )
-    return set(prior if isinstance(prior, Mapping) else prior.names)
+        names = [] if found is None else [name for name in found.names if name in law.parameters]
+        if conventions.get("loss_unit", "nat/token") != "nat/token":
+            names = [name for name in names if name != "E"]
+        if found is None or law.name not in ("chinchilla", "coupled", "power_law:C") or not names:
+            raise ArgumentError(
+                f"prior='shipped' was learned for chinchilla, coupled and power_law:C, not for {law.name}; nothing was "
+                f"fitted. Give a mapping, such as {{'E': (1.8, 0.1)}}."
+            )
+        at = np.array([found.names.index(name) for name in names])
+        return Prior(tuple(names), found.mean[at], found.cov[np.ix_(at, at)], found.log, found.source)
+
+    return Prior.of(prior, shipped)

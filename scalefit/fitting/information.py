@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError
+from scalefit.fitting.identifiability import input_exponents
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import descend
 from scalefit.fitting.starts import find_starts, subset
@@ -21,6 +22,7 @@ _POINTS, _RUNS = 4, 2_048
 #: Decades below which an input may be too narrow for its exponent, and runs for each parameter below which all may be.
 _NARROW, _FEW = 1.0, 2.5
 _NORMAL = 1.6449
+_MOST = 100_000
 
 
 def refuse_too_few_settings(problem: Problem, names: tuple[str, ...]) -> None:
@@ -79,16 +81,18 @@ def too_narrow(problem: Problem, x: Array, bounds: tuple[Array, Array], n_free: 
     bound. An exponent is told from none where its error, by Student's t, is below its size.
     """
     n = problem.loss.size
-    wide = [np.ptp(np.log(problem.columns[key])) for key in ("N", "D", "C") if key in problem.columns]
-    at_bound = ((x <= bounds[0]) | (x >= bounds[1])).any()
-    if len(problem.groups) > 1 or n > 100_000 or not wide:
+    if len(problem.groups) > 1 or n > _MOST:
         return {}
-    if min(wide) >= _NARROW * np.log(10) and not at_bound and n >= _FEW * n_free:
-        return {}
+    keys = [key for key in ("N", "D", "C") if key in problem.columns]
+    narrow = [key for key in keys if np.ptp(np.log(problem.columns[key])) < _NARROW * np.log(10)]
+    if n < _FEW * n_free:
+        asked = exponents_of(problem)
+    else:
+        asked = list(dict.fromkeys(name for key in narrow for name in input_exponents(problem.law, key)))
     order = list(problem.law.parameters)
     places = {name: int(problem.index[0, order.index(name)]) for name in exponents_of(problem)}
     places = {name: at for name, at in places.items() if at >= 0}
-    if not places:
+    if not places or not set(asked) & set(places):
         return {}
     lower, upper = bounds[0].copy(), bounds[1].copy()
     start = x.copy()
@@ -125,7 +129,7 @@ def too_narrow(problem: Problem, x: Array, bounds: tuple[Array, Array], n_free: 
 
     wider = float(stdtrit(max(n - n_free, 1), 0.95)) / _NORMAL
     found = {name: (wider * float(error[at]), float(reference[at])) for name, at in places.items()}
-    return {name: pair for name, pair in found.items() if pair[0] > pair[1]}
+    return {name: pair for name, pair in found.items() if name in asked and pair[0] > pair[1]}
 
 
 def _inner(problem: Problem, x: Array) -> Array:
@@ -140,5 +144,7 @@ def _inner(problem: Problem, x: Array) -> Array:
 
 def narrow_problem(found: dict[str, tuple[float, float]]) -> str:
     """What that means for the verdict."""
-    said = " and ".join(f"{name} (expected error {error:.2g} about {value:.2g})" for name, (error, value) in found.items())
+    said = " and ".join(
+        f"{name} (expected error {error:.2g} about {value:.2g})" for name, (error, value) in found.items()
+    )
     return f"the runs lie too close together for {said}"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scalefit._arguments import LEVEL
+
 if TYPE_CHECKING:
     from scalefit.errors import Note
     from scalefit.fitting.result import FitResult
@@ -30,7 +32,7 @@ def verdict(result: FitResult) -> str:
     return f"with care ({warnings} warning{'s' if warnings > 1 else ''})" if warnings else "yes"
 
 
-def as_text(result: FitResult, level: float = 0.95) -> str:
+def as_text(result: FitResult, level: float = LEVEL) -> str:
     """Return the printed result."""
     c, rows = result.certificate, parameter_rows(result, level)
     head = f"{result.law.name}  {result.law.formula}"
@@ -58,7 +60,7 @@ def as_text(result: FitResult, level: float = 0.95) -> str:
     return "\n".join(lines)
 
 
-def as_html(result: FitResult, level: float = 0.95) -> str:
+def as_html(result: FitResult, level: float = LEVEL) -> str:
     """Return the result as a small HTML fragment; every text in it is escaped."""
     head, *body = parameter_rows(result, level)
     cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
@@ -132,6 +134,10 @@ def parameter_rows(result: FitResult, level: float) -> list[tuple[str, ...]]:
 def _method_line(result: FitResult) -> str:
     problem = result.problem
     errors = "robust errors"
+    if result.shared_noise is not None:
+        errors += f" by {result.shared_noise.by} ({result.shared_noise.n_clusters} clusters)"
+    elif result.interval_draws is not None:
+        errors += f", intervals of {len(result.interval_draws)} refits"
     if result.draws is not None:
         errors = f"bootstrap errors ({result.draws.shape[0]} resamples)"
     weights = " · weighted" if problem.weights is not None else ""

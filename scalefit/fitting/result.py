@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_level
+from scalefit._arguments import LEVEL, broadcast, check_level
 from scalefit._files import save_figure
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.certificate import Certificate
-from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
 from scalefit.laws._published import check_inputs
@@ -144,6 +143,8 @@ class FitResult:
 
         if self.draws is not None:
             return np.atleast_2d(np.cov(self.draws, rowvar=False))
+        if self.shared_noise is not None:
+            return np.asarray(self.shared_noise.covariance)
         return free_covariance(self.problem, self.x, self.held, self.tangent)
 
     @cached_property
@@ -156,12 +157,7 @@ class FitResult:
             table = self.natural(self.draws)
             stack = np.stack([np.broadcast_to(table[name], self.draws.shape[:1]) for name in names])
             return pd.DataFrame(np.cov(stack), index=names, columns=names)
-        step = 1e-30
-        jac = np.empty((len(names), self.x.size))
-        for i in range(self.x.size):
-            moved = self.x.astype(complex)
-            moved[i] += 1j * step
-            jac[:, i] = [np.imag(value) / step for value in self.natural(moved).values()]
+        jac = self.natural_slopes()
         inner = self.free_cov
         bad = np.isnan(np.diag(inner))
         cov = jac[:, ~bad] @ inner[np.ix_(~bad, ~bad)] @ jac[:, ~bad].T
@@ -173,6 +169,16 @@ class FitResult:
         cov[lost, :], cov[:, lost] = np.nan, np.nan
         return pd.DataFrame(cov, index=names, columns=names)
 
+    def natural_slopes(self) -> Array:
+        """Derivatives (m, p) of the parameters in natural units by the engine's variables, at the optimum."""
+        step = 1e-30
+        jac = np.empty((len(self.params), self.x.size))
+        for i in range(self.x.size):
+            moved = self.x.astype(complex)
+            moved[i] += 1j * step
+            jac[:, i] = [np.imag(value) / step for value in self.natural(moved).values()]
+        return jac
+
     @cached_property
     def std_errors(self) -> pd.Series[float]:
         """Standard errors: of the bootstrap draws if there are any, else robust (sandwich)."""
@@ -180,29 +186,42 @@ class FitResult:
 
         return pd.Series(np.sqrt(np.maximum(np.diag(self.cov), 0.0)), index=self.params.index)
 
-    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+    def conf_int(self, level: float = LEVEL, cluster: Any = None) -> pd.DataFrame:
         """Confidence intervals of the parameters.
 
         Parameters
         ----------
         level : float
             Coverage wanted, between 0 and 1.
+        cluster : Series or array_like (n_runs,), optional
+            Labels of runs that share their noise, as for :meth:`bootstrap`: robust errors by cluster, with Student's t
+            for so few clusters. Without it, noise that runs of one budget or size share is looked for.
 
         Returns
         -------
         DataFrame
             Columns ``lower`` and ``upper``. Percentiles of the bootstrap draws if there are any; else Student's t
-            with robust errors, taken in logarithms for parameters that are positive by nature.
+            with robust errors, taken in logarithms for parameters that are positive by nature. Where a parameter ended
+            at its bound, or an exponent is hardly known, percentiles of refits take their place. Every interval ends
+            at the parameter's bounds.
         """
-        import pandas as pd
+        from scalefit.fitting.clusters import conf_int
 
-        tail = (1 - check_level(level)) / 2
-        names = list(self.params.index)
-        if self.draws is not None:
-            table = self.natural(self.draws)
-            rows = [np.quantile(np.broadcast_to(table[name], self.draws.shape[:1]), [tail, 1 - tail]) for name in names]
-            return pd.DataFrame(rows, index=names, columns=["lower", "upper"])
-        return interval_around(self.law, self.params, -self._quantile(tail) * self.std_errors)
+        return conf_int(self, check_level(level), cluster)
+
+    @cached_property
+    def interval_draws(self) -> Array | None:
+        """Draws (n, p) behind the intervals: bootstrap's, or refits where no covariance describes the law; else None."""
+        from scalefit.fitting.clusters import draws_for_intervals
+
+        return self.draws if self.draws is not None else draws_for_intervals(self)
+
+    @cached_property
+    def shared_noise(self) -> Any:
+        """What runs share their noise by, found from the residuals; None where they do not seem to."""
+        from scalefit.fitting.clusters import detect
+
+        return detect(self)
 
     def _quantile(self, q: float) -> float:
         from scipy.special import stdtrit
@@ -245,6 +264,14 @@ class FitResult:
                 "Fits with expression constraints have robust errors only, and nothing was resampled. Tie parameters "
                 "plainly to bootstrap."
             )
+        if cluster is not None:
+            from scalefit.fitting.clusters import clustered, labels_of
+
+            labels = labels_of(self, cluster)
+            if labels.max() + 1 < 8:  # too few to draw from: errors by cluster, with Student's t for so few
+                few = replace(self)
+                few.__dict__["shared_noise"] = clustered(self, labels, "cluster")
+                return few
         draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress)
         about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
         return replace(self, draws=draws, draws_about=about)

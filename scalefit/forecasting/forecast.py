@@ -71,7 +71,7 @@ def forecast(
     runs: Any,
     *,
     loss_unit: str | None = None,
-    prior: Prior | Literal["shipped"] | None = "shipped",
+    prior: Prior | Mapping[str, tuple[float, float]] | Literal["shipped"] | None = "shipped",
     by: Literal["series", "pool"] | None = None,
     constants: Constants | None = None,
 ) -> Any:
@@ -90,7 +90,7 @@ def forecast(
     loss_unit : str, optional
         Unit of the loss, where the table does not say; any but ``"nat/token"`` takes the prior off E, whose size
         depends on it.
-    prior : Prior or "shipped", optional
+    prior : Prior, mapping or "shipped", optional
         A prior of your own over parameters of the coupled law; None for none.
     by : {"series", "pool"}, optional
         A forecast for each series of the table, as a dict; series that cannot bear one are left out and named in a
@@ -135,8 +135,8 @@ def forecast(
             f"by={by!r} is not known, as a forecast is of one series; nothing was forecast. Pass by='series' for a "
             "dict of them, or by='pool' to take them for one."
         )
-    if not (one_of(prior, (None, "shipped")) or isinstance(prior, Prior)):
-        raise ArgumentError(f"prior={prior!r:.80} is no prior; nothing was forecast. Pass a Prior, 'shipped', or None.")
+    if not one_of(prior, ("shipped",)):
+        prior = Prior.of(prior)
     if not isinstance(constants, Constants | None):
         raise ArgumentError(
             f"constants={constants!r:.80} are none that constants_from made; nothing was forecast. Leave them out."

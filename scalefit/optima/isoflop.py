@@ -85,7 +85,7 @@ class Optima:
         """Exponent b of D* ~ C^b."""
         return self.line_D.exponent
 
-    def interval(self, level: float = 0.95) -> pd.DataFrame:
+    def interval(self, level: float = 0.9) -> pd.DataFrame:
         """Intervals of the exponents: rows ``exponent_N`` and ``exponent_D``, columns ``lower`` and ``upper``."""
         import pandas as pd
 
@@ -143,7 +143,7 @@ class Optima:
 
         return draw_isoflop(self, ax=ax)
 
-    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
+    def to_dict(self, level: float = 0.9) -> dict[str, Any]:
         """The result as JSON can hold it, with intervals at `level`."""
         from scalefit.optima.text import optima_record
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scalefit.optima.isoflop import Optima
 
 
-def optima_text(optima: Optima, level: float = 0.95) -> str:
+def optima_text(optima: Optima, level: float = 0.9) -> str:
     """The exponents first, then the optima, then what to know before quoting them."""
     counts = optima.conventions.get("params", "total")
     lines = [f"Optima by budget: {optima.method}, {len(optima.optima)} budgets; N counts {counts} parameters"]
@@ -36,7 +36,7 @@ def optima_text(optima: Optima, level: float = 0.95) -> str:
     return "\n".join(lines)
 
 
-def optima_record(optima: Optima, level: float = 0.95) -> dict[str, Any]:
+def optima_record(optima: Optima, level: float = 0.9) -> dict[str, Any]:
     """The optima as JSON can hold them."""
     interval = optima.interval(level)
     return {

@@ -182,12 +182,13 @@ def _parameter_rows(result: Any, series: str | None) -> tuple[dict[str, Array], 
 def _draws(result: Any) -> tuple[dict[str, Any] | None, str]:
     """Draws of the parameters by name, and their kind; None where a result has neither draws nor a covariance."""
     if hasattr(result, "natural"):
-        found = getattr(result, "draws", None)
+        found = getattr(result, "interval_draws", None)
         if found is not None:
             found = np.asarray(found)
             if len(found) > N_DRAWS:
                 found = found[np.linspace(0, len(found) - 1, N_DRAWS).astype(int)]
-            return {**result.natural(found), "_n": len(found)}, "bootstrap"
+            asked = getattr(result, "draws", None) is not None
+            return {**result.natural(found), "_n": len(found)}, "bootstrap" if asked else "refits"
         steps = _normal(result.x, result.free_cov, getattr(result, "seed", 0))
         lower, upper = result.problem.bounds(result.bounds or {})
         return {**result.natural(np.clip(steps, lower, upper)), "_n": N_DRAWS}, "robust covariance"

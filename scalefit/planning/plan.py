@@ -103,8 +103,13 @@ def plan(
     if not held:
         by_n, by_d = allocation.exponents(surface, best, weighed)
     value = carried * estimate_at(surface, n, d)
+    open_ones = getattr(getattr(result, "certificate", None), "undetermined", ())
     lower, upper, notes = losses_between(result, surface, n, d, value, level, series)
     low_high = _intervals(best, by_n, level)
+    if open_ones:  # what the runs leave open has no interval that could be claimed
+        low_high = dict.fromkeys(low_high, (0.0, np.inf))
+        low_high["exponent_N_interval"] = None
+        lower, upper = None, None
     conventions = dict(getattr(result, "conventions", None) or {})
     counts = conventions.get("params") or getattr(getattr(result, "constants", None), "params", None) or "total"
     return Plan(

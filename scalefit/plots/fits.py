@@ -131,7 +131,7 @@ def fit_data(result: FitResult, *, level: float = 0.9) -> FitData:
     return FitData(axis, columns[axis], loss, columns.get("N"), labels, tuple(curves), level, title)
 
 
-def profile_data(result: FitResult, name: str, *, level: float = 0.95, n: int = 41) -> ProfileData:
+def profile_data(result: FitResult, name: str, *, level: float = 0.9, n: int = 41) -> ProfileData:
     """Compute the profile of one parameter; see :meth:`scalefit.FitResult.profile`."""
     table = result.profile(name, n=n)
     low, high = result.conf_int(level).loc[name].to_numpy(float)
