@@ -97,7 +97,7 @@ def certify(
 
     `held` marks free parameters at a bound; an objective of at most `exact` is that of a table without noise, where
     curvature vanishes with the residuals; `sensitivity` is the largest change of the log loss for a unit change of
-    each free parameter; `residuals` (starts, n) are those of every end, and `value_at` gives the objective of free vectors.
+    each free parameter; `residuals` (starts, n) are those of every end, and `value_at` gives the objective anywhere.
     """
     best = ends.at
     value = ends.value[best]

@@ -45,7 +45,7 @@ class Shared:
     #: Per cluster: X' A X and X' A^2 X (G, p, p); inverse information (p, p), all in the free directions.
     first: Array
     second: Array
-    inverse: Array
+    inverse: AnyArray
 
     def degrees(self, directions: Array) -> Array:
         """Degrees of freedom (m,) for directions (m, p) of the free vector.
@@ -219,7 +219,9 @@ def draws_for_intervals(result: FitResult) -> Array | None:
     certificate = result.certificate
     if not certificate.converged or certificate.undetermined:
         return None
-    loose = [name for name in result.names if not result.law.parameters[name].log]
+    from scalefit.fitting.information import exponents_of
+
+    loose = [name for name in exponents_of(result.problem) if name in result.names]
     errors = [float(result.std_errors[name]) for name in loose if np.isfinite(result.std_errors[name])]
     if not certificate.at_bound and max(errors, default=0.0) <= _LOOSE:
         return None

@@ -64,8 +64,8 @@ def notes_of(result: FitResult) -> tuple[Note, ...]:
         )
     if result.n_runs < 2.5 * result.n_free:
         text = (
-            f"{result.n_runs} runs for {result.n_free} parameters leave little to judge the law by: resamples of so few "
-            f"runs are often fitted exactly, and intervals are rough. Add runs, or fix parameters."
+            f"{result.n_runs} runs for {result.n_free} parameters leave little to judge the law by: resamples of so "
+            f"few runs are often fitted exactly, and intervals are rough. Add runs, or fix parameters."
         )
         notes.append(Note("few_runs", "warning", text, {"n_runs": result.n_runs, "n_free": result.n_free}))
     notes += bound_notes(law, certificate.at_bound, result.natural(result.x))

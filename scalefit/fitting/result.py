@@ -211,7 +211,7 @@ class FitResult:
 
     @cached_property
     def interval_draws(self) -> Array | None:
-        """Draws (n, p) behind the intervals: bootstrap's, or refits where no covariance describes the law; else None."""
+        """Draws (n, p) behind the intervals: the bootstrap's, or refits where no covariance will do; else None."""
         from scalefit.fitting.clusters import draws_for_intervals
 
         return self.draws if self.draws is not None else draws_for_intervals(self)

@@ -135,8 +135,7 @@ def forecast(
             f"by={by!r} is not known, as a forecast is of one series; nothing was forecast. Pass by='series' for a "
             "dict of them, or by='pool' to take them for one."
         )
-    if not one_of(prior, ("shipped",)):
-        prior = Prior.of(prior)
+    known: Prior | Literal["shipped"] | None = "shipped" if one_of(prior, ("shipped",)) else Prior.of(prior)
     if not isinstance(constants, Constants | None):
         raise ArgumentError(
             f"constants={constants!r:.80} are none that constants_from made; nothing was forecast. Leave them out."
@@ -163,7 +162,7 @@ def forecast(
 
     if by != "series":
         notes = noted(checked.columns)
-        return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
+        return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, known, chosen)
     if series is None:
         raise ArgumentError(
             "by='series' needs a column named series, and this table has none. Nothing was forecast. Name it: "
@@ -175,7 +174,7 @@ def forecast(
         part = {key: column[at] for key, column in columns.items()}
         own = None if weight is None else weight[at]
         notes = noted({key: np.asarray(column)[at] for key, column in checked.columns.items()})
-        return _forecast(part, loss[at], own, checked.row_labels[at], conventions, notes, prior, chosen)
+        return _forecast(part, loss[at], own, checked.row_labels[at], conventions, notes, known, chosen)
 
     return each_series(labels, one, "a forecast")
 
