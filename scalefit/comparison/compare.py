@@ -291,7 +291,7 @@ def _row(name: str, record: _Record, truth: Array, fold_of: Array, level: float)
     }
 
 
-def _stacking(predicted: Array, truth: Array, fold_of: Array, constant: Array) -> Array:
+def _stacking(predicted: Array, truth: Array, fold_of: Array, constant: Array | None = None) -> Array:
     """Weights (laws,) on the simplex with the least squared relative error.
 
     Laws that failed anywhere get none. Nor do laws that err more than the median of their training losses, or ten times
@@ -301,7 +301,9 @@ def _stacking(predicted: Array, truth: Array, fold_of: Array, constant: Array) -
 
     usable = np.isfinite(predicted).all(axis=1)
     off = np.array([_mean(np.abs(row / truth - 1.0), fold_of) for row in predicted])
-    limit = min(_mean(np.abs(constant / truth - 1.0), fold_of), 10 * np.nanmin(off, initial=np.inf))
+    limit = 10 * float(np.nanmin(off, initial=np.inf))
+    if constant is not None:
+        limit = min(limit, _mean(np.abs(constant / truth - 1.0), fold_of))
     usable &= (off <= limit) | (off <= np.nanmin(off, initial=np.inf))
     weight = np.zeros(len(predicted))
     if usable.sum() == 0:
