@@ -269,7 +269,8 @@ def outlier_notes(problem: Problem, x: Array, labels: AnyArray) -> list[Note]:
     return [Note("outliers", "warning", text, {"rows": rows, "above": above})]
 
 
-def _exponents(law: type[Law], key: str) -> list[str]:
+def input_exponents(law: type[Law], key: str) -> list[str]:
+    """Names of the exponents of one input."""
     named = [e for term in law.terms for column, e in term.exponents.items() if column == key]
     if named:
         return named
@@ -278,12 +279,12 @@ def _exponents(law: type[Law], key: str) -> list[str]:
 
 
 def _input_is_pinned(law: type[Law], key: str, pinned: set[str]) -> bool:
-    exponents = _exponents(law, key)
+    exponents = input_exponents(law, key)
     return bool(exponents) and all(name in pinned for name in exponents)
 
 
 def _effects(law: type[Law], key: str) -> str:
-    return " and ".join(_exponents(law, key)) or f"the effect of {key}"
+    return " and ".join(input_exponents(law, key)) or f"the effect of {key}"
 
 
 def bound_notes(law: type[Law], at_bound: tuple[str, ...], values: Mapping[str, Any]) -> list[Note]:

@@ -67,7 +67,9 @@ def solve(
     for places in coefficients:
         free = places[places >= 0]
         sensitivity[free] = np.where(held[free], np.inf, sensitivity[free])
-    return x, certify(ends, hessian[0], information[0], names, held, problem.cost_of(ROUNDING), sensitivity)
+    residuals = problem.residuals(ends.x) if problem.loss.size <= _LARGE else None
+    exact = problem.cost_of(ROUNDING)
+    return x, certify(ends, hessian[0], information[0], names, held, exact, sensitivity, residuals, problem.value)
 
 
 def _search(problem: Problem, starts: Array, lower: Array, upper: Array) -> Minimum:
