@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from forecast_baselines import AVERAGED, POINT, SPREAD, bootstrap_intervals, coupled_with_prior, plain_interval
-from forecast_learning import CANDIDATES, learn, one_forecast
+from forecast_learning import CANDIDATES, KEPT, learn, one_forecast
 from forecast_page import write_page
 from forecast_tables import GROUPS, fingerprint, overall, read_splits, scores
 
@@ -39,10 +39,10 @@ def record(rows: list[dict[str, object]], split: object, predicted: object, lowe
 def run() -> tuple[dict[str, pd.DataFrame], dict[str, str], float]:
     """Rows of every method; the candidate chosen for each group; mean seconds of one sf.forecast with intervals."""
     rows: dict[str, list[dict[str, object]]] = defaultdict(list)
-    chosen, spent = {}, []
+    chosen, spent, refused = {}, [], []
     for group in dict.fromkeys(GROUPS.values()):
-        constants, _ = learn({group})
-        chosen[group] = f"{constants.discrepancy}; {constants.spread}"
+        constants, _ = learn({group}, KEPT)
+        chosen[group] = str(constants.interval)
         print(group, chosen[group], file=sys.stderr, flush=True)
         for split in read_splits():
             if split.group != group:
@@ -50,6 +50,9 @@ def run() -> tuple[dict[str, pd.DataFrame], dict[str, str], float]:
             start = time.process_time()
             table = one_forecast(split, constants, LEVEL)
             spent.append(time.process_time() - start)
+            if table is None:
+                refused.append(f"{split.table} {split.series} {split.cut}")
+                continue
             columns = (table[name].to_numpy() for name in ("predicted", "lower", "upper"))
             record(rows[OURS], split, *columns)
             known = {name: method(split) for name, method in POINT.items()}

@@ -5,6 +5,8 @@ memoriser   200 Question-Formation lines learnt by heart: within 3 % of log(n) /
 question    a small GPT on 30,000 regenerated lines: held-out loss within 0.03 of the entropy
 markov      an order-1 source: H + 0.02
 speed       tokens per second beside transformers' GPT2LMHeadModel (dropout 0, SDPA)
+optimizer   our AdamW step with clipping over torch's fused one, at 12M parameters
+shapes      seconds to find a model of N parameters
 ensemble    three members = three single runs, and what they cost
 ddp         two gloo processes = one
 nearest     exact nearest-neighbour distances of 100,000 points of 1,024 dimensions
@@ -42,6 +44,9 @@ from scalefit.training.config import (
     ScheduleConfig,
 )  # fmt: skip
 from scalefit.training.experiments import run_experiment
+from scalefit.training.models.build import build_model
+from scalefit.training.models.shapes import shape_for
+from scalefit.training.optimizer import FlatAdamW
 from scalefit.training.provenance import machine
 from scalefit.training.sweeps.grid import Sweep
 
@@ -223,7 +228,50 @@ def nearest(store: Path, n_points: int = 100_000, dim: int = 1024) -> dict[str, 
     }
 
 
-BENCHMARKS = {f.__name__: f for f in (kills, memoriser, question, markov, speed, ensemble, ddp, nearest)}
+def optimizer(store: Path, n_turns: int = 5) -> dict[str, Any]:
+    """Time our AdamW step with clipping beside torch's fused one with clip_grad_norm_, in turns, at 12M parameters."""
+    config = RunConfig.from_dict({"model": {"preset": "gpt2-12m"}}).model
+    ours, theirs = (build_model(config, 4096, (0,)).module for _ in range(2))
+    flat = FlatAdamW(ours, [1e-3], 0.9, 0.99, 1e-8, 0.1, 1.0)
+    reference = torch.optim.AdamW(theirs.parameters(), lr=1e-3, fused=True)
+    for parameter, twin in zip(ours.parameters(), theirs.parameters(), strict=True):
+        parameter.grad.normal_()
+        twin.grad = parameter.grad.detach().clone()
+    count = 0
+
+    def our_step() -> None:
+        nonlocal count
+        count += 1
+        flat.step(count, 1.0)
+
+    def their_step() -> None:
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        reference.step()
+
+    seconds: dict[str, list[float]] = {"ours": [], "torch": []}
+    for _ in range(n_turns):
+        for name, step in (("ours", our_step), ("torch", their_step)):
+            started = time.process_time()
+            for _ in range(10):
+                step()
+            seconds[name].append((time.process_time() - started) / 10)
+    best = {name: min(values) for name, values in seconds.items()}
+    return {
+        "cpu_ms": {name: 1e3 * value for name, value in best.items()},
+        "ours_over_torch": best["ours"] / best["torch"],
+    }
+
+
+def shapes(store: Path) -> dict[str, Any]:
+    """Find a model for each of six numbers of parameters."""
+    started = time.process_time()
+    found = [shape_for(N, 257) for N in (2e3, 6e3, 2e4, 1e6, 1e8, 5e9)]
+    return {"cpu_seconds_each": (time.process_time() - started) / len(found)}
+
+
+BENCHMARKS = {
+    f.__name__: f for f in (kills, memoriser, question, markov, speed, optimizer, shapes, ensemble, ddp, nearest)
+}
 
 
 def main(names: list[str]) -> None:

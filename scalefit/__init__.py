@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.fitting.fit import fit as fit
     from scalefit.fitting.result import FitResult as FitResult
     from scalefit.forecasting.forecast import forecast as forecast
+    from scalefit.forecasting.loading import load_forecast as load_forecast
     from scalefit.forecasting.result import ForecastResult as ForecastResult
-    from scalefit.forecasting.schema import load_forecast as load_forecast
     from scalefit.laws import Input as Input
     from scalefit.laws import Law as Law
     from scalefit.laws import Parameter as Parameter
@@ -76,7 +76,7 @@ _LAZY = {
     "fit": "scalefit.fitting.fit",
     "forecast": "scalefit.forecasting.forecast",
     "ForecastResult": "scalefit.forecasting.result",
-    "load_forecast": "scalefit.forecasting.schema",
+    "load_forecast": "scalefit.forecasting.loading",
     "load_result": "scalefit.saving",
     "loss_floor": "scalefit.memory.floor",
     "next_runs": "scalefit.planning.next_runs",

@@ -13,12 +13,14 @@ from scalefit.errors import ArgumentError
 
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
 _SUFFIX |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-# Commas stand between thousands only: "2,31" is a decimal comma, which must not become 231.
+# Commas stand between thousands only: "2,31" and "5,2593" have a decimal comma and must not become 231 or 52593.
 _NUMBER = re.compile(
-    r"^([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*"
+    r"^([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*"
     r"([kmgbtpe]?|thousand|million|billion|trillion)\s*(?:tok(?:en)?s?|param(?:eter)?s?|flops?)?$",
     re.IGNORECASE | re.ASCII,
 )
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 def parse_quantity(value: str | float | int) -> float:
@@ -55,6 +57,11 @@ def parse_quantity(value: str | float | int) -> float:
                 "Check it."
             ) from None
     match = _NUMBER.match(str(value).strip())
+    if match is None and _DECIMAL_COMMA.match(str(value).strip()):
+        raise ArgumentError(
+            f"{value!r} has a comma that is not between thousands, so nothing was computed: it may be a decimal comma. "
+            "Write 5.2593 for 5,2593."
+        )
     if match is None:
         raise ArgumentError(
             f"{value!r} is not a quantity, and nothing was computed. Write a number such as 7e9, or one with a "

@@ -1,7 +1,12 @@
-"""Files written whole or not at all, and refused in one line."""
+"""Files written whole or not at all, read up to a bound, and refused in one line."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +15,18 @@ from scalefit.errors import ArgumentError, DataError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: Bytes of a saved result, a plan or a log. A fit of 20,000 runs with 20,000 resamples takes 10 MB (a guess at what
+#: leaves room; parsed JSON takes about ten times its text in memory).
+MAX_BYTES = 1 << 27
+_BLOCK = 1 << 20
 
-def write_whole(path: Any, text: str) -> None:
-    """Write `text` so that a kill on the way leaves the old file as it was.
+
+def write_whole(path: Any, content: str | bytes) -> None:
+    """Write `content` so that a reader, or a kill on the way, finds the old file or the new one, never a part.
+
+    The new file is made beside the old one under a name of its own, flushed to the disk and renamed over it. Its mode
+    and owner, and a symbolic link that leads to it, are kept. A file with several hard links is filled in place, as a
+    rename would cut its links: it is written beside first, so that a full disk leaves it as it was.
 
     Raises
     ------
@@ -22,16 +36,111 @@ def write_whole(path: Any, text: str) -> None:
         Nothing can be written there.
     """
     target = as_path(path)
-    if target.is_dir():
-        raise DataError(f"{target} is a folder, so nothing was written. Name a file in it.")
-    part = target.with_name(target.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        write_atomically(target, content.encode("utf-8") if isinstance(content, str) else content)
     except OSError as error:
         raise DataError(
             f"{target} cannot be written: {error.strerror or error}. Nothing was saved. Check the folder."
         ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write as `write_whole` does; what the disk refuses is raised as the `OSError` it is.
+
+    Raises
+    ------
+    DataError
+        There is something at `path` that is not a regular file.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link, and what it leads to is replaced
+    old = _regular(target, path)
+    if old is not None and not os.access(target, os.W_OK):
+        raise PermissionError(13, "it is read-only")
+    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask, as any new file
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        _keep_mode(temporary, old)
+        if old is not None and old.st_nlink > 1:
+            _fill(target, content)
+        else:
+            os.replace(temporary, target)
+            _flush_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _regular(target: Path, named: Path) -> os.stat_result | None:
+    """Status of the file that is there; None where there is none, refused where it is something else."""
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(old.st_mode):
+        raise DataError(f"{named} is a folder, so nothing was written. Name a file in it.")
+    if not stat.S_ISREG(old.st_mode):
+        raise DataError(f"{named} is a device, a pipe or a socket, so nothing was written. Name a regular file.")
+    return old
+
+
+def _keep_mode(temporary: Path, old: os.stat_result | None) -> None:
+    if old is None:
+        return
+    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+        with contextlib.suppress(OSError):  # only root may give a file away
+            os.chown(temporary, old.st_uid, old.st_gid)
+    temporary.chmod(stat.S_IMODE(old.st_mode))
+
+
+def _fill(target: Path, content: bytes) -> None:
+    with target.open("r+b") as out:
+        out.write(content)
+        out.truncate()
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename last through a loss of power, where the filesystem can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_bounded(path: Any, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a file that a person named, up to `max_bytes`; what the disk refuses is raised as the `OSError` it is.
+
+    Raises
+    ------
+    DataError
+        The file is larger, or has no end, as ``/dev/zero`` has none.
+    """
+    target = as_path(path)
+    blocks: list[bytes] = []
+    size = 0
+    with target.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            if not blocks and block.count(0) == len(block):
+                raise DataError(f"{target} holds NUL bytes, not text. It was not read. Name another file.")
+            blocks.append(block)
+            size += len(block)
+            if size > max_bytes:
+                raise DataError(
+                    f"{target} is larger than {max_bytes:,} bytes, or has no end. It was not read. Name another file, "
+                    "or raise max_bytes= where there is that option."
+                )
+    return b"".join(blocks)
+
+
+def read_text(path: Any, max_bytes: int = MAX_BYTES) -> str:
+    """Read a text file as `read_bounded` does; a byte that is not UTF-8 raises `UnicodeDecodeError`."""
+    return read_bounded(path, max_bytes).decode("utf-8")
 
 
 def save_figure(figure: Figure, path: Any, **options: Any) -> None:
@@ -45,15 +154,14 @@ def save_figure(figure: Figure, path: Any, **options: Any) -> None:
         Nothing can be written there.
     """
     target = as_path(path)
-    try:
-        figure.savefig(target, dpi=150, **options)
-    except ValueError as error:
-        known = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
-        raise ArgumentError(f"{target}: no format {target.suffix!r}; nothing was drawn. Known: {known}.") from error
-    except OSError as error:
-        raise DataError(
-            f"{target} cannot be written: {error.strerror or error}. Nothing was saved. Check the folder."
-        ) from error
+    known = figure.canvas.get_supported_filetypes()
+    kind = target.suffix.lower().removeprefix(".") or "png"
+    if kind not in known:
+        listed = ", ".join(sorted(known))
+        raise ArgumentError(f"{target}: no format {target.suffix!r}; nothing was drawn. Known: {listed}.")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=kind, dpi=150, **options)
+    write_whole(target if target.suffix else target.with_name(f"{target.name}.png"), drawn.getvalue())
 
 
 def is_document(source: Any) -> bool:

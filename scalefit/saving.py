@@ -20,8 +20,8 @@ from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.schema import FORMAT, SavedFit, load_note, read_saved
+from scalefit.forecasting.loading import forecast_from
 from scalefit.forecasting.result import ForecastResult
-from scalefit.forecasting.schema import forecast_from
 from scalefit.laws import get
 from scalefit.laws._base import Law
 
@@ -53,7 +53,7 @@ def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> Fit
     """Return the result that a file held, whichever kind it is of."""
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "forecast":
-        return forecast_from(raw, path)
+        return forecast_from(raw, path, law)
     if kind == "average":
         return _average_from(raw, path, law)
     return _fit_from(raw, path, law)
@@ -89,8 +89,17 @@ def _fit_from(raw: Any, path: str | Path, law: type[Law] | None) -> FitResult:
         )
     try:
         result = _restored(saved, chosen)
-    except ArgumentError as error:
-        raise DataError(f"{path} was not read, being no saved result: {error}") from error
+        told = {str(key): float(value) for key, value in result.params.items()}
+        agrees = set(told) == set(saved.params) and all(
+            np.isclose(told[key], value, rtol=1e-6, equal_nan=True) for key, value in saved.params.items()
+        )
+    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError) as error:
+        said = " ".join(str(error).split())
+        raise DataError(f"{path} was not read, being no saved result: {said:.120}. Fit and save again.") from error
+    if not agrees:
+        raise DataError(
+            f"{path} was changed, and was not read: its parameters disagree with the optimum it holds. Fit again."
+        )
     if result.data_digest != saved.data:
         raise DataError(
             f"{path} was changed, and was not read: its runs have digest {result.data_digest}, not {saved.data}. Fit "

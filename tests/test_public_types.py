@@ -43,8 +43,8 @@ plan = sf.RunPlan(schedule=sf.Schedule.constant(1000))
 monitor: sf.Monitor = sf.Monitor(plan)
 again = sf.load_result("r.json"), sf.load_forecast("f.json"), sf.load_monitor("m.json")
 page = sf.report(runs)
-names: list[str] = sf.list_datasets()
-loaded: pd.DataFrame = sf.load_dataset(names[0])
+names: pd.DataFrame = sf.list_datasets()
+loaded: pd.DataFrame = sf.load_dataset("scalefit_cpu")
 errors: tuple[type[Exception], ...] = (sf.ScalefitError, sf.DataError, sf.FitError)
 warning: type[Warning] = sf.ScalefitWarning
 note: sf.Note = result.notes[0]

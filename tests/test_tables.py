@@ -117,10 +117,11 @@ def test_loss_units(unit, factor):
     assert runs.attrs["scalefit"]["loss_unit"] == ("other" if unit == "other" else "nat/token")
 
 
-def test_bits_per_byte_need_bytes_per_token():
+def test_bits_per_byte_are_kept_or_converted():
     table = {"N": GOOD["N"], "D": GOOD["D"], "bpb": [1.0, 0.9, 0.8], "ratio": [4.0, 4.0, 4.5]}
-    with pytest.raises(ArgumentError, match="bytes_per_token"):
-        sf.read_runs(table, loss_unit="bit/byte")
+    for unit in ("bit/byte", None):
+        kept = sf.read_runs(table, loss_unit=unit)
+        assert kept["loss"].tolist() == table["bpb"] and kept.attrs["scalefit"]["loss_unit"] == "bit/byte"
     for per_token, ratios in ((4.5, [4.5] * 3), ("4.5", [4.5] * 3), ("ratio", table["ratio"])):
         runs = sf.read_runs(table, loss_unit="bit/byte", bytes_per_token=per_token)
         np.testing.assert_allclose(runs["loss"], np.log(2) * np.array(table["bpb"]) * ratios)
@@ -381,8 +382,6 @@ def test_a_perplexity_is_read_as_one():
     np.testing.assert_allclose(runs["loss"], np.log([20.0, 10.0]))
     with pytest.raises(DataError, match="loss='ppl', loss_unit='perplexity'"):
         sf.read_runs(table)
-    with pytest.raises(DataError, match="loss='bpb', loss_unit='bit/byte'"):
-        sf.read_runs({"N": [1e8, 1e9], "D": [2e9, 2e10], "bpb": [0.9, 0.8]})
 
 
 def test_a_missing_size_is_said_as_such():
@@ -414,7 +413,7 @@ def test_a_column_that_names_the_unit_is_obeyed(said):
     assert sf.read_runs(bits, loss_unit="nat/token")["loss"].tolist() == bits["loss"].tolist()
 
 
-@pytest.mark.parametrize("said", ["bits/byte", "nats/char"])
+@pytest.mark.parametrize("said", ["bits/word", "nats/char"])
 def test_a_unit_that_cannot_be_converted_is_kept_and_said(said):
     runs = sf.read_runs({**GOOD, "loss_unit": [said] * 3})
     assert runs["loss"].tolist() == GOOD["loss"] and runs.attrs["scalefit"]["loss_unit"] == "other"

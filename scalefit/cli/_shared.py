@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit.errors import ArgumentError
+from scalefit._files import read_text, write_whole
+from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,11 @@ def _column(help: str, flag: str | None = None, metavar: str = "COLUMN") -> Any:
     return Annotated[str | None, option]
 
 
+def _limit(help: str) -> Any:
+    return Annotated[int | None, typer.Option(help=help, metavar="COUNT", min=1, rich_help_panel=_COLUMNS)]
+
+
+_LIMITS = ("max_rows", "max_bytes")
 _COLUMN_OPTIONS = {
     "N": _column("Column of the number of parameters, or one number for every run.", "--N"),
     "D": _column("Column of the training tokens, or one number for every run.", "--D"),
@@ -44,6 +50,8 @@ _COLUMN_OPTIONS = {
         "What N counts: total (the default), non_embedding, matrices, active or other.", metavar="CONVENTION"
     ),
     "flops": _column("What ties C to N and D: 6ND.", metavar="CONVENTION"),
+    "max_rows": _limit("Most rows that are read from a file; 2 million."),
+    "max_bytes": _limit("Most bytes of text that are unpacked from a file; 128 MiB."),
     "only": _column("Use the runs of this series alone.", metavar="SERIES"),
 }
 
@@ -64,19 +72,23 @@ def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
         named = {name: column for name, column in every.items() if column is not None}
         pairs = assignments("--column", given.pop("column") or (), str)
         for name, column in pairs.items():
-            if name not in _COLUMN_OPTIONS:
+            if name not in _COLUMN_OPTIONS or name in _LIMITS:
                 known = ", ".join(_COLUMN_OPTIONS)
                 raise typer.BadParameter(f"{name!r} is no column or convention; known: {known}", param_hint="--column")
             if named.setdefault(name, column) != column:
                 said = f"{name} is named twice, {named[name]!r} and {column!r}"
                 raise typer.BadParameter(said, param_hint="--column")
-        return command(**given, columns=named)
+        inputs = assignments("--input", given.pop("input") or (), str)
+        return command(**given, columns=named | ({"inputs": inputs} if inputs else {}))
 
     help = "A column or convention by its name: N=n_params, loss_unit=bit/byte. Repeatable."
     if taken:
         help += f" Needed for {', '.join(taken)}, which say something else here."
     pairs = typer.Option("--column", help=help, metavar="NAME=COLUMN", rich_help_panel=_COLUMNS)
-    annotations = {**offered, "column": Annotated[list[str] | None, pairs]}
+    help = "A column of what else the law reads: n_experts=config.moe.n, or a number for every run. Repeatable."
+    more = typer.Option("--input", help=help, metavar="NAME=COLUMN", rich_help_panel=_COLUMNS)
+    lists = {"column": Annotated[list[str] | None, pairs], "input": Annotated[list[str] | None, more]}
+    annotations = {**offered, **lists}
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     options = []
     for name, parameter in own.parameters.items():
@@ -130,7 +142,8 @@ def _checked_level(level: float) -> float:
 
 
 Table = Annotated[str, typer.Argument(help="Table of finished runs: csv, tsv, json, jsonl or parquet.")]
-Columns = dict[str, str]
+Columns = dict[str, Any]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that holds something else.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Figure = Annotated[
     Path | None,
@@ -139,6 +152,70 @@ Figure = Annotated[
 Level = Annotated[
     float, typer.Option("--level", help="Coverage of the intervals, between 0 and 1.", callback=_checked_level)
 ]
+
+
+#: How files of each kind begin.
+_FIGURES = (b"\x89PNG", b"%PDF", b"%!PS", b"<?xml", b"<svg", b"\xff\xd8", b"RIFF", b"II*", b"MM", b"GIF8", b"\x1f\x8b")
+_WHAT = {"result": "a result of scalefit", "page": "a page", "figure": "a figure", "table": "the same columns"}
+
+
+def may_write(
+    option: str,
+    path: str | Path | None,
+    kind: str,
+    inputs: Iterable[Any] = (),
+    *,
+    force: bool = False,
+    columns: Iterable[Any] | None = None,
+) -> None:
+    """Refuse an output that is an input, or a file of another kind that is there, before it is written.
+
+    Parameters
+    ----------
+    option : str
+        What the command line calls it, such as ``--save``.
+    path : path, optional
+        Where the command will write.
+    kind : {"result", "page", "figure", "table"}
+        What it will write.
+    inputs : iterable of paths
+        What it reads; whatever is no file is passed over.
+    force : bool
+        Overwrite a file of another kind; never an input.
+    columns : iterable of str, optional
+        Of a table: an older file of the same columns is overwritten. Without them only the inputs are looked at.
+    """
+    if path is None:
+        return
+    target = Path(path)
+    for source in inputs:
+        if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
+            raise ArgumentError(f"{option} {path} is the input itself, and was left alone. Name another file.")
+    if target.parent != target and not target.parent.is_dir():
+        raise ArgumentError(
+            f"{option} {path} cannot be written: there is no folder {target.parent}. Nothing was done. Make it first."
+        )
+    if force or not target.is_file() or not target.stat().st_size or (kind == "table" and columns is None):
+        return
+    with target.open("rb") as stream:
+        head = stream.read(1 << 16)
+    same = {
+        "result": bool({"scalefit", "schema_version"} & json_keys(target, any_suffix=True)),
+        "page": head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")),
+        "figure": head.lstrip().startswith(_FIGURES),
+        "table": head.splitlines()[0].decode("utf-8", "replace").split(",") == list(map(str, columns or ())),
+    }
+    if not same[kind]:
+        raise ArgumentError(
+            f"{option} {path} is there and does not hold {_WHAT[kind]}; it was left alone. Name another file, or add "
+            "--force."
+        )
+
+
+def write_table(option: str, path: str | Path, frame: pd.DataFrame, inputs: Iterable[Any], force: bool) -> None:
+    """Write a table as csv, whole, where `may_write` lets it."""
+    may_write(option, path, "table", inputs, force=force, columns=frame.columns)
+    write_whole(path, frame.to_csv(index=False))
 
 
 def read_table(path: str | Path, *, only: str | None = None, **columns: Any) -> pd.DataFrame:
@@ -208,13 +285,13 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def json_keys(path: Path) -> set[str]:
+def json_keys(path: Path, *, any_suffix: bool = False) -> set[str]:
     """Names in the JSON object that a .json file holds; none where it holds something else."""
-    if path.suffix != ".json":
+    if path.suffix != ".json" and not any_suffix:
         return set()
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # whoever reads it as something else says what is wrong
+        document = json.loads(read_text(path))
+    except (OSError, DataError, ValueError, RecursionError):  # whoever reads it as something else says what is wrong
         return set()
     return set(document) if isinstance(document, dict) else set()
 

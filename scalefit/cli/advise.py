@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit._files import save_figure
+from scalefit._files import read_text, save_figure
 from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
 
@@ -77,6 +77,7 @@ def advise(
     else:
         typer.echo(str(advice))
     if plot is not None:
+        shared.may_write("--plot", plot, "figure", [log, plan, law])
         save_figure(monitor.plot(level=level).figure, plot, bbox_inches="tight")
 
 
@@ -87,7 +88,7 @@ def _read_plan(path: Path) -> RunPlan:
     if not path.exists():
         raise DataError(f"There is no plan {path}, and nothing was read. Write one, a file such as:\n{EXAMPLE}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         record = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML, JSON and text errors are ValueErrors
         raise DataError(f"The plan {path} cannot be read: {error}. No advice was given. Correct the file.") from None

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
             autocompletion=shared.data_sets_beginning,
         ),
         output: str = typer.Option(None, "--output", "-o", help="Write the table NAME to this csv file."),
+        force: shared.Force = False,
         as_json: shared.AsJson = False,
     ) -> None:
         """List the data sets, or load one of them and print or save it."""
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
                 raise typer.BadParameter("name the data set to write", param_hint="--output")
             _list(as_json)
         else:
-            _show(name, output, as_json)
+            _show(name, output, force, as_json)
 
 
 def _list(as_json: bool) -> None:
@@ -44,12 +45,12 @@ def _list(as_json: bool) -> None:
     typer.echo("\nLoad one with scalefit.load_dataset(name); save one with scalefit datasets NAME -o runs.csv.")
 
 
-def _show(name: str, output: str | None, as_json: bool) -> None:
+def _show(name: str, output: str | None, force: bool, as_json: bool) -> None:
     from scalefit.datasets import load_dataset
 
     runs = load_dataset(name)
     if output is not None:
-        runs.to_csv(output, index=False)
+        shared.write_table("--output", output, runs, [], force)
     if as_json:
         records = json.loads(runs.reset_index().to_json(orient="records", double_precision=15))
         shared.print_json({"name": name, "scalefit": runs.attrs["scalefit"], "runs": records})

@@ -71,6 +71,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     save: Annotated[Path | None, typer.Option(help="Write the result here, for scalefit predict.")] = None,
     plot: shared.Figure = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Fit a law to a table of finished runs and say whether to believe it (exit code 3: do not)."""
@@ -80,6 +81,8 @@ def fit(
         raise typer.BadParameter(f"{bootstrap} resamples: use 0, or 1000 and more", param_hint="--bootstrap")
     if cluster and not bootstrap:
         raise typer.BadParameter("needs --bootstrap", param_hint="--cluster")
+    shared.may_write("--save", save, "result", [table], force=force)
+    shared.may_write("--plot", plot, "figure", [table], force=force)
     options: dict[str, Any] = {
         "objective": None if objective is None else objective.value,
         "delta": delta,
@@ -102,6 +105,9 @@ def fit(
             with shared.working(f"Refitting {bootstrap} resamples") as progress:
                 results[key] = result.bootstrap(bootstrap, seed=seed, cluster=labels, progress=progress)
     written = {kind: shared.files_of(path, results) for kind, path in (("Result", save), ("Figure", plot)) if path}
+    for option, kind, made in (("--save", "result", "Result"), ("--plot", "figure", "Figure")):
+        for path in written.get(made, {}).values():
+            shared.may_write(option, path, kind, [table], force=force)
     for label, result in results.items():
         if save is not None:
             result.to_json(written["Result"][label])

@@ -36,6 +36,7 @@ def floor(
         "replicated"
     ),
     out: Annotated[Path | None, typer.Option(help="Write the table with its new columns to this csv.")] = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Loss floor, regime and balance of a plan by the associative-memory theory: a hypothesis under test."""
@@ -71,7 +72,7 @@ def floor(
         )
     table = loss_floor(plans, **{name: read[name] for name in options}, **reading)
     if out is not None:
-        table.to_csv(out, index=False)
+        shared.write_table("--out", out, table, [plans], force)
     if as_json:
         shared.print_json({"plans": table.to_dict("records"), **reading})
     else:

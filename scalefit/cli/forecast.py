@@ -33,24 +33,45 @@ def forecast(
     ] = None,
     level: shared.Level = 0.9,
     no_prior: Annotated[bool, typer.Option("--no-prior", help="Leave the shipped prior out.")] = False,
+    law: Annotated[
+        str | None, typer.Option(help="A law in the coupled law's place.", autocompletion=shared.laws_beginning)
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the forecast here as JSON.")] = None,
+    register_at: Annotated[
+        Path | None,
+        typer.Option("--register", help="Write down the prediction of the one --at, to be scored later."),
+    ] = None,
     plot: shared.Figure = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Forecast the loss of larger runs, with calibrated intervals (exit code 3: do not trust it)."""
     from scalefit.forecasting.forecast import forecast as make_forecast
 
     points = shared.points(at or ())
+    if at is None and {"N", "D"} <= set(columns) and all(_is_number(columns[name]) for name in ("N", "D")):
+        raise typer.BadParameter(
+            f"--N {columns['N']} --D {columns['D']} would set every run's; a point to predict is "
+            f"--at N={columns['N']},D={columns['D']}",
+            param_hint="--N",
+        )
+    shared.may_write("--save", save, "result", [table], force=force)
+    shared.may_write("--plot", plot, "figure", [table], force=force)
     with shared.working("Forecasting"):
         runs = shared.read_table(table, **columns)
         several = "series" in runs and runs["series"].nunique() > 1
         unit = "other" if columns.get("loss_unit") == "other" else None
         prior = None if no_prior else "shipped"
-        found = make_forecast(runs, loss_unit=unit, prior=prior, by="series" if several else None)  # type: ignore[arg-type]
+        found = make_forecast(runs, loss_unit=unit, prior=prior, law=law, by="series" if several else None)  # type: ignore[arg-type]
     results: dict[str | None, ForecastResult] = (
         {str(label): result for label, result in found.items()} if isinstance(found, dict) else {None: found}
     )
-    saved, drawn = (shared.files_of(path, results) if path else {} for path in (save, plot))
+    paths = (save, plot, register_at)
+    saved, drawn, registered = (shared.files_of(path, results) if path else {} for path in paths)
+    outputs = (("--save", "result", saved), ("--plot", "figure", drawn), ("--register", "result", registered))
+    for option, kind, files in outputs:
+        for path in files.values():
+            shared.may_write(option, path, kind, [table], force=force)
     documents = {}
     for label, result in results.items():
         predictions = _predict(result, points, level)
@@ -59,6 +80,8 @@ def forecast(
             _print(result, predictions, label, level)
         if saved:
             result.to_json(saved[label])
+        if registered:
+            _register(result, points, registered[label], level)
         if drawn:
             save_figure(result.plot(level=level).figure, drawn[label])
     if as_json:
@@ -66,18 +89,34 @@ def forecast(
     return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
 
 
+def _is_number(text: str) -> bool:
+    try:
+        shared.quantity(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _register(result: ForecastResult, points: list[dict[str, float]], path: Path, level: float) -> None:
+    from scalefit.errors import ArgumentError
+
+    if len(points) > 1:
+        raise ArgumentError(
+            f"--register writes down one run, and {len(points)} were given; nothing was registered. Give one --at."
+        )
+    inputs = dict(points[0]) if points else {}
+    if set(inputs) == {"C"} and "C" not in result.law.inputs:
+        inputs = {key: float(values[0]) for key, values in result.frontier(inputs["C"]).items()}
+    result.register(path, level=level, **inputs)
+
+
 def _predict(result: ForecastResult, points: list[dict[str, float]], level: float) -> list[dict[str, Any]]:
-    import numpy as np
-
-    from scalefit.forecasting.text import frontier
-
     out = []
     for point in points:
         inputs: dict[str, float] = dict(point)
         if set(point) == {"C"} and "C" not in result.law.inputs:
-            best = frontier(result, np.array([point["C"] / result.largest_compute]))
-            inputs = {key: float(values[0]) for key, values in best.items()}
-        table = result.predict_interval(level=level, **inputs)
+            inputs = {key: float(values[0]) for key, values in result.frontier(point["C"]).items()}
+        table = result.predict_interval(level=level, **inputs)  # type: ignore[arg-type]
         notes = [str(note) for note in table.attrs["notes"]]
         values = {str(key): float(value) for key, value in table.iloc[0].items()}
         out.append({**inputs, **values, "level": level, "notes": notes})
@@ -101,11 +140,9 @@ def _document(result: ForecastResult, predictions: list[dict[str, Any]]) -> dict
 
 
 def _print(result: ForecastResult, predictions: list[dict[str, Any]], label: str | None, level: float) -> None:
-    from scalefit.forecasting.text import as_text
-
     if label is not None:
         typer.echo(f"== {label} ==")
-    typer.echo(as_text(result, level))
+    typer.echo(result.text(level))
     for row in predictions:
         where = ", ".join(f"{key} = {row[key]:.4g}" for key in ("C", "N", "D") if key in row)
         typer.echo(

@@ -224,21 +224,23 @@ def next_runs(
     law: LawName = None,
     series: Series = None,
     out: Annotated[Path | None, typer.Option(help="Write the runs to this csv file, for scalefit sweep.")] = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Choose the runs to train next, so that an answer becomes surest for their compute."""
+    """Choose the runs to train next, so that they determine an answer best for their compute."""
     import scalefit as sf
     from scalefit._arguments import check_quantity
 
     if not budget:
         raise typer.BadParameter("say how much compute the new runs may take, such as 1e19", param_hint="--budget")
+    shared.may_write("--out", out, "table", [source])
     check_quantity("budget", budget)  # before any fit is waited for
     with shared.working("Choosing runs"):
         result = _result(source, law, None, columns, series, 0)
         runs = sf.next_runs(result, budget, target=target, C=C, n_runs=n_runs, series=series)
     design = runs.attrs["design"]
     if out is not None:
-        runs.to_csv(out, index=False)
+        shared.write_table("--out", out, runs, [source], force)
     if as_json:
         shared.print_json({"runs": runs.to_dict(orient="records"), **design})
     else:
@@ -302,4 +304,5 @@ def _is_saved(path: Path) -> bool:
 
 def _draw(answer: Any, path: Path | None) -> None:
     if path is not None:
+        shared.may_write("--plot", path, "figure")
         save_figure(answer.plot().figure, path)

@@ -10,7 +10,7 @@ import typer
 
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
-from scalefit.errors import ArgumentError, DataError, FitError
+from scalefit.errors import DataError, FitError
 
 if TYPE_CHECKING:
     from scalefit.reporting.report import Report
@@ -43,6 +43,7 @@ def report(
     by: Annotated[By | None, typer.Option(help="Several series: a page for each, or all as one.")] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Write one HTML page about a table of runs: verdict, figures, plans, an interactive planner (exit 3: no trust)."""
@@ -60,8 +61,7 @@ def report(
         labels = names_of_series(runs) if by == By.series else []
         files = shared.files_of(out, labels or [None])
         for path in files.values():
-            if path.exists() and Path(table).exists() and path.samefile(table):
-                raise ArgumentError(f"--out {path} is the table itself, and was left alone. Name another file.")
+            shared.may_write("--out", path, "page", [table], force=force)
         for done, (label, path) in enumerate(files.items()):
             progress(done, len(files))
             try:
@@ -75,7 +75,7 @@ def report(
             else:
                 made[label].save(path)
     if refused and not made:
-        raise FitError(f"No series can bear a report, and no page was made. {_series_said(refused)}")
+        raise FitError(f"No series can be fitted, and no page was made. {_series_said(refused)}")
     if as_json:
         documents = {label: _about(page, files[label]) for label, page in made.items()}
         several = {"series": documents} | ({"refused": refused} if refused else {})
@@ -88,7 +88,7 @@ def report(
                 f"Report: {about['path']} ({about['bytes'] / 1000:,.0f} kB, opens in any browser, needs no network)"
             )
     if refused:
-        seen = f"{len(refused)} of {len(files)} series can bear no report, and no page was made of them."
+        seen = f"{len(refused)} of {len(files)} series could not be fitted, and no page was made of them."
         typer.echo(f"warning: {seen} {_series_said(refused)}", err=True)
     return 0 if all(page.trusted for page in made.values()) else ExitCode.UNTRUSTED
 

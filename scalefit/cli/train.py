@@ -56,7 +56,9 @@ def train(
     if as_json:
         typer.echo(json.dumps({"run_id": record.run_id, "status": record.status, "rows": list(record.rows)}))
         return
-    typer.echo(f"run {record.run_id}: {record.status}, {record.seconds:.0f} s")
+    made = record.rows[-1] if record.rows else {}
+    where = f", on {made['device']} in {made['dtype']}" if "device" in made else ""
+    typer.echo(f"run {record.run_id}: {record.status}, {record.seconds:.0f} s{where}")
     typer.echo(_table(record.table(), ("series", "N", "D", "loss", "loss_se", "H_data", "seed", "lr", "status")))
 
 

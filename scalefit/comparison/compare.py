@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -45,6 +45,8 @@ def compare(
     level: float = 0.9,
     seed: int = 0,
     by: str | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Compare laws by how they predict runs that they were not fitted to.
@@ -53,6 +55,9 @@ def compare(
     ----------
     runs : DataFrame, path, or mapping of columns
         One table of one series, read as :func:`scalefit.fit` reads it.
+    columns, inputs : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
+        ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
     laws : sequence of str or Law, or mapping of names to them
         Laws by name, or of your own; ``"forecast"`` stands for :func:`scalefit.forecast`.
     holdout : str
@@ -101,7 +106,7 @@ def compare(
     """
     import pandas as pd
 
-    from scalefit.tables.runs import check_runs
+    from scalefit.tables.runs import check_for_fit, name_columns
 
     named = _named(laws)
     check_level(level)
@@ -115,19 +120,20 @@ def compare(
             "prior= speaks of one law's parameters: laws under different objectives do not compare, and none was "
             "fitted. Leave it out."
         )
+    runs = name_columns(runs, columns, inputs)
     given = options.pop("weights", None)
     runs = with_weights(runs, given)
     absent = _absent_inputs(runs, named)
     borne = {name: law for name, law in named.items() if name not in absent}
     order = _inputs_of(borne.values())
-    checked = check_runs(runs, order)
-    columns = {key: np.asarray(checked.columns[key], float) for key in order}
+    checked = check_for_fit(runs, order)
+    arrays = {key: np.asarray(checked.columns[key], float) for key in order}
     loss = np.asarray(checked.columns["loss"], float)
     if isinstance(given, str) and is_rule(given):
         options["weights"], given = given, None
     weight = weights_of(checked.columns, given)
     if weight is not None:
-        columns["weight"] = weight
+        arrays["weight"] = weight
     series = checked.columns.get("series")
     labels = [] if series is None else list(dict.fromkeys(np.asarray(series).tolist()))
     if len(labels) > 1 and by is None:
@@ -137,12 +143,12 @@ def compare(
         )
     fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in borne.values())
     order_of = by_label(checked.row_labels)
-    columns = {key: column[order_of] for key, column in columns.items()}
+    arrays = {key: column[order_of] for key, column in arrays.items()}
     loss, rows = loss[order_of], checked.row_labels[order_of]
-    parts = folds(holdout, columns["C"], fewest, seed)
+    parts = folds(holdout, arrays["C"], fewest, seed)
     unit = checked.conventions.get("loss_unit", "nat/token")
     records = {
-        name: _predict(law, columns, loss, parts, level, unit, dict(options) if law != FORECAST else {})
+        name: _predict(law, arrays, loss, parts, level, unit, dict(options) if law != FORECAST else {})
         for name, law in borne.items()
     }
     if all(len(record.failed) == len(parts) for record in records.values()):
@@ -253,7 +259,7 @@ def _predict(
                 warnings.simplefilter("ignore", ScalefitWarning)
                 table = {**train, "loss": loss[fold.train]}
                 result = forecast(table, loss_unit=unit) if law == FORECAST else fit(table, law, **options)
-                interval = result.predict_interval(level=level, **where)
+                interval = result.predict_interval(level=level, **cast(dict[str, Any], where))
             found.append(interval[["loss", "lower", "upper"]].to_numpy(float).T)
             trusted += bool(result.trusted)
         except FitError as error:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import check_count
 from scalefit._typing import AnyArray, Array, Seed
 from scalefit.errors import ArgumentError
 from scalefit.fitting.covariance import bread, free_covariance
-from scalefit.fitting.newton import minimise
+from scalefit.fitting.frozen import Frozen
+from scalefit.fitting.layout import in_raw_units, to_units, within_bounds
+from scalefit.fitting.newton import Model, minimise
 from scalefit.fitting.power_sum import model_of
+from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import Solution
-from scalefit.fitting.solver import descend
+from scalefit.fitting.solver import EXACT, descend
+from scalefit.fitting.starts import find_starts
 
 #: Below this many runs a resample can move to another basin, so several starts are tried for each.
 _FEW_RUNS = 40
-_MOST_WEIGHTS = 2e9  # resamples times runs: 16 GB
+_MOST_WEIGHTS = 2e9  # resamples times runs: an hour
+#: Resamples drawn and refitted together at most, and their weights: 16 MB.
+_GROUP, _GROUP_WEIGHTS = 1024, 2_000_000
+#: Steps on kept second derivatives, after which a search goes on with exact ones.
+_ON_KEPT = 40
+#: Steps after which a search from afar must promise to beat the one from the optimum; more on fewer runs than _SMALL.
+_RACE, _LONG_RACE, _SMALL = 12, 40, 20
 
 
 def resample_counts(n_runs: int, n: int, seed: Seed, clusters: AnyArray | None = None) -> Array:
@@ -48,13 +60,18 @@ def _generator(seed: int | np.random.Generator | None) -> np.random.Generator:
 
 
 def bootstrap_draws(
-    result: Solution, n: int, seed: Seed, cluster: Any = None, progress: Callable[[int, int], None] | None = None
+    result: Solution,
+    n: int,
+    seed: Seed,
+    cluster: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> tuple[Array, int]:
     """Free vectors (n, p) of `n` case resamples, and how many did not converge."""
-    problem = result.problem
+    problem, workers = result.problem, check_count("workers", workers)
     if n * problem.loss.size > _MOST_WEIGHTS:
         raise ArgumentError(
-            f"n={n!r:.20} resamples of {problem.loss.size} runs are more than memory holds; nothing was resampled. Ask "
+            f"n={n!r:.20} resamples of {problem.loss.size} runs would take hours; nothing was resampled. Ask "
             "for a thousand to ten thousand."
         )
     if progress is not None and not callable(progress):
@@ -83,30 +100,156 @@ def bootstrap_draws(
                 "cluster= out."
             )
     rng = seed if isinstance(seed, np.random.RandomState) else _generator(seed)
+    refits = _Refits(result)
+    best_x, ok = np.empty((n, result.x.size)), np.zeros(n, bool)
+    for rows, x, good in _in_groups(refits, _weights_in_groups(problem, n, rng, clusters), n, workers, progress):
+        best_x[rows], ok[rows] = x, good
+    if problem.penalty is not None:
+        best_x = np.clip(best_x + _luck_of_prior(result, rng, n), *problem.bounds(result.bounds))
+    return best_x, int((~ok).sum())
+
+
+def _weights_in_groups(problem: Problem, n: int, rng: Any, clusters: AnyArray | None) -> Iterator[tuple[slice, Array]]:
+    """Rows of resamples and their weights (b, n_runs), drawn as they are wanted: memory does not grow with `n`."""
+    total = problem.loss.size
+    size = int(np.clip(_GROUP_WEIGHTS // total, 8, _GROUP))
+    eager = None
     if len(problem.groups) > 1 and clusters is None:
         # Resample within each series, so that every series keeps its size.
-        counts = np.zeros((n, problem.loss.size))
-        for rows in problem.groups:
-            counts[:, rows] = resample_counts(rows.size, n, rng)
-    else:
-        counts = resample_counts(problem.loss.size, n, rng, clusters)
-    weights = counts if problem.weights is None else counts * problem.weights
-    lower, upper = problem.bounds(result.bounds)
-    starts = [result.x]
-    if problem.loss.size < _FEW_RUNS:
-        from scalefit.fitting.starts import find_starts
+        eager = np.zeros((n, total))
+        for members in problem.groups:
+            eager[:, members] = resample_counts(members.size, n, rng)
+    for start in range(0, n, size):
+        rows = slice(start, min(start + size, n))
+        # Draws in turn are those of one call.
+        counts = resample_counts(total, rows.stop - start, rng, clusters) if eager is None else eager[rows]
+        yield rows, counts if problem.weights is None else counts * problem.weights
 
-        starts += list(np.clip(find_starts(problem, 3), lower, upper))
-    best_x, best_f, ok = np.empty((n, result.x.size)), np.full(n, np.inf), np.zeros(n, bool)
-    for k, start in enumerate(starts):
-        points = np.repeat(start[None], n, axis=0)
-        share = _share(progress, k, len(starts))
-        end = descend(problem, points, lower, upper, weights=weights, progress=share)
-        better = end.value < best_f
-        best_x[better], best_f[better], ok[better] = end.x[better], end.value[better], end.converged[better]
-    if problem.penalty is not None:
-        best_x = np.clip(best_x + _luck_of_prior(result, rng, n), lower, upper)
-    return best_x, int((~ok).sum())
+
+def _in_groups(
+    refits: _Refits,
+    groups: Iterator[tuple[slice, Array]],
+    n: int,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[slice, Array, AnyArray]]:
+    """Rows of each group, its optima and whether they converged; by several threads where asked."""
+    done = 0
+
+    def told(part: int, _: int) -> None:
+        if progress is not None and done + part < n:
+            progress(done + part, n)
+
+    if workers == 1:
+        for rows, weights in groups:
+            x, ok = refits.run(weights, told)
+            done = rows.stop
+            if progress is not None:
+                progress(done, n)
+            yield rows, x, ok
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    stop = threading.Event()
+
+    def checked(part: int, total: int) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(workers) as pool:
+        running: list[tuple[slice, Future[tuple[Array, AnyArray]]]] = []
+        try:
+            for rows, weights in groups:
+                running.append((rows, pool.submit(refits.run, weights, checked)))
+                if len(running) <= workers:  # a few groups ahead, so that their weights do not pile up
+                    continue
+                rows, future = running.pop(0)
+                yield rows, *future.result()
+                if progress is not None:
+                    progress(rows.stop, n)
+            for rows, future in running:
+                yield rows, *future.result()
+                if progress is not None:
+                    progress(rows.stop, n)
+        finally:
+            # After an interrupt the threads end at their next finished problem, and what waits is never begun.
+            stop.set()
+            for _, future in running:
+                future.cancel()
+
+
+class _Refits:
+    """Refits of one result to reweighted runs, all from its optimum."""
+
+    def __init__(self, result: Solution) -> None:
+        self.result, self.problem = result, result.problem
+        self.lower, self.upper = self.problem.bounds(result.bounds)
+        self.few = self.problem.loss.size < _FEW_RUNS
+        self.others = find_starts(self.problem, 3, result.bounds) if self.few else np.zeros((0, result.x.size))
+        self.model = warm_model(self.problem, result.x)
+
+    def run(self, weights: Array, progress: Callable[[int, int], None] | None = None) -> tuple[Array, AnyArray]:
+        """Optima (b, p) for weights (b, n), and whether each search converged."""
+        x, f, ok = self._warm(weights, progress)
+        if self.few:
+            self._from_afar(weights, x, f, ok)
+        if self.problem.penalty is None and len(self.problem.groups) == 1:
+            self._within_bounds(weights, x, ok)
+        return x, ok
+
+    def _warm(self, weights: Array, progress: Callable[[int, int], None] | None) -> tuple[Array, Array, AnyArray]:
+        """From the optimum; on second derivatives that are kept where the law has no closed forms."""
+        points = np.repeat(self.result.x[None], len(weights), axis=0)
+        if self.model is None:
+            end = descend(self.problem, points, self.lower, self.upper, weights=weights, progress=progress)
+            return end.x, end.value, end.converged
+        floor = self.problem.cost_of(EXACT)
+        end = minimise(
+            self.model,
+            points,
+            self.lower,
+            self.upper,
+            weights=weights,
+            floor=floor,
+            max_steps=_ON_KEPT,
+            progress=progress,
+        )
+        x, f, ok = end.x, end.value, end.converged
+        late = np.flatnonzero(~ok)
+        if late.size:
+            end = descend(self.problem, x[late], self.lower, self.upper, weights=weights[late])
+            x[late], f[late], ok[late] = end.x, end.value, end.converged
+        return x, f, ok
+
+    def _from_afar(self, weights: Array, x: Array, f: Array, ok: AnyArray) -> None:
+        """A resample of few distinct runs can have moved to another basin: try other starts, in place."""
+        distinct = (weights > 0).sum(axis=1)
+        again = np.flatnonzero((distinct < 2 * self.result.x.size + 2) | ~ok)
+        steps = _RACE if self.problem.loss.size >= _SMALL else _LONG_RACE
+        for start in self.others if again.size else ():
+            points = np.repeat(start[None], again.size, axis=0)
+            w = weights[again]
+            end = descend(self.problem, points, self.lower, self.upper, weights=w, bar=f[again], bar_steps=steps)
+            better = end.value < f[again] * (1 - 1e-11)
+            at = again[better]
+            x[at], f[at], ok[at] = end.x[better], end.value[better], end.converged[better]
+
+    def _within_bounds(self, weights: Array, x: Array, ok: AnyArray) -> None:
+        """Refit in the table's units, in place, where a coefficient left the law's bounds."""
+        out = np.flatnonzero(~within_bounds(self.problem, x))
+        if not out.size:
+            return
+        raw = in_raw_units(self.problem)
+        lower, upper = raw.bounds(self.result.bounds)
+        starts = np.clip(to_units(self.problem, raw, x[out]), lower, upper)
+        end = descend(raw, starts, lower, upper, weights=weights[out])
+        x[out], ok[out] = to_units(raw, self.problem, end.x), end.converged
+
+
+def warm_model(problem: Problem, x: Array) -> Model | None:
+    """Return a model for searches from near x (p,), where keeping second derivatives is cheaper and safe."""
+    plain = len(problem.groups) == 1 and problem.penalty is None and len(problem.bands(x)) == 1
+    return Frozen(problem, x) if plain and not problem.law.terms else None
 
 
 def _luck_of_prior(result: Solution, rng: Any, n: int) -> Array:
@@ -123,13 +266,6 @@ def _luck_of_prior(result: Solution, rng: Any, n: int) -> Array:
     scores = rng.standard_normal((n, values.size)) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
     moves[:, free] = scores[:, free] @ np.linalg.pinv(found.hessian[np.ix_(free, free)], hermitian=True)
     return moves
-
-
-def _share(progress: Callable[[int, int], None] | None, part: int, parts: int) -> Callable[[int, int], None] | None:
-    """Progress of one of several equal parts."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(part * total + done, parts * total)
 
 
 def influence_of(result: Solution) -> tuple[str, float, float, AnyArray] | None:

@@ -88,7 +88,7 @@ def certify(
     curvature vanishes with the residuals; `sensitivity` is the largest change of the log loss for a unit change of
     each free parameter.
     """
-    best = int(np.argmin(ends.value))
+    best = ends.lowest
     value = ends.value[best]
     same = ends.value <= max(value * (1 + _AGREE), exact)
     others = ends.value[~same & ends.converged & np.isfinite(ends.value)]

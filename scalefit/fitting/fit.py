@@ -21,7 +21,7 @@ from scalefit.fitting.identifiability import (
     unexplained_problem,
     unexplained_spread,
 )
-from scalefit.fitting.layout import Layout
+from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
@@ -50,6 +50,8 @@ def fit(
     by: Literal["shared", "pool"] | None = None,
     seed: int = 0,
     n_starts: int | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> FitResult: ...
 
 
@@ -69,6 +71,8 @@ def fit(
     by: Literal["series"],
     seed: int = 0,
     n_starts: int | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> dict[Any, FitResult]: ...
 
 
@@ -87,6 +91,8 @@ def fit(
     by: Literal["series", "shared", "pool"] | None = None,
     seed: int = 0,
     n_starts: int | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> FitResult | dict[Any, FitResult]:
     """Fit a law to a table of finished runs.
 
@@ -118,18 +124,22 @@ def fit(
         Bounds in place of the law's, ``{"E": (0, 3)}``; None for an end keeps the law's.
     prior : Prior or mapping, optional
         Informative priors, part of the objective; see :mod:`scalefit.fitting.priors`.
+    columns, inputs : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
+        ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
     by : {"series", "shared", "pool"}, optional
         What to do with several series in one table: a result each (a dict), shared exponents with own coefficients,
         or one fit that ignores them. Several series without it are an error.
     seed : int
         Seed of anything random (nothing in the fit itself is).
     n_starts : int, optional
-        Starts to polish; by default 3, and 8 on fewer than 100 runs, where the objective has several basins.
+        Starts to polish; by default 3, and 8 on fewer than 100 runs, where the objective has several basins. A law
+        with many basins asks for more.
 
     Returns
     -------
     FitResult
-        Or, with ``by="series"``, a dict of them by series; series that cannot bear the law are left out and named
+        Or, with ``by="series"``, a dict of them by series; series that do not identify the law are left out and named
         in a warning.
 
     Raises
@@ -137,7 +147,7 @@ def fit(
     DataError
         The table cannot be read.
     FitError
-        The table cannot bear this law; the message says why.
+        The table does not identify this law; the message says why.
     ArgumentError
         An argument makes no sense.
 
@@ -153,7 +163,7 @@ def fit(
     fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
     tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
     bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
-    if isinstance(law, type) and not getattr(law, "parameters", True):
+    if isinstance(law, type) and issubclass(law, Law) and not law.parameters:
         raise ArgumentError(
             f"law={law.__name__} has no parameters, so nothing was fitted. Give it sf.Parameter attributes and a "
             "formula."
@@ -161,11 +171,17 @@ def fit(
     if not isinstance(law, (str, type, Law)):
         law, tied = _split_constraints(law, tied)
     chosen = get(law)
+    if columns or inputs:
+        from scalefit.tables.runs import name_columns
+
+        runs = name_columns(runs, columns, inputs)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(_choose_input(chosen, runs))
-    kind = chosen.objective if objective is None else objective
-    scale = chosen.target.on if on is None else on
-    objective_ = Objective(kind, check_number("delta", delta), scale)
+    objective_ = Objective(
+        chosen.objective if objective is None else objective,
+        check_number("delta", delta),
+        chosen.target.on if on is None else on,
+    )
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
     table = _read(runs, chosen, weights)
@@ -242,12 +258,12 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
 
     Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
     """
-    from scalefit.tables.runs import check_runs
+    from scalefit.tables.runs import check_for_fit
 
     table = with_weights(runs, weights)
     name = law.target.name
     there = getattr(table, "columns", table if isinstance(table, Mapping) else ())
-    checked = check_runs(
+    checked = check_for_fit(
         table, law.inputs, loss=name if name in there else "loss", declared={**law.declarations, "loss": law.target}
     )
     weight = weights_of(checked.columns, weights)
@@ -285,7 +301,8 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
 
     few = loss.size < _FEW and not expressions  # lmfit takes its time for each start
-    n_starts = (_STARTS_ON_FEW if few else _STARTS) if request.n_starts is None else request.n_starts
+    usual = max(_STARTS_ON_FEW if few else _STARTS, 0 if expressions else law.n_starts)
+    n_starts = usual if request.n_starts is None else request.n_starts
 
     def search(problem: Problem) -> tuple[Array, Array | None, Certificate]:
         if not expressions:
@@ -300,6 +317,10 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
 
         problem = with_prior(problem, request.prior, lambda free: search(free)[0])
     x, tangent, certificate = search(problem)
+    if not within_bounds(problem, x[None])[0]:
+        # A coefficient's bounds are those of the table's units: there they can be obeyed.
+        problem = in_raw_units(problem)
+        x, tangent, certificate = search(problem)
     if (found := unexplained_problem(unexplained_spread(problem, x, layout.n_free))) is not None:
         certificate = replace(certificate, problems=(*certificate.problems, found))
     return FitResult(

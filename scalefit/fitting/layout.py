@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from scalefit.errors import ArgumentError
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
+
+#: A bound is kept to this relative rounding.
+_SLACK = 1e-9
 
 
 class Layout:
@@ -133,3 +137,40 @@ def scale_dependent(law: type[Law]) -> set[str]:
     params = law.example()
     moved = law.rescale(params, {key: 2.0 for key in law.inputs})
     return {key for key in params if moved[key] != params[key]}
+
+
+def in_raw_units(problem: Problem) -> Problem:
+    """Return the same problem with inputs in parameters, tokens and FLOP, where a parameter can be held at a value."""
+    return replace(problem, columns=problem.raw_columns, units=dict.fromkeys(problem.units, 1.0))
+
+
+def within_bounds(problem: Problem, x: Array) -> AnyArray:
+    """Whether each of some free vectors (b, p) keeps the law's bounds (b,) in the units of the table.
+
+    In the units of a search a coefficient is the summand at mid-table, and its own bounds are no box there.
+    """
+    law, inverse = problem.law, {key: 1.0 / unit for key, unit in problem.units.items()}
+    good = np.ones(x.shape[0], bool)
+    if law.rescale is None or all(unit == 1.0 for unit in inverse.values()):
+        return good
+    with np.errstate(all="ignore"):
+        for group in range(len(problem.groups)):
+            values = law.rescale({k: v.ravel() for k, v in problem.values(x, group).items()}, inverse)
+            for j, (name, parameter) in enumerate(law.parameters.items()):
+                if problem.index[group, j] >= 0:
+                    low, high = parameter.bounds
+                    good &= (values[name] <= high + _SLACK * abs(high)) & (values[name] >= low - _SLACK * abs(low))
+    return good
+
+
+def to_units(problem: Problem, other: Problem, x: Array) -> Array:
+    """Free vectors (b, p) of one problem in the units of another one of the same runs, one series."""
+    ratio = {key: other.units[key] / unit for key, unit in problem.units.items()}
+    values = {key: value.ravel() for key, value in problem.values(x, 0).items()}
+    if problem.law.rescale is not None:
+        values = problem.law.rescale(values, ratio)
+    inner, out = other.free(values), np.array(x)
+    for j, at in enumerate(problem.index[0]):
+        if at >= 0:
+            out[:, at] = inner[j]
+    return out

@@ -99,7 +99,7 @@ def fit_with_expressions(
     names = [name for j, name in enumerate(law.parameters) if problem.index[0, j] >= 0]
     lower, upper = problem.bounds(bounds)
     weights = np.ones(problem.loss.size) if problem.weights is None else problem.weights
-    starts = np.clip(find_starts(problem, max(1, n_starts)), lower, upper)
+    starts = find_starts(problem, max(1, n_starts), bounds)
 
     def build(start: Array) -> Any:
         parameters = lmfit.Parameters()

@@ -22,6 +22,8 @@ _DECREMENT = 1e-14
 _CAP = 5.0
 _LIGHT = 1e3
 _LOSER_STEPS = 40
+#: Objectives closer than this, relatively, are equal: which start wins must not hang on the last bits.
+_TIE = 1e-11
 #: An entry of a matrix with unit diagonal that leaves no digit of the diagonal; the smallest eigenvalue to divide by.
 _OUTWEIGHS, _FLATTEST = 1e16, 1e-6
 
@@ -59,9 +61,18 @@ class Minimum:
     steps: AnyArray
 
     @property
+    def lowest(self) -> int:
+        """Position of the lowest objective; of those that differ by rounding, the converged first, then the first."""
+        bar = float(self.value.min())
+        ties = self.value <= bar + _TIE * abs(bar)
+        if (ties & self.converged).any():
+            ties = ties & self.converged
+        return int(np.argmax(ties)) if ties.any() else 0
+
+    @property
     def best(self) -> Array:
         """Parameters (p,) of the lowest objective."""
-        return np.asarray(self.x[int(np.argmin(self.value))])
+        return np.asarray(self.x[self.lowest])
 
 
 def minimise(
@@ -74,6 +85,8 @@ def minimise(
     floor: float = 0.0,
     max_steps: int = 150,
     rivals: bool = False,
+    bar: Array | None = None,
+    bar_steps: int = 40,
     progress: Callable[[int, int], None] | None = None,
 ) -> Minimum:
     """Minimise each row of a batch of problems.
@@ -92,6 +105,9 @@ def minimise(
         Objective below which a problem counts as solved exactly.
     rivals : bool
         The problems are starts of one objective: give up those that lag once one has converged.
+    bar : ndarray (b,), optional
+        Value known for each problem: one that after `bar_steps` evaluations is far above it, or that four times its
+        Newton decrement would not bring there, is given up.
     progress : callable, optional
         Told (done, total) whenever problems end.
     """
@@ -116,6 +132,10 @@ def minimise(
                     best, best_at = float(state.f[converged].min()), best_at or tick
                 lagging = np.isfinite(best) & (tick - best_at > _LOSER_STEPS) & (state.f > 1.2 * best)
                 finished = finished | lagging
+            if bar is not None:
+                promise = state.f * (1.0 - 4.0 * np.abs(state.decrement))
+                hopeless = (state.f > 1.2 * bar[ids]) | (promise > bar[ids])
+                finished = finished | (hopeless & (state.count >= bar_steps))
             if finished.any():
                 at = ids[finished]
                 out_x[at], out_f[at], out_n[at] = state.x[finished], state.f[finished], state.count[finished]

@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.fitting.newton import Model
-from scalefit.fitting.problem import BLOCK, Problem
+from scalefit.fitting.problem import Problem, block_size
 
 
 class PowerSum:
@@ -50,8 +50,9 @@ class PowerSum:
         if weights is None and problem.weights is not None:
             weights = problem.weights[None, :]
         f, sums = np.zeros(b), [np.zeros((b, len(self.to_vector))), *np.zeros((2, b, len(self.to_matrix)))]
-        for start in range(0, self.target.size, BLOCK):
-            rows = slice(start, start + BLOCK)
+        size = block_size(b)
+        for start in range(0, self.target.size, size):
+            rows = slice(start, start + size)
             cost, parts = self._sums(x, rows, None if weights is None else weights[:, rows])
             f += cost
             for total, part in zip(sums, parts, strict=True):

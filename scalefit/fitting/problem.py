@@ -19,6 +19,8 @@ from scalefit.laws._base import Law
 #: Runs evaluated together: their work arrays stay in cache, and below the 128 KiB from which an allocator asks the
 #: system for fresh pages each time.
 BLOCK = 4_096
+#: The same for many vectors at once: elements of one work array that stays in the second-level cache.
+_ELEMENTS = 32_768
 _STEP = 1e-6
 #: Logarithmic parameters whose lower bound is zero stop here: a component this small is dead.
 DEAD = 1e-10
@@ -175,13 +177,12 @@ class Problem:
         if weights is None and self.weights is not None:
             weights = self.weights[None, :]
         for group, every in enumerate(self.groups):
-            keep = np.flatnonzero(self.index[group] >= 0)
-            at = self.index[group][keep]
-            pick = np.zeros((keep.size, p))
-            pick[np.arange(keep.size), at] = 1.0
-            moved = self._moved(x, at) if self.second_order is None else None
-            for rows in _blocks(every):
-                residual, local = self._local(x if moved is None else moved.points, group, rows)
+            # Sums over a series touch its own parameters and the shared ones only, however many series there are.
+            unique = np.unique(self.index[group][self.index[group] >= 0])
+            square = (slice(None), unique[:, None], unique)
+            moved = self._moved(x, unique) if self.second_order is None else None
+            for rows in blocks(every, b):
+                residual, jac = self.slopes(x if moved is None else moved.points, group, rows)
                 residual = residual[:b]
                 psi, inside, irls = self.objective.slopes(residual)
                 cost = self.objective.cost(residual)
@@ -189,13 +190,13 @@ class Problem:
                     w = weights[:, rows]
                     psi, inside, irls, cost = w * psi, w * inside, w * irls, w * cost
                 f += cost.sum(axis=1)
-                jac = np.stack([local[j][:b] for j in keep], axis=1)
-                flat = np.swapaxes(jac, 1, 2)
-                g += (jac @ psi[:, :, None])[:, :, 0] @ pick
-                h += pick.T @ ((jac * inside[:, None, :]) @ flat) @ pick
-                s += pick.T @ ((jac * irls[:, None, :]) @ flat) @ pick
                 if moved is not None:
-                    h += self._curvature(moved, local, group, psi)
+                    h[square] += _curvature(moved, jac, psi)
+                    jac = jac[:b]
+                flat = np.swapaxes(jac, 1, 2)
+                g[:, unique] += (jac @ psi[:, :, None])[:, :, 0]
+                h[square] += (jac * inside[:, None, :]) @ flat
+                s[square] += (jac * irls[:, None, :]) @ flat
         if self.second_order is not None:
             h += self.second_order
         if self.penalty is not None:
@@ -206,34 +207,38 @@ class Problem:
         """Term of the Hessian with second derivatives (p, p) at one free vector (p,)."""
         total = np.zeros((x.size, x.size))
         for group, every in enumerate(self.groups):
-            moved = self._moved(x[None], self.index[group][self.index[group] >= 0])
-            for rows in _blocks(every):
-                residual, local = self._local(moved.points, group, rows)
+            unique = np.unique(self.index[group][self.index[group] >= 0])
+            moved = self._moved(x[None], unique)
+            for rows in blocks(every, 1):
+                residual, jac = self.slopes(moved.points, group, rows)
                 psi = self.objective.slopes(residual[:1])[0]
                 psi = psi if self.weights is None else psi * self.weights[rows]
-                total += self._curvature(moved, local, group, psi)[0]
+                total[unique[:, None], unique] += _curvature(moved, jac, psi)[0]
         return total
 
-    def _moved(self, x: Array, at: AnyArray) -> _Moved:
+    def _moved(self, x: Array, unique: AnyArray) -> _Moved:
         """Free vectors (b, p) as they are and with each of some entries moved a little."""
-        unique = np.unique(at)
         points = np.repeat(x[None], unique.size + 1, axis=0)
         step = _STEP * np.maximum(1.0, np.abs(x[:, unique]))
         for i, where in enumerate(unique):
             points[i + 1, :, where] += step[:, i]
-        return _Moved(points.reshape(-1, x.shape[1]), unique, step)
+        return _Moved(points.reshape(-1, x.shape[1]), step)
 
-    def _curvature(self, moved: _Moved, local: list[Array], group: int, psi: Array) -> Array:
-        """Sum of psi times the residuals' second derivatives, by differences of the gradient."""
-        b, p, k = psi.shape[0], self.n_free, moved.unique.size
-        gradient = np.zeros((k + 1, b, p))
-        for j, where in enumerate(self.index[group]):
-            if where >= 0:
-                slope = local[j].reshape(k + 1, b, -1)
-                gradient[:, :, where] += np.einsum("kbn,bn->kb", slope, np.broadcast_to(psi, slope.shape[1:]))
-        out = np.zeros((b, p, p))
-        out[:, moved.unique, :] = np.swapaxes((gradient[1:] - gradient[0]) / moved.step.T[:, :, None], 0, 1)
-        return np.asarray(0.5 * (out + np.swapaxes(out, 1, 2)))
+    def slopes(self, x: Array, group: int, rows: AnyArray) -> tuple[Array, Array]:
+        """Residuals (b, m) of some runs of one series, and their slopes (b, q, m) by the free entries it depends on.
+
+        Those entries are the sorted distinct ones of its index.
+        """
+        residual, local = self._local(x, group, rows)
+        places = self.index[group]
+        kept = [j for j, at in enumerate(places) if at >= 0]
+        if len({int(places[j]) for j in kept}) == len(kept):
+            return residual, np.stack([local[j] for j in sorted(kept, key=lambda j: int(places[j]))], axis=1)
+        unique = np.unique(places[kept]).tolist()
+        jac = np.zeros((x.shape[0], len(unique), rows.size))
+        for j in kept:
+            jac[:, unique.index(int(places[j]))] += local[j]
+        return residual, jac
 
     def _local(self, x: Array, group: int, rows: AnyArray) -> tuple[Array, list[Array]]:
         """Residuals (b, n_s) of one series and their derivatives by the law's internal parameters."""
@@ -255,15 +260,27 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Moved:
-    """Free vectors ((k + 1) b, p): b as they are, then with the entries `unique` (k,) moved by `step` (b, k)."""
+    """Free vectors ((k + 1) b, p): b as they are, then with each of k entries moved by `step` (b, k)."""
 
     points: Array
-    unique: AnyArray
     step: Array
 
 
-def _blocks(rows: AnyArray) -> list[AnyArray]:
-    """Rows in pieces of at most a block."""
-    if rows.size <= BLOCK:
-        return [rows]
-    return np.array_split(rows, -(-rows.size // BLOCK))
+def _curvature(moved: _Moved, jac: Array, psi: Array) -> Array:
+    """Sum of psi times the residuals' second derivatives (b, k, k), by differences of the gradient."""
+    b, k = moved.step.shape
+    parts = jac.reshape(k + 1, b, k, -1)
+    gradient = (parts @ np.broadcast_to(psi, (b, parts.shape[3]))[None, :, :, None])[..., 0]
+    out = np.swapaxes((gradient[1:] - gradient[0]) / moved.step.T[:, :, None], 0, 1)
+    return np.asarray(0.5 * (out + np.swapaxes(out, 1, 2)))
+
+
+def blocks(rows: AnyArray, b: int) -> list[AnyArray]:
+    """Rows in pieces that keep the work arrays of `b` vectors in cache."""
+    size = block_size(b)
+    return [rows] if rows.size <= size else np.array_split(rows, -(-rows.size // size))
+
+
+def block_size(b: int) -> int:
+    """Runs that are evaluated together for `b` vectors."""
+    return max(128, min(BLOCK, _ELEMENTS // max(b, 1)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +9,7 @@ import numpy as np
 from scalefit._arguments import check_count, check_number, one_of
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
-from scalefit.fitting.layout import scale_dependent
-from scalefit.fitting.problem import Problem
+from scalefit.fitting.layout import in_raw_units, scale_dependent
 from scalefit.fitting.solution import Solution
 from scalefit.fitting.solver import descend
 from scalefit.fitting.starts import find_starts
@@ -65,13 +63,13 @@ def _heights(result: Solution, name: str, values: Array) -> Array:
     A walk keeps to its basin for longer than that basin is the lowest.
     """
     scaled = name not in scale_dependent(result.law)
-    problem = result.problem if scaled else _in_raw_units(result.problem)
+    problem = result.problem if scaled else in_raw_units(result.problem)
     j = list(problem.law.parameters).index(name)
     at = int(problem.index[0, j])
     inner = np.log(values) if problem.law.parameters[name].log else values
     lower, upper = problem.bounds(result.bounds)
     x0 = result.x if scaled else np.clip(problem.free_vector(result.natural(result.x)), lower, upper)
-    anew = np.clip(find_starts(problem, 3), lower, upper)
+    anew = find_starts(problem, 3, result.bounds)
     order = np.argsort(np.abs(inner - x0[at]), kind="stable")
     out = np.full(values.size, np.inf)
 
@@ -93,9 +91,3 @@ def _heights(result: Solution, name: str, values: Array) -> Array:
         for turn, k in enumerate(side[::-1]):
             x = refit(k, x[None] if turn else np.concatenate([x[None], anew]))
     return out
-
-
-def _in_raw_units(problem: Problem) -> Problem:
-    """Return the same problem with inputs in parameters, tokens and FLOP, where a parameter can be held at a value."""
-    columns = problem.raw_columns
-    return replace(problem, columns=columns, units=dict.fromkeys(problem.units, 1.0))

@@ -36,6 +36,7 @@ class FitResult(Solution):
         seed: Seed = None,
         cluster: Any = None,
         progress: Callable[[int, int], None] | None = None,
+        workers: int = 1,
     ) -> FitResult:
         """Return this result with intervals from refits to resampled runs.
 
@@ -50,6 +51,8 @@ class FitResult(Solution):
             matched to the runs by its index; anything else stands in the order of ``row_labels``.
         progress : callable, optional
             Told (done, total) as refits end.
+        workers : int
+            Threads that refit; the draws do not depend on it.
 
         Returns
         -------
@@ -66,7 +69,7 @@ class FitResult(Solution):
                 "Fits with expression constraints have robust errors only, and nothing was resampled. Tie parameters "
                 "plainly to bootstrap."
             )
-        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress)
+        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress, workers)
         about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
         return replace(self, resamples=draws, draws_about=about)
 

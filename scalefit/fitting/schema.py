@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from scalefit import __version__
-from scalefit._files import as_path, is_document, write_whole
+from scalefit._files import is_document, read_text, write_whole
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.solution import Solution
@@ -161,7 +161,7 @@ def read_saved(path: str | Path) -> tuple[Any, str]:
     """Return what a JSON file, or the text of one, holds, and what to call it; or say that it is no saved result."""
     name = "The text" if is_document(path) else str(path)
     try:
-        return json.loads(str(path) if is_document(path) else as_path(path).read_text(encoding="utf-8")), name
+        return json.loads(str(path) if is_document(path) else read_text(path)), name
     except ArgumentError:  # what is no path says so itself
         raise
     except OSError as error:

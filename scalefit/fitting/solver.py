@@ -19,7 +19,7 @@ _LARGE = 10_000
 _SUBSET = 2_048
 _SECOND_SUBSET = 20_000
 #: Residual below which a search need not go on, and below which a table is taken to be free of noise.
-_EXACT, ROUNDING = 1e-12, 1e-9
+EXACT, ROUNDING = 1e-12, 1e-9
 #: A summand that is nowhere more than this share of the loss is also tried at nothing.
 _FAINT = 0.05
 #: Runs on which a solution's slopes are looked at.
@@ -30,6 +30,8 @@ _KEPT_FOR, _ON_THE_WAY = 8, 30
 _TRIAL = 40
 #: Relative gain of a round below which a valley is not followed further.
 _STANDSTILL = 1e-9
+#: Relative gain of the last round below which a valley that goes on for ever counts as followed to its end.
+_NO_GAIN = 1e-6
 #: Along a narrow valley: steps walked, multiples of that move tried, steps to fall back to the floor, rounds.
 _WALK, _LEAPS, _FALL, _ROUNDS = 10, np.array([0.0, 30.0, 100.0, 300.0, 1000.0]), 30, 30
 
@@ -39,7 +41,7 @@ def solve(
 ) -> tuple[Array, Certificate]:
     """Best free vector (p,) and its certificate."""
     lower, upper = problem.bounds(bounds)
-    starts = np.clip(find_starts(problem, max(1, n_starts)), lower, upper)
+    starts = find_starts(problem, max(1, n_starts), bounds)
     ends = _go_on(problem, _search(problem, starts, lower, upper), lower, upper)
     if not np.isfinite(ends.value.min()):
         raise FitError(
@@ -95,20 +97,22 @@ def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minim
     Down a narrow bent valley Newton's steps are short, but all go much the same way: a leap along the last few lands
     on the slope, from where a few steps lead back to the floor, much further down.
     """
-    best = int(np.argmin(ends.value))
+    best = ends.lowest
     if ends.converged[best]:
         return ends
-    one = _row(ends, best)
+    one, gain = _row(ends, best), 0.0
     for _ in range(_ROUNDS):
         walked = descend(problem, one.x, lower, upper, max_steps=_WALK)
         leaps = np.clip(walked.x + _LEAPS[:, None] * (walked.x - one.x), lower, upper)
         tried = descend(problem, leaps, lower, upper, max_steps=_FALL)
-        found = _row(tried, int(np.argmin(tried.value)))
+        found = _row(tried, tried.lowest)
         if not found.value[0] < one.value[0]:
             break
         gain, one = 1 - found.value[0] / one.value[0], found
         if one.converged[0] or gain <= _STANDSTILL:
             break
+    # A valley without a floor has no end: where neither a leap nor a step gains any more, this is as good as one.
+    one = replace(one, converged=one.converged | ((gain <= _NO_GAIN) & (one.decrement <= _STANDSTILL)))
     pairs = ((getattr(ends, name), getattr(one, name)) for name in Minimum.__slots__)
     return Minimum(*(np.concatenate([old[:best], new, old[best + 1 :]]) for old, new in pairs))
 
@@ -158,11 +162,14 @@ def descend(
     *,
     weights: Array | None = None,
     max_steps: int = 150,
+    bar: Array | None = None,
+    bar_steps: int = 40,
     progress: Callable[[int, int], None] | None = None,
 ) -> Minimum:
     """Minimise from every start, through a sequence of bands where the objective's own is too narrow to follow.
 
-    The starts are of one objective, unless each has its own `weights` (b, n) of the runs.
+    The starts are of one objective, unless each has its own `weights` (b, n) of the runs; `bar` (b,) are values that
+    are known already, for searches that need not go on above them.
     """
     bands = problem.bands(starts[0])
     # Second derivatives of a law without closed forms cost as much as all the rest: on a large table they are kept.
@@ -179,9 +186,11 @@ def descend(
                 lower,
                 upper,
                 weights=weights,
-                floor=band.cost_of(_EXACT),
+                floor=band.cost_of(EXACT),
                 max_steps=steps if last else min(steps, _ON_THE_WAY),
                 rivals=weights is None and len(bands) == 1,
+                bar=bar if len(bands) == 1 else None,
+                bar_steps=bar_steps,
                 progress=progress,
             )
             points = ends.x

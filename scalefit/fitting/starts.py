@@ -7,6 +7,7 @@ linear ones are a small non-negative least-squares problem, reweighted towards l
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -18,20 +19,20 @@ _NODES = 4096
 _REWEIGHTS = 3
 
 
-def find_starts(problem: Problem, n: int) -> Array:
-    """Return up to `n` distinct free vectors (n, p) worth polishing, best first."""
+def find_starts(problem: Problem, n: int, given: Mapping[str, tuple[float, float]] | None = None) -> Array:
+    """Return up to `n` distinct free vectors (n, p) within the bounds and worth polishing, best first."""
     small = _thin(problem)
     law = small.law
+    lower, upper = problem.bounds(given)
     with np.errstate(all="ignore"):
         if law.starts is not None:
             nodes = _own_starts(small)
         elif any(parameter.linear for parameter in law.parameters.values()):
-            nodes = _projected(small)
+            nodes = _projected(small, upper)
         else:
             nodes = _pack(
                 small, [dict(zip(law.parameters, row, strict=True)) for row in _grid(small, tuple(law.parameters))]
             )
-        lower, upper = problem.bounds()
         nodes = np.clip(nodes, lower, upper)
         score = small.value(nodes)
     score = np.where(np.isfinite(score), score, np.inf)
@@ -100,7 +101,7 @@ def _grid(problem: Problem, names: tuple[str, ...]) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _projected(problem: Problem) -> Array:
+def _projected(problem: Problem, upper: Array) -> Array:
     """Nodes of the nonlinear parameters with the linear ones solved for, as free vectors."""
     law = problem.law
     linear = [name for name, parameter in law.parameters.items() if parameter.linear]
@@ -128,10 +129,25 @@ def _projected(problem: Problem) -> Array:
                 target = target - problem.fixed[group, order.index(name)] * design[:, i]
         weights = None if problem.weights is None else problem.weights[rows]
         robust = problem.objective.kind != "squared"
-        solved = _nonnegative(design[:, free], target, weights, robust)
+        tops = np.array([upper[problem.index[group, order.index(linear[i])]] for i in free])
+        tops = np.where([law.parameters[linear[i]].log for i in free], np.exp(tops), tops)
+        solved = _capped(design[:, free], target, weights, robust, tops)
         for i, k in enumerate(free):
             _place(problem, vectors, linear[k], group, solved[:, i])
     return vectors
+
+
+def _capped(design: Array, target: Array, weights: Array | None, robust: bool, tops: Array) -> Array:
+    """Non-negative least squares (nodes, k) with upper limits (k,): what is above stays there, the others anew."""
+    solved = _nonnegative(design, target, weights, robust)
+    over = solved > tops
+    if over.any():
+        rows = np.flatnonzero(over.any(axis=1))
+        held = np.where(over[rows], tops, 0.0)
+        rest = target[rows] - np.einsum("nk,nki->ni", held, design[rows])
+        again = _nonnegative(design[rows] * ~over[rows, :, None], rest, weights, robust)
+        solved[rows] = np.where(over[rows], tops, np.minimum(again, tops))
+    return solved
 
 
 def _nonnegative(design: Array, target: Array, weights: Array | None, robust: bool) -> Array:
@@ -190,7 +206,10 @@ def _pack(problem: Problem, table: list[dict[str, float]]) -> Array:
 
 def _distinct(nodes: Array, score: Array, n: int) -> Array:
     """Pick the best nodes that are not neighbours of better ones (by scaled distance over the whole set)."""
-    order = np.argsort(score, kind="stable")
+    # Scores that agree to six digits keep the order of the grid, whatever the processor's rounding.
+    with np.errstate(all="ignore"):
+        rank = np.where(np.isfinite(score) & (score > 0), np.round(np.log(score), 6), score)
+    order = np.argsort(rank, kind="stable")
     order = order[np.isfinite(score[order])][:512]
     if order.size == 0:
         return nodes[:1]

@@ -2,69 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
+import pandas as pd
 
 from scalefit._arguments import one_of
-from scalefit._numeric import excess_over_hull
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
-from scalefit.fitting.identifiability import each_series, repeated_notes, sweep_notes, unexplained
+from scalefit.fitting.identifiability import each_series, repeated_notes, sweep_notes
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.priors import Prior, penalty_of
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import solve
-from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated
-from scalefit.forecasting.result import ForecastResult, Spread
+from scalefit.forecasting.calibration import ForecastCalibration, shipped
+from scalefit.forecasting.causes import cause_notes
+from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated, left_over
+from scalefit.forecasting.result import ForecastResult
+from scalefit.forecasting.suitability import check_varied, choose, size_notes, thin
 from scalefit.laws import get
+from scalefit.laws._base import Law
 
-_FILE = Path(__file__).with_name("_forecast_prior.json")
+if TYPE_CHECKING:
+    from scalefit.tables.runs import CheckedRuns
+
 #: The first guess is a robust fit: Huber's band on the log loss, weights by compute, the prior at this noise.
 _BAND, _COMPUTE_POWER, _FIRST_NOISES = 0.01, 0.5, (0.02, 0.003)
 _SMALL = 40
-_FEWEST_RUNS = 4
 _FEW_RUNS = 8
-_MOST_RUNS = 400
-#: Share of ln D that ln N leaves unexplained, below which the effects of the two are not told apart.
-_COLLINEAR = 0.02
-_CONSTANT = 1e-3
-#: Excess over the frontier [log loss] above which a run says little of a compute-optimal one.
-_FAR = 0.1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Constants:
-    """What was learned from other tables: prior, sizes of a law's error, calibration of the intervals."""
-
-    prior: Prior
-    compute_prior: Prior
-    discrepancy: Discrepancy
-    spread: Spread
-    provenance: Mapping[str, Any]
-
-
-@cache
-def shipped() -> Constants:
-    """Return the constants that come with scalefit."""
-    return constants_from(json.loads(_FILE.read_text(encoding="utf-8")))
-
-
-def constants_from(saved: Mapping[str, Any]) -> Constants:
-    """Return constants from their document."""
-    priors = []
-    for key in ("prior", "compute_prior"):
-        part = saved[key]
-        mean, cov = np.array(part["mean"], float), np.array(part["cov"], float)
-        priors.append(Prior(tuple(part["names"]), mean, cov, True, part["source"]))
-    spread = Spread(**saved["interval"])
-    return Constants(priors[0], priors[1], Discrepancy(**saved["discrepancy"]), spread, saved["provenance"])
 
 
 @overload
@@ -74,7 +43,10 @@ def forecast(
     loss_unit: str | None = None,
     prior: Prior | Literal["shipped"] | None = "shipped",
     by: Literal["pool"] | None = None,
-    constants: Constants | None = None,
+    law: str | type[Law] | None = None,
+    constants: ForecastCalibration | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> ForecastResult: ...
 
 
@@ -85,7 +57,10 @@ def forecast(
     loss_unit: str | None = None,
     prior: Prior | Literal["shipped"] | None = "shipped",
     by: Literal["series"],
-    constants: Constants | None = None,
+    law: str | type[Law] | None = None,
+    constants: ForecastCalibration | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> dict[Any, ForecastResult]: ...
 
 
@@ -95,7 +70,10 @@ def forecast(
     loss_unit: str | None = None,
     prior: Prior | Literal["shipped"] | None = "shipped",
     by: Literal["series", "pool"] | None = None,
-    constants: Constants | None = None,
+    law: str | type[Law] | None = None,
+    constants: ForecastCalibration | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
 ) -> ForecastResult | dict[Any, ForecastResult]:
     """Forecast the loss of larger runs from a table of smaller ones.
 
@@ -107,17 +85,24 @@ def forecast(
     Parameters
     ----------
     runs : DataFrame, path, or mapping of columns
-        One row a run: N [parameters], D [tokens] (or C [FLOP] with one of them) and ``loss`` [nat/token]; read as
+        One row per run: N [parameters], D [tokens] (or C [FLOP] with one of them) and ``loss`` [nat/token]; read as
         :func:`scalefit.read_runs` reads. Where it has a column ``weight``, runs count by it.
+    columns, inputs : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
+        ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
     loss_unit : str, optional
         Unit of the loss, where the table does not say; any but ``"nat/token"`` takes the prior off E, whose size
         depends on it.
     prior : Prior or "shipped", optional
         A prior of your own over parameters of the coupled law; None for none.
     by : {"series", "pool"}, optional
-        A forecast for each series of the table, as a dict; series that cannot bear one are left out and named in a
+        A forecast for each series of the table, as a dict; series too small for one are left out and named in a
         warning. Or one that takes them for one series. Several series without it are an error.
-    constants : Constants, optional
+    law : str or type of Law, optional
+        A law of your own choice in the coupled law's place, with any inputs: errors that neighbouring runs share are
+        modelled in the same way. The prior is then on E alone, where the law has it; the intervals were calibrated
+        with the coupled law.
+    constants : ForecastCalibration, optional
         In place of the shipped ones (the benchmark leaves groups of tables out of them).
 
     Returns
@@ -128,7 +113,7 @@ def forecast(
     Raises
     ------
     FitError
-        The table cannot bear a forecast; the message says why.
+        The table does not identify a forecast; the message says why.
     DataError
         The table cannot be read.
 
@@ -141,7 +126,7 @@ def forecast(
     >>> abs(result.predict(N=7e9, D=2e11) / law.predict(N=7e9, D=2e11) - 1) < 0.01
     True
     """
-    from scalefit.tables.runs import LOSS_UNITS, check_runs
+    from scalefit.tables.runs import LOSS_UNITS, check_for_fit, name_columns, read_runs
 
     if one_of(loss_unit, ("perplexity",)):
         raise ArgumentError(
@@ -159,12 +144,18 @@ def forecast(
         )
     if not (one_of(prior, (None, "shipped")) or isinstance(prior, Prior)):
         raise ArgumentError(f"prior={prior!r:.80} is no prior; nothing was forecast. Pass a Prior, 'shipped', or None.")
-    if not isinstance(constants, Constants | None):
+    if not isinstance(constants, ForecastCalibration | None):
         raise ArgumentError(
-            f"constants={constants!r:.80} are none that constants_from made; nothing was forecast. Leave them out."
+            f"constants={constants!r:.80} must be a ForecastCalibration; nothing was forecast. Leave them out."
         )
-    checked = check_runs(runs, ("N", "D"))
-    columns = {key: np.asarray(checked.columns[key], float) for key in ("N", "D")}
+    own_law = None if law is None else get(law)
+    reads = ("N", "D") if own_law is None else own_law.inputs
+    runs = name_columns(runs, columns, inputs)
+    if isinstance(runs, (str, Path)):
+        runs = read_runs(runs)
+    checked = check_for_fit(runs, reads)
+    arrays = {key: np.asarray(checked.columns[key], float) for key in reads}
+    every = _with_labels(runs, checked)
     loss = np.asarray(checked.columns["loss"], float)
     conventions = dict(checked.conventions)
     conventions["loss_unit"] = loss_unit or conventions.get("loss_unit", "nat/token")
@@ -180,12 +171,12 @@ def forecast(
     chosen = shipped() if constants is None else constants
 
     def noted(table: Mapping[str, AnyArray]) -> list[Note]:
-        law = get("coupled")
-        return [*checked.notes, *repeated_notes(law, table), *sweep_notes(law, table)]
+        chosen_law = own_law or get("coupled")
+        return [*checked.notes, *repeated_notes(chosen_law, table), *sweep_notes(chosen_law, table)]
 
     if by != "series":
-        notes = noted(checked.columns)
-        return _forecast(columns, loss, weight, checked.row_labels, conventions, notes, prior, chosen)
+        table = _Table(arrays, loss, weight, checked.row_labels, conventions, every)
+        return _forecast(table, noted(checked.columns), prior, chosen, own_law)
     if series is None:
         raise ArgumentError(
             "by='series' needs a column named series, and this table has none. Nothing was forecast. Name it: "
@@ -194,26 +185,61 @@ def forecast(
 
     def one(label: Any) -> ForecastResult:
         at = np.flatnonzero(np.asarray(series) == label)
-        part = {key: column[at] for key, column in columns.items()}
+        part = {key: column[at] for key, column in arrays.items()}
         own = None if weight is None else weight[at]
         notes = noted({key: np.asarray(column)[at] for key, column in checked.columns.items()})
-        return _forecast(part, loss[at], own, checked.row_labels[at], conventions, notes, prior, chosen)
+        beside = {key: column[at] for key, column in every.items()}
+        table = _Table(part, loss[at], own, checked.row_labels[at], conventions, beside)
+        return _forecast(table, notes, prior, chosen, own_law)
 
     return each_series(labels, one, "a forecast")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """Runs of one series: the law's inputs, losses, weights, row labels, conventions, and every other column."""
+
+    columns: dict[str, Array]
+    loss: Array
+    weight: Array | None
+    labels: AnyArray
+    conventions: dict[str, Any]
+    every: dict[str, AnyArray]
+
+
+def _with_labels(runs: Any, checked: CheckedRuns) -> dict[str, AnyArray]:
+    """Every column of the usable rows, those of words included."""
+    every = {key: np.asarray(column) for key, column in checked.columns.items()}
+    frame = pd.DataFrame(runs) if not isinstance(runs, pd.DataFrame) else runs
+    if frame.index.is_unique and set(checked.row_labels.tolist()) <= set(frame.index.tolist()):
+        kept = frame.loc[checked.row_labels.tolist()]
+        for key in kept:
+            if str(key) not in every and kept[key].dtype.kind not in "iufcmM":
+                every[str(key)] = kept[key].to_numpy(dtype=object)
+    return every
+
+
 def _forecast(
-    columns: dict[str, Array],
-    loss: Array,
-    weight: Array | None,
-    labels: AnyArray,
-    conventions: dict[str, Any],
+    table: _Table,
     notes: list[Note],
     prior: Prior | Literal["shipped"] | None,
-    constants: Constants,
+    constants: ForecastCalibration,
+    own_law: type[Law] | None,
 ) -> ForecastResult:
-    notes = [*notes, *_size_notes(columns, constants)]
-    law, reason = _choose(columns, loss)
+    columns, loss, weight, conventions = table.columns, table.loss, table.weight, table.conventions
+    law: str | type[Law]
+    if own_law is not None:
+        check_varied(own_law, columns, loss)
+        law, reason = own_law, ""
+        if own_law.name != "coupled":
+            text = (
+                f"{own_law.name} was asked for. The width of intervals was learned from forecasts by the coupled law; "
+                f"on this law it was not checked."
+            )
+            notes = [*notes, Note("own_law", "info", text, {"law": own_law.name})]
+    else:
+        notes = [*notes, *size_notes(columns, constants)]
+        law, reason = choose(columns, loss)
     if reason:
         notes.append(Note("fallback", "warning", reason, {"law": law}))
         slope, intercept = np.polyfit(np.log(columns["N"]), np.log(columns["D"]), 1)
@@ -221,8 +247,10 @@ def _forecast(
         columns = {"C": 6.0 * columns["N"] * columns["D"]}
     if prior == "shipped":
         given: Prior | None = constants.prior if not reason else constants.compute_prior
-        if conventions["loss_unit"] != "nat/token":
-            given = _without(given, "E") if given is not None else None
+        if own_law is not None and own_law.name != "coupled":
+            given = _on_E(constants.prior) if _has_positive_E(own_law) else None
+        if given is not None and "E" in given.names and conventions["loss_unit"] != "nat/token":
+            given = _without(given, "E")
             notes.append(
                 Note(
                     "prior_without_E",
@@ -234,9 +262,10 @@ def _forecast(
     else:
         given = None if reason else prior
     if loss.size < _FEW_RUNS:
-        text = f"{loss.size} runs say little of six parameters: most of this forecast is the prior. Add runs."
+        n_free = len(get(law).parameters)
+        text = f"{loss.size} runs say little of {n_free} parameters: most of this forecast is the prior. Add runs."
         notes.append(Note("few_runs", "warning", text, {"n_runs": int(loss.size)}))
-    kept = _thin(columns, loss)
+    kept = thin(columns, loss)
     if kept.size < loss.size:
         text = (
             f"{kept.size} of {loss.size} runs were used, those of most compute and closest to the frontier first: "
@@ -245,73 +274,32 @@ def _forecast(
         notes.append(Note("thinned", "info", text, {"used": int(kept.size), "n_runs": int(loss.size)}))
     problem, names = _problem(law, {k: v[kept] for k, v in columns.items()}, loss[kept], weight, kept, given)
     fitted = fit_best(problem, names, constants.discrepancy)
+    beside = {key: column[kept] for key, column in table.every.items()}
+    left = left_over(problem, fitted, constants.discrepancy)
+    causes, recipe_spread = cause_notes(beside, left, str(conventions.get("params", "total")))
+    notes += causes
     return ForecastResult(
         law=problem.law,
         problem=problem,
         fitted=fitted,
         names=names,
         discrepancy=constants.discrepancy,
-        spread=constants.spread,
-        row_labels=np.asarray(labels)[kept],
+        spread=constants.interval,
+        row_labels=np.asarray(table.labels)[kept],
         conventions=conventions,
         table_notes=tuple(notes),
         reason=reason,
+        recipe_spread=recipe_spread,
     )
-
-
-def _size_notes(columns: Mapping[str, Array], constants: Constants) -> list[Note]:
-    """Say where every run is smaller than any that the prior and the intervals were learned from."""
-    largest, smallest = float(columns["N"].max()), float(constants.provenance.get("smallest_N", 0.0))
-    if largest >= smallest:
-        return []
-    # On data/scalefit_cpu, below 1e6 parameters, the intervals held 11 of 11 and 6 of 11 cells (docs/validation.md).
-    text = (
-        f"The largest model has {largest:.3g} parameters; the prior and the width of the intervals were learned from "
-        f"models of {smallest:.3g} and more, and the intervals may be too narrow here. Check that N counts single "
-        f"parameters, and add larger runs."
-    )
-    return [Note("small_models", "warning", text, {"largest": largest, "smallest": smallest})]
-
-
-def _choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
-    """Name of the law that the table bears, and why it is not the coupled one (or "")."""
-    n = loss.size
-    if n < _FEWEST_RUNS:
-        raise FitError(
-            f"{n} runs cannot bear a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible. None was "
-            f"made. Add runs."
-        )
-    if np.ptp(np.log(loss)) < 1e-9:
-        raise FitError(
-            f"All {n} losses are {loss[0]:.6g}: there is nothing to extrapolate, and no forecast was made. Check the "
-            f"loss column."
-        )
-    log_n, log_d = np.log(columns["N"]), np.log(columns["D"])
-    if np.ptp(log_n + log_d) < 0.1:
-        raise FitError(
-            f"All {n} runs have one compute budget ({6 * np.exp(np.median(log_n + log_d)):.3g} FLOP): nothing in them "
-            "says how loss falls with compute, and none was forecast. Add runs at two or more other budgets, a "
-            "factor of 3 apart."
-        )
-    for key, values in (("N", log_n), ("D", log_d)):
-        if np.ptp(values) < _CONSTANT:
-            other = "D" if key == "N" else "N"
-            raise FitError(
-                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: nothing in them says what a larger {key} does, "
-                f"and no loss was forecast. Add runs that vary {key}, or fit power_law:{other} for runs at this {key}."
-            )
-    left, slope = unexplained(log_d, log_n)
-    if left < _COLLINEAR:
-        what = "tokens per parameter are the same in every run" if abs(slope - 1) < 0.05 else f"D follows N^{slope:.2f}"
-        return "power_law:C", (
-            f"N and D move together ({what}), so their effects cannot be told apart: a law of compute took the coupled "
-            f"law's place. It holds along this line only; add runs at other ratios to leave it."
-        )
-    return "coupled", ""
 
 
 def _problem(
-    law: str, columns: dict[str, Array], loss: Array, weight: Array | None, kept: AnyArray, prior: Prior | None
+    law: str | type[Law],
+    columns: dict[str, Array],
+    loss: Array,
+    weight: Array | None,
+    kept: AnyArray,
+    prior: Prior | None,
 ) -> tuple[Problem, tuple[str, ...]]:
     chosen = get(law)
     layout = Layout(chosen, {}, {}, {}, 1, [], {})
@@ -343,21 +331,21 @@ def fit_best(problem: Problem, names: tuple[str, ...], about: Discrepancy) -> An
     return best
 
 
-def _thin(columns: Mapping[str, Array], loss: Array) -> AnyArray:
-    """Rows to use: all, or on large tables a share that favours large compute and the frontier."""
-    n = loss.size
-    if n <= _MOST_RUNS:
-        return np.arange(n)
-    log_c = np.log(compute(columns))
-    urgency = np.exp(-0.25 * (log_c.max() - log_c)) / (1.0 + excess_over_hull(log_c, np.log(loss)) / _FAR)
-    # Systematic sampling along compute with unequal shares: every region keeps some runs, and always the same ones.
-    order = np.argsort(log_c, kind="stable")
-    share = np.minimum(_MOST_RUNS * urgency / urgency.sum(), 1.0)[order]
-    picked = np.diff(np.floor(np.concatenate([[0.0], np.cumsum(share)]) + 1e-9)) > 0
-    return np.sort(order[picked])
+def _has_positive_E(law: type[Law]) -> bool:
+    return "E" in law.parameters and law.parameters["E"].log
 
 
-def _without(prior: Prior, name: str) -> Prior:
-    keep = [i for i, other in enumerate(prior.names) if other != name]
+def _on_E(prior: Prior) -> Prior | None:
+    """The prior's own distribution of E."""
+    return _kept(prior, [prior.names.index("E")]) if "E" in prior.names else None
+
+
+def _without(prior: Prior, name: str) -> Prior | None:
+    return _kept(prior, [i for i, other in enumerate(prior.names) if other != name])
+
+
+def _kept(prior: Prior, keep: list[int]) -> Prior | None:
+    if not keep:
+        return None
     names = tuple(prior.names[i] for i in keep)
     return Prior(names, prior.mean[keep], prior.cov[np.ix_(keep, keep)], prior.log, prior.source)

@@ -1,23 +1,26 @@
-"""The result of a forecast: predicts like a fit, with an interval in three parts."""
+"""The result of a forecast: predicts like a fit, with an interval in three parts; its notes and its printed page."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_level
+from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import Note
+from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import with_compute
-from scalefit.forecasting.correlated_errors import CorrelatedFit, Discrepancy, predict_correlated
+from scalefit.forecasting import correlated_errors as errors
+from scalefit.forecasting.calibration import IntervalCalibration
+from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
+from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import Held, normal_draws, ranges
@@ -25,34 +28,7 @@ from scalefit.predictor import Held, normal_draws, ranges
 if TYPE_CHECKING:
     import pandas as pd
 
-_FAR_RATIO = 500.0
-_OFF_LINE = np.log(1.5)
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How the parts of an interval add up; learned from forecasts of other tables' larger runs.
-
-    Parameters
-    ----------
-    floor, growth : float
-        The law's error beyond the runs is at least floor + growth·ln(C/C_max) [log loss].
-    factor : float
-        Factor on every standard deviation that makes Student's t cover what it claims.
-    freedom : float
-        Degrees of freedom of that t.
-    """
-
-    floor: float
-    growth: float
-    factor: float
-    freedom: float
-
-    def quantile(self, level: float) -> float:
-        """Half-width of an interval in standard deviations."""
-        from scipy.special import stdtrit
-
-        return -float(stdtrit(self.freedom, (1 - level) / 2))
+_MAD = 1.4826
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,27 +38,30 @@ class ForecastResult:
     Attributes
     ----------
     law : type of Law
-        The law at its core; ``coupled``, or ``power_law:C`` where the table cannot bear it.
+        The law at its core: the one asked for, ``coupled``, or ``power_law:C`` where the table does not identify it.
     fitted : CorrelatedFit
-        Its optimum with errors that neighbours share.
+        Its optimum with errors that neighbouring runs share.
     names : tuple of str
         Names of the law's parameters, in the order of ``fitted.x``.
     reason : str
-        Why another law took the coupled one's place; empty where none did.
+        Why another law took the coupled one's place; empty otherwise.
     conventions : mapping
         What N, C and the loss count.
+    recipe_spread : float
+        Standard deviation between recipes mixed in the table [log loss], part of every interval.
     """
 
     law: type[Law]
     problem: Problem
-    fitted: CorrelatedFit
+    fitted: errors.CorrelatedFit
     names: tuple[str, ...]
-    discrepancy: Discrepancy
-    spread: Spread
+    discrepancy: errors.Discrepancy
+    spread: IntervalCalibration
     row_labels: AnyArray
     conventions: Mapping[str, Any]
     table_notes: tuple[Note, ...] = ()
     reason: str = ""
+    recipe_spread: float = 0.0
 
     # -- values ------------------------------------------------------------------------------------------------
 
@@ -93,7 +72,7 @@ class ForecastResult:
 
     @cached_property
     def params(self) -> pd.Series[float]:
-        """Parameters of the law in natural units; predictions also carry over what the largest runs missed it by."""
+        """Parameters of the law in natural units; predictions add a correction learned from the runs' residuals."""
         import pandas as pd
 
         return pd.Series(self._natural(self.fitted.x), dtype=float)
@@ -121,10 +100,7 @@ class ForecastResult:
         return pd.Series(np.sqrt(np.diag(self.cov)), index=self.params.index)
 
     def conf_int(self, level: float = 0.9) -> pd.DataFrame:
-        """Posterior intervals of the parameters.
-
-        They hold the law's form for true. What they are worth for a larger run is in :meth:`predict_interval`, which is
-        calibrated.
+        """Posterior intervals of the parameters, given the law's form; larger runs: see :meth:`predict_interval`.
 
         Parameters
         ----------
@@ -134,13 +110,13 @@ class ForecastResult:
         Returns
         -------
         DataFrame
-            Columns ``lower`` and ``upper``, a row a parameter: normal, taken in logarithms for parameters that are
+            Columns ``lower`` and ``upper``, one row per parameter: normal, taken in logarithms for parameters that are
             positive by nature.
 
         Raises
         ------
         ArgumentError
-            No level.
+            level outside (0, 1).
         """
         from scipy.special import ndtri
 
@@ -170,32 +146,63 @@ class ForecastResult:
 
     @cached_property
     def largest_compute(self) -> float:
-        """Compute of the largest run [FLOP], at 6 FLOP a parameter and token."""
+        """Compute of the largest run [FLOP], at 6 FLOP per parameter and token."""
         raw = self.problem.raw_columns
-        return float((raw["C"] if "C" in raw else 6.0 * raw["N"] * raw["D"]).max())
+        return float((6.0 if "C" not in raw and {"N", "D"} <= set(raw) else 1.0) * errors.compute(raw).max())
+
+    # -- scatter and noise of the table itself -------------------------------------------------------------------
+
+    @cached_property
+    def _own(self) -> tuple[errors.Discrepancy, errors.CorrelatedFit, float]:
+        """Sizes and fit under the table's own noise, and that noise were it the same for every run [log loss]."""
+        if self.spread.reach <= 0:  # files from before the noise was estimated from the table
+            return self.discrepancy, self.fitted, 0.0
+        return errors.own_noise(self.problem, self.fitted, self.discrepancy)
+
+    @cached_property
+    def noise_scale(self) -> float:
+        """The table's own noise over the one learned from other tables."""
+        return self._own[0].noise / self.discrepancy.noise
+
+    @cached_property
+    def scatter(self) -> float:
+        """Scatter of the runs about the forecast [log loss]: median absolute deviation, drawn towards the usual."""
+        left = errors.left_over(self.problem, self.fitted, self.discrepancy)
+        return self.spread.shrunk(_MAD * float(np.median(np.abs(left))), self.n_runs)
+
+    @cached_property
+    def widening(self) -> float:
+        """Factor on intervals beyond the runs that follows from :attr:`scatter`."""
+        left = errors.left_over(self.problem, self.fitted, self.discrepancy)
+        scatter = _MAD * float(np.median(np.abs(left)))
+        return self.spread.widening(scatter, self.n_runs, compute_law=bool(self.reason))
 
     # -- predictions -------------------------------------------------------------------------------------------
 
-    def _parts(self, inputs: Mapping[str, ArrayLike]) -> tuple[tuple[int, ...], dict[str, Array], dict[str, Array]]:
-        """Shape of the answer, flat columns in natural units, and the parts of the prediction."""
+    def _columns(self, inputs: Mapping[str, ArrayLike]) -> tuple[tuple[int, ...], dict[str, Array], dict[str, Array]]:
+        """Shape of the answer, flat columns in natural units, and in the problem's."""
         columns = check_inputs(self.law, dict(inputs))
         shape, flat = broadcast(columns)
-        scaled = {key: value / self.problem.units[key] for key, value in flat.items()}
-        return shape, flat, predict_correlated(self.problem, self.fitted, scaled, self.discrepancy)
+        return shape, flat, {key: flat[key] / self.problem.units[key] for key in self.law.inputs}
 
     def predict(self, **inputs: ArrayLike) -> float | Array:
         """Loss [nat/token] at the given N [parameters] and D [tokens]: a float for scalars, else an array."""
-        shape, _, parts = self._parts(inputs)
-        loss = np.exp(parts["log_loss"])
+        shape, _, scaled = self._columns(inputs)
+        about, fitted, _ = self._own
+        loss = np.exp(errors.predict_correlated(self.problem, fitted, scaled, about)["log_loss"])
         return float(loss[0]) if shape == () else loss.reshape(shape)
 
-    def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
-        """Interval for the loss of a new run.
+    def predict_interval(
+        self, *, level: float = 0.9, kind: Literal["new_run", "mean"] = "new_run", **inputs: ArrayLike
+    ) -> pd.DataFrame:
+        """Interval for the loss of a new run, or for the mean of many.
 
         Parameters
         ----------
         level : float
             Coverage wanted, between 0 and 1.
+        kind : {"new_run", "mean"}
+            With the noise of one run, or without.
         **inputs : array_like
             N [parameters] and D [tokens], or C [FLOP] with one of them.
 
@@ -203,60 +210,67 @@ class ForecastResult:
         -------
         DataFrame
             ``loss``, ``lower``, ``upper`` [nat/token] and ``se_parameter``, ``se_law``, ``se_noise`` [nat/token]: what
-            the law's parameters, its form, and the luck of a run contribute; they add in squares. What to know of
-            the jump is in ``frame.attrs["notes"]``.
+            the law's parameters, its form, and the noise of a run contribute; they add in squares. Notes on the
+            extrapolation are in ``frame.attrs["notes"]``.
 
         Raises
         ------
         ArgumentError
-            No level, or inputs that the law does not have or that make no sense.
+            level outside (0, 1), or an unknown or non-positive input.
         """
         import pandas as pd
 
         level = check_level(level)
-        _, flat, parts = self._parts(inputs)
-        compute = flat["C"] if "C" in flat else 6.0 * flat["N"] * flat["D"]
-        beyond = np.log(np.maximum(compute / self.largest_compute, 1.0))
-        s = self.spread
-        law = s.factor * np.hypot(parts["law"], s.floor + s.growth * beyond)
-        parameter, noise = s.factor * parts["parameter"], s.factor * parts["noise"]
-        half = s.quantile(level) * np.sqrt(parameter**2 + law**2 + noise**2)
-        loss = np.exp(parts["log_loss"])
+        if not one_of(kind, ("new_run", "mean")):
+            raise ArgumentError(f"kind={kind!r} is not known; nothing was predicted. Pass 'new_run' or 'mean'.")
+        _, flat, scaled = self._columns(inputs)
+        loss, parameter, law, noise = self._parts(scaled)
+        if kind == "mean":
+            noise = np.zeros_like(noise)
+        half = self.spread.quantile(level) * np.sqrt(parameter**2 + law**2 + noise**2)
         with np.errstate(over="ignore"):  # near level 1 an interval may end beyond all numbers
             lower, upper = loss * np.exp(-half), loss * np.exp(half)
-        out = pd.DataFrame(
-            {
-                "loss": loss,
-                "lower": lower,
-                "upper": upper,
-                "se_parameter": loss * parameter,
-                "se_law": loss * law,
-                "se_noise": loss * noise,
-            }
-        )
-        out.attrs["notes"] = self._jump_notes(inputs, compute)
+        columns = {"loss": loss, "lower": lower, "upper": upper}
+        columns |= {"se_parameter": loss * parameter, "se_law": loss * law, "se_noise": loss * noise}
+        out = pd.DataFrame(columns)
+        ratio = errors.compute(scaled) / errors.compute(self.problem.columns).max()
+        out.attrs["notes"] = jump_notes(self.reason, self.conventions, inputs, ratio)
         return out
 
-    def _jump_notes(self, inputs: Mapping[str, ArrayLike], compute: Array) -> list[Note]:
-        notes = []
-        ratio = float(compute.max(initial=0.0) / self.largest_compute)
-        if ratio > _FAR_RATIO:
-            text = (
-                f"The largest prediction is {ratio:.3g} times the largest run's compute. Intervals were calibrated on "
-                f"jumps up to {_FAR_RATIO:g}; beyond, they grow as they did up to there, which nobody has checked. "
-                f"Train runs nearer to it first (sf.next_runs says which)."
+    def _parts(self, scaled: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
+        """Loss (m,), and standard deviations of its logarithm from parameters, law and noise, as the quantile takes."""
+        about, fit, even = self._own
+        near = errors.predict_correlated(self.problem, fit, scaled, about)
+        far = errors.predict_correlated(self.problem, self.fitted, scaled, self.discrepancy)
+        ratio = errors.compute(scaled) / errors.compute(self.problem.columns).max()
+        distance = errors.beyond(self.problem, scaled)
+        parameter, law, noise = self.spread.parts(near, far, even, ratio, distance, self.widening)
+        return np.exp(near["log_loss"]), parameter, np.hypot(law, self.recipe_spread), noise
+
+    def frontier(self, C: ArrayLike) -> dict[str, Array]:
+        """Compute-optimal inputs (m,) by the fitted law at budgets C (m,) [FLOP]."""
+        budget = np.atleast_1d(np.asarray(C, float))
+        if "C" in self.inputs:
+            return {"C": budget}
+        if not {"N", "D"} <= set(self.inputs) or len(self.inputs) > 2:
+            raise ArgumentError(
+                f"{self.law.name} reads {', '.join(self.inputs)}, so a budget alone fixes no run; none was found. Hold "
+                f"the other inputs with result.at(...), or give every input."
             )
-            notes.append(Note("beyond_calibration", "warning", text, {"ratio": ratio}))
-        if self.reason and {"N", "D"} <= set(inputs) and "line" in self.conventions:
-            intercept, slope = self.conventions["line"]
-            off = np.abs(np.log(np.asarray(inputs["D"], float)) - intercept - slope * np.log(inputs["N"]))
-            if float(np.max(off)) > _OFF_LINE:
-                text = (
-                    f"A prediction is a factor of {float(np.exp(np.max(off))):.3g} off the line of D over N that every "
-                    f"run follows; this law of compute says nothing there. Add runs at that ratio."
-                )
-                notes.append(Note("off_line", "error", text))
-        return notes
+        values = {str(key): float(value) for key, value in self.params.items()}
+        span = np.linspace(0.0, 1.0, 129)[:, None]
+        low, high = np.zeros(budget.size), np.log(budget / 6.0)
+        for _ in range(12):
+            at = low + (high - low) * span
+            with np.errstate(all="ignore"):
+                loss = self.law.evaluate({"N": np.exp(at), "D": budget / (6.0 * np.exp(at))}, values)
+            best = np.clip(np.nanargmin(loss, axis=0), 1, len(span) - 2)
+            if np.max(high - low) < 1e-4:
+                break
+            rows = np.arange(budget.size)
+            low, high = at[best - 1, rows], at[best + 1, rows]
+        N = np.exp(0.5 * (low + high))
+        return {"N": N, "D": budget / (6.0 * N)}
 
     # -- as a Predictor ----------------------------------------------------------------------------------------
 
@@ -289,7 +303,7 @@ class ForecastResult:
         return ranges(self.runs())
 
     def correction(self, **inputs: ArrayLike) -> float:
-        """Ratio of the prediction to the law's value: what the largest runs missed the law by carries over."""
+        """Ratio of the prediction to the law's value: a correction learned from the runs' residuals."""
         columns = check_inputs(self.law, dict(inputs))
         law = self.law.evaluate(columns, {str(name): value for name, value in self.params.items()})
         return float(np.asarray(self.predict(**inputs)) / np.asarray(law, float))
@@ -310,42 +324,58 @@ class ForecastResult:
         """The same forecast with inputs held, which predicts from the others."""
         return Held(self, held)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The forecast as JSON can hold it, with the runs it was made from."""
-        from scalefit.forecasting.schema import document
-
-        return document(self)
-
     # -- what to make of it ------------------------------------------------------------------------------------
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """Everything worth knowing before using the numbers, the gravest first."""
-        from scalefit.forecasting.text import notes_of
-
-        return notes_of(self)
+        facts = ForecastFacts(
+            self.problem, self.fitted, self.names, self.row_labels, self.table_notes, self.widening, self.scatter
+        )
+        return notes_of(facts, self.spread)
 
     def plot(self, path: str | Path | None = None, *, level: float = 0.9, ratio: float = 100.0, ax: Any = None) -> Any:
         """Draw runs and forecast over compute (to `path` if given); see :mod:`scalefit.plots.forecast`."""
         from scalefit._files import save_figure
-        from scalefit.plots.forecast import draw_forecast, forecast_data
+        from scalefit.forecasting.figures import forecast_data
+        from scalefit.plots.forecast import draw_forecast
 
         axes: Any = draw_forecast(forecast_data(self, level=level, ratio=ratio), ax=ax)
         if path is not None:
             save_figure(axes.figure, path)
         return axes
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the forecast as plain data, ready for JSON."""
+        from scalefit.forecasting.schema import document
+
+        return document(self)
+
     def to_json(self, path: str | Path | None = None) -> str:
         """Write the forecast as JSON (and to `path` if given); :func:`scalefit.load_forecast` reads it back."""
         from scalefit.fitting.schema import to_json
-        from scalefit.forecasting.schema import document
 
-        return to_json(document(self), path)
+        return to_json(self.to_dict(), path)
+
+    def register(self, path: str | Path, *, level: float = 0.9, **inputs: float) -> dict[str, Any]:
+        """Write down the prediction for one run before it is trained, to be scored after it.
+
+        Without inputs the run is the compute-optimal one at ten times the compute of the largest run.
+        See :func:`scalefit.forecasting.registration.registered`.
+        """
+        from scalefit.forecasting.registration import registered
+
+        if not inputs:
+            inputs = {key: float(value[0]) for key, value in self.frontier(10.0 * self.largest_compute).items()}
+        predict = partial(self.predict_interval, level=level)
+        return registered(predict, self.to_dict(), path, level=level, inputs=dict(inputs))
 
     def __str__(self) -> str:
-        from scalefit.forecasting.text import as_text
+        return self.text()
 
-        return as_text(self)
+    def text(self, level: float = 0.9) -> str:
+        """Return the printed forecast, with intervals of a level."""
+        return as_text(self, level)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"

@@ -224,7 +224,7 @@ def _plan_of_trainer(args: Any, state: Any, kwargs: dict[str, Any]) -> RunPlan:
     rate = float(getattr(args, "learning_rate", 0) or 0)
     return RunPlan(
         schedule=_schedule_of_trainer(args, scheduler, total),
-        n_params=n_params,
+        n_params=n_params or None,
         optimizer=optimizer,
         weight_decay=decay,
         peak_lr=rate if rate > 0 else None,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit._files import read_text
 from scalefit.errors import ArgumentError, DataError, require
 from scalefit.integrations import _log_columns as names
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
@@ -82,7 +83,7 @@ def read_log(
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
     said: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
-    said.update({str(key): value for key, value in table.attrs.items()})
+    said |= {str(key): value for key, value in table.attrs.items()}
     said["notes"] = list(said.get("notes", []))
     if "step" not in table:
         table = _steps_from(table, tokens_per_step, steps_per_epoch, said)
@@ -134,7 +135,7 @@ def _kind_of(source: Path) -> str:
 
 def _text(source: Path, growing: bool = False) -> str:
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = read_text(source).removeprefix("\ufeff")
         return text[: text.rfind("\n") + 1] if growing and source.suffix != ".json" else text
     except UnicodeDecodeError as error:
         raise DataError(

@@ -76,23 +76,54 @@ class BrokenPowerLaw(Law):
         (unit,) = units.values()
         return {**params, "A": params["A"] * unit ** -params["c0"], "d1": params["d1"] / unit}
 
+    #: Breaks lie side by side in one table, each with a valley of its own: more of them are walked down.
+    n_starts = 24
+
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:
-        """Linear in E and A once slopes, break and width are given."""
+        """Breaks scanned over the data, between any two slopes; linear in E and A once those are given."""
         (x,) = columns.values()
         log_x = np.log(x)
-        rows = []
-        for d1 in np.exp(np.quantile(log_x, (0.2, 0.4, 0.6, 0.8))):
-            for f1 in (0.2, 0.7, 2.0):
-                soft = f1 * _softplus((log_x - np.log(d1)) / f1)
-                for c0 in (0.03, 0.1, 0.2, 0.4):
-                    for c1 in (-0.3 * c0, 0.5 * c0, 2.0 * c0, 5.0 * c0):
-                        basis = np.stack([np.ones_like(x), np.exp(-c0 * log_x - c1 * soft)]) / loss
-                        size = np.abs(basis).mean(axis=1, keepdims=True)
-                        fit = np.linalg.lstsq((basis / size).T, np.ones_like(x), rcond=None)[0]
-                        E, A = np.maximum(fit, 1e-3) / size[:, 0]
-                        rows.append((E, A, c0, c1, d1, f1))
-        return np.asarray(rows)
+        c0, c1, share, f1 = _NODES.T[:, :, None]
+        log_d1 = np.quantile(log_x, share)
+        log_power = -c0 * log_x - c1 * f1 * _softplus((log_x - log_d1) / f1)
+        top = log_power.max(axis=1, keepdims=True)
+        E, A = _floor_and_coefficient(np.exp(log_power - top) / loss, 1.0 / loss)
+        residual = np.abs(E[:, None] / loss + A[:, None] * np.exp(log_power - top) / loss - 1.0).sum(axis=1)
+        # What decides the order must not hang on rounding: nodes that fit alike keep the order of the grid.
+        rank = np.argsort(np.log(residual + 1e-12).round(6), kind="stable")[:_KEPT]
+        A = A * np.exp(-top[:, 0])
+        return np.column_stack([E, A, c0[:, 0], c1[:, 0], np.exp(log_d1[:, 0]), f1[:, 0]])[rank]
+
+
+def _grid_of_slopes() -> Array:
+    """Nodes (m, 4): slope before the break, its change, the share of runs below the break, the width."""
+    before, after = (0.03, 0.08, 0.16, 0.3, 0.5, 0.9), (-0.6, -0.25, -0.1, 0.0, 0.05, 0.12, 0.25, 0.45, 0.8)
+    shares = (0.08, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.92)
+    between = [(c0, c - c0, d, f) for c0 in before for c in after for d in shares for f in (0.12, 0.4, 1.2)]
+    # Slopes that steepen or flatten in proportion: small exponents need a finer grid than the one above.
+    times = [
+        (c0, k * c0, d, f)
+        for c0 in (0.03, 0.1, 0.2, 0.4)
+        for k in (-0.3, 0.5, 2.0, 5.0)
+        for d in (0.2, 0.4, 0.6, 0.8)
+        for f in (0.2, 0.7, 2.0)
+    ]
+    return np.array(between + times)
+
+
+#: Nodes scanned, and how many of them are handed on.
+_NODES, _KEPT = _grid_of_slopes(), 256
+
+
+def _floor_and_coefficient(power: Array, one: Array) -> tuple[Array, Array]:
+    """Non-negative least squares (m,) of E one (n,) + A power (m, n) = 1; neither is left at nothing."""
+    ee, ea, aa = float(one @ one), power @ one, (power * power).sum(axis=1)
+    e1, a1 = float(one.sum()), power.sum(axis=1)
+    size = np.maximum(ee * aa - ea * ea, 1e-12 * ee * aa)
+    E, A = (aa * e1 - ea * a1) / size, (ee * a1 - ea * e1) / size
+    E, A = np.where(A > 0, E, e1 / ee), np.where(E > 0, A, a1 / aa)
+    return np.maximum(E, 1e-3 * e1 / ee), np.maximum(A, 1e-3 * a1 / aa)
 
 
 def _softplus(z: Any) -> Any:

@@ -9,9 +9,11 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.laws._base import Law, Parameter, Usual
 
+#: Exponents of N and D, coupling, and the floor as a share of the lowest loss: all that are seen on public tables, and
+#: the edges where one of the terms or the coupling is hardly determined.
+_EXPONENTS = (0.04, 0.08, 0.16, 0.3, 0.5, 0.9, 1.6)
 _NODES = np.stack(
-    np.meshgrid((0.08, 0.16, 0.3, 0.5, 0.9), (0.08, 0.16, 0.3, 0.5, 0.9), (0.15, 0.3, 0.6, 1.0), (0.0, 0.4, 0.6, 0.8)),
-    axis=-1,
+    np.meshgrid(_EXPONENTS, _EXPONENTS, (0.08, 0.15, 0.3, 0.6, 1.0, 2.0), (0.0, 0.4, 0.6, 0.8, 0.92)), axis=-1
 ).reshape(-1, 4)
 
 
@@ -81,6 +83,10 @@ class Coupled(Law):
         scaled["A"] = params["A"] * units["N"] ** (-params["alpha"] / params["g"])
         scaled["B"] = params["B"] * units["D"] ** (-params["beta"] / params["g"])
         return scaled
+
+    #: The coupling bends long valleys apart: more of them are walked down.
+    n_starts = 24
+    coupling = "g"
 
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:

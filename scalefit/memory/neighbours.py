@@ -16,6 +16,11 @@ from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
 from scalefit.memory._conventions import first_bad, reals, scalar
 
+#: Dimensions up to which a k-d tree beats blocks of all distances.
+_FEW_DIMENSIONS = 9
+#: Distances, of points below 1 in size, whose squares leave the range of numbers with full digits.
+_TOO_CLOSE = 1e-150
+
 
 @dataclass(frozen=True, eq=False)
 class Separation:
@@ -134,6 +139,10 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
             "more points."
         )
     cloud = _Cloud(stored, sort=False)
+    if stored.shape[1] <= _FEW_DIMENSIONS:
+        found = _by_tree(cloud)
+        if found is not None:
+            return found
     nearest = np.full(len(stored), np.inf)
     for at, left in enumerate(cloud.blocks()):
         for right in cloud.blocks()[at:]:
@@ -148,6 +157,19 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
             np.minimum.at(nearest, a + left.start, distance)
             np.minimum.at(nearest, b + right.start, distance)
     return nearest
+
+
+def _by_tree(cloud: _Cloud) -> Array | None:
+    """Nearest distances by a k-d tree; None where points are so close that squares of differences vanish."""
+    from scipy.spatial import cKDTree
+
+    points = cloud.exact / cloud.unit
+    order = np.arange(len(points))
+    _, nearest = cKDTree(points, balanced_tree=False, compact_nodes=False).query(points, k=2)
+    # A point is its own nearest, or shares that place with others that are equal to it.
+    other = np.where(nearest[:, 0] == order, nearest[:, 1], nearest[:, 0])
+    distance = cloud.distances(order, other)
+    return None if bool((distance < _TOO_CLOSE * cloud.unit).any()) else distance
 
 
 class _Cloud:

@@ -42,8 +42,8 @@ def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
         Note(
             "beyond_reach",
             "warning",
-            f"The plan has {text} of the largest run behind the law: that is extrapolation, and the law's form is "
-            f"held for true. Train something in between first (sf.next_runs){better}.",
+            f"The plan has {text} of the largest run behind the law: that is extrapolation, and nothing tests the "
+            f"law's form there. Train something in between first (sf.next_runs){better}.",
             ratios,
         )
     ]
@@ -93,7 +93,9 @@ def refuse_absurd_answer(predictor: Predictor, question: str, asked: float, C: f
         With that budget and the largest run that the law has seen.
     """
     seen = largest(predictor)
-    most = seen.get("C", float(training_flops(seen["N"], seen["D"])) if {"N", "D"} <= set(seen) else np.inf)
+    most = seen.get("C", np.inf)
+    if "C" not in seen and {"N", "D"} <= set(seen):
+        most = float(training_flops(seen["N"], seen["D"]))
     if C > ABSURD * most:
         raise ArgumentError(
             f"{question}={asked:.6g} takes {C:.2g} FLOP under this law, {C / most:.2g} times the largest run behind it "

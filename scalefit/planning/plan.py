@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from scalefit._arguments import check_level, check_mapping, check_quantity
-from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, Note, ScalefitWarning
-from scalefit.planning import allocation
+from scalefit._typing import AnyArray
+from scalefit.errors import ArgumentError
 from scalefit.planning.choose import choose_inputs
 from scalefit.planning.deployment import Hardware, as_hardware
-from scalefit.planning.limits import (
-    ABSOLUTE,
-    compute_notes,
-    losses_between,
-    reach_notes,
-    refuse_absurd,
-    refuse_absurd_answer,
-)
-from scalefit.planning.loss_surface import (
-    N_DRAWS,
-    Surface,
-    estimate_at,
-    forecast_correction,
-    refuse_settings,
-    sense_of,
-    surface_of,
-)
-from scalefit.planning.result import Interval, Plan
-from scalefit.predictor import Predictor, predictor_of
+from scalefit.planning.loss_surface import sense_of
+from scalefit.planning.result import Plan
+from scalefit.planning.solve import Request, solve_for
+from scalefit.predictor import predictor_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Budgets = Sequence[float | str] | AnyArray
-#: An optimum with fewer parameters or tokens than this lies at the edge of the search.
-_EDGE = 2.0
 
 
 @overload
@@ -156,15 +137,8 @@ def plan(
         budgets = [check_quantity("C", one) for one in np.ravel(np.asarray(C, dtype=object))]
         if not budgets or np.ndim(C) != 1:
             raise ArgumentError(f"C={C!r:.80} must be a budget or a list of them. No plan was made. Give [1e21, 1e22].")
-        options: dict[str, Any] = {
-            "at": at,
-            "choose": choose,
-            "series": series,
-            "hardware": hardware,
-            "level": level,
-            "fixed": fixed,
-        }
-        options |= {"inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
+        options: dict[str, Any] = {"at": at, "choose": choose, "fixed": fixed, "hardware": hardware, "level": level}
+        options |= {"series": series, "inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
         the_question({"C": budgets[0], "loss": loss, "N": N, "D": D, "ratio": ratio})
         return _table([plan(result, C=one, **options) for one in budgets])
     question, asked = the_question({"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio})
@@ -173,177 +147,17 @@ def plan(
     serve = check_quantity("inference_tokens", inference_tokens, zero=True)
     wall = None if unique_tokens is None else check_quantity("unique_tokens", unique_tokens)
     devices = as_hardware(hardware)
-    request = _Request(question, asked, held, serve, wall, devices, level, series, type(result).__name__)
+    request = Request(question, asked, held, serve, wall, devices, level, series, type(result).__name__)
     predictor = predictor_of(result)
     if at:
         predictor = predictor.at(**check_mapping("at", at, "{'n_experts': 8}"))
     if choose:
         predictor, chosen = choose_inputs(
-            predictor, choose, question, lambda found: (_plan(found, request).loss, sense_of(found.law))
+            predictor, choose, question, lambda found: (solve_for(found, request).loss, sense_of(found.law))
         )
     else:
         chosen = {}
-    return replace(_plan(predictor, request), chosen=tuple(chosen))
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """The question, once checked."""
-
-    question: str
-    asked: float
-    held: Mapping[str, float]
-    serve: float
-    wall: float | None
-    devices: Hardware | None
-    level: float
-    series: str | None
-    kind: str
-
-
-def _plan(predictor: Predictor, request: _Request) -> Plan:
-    question, asked, held, serve, wall = request.question, request.asked, request.held, request.serve, request.wall
-    devices, level, series = request.devices, request.level, request.series
-    refuse_settings(predictor.law)
-    if predictor.law is not None and set(predictor.inputs) == {"C"}:
-        return _in_compute(predictor, request)
-    surface = surface_of(predictor, series=series, unique_tokens=wall)
-    refuse_absurd(predictor, question, asked)
-    weighed = serve * (1.0 if devices is None else devices.serving_weight)
-
-    def solve(value: float) -> allocation.Allocation:
-        best = _answer(surface, question, value, held, weighed)
-        _refuse_nowhere(surface, best, question, asked, held, serve, weighed)
-        return best
-
-    if question == "loss":
-        best, correction = allocation.reach_loss(predictor, surface, series, asked, solve)
-    else:
-        best = solve(asked)
-        correction = forecast_correction(predictor, surface, float(best.N[0]), float(best.D[0]), series)
-    n, d = float(best.N[0]), float(best.D[0])
-    refuse_absurd_answer(predictor, question, asked, allocation.TRAIN * n * d)
-    by_n, by_d = (np.full(surface.n_rows, np.nan),) * 2
-    if not held:
-        by_n, by_d = allocation.exponents(surface, best, weighed)
-    value = correction * estimate_at(surface, n, d)
-    lower, upper, notes = losses_between(predictor, surface, n, d, value, level, series)
-    return Plan(
-        **_common(predictor, request),
-        N=n,
-        D=d,
-        C=allocation.TRAIN * n * d,
-        loss=value,
-        tokens_per_param=d / n,
-        lower=lower,
-        upper=upper,
-        **_intervals(best, by_n, level),
-        exponent_N=float(by_n[0]),
-        exponent_D=float(by_d[0]),
-        serving_flops=allocation.SERVE * n * serve,
-        total_flops=allocation.TRAIN * n * d + allocation.SERVE * n * serve,
-        epochs=None if wall is None else d / wall,
-        interval_source=surface.source,
-        notes=(
-            *reach_notes(predictor, n, d),
-            *_trust(predictor),
-            *surface.notes,
-            *notes,
-            *_repeats(wall, d, surface),
-        ),
-        surface=surface,
-    )
-
-
-def _common(predictor: Predictor, request: _Request) -> dict[str, Any]:
-    """Fields of a plan that the question and the law give."""
-    return {
-        "level": request.level,
-        "question": request.question,
-        "asked": request.asked,
-        "fixed": request.held,
-        "at": dict(predictor.held_inputs),
-        "inference_tokens": request.serve,
-        "unique_tokens": request.wall,
-        "hardware": request.devices,
-        "series": request.series,
-        "law": request.kind if predictor.law is None else predictor.law.name,
-        "target": "loss" if predictor.law is None else predictor.law.target.name,
-        "unit": "nat/token" if predictor.law is None else predictor.law.target.unit,
-        "params_convention": str(predictor.conventions.get("params") or "total").replace("-", "_"),
-        "result": predictor,
-    }
-
-
-def _in_compute(predictor: Predictor, request: _Request) -> Plan:
-    """Plan of a law in C alone: what loss a budget reaches, or what budget reaches a loss; N and D stay open."""
-    law, question, asked = predictor.law, request.question, request.asked
-    assert law is not None
-    if question not in ("C", "loss") or request.held or request.serve or request.wall is not None:
-        raise ArgumentError(
-            f"Law {law.name} reads C alone: it says nothing of N, D, serving or repeated tokens, and no plan was made. "
-            "Ask with C= or loss=, or fit a law in N and D."
-        )
-    refuse_absurd(predictor, question, asked)
-    draws = predictor.draws(N_DRAWS)
-    point = {str(key): float(value) for key, value in predictor.params.items()}
-    names = {name: name if name in point else f"{name}[{request.series}]" for name in law.parameters}
-    if not set(names.values()) <= set(point):
-        raise ArgumentError(f"series={request.series!r}: pass series= one of {', '.join(predictor.series)}; no plan "
-                            "was made.")  # fmt: skip
-    rest = {name: draws[key].to_numpy(float) if len(draws) else np.empty(0) for name, key in names.items()}
-    params = {name: np.concatenate([[point[key]], rest[name]]) for name, key in names.items()}
-    k, sense = 1 + len(draws), sense_of(law)
-
-    def value(log_c: Array) -> Array:
-        with np.errstate(all="ignore"):
-            return np.asarray(law.evaluate({"C": np.exp(log_c)}, params), float)
-
-    if question == "C":
-        found = np.full(k, np.log(asked))
-    else:
-        found = allocation.bisect(lambda u: sense * (value(u) - asked), k, 0.0, float(np.log(ABSOLUTE)))
-        if np.isnan(found[0]):
-            ends = value(np.zeros(k))[0], value(np.full(k, np.log(ABSOLUTE)))[0]
-            raise ArgumentError(
-                f"loss={asked:.6g} is reached at no budget: from 1 to {ABSOLUTE:.0e} FLOP the law goes from "
-                f"{ends[0]:.6g} to {ends[1]:.6g}. No plan was made. Ask for a value between them."
-            )
-    C = float(np.exp(found[0]))
-    refuse_absurd_answer(predictor, question, asked, C)
-    series: dict[str, Any] = {} if request.series is None else {"series": request.series}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ScalefitWarning)
-        row = predictor.predict_interval(level=request.level, C=C, **series).iloc[0]
-    interval = None
-    if k > 2 and question == "loss":
-        tail = (1 - request.level) / 2
-        ends_c = np.sort(np.exp(np.where(np.isnan(found[1:]), np.inf, found[1:])))
-        low, high = np.quantile(ends_c, tail, method="lower"), np.quantile(ends_c, 1 - tail, method="higher")
-        interval = (float(low), float(high))
-    nan = float("nan")
-    return Plan(
-        **_common(predictor, request),
-        N=nan,
-        D=nan,
-        C=C,
-        loss=float(row["loss"]),
-        tokens_per_param=nan,
-        lower=None if np.isnan(row["lower"]) else float(row["lower"]),
-        upper=None if np.isnan(row["upper"]) else float(row["upper"]),
-        N_interval=None,
-        D_interval=None,
-        C_interval=interval,
-        exponent_N=nan,
-        exponent_D=nan,
-        exponent_N_interval=None,
-        serving_flops=0.0,
-        total_flops=C,
-        epochs=None,
-        interval_source=str(draws.attrs.get("source", "none")),
-        notes=(*compute_notes(predictor, C), *_trust(predictor)),
-        surface=None,
-    )
+    return replace(solve_for(predictor, request), chosen=tuple(chosen))
 
 
 def _table(plans: list[Plan]) -> pd.DataFrame:
@@ -384,105 +198,3 @@ def _held(question: str, fixed: Any) -> dict[str, float]:
             f"one of N, D or ratio, beside C= or loss=. Pass fixed={{'ratio': 20}}, for one."
         )
     return {key: check_quantity(f"fixed[{key!r}]", value) for key, value in held.items()}
-
-
-def _answer(
-    surface: Surface, question: str, asked: float, held: Mapping[str, float], served: float
-) -> allocation.Allocation:
-    if held:
-        return allocation.constrained(surface, question, asked, held, served)
-    if question == "C":
-        return allocation.on_budget(surface, asked, served)
-    if question == "loss":
-        return allocation.for_loss(surface, asked, served)
-    return allocation.through(surface, question, asked, served)
-
-
-def _refuse_nowhere(
-    surface: Surface,
-    best: allocation.Allocation,
-    question: str,
-    asked: float,
-    held: Mapping[str, float],
-    serve: float,
-    weighed: float,
-) -> None:
-    """Say why the estimate has no plan, where it has none."""
-    n, d = best.N[0], best.D[0]
-    if np.isfinite(n) and np.isfinite(d) and n >= 1 and d >= 1:
-        if not held and question in ("C", "loss") and min(n, d) < _EDGE:
-            what = "parameter" if n < d else "token"
-            raise ArgumentError(
-                f"{question}={asked:.6g}: under this law the best use of a budget lies at the edge of the search "
-                f"(N = {n:.3g}, D = {d:.3g}: ever fewer {what}s), so the law does not weigh N against D there. No plan "
-                "was made. Check what the law predicts, or hold one of them: fixed={'ratio': 20}."
-            )
-        needed = allocation.TRAIN * n * d
-        if question != "C" and needed > ABSOLUTE:
-            raise ArgumentError(
-                f"{question}={asked:.6g} takes {needed:.2g} FLOP under this law, more than anybody can train "
-                f"({ABSOLUTE:.0e} is where plans end). No plan was made. Ask for less."
-            )
-        return
-    if question == "loss":
-        lowest = surface.first().loss(np.array([[1e25]]), np.array([[1e30]]))[0, 0]
-        stays = "above" if surface.sense < 0 else "below"
-        with_held = f" with {', '.join(f'{k}={v:.4g}' for k, v in held.items())}" if held else ""
-        raise ArgumentError(
-            f"loss={asked:.6g} is never reached{with_held}: at any size and length the law stays {stays} {lowest:.6g}. "
-            f"No plan was made. Ask for a {'higher' if surface.sense < 0 else 'lower'} loss."
-        )
-    if question == "ratio":
-        probe = [allocation.on_budget(surface.first(), C, weighed) for C in (1e18, 1e28)]
-        low, high = (float(p.D[0] / p.N[0]) for p in probe)
-        raise ArgumentError(
-            f"ratio={asked:.4g} tokens per parameter is optimal on no budget: from 1e18 to 1e28 FLOP the optimum goes "
-            f"from {low:.3g} to {high:.3g}. No plan was made. Hold it on a budget instead: plan(result, C=..., "
-            f"fixed={{'ratio': {asked:.4g}}})."
-        )
-    if question == "C":
-        what = f" after serving {serve:.3g} tokens" if serve else ""
-        raise ArgumentError(
-            f"C={asked:.3g} FLOP trains nothing{what}: not one parameter on one token. No plan was made. Raise C."
-        )
-    raise ArgumentError(
-        f"{question}={asked:.4g} is optimal on no budget under this law, and no plan was made. Ask with C=, and "
-        f"fixed={{'{question}': {asked:.4g}}} to hold it."
-    )
-
-
-def _intervals(best: allocation.Allocation, exponent: Array, level: float) -> dict[str, Any]:
-    """Percentiles of the optimum over the draws; infinite where draws have no plan."""
-    names = {"N_interval": best.N, "D_interval": best.D, "C_interval": allocation.TRAIN * best.N * best.D}
-    names["exponent_N_interval"] = exponent
-    if best.N.size < 3:
-        return dict.fromkeys(names)
-    tail = (1 - level) / 2
-    out: dict[str, Interval | None] = {}
-    for name, values in names.items():
-        # A draw without a plan (a loss below its floor) counts as infinitely large.
-        rows = np.sort(np.where(np.isnan(values[1:]), np.inf, values[1:]))
-        picks = [float(np.quantile(rows, q, method="lower" if q < 0.5 else "higher")) for q in (tail, 1 - tail)]
-        out[name] = (picks[0], picks[1])
-    if np.isnan(exponent[0]):
-        out["exponent_N_interval"] = None
-    return out
-
-
-def _trust(predictor: Predictor) -> list[Note]:
-    if predictor.trusted:
-        return []
-    text = "The fit behind this plan must not be trusted (print it for the reasons), and neither must the plan."
-    return [Note("untrusted", "error", text)]
-
-
-def _repeats(wall: float | None, d: float, surface: Surface) -> list[Note]:
-    if wall is None or d <= wall * 1.0001:
-        return []
-    law = "the borrowed constants" if surface.law is None else f"the law {surface.law.name}"
-    text = (
-        f"The plan sees each token {d / wall:.3g} times, by {law}. Laws of repetition hold while the loss still falls; "
-        f"with many epochs it can rise again, which this one does not model. Watch the validation loss; see "
-        f"epoch_returns()."
-    )
-    return [Note("repeated_data", "info" if d < 4 * wall else "warning", text, {"epochs": d / wall})]

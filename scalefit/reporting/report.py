@@ -74,6 +74,8 @@ def report(
     by: Literal["pool"] | None = None,
     level: float = 0.9,
     seed: int = 0,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
     **options: Any,
 ) -> Report:
     """Fit a law to a table of runs and write all there is to say about it into one HTML page.
@@ -89,6 +91,9 @@ def report(
         Finished runs, as :func:`scalefit.read_runs` takes or returns them: N [parameters], D [tokens], loss.
     path : str or Path, optional
         Where to write the page; :meth:`Report.save` does it later.
+    columns, inputs : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
+        ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
     law : str or type of Law
         Law to fit.
     title : str, optional
@@ -134,7 +139,7 @@ def report(
     if title is not None and not isinstance(title, str):
         raise ArgumentError(f"title={title!r:.80} is not text. No page was made. Pass a string.")
     compute = None if budget is None else check_quantity("budget", budget)
-    table = _one_series(read_runs(runs, incomplete="keep"), only, by)
+    table = _one_series(read_runs(runs, incomplete="keep", columns=columns, inputs=inputs), only, by)
     found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
     source = _source(runs) + (f", {only}" if only is not None else "")
     made = Report(_page(found, title or f"Scaling report: {source}", source), found.result)

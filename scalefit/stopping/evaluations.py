@@ -12,6 +12,7 @@ import numpy as np
 
 from scalefit._typing import Array
 
+RESOLUTION = 1e-6  # differences below this are rounding, whatever processor made them [nat/token]
 LEAST_LOSS = 1e-3  # losses below this are taken for it in logarithms [nat/token]
 NOISE_EVALS = 5  # evaluations before their noise is estimated
 
@@ -49,7 +50,7 @@ class Evaluations:
     @property
     def best(self) -> int:
         """Index of the lowest loss, the first of equal ones."""
-        return int(np.argmin(self.loss))
+        return int(np.argmax(self.loss <= self.loss.min() + RESOLUTION))
 
     @property
     def left(self) -> float:
@@ -70,7 +71,7 @@ class Evaluations:
         now, then = float(self.train[-1]), float(self.train[self.best])
         if not np.isfinite(now):
             return False
-        return now <= then if np.isfinite(then) else now < 0.9 * float(self.loss[self.best])
+        return now <= then + RESOLUTION if np.isfinite(then) else now < 0.9 * float(self.loss[self.best])
 
     def thinned(self, most: int) -> Evaluations:
         """Return these evaluations, neighbours averaged down to `most` or fewer."""
@@ -107,7 +108,7 @@ def at_evaluations(steps: Array, loss: Array, train_steps: Array, train_loss: Ar
     out = np.full(len(steps), np.nan)
     out[end > 0] = train_loss[end[end > 0] - 1]
     if len(steps):
-        for i in (int(np.argmin(loss)), len(steps) - 1):
+        for i in (int(np.argmax(loss <= loss.min() + RESOLUTION)), len(steps) - 1):
             start = end[i - 1] if i else 0
             if end[i] > start:
                 out[i] = float(np.median(train_loss[start : end[i]]))

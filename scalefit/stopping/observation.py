@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.stopping.evaluations import Evaluations, at_evaluations
+from scalefit.stopping.evaluations import RESOLUTION, Evaluations, at_evaluations
 from scalefit.stopping.logged import LoggedSeries
 from scalefit.stopping.posterior import point_noise
 from scalefit.stopping.run_plan import RunPlan
-
-RESOLUTION = 1e-6  # differences below this are rounding, whatever processor made them [nat/token]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

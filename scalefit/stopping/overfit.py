@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.stopping.evaluations import LEAST_LOSS, Evaluations, fitted_constants
+from scalefit.stopping.evaluations import LEAST_LOSS, RESOLUTION, Evaluations, fitted_constants
 
 BETTER = 0.01  # a later evaluation must be this far below the best to count as better [nat/token]
-LIMIT = 0.06  # P below which the best is taken to be past; chosen on cross-validated posteriors
+LIMIT = 0.05  # P below which the best is taken to be past; chosen on cross-validated posteriors
 LIMIT_WITHOUT_TRAINING = 0.03  # the same where no training loss is logged: that posterior knows less
 RISE, RISE_PART = 0.05, 0.03  # least rise above the best: the larger of [nat/token] and a part of the best
 MANY = 8  # from so many evaluations on one high value does not decide
@@ -101,7 +101,7 @@ def best_is_past(run: Evaluations, epochs: float | None, planned: float | None =
     i, b = len(run) - 1, run.best
     best = float(run.loss[b])
     rise, least = float(run.loss[i]) - best, least_rise(best)
-    if i == b or not rise > least:
+    if i == b or not rise > least + RESOLUTION:
         return None
     if len(run) >= MANY and not (i - b >= 2 and float(run.loss[i - 1]) - best > least / 2):
         return None

@@ -79,17 +79,17 @@ def forecaster_for(
     """Forecaster with its band as wide as the run is unusual, and what is unusual about it; None: too little seen."""
     mismatch, implausible = _schedule_mismatch(view, *logged_rate), rules.implausible(view)
     found = [reason for reason in (mismatch, implausible) if reason is not None]
+    planned = view.plan.epochs_at(view.plan.steps)
+    if planned is not None and planned > MANY_EPOCHS and not history.runs:
+        text = f"The plan passes over its data {planned:.3g} times: no law of a falling loss holds that long."
+        found.append(Reason("repeats_too_often", text, {"epochs": settled(planned)}))
+        return (EndRegression(view.evaluations) if len(view.evaluations) else None), found
     if not history.runs and not follows_a_law(view):
         if implausible is not None or not len(view.evaluations):
             return None, found
         return EndRegression(view.evaluations), found
     if seen is None:
         return None, found
-    planned = view.plan.epochs_at(view.plan.steps)
-    if planned is not None and planned > MANY_EPOCHS and not history.runs:
-        text = f"The plan passes over its data {planned:.3g} times: no law of a falling loss holds that long."
-        found.append(Reason("repeats_too_often", text, {"epochs": settled(planned)}))
-        return EndRegression(view.evaluations), found
     steepening = rules.steepening(view)
     unusual = [*found, *([steepening] if steepening is not None else [])]
     forecaster = Forecaster.build(view.plan, seen, history)

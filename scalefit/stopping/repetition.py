@@ -19,11 +19,13 @@ STRONG_DECAY = 0.1  # weight decay that counts where no learning rate is known
 def repeats_and_learns(view: Observation) -> bool:
     """Whether a rise is overfitting rather than divergence: the training loss is no higher than at the best.
 
-    One known epoch or less rules it out.
+    One known epoch or less rules it out; with more and no training loss, the posterior alone judges the rise.
     """
     epochs = view.plan.epochs_at(view.last_step)
     if view.judged_by_train or not len(view.evaluations) or (epochs is not None and epochs <= 1):
         return False
+    if not np.isfinite(view.evaluations.train[-1]):
+        return epochs is not None
     return view.evaluations.keeps_learning
 
 

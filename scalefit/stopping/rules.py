@@ -10,7 +10,8 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.stopping.advice import Reason
-from scalefit.stopping.observation import RESOLUTION, Observation, settled
+from scalefit.stopping.evaluations import RESOLUTION
+from scalefit.stopping.observation import Observation, settled
 from scalefit.stopping.repetition import repeats_and_learns
 
 MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is said
@@ -227,7 +228,7 @@ def steepening(view: Observation) -> Reason | None:
 
 def healthy(view: Observation) -> Reason:
     """No rule speaks against the run: where its level stands, and against what it was judged."""
-    level, best = float(np.median(view.loss[-3:])), float(medians(view.loss).min())
+    level, best = settled(float(np.median(view.loss[-3:]))), settled(float(medians(view.loss).min()))
     place = "the best so far" if level <= best + RESOLUTION else f"{level - best:.2g} above the best so far"
     return Reason(
         "no_fault_found",

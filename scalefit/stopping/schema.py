@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError, model_validator
 
-from scalefit._files import as_path, is_document
+from scalefit._files import is_document, read_text
 from scalefit._records import Record
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.schedules import Schedule
@@ -108,7 +108,7 @@ def read_state(source: str | Path) -> MonitorState:
     if is_document(source):
         return parse_state(str(source))
     try:
-        text = as_path(source).read_text(encoding="utf-8")
+        text = read_text(source)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{source} is not text: {error.reason}. It was not read. Give the file that Monitor.to_json wrote."

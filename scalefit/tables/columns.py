@@ -24,24 +24,25 @@ NON_EMBEDDING_NAMES = (
 # The usual names, most trusted first; compared in lower case, with every other sign read as "_".
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "N": (
-        *"n n_params n_total params_total n_parameters num_params num_parameters nparams params".split(),
+        *"n_params n_total params_total n_parameters num_params num_parameters nparams params".split(),
         *"parameters total_params total_parameters n_params_total model_size model_params".split(),
-        *"param_count params_count parameter_count params_n num_trainable_parameters size".split(),
+        *"param_count params_count parameter_count params_n num_trainable_parameters size n".split(),
     ),
     "D": (
-        *"d n_tokens num_tokens tokens training_tokens train_tokens tokens_d total_tokens".split(),
+        *"n_tokens num_tokens tokens training_tokens train_tokens tokens_d total_tokens".split(),
         *"tokens_seen n_train_tokens num_train_tokens num_training_tokens consumed_tokens".split(),
-        *"trained_tokens token_count dataset_size data_size dataset_tokens d_tokens".split(),
+        *"trained_tokens tokens_trained token_count dataset_size data_size dataset_tokens d_tokens data d".split(),
     ),
     "C": (
-        *"c training_flops training_flop train_flops train_flop total_flops total_flos flops flop".split(),
+        *"training_flops training_flop train_flops train_flop total_flops total_flos flops flop".split(),
         *"training_compute train_compute compute flop_budget flops_budget compute_budget budget".split(),
-        *"train_flops_reported c_flops".split(),
+        *"compute_flops compute_flop train_flops_reported c_flops c".split(),
     ),
     "loss": (
         *"loss val_loss validation_loss valid_loss eval_loss test_loss final_val_loss final_loss".split(),
         *"validation_lm_loss lm_loss eval_lm_loss heldout_loss loss_val loss_final final_eval_loss".split(),
         *"cross_entropy ce_loss nll loss_nats val_nll train_loss training_loss final_train_loss".split(),
+        *"smooth_loss smoothed_loss loss_smooth loss_smoothed".split(),
     ),
     "series": ("series",),
     "unique_tokens": tuple("unique_tokens n_unique_tokens unique_tokens_u d_unique u unique_data".split()),
@@ -58,7 +59,15 @@ SHAPE_NAMES: dict[str, tuple[str, ...]] = {
     ),
 }
 PERPLEXITY_NAMES = tuple("perplexity ppl val_ppl eval_ppl val_perplexity eval_perplexity word_perplexity".split())
-PER_BYTE_NAMES = tuple("bpb val_bpb bits_per_byte loss_bpb val_bits_per_byte loss".split())
+PER_BYTE_NAMES = tuple("bpb val_bpb bits_per_byte loss_bpb val_bits_per_byte eval_bpb test_bpb".split())
+
+_SAYS_LOSS = frozenset("loss losses nll bpb bpc bpt crossentropyloss crossentropy".split())
+#: Beside such a word a loss column is a part of the loss, its error or its scale, or the loss of training batches.
+_NO_LOSS = frozenset(
+    "aux z scale std se err stderr error balance balancing router load unit units train training weight weights var "
+    "min max reg penalty fn function type name".split()
+)
+_PER_CHARACTER = "bit/character"
 
 #: Trackers put these before what they keep, as in config.n_params or summary.eval/loss.
 _TRACKED = frozenset("config summary hparams hyperparameters params metrics args".split())
@@ -71,9 +80,20 @@ _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e1
 _UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_({'|'.join(_UNIT)}))$")
 
 
+#: As `repr` shows a cell.
+_DECIMAL_COMMA = re.compile(r"'\s*[+-]?\d+,(?:\d{1,2}(?!\d)|\d{4,})")
+_ONE_GROUP = re.compile(r"^[+-]?\d{1,3},\d{3}(?![\d,.])")
 _LARGEST = 1e300  # a whole number of more digits is no float
 #: Names that say too little inside a nested one: config.data.size is not the model's.
-_TOO_SHORT = frozenset("n d c u size budget compute loss_val".split())
+_TOO_SHORT = frozenset("n d c u size budget compute data loss_val".split())
+
+
+#: For each of them, the usual names of the others, which are never offered for it.
+_ELSEWHERE = {
+    target: frozenset(name for other, usual in USUAL_NAMES.items() if other != target for name in usual)
+    | (frozenset("gflops tflops mfu flops_per_token".split()) if target == "loss" else frozenset())
+    for target in USUAL_NAMES
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,37 +130,70 @@ def choose(
     Raises
     ------
     DataError
-        A column that was asked for is not there, or two columns bear its name.
+        A column that was asked for is not there, or two columns have its name.
     """
     names = [str(column) for column in columns]
     if asked is not None:
-        return _as_asked(target, asked, names)
+        return as_asked(target, asked, names)
     if names.count(target) == 1:
         return Choice(target)
     usual = SHAPE_NAMES[target] if target in SHAPE_NAMES else USUAL_NAMES[target]
-    if target == "loss" and loss_unit.endswith("/byte"):
-        usual = (*PER_BYTE_NAMES, *usual)
+    if target == "loss":
+        usual = (*PER_BYTE_NAMES, *usual) if loss_unit.endswith("/byte") else (*usual, *PER_BYTE_NAMES)
     if target == "N":
         usual = (*usual, *NON_EMBEDDING_NAMES)
     plain = [(_plain(name), name, 1.0) for name in names]
     with_unit = [_without_unit(name) for name in names] if target in ("N", "D") else []
     tracked = [name for name in names if "." in name and name.split(".", 1)[0] in _TRACKED]
     nested = [(_plain(name.rsplit(".", 1)[1]), name, 1.0) for name in tracked]
+    if target != "loss":  # sections of a tracker: throughput/total_tokens
+        nested += [(_plain(name.rsplit("/", 1)[1]), name, 1.0) for name in names if "/" in name]
+    exact = [name for name in tracked if name.rsplit(".", 1)[1] == target]  # config.model.N says enough in its case
+    if target == "N" and exact:
+        exact += [name for name in tracked if _plain(name.rsplit(".", 1)[1]) in NON_EMBEDDING_NAMES]
+    if exact and not any(key in usual for key, _, _ in plain):
+        return _only_one(target, exact)
     for wanted in usual:
         for candidates in (plain, with_unit, [] if wanted in _TOO_SHORT else nested):
             found = [(name, factor) for key, name, factor in candidates if key == wanted]
-            if len(found) > 1:
-                listed = _listed([name for name, _ in found])
-                raise DataError(
-                    f"Columns {listed} of {{name}} could each be {target}, and none was taken. Say which one: "
-                    f"{target}={found[0][0]!r}."
-                )
             if found:
-                return Choice(found[0][0], factor=found[0][1], guessed=True)
-    return None
+                return _only_one(target, [name for name, _ in found], found[0][1])
+    losses = [name for name in names if _may_be_loss(name)] if target == "loss" else []
+    return _only_one(target, losses) if losses else None
 
 
-def _as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
+def _only_one(target: str, found: list[str], factor: float = 1.0) -> Choice:
+    """Take the column that was found, or ask where there are several."""
+    if len(found) > 1:
+        raise DataError(
+            f"Columns {_listed(found)} of {{name}} could each be {target}, and none was taken. Say which one: "
+            f"{target}={found[0]!r}."
+        )
+    return Choice(found[0], factor=factor, guessed=True)
+
+
+def _may_be_loss(name: str) -> bool:
+    words = set(_plain(name).split("_"))
+    says = words & _SAYS_LOSS or {"cross", "entropy"} <= words or "bits_per_byte" in _plain(name)
+    return bool(says) and not words & _NO_LOSS
+
+
+def unit_in_name(name: str | None) -> str | None:
+    """Return the unit that the name of a loss column tells, such as "bit/byte" of "val_bpb"; None where it does not."""
+    plain = _plain(name or "")
+    words = set(plain.split("_"))
+    said = {
+        "bit/byte": "bpb" in words or "bits_per_byte" in plain,
+        "nat/byte": "nats_per_byte" in plain,
+        _PER_CHARACTER: "bpc" in words or "bits_per_char" in plain,
+        "bit/token": bool(words & {"bpt", "bits"}) and "per" not in words or "bits_per_token" in plain,
+        "perplexity": bool(words & {"ppl", "perplexity"}),
+    }
+    return next((unit for unit, is_so in said.items() if is_so), None)
+
+
+def as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
+    """Take the column, or the number for every run, that was asked for by name."""
     if isinstance(asked, str):
         if names.count(asked) > 1:
             raise DataError(
@@ -149,7 +202,7 @@ def _as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
             )
         if asked in names:
             return Choice(asked)
-        if target in ("N", "D", "C", "unique_tokens", "bytes_per_token"):
+        if target not in ("loss", "series", "status", "weight"):
             try:
                 asked = parse_quantity(asked)
             except ArgumentError:
@@ -181,15 +234,13 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
 def missing_column(target: str, names: Iterable[Any]) -> str:
     """Say that a column is missing, what the table has, and how to name one."""
     listed = [str(name) for name in names]
-    has = f"{_closest(target, listed)} Nothing was read."
+    near = [name for name in listed if _plain(name) not in _ELSEWHERE[target]] if target in _ELSEWHERE else listed
+    has = f"{_closest(target, listed, near)} Nothing was read."
     if target == "loss":
         for name in listed:
             if _plain(name) in PERPLEXITY_NAMES:
                 how = f"loss={name!r}, loss_unit='perplexity'"
                 return f"There is no loss column in {{name}}, but {name!r}. {has} If that is per token, pass {how}."
-            if _plain(name) in PER_BYTE_NAMES:
-                how = f"loss={name!r}, loss_unit='bit/byte', bytes_per_token=..."
-                return f"There is no loss column in {{name}}, but {name!r}. {has} Pass {how}."
     others = {"N": "D", "D": "N"}
     if target in others and {"N", "D", "C"} & set(listed):
         what = f"{target} column, and not both {others[target]} and C to compute it from,"
@@ -222,8 +273,8 @@ def counts_no_embeddings(choice: Choice) -> bool:
     return choice.guessed and choice.column is not None and _plain(choice.column) in NON_EMBEDDING_NAMES
 
 
-def _closest(wanted: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(wanted, names, n=1)
+def _closest(wanted: str, names: list[str], among: list[str] | None = None) -> str:
+    near = difflib.get_close_matches(wanted, names if among is None else among, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}The table has {_listed(names)}."
 
@@ -281,6 +332,10 @@ def numbers(column: pd.Series[Any], factor: float = 1.0) -> tuple[Array, dict[in
             unread[i] = repr(cell if len(str(cell)) <= 40 else str(cell)[:37] + "...")
         else:
             values[i] = number
+    if any(_DECIMAL_COMMA.match(text) for text in unread.values()):
+        for i, cell in enumerate(cells):  # beside 5,2593 a cell 5,259 may have a decimal comma as well
+            if isinstance(cell, str) and _ONE_GROUP.match(cell.strip()):
+                values[i], unread[i] = math.nan, repr(cell)
     return values, unread
 
 

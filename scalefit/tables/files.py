@@ -7,7 +7,6 @@ shows: in csv and tsv the header is row 1; in json, jsonl and parquet the first 
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
@@ -25,14 +24,13 @@ import pandas as pd
 from scalefit._files import as_path
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, DataError
+from scalefit.tables.delimited import decimal, refuse_bad_header, separator_of, skipped_lines
+from scalefit.tables.limits import Limits
 
 HEAD_BYTES = 1 << 16
-MAX_BYTES = 1 << 30  # a gigabyte of text is some ten million runs
-MAX_JSON_BYTES = 1 << 28  # one json document is held in memory whole, at about ten times its size
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
-_NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$", re.IGNORECASE)
 _EXAMPLE = '[{"N": 1e8, "D": 2e9, "loss": 3.1}]'
 _MAGIC = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
@@ -71,7 +69,9 @@ class RawTable:
     unreadable: list[tuple[Any, str]] = field(default_factory=list)
 
 
-def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -> RawTable:
+def read_file(
+    path: str | Path, check: HeaderCheck, format: str | None = None, limits: Limits | None = None
+) -> RawTable:
     """Read a file of runs; the format is taken from its content, then from its name.
 
     Parameters
@@ -82,6 +82,8 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
         Gets a frame of the first rows before the rest is loaded; raises where they will not do.
     format : {"csv", "tsv", "json", "jsonl", "parquet"}, optional
         Overrules the guess.
+    limits : Limits, optional
+        How much is unpacked.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
         raise DataError(f"{str(path)!r} is an address, and nothing was fetched. Download the file first.")
     try:
         with path.open("rb") as stream:
-            return _read_stream(stream, path, name, check, format)
+            return _read_stream(stream, path, name, check, format, limits or Limits())
     except FileNotFoundError:
         raise DataError(
             f"There is no file {str(path)!r}; nothing was read. Check the path from {Path.cwd()}."
@@ -111,38 +113,45 @@ def read_file(path: str | Path, check: HeaderCheck, format: str | None = None) -
         raise DataError(f"{name} was not read: {error.strerror or error}. Check your rights to it.") from None
 
 
-def _read_stream(stream: IO[bytes], path: Path, name: str, check: HeaderCheck, format: str | None) -> RawTable:
+def _read_stream(
+    stream: IO[bytes], path: Path, name: str, check: HeaderCheck, format: str | None, limits: Limits
+) -> RawTable:
     head = stream.read(HEAD_BYTES)
     zipped = head.startswith(b"\x1f\x8b")
-    stream = _rewound(stream, head)
+    if not zipped and not head.startswith(b"PAR1") and format != "parquet":
+        _judge_text(head, name)  # before the rest of an endless pipe is waited for
+    stream = _rewound(stream, head, name, limits)
     if zipped:
         stream = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
     if head.startswith(b"PAR1") or format == "parquet":
-        return _read_parquet(stream, name, check)
+        return _read_parquet(stream, name, check, limits)
     start, encoding = _judge_text(head, name)
     suffixes = [suffix.lower().lstrip(".") for suffix in path.suffixes]
     kind = format or _guess_format(start, [s for s in suffixes if s in (*FORMATS, "ndjson")])
     if kind == "json":
-        return _read_json(_limited(stream, MAX_JSON_BYTES, name), name, check, encoding)
-    if zipped:
-        stream = io.BytesIO(_limited(stream, MAX_BYTES, name))
-    elif stream.seek(0, io.SEEK_END) > MAX_BYTES:
-        raise DataError(_too_large(name, MAX_BYTES))
-    stream.seek(0)
+        return _read_json(_limited(stream, limits.json_bytes, name), name, check, encoding)
+    content = _limited(stream, limits.json_bytes if kind == "jsonl" else limits.max_bytes, name)
+    if kind != "jsonl":
+        cells = sum(content.count(mark) for mark in (b",", b"\t", b";", b"|")) + content.count(b"\n")
+        limits.check(name, rows=content.count(b"\n") - 1, cells=cells)
+    else:
+        limits.check(name, rows=content.count(b"\n"))
+    stream = io.BytesIO(content)
+    del content
     with io.TextIOWrapper(stream, encoding) as text:
         if kind == "jsonl":
             return _read_jsonl(text, name, check)
         return _read_delimited(text, start, name, check, "\t" if kind == "tsv" else None)
 
 
-def _rewound(stream: IO[bytes], head: bytes) -> IO[bytes]:
-    """Return the stream at its start again; a pipe cannot be rewound, so it is read whole."""
+def _rewound(stream: IO[bytes], head: bytes, name: str, limits: Limits) -> IO[bytes]:
+    """Return the stream at its start again; a pipe cannot be rewound, so it is read whole, up to the limit."""
     if stream.seekable():
         stream.seek(0)
         return stream
-    return io.BytesIO(head + stream.read(MAX_BYTES + 1))
+    return io.BytesIO(head + _limited(stream, limits.max_bytes, name))
 
 
 def _limited(stream: IO[bytes], limit: int, name: str) -> bytes:
@@ -154,8 +163,8 @@ def _limited(stream: IO[bytes], limit: int, name: str) -> bytes:
 
 def _too_large(name: str, limit: int) -> str:
     return (
-        f"{name} is larger than {limit >> 20} MiB, which no table of training runs is; it was not loaded. "
-        "If it is one, keep the columns N, D, loss and save it as parquet, or pass a DataFrame."
+        f"{name} unpacks to more than {limit / (1 << 20):.3g} MiB, which no table of training runs has; it was not "
+        "loaded. Keep the columns N, D and loss, or read it with read_runs(..., max_bytes=...)."
     )
 
 
@@ -199,14 +208,30 @@ def _guess_format(head: str, suffixes: list[str]) -> str:
     return "csv"
 
 
-def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck) -> RawTable:
+def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck, limits: Limits) -> RawTable:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(stream.read()) if not stream.seekable() else stream)
+        source = stream if stream.seekable() else io.BytesIO(stream.read())
+        file = pyarrow.parquet.ParquetFile(source)
+        about = file.metadata
+        chunks = [about.row_group(i).column(j) for i in range(about.num_row_groups) for j in range(about.num_columns)]
+        limits.check(name, rows=about.num_rows, cells=sum(chunk.num_values for chunk in chunks))
+        limits.check(name, size=sum(chunk.total_uncompressed_size for chunk in chunks))
+        # A text that is stored once and repeated stays stored once: a short file of it would fill the memory.
+        texts = [column.name for column in file.schema_arrow if pyarrow.types.is_string(column.type)]
+        file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts)
         check(next(file.iter_batches(100), file.schema_arrow.empty_table()).to_pandas())
-        frame = file.read().to_pandas()
+        batches: list[Any] = []
+        size = 0
+        for batch in file.iter_batches(1 << 13):
+            size += sum(column.indices.nbytes if hasattr(column, "indices") else column.nbytes for column in batch)
+            limits.check(name, rows=sum(map(len, batches)) + len(batch), size=size)
+            batches.append(batch)
+        whole = pyarrow.Table.from_batches(batches, file.schema_arrow)
+        del batches
+        frame = _undictionary(whole.to_pandas(), texts, name, limits)
         attrs = json.loads((file.schema_arrow.metadata or {}).get(b"PANDAS_ATTRS", b"{}"))
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
         if isinstance(error, DataError):
@@ -217,6 +242,19 @@ def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck) -> RawTable:
     frame = frame.reset_index(drop=frame.index.name in (None, "row"))
     frame.attrs.update(attrs if isinstance(attrs, dict) else {})
     return RawTable(frame, labels, name)
+
+
+def _undictionary(frame: pd.DataFrame, texts: list[str], name: str, limits: Limits) -> pd.DataFrame:
+    """Turn text columns back into text, each distinct one held once."""
+    size = 0
+    for text in texts:
+        column = frame[text] if text in frame else None
+        if column is not None and isinstance(column.dtype, pd.CategoricalDtype):
+            kinds = column.cat.categories
+            size += int(sum(len(str(kind)) * n for kind, n in column.value_counts().items()))
+            limits.check(name, size=size)
+            frame[text] = column.astype(kinds.dtype)
+    return frame
 
 
 def _read_json(content: bytes, name: str, check: HeaderCheck, encoding: str) -> RawTable:
@@ -264,11 +302,17 @@ def _records(document: Any) -> Any:
 
 def _frame_of(records: Any, name: str) -> pd.DataFrame:
     try:
-        if isinstance(records, list) and any(isinstance(cell, dict) for run in records for cell in run.values()):
-            return pd.json_normalize(records)  # {"config": {"n_params": 1e8}} becomes config.n_params
-        return pd.DataFrame(records)
+        return flat(records)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{name} was not read: it is no table ({error}). Give every run the same columns.") from None
+
+
+def flat(records: Any) -> pd.DataFrame:
+    """Frame of records, nested ones made flat: {"config": {"n_params": 1e8}} becomes config.n_params."""
+    if isinstance(records, list) and all(isinstance(run, dict) for run in records):
+        if any(isinstance(cell, dict) for run in records for cell in run.values()):
+            return pd.json_normalize(records)
+    return pd.DataFrame(records)
 
 
 def _read_jsonl(text: IO[str], name: str, check: HeaderCheck) -> RawTable:
@@ -306,10 +350,10 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
         raise DataError(f"{name} has no line that could be a header, so it was not read. Add one: N,D,loss.")
     first = next((line for line in body if line.strip()), "")
     n_skipped = n_comments + body.index(first)
-    separator = separator or _separator(first)
+    separator = separator or separator_of(first)
     sample = body[body.index(first) + 1 :]
     complete = sample if len(head) < HEAD_BYTES // 2 else sample[:-1]
-    header = _refuse_bad_header(first, complete, separator, name)
+    header = refuse_bad_header(first, complete, separator, name)
     options: dict[str, Any] = {
         "sep": separator if separator != " " else r"\s+",
         "skiprows": n_skipped,
@@ -317,7 +361,7 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
         "skip_blank_lines": False,
         "low_memory": False,
     }
-    options["decimal"], options["thousands"] = _decimal(separator, complete)
+    options["decimal"], options["thousands"] = decimal(separator, complete)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         try:
@@ -332,67 +376,12 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
             frame = pd.read_csv(text, on_bad_lines="warn", **options)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             raise _ragged(name, error) from None
-    unreadable = _skipped_lines(caught)
+    unreadable = skipped_lines(caught)
     n_lines = n_skipped + 1 + len(frame) + len(unreadable)
     numbers = np.arange(n_skipped + 2, n_lines + 1)
     numbers = numbers[~np.isin(numbers, [row for row, _ in unreadable])]
     blank = frame.isna().all(axis=1).to_numpy() if len(header) > 1 else np.zeros(len(frame), bool)
     return RawTable(frame[~blank].reset_index(drop=True), numbers[~blank], name, unreadable)
-
-
-def _separator(header: str) -> str:
-    counts = {mark: header.count(mark) for mark in (",", "\t", ";", "|")}
-    best = max(counts, key=lambda mark: counts[mark])
-    if counts[best]:
-        return best
-    return " " if len(header.split()) > 1 and _NUMBER.match(header.split()[0]) is None else ","
-
-
-def _decimal(separator: str, sample: list[str]) -> tuple[str, str | None]:
-    """Return the marks of decimals and thousands; "," and "." for the csv of a European spreadsheet.
-
-    There cells stand between semicolons, and points between groups of three digits if anywhere.
-    """
-    text = "\n".join(sample)
-    if separator != ";" or not re.search(r"\d,\d", text):
-        return ".", None
-    if not re.search(r"\d\.\d", text):
-        return ",", None
-    cells = [cell.strip() for line in sample for cell in line.split(";") if re.search(r"\d\.\d", cell)]
-    grouped = all(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?", cell) for cell in cells)
-    return (",", ".") if grouped and any(cell.count(".") > 1 for cell in cells) else (".", None)
-
-
-def _refuse_bad_header(first: str, sample: list[str], separator: str, name: str) -> list[str]:
-    split = (lambda line: line.split()) if separator == " " else lambda line: _fields(line, separator)
-    header = split(first)
-    if all(_NUMBER.match(cell) for cell in header):
-        raise DataError(
-            f"{name} has no header: its first row is {first[:60]!r}. It was not read. Add one, such as N,D,loss."
-        )
-    twice = sorted({cell for cell in header if cell.strip() and header.count(cell) > 1})
-    if twice:
-        raise DataError(f"{name} has the column {twice[0]!r} more than once; it was not read. Rename or remove one.")
-    row = next((split(line) for line in sample if line.strip()), [])
-    if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
-        raise DataError(
-            f"{name} names {len(header)} columns, but its first row has {len(row)} cells. It was not read. Name every "
-            "column in the header."
-        )
-    return header
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return line.split(separator)
-
-
-def _skipped_lines(caught: list[warnings.WarningMessage]) -> list[tuple[Any, str]]:
-    pattern = re.compile(r"line (\d+): expected (\d+) fields, saw (\d+)")
-    found = [m for w in caught for m in pattern.finditer(str(w.message))]
-    return [(int(m[1]), f"the row has {m[3]} cells where the header names {m[2]}") for m in found]
 
 
 def _ragged(name: str, error: Exception) -> DataError:

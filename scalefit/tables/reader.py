@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from scalefit.counting import nats_per_token
 from scalefit.errors import DataError, Note
 from scalefit.tables import columns as _columns
 from scalefit.tables import files as _reading
-from scalefit.tables.rows import QUANTITIES, Rows, in_order, name_rows, oddities, set_aside_note
+from scalefit.tables.limits import Limits
+from scalefit.tables.rows import QUANTITIES, SMALLEST_COUNT, Rows, in_order, name_rows, oddities, set_aside_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Request:
     flops: str | None = None
     incomplete: str = "set_aside"
     inputs: tuple[str, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = Limits()
 
     def choose(self, frame: pd.DataFrame) -> dict[str, _columns.Choice]:
         """Find every canonical column in a frame, or in its first rows; raise where the table will not do."""
@@ -41,6 +44,8 @@ class Request:
             choice = _columns.choose(target, self.asked.get(target), names, self.loss_unit or "")
             if choice is not None:
                 chosen[target] = choice
+        for target, column in self.named.items():
+            chosen[target] = _columns.as_asked(target, column, [str(name) for name in names])
         _columns.refuse_shared(chosen)
         for name in self.series:
             _columns.choose("series", name, names)
@@ -72,7 +77,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     raw = _open(source, request, format)
     chosen = _named(raw.name, request.choose, raw.frame)
     earlier = conventions_of(raw.frame)
-    loss_unit, unit_notes = _loss_unit(request, raw.frame, earlier["loss_unit"])
+    loss_unit, unit_notes = _loss_unit(request, raw.frame, earlier["loss_unit"], chosen["loss"].column)
     flops = request.flops or earlier["flops"]
     taken = {c.column for c in chosen.values() if c.column is not None}
     n_rows = len(raw.rows)
@@ -88,12 +93,17 @@ def read(source: Any, request: Request, format: str | None) -> Table:
             continue
         columns[target], unread = _columns.numbers(raw.frame[choice.column], choice.factor)
         rows.refuse({i: f"{target} is {cell}, not a number" for i, cell in unread.items()})
-    if loss_unit != "other":
+        if choice.guessed and target in ("N", "D"):
+            _refuse_small(target, choice, columns[target], raw.name)
+    kept_as_is = loss_unit == "other" or (loss_unit.endswith("/byte") and request.bytes_per_token is None)
+    unit = loss_unit if kept_as_is else "nat/token"
+    if not kept_as_is:
         per_token = _bytes_per_token(request.bytes_per_token, raw, rows)
         columns["loss"] = nats_per_token(columns["loss"], loss_unit, per_token)
     for target in columns:
         rows.demand_positive(target, blank=None)
     notes = [*_guesses(chosen), *unit_notes, *rows.complete(flops)]
+    rows.demand_plausible_loss(unit)
     if request.incomplete == "set_aside":
         for name in ("loss", *(q for q in QUANTITIES if q in columns)):
             rows.demand_positive(name)
@@ -104,8 +114,8 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     if not keep.any():
         raise DataError(no_row(raw.name, set_aside))
     frame = pd.DataFrame({name: columns[name] for name in (*QUANTITIES, "loss") if name in columns})
-    for name in ("unique_tokens", "weight", *_columns.SHAPE_NAMES):
-        if name in columns:
+    for name in dict.fromkeys(("unique_tokens", "weight", *_columns.SHAPE_NAMES, *request.named)):
+        if name in columns and name not in frame:
             frame[name] = columns[name]
     if "status" in chosen:
         frame["status"] = raw.frame[chosen["status"].column].to_numpy()
@@ -116,14 +126,15 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     rest = rest.rename(columns={name: f"{name}_in_source" for name in rest if name in stale})
     frame = pd.concat([frame, rest], axis=1)[keep]
     frame.index = pd.Index(raw.rows[keep], name="row")
-    unit = "other" if loss_unit == "other" else "nat/token"
     notes += oddities({k: v[keep] for k, v in columns.items()}, frame, unit, raw.rows[keep])
     if set_aside:
         notes.append(set_aside_note(set_aside, n_rows + len(raw.unreadable)))
+    earlier_said = "scalefit" in raw.frame.attrs and "params" not in raw.frame.attrs["scalefit"].get("assumed", ())
     bare = "N" in chosen and _columns.counts_no_embeddings(chosen["N"])
     conventions = {
         "params": request.params or ("non_embedding" if bare else earlier["params"]),
         "flops": flops,
+        "assumed": [] if request.params or bare or earlier_said else ["params"],
         "loss_unit": unit,
         "loss_unit_in_source": loss_unit,
         "source": raw.name,
@@ -133,18 +144,40 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     return Table(frame, conventions, notes, set_aside)
 
 
-def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str) -> tuple[str, list[Note]]:
-    """Return the unit of the losses: as asked for, of an earlier reading, or as a column ``loss_unit`` says."""
-    said = None if request.loss_unit or "scalefit" in frame.attrs else _columns.stated_unit(frame)
+def _refuse_small(target: str, choice: _columns.Choice, values: Array, name: str) -> None:
+    """Refuse a guessed N or D that counts in millions or billions, or is something else."""
+    largest = float(np.nanmax(values, initial=0.0))
+    if choice.factor == 1.0 and 0 < largest < SMALLEST_COUNT:
+        what = {"N": "parameters", "D": "tokens"}[target]
+        raise DataError(
+            f"Column {choice.column!r} of {name} looks like {target}, but its largest value is {largest:g} {what}, "
+            f"which no language model is trained with. Nothing was read. If it counts billions, name it "
+            f"{str(choice.column) + '_b'!r} or multiply it by 1e9; if it is right as it is, pass "
+            f"{target}={choice.column!r}."
+        )
+
+
+def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str | None) -> tuple[str, list[Note]]:
+    """Return the unit of the losses: as asked for, of an earlier reading, or as the table's names and cells tell."""
+    read_before = "scalefit" in frame.attrs
+    named = None if request.loss_unit or read_before else _columns.unit_in_name(column)
+    if named is not None:
+        unit = "other" if named not in ("bit/byte", "nat/byte", "bit/token", "perplexity") else named
+        kept = unit == "other" or (unit.endswith("/byte") and request.bytes_per_token is None)
+        text = f"The name of column {column!r} says {named}: the losses were "
+        text += "kept in it" if kept else "converted to nat/token"
+        return unit, [Note("loss_unit", "info", f"{text}. If that is wrong, pass loss_unit=.", {"unit": named})]
+    said = None if request.loss_unit or read_before else _columns.stated_unit(frame)
     if said in (None, "nat/token"):
         return request.loss_unit or earlier, []
     known = _columns.unit_of(said)
-    if known is not None and not (known.endswith("/byte") and request.bytes_per_token is None):
-        text = f"Column 'loss_unit' says {said}: the losses were converted to nat/token."
+    if known is not None:
+        kept = known.endswith("/byte") and request.bytes_per_token is None
+        text = f"Column 'loss_unit' says {said}: the losses were "
+        text += "kept in it." if kept else "converted to nat/token."
         return known, [Note("loss_unit", "info", f"{text} If that is wrong, pass loss_unit=.", {"unit": known})]
-    why = "is no unit known here" if known is None else "needs bytes_per_token= to become nat/token"
-    text = f"Column 'loss_unit' says {said[:40]!r}, which {why}: the losses were kept in it. Read the table with "
-    text += "read_runs(..., loss_unit=...)" + ("." if known is None else " and bytes_per_token=.")
+    text = f"Column 'loss_unit' says {said[:40]!r}, a unit not known here: the losses were kept in it. Read the table "
+    text += "with read_runs(..., loss_unit=...)."
     return "other", [Note("unknown_unit", "warning", text, {"unit": said[:80]})]
 
 
@@ -159,7 +192,7 @@ def conventions_of(frame: pd.DataFrame) -> dict[str, str]:
 def _open(source: Any, request: Request, format: str | None) -> _reading.RawTable:
     if isinstance(source, (str, Path)):
         name = Path(source).name
-        return _reading.read_file(source, lambda head: _named(name, request.choose, head), format)
+        return _reading.read_file(source, lambda head: _named(name, request.choose, head), format, request.limits)
     frame = as_frame(source)
     return _reading.RawTable(frame, frame.index.to_numpy(), "the table")
 
@@ -174,7 +207,7 @@ def as_frame(source: Any) -> pd.DataFrame:
         frame = pd.DataFrame(source)
     elif isinstance(source, (Mapping, Sequence)) and not isinstance(source, (str, bytes)):
         try:
-            frame = pd.DataFrame(dict(source) if isinstance(source, Mapping) else list(source))
+            frame = pd.DataFrame(dict(source)) if isinstance(source, Mapping) else _reading.flat(list(source))
         except (ValueError, TypeError, OverflowError) as error:
             raise DataError(
                 f"The columns do not make a table: {error}. Nothing was read. Give lists of one length."

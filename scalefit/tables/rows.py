@@ -68,6 +68,15 @@ class Rows:
             value = float(values[i])
             self.reasons.setdefault(int(i), f"{name} " + ("is missing" if np.isnan(value) else f"is {value:g}"))
 
+    def demand_plausible_loss(self, unit: str) -> None:
+        """Set aside the few losses that no model has; where most are so large, the unit is another and they stay."""
+        loss = self.columns["loss"]
+        large = np.isfinite(loss) & (loss > LARGEST_LOSS) & (loss < LARGEST)
+        if unit != "nat/token" or not large.any() or 2 * large.sum() >= np.isfinite(loss).sum():
+            return
+        for i in np.flatnonzero(large):
+            self.reasons.setdefault(int(i), f"loss is {loss[i]:.6g}, and a guess among a million tokens costs 13.8")
+
     def demand_new(self, frame: pd.DataFrame) -> None:
         """Set aside the second and later copies of a run: rows that agree in every column of `frame`."""
         loss = self.columns["loss"]
@@ -187,7 +196,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
     """
     notes = []
     loss = np.nan_to_num(columns["loss"])
-    if loss_unit != "other" and len(loss) and float(loss.max()) > LARGEST_LOSS:
+    if loss_unit == "nat/token" and len(loss) and float(loss.max()) > LARGEST_LOSS:
         row = labels[int(np.argmax(loss))]
         text = (
             f"The loss is {float(loss.max()):.4g} in row {row}, more than a uniform guess over a million "

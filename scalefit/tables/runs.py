@@ -6,6 +6,7 @@ that was guessed is named, and both travel with the table in ``runs.attrs["scale
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from scalefit._arguments import one_of
+from scalefit._arguments import check_mapping, one_of
 from scalefit._typing import AnyArray
 from scalefit.counting import PARAMS_CONVENTIONS
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
 from scalefit.flops import CONVENTIONS
 from scalefit.tables import columns as _columns
+from scalefit.tables.limits import Limits
 from scalefit.tables.reader import Request, as_frame, conventions_of, no_row, read
 from scalefit.tables.rows import QUANTITIES, Rows, in_order, oddities, set_aside_note
 
@@ -79,6 +81,10 @@ def read_runs(
     status: str | None = None,
     format: str | None = None,
     incomplete: Literal["set_aside", "keep"] = "set_aside",
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
+    max_rows: int | None = None,
+    max_bytes: int | None = None,
 ) -> pd.DataFrame:
     """Read a table of training runs.
 
@@ -112,6 +118,15 @@ def read_runs(
     incomplete : {"set_aside", "keep"}
         What happens to a row without a loss, or an N, D or C that others have: ``"keep"`` leaves it NaN.
 
+    columns : mapping of str to str or number, optional
+        The columns above by name, as ``{"N": "params_total"}``: another way of saying ``N="params_total"``.
+    inputs : mapping of str to str or number, optional
+        Columns of what else a law reads, as ``{"n_experts": "config.moe.n"}``, or a number for every run. A name with
+        points reaches into nested JSON.
+    max_rows, max_bytes : int, optional
+        Most rows, and most bytes of text once unpacked, that are read from a file: 2 million and 128 MiB (a quarter
+        of it for json).
+
     Returns
     -------
     DataFrame
@@ -143,27 +158,38 @@ def read_runs(
     _require_known("flops", "6ND" if flops is None else flops, CONVENTIONS)
     _require_known("loss_unit", "nat/token" if loss_unit is None else loss_unit, LOSS_UNITS)
     _require_known("incomplete", incomplete, ("set_aside", "keep"))
+    asked = {"N": N, "D": D, "C": C, "loss": loss, "unique_tokens": unique_tokens, "weight": weight, "status": status}
+    for name, column in check_mapping("columns", columns, "{'N': 'params_total'}").items():
+        if name == "series" and series is None:
+            series = column
+        elif name not in asked or asked[name] is not None:
+            why = "was named twice" if name in asked or name == "series" else "is not one of them"
+            raise ArgumentError(
+                f"columns={{{name!r}: {column!r:.60}}}: {name!r:.40} {why}; nothing was read. Known: "
+                f"{', '.join((*asked, 'series'))}; what else a law reads goes into inputs=."
+            )
+        else:
+            asked[name] = column
+    named = check_mapping("inputs", inputs, "{'n_experts': 'config.moe.n'}")
+    for name in [name for name in named if name in asked]:
+        if asked[name] is not None:
+            raise ArgumentError(f"inputs= names {name!r} again; nothing was read. Name it once.")
+        asked[name] = named.pop(name)
     request = Request(
-        {
-            "N": N,
-            "D": D,
-            "C": C,
-            "loss": loss,
-            "unique_tokens": unique_tokens,
-            "weight": weight,
-            "status": status,
-        },
+        asked,
         _names_of(series),
         loss_unit,
         bytes_per_token,
         params,
         flops,
         incomplete,
+        named=named,
+        limits=Limits.of(max_rows, max_bytes),
     )
     table = read(source, request, format)
     if table.set_aside:
         message = table.notes[-1].message
-        warnings.warn(f"{table.conventions['source']}: {message}", ScalefitWarning, stacklevel=2)
+        warn_user(f"{table.conventions['source']}: {message}")
     runs = table.frame
     runs.attrs["scalefit"] = {
         **table.conventions,
@@ -173,6 +199,21 @@ def read_runs(
         "notes": [note_record(note) for note in table.notes],
     }
     return runs
+
+
+def warn_user(message: str) -> None:
+    """Warn at the line outside of this package that led here."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "scalefit":
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, ScalefitWarning, stacklevel=depth - 1)
+
+
+def name_columns(runs: Any, columns: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None) -> Any:
+    """Read a table with the columns that a caller names; untouched where none is named."""
+    if not columns and not inputs:
+        return runs
+    return read_runs(runs, incomplete="keep", columns=columns, inputs=inputs)
 
 
 def note_record(note: Note) -> dict[str, Any]:
@@ -192,7 +233,7 @@ def check_runs(
     loss: str = "loss",
     declared: Mapping[str, Any] | None = None,
 ) -> CheckedRuns:
-    """Check that a table can bear a fit, as every fit does at its door.
+    """Check that a table can be fitted, as every fit does first.
 
     Parameters
     ----------
@@ -221,6 +262,29 @@ def check_runs(
     >>> checked.columns["C"], checked.set_aside
     (array([1.2e+18, 1.2e+20]), ((2, 'N is -1'),))
     """
+    return _check(runs, inputs, loss, declared)[0]
+
+
+def check_for_fit(
+    runs: Any, inputs: Sequence[str], *, loss: str = "loss", declared: Mapping[str, Any] | None = None
+) -> CheckedRuns:
+    """Check as `check_runs` does, and warn of the rows set aside here, which no reading warned of before."""
+    checked, message = _check(runs, inputs, loss, declared)
+    if message:
+        warn_user(f"{checked.conventions['source']}: {message}")
+    return checked
+
+
+def _is_loss(declared: Mapping[str, Any] | None) -> bool:
+    """Whether what a law gives is a loss: of an accuracy or a reward no size is implausible."""
+    target = (declared or {}).get("loss")
+    return target is None or target.name == "loss"
+
+
+def _check(
+    runs: Any, inputs: Sequence[str], loss: str, declared: Mapping[str, Any] | None = None
+) -> tuple[CheckedRuns, str]:
+    """Return the runs, and what to say of the rows that were set aside here."""
     if not isinstance(loss, str) or not isinstance(inputs, Iterable) or not all(isinstance(i, str) for i in inputs):
         raise ArgumentError(
             f"inputs={inputs!r:.60}, loss={loss!r:.60} name no columns; nothing was read. Pass their names."
@@ -246,6 +310,7 @@ def check_runs(
         found.append(Note("derived", "info", text, {"column": "unique_tokens", "n_rows": len(frame)}))
     for name in (*inputs, "loss", *(["weight"] if "weight" in columns else [])):
         rows.demand(name, (declared or {}).get(name))
+    rows.demand_plausible_loss(conventions["loss_unit"] if _is_loss(declared) else "other")
     rows.demand_new(frame)
     keep, here = rows.usable, rows.set_aside()
     aside = in_order([*earlier, *here])
@@ -262,11 +327,13 @@ def check_runs(
     said = {(note.code, note.details.get("column")) for note in notes}
     notes += [note for note in found if (note.code, note.details.get("column")) not in said]
     told = tuple(note for note in notes if _concerns(note, inputs))
-    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside))
+    new = here if "scalefit" in getattr(runs, "attrs", ()) else aside
+    message = set_aside_note(new, len(keep) + len(aside) - len(here)).message if new else ""
+    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside)), message
 
 
 def _concerns(note: Note, inputs: Sequence[str]) -> bool:
-    """Return whether a note bears on a law in these inputs."""
+    """Return whether a note concerns a law in these inputs."""
     if note.code == "derived":
         return note.details["column"] in inputs
     return note.code != "inconsistent_compute" or "C" in inputs

@@ -8,7 +8,7 @@ import json
 import numbers
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from os import PathLike, fspath
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -119,11 +119,33 @@ class Config:
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
+    def changes(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as JSON values: a new field renames nothing older."""
+        usual: dict[str, Any] = {item.name: item.default for item in fields(self)}
+        factories = {item.name: item.default_factory for item in fields(self)}
+        usual |= {name: make() for name, make in factories.items() if make is not MISSING}
+        found: dict[str, Any] = {}
+        for name, default in usual.items():
+            value = getattr(self, name)
+            if isinstance(value, Config):
+                found |= {name: value.changes()} if value.changes() else {}
+            elif value != default:
+                found[name] = _plain(value)
+        return found
+
     def _check(self, good: bool, name: str, allowed: str) -> None:
         if not good:
             raise ArgumentError(
                 f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. Make it {allowed}."
             )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Config):
+        return value.changes()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 @functools.cache

@@ -145,7 +145,7 @@ class CorpusConfig(Config):
     ----------
     source : {"stdlib", "question_formation", "markov", "files", "ids"}
         The Python standard library's source; lines of the Question-Formation grammar; a Markov source;
-        text, JSONL or parquet files; already tokenised ids (``.npy`` or ``.bin`` of uint16). A file of text is one
+        text, JSONL or parquet files; already tokenised ids (``.npy``, or ``.bin`` of uint16). A file of text is one
         document; if it is the only one its paragraphs are, and with ``packing="line"`` every line is.
     path : str, optional
         File, folder or glob for ``files`` and ``ids``.
@@ -389,13 +389,7 @@ class RunConfig(Config):
 
     def run_id(self, corpus_sha: str) -> str:
         """Twelve hex digits that name this config on this corpus; the device and checkpoints do not count."""
-        identity = _without_none({**self.to_dict(), "runtime": {"dtype": self.runtime.dtype}})
+        identity = {key: value for key, value in self.changes().items() if key != "runtime"}
+        identity["dtype"] = self.runtime.dtype
         text = json.dumps([SCHEMA, corpus_sha, identity], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _without_none(value: Any) -> Any:
-    """Drop absent fields, so that a new optional one does not rename every run."""
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value

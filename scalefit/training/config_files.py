@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from scalefit._files import read_text
 from scalefit.errors import ArgumentError, require
 from scalefit.training._config import ConfigT
 
@@ -15,7 +16,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     """Read a TOML, YAML or JSON file that holds one table."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         raise ArgumentError(
             f"The config file {path} cannot be read: {error.strerror}; nothing was run. Check the path."

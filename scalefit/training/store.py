@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scalefit._files import write_atomically as write_atomically
 from scalefit.errors import DataError
 
 #: A lease whose owner has not renewed it for so long is free to take [s].
@@ -264,19 +265,6 @@ def _boot_id() -> str:
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside, flush to disk, and rename over."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

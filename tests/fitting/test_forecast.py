@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import scalefit as sf
 from scalefit._numeric import excess_over_hull
 from scalefit.fitting.priors import Prior
+from scalefit.forecasting.calibration import shipped
 from scalefit.forecasting.correlated_errors import Discrepancy, excess, kernel
-from scalefit.forecasting.forecast import shipped
 
 COUPLED = sf.laws.get("coupled")
 TRUTH = dict(E=1.8, A=300.0**2.5, alpha=0.32, B=500.0**2.5, beta=0.3, g=0.4)
@@ -174,7 +174,7 @@ def test_a_series_that_cannot_bear_a_forecast_is_left_out_by_name():
     runs = pd.concat([isoflop().assign(series="a"), isoflop().head(3).assign(series="b")], ignore_index=True)
     with pytest.warns(sf.ScalefitWarning, match="1 of 2 series are left out.*a forecast.*'b': 3 runs"):
         assert list(sf.forecast(runs, by="series")) == ["a"]
-    with pytest.raises(sf.FitError, match="No series can bear a forecast.*'b'"):
+    with pytest.raises(sf.FitError, match="No series allows a forecast.*'b'"):
         sf.forecast(runs[runs["series"] == "b"], by="series")
 
 
@@ -243,7 +243,7 @@ def test_shipped_constants_say_where_they_come_from():
     assert constants.prior.names == ("E", "alpha", "beta", "g")
     assert np.linalg.eigvalsh(constants.prior.cov)[0] > 0
     assert constants.provenance["made_by"] == "benchmarks/make_forecast_prior.py"
-    assert len(constants.provenance["sha256"]) == 9
+    assert len(constants.provenance["sha256"]) == 14
     assert isinstance(constants.discrepancy, Discrepancy)
 
 
@@ -292,4 +292,6 @@ def test_endless_sizes_are_as_uncertain_as_the_floor(result):
     """Nothing but E is left of the law there, and no run is near enough to carry anything over."""
     (row,) = result.predict_interval(N=1e60, D=1e60).to_dict("records")
     assert row["loss"] == pytest.approx(result.params["E"], rel=1e-6)
-    assert row["se_parameter"] == pytest.approx(result.spread.factor * result.std_errors["E"], rel=1e-4)
+    assert row["se_parameter"] == pytest.approx(
+        result.spread.factor * result.widening * result.std_errors["E"], rel=1e-4
+    )

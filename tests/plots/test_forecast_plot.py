@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.plots.forecast import draw_forecast, forecast_data
+from scalefit.forecasting.figures import forecast_data
+from scalefit.plots.forecast import draw_forecast
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pandas as pd
 
 import scalefit as sf
 from scalefit.training import SweepConfig, load_config
-from scalefit.training.models import count_parameters
+from scalefit.training.models.counts import count_parameters
 from scalefit.training.sweeps.grid import sweep_digest
 
 ROOT = Path(__file__).parents[2]

@@ -108,3 +108,23 @@ def test_a_config_that_is_not_text_is_refused(tmp_path):
 def test_a_bench_needs_sizes_and_time(options, words):
     with pytest.raises(ArgumentError, match=words):
         bench(device="cpu", **options)
+
+
+def test_a_run_is_named_by_what_differs_from_the_defaults() -> None:
+    """A field that is added with a default renames no run, and one that is set to its default is the default."""
+    config = RunConfig(model={"family": "llama"}, seeds=(1,))
+    assert config.changes() == {"model": {"family": "llama"}, "seeds": [1]}
+    assert RunConfig(model=ModelConfig(d_emb=64)).run_id("0") == RunConfig().run_id("0") != config.run_id("0")
+    sizes = SweepConfig(tokens=[5], sizes=[{"n_layers": 1}])
+    assert sizes.changes() == {"tokens": [5], "sizes": [{"model": {"n_layers": 1}}]}
+
+
+def test_naming_a_preset_imports_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from scalefit.training import ModelConfig; ModelConfig.from_dict({'preset': 'gpt2-small'});"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

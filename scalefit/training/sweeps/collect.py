@@ -11,6 +11,8 @@ from scalefit.training.config import ScheduleConfig
 from scalefit.training.store import StoreError, store_errors, write_atomically
 from scalefit.training.sweeps.grid import Sweep, sweep_digest
 
+_OPTIMISERS = {"adamw": "AdamW", "muon": "Muon on the matrices of the blocks and AdamW on all else"}
+
 
 def collect(sweep: Sweep, out: str | Path | None = None) -> Any:
     """Write ``runs.csv``, ``lr_probes.csv``, ``curves.csv.gz`` and ``METHODS.md``; return the runs.
@@ -122,9 +124,9 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         f"on the same {config.evaluation.tokens:,} held-out tokens (0: all), full contexts, training dtype.",
         "",
         "## Training", "",
-        f"- AdamW, decoupled weight decay {optimizer.weight_decay:g} on matrices, beta1 {optimizer.beta1:g}, beta2 "
-        f"{optimizer.beta2 or '0.99 below 128k tokens a step, else 0.95'}, gradient norm clipped at "
-        f"{optimizer.clip:g}.",
+        f"- {_OPTIMISERS[optimizer.name]}, decoupled weight decay {optimizer.weight_decay:g} on matrices, "
+        f"beta1 {optimizer.beta1:g}, beta2 {optimizer.beta2 or '0.99 below 128k tokens a step, else 0.95'}, "
+        f"gradient norm clipped at {optimizer.clip:g}.",
         f"- Schedule {schedule.kind}: {_schedule(schedule)}. "
         "Points of one trunk share its noise: `trunk_id` names it; resample by trunk.",
         f"- Peak learning rate: for each size and corpus the best of {', '.join(f'{r:g}' for r in config.lr.grid)} "

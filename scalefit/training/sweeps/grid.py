@@ -298,4 +298,4 @@ class Sweep:
 
 def sweep_digest(config: SweepConfig) -> str:
     """Twelve hex digits that name a sweep's config."""
-    return hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(config.changes(), sort_keys=True).encode()).hexdigest()[:12]

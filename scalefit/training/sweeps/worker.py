@@ -1,7 +1,7 @@
 """A worker: take runs of a sweep that nobody holds, one after another, until none is left.
 
-Identical workers may be started by anything: a shell, sbatch, a Kubernetes job, ssh. It needs neither
-pydantic nor typer: ``python -m scalefit.training.sweeps.worker STORE [NAME]``.
+Identical workers may be started by anything: a shell, sbatch, a Kubernetes job, ssh. It does not
+need typer: ``python -m scalefit.training.sweeps.worker STORE [NAME]``.
 """
 
 from __future__ import annotations

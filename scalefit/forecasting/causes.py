@@ -1,0 +1,196 @@
+"""What makes forecasts miss, tested on the training runs: mixed recipes, untuned settings, repeats, tiny models.
+
+Each test gives a note. Where a column explains part of the runs' residuals, a larger run's recipe is as unknown as the
+runs' was: the spread between recipes is then part of every interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.errors import Note
+
+#: Chance of a false alarm of each test, divided among the columns tested (a convention).
+_CHANCE = 0.01
+#: Columns whose names say that they hold a recipe, and settings of training that are numbers.
+_RECIPE = frozenset(
+    "family source optimizer optimiser dataset corpus data_mix mixture schedule lr_schedule arch architecture "
+    "model_type model_family tokenizer recipe organization organisation".split()
+)
+_SETTINGS = frozenset(
+    "lr learning_rate max_lr peak_lr bs batch batch_size global_batch_size tokens_per_batch warmup warmup_steps "
+    "weight_decay wd beta2 momentum dropout".split()
+)
+_RATES = frozenset("lr learning_rate max_lr peak_lr".split())
+_LEAST_ROWS = 3
+_LEAST_RUNS = 8
+#: Models below this size [parameters] are mostly embeddings at usual vocabularies: on a table of 1.4M to 54M, counting
+#: without them halved the error at 30 and 100 times the compute.
+_MOSTLY_EMBEDDINGS = 5e7
+_WIDE_RANGE = 10.0
+
+
+def cause_notes(columns: Mapping[str, AnyArray], left: Array, params: str) -> tuple[list[Note], float]:
+    """Notes on what may make a forecast miss, and the spread between recipes.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray (n,)
+        Every column of the runs, labels included.
+    left : ndarray (n,)
+        What the forecast leaves of each run [log loss].
+    params : str
+        What N counts.
+
+    Returns
+    -------
+    notes : list of Note
+    spread : float
+        Standard deviation between recipes [log loss]; 0 where no column explains the residuals.
+    """
+    notes: list[Note] = []
+    spreads = [0.0]
+    labels = {key: _strings(column) for key, column in columns.items() if column.dtype.kind in "OUSb"}
+    labels = {key: column for key, column in labels.items() if key != "series" and _is_label(column)}
+    settings = {key: np.asarray(columns[key], float) for key in columns if key.lower() in _SETTINGS}
+    settings = {
+        key: column
+        for key, column in settings.items()
+        if np.isfinite(column).all() and (column > 0).all() and column.max() > column.min()
+    }
+    chance = _CHANCE / max(len(labels) + len(settings), 1)
+    for key, column in labels.items():
+        note, spread = _mixed(key, column, left, chance)
+        notes += [note] if note is not None else []
+        spreads.append(spread)
+    for key, column in settings.items():
+        note, spread = _setting(key, np.log(column), left, chance)
+        notes += [note] if note is not None else []
+        spreads.append(spread)
+    notes += _untuned(columns) + _follows_size(columns, settings) + _short_runs(columns, left)
+    notes += _embeddings(columns, params)
+    return notes, float(np.sqrt(np.sum(np.square(spreads))))
+
+
+def _strings(column: AnyArray) -> AnyArray:
+    return np.array([str(value) for value in column.tolist()])
+
+
+def _is_label(column: AnyArray) -> bool:
+    """Whether at least two values have three rows each: no names of single runs."""
+    _, counts = np.unique(column, return_counts=True)
+    return int((counts >= _LEAST_ROWS).sum()) >= 2
+
+
+def _mixed(key: str, column: AnyArray, left: Array, chance: float) -> tuple[Note | None, float]:
+    from scipy.stats import f_oneway
+
+    names, at, counts = np.unique(column, return_inverse=True, return_counts=True)
+    groups = [left[at == i] for i in np.flatnonzero(counts >= _LEAST_ROWS)]
+    with np.errstate(all="ignore"):
+        p = float(f_oneway(*groups).pvalue)
+    means = np.array([part.mean() for part in groups])
+    within = np.mean([part.var(ddof=1) / part.size for part in groups])
+    spread = float(np.sqrt(max(means.var(ddof=1) - within, 0.0))) if p < chance else 0.0
+    known = key.lower() in _RECIPE
+    if not known and not p < chance:
+        return None, 0.0
+    shown = ", ".join(f"{name} ({count})" for name, count in list(zip(names, counts, strict=True))[:6])
+    effect = f"they differ by {100 * spread:.2g} % about one law, added to the intervals" if spread else ""
+    text = (
+        f"Rows of several recipes: {key} is {shown}; {effect or 'one law was fitted to all of them'}. Forecast one "
+        f"at a time: keep the rows of one {key}, or pass series={key!r} with by='series'."
+    )
+    return Note("mixed_recipes", "warning", text, {"column": key, "values": len(names), "spread": spread}), spread
+
+
+def _setting(key: str, column: Array, left: Array, chance: float) -> tuple[Note | None, float]:
+    """A numeric setting that explains residuals: by rank, so that one odd run does not decide."""
+    from scipy.stats import spearmanr
+
+    if left.size < _LEAST_RUNS:
+        return None, 0.0
+    found = spearmanr(column, left)
+    if not found.pvalue < chance:
+        return None, 0.0
+    centred = column - column.mean()
+    slope = float(centred @ left / (centred @ centred))
+    spread = abs(slope) * float(centred.std())
+    text = (
+        f"The runs' residuals follow {key} (rank correlation {found.statistic:+.2f}): {100 * spread:.2g} "
+        f"% was added to the intervals. Tune {key} for each size, or keep the best run of each."
+    )
+    return Note("recipe_effect", "warning", text, {"column": key, "spread": spread}), spread
+
+
+def _untuned(columns: Mapping[str, AnyArray]) -> list[Note]:
+    N = np.asarray(columns["N"], float) if "N" in columns else np.ones(1)
+    if N.max() < _WIDE_RANGE * N.min():
+        return []
+    for key, column in columns.items():
+        if key.lower() in _RATES and np.ptp(np.nan_to_num(np.asarray(column, float))) == 0.0:
+            text = (
+                f"{key} is {float(column[0]):.3g} in every run, over a factor of {N.max() / N.min():.3g} in N: larger "
+                f"models usually need a smaller one, and a forecast takes each run for tuned. Tune {key} at two sizes."
+            )
+            return [Note("untuned_rate", "warning", text, {"column": key})]
+    return []
+
+
+def _follows_size(columns: Mapping[str, AnyArray], settings: Mapping[str, Array]) -> list[Note]:
+    from scipy.stats import spearmanr
+
+    follows = []
+    for key, column in settings.items():
+        if key.lower() not in _RATES and column.size >= _LEAST_RUNS and "N" in columns:
+            strength = max(abs(float(spearmanr(column, columns[size]).statistic)) for size in ("N", "D"))
+            follows += [key] if strength > 0.9 else []
+    if not follows:
+        return []
+    text = (
+        f"{', '.join(follows)} change{'s' if len(follows) == 1 else ''} with N or D, so what it does to the loss "
+        f"cannot be told from size: the forecast holds for larger runs in which it goes on changing so."
+    )
+    return [Note("recipe_follows_size", "info", text, {"columns": follows})]
+
+
+def _short_runs(columns: Mapping[str, AnyArray], left: Array) -> list[Note]:
+    """Residuals that grow with N among the runs of least compute: too few steps, or too long a warm-up."""
+    from scipy.stats import spearmanr
+
+    if not {"N", "D"} <= set(columns) or left.size < 2 * _LEAST_RUNS:
+        return []
+    N, D = (np.asarray(columns[key], float) for key in ("N", "D"))
+    low = N * D <= np.quantile(N * D, 1 / 3)
+    if low.sum() < _LEAST_RUNS or np.ptp(N[low]) == 0:
+        return []
+    found = spearmanr(N[low], -left[low])
+    if not (found.pvalue < _CHANCE and found.statistic > 0):
+        return []
+    text = (
+        f"Among the {int(low.sum())} runs of least compute the loss lies the higher above the forecast the larger the "
+        f"model (rank correlation {found.statistic:+.2f}): too few steps or too long a warm-up do that. Leave those "
+        f"runs out, or scale the warm-up to the run."
+    )
+    return [Note("short_runs", "warning", text, {"correlation": float(found.statistic)})]
+
+
+def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:
+    if params != "total" or "N" not in columns:
+        return []
+    N = np.asarray(columns["N"], float)
+    if np.median(N) >= _MOSTLY_EMBEDDINGS:
+        return []
+    other = next((key for key in columns if key.lower().replace("-", "_") in _WITHOUT), None)
+    advice = f"Pass column {other!r} as N" if other else "Count N without embeddings, or say that it is"
+    text = (
+        f"Half of the models have fewer than {np.median(N):.2g} parameters, and N was taken to count embeddings too: "
+        f"these are then most of N, which misleads forecasts at 30 times the compute and more. {advice}."
+    )
+    return [Note("embeddings_counted", "warning", text, {"column": other})]
+
+
+_WITHOUT = frozenset("n_non_embedding n_nonemb non_embedding_params params_non_embedding n_non_emb".split())

@@ -1,0 +1,88 @@
+"""The numbers of the forecast fan: runs, the frontier through and beyond them, and intervals that widen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalefit._arguments import check_number
+from scalefit._typing import AnyArray, Array
+from scalefit.errors import ArgumentError
+from scalefit.forecasting.correlated_errors import compute
+from scalefit.forecasting.notes import OUTLIER
+
+_POINTS = 60
+_INNER = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForecastData:
+    """What :func:`scalefit.plots.forecast.draw_forecast` draws.
+
+    Parameters
+    ----------
+    C, loss : ndarray (n,)
+        The runs: compute [FLOP] and loss [nat/token].
+    outlying : ndarray of bool (n,)
+        Whether a run was taken for an outlier.
+    fan_C, fan_loss : ndarray (m,)
+        Compute-optimal runs by the law: compute and forecast loss.
+    bands : tuple of (level, lower (m,), upper (m,))
+        Intervals, the widest first.
+    largest : float
+        Compute of the largest run [FLOP].
+    title, unit : str
+        Law, and unit of the loss.
+    """
+
+    C: Array
+    loss: Array
+    outlying: AnyArray
+    fan_C: Array
+    fan_loss: Array
+    bands: tuple[tuple[float, Array, Array], ...]
+    largest: float
+    title: str
+    unit: str
+
+
+def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> ForecastData:
+    """Collect the numbers of the figure.
+
+    Parameters
+    ----------
+    result : ForecastResult
+        The forecast.
+    level : float
+        Coverage of the wide band; the narrow one covers half.
+    ratio : float
+        How far beyond the largest run the fan goes, as a multiple of its compute.
+    """
+    ratio = check_number("ratio", ratio)
+    if not (np.isfinite(ratio) and ratio > 1):
+        raise ArgumentError(
+            f"ratio={ratio!r} goes no further than the largest run; nothing was drawn. Give a factor above 1."
+        )
+    raw = result.problem.raw_columns
+    largest = result.largest_compute
+    share = compute(raw)
+    size = largest * share / share.max()
+    ratios = np.geomspace(min(1.0, np.median(size) / largest), ratio, _POINTS)
+    where = result.frontier(largest * ratios)
+    bands = []
+    for each in sorted({level, min(_INNER, level)}, reverse=True):
+        table = result.predict_interval(level=each, **where)
+        bands.append((each, table["lower"].to_numpy(float), table["upper"].to_numpy(float)))
+    return ForecastData(
+        C=size,
+        loss=result.problem.loss,
+        outlying=result.fitted.weight < OUTLIER * result.fitted.weight.max(),
+        fan_C=largest * ratios,
+        fan_loss=np.asarray(result.predict(**where)),
+        bands=tuple(bands),
+        largest=largest,
+        title=f"Forecast by {result.law.name}, {result.n_runs} runs",
+        unit=str(result.conventions.get("loss_unit", "nat/token")),
+    )

@@ -1,0 +1,131 @@
+"""Forecasts read back from the JSON files that they were written to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from scalefit.errors import ArgumentError, DataError
+from scalefit.fitting.objectives import Objective
+from scalefit.fitting.priors import penalty_from_document
+from scalefit.fitting.problem import Problem
+from scalefit.fitting.schema import load_note, read_saved
+from scalefit.forecasting.calibration import IntervalCalibration
+from scalefit.forecasting.correlated_errors import Discrepancy, assemble
+from scalefit.forecasting.result import ForecastResult
+from scalefit.forecasting.schema import FORMAT, KIND, SavedForecast
+from scalefit.laws import get
+from scalefit.laws._base import Law
+
+
+def load_forecast(path: str | Path, law: type[Law] | None = None) -> ForecastResult:
+    """Read a forecast that :meth:`ForecastResult.to_json` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    law : type of Law, optional
+        The law, where it is not in the registry (your own).
+
+    Returns
+    -------
+    ForecastResult
+        Predicts as the one saved.
+
+    Raises
+    ------
+    DataError
+        Not such a file, or written by a newer format.
+    """
+    return forecast_from(*read_saved(path), law)
+
+
+def forecast_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> ForecastResult:
+    """Return the forecast that a file contains."""
+    if not isinstance(raw, dict) or raw.get("kind") != KIND or raw.get("format") != FORMAT:
+        raise DataError(
+            f"{path} is not a forecast of format {FORMAT}, and was not read. Use load_result for fits, or forecast "
+            "and save again."
+        )
+    try:
+        saved = SavedForecast.model_validate_json(json.dumps(raw))
+        law = get(saved.law) if law is None or law.name != saved.law else law
+    except (ValidationError, ArgumentError) as error:
+        raise DataError(
+            f"{path} was not read: it is no saved forecast ({str(error).splitlines()[0]}). Forecast and save again."
+        ) from error
+    n, p = len(saved.loss), len(law.parameters)
+    lengths = {n, len(saved.share), len(saved.row_labels), *(len(column) for column in saved.columns.values())}
+    if lengths != {n} or len(saved.x) != p or set(saved.columns) != set(law.inputs):
+        raise DataError(
+            f"{path} does not fit the law {law.name}: its columns or parameters differ. It was not read. Forecast and "
+            "save again."
+        )
+    try:
+        result = _restored(saved, law, path)
+        told, kept = {**result.params}, {str(key): value for key, value in saved.params.items()}
+        agrees = set(told) == set(kept) and np.allclose([told[k] for k in kept], list(kept.values()), rtol=1e-6)
+        result.std_errors  # noqa: B018  # the covariance exists
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        ArithmeticError,
+        AttributeError,
+        np.linalg.LinAlgError,
+    ) as error:
+        said = " ".join(str(error).split())
+        raise DataError(
+            f"{path} was not read, because it is not a saved forecast: {said:.120}. Forecast and save again."
+        ) from error
+    if not agrees:
+        raise DataError(
+            f"{path} was changed, and was not read: its parameters disagree with the optimum it holds. Forecast again."
+        )
+    return result
+
+
+def _restored(saved: SavedForecast, law: type[Law], path: str | Path) -> ForecastResult:
+    """Build the forecast that a file describes."""
+    n, p = len(saved.loss), len(law.parameters)
+    problem = Problem(
+        law=law,
+        columns={key: np.array(saved.columns[key]) for key in law.inputs},
+        loss=np.array(saved.loss),
+        objective=Objective("huber", 0.01, "log_loss"),
+        weights=None if saved.weights is None else np.array(saved.weights),
+        groups=(np.arange(n),),
+        index=np.arange(p)[None],
+        fixed=np.zeros((1, p)),
+        units=saved.units,
+        penalty=None if saved.prior is None else penalty_from_document(saved.prior),
+    )
+    about, spread = _sizes(saved, path)
+    return ForecastResult(
+        law=law,
+        problem=problem,
+        fitted=assemble(problem, np.array(saved.x), np.array(saved.share), about, saved.converged),
+        names=tuple(saved.names),
+        discrepancy=about,
+        spread=spread,
+        row_labels=np.array(saved.row_labels),
+        conventions=saved.conventions,
+        table_notes=tuple(load_note(note) for note in saved.table_notes),
+        reason=saved.reason,
+        recipe_spread=saved.recipe_spread,
+    )
+
+
+def _sizes(saved: SavedForecast, path: str | Path) -> tuple[Discrepancy, IntervalCalibration]:
+    try:
+        rounds = int(saved.discrepancy["rounds"])
+        about = Discrepancy(**{**saved.discrepancy, "rounds": rounds})  # type: ignore[arg-type]
+        return about, IntervalCalibration(**saved.spread)
+    except (TypeError, KeyError) as error:
+        raise DataError(f"{path} was not read: its discrepancy or spread is not one ({error}). Save again.") from error

@@ -1,0 +1,114 @@
+"""What a forecast says of itself before its numbers: convergence, outliers, scatter, jumps beyond the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array, ArrayLike
+from scalefit.errors import Note
+from scalefit.fitting.identifiability import unexplained_notes, unexplained_problem, unexplained_spread
+from scalefit.fitting.problem import Problem
+from scalefit.fitting.schema import plain_label
+from scalefit.forecasting.calibration import IntervalCalibration
+from scalefit.forecasting.correlated_errors import CorrelatedFit
+
+#: Weight left to a run [share], below which it is called an outlier: it misses by over four times its noise.
+OUTLIER = 0.5
+#: Factor on intervals from which a note tells of the scatter behind it (a choice: half as wide again).
+_WIDE = 1.5
+_FAR_RATIO = 500.0
+_OFF_LINE = np.log(1.5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForecastFacts:
+    """What the notes are read from.
+
+    Parameters
+    ----------
+    problem, fitted, names, row_labels, table_notes :
+        As a ForecastResult has them.
+    widening : float
+        Factor on intervals beyond the runs.
+    scatter : float
+        Scatter of the runs about the forecast [log loss].
+    """
+
+    problem: Problem
+    fitted: CorrelatedFit
+    names: tuple[str, ...]
+    row_labels: AnyArray
+    table_notes: tuple[Note, ...]
+    widening: float
+    scatter: float
+
+
+def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, ...]:
+    """Return every note on a forecast, the most severe first."""
+    notes = list(facts.table_notes)
+    fitted, n = facts.fitted, facts.problem.loss.size
+    if not fitted.converged:
+        text = "The search for the posterior mode did not converge. Do not use these numbers; look at the table."
+        notes.append(Note("untrusted", "error", text))
+    left = unexplained_spread(facts.problem, fitted.x, len(facts.names))
+    if (found := unexplained_problem(left)) is not None:
+        text = f"{found[0].upper()}{found[1:]}. Do not use this forecast: check that N, D and the loss belong together."
+        notes.append(Note("untrusted", "error", text, {"share": left}))
+    notes += unexplained_notes(left)
+    given = 1.0 if facts.problem.weights is None else facts.problem.weights / facts.problem.weights.max()
+    out = np.flatnonzero(fitted.weight < OUTLIER * given)
+    if out.size:
+        rows = [plain_label(label) for label in facts.row_labels[out]]
+        shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+        text = (
+            f"{out.size} of {n} runs (rows {shown}) miss the law and their neighbours by over four times the noise; "
+            f"they were given less than half of their weight. Look at them."
+        )
+        notes.append(Note("outliers", "warning", text, {"rows": rows}))
+    if facts.widening > _WIDE and spread.power > 0:
+        text = (
+            f"Runs scatter {100 * facts.scatter:.2g} % about it, {facts.scatter / spread.pivot:.2g} "
+            f"times what the runs of tuned tables do; intervals beyond were made {facts.widening:.2g} times as wide. "
+            f"Tune the runs, or forecast those of one recipe."
+        )
+        notes.append(Note("scatter", "warning", text, {"scatter": facts.scatter, "factor": facts.widening}))
+    if facts.problem.law.coupling:
+        at = facts.names.index(facts.problem.law.coupling)
+        g, se = float(fitted.x[at]), float(np.sqrt(fitted.cov[at, at]))
+        if abs(g - 1.0) < se and se < 0.5:
+            text = (
+                f"The coupling is {g:.2f} ± {se:.2f}: on this table the additive law of Chinchilla (g = 1) does as "
+                f"well. sf.compare says which forecasts better."
+            )
+            notes.append(Note("additive", "info", text, {"g": g, "se": se}))
+    order = {"error": 0, "warning": 1, "info": 2}
+    return tuple(sorted(notes, key=lambda note: order[note.severity]))
+
+
+def jump_notes(
+    reason: str, conventions: Mapping[str, Any], inputs: Mapping[str, ArrayLike], ratios: Array
+) -> list[Note]:
+    """Say where predictions lie beyond what was calibrated, or off the line that a law of compute holds along."""
+    notes = []
+    ratio = float(ratios.max(initial=0.0))
+    if ratio > _FAR_RATIO:
+        text = (
+            f"The largest prediction is {ratio:.3g} times the largest run's compute. Intervals were calibrated on "
+            f"jumps up to {_FAR_RATIO:g}; beyond, they grow as they did up to there, which nobody has checked. "
+            f"Train runs nearer to it first (sf.next_runs says which)."
+        )
+        notes.append(Note("beyond_calibration", "warning", text, {"ratio": ratio}))
+    if reason and {"N", "D"} <= set(inputs) and "line" in conventions:
+        intercept, slope = conventions["line"]
+        off = np.abs(np.log(np.asarray(inputs["D"], float)) - intercept - slope * np.log(inputs["N"]))
+        if float(np.max(off)) > _OFF_LINE:
+            text = (
+                f"A prediction is a factor of {float(np.exp(np.max(off))):.3g} off the line of D over N that every "
+                f"run follows; this law of compute says nothing there. Add runs at that ratio."
+            )
+            notes.append(Note("off_line", "error", text))
+    return notes

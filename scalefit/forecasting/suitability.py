@@ -1,0 +1,104 @@
+"""Which law a table identifies, which of its runs to use, and what to say of their size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scalefit._numeric import excess_over_hull
+from scalefit._typing import AnyArray, Array
+from scalefit.errors import FitError, Note
+from scalefit.fitting.identifiability import unexplained
+from scalefit.forecasting.calibration import ForecastCalibration
+from scalefit.forecasting.correlated_errors import compute
+from scalefit.laws._base import Law
+
+_FEWEST_RUNS = 4
+_MOST_RUNS = 400
+#: Share of ln D that ln N leaves unexplained, below which the effects of the two are not told apart.
+_COLLINEAR = 0.02
+_CONSTANT = 1e-3
+#: Excess over the frontier [log loss] above which a run says little of a compute-optimal one.
+_FAR = 0.1
+
+
+def size_notes(columns: Mapping[str, Array], constants: ForecastCalibration) -> list[Note]:
+    """Say where every run is smaller than any that the prior and the intervals were learned from."""
+    largest, smallest = float(columns["N"].max()), float(constants.provenance.get("smallest_N", 0.0))
+    if largest >= smallest:
+        return []
+    # On data/scalefit_cpu, below 1e6 parameters, the intervals held 11 of 11 and 6 of 11 cells (docs/validation.md).
+    text = (
+        f"The largest model has {largest:.3g} parameters; the prior and the width of the intervals were learned from "
+        f"models of {smallest:.3g} and more, and the intervals may be too narrow here. Check that N counts single "
+        f"parameters, and add larger runs."
+    )
+    return [Note("small_models", "warning", text, {"largest": largest, "smallest": smallest})]
+
+
+def choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
+    """Name of the law that the table identifies, and why it is not the coupled one (or "")."""
+    n = loss.size
+    if n < _FEWEST_RUNS:
+        raise FitError(
+            f"{n} runs do not identify a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible. None "
+            f"was made. Add runs."
+        )
+    if np.ptp(np.log(loss)) < 1e-9:
+        raise FitError(
+            f"All {n} losses are {loss[0]:.6g}: there is nothing to extrapolate, and no forecast was made. Check the "
+            f"loss column."
+        )
+    log_n, log_d = np.log(columns["N"]), np.log(columns["D"])
+    if np.ptp(log_n + log_d) < 0.1:
+        raise FitError(
+            f"All {n} runs have one compute budget ({6 * np.exp(np.median(log_n + log_d)):.3g} FLOP): nothing in them "
+            "says how loss falls with compute, and none was forecast. Add runs at two or more other budgets, a "
+            "factor of 3 apart."
+        )
+    for key, values in (("N", log_n), ("D", log_d)):
+        if np.ptp(values) < _CONSTANT:
+            other = "D" if key == "N" else "N"
+            raise FitError(
+                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: nothing in them says what a larger {key} does, "
+                f"and no loss was forecast. Add runs that vary {key}, or fit power_law:{other} for runs at this {key}."
+            )
+    left, slope = unexplained(log_d, log_n)
+    if left < _COLLINEAR:
+        what = "tokens per parameter are the same in every run" if abs(slope - 1) < 0.05 else f"D follows N^{slope:.2f}"
+        return "power_law:C", (
+            f"N and D move together ({what}), so their effects cannot be told apart: a law of compute took the coupled "
+            f"law's place. It holds along this line only; add runs at other ratios to leave it."
+        )
+    return "coupled", ""
+
+
+def check_varied(law: type[Law], columns: Mapping[str, Array], loss: Array) -> None:
+    """Refuse a table on which an input of the law never changes, or with too few runs."""
+    n = loss.size
+    fewest = max(_FEWEST_RUNS, len(law.parameters) - 2)
+    if n < fewest:
+        raise FitError(
+            f"{n} runs do not identify {law.name}: at least {fewest} are needed. None was forecast. Add runs."
+        )
+    still = [key for key, column in columns.items() if np.ptp(column) <= _CONSTANT * np.abs(column).max()]
+    if still or np.ptp(np.log(loss)) < 1e-9:
+        raise FitError(
+            f"{', '.join(still) or 'loss'} is the same in all {n} runs: nothing in them says what it does under "
+            f"{law.name}, and no loss was forecast. Add runs that vary it."
+        )
+
+
+def thin(columns: Mapping[str, Array], loss: Array) -> AnyArray:
+    """Rows to use: all, or on large tables a share that favours large compute and the frontier."""
+    n = loss.size
+    if n <= _MOST_RUNS:
+        return np.arange(n)
+    log_c = np.log(compute(columns))
+    urgency = np.exp(-0.25 * (log_c.max() - log_c)) / (1.0 + excess_over_hull(log_c, np.log(loss)) / _FAR)
+    # Systematic sampling along compute with unequal shares: every region keeps some runs, and always the same ones.
+    order = np.argsort(log_c, kind="stable")
+    share = np.minimum(_MOST_RUNS * urgency / urgency.sum(), 1.0)[order]
+    picked = np.diff(np.floor(np.concatenate([[0.0], np.cumsum(share)]) + 1e-9)) > 0
+    return np.sort(order[picked])
