@@ -248,9 +248,9 @@ def comparison(found: Findings) -> Markup:
         rows.append((join([row["law"], " ", here]), *(_COMPARED[key][1](float(row[key])) for key in keys)))
     remark = tag(
         "p",
-        "Each law was fitted to the runs of less compute and asked for the losses of those of more. Behind: its error beyond "
-        "the best law's, in standard errors. Coverage: share of those runs within its intervals, which at best is "
-        f"{words.percent(found.level)}.",
+        "Each law was fitted to the runs of less compute and asked for the losses of those of more. Behind: its error "
+        "beyond the best law's, in standard errors. Coverage: share of those runs within its intervals, at "
+        f"best {words.percent(found.level)}.",
         class_="remark",
     )
     return section(
