@@ -16,7 +16,7 @@ VARIANTS = [
     choice for name in sf.laws.names() for choice in ([f"{name}:{c}" for c in sf.laws.get(name).choices] or [name])
 ]
 PUBLISHED = [(name, c.key) for name in sf.laws.names() for c in sf.laws.get(name).published]
-LIMIT = 4_000
+LIMIT = 1_000
 #: Laws whose grid tells every parameter apart; in others some lie on a ridge, which the docstring names.
 IDENTIFIED = {"chinchilla", "kaplan", "coupled", "power_law", "over_training", "broken_power_law", "data_constrained"}
 
