@@ -54,7 +54,7 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
             f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + 2} are needed, and "
             f"nothing was fitted. Add runs, fix or tie parameters (fixed={{'E': ...}}), or fit a law with fewer."
         )
-    if np.ptp(np.log(loss)) < 1e-9:
+    if np.ptp(loss) <= 1e-9 * np.abs(loss).max():  # targets that are no loss may be zero or negative
         raise FitError(
             f"All {n} losses are {loss[0]:.6g}: there is nothing to fit, and no law was fitted. Check the loss column."
         )
@@ -214,7 +214,7 @@ def unexplained_spread(problem: Problem, x: Array, n_free: int) -> float:
     be repeats of one, whose losses differ by noise alone.
     """
     residual = problem.residuals(x[None])[0]
-    target = np.log(problem.loss) if problem.objective.log else problem.loss
+    target = problem.objective.link(problem.loss)
     used = np.isfinite(residual) & (True if problem.weights is None else problem.weights > 0)
     residual, target = residual[used], target[used]
     if residual.size <= n_free:
@@ -322,7 +322,8 @@ def ridge_notes(correlations: list[tuple[str, str, float]]) -> list[Note]:
 
 def replicate_note(columns: Mapping[str, Array], residual: Array, n_free: int) -> list[Note]:
     """Noise from repeated inputs, and a test of lack of fit against it."""
-    keys = np.stack([np.log(value) for value in columns.values()], axis=1).round(9)
+    scaled = [np.log(value) if (value > 0).all() else value for value in columns.values()]
+    keys = np.stack(scaled, axis=1).round(9)
     _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     repeated = int((counts > 1).sum())
     spare = residual.size - counts.size
