@@ -77,6 +77,15 @@ class Certificate:
         return not self.problems
 
     @property
+    def agreement(self) -> str:
+        """How many starts agree, as far as that is the same on every processor.
+
+        A start far from the optimum takes many steps, along which the last bits of a processor's sums grow: where it
+        ends, and whether it is given up before, hang on them. Whether any other start agrees does not.
+        """
+        return f"{'2 or more' if self.n_agree > 1 else self.n_agree} of {self.n_starts}"
+
+    @property
     def identified(self) -> bool:
         """Whether the runs determine every free parameter."""
         return self.condition < _UNIDENTIFIED

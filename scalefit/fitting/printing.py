@@ -31,12 +31,11 @@ def as_text(result: Solution, notes: Sequence[Note], level: float = LEVEL) -> st
     trust = verdict(result, notes)
     trust = trust if len(trust) < _VERDICT else "NO (see the errors below)"
     condition = "-" if c.undetermined else f"{c.condition:.0e}"
-    given_up = f" ({c.n_given_up} given up)" if c.n_given_up else ""
     lines = [
         f"{head:<78}  {result.n_runs} runs, {result.n_free} free parameters",
         _method_line(result),
         _convention_line(result),
-        f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}{given_up}   "
+        f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.agreement}   "
         f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {condition}   TRUST: {trust}",
         "",
     ]
