@@ -321,13 +321,14 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
 
         problem = with_prior(problem, request.prior, lambda free: search(free)[0])
     x, tangent, certificate = search(problem)
+    centred, centred_x = problem, x
     if not within_bounds(problem, x[None])[0]:
         # A coefficient's bounds are those of the table's units: there they can be obeyed.
         problem = in_raw_units(problem)
         x, tangent, certificate = search(problem)
     if (found := unexplained_problem(unexplained_spread(problem, x, layout.n_free))) is not None:
         certificate = replace(certificate, problems=(*certificate.problems, found))
-    if tangent is None and (narrow := too_narrow(problem, x, problem.bounds(request.bounds), layout.n_free)):
+    if tangent is None and (narrow := too_narrow(centred, centred_x, centred.bounds(request.bounds), layout.n_free)):
         certificate = replace(
             certificate,
             problems=(*certificate.problems, narrow_problem(narrow)),
