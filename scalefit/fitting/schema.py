@@ -106,7 +106,8 @@ def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
     """Return the result as plain data, ready for JSON."""
     problem = result.problem
     interval = result.conf_int(0.95)
-    judged: dict[str, Any] = {name: getattr(result.certificate, name) for name in Certificate.__slots__}
+    certificate = result.certificate
+    judged: dict[str, Any] = {name: getattr(certificate, name) for name in Certificate.__slots__}
     judged = {key: list(value) if isinstance(value, tuple) else value for key, value in judged.items()}
     saved = SavedFit(
         format=FORMAT,
