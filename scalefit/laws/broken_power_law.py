@@ -109,7 +109,9 @@ def _grid_of_slopes() -> Array:
         for d in (0.2, 0.4, 0.6, 0.8)
         for f in (0.2, 0.7, 2.0)
     ]
-    return np.array(between + times)
+    # Turns that take up most of what a table spans; where they are centred matters less.
+    wide = [(c0, c - c0, d, 4.0) for c0 in before for c in after for d in (0.2, 0.5, 0.8, 1.0)]
+    return np.array(between + times + wide)
 
 
 #: Nodes scanned, and how many of them are handed on.
