@@ -35,7 +35,7 @@ def test_a_break_is_found_wherever_it_lies(seed, kind):
 
 
 def test_a_turn_wider_than_the_table_is_found_too():
-    """The lowest objective has the widest turn that the bounds allow, and no start was near it: 3 % too high, trusted."""
+    """The lowest objective has the widest turn that the bounds allow, and no start was near: 3 % too high, trusted."""
     rng = np.random.default_rng(7)
     for _ in range(12):
         x, c0 = np.geomspace(1e6, 1e12, int(rng.integers(10, 30))), rng.uniform(0.15, 0.45)
