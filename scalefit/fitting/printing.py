@@ -75,6 +75,9 @@ def number(value: float, error: float = np.nan) -> str:
     if abs(value) >= 1e6 or (value != 0 and abs(value) < 1e-4):
         digits = int(np.clip(np.floor(np.log10(abs(value) or 1)) + places, 1, 8))
         return f"{value:.{digits}e}"
+    if places < 0 and value:
+        # Digits far beyond the error would be noise, and hang on the processor: four are enough to read on.
+        value = round(value, min(0, max(places, 3 - int(np.floor(np.log10(abs(value)))))))
     return f"{value:.{min(max(places, 0), 12)}f}"
 
 

@@ -77,7 +77,7 @@ class BrokenPowerLaw(Law):
         return {**params, "A": params["A"] * unit ** -params["c0"], "d1": params["d1"] / unit}
 
     #: Breaks lie side by side in one table, each with a valley of its own: more of them are walked down.
-    n_starts = 24
+    n_starts = 32
 
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:
@@ -91,9 +91,16 @@ class BrokenPowerLaw(Law):
         E, A = _floor_and_coefficient(np.exp(log_power - top) / loss, 1.0 / loss)
         residual = np.abs(E[:, None] / loss + A[:, None] * np.exp(log_power - top) / loss - 1.0).sum(axis=1)
         # What decides the order must not hang on rounding: nodes that fit alike keep the order of the grid.
-        rank = np.argsort(np.log(residual + 1e-12).round(6), kind="stable")[:_KEPT]
+        rank = np.argsort(np.log(residual + 1e-12).round(6), kind="stable")
+        # Wide turns fit much alike: but for a few they would crowd out the others.
+        wide = f1[rank, 0] == _WIDE
+        rank = rank[np.where(wide, np.cumsum(wide) <= _KEPT_WIDE, np.cumsum(~wide) <= _KEPT)]
         A = A * np.exp(-top[:, 0])
         return np.column_stack([E, A, c0[:, 0], c1[:, 0], np.exp(log_d1[:, 0]), f1[:, 0]])[rank]
+
+
+#: Width of a turn that takes up most of what a table spans.
+_WIDE = 4.0
 
 
 def _grid_of_slopes() -> Array:
@@ -109,11 +116,13 @@ def _grid_of_slopes() -> Array:
         for d in (0.2, 0.4, 0.6, 0.8)
         for f in (0.2, 0.7, 2.0)
     ]
-    return np.array(between + times)
+    # Turns that take up most of what a table spans; where they are centred matters less.
+    wide = [(c0, c - c0, d, _WIDE) for c0 in before for c in after for d in (0.2, 0.5, 0.8, 1.0)]
+    return np.array(between + times + wide)
 
 
-#: Nodes scanned, and how many of them are handed on.
-_NODES, _KEPT = _grid_of_slopes(), 256
+#: Nodes scanned, and how many of them are handed on, narrow and wide.
+_NODES, _KEPT, _KEPT_WIDE = _grid_of_slopes(), 256, 8
 
 
 def _floor_and_coefficient(power: Array, one: Array) -> tuple[Array, Array]:

@@ -131,6 +131,9 @@ def test_html_escapes_whatever_a_table_or_a_law_brings():
         (1.6056451e19, 5.86541044e20, "1.6e+19"),
         (5.86541044e20, 5.86541044e20, "5.9e+20"),
         (1.43787978e21, 5.86541044e20, "1.44e+21"),
+        (612400.515306485, 8.2e9, "612400"),
+        (612400.140717651, 8.2e9, "612400"),
+        (820.49, 150.0, "820"),
     ],
 )
 def test_numbers_have_the_digits_that_their_errors_allow(value, error, text):
