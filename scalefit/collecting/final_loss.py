@@ -105,7 +105,8 @@ def _taken(steps: Array, values: Array, way: str, k: int | None) -> tuple[float,
         at = int(np.argmin(finite))
         return float(values[at]), math.nan, float(steps[at]), "best"
     if way == "last":
-        return float(values[-1]), _scatter(steps[-_WINDOW:], values[-_WINDOW:]), float(steps[-1]), "last"
+        late = slice(-min(_WINDOW, max(_LEAST, len(values) // 2)), None)
+        return float(values[-1]), _scatter(steps[late], values[late]), float(steps[-1]), "last"
     count = min(k or _default_k(len(values)), len(values))
     window = values[-count:]
     return float(np.mean(window)), _error_of_mean(steps[-count:], window), float(steps[-1]), f"mean of last {count}"

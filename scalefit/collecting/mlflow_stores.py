@@ -93,7 +93,7 @@ def _runs(base: sqlite3.Connection, path: Path) -> list[Run]:
         run = Run(name or key, f"{path}#{key}", "mlflow", status=_STATUS_WORDS.get(status, "unfinished"))
         run.seconds = _seconds(start, end)
         runs[key] = run
-    for key, name, value in base.execute("SELECT run_uuid, key, value FROM params"):
+    for key, name, value in base.execute("SELECT run_uuid, key, value FROM params ORDER BY key"):
         if key in runs:
             runs[key].config[name] = scalar(value)
     points: dict[tuple[str, str], list[tuple[float, float]]] = {}

@@ -30,6 +30,7 @@ def make_wandb(out: Path, scratch: Path) -> None:
         for step in STEPS:
             run.log({"train/loss": loss(step, width) - 0.1, "val/loss": loss(step, width)}, step=step)
         run.finish(exit_code=code)
+    wandb.teardown()  # what writes the logs ends, so that they are whole
     for path in scratch.glob("wandb/offline-run-*/run-*.wandb"):
         folder = out / path.parent.name
         folder.mkdir(parents=True)
