@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,11 +67,17 @@ def find(run: Run, loss: str | None, way: str | None, k: int | None) -> Final | 
         if column is None:
             return None
         chosen, error, step, said = float(run.summary[column]), math.nan, math.nan, "last (the summary's)"
-    with np.errstate(all="ignore"):
-        nats, unit, remark = names.in_nats(pd.Series([chosen]), column)
-    if remark.endswith("logarithm was taken."):
-        error /= chosen
-    return Final(float(nats.iloc[0]), error, unit, str(column), said, step, held_out, remark)
+    unit, remark, is_perplexity = _unit(str(column))
+    if is_perplexity:
+        chosen, error = math.log(chosen) if chosen > 0 else math.nan, error / chosen if chosen > 0 else math.nan
+    return Final(chosen, error, unit, str(column), said, step, held_out, remark)
+
+
+@lru_cache(maxsize=1024)
+def _unit(column: str) -> tuple[str, str, bool]:
+    """Unit of a quantity, a remark on it, and whether it is a perplexity, of which the logarithm is taken."""
+    nats, unit, remark = names.in_nats(pd.Series([1.0]), column)
+    return unit, remark, float(nats.iloc[0]) == 0.0
 
 
 def _column(run: Run, known: Sequence[str], loss: str | None, is_last: bool = False) -> tuple[Any, bool]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from scalefit.collecting.records import Run, flat, logged, read_yaml
+from scalefit._files import read_text
+from scalefit.collecting.records import Run, flat, logged, number, read_yaml
 from scalefit.errors import DataError
 
 
@@ -18,20 +18,24 @@ def is_run(files: set[str]) -> bool:
 
 def read(folder: Path) -> list[Run]:
     """Read a version."""
-    try:
-        table = pd.read_csv(folder / "metrics.csv")
-    except (ValueError, OSError) as error:
-        raise DataError(f"{folder / 'metrics.csv'} was not read: {' '.join(str(error).split()):.200}.") from None
-    if "step" not in table:
+    lines = list(csv.DictReader(io.StringIO(read_text(folder / "metrics.csv"))))
+    if not lines or "step" not in lines[0]:
         raise DataError(f"{folder / 'metrics.csv'} has no column step and was not read. Name another folder.")
     name = f"{folder.parent.name}/{folder.name}" if folder.name.startswith("version_") else folder.name
     run = Run(name, str(folder), "lightning")
-    steps = pd.to_numeric(table["step"], errors="coerce").to_numpy(float)
-    for column in table.columns:
-        values = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
-        written = table[column].notna().to_numpy() & np.isfinite(steps)
-        if column != "step" and written.any():
-            run.series[str(column)] = logged(zip(steps[written], values[written], strict=True))
+    for column in lines[0]:
+        points = [(number(line["step"]), _value(line[column])) for line in lines if line.get(column)]
+        points = [(step, value) for step, value in points if step is not None and value is not None]
+        if column != "step" and points:
+            run.series[str(column)] = logged(points)
     if (folder / "hparams.yaml").is_file():
         run.config = flat(read_yaml(folder / "hparams.yaml"))
     return [run]
+
+
+def _value(text: str) -> float | None:
+    """A number, NaN and infinity among them; None for a word."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

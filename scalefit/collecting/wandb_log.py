@@ -39,6 +39,7 @@ def read(path: Path) -> Run:
         raise DataError(f"{path} is no log of W&B and was not read. Name its run folder.")
     run = Run(path.stem.removeprefix("run-"), str(path.parent), "wandb")
     config: dict[str, Any] = {}
+    summary: dict[str, str] = {}
     points: dict[str, list[tuple[float, float]]] = {}
     exit_code: int | None = None
     for record in _records(content):
@@ -48,7 +49,7 @@ def read(path: Path) -> Run:
             if number == _HISTORY:
                 _history(value, points)
             elif number == _SUMMARY:
-                run.summary.update(_items(value))
+                summary.update(_texts(value))
             elif number == _CONFIG:
                 config.update(_items(value))
             elif number == _RUN:
@@ -61,7 +62,7 @@ def read(path: Path) -> Run:
                         run.seconds = float(said) if inner == 2 else run.seconds
     config.pop("_wandb", None)
     run.config = flat(config)
-    run.summary = flat(run.summary)
+    run.summary = flat(_parsed(summary))
     run.seconds = float(run.summary.get("_runtime", run.seconds or 0.0)) or run.seconds
     run.series = {name: logged(pairs) for name, pairs in points.items()}
     run.status = "unfinished" if exit_code is None else "crashed" if exit_code else "finished"
@@ -101,7 +102,11 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Fields of a protocol buffer by their numbers: whole numbers and bytes; fixed-width ones are passed over."""
     at, size = 0, len(message)
     while at < size:
-        tag, at = _varint(message, at)
+        tag = message[at]
+        if tag < 128:
+            at += 1
+        else:
+            tag, at = _varint(message, at)
         kind = tag & 7
         if kind == 0:
             value, at = _varint(message, at)
@@ -142,15 +147,22 @@ def _item(message: bytes) -> tuple[str, str]:
 
 
 def _items(message: bytes) -> dict[str, Any]:
-    """Updates of a summary or of settings."""
+    """Updates of settings."""
+    return _parsed(_texts(message))
+
+
+def _texts(message: bytes) -> dict[str, str]:
+    """Updates of a summary or of settings, as JSON; a summary is updated at every step, and its last state parsed."""
+    return dict(_item(said) for number, said in _fields(message) if number == 1 and isinstance(said, bytes))
+
+
+def _parsed(texts: dict[str, str]) -> dict[str, Any]:
     found = {}
-    for number, said in _fields(message):
-        if number == 1 and isinstance(said, bytes):
-            key, text = _item(said)
-            try:
-                found[key] = json.loads(text)
-            except (ValueError, RecursionError):
-                continue
+    for key, text in texts.items():
+        try:
+            found[key] = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
     return found
 
 
