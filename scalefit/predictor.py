@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Kind = Literal["new_run", "mean"]
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """Anything that predicts a law's target from its inputs.
 
@@ -68,6 +69,10 @@ class Predictor(Protocol):
     @property
     def calibrated(self) -> bool:
         """Whether its intervals were calibrated on jumps beyond the runs."""
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open: no interval of what rests on them could be claimed."""
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -163,6 +168,11 @@ class Held:
         return self._of.calibrated
 
     @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open: no interval of what rests on them could be claimed."""
+        return self._of.undetermined
+
+    @property
     def series(self) -> tuple[str, ...]:
         """Series that have coefficients of their own."""
         return self._of.series
@@ -253,6 +263,10 @@ class _Callable:
         import pandas as pd
 
         return pd.Series(dtype=float)
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        return ()
 
     def predict(self, **inputs: Any) -> float | Array:
         found: float | Array = self._of.predict(**inputs)

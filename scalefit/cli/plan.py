@@ -139,7 +139,7 @@ def isoflop(
     curves: Annotated[
         Path | None, typer.Option(help="Table of training curves for the envelope, with --all.", metavar="FILE")
     ] = None,
-    level: shared.Level = 0.95,
+    level: shared.Level = 0.9,
     plot: shared.Figure = None,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -178,7 +178,7 @@ def envelope(
         Road, typer.Option(help="Interpolate across sizes, or take the lowest curve, as published.")
     ] = Road.local,
     n_budgets: Annotated[int, typer.Option(help="How many budgets to look at.")] = 64,
-    level: shared.Level = 0.95,
+    level: shared.Level = 0.9,
     plot: shared.Figure = None,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -227,7 +227,7 @@ def next_runs(
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Choose the runs to train next, so that an answer becomes surest for their compute."""
+    """Choose the runs to train next, so that they determine an answer best for their compute."""
     import scalefit as sf
     from scalefit._arguments import check_quantity
 
