@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit import flops as flops
     from scalefit import laws as laws
     from scalefit import memory as memory
+    from scalefit.collecting.collect import collect as collect
     from scalefit.comparison.average import average as average
     from scalefit.comparison.compare import compare as compare
     from scalefit.datasets import list_datasets as list_datasets
@@ -68,6 +69,7 @@ _LAZY = {
     "Target": "scalefit.laws",
     "average": "scalefit.comparison.average",
     "check_runs": "scalefit.tables.runs",
+    "collect": "scalefit.collecting.collect",
     "isoflop": "scalefit.optima.isoflop",
     "compare": "scalefit.comparison.compare",
     "list_datasets": "scalefit.datasets",

@@ -28,6 +28,7 @@ PARTS = {
     "stopping": ("stopping",),
     "training": ("training",),
     "integrations": ("integrations",),
+    "collecting": ("collecting",),
     "plots": ("plots",),
     "report": ("reporting",),
     "cli": ("cli", "__main__"),
@@ -111,7 +112,7 @@ def test_imports_flow_one_way(path):
         assert "cli" not in seen, "nothing imports the command line"
     if here not in ("cli", "training"):
         assert "training" not in seen, "nothing above the training harness imports it"
-    if here not in ("cli", "integrations"):
+    if here not in ("cli", "integrations", "collecting"):
         assert "integrations" not in seen, "nothing imports the adapters"
 
 

@@ -1,0 +1,85 @@
+"""``scalefit collect``: folders of finished runs in, one table out, every choice printed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from scalefit.cli import ExitCode
+from scalefit.cli import _shared as shared
+
+
+class Final(StrEnum):
+    """How the final loss is taken."""
+
+    last = "last"
+    mean = "mean"
+    best = "best"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(collect)
+
+
+def _setting(text: str) -> Any:
+    from scalefit.collecting.records import scalar
+
+    return scalar(text)
+
+
+def collect(
+    paths: Annotated[list[Path], typer.Argument(help="Folders, searched whole, or files.", metavar="DIR...")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where to write the table.")] = Path("runs.csv"),
+    N: Annotated[
+        str | None, typer.Option("--N", help="Parameters: a setting or logged quantity, or a number for every run.")
+    ] = None,
+    D: Annotated[str | None, typer.Option("--D", help="Training tokens, likewise.")] = None,
+    loss: Annotated[str | None, typer.Option(help="The logged quantity that is the loss.")] = None,
+    final: Annotated[
+        Final | None,
+        typer.Option(help="last value, mean of the last k, or best; last validation, mean of training, by default."),
+    ] = None,
+    k: Annotated[int | None, typer.Option(help="Values in the mean.", min=1)] = None,
+    batch_tokens: Annotated[str | None, typer.Option(help="Tokens per optimizer step.")] = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option(help="A setting that is not in the files: vocab_size=50304. Repeatable.", metavar="NAME=VALUE"),
+    ] = None,
+    keep_unfinished: Annotated[
+        bool, typer.Option("--keep-unfinished", help="A row for runs that crashed or did not reach their end too.")
+    ] = False,
+    force: shared.Force = False,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Collect finished runs from W&B, MLflow, TensorBoard, Hugging Face, Lightning and nanochat into one table."""
+    from scalefit.collecting.collect import collect as collect_runs
+
+    settings = shared.assignments("--config", config or (), _setting)
+    unfinished: Literal["leave_out", "keep"] = "keep" if keep_unfinished else "leave_out"
+    shared.may_write("--out", out, "table", paths, force=force)
+    with shared.working("Collecting") as progress:
+        table = collect_runs(
+            list(paths),
+            N=N,
+            D=D,
+            loss=loss,
+            final=None if final is None else final.value,
+            k=k,
+            batch_tokens=batch_tokens,
+            config=settings,
+            unfinished=unfinished,
+            progress=progress,
+        )
+    shared.write_table("--out", out, table, paths, force)
+    notes = table.attrs["notes"]
+    if as_json:
+        shared.print_json({"out": str(out), "n_runs": len(table), "columns": list(table.columns), "notes": notes})
+        return ExitCode.DONE
+    for note in notes:
+        typer.echo(f"{'! ' if note['severity'] == 'warning' else '  '}{note['message']}")
+    typer.echo(f"{len(table)} run{'s' if len(table) != 1 else ''}, one per row, in {out}")
+    return ExitCode.DONE

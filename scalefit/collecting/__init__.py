@@ -1,0 +1,1 @@
+"""Collecting: folders of finished runs, as trackers and trainers leave them, into one table for the fits."""

@@ -1,0 +1,114 @@
+"""Tables: exports of W&B's charts (wide, long), tables of runs such as nanochat's ``results.csv``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scalefit._files import read_text
+from scalefit.collecting.records import Run, logged, number, scalar
+from scalefit.errors import DataError
+from scalefit.tables import columns as tables
+
+_STEPS = ("step", "_step", "global_step", "trainer/global_step", "iter", "iteration")
+_NAMES = ("run", "run_name", "run_id", "name", "id", "display_name")
+_STATISTICS = ("__MIN", "__MAX")
+
+
+def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
+    """Read the runs of a table; none where it is no table of runs.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file.
+    asked : dict
+        Columns named by the caller for N, D, C and loss; None where the usual names do.
+    """
+    import io
+
+    try:
+        table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"{path} was not read: {' '.join(str(error).split()):.200}. Export it again.") from None
+    table.columns = [str(column) for column in table.columns]
+    step = next((c for c in table.columns if c.lower() in _STEPS), None)
+    wide = [c for c in table.columns if " - " in c and not c.endswith(_STATISTICS) and not c.endswith(" - _step")]
+    if step is not None and wide:
+        return _wide(path, table, step, wide)
+    names = next((c for wanted in _NAMES for c in table.columns if c.lower() == wanted), None)
+    if step is not None and names is not None and table[names].nunique() < len(table):
+        return _long(path, table, step, names)
+    if step is not None:
+        return [_one(path, path.stem, table, step)]
+    return _rows(path, table, names, asked)
+
+
+def _wide(path: Path, table: pd.DataFrame, step: str, columns: list[str]) -> list[Run]:
+    runs: dict[str, Run] = {}
+    for column in columns:
+        name, _, quantity = column.rpartition(" - ")
+        run = runs.setdefault(name, Run(name, f"{path}#{name}", "csv"))
+        run.series[quantity] = _points(table, step, column)
+    return list(runs.values())
+
+
+def _long(path: Path, table: pd.DataFrame, step: str, names: str) -> list[Run]:
+    return [_one(path, str(name), part.drop(columns=names), step) for name, part in table.groupby(names, sort=False)]
+
+
+def _one(path: Path, name: str, table: pd.DataFrame, step: str) -> Run:
+    """One run: what changes over the steps is a series, what does not is a setting."""
+    run = Run(name, f"{path}#{name}" if name != path.stem else str(path), "csv")
+    for column in table.columns:
+        if column == step:
+            continue
+        cells = table[column][table[column] != ""]
+        if not len(cells):
+            continue
+        if cells.nunique() == 1 and len(cells) == len(table):
+            run.config[column] = scalar(cells.iloc[0])
+        else:
+            run.series[column] = _points(table, step, column)
+    return run
+
+
+def _points(table: pd.DataFrame, step: str, column: str) -> Any:
+    steps = pd.to_numeric(table[step], errors="coerce")
+    values = pd.to_numeric(table[column], errors="coerce")
+    written = (table[column] != "") & steps.notna()
+    return logged(zip(steps[written], values[written], strict=True))
+
+
+def _rows(path: Path, table: pd.DataFrame, names: str | None, asked: dict[str, str | None]) -> list[Run]:
+    """A table that has one row per run already."""
+    chosen = {}
+    for target in ("N", "D", "C", "loss"):
+        column = asked[target] if asked[target] in table.columns else None
+        choice = tables.choose(target, column, table.columns)
+        if choice is not None and choice.column is not None:
+            chosen[target] = choice
+    if "loss" not in chosen or not {"N", "D", "C"} & set(chosen):
+        return []
+    status = tables.choose("status", None, table.columns)
+    runs = []
+    for row, cells in enumerate(table.to_dict("records"), 2):
+        name = str(cells[names]) if names is not None else f"{path.stem}:{row}"
+        run = Run(name, f"{path}#{row}", "table")
+        used = {choice.column for choice in chosen.values()}
+        run.config = {str(k): scalar(v) for k, v in cells.items() if v != "" and k not in used and k != names}
+        for target, choice in chosen.items():
+            value = number(cells[choice.column])
+            run.ready[target] = None if value is None else value * choice.factor
+        column = str(chosen["loss"].column)
+        run.ready["loss_unit"] = tables.stated_unit(table) or tables.unit_in_name(column) or "nat/token"
+        run.ready |= {"loss_from": "table", "loss_column": column}
+        if status is not None:
+            said = str(run.config.pop(str(status.column), "")).lower()
+            run.status = "finished" if said in tables.FINISHED else said or "unfinished"
+        else:
+            run.status = "finished"
+        runs.append(run)
+    return runs
