@@ -73,8 +73,9 @@ def test_runs_bring_a_forecast_with_an_interval(runs):
     found = sf.minimum_loss(**SMALL, runs=runs, level=0.8)
     row, own = found.table.iloc[0], sf.forecast(runs)
     assert row["kind"] == "forecast" and row["holds_here"]
-    assert row["loss"] == float(own.predict(N=124e6, D=9e9)) and row["lower"] < row["loss"] < row["upper"]
-    assert "80%" in found.verdict and f"{row['loss']:.4g}" in found.verdict
+    assert float(row["loss"]) == pytest.approx(float(own.predict(N=124e6, D=9e9)))
+    assert row["lower"] < row["loss"] < row["upper"]
+    assert "80 %" in found.verdict and f"{row['loss']:.4g}" in found.verdict
     again = sf.minimum_loss(**SMALL, runs=own, level=0.8).table.iloc[0]
     assert again["loss"] == row["loss"] and again["upper"] == row["upper"]
     wide = sf.minimum_loss(**SMALL, runs=own, level=0.95).table.iloc[0]
