@@ -157,11 +157,11 @@ def prop_3() -> Found:
 
 
 def table_1() -> Found:
-    n, order = 40, 3
+    n, order = 24, 3
     own = round(KrotovHopfield(np.ones((1, n)), order=order).capacity(n, corruption=0.1))
     recovered = [
         measure_recall(
-            lambda p: KrotovHopfield(p, order=order), dim=n, n_patterns=stored, corruption=0.1, n_queries=20, seed=0
+            lambda p: KrotovHopfield(p, order=order), dim=n, n_patterns=stored, corruption=0.1, n_queries=10, seed=0
         ).recovered
         for stored in (n**order, own)
     ]
