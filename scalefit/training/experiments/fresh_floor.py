@@ -119,7 +119,7 @@ def _verdict(rows: list[dict[str, Any]]) -> str:
     first, pairs = rows[0], rows[-1]
     found = (
         f"{len(below)} of {len(rows)} held-out losses lie below the floor of 1 by more than five standard errors, "
-        f"after less than one epoch, {len(filled)} of them where the theory counts the memory as over-filled: the floor "
+        f"after less than one epoch, {len(filled)} of them where the theory calls the memory over-filled: the floor "
         "is refuted where the theory claims it"
         if filled
         else f"No held-out loss lies below the floor by more than five standard errors; {len(below)} do elsewhere"
