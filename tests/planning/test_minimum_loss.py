@@ -116,3 +116,26 @@ def test_the_figure_has_one_row_per_law(small):
     ax = small.plot()
     assert len(ax.get_yticks()) == len(small.figure().labels) == len(small.table)
     assert ax.get_xlim()[1] > small.floor.loss_at_z_upper
+
+
+def test_a_plan_brings_its_own_minimum_loss(runs):
+    plan = sf.plan(sf.forecast(runs), C=1e19)
+    found = plan.minimum_loss
+    assert found.table.iloc[0]["kind"] == "forecast" and found.plan["N"] == plan.N
+    assert float(found.table.iloc[0]["loss"]) == pytest.approx(plan.loss, rel=1e-6)
+    assert found.plan["T_max"] == plan.architecture.T_max
+
+
+def test_the_command_prints_the_same_table(small, tmp_path, runs):
+    import pandas as pd
+    from typer.testing import CliRunner
+
+    from scalefit.cli import build_app
+
+    words = "minimum-loss --N 124M --D 9B --layers 12 --d-emb 768 --context 1024".split()
+    runner = CliRunner()
+    assert runner.invoke(build_app(), words).stdout.strip() == str(small).strip()
+    assert json.loads(runner.invoke(build_app(), [*words, "--json"]).stdout)["verdict"] == small.verdict
+    pd.DataFrame(runs).to_csv(tmp_path / "runs.csv", index=False)
+    record = json.loads(runner.invoke(build_app(), [*words, str(tmp_path / "runs.csv"), "--json"]).stdout)
+    assert record["table"][0]["kind"] == "forecast"
