@@ -96,6 +96,20 @@ def on_pre_build(config: Any) -> None:
     write_laws(HERE / "laws")
     write_api(HERE)
     write_experiments(HERE / "experiments")
+    (HERE / "claims.md").write_text(claims_page(), encoding="utf-8")
+
+
+def claims_page() -> str:
+    """Every claim of the associative-memory paper, computed while the page is made."""
+    table = sf.memory.claims()
+    counts = "; ".join(f"{count} {verdict}" for verdict, count in table["verdict"].value_counts().items())
+    lines = ["# The paper's claims, one by one", "", "`scalefit theory` and `sf.memory.claims()` compute this table"]
+    lines[-1] += f" anew: {counts}. The reasons are on [the theory's page](theory.md)."
+    lines += ["", "| claim | printed | right | computed | verdict | see |", "|---|---|---|---|---|---|"]
+    for row in table.to_dict("records"):
+        cells = [str(row[name]).replace("|", "\\|") for name in ("claim", "printed", "exact", "computed", "verdict")]
+        lines.append("| " + " | ".join([*cells, "" if row["how"] == "-" else f"`{row['how']}`"]) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def write_experiments(folder: Path) -> None:

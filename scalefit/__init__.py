@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.memory.floor import loss_floor as loss_floor
     from scalefit.optima.envelope import envelope as envelope
     from scalefit.optima.isoflop import isoflop as isoflop
+    from scalefit.planning.minimum_loss import MinimumLoss as MinimumLoss
+    from scalefit.planning.minimum_loss import minimum_loss as minimum_loss
     from scalefit.planning.next_runs import next_runs as next_runs
     from scalefit.planning.plan import plan as plan
     from scalefit.predictor import Predictor as Predictor
@@ -81,6 +83,8 @@ _LAZY = {
     "load_forecast": "scalefit.forecasting.loading",
     "load_result": "scalefit.saving",
     "loss_floor": "scalefit.memory.floor",
+    "MinimumLoss": "scalefit.planning.minimum_loss",
+    "minimum_loss": "scalefit.planning.minimum_loss",
     "next_runs": "scalefit.planning.next_runs",
     "plan": "scalefit.planning.plan",
     "published": "scalefit.laws",

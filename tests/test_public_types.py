@@ -39,6 +39,7 @@ best(result), best(forecast), best(published), best(sf.average([result, forecast
 optima = sf.isoflop(runs), sf.envelope(runs)
 exponent: float = optima[0].exponent_N
 floor: sf.Floor | pd.DataFrame = sf.loss_floor(N=1e8, D=1e9, n_layers=12, d_emb=768, T_max=1024)
+least: sf.MinimumLoss = sf.minimum_loss(N=1e8, D=1e9, n_layers=12, d_emb=768, T_max=1024)
 plan = sf.RunPlan(schedule=sf.Schedule.constant(1000))
 monitor: sf.Monitor = sf.Monitor(plan)
 again = sf.load_result("r.json"), sf.load_forecast("f.json"), sf.load_monitor("m.json")

@@ -152,7 +152,7 @@ def collect(
 
 
 def experiment(
-    name: Annotated[str, typer.Argument(help="figure2, figure3, figure4, memoriser or balance.")],
+    name: Annotated[str, typer.Argument(help="figure2, figure3, figure4, memoriser, balance or fresh_floor.")],
     size: Annotated[
         str, typer.Option(help="tiny (seconds), small (minutes on a CPU) or full (as published).")
     ] = "small",

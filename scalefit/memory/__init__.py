@@ -7,6 +7,7 @@ that takes no convention computes what is right.
 from __future__ import annotations
 
 from scalefit.counting import ParameterCounts, count_parameters
+from scalefit.memory.claims import claims
 from scalefit.memory.energies import (
     Demircigil,
     DistanceEnergy,
@@ -52,6 +53,7 @@ __all__ = [
     "Separation",
     "Trajectory",
     "check_floor",
+    "claims",
     "count_parameters",
     "critical_radius",
     "global_energy",

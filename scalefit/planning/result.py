@@ -23,6 +23,8 @@ from scalefit.tables.runs import note_record
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scalefit.planning.minimum_loss import MinimumLoss
+
 Interval = tuple[float, float]
 
 
@@ -142,6 +144,28 @@ class Plan:
             T_max=shape.T_max,
             vocab_size=shape.vocab_size,
             d_ff=shape.d_ff,
+        )
+
+    @cached_property
+    def minimum_loss(self) -> MinimumLoss | None:
+        """What every published law says of this plan, beside its own law and the floor; None without a shape.
+
+        The plan's own law is left out where it reads more than N, D, C and distinct tokens, or is of one series.
+        """
+        from scalefit.planning.minimum_loss import minimum_loss
+
+        shape = self.architecture
+        if shape is None or self.target != "loss" or math.isnan(self.N):
+            return None
+        own = set(self.result.inputs) <= {"N", "D", "C", "unique_tokens"} and self.series is None
+        sizes = {name: getattr(shape, name) for name in ("n_layers", "d_emb", "T_max", "vocab_size", "d_ff")}
+        return minimum_loss(
+            N=self.N,
+            D=self.D,
+            runs=self.result if own else None,
+            level=self.level,
+            unique_tokens=self.unique_tokens,
+            **sizes,
         )
 
     @property

@@ -155,8 +155,21 @@ class RadiusReport:
         """The radius of the theory, sqrt(n / 2 pi e)."""
         return math.sqrt(self.dim / (2 * math.pi * math.e))
 
+    @property
+    def intrinsic_dimension(self) -> float:
+        """The k of median distance ~ points^(-1/k) over the shares; NaN for one share, infinite where it is level.
+
+        Points that fill k dimensions come closer with their number M as M^(-1/k). The theory takes k = n and a radius
+        that does not depend on the number of patterns, which is k = infinity.
+        """
+        if len(self.distances) < 2:
+            return math.nan
+        counts = np.log([len(values) for values in self.distances.values()])
+        slope = float(np.polyfit(counts, np.log([np.median(values) for values in self.distances.values()]), 1)[0])
+        return -1.0 / slope if slope < -1e-12 else math.inf
+
     def rows(self) -> list[dict[str, Any]]:
-        """One row a share: name, share, n_points, mean, median, radius, over_theory, over_rms_norm."""
+        """One row per share: points, n_points, mean, median, radius and its ratios, k of the whole sample."""
         return [
             {
                 "points": self.name,
@@ -167,6 +180,7 @@ class RadiusReport:
                 "radius": float(np.median(values)) / 2,
                 "radius_over_theory": float(np.median(values)) / 2 / self.volume_radius,
                 "median_over_rms_norm": float(np.median(values)) / self.rms_norm,
+                "intrinsic_dimension": self.intrinsic_dimension,
             }
             for share, values in self.distances.items()
         ]

@@ -125,3 +125,17 @@ def test_names_are_never_looked_up_elsewhere() -> None:
     with pytest.raises(DataError, match="does not exist"):
         load_pretrained("gpt2")
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_points_on_a_surface_show_its_dimension_and_not_that_of_the_space(k):
+    rng = np.random.default_rng(k)
+    points = rng.uniform(size=(4000, k)) @ np.linalg.qr(rng.normal(size=(48, k)))[0].T
+    report = measure_radius(points)
+    assert report.dim == 48 and report.intrinsic_dimension == pytest.approx(k, rel=0.25)
+    assert {row["intrinsic_dimension"] for row in report.rows()} == {report.intrinsic_dimension}
+
+
+def test_one_share_has_no_intrinsic_dimension():
+    report = measure_radius(np.random.default_rng(0).normal(size=(100, 4)), shares=(1.0,))
+    assert np.isnan(report.intrinsic_dimension)

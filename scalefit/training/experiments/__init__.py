@@ -13,7 +13,7 @@ from typing import Any
 from scalefit.errors import ArgumentError
 from scalefit.training.experiments.finding import Finding
 
-NAMES = ("figure2", "figure3", "figure4", "memoriser", "balance")
+NAMES = ("figure2", "figure3", "figure4", "memoriser", "balance", "fresh_floor")
 
 
 def run_experiment(

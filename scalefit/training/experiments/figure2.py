@@ -102,6 +102,10 @@ def _verdict(reports: list[RadiusReport]) -> str:
     by_name = {report.name: report for report in reports}
     after, before = by_name["post_norm"], by_name["pre_norm"]
     nulls = "; ".join(f"{r.name.removeprefix('null: ')} {r.radius:.2f}" for r in reports if r.name.startswith("null"))
+    k = after.intrinsic_dimension
+    dimensions = "; ".join(
+        f"{r.name.removeprefix('null: ')} {r.intrinsic_dimension:.1f}" for r in reports if r.name.startswith("null")
+    )
     return (
         f"The theory says sqrt(n / 2 pi e) = {after.volume_radius:.2f} for n = {after.dim}. Half the median distance "
         f"to the nearest neighbour, over {after.n_points:,} distinct contexts: {after.radius:.2f} after the final "
@@ -109,6 +113,9 @@ def _verdict(reports: list[RadiusReport]) -> str:
         f"{after.median / after.rms_norm:.2f} and {before.median / before.rms_norm:.2f}. The same for points that "
         f"hold no language: {nulls}. The number before and after the norm differs although the model is the same, "
         "because the norm's gains set the scale: agreement in the radius alone is agreement with a choice of units. "
+        f"The distance falls with the number of points M as M^(-1/k): k = {k:.1f} after the norm ({dimensions}), where "
+        f"the theory takes n = {after.dim} and a radius that does not depend on M. With half of such a distance for a "
+        f"radius log Z moves by 1 - n/k = {1 - after.dim / k:.1f} for each factor e of patterns, not by +1. "
         "Chinchilla and Kaplan say nothing of distances, and the loss does not enter here. Measured radius for "
         f"loss_floor(radius=...): {after.radius:.3f} (dimension='token')."
     )

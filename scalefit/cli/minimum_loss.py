@@ -1,0 +1,52 @@
+"""``scalefit minimum-loss``: what every law says of the loss of one planned run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalefit.cli import _shared as shared
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="minimum-loss")(minimum_loss)
+
+
+def minimum_loss(
+    N: Annotated[str, typer.Option("--N", help="Parameters of the model, e.g. 124M.")],
+    D: Annotated[str, typer.Option("--D", help="Training tokens, e.g. 9B.")],
+    layers: Annotated[int, typer.Option("--layers", "--n-layers", help="Number of layers.")],
+    d_emb: Annotated[int, typer.Option("--d-emb", help="Embedding width.")],
+    context: Annotated[int, typer.Option("--context", "--T-max", help="Context length [tokens].")],
+    runs: Annotated[Path | None, typer.Argument(help="Runs of your own, to forecast this one from.")] = None,
+    unique_tokens: Annotated[str | None, typer.Option(help="Distinct tokens, where the data repeat.")] = None,
+    entropy: Annotated[float | None, typer.Option(help="Entropy of the data [nat/token], where known.")] = None,
+    vocab: Annotated[int | None, typer.Option("--vocab", "--vocab-size", help="Vocabulary.")] = None,
+    d_ff: Annotated[int | None, typer.Option("--d-ff", help="Feed-forward width; 4 d_emb if left out.")] = None,
+    level: shared.Level = 0.9,
+    as_json: shared.AsJson = False,
+) -> None:
+    """Least loss of a planned run by every law, and the associative-memory floor beside them."""
+    from scalefit.planning.minimum_loss import minimum_loss as compute
+
+    table = None if runs is None else shared.read_table(runs)
+    found = compute(
+        N=N,
+        D=D,
+        n_layers=layers,
+        d_emb=d_emb,
+        T_max=context,
+        runs=table,
+        level=level,
+        unique_tokens=unique_tokens,
+        entropy=entropy,
+        vocab_size=vocab,
+        d_ff=d_ff,
+    )
+    if as_json:
+        shared.print_json(found.to_dict())
+    else:
+        typer.echo(str(found))

@@ -1,0 +1,30 @@
+"""``scalefit theory``: every claim of the associative-memory paper, checked now."""
+
+from __future__ import annotations
+
+import textwrap
+
+import typer
+
+from scalefit.cli import _shared as shared
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(theory)
+
+
+def theory(as_json: shared.AsJson = False) -> None:
+    """Check every claim of the associative-memory paper (arXiv:2405.08707) by computing it."""
+    from scalefit.memory.claims import claims
+
+    table = claims()
+    if as_json:
+        shared.print_json({"claims": table.to_dict("records")})
+        return
+    for row in table.itertuples():
+        typer.echo(f"{row.claim}: {row.verdict}")
+        for name in ("printed", "exact", "computed", "how"):
+            if text := getattr(row, name):
+                typer.echo(textwrap.fill(text, 118, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12))
+    typer.echo("; ".join(f"{count} {verdict}" for verdict, count in table["verdict"].value_counts().items()))

@@ -1,0 +1,370 @@
+"""sf.minimum_loss: what every law says of the loss of one planned run, in one table, beside the theory's floor."""
+
+from __future__ import annotations
+
+import functools
+import html
+import json
+import math
+import textwrap
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from scalefit._arguments import check_level, check_quantity
+from scalefit._files import write_whole
+from scalefit._text import percent
+from scalefit.counting import count_parameters
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
+from scalefit.flops import training_flops
+from scalefit.laws._published import PublishedLaw, published
+from scalefit.laws._registry import get, names
+from scalefit.memory._conventions import Convention, Patterns
+from scalefit.memory.floor import Floor, loss_floor
+from scalefit.planning.limits import LEAP, largest
+from scalefit.predictor import Predictor, predictor_of
+from scalefit.tables.runs import note_record
+
+if TYPE_CHECKING:
+    from scalefit.plots.minimum_loss import MinimumLossFigure
+
+COLUMNS = ("law", "constants", "loss", "lower", "upper", "source", "range", "holds_here", "kind")
+
+#: Passes over the data up to which repeated tokens are worth nearly as much as new ones (Muennighoff et al. 2023).
+_FRESH_EPOCHS = 4.0
+
+#: Readings of the associative-memory floor: convention, who stores the patterns.
+_READINGS: tuple[tuple[Convention, Patterns], ...] = (
+    ("exact", "replicated"),
+    ("exact", "split"),
+    ("paper", "replicated"),
+    ("paper", "split"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class MinimumLoss:
+    """The least loss that a planned run can reach, by every law that speaks of it. Made by `minimum_loss`.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per law: ``law``, ``constants`` (the published set, or the reading), ``loss`` [nat/token], ``lower``
+        and ``upper`` (NaN where no error is known), ``source``, ``range`` (what its runs covered), ``holds_here``
+        (whether they covered this plan) and ``kind``: ``"forecast"``, ``"published"``, ``"hypothesis"`` (the
+        associative-memory floor) or ``"entropy"`` (of the samples, or of the data).
+    verdict : str
+        What they say together.
+    plan : dict
+        N [parameters], D [tokens], n_layers, d_emb, T_max [tokens], and what else was given.
+    level : float
+        Coverage of the forecast's interval.
+    floor : Floor
+        The associative-memory floor, exact formulas.
+    notes : tuple of Note
+        What to know before using the numbers.
+    """
+
+    table: pd.DataFrame
+    verdict: str
+    plan: Mapping[str, float]
+    level: float
+    floor: Floor = field(repr=False)
+    notes: tuple[Note, ...] = ()
+
+    def figure(self) -> MinimumLossFigure:
+        """The numbers of the figure."""
+        from scalefit.plots.minimum_loss import MinimumLossFigure
+
+        rows = self.table[self.table["loss"].notna()]
+        return MinimumLossFigure(
+            labels=[f"{law} {key}".strip() for law, key in zip(rows["law"], rows["constants"], strict=True)],
+            loss=rows["loss"].to_numpy(float),
+            lower=rows["lower"].to_numpy(float),
+            upper=rows["upper"].to_numpy(float),
+            holds=rows["holds_here"].to_numpy(bool),
+            kind=list(rows["kind"]),
+            title=f"N {self.plan['N']:.4g}, D {self.plan['D']:.4g} tokens",
+        )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the table: one row per law, hollow where its runs did not cover the plan; returns the axes."""
+        from scalefit.plots.minimum_loss import draw_minimum_loss
+
+        return draw_minimum_loss(self.figure(), ax=ax)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON can hold it; a number that is not finite becomes None."""
+        rows = [
+            {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
+            for row in self.table.to_dict("records")
+        ]
+        return {
+            "kind": "minimum_loss",
+            "plan": dict(self.plan),
+            "level": self.level,
+            "verdict": self.verdict,
+            "table": rows,
+            "floor": self.floor.to_dict(),
+            "notes": [note_record(note) for note in self.notes],
+        }
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The same as JSON text, written to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=1, default=str)
+        if path is not None:
+            write_whole(path, text)
+        return text
+
+    def __str__(self) -> str:
+        shape = f"{self.plan['n_layers']:g} layers, d_emb {self.plan['d_emb']:g}, T_max {self.plan['T_max']:g}"
+        lines = [f"Minimum loss of a plan: N {self.plan['N']:.4g}, D {self.plan['D']:.4g} tokens, {shape}"]
+        columns = f"  {'law':<44}{'loss':>8}  {percent(self.level) + ' interval':<18}{'holds here':<12}range"
+        lines.append(columns)
+        for row in self.table.to_dict("records"):
+            name = f"{row['law']} {row['constants']}".strip()
+            loss = "-" if math.isnan(row["loss"]) else f"{row['loss']:.4g}"
+            lines.append(f"  {name:<44}{loss:>8}  {_interval(row):<18}{_yes(row['holds_here']):<12}{row['range']}")
+        lines += textwrap.wrap(self.verdict, 116, break_on_hyphens=False)
+        lines += [f"  {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<MinimumLoss {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def minimum_loss(
+    *,
+    N: float | str,
+    D: float | str,
+    n_layers: int,
+    d_emb: int,
+    T_max: int,
+    runs: Any = None,
+    level: float = 0.9,
+    unique_tokens: float | str | None = None,
+    entropy: float | None = None,
+    vocab_size: int | None = None,
+    d_ff: int | None = None,
+) -> MinimumLoss:
+    """Return what every law says of the loss of a planned run, the associative-memory floor beside them.
+
+    Published laws carry no errors, so they have no interval; their spread is that of corpora and tokenizers too. A
+    forecast of your own runs is what to use, where there are some.
+
+    Parameters
+    ----------
+    N, D : float or str
+        Parameters in all [parameters] and training tokens [tokens], such as ``"124M"`` and ``"9B"``.
+    n_layers, d_emb, T_max : int
+        Layers, embedding width, context [tokens].
+    runs : table, path or Predictor, optional
+        Runs of your own, which `scalefit.forecast` extends to this plan; or what `scalefit.fit` or
+        `scalefit.forecast` returned.
+    level : float
+        Coverage of the interval.
+    unique_tokens : float or str, optional
+        Distinct tokens [tokens], where the data repeat; D if left out.
+    entropy : float, optional
+        Entropy of the data [nat/token], where it is known.
+    vocab_size, d_ff : int, optional
+        Vocabulary, and inner width of the feed-forward layers; ``4 * d_emb`` by default.
+
+    Returns
+    -------
+    MinimumLoss
+
+    Raises
+    ------
+    ArgumentError
+        A value that makes no sense.
+    DataError
+        Runs that cannot be read. Runs that identify no forecast are named in a note, and the other rows remain.
+
+    Examples
+    --------
+    >>> found = minimum_loss(N=124e6, D=9e9, n_layers=12, d_emb=768, T_max=1024)
+    >>> chinchilla = found.table.set_index("constants").loc["besiroglu2024"]
+    >>> round(float(chinchilla["loss"]), 3), bool(chinchilla["holds_here"])
+    (3.031, True)
+    >>> round(found.floor.loss_at_z_upper, 3)
+    8.629
+    """
+    check_level(level)
+    plan: dict[str, float] = {"N": check_quantity("N", N), "D": check_quantity("D", D)}
+    shape: dict[str, Any] = {
+        "n_layers": n_layers,
+        "d_emb": d_emb,
+        "T_max": T_max,
+        "vocab_size": vocab_size,
+        "d_ff": d_ff,
+    }
+    distinct = plan["D"] if unique_tokens is None else min(plan["D"], check_quantity("unique_tokens", unique_tokens))
+    if entropy is not None:
+        plan["entropy"] = check_quantity("entropy", entropy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScalefitWarning)  # they are in the floor's notes
+        floors = [
+            (convention, patterns, loss_floor(N, distinct, convention=convention, patterns=patterns, **shape))
+            for convention, patterns in _READINGS
+        ]
+    floor = floors[0][2]
+    plan |= {"n_layers": floor.n_layers, "d_emb": floor.d_emb, "T_max": floor.T_max, "unique_tokens": distinct}
+    notes = list(floor.notes)
+    rows = _forecast(runs, plan, level, notes) + _published(plan, d_ff)
+    rows += [_floor_row(*reading) for reading in floors]
+    if math.isfinite(floor.memoriser_loss):
+        rows.append(_entropy_row("memoriser", floor.memoriser_loss, "Niu et al. (2024), Remarks 1 and 2"))
+    if entropy is not None:
+        rows.append(_entropy_row("entropy of the data", plan["entropy"], "as given", holds=True))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return MinimumLoss(table, _verdict(table, plan, level), plan, level, floor, tuple(notes))
+
+
+def _forecast(runs: Any, plan: Mapping[str, float], level: float, notes: list[Note]) -> list[dict[str, Any]]:
+    """The row of the caller's own runs, or a note of why there is none."""
+    if runs is None:
+        return []
+    try:
+        predictor, source = _predictor(runs)
+    except FitError as error:
+        notes.append(Note("no_forecast", "warning", f"No forecast from the runs: {error}", {}))
+        return []
+    wanted = [name for name in predictor.inputs if name not in predictor.held_inputs]
+    given = {**plan, "C": float(training_flops(plan["N"], plan["D"]))}
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        raise ArgumentError(
+            f"What runs= holds reads {', '.join(missing)} besides N and D; nothing was computed. Hold them with "
+            "result.at(...) first."
+        )
+    found = predictor.predict_interval(level=level, **{name: given[name] for name in wanted}).iloc[0]
+    most = largest(predictor)
+    reach = max((given[name] / most[name] for name in ("C",) if name in most), default=math.inf)
+    law = "blend" if predictor.law is None else predictor.law.name
+    notes += [note for note in predictor.notes if note.severity != "info"]
+    covers = f"up to C {most['C']:.3g} FLOP; this plan has {reach:.3g} times that" if "C" in most else "not known"
+    row: dict[str, Any] = {
+        "law": law,
+        "constants": "of your runs",
+        "source": source,
+        "range": covers,
+        "kind": "forecast",
+    }
+    row |= {name: float(found[name]) for name in ("loss", "lower", "upper")}
+    return [{**row, "holds_here": bool(predictor.trusted and reach <= LEAP)}]
+
+
+def _predictor(runs: Any) -> tuple[Predictor, str]:
+    if callable(getattr(type(runs), "predict", None)):
+        return predictor_of(runs, "A minimum loss"), "the result that was given"
+    from scalefit.forecasting.forecast import forecast
+
+    return forecast(runs), "sf.forecast of the runs that were given"
+
+
+@functools.cache
+def _candidates() -> tuple[PublishedLaw, ...]:
+    """Published laws of the loss [nat/token] in N, D and distinct tokens alone."""
+    found = []
+    for name in names():
+        law = get(name)
+        if law.target.name == "loss" and law.target.unit == "nat/token" and {"N", "D"} <= set(law.inputs):
+            if set(law.inputs) <= {"N", "D", "unique_tokens"}:
+                found += [published(name, constants.key) for constants in law.published]
+    return tuple(found)
+
+
+def _published(plan: Mapping[str, float], d_ff: int | None) -> list[dict[str, Any]]:
+    """One row per published set: laws without distinct tokens hold for nearly fresh data, the others for repeats."""
+    epochs = plan["D"] / plan["unique_tokens"]
+    blocks = count_parameters(int(plan["n_layers"]), int(plan["d_emb"]), d_ff=d_ff).blocks
+    rows = []
+    for law in _candidates():
+        repeats = "unique_tokens" in law.law.inputs
+        if repeats and epochs <= 1.0:
+            continue  # they are then Chinchilla's law, and a row of their own would count it twice
+        counts = law.constants.params
+        size = min(float(blocks), plan["N"]) if counts == "non_embedding" else plan["N"]
+        inputs = {"N": size, "D": plan["D"]} | ({"unique_tokens": plan["unique_tokens"]} if repeats else {})
+        covered = law.constants.covered
+        inside = all(name in covered and covered[name][0] <= inputs[name] <= covered[name][1] for name in ("N", "D"))
+        row = {"law": law.law.name, "constants": law.constants.key, "loss": float(law.predict(**inputs))}
+        row |= {"lower": math.nan, "upper": math.nan, "source": law.source, "kind": "published"}
+        row["range"] = _range(covered, counts, inputs["N"], repeats)
+        rows.append({**row, "holds_here": bool(inside and (repeats or epochs <= _FRESH_EPOCHS))})
+    return rows
+
+
+def _range(covered: Mapping[str, tuple[float, float]], counts: str, N: float, repeats: bool) -> str:
+    if not {"N", "D"} <= set(covered):
+        return "not known"
+    spans = [f"{name} {covered[name][0]:.2g} to {covered[name][1]:.2g}" for name in ("N", "D")]
+    if counts == "non_embedding":
+        spans[0] += f" (without embeddings: {N:.3g} here)"
+    return ", ".join(spans) + ("" if repeats else ", fresh data")
+
+
+def _floor_row(convention: str, patterns: str, floor: Floor) -> dict[str, Any]:
+    return {
+        "law": "associative_memory",
+        "constants": f"floor, {convention}, {patterns}",
+        "loss": floor.loss_at_z_upper,
+        "lower": floor.loss_lower,
+        "upper": floor.loss_upper,
+        "source": "Niu et al. (2024), arXiv:2405.08707, eq. 13 and Prop. 4"
+        + (", corrected" if convention == "exact" else ", as printed"),
+        "range": f"a hypothesis, of no runs; {floor.regime}",
+        "holds_here": False,
+        "kind": "hypothesis",
+    }
+
+
+def _entropy_row(name: str, loss: float, source: str, *, holds: bool = False) -> dict[str, Any]:
+    covers = "any model on fresh data" if holds else "training loss of a model that stores every sequence"
+    row = {"law": name, "constants": "", "loss": loss, "lower": math.nan, "upper": math.nan, "source": source}
+    return {**row, "range": covers, "holds_here": holds, "kind": "entropy"}
+
+
+def _verdict(table: pd.DataFrame, plan: Mapping[str, float], level: float) -> str:
+    said = []
+    own = table[table["kind"] == "forecast"]
+    if len(own):
+        row = own.iloc[0]
+        trust = "" if row["holds_here"] else ", which is not to be trusted this far from them"
+        said.append(f"Your runs forecast {row['loss']:.4g} nat/token {_interval(row)} at {percent(level)}{trust}.")
+    every = table[table["kind"] == "published"]
+    inside = every[every["holds_here"]]
+    if len(inside):
+        low, high = inside["loss"].min(), inside["loss"].max()
+        said.append(
+            f"The {len(inside)} published sets whose runs covered this plan say {low:.4g} to {high:.4g} nat/token, "
+            "each on its own corpus and tokenizer and without an interval."
+        )
+    else:
+        said.append(
+            "No published set's runs covered this plan, so they leave its loss undetermined; what they say is "
+            "extrapolation."
+        )
+    if "entropy" in plan:
+        said.append(f"On fresh data no model goes below the entropy of the data, {plan['entropy']:.4g} nat/token.")
+    said.append("The associative-memory floor is a hypothesis that fits no table of runs: use it for no decision.")
+    return " ".join(said)
+
+
+def _interval(row: Any) -> str:
+    if math.isnan(row["lower"]):
+        return ""
+    upper = "inf)" if math.isinf(row["upper"]) else f"{row['upper']:.4g}]"
+    return f"[{row['lower']:.4g}, {upper}"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
