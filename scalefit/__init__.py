@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit import memory as memory
     from scalefit.comparison.average import average as average
     from scalefit.comparison.compare import compare as compare
+    from scalefit.comparison.recipes import compare_recipes as compare_recipes
+    from scalefit.comparison.recipes_result import RecipeComparison as RecipeComparison
     from scalefit.datasets import list_datasets as list_datasets
     from scalefit.datasets import load_dataset as load_dataset
     from scalefit.errors import DataError as DataError
@@ -70,6 +72,8 @@ _LAZY = {
     "check_runs": "scalefit.tables.runs",
     "isoflop": "scalefit.optima.isoflop",
     "compare": "scalefit.comparison.compare",
+    "compare_recipes": "scalefit.comparison.recipes",
+    "RecipeComparison": "scalefit.comparison.recipes_result",
     "list_datasets": "scalefit.datasets",
     "load_dataset": "scalefit.datasets",
     "envelope": "scalefit.optima.envelope",
