@@ -2,10 +2,10 @@
 
 Truth: the Chinchilla law with the constants of Besiroglu et al. (2024, arXiv:2404.10102); the second recipe is the
 first at (k_N N, k_D D), with ln(k_N / k_D) drawn with standard deviation 0.2, and its exponent alpha 0.02 higher or its
-floor higher or its floor 1 % lower in a third of the cells each. Noise of the log loss 0.3 %: independent, four fifths of its variance shared by
-the two runs of a pair, or seven tenths by the runs of a size. Tables: iso-FLOP budgets, a grid, a ladder at 20 tokens
-per parameter (each with cells of its own), and iso-FLOP budgets with the same cells. Read at the centre of the
-runs, at the dearest, and ten times beyond.
+floor 1 % lower in a third of the cells each. Noise of the log loss 0.3 %: independent, four fifths of its variance
+shared by the two runs of a pair, or seven tenths by the runs of a size. Tables: iso-FLOP budgets, a grid, a ladder at
+20 tokens per parameter (each with cells of its own), and iso-FLOP budgets with the same cells. Read at the centre of
+the runs, at the dearest, and ten times beyond.
 
     python benchmarks/recipes.py                 # 5 rounds over all 576 cells, as quoted
     python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops

@@ -73,5 +73,5 @@ def compare_recipes(
     if save is not None:
         found.to_json(save)
     if plot is not None:
-        save_figure(found.plot().figure, plot)
+        save_figure(found.plot().figure, plot)  # type: ignore[arg-type]
     return 0

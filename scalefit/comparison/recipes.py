@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, one_of
-from scalefit._typing import AnyArray, Array
-from scalefit.comparison.recipes_arm import Arm, RunsOf
+from scalefit._typing import AnyArray
+from scalefit.comparison.recipes_arm import Arm, RunsOf, same_cells
 from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointly, outlying
 from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path, Surface
@@ -23,7 +23,6 @@ LAWS = ("chinchilla", "power_law")
 _FEWEST_RUNS, _FEWEST_BUDGETS = 4, 3
 _LADDER = 0.3  # standard deviation of ln(D/N) below which a table says nothing of how N and D trade
 _ONE_SIZE = 0.02
-_SAME_CELL = 1e-6
 _SAME_SIZE = 1e-3
 #: Columns that say what a loss is of; recipes that differ in one cannot be compared by it.
 _SAYS_WHAT_LOSS = ("tokenizer", "vocab_size", "val_set", "validation_set", "eval_set", "loss_name", "loss_unit")
@@ -113,7 +112,7 @@ def compare_recipes(
     tables, conventions = _tables(runs, recipe)
     first = _baseline(tables, baseline)
     _refuse_other_losses(tables, same_loss)
-    sides = {label: _runs_of(label, frame, conventions[label]) for label, frame in tables.items()}
+    sides = {label: _runs_of(label, frame, conventions[label], law) for label, frame in tables.items()}
     unit = sides[first].unit
     notes = [_taken_as_given(unit)] if same_loss is None else []
     arms = {}
@@ -150,7 +149,7 @@ def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, 
     if recipe not in frame:
         raise DataError(
             f"The table has no column {recipe!r:.60} that names the recipe; nothing was compared. Pass recipe= "
-            f"with one of: {', '.join(map(str, list(frame.columns)[:12]))}; or one table per recipe, {{'adamw': table}}."
+            f"with one of: {', '.join(map(str, list(frame.columns)[:12]))}; or a table per recipe, {{'adamw': table}}."
         )
     missing = frame[recipe].isna()
     if missing.any():
@@ -205,7 +204,7 @@ def _taken_as_given(unit: str) -> Note:
     return Note("same_loss", "info", said, {"unit": unit})
 
 
-def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any]) -> RunsOf:
+def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str) -> RunsOf:
     """Check the runs of one recipe as every fit checks its table."""
     from scalefit.tables.runs import check_for_fit
 
@@ -217,8 +216,12 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any]) -> RunsOf
         )
     part = frame.copy()
     part.attrs["scalefit"] = dict(said)
-    checked = check_for_fit(part, ("N", "D"))
-    N, D, loss = (np.asarray(checked.columns[name], float) for name in ("N", "D", "loss"))
+    of_compute = law.startswith("power_law")
+    checked = check_for_fit(part, ("C",) if of_compute else ("N", "D"))
+    loss = np.asarray(checked.columns["loss"], float)
+    unknown = np.full(len(loss), np.nan)
+    N, D = (np.asarray(checked.columns.get(name, unknown), float) for name in ("N", "D"))
+    C = np.asarray(checked.columns["C"], float) if of_compute else 6.0 * N * D
     unique = np.asarray(checked.columns["unique_tokens"], float) if "unique_tokens" in checked.columns else None
     repeats = float((D / unique).max()) if unique is not None else 1.0
     if len(N) < _FEWEST_RUNS:
@@ -226,22 +229,21 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any]) -> RunsOf
             f"{len(N)} runs of {label} are too few to compare; nothing was fitted. Give {_FEWEST_RUNS} or more "
             "per recipe."
         )
-    C = 6.0 * N * D
     if len(np.unique(np.round(np.log(C), 2))) < _FEWEST_BUDGETS:
         raise FitError(
-            f"The runs of {label} have fewer than {_FEWEST_BUDGETS} different computes C = 6ND; nothing was fitted. "
+            f"The runs of {label} have fewer than {_FEWEST_BUDGETS} different computes C; nothing was fitted. "
             "Add cheaper or dearer runs."
         )
-    unit = str(checked.conventions.get("loss_unit", "nat/token"))
+    unit = "other" if checked.conventions.get("loss_unit") == "other" else "nat/token"
     params = str(checked.conventions.get("params", "total"))
-    return RunsOf(label, N, D, loss, checked.row_labels, "other" if unit == "other" else "nat/token", params, repeats)
+    return RunsOf(label, N, D, C, loss, checked.row_labels, unit, params, repeats)
 
 
 def _refuse_other_counts(a: RunsOf, b: RunsOf, law: str) -> None:
-    if a.params != b.params:
+    if a.params != b.params and not law.startswith("power_law"):
         raise DataError(
             f"N counts {a.params} parameters in {a.label} and {b.params} in {b.label}; nothing was compared. Count "
-            "both the same way, as the multiplier would be of the count."
+            "both the same way, or give a column C that does and pass law='power_law'."
         )
     if a.unit != b.unit:
         raise DataError(
@@ -262,7 +264,7 @@ def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, P
     ratio = float(np.exp(np.log(D / N).mean()))
     if law.startswith("power_law") or float(np.log(D / N).std()) < _LADDER:
         ladder = float(np.log(D / N).std()) < _LADDER
-        path = Path("ratio", ratio) if ladder else Path()
+        path = Path("ratio", ratio) if ladder else Path("runs")
         if ladder:
             said = (
                 f"All runs have about {ratio:.3g} tokens per parameter, so nothing is known of other ratios; a power "
@@ -271,7 +273,7 @@ def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, P
         else:
             said = "A power law of compute was used as asked: it takes all runs to follow one rule of sizes."
         notes.append(Note("one_ratio" if ladder else "power_law", "info", said, {"ratio": ratio}))
-        return ComputeSurface(6 * N * D, is_b, floor), path, notes
+        return ComputeSurface(np.r_[a.C, b.C], is_b, floor), path, notes
     path = Path()
     for name, values in (("N", N), ("D", D)):
         if float(np.log(values).std()) < _ONE_SIZE:
@@ -299,15 +301,10 @@ def _compare(a: RunsOf, b: RunsOf, law: str, differ: str, branches: bool) -> Arm
     is_b = np.r_[np.zeros(len(a.N), bool), np.ones(len(b.N), bool)]
     surface, path, notes = _surface(a, b, law, is_b)
     loss = np.r_[a.loss, b.loss]
-    same_N, same_D = (_equal(np.r_[getattr(a, k), getattr(b, k)]) for k in ("N", "D"))
-    cells = same_N(_SAME_CELL) & same_D(_SAME_CELL)
-    sizes = same_N(_SAME_SIZE) & (is_b[:, None] == is_b)
+    log_N = np.log(np.r_[a.N, b.N])
+    sizes = (np.abs(log_N[:, None] - log_N) < _SAME_SIZE) & (is_b[:, None] == is_b) | np.eye(len(loss), dtype=bool)
+    cells = np.block([[same_cells(one, other) for other in (a, b)] for one in (a, b)])
     structures = error_structures(surface.distances(), is_b, cells, sizes)
     groups = len(np.unique(sizes, axis=0))
     fit = fit_jointly(surface, loss, structures, differ, groups, branches=branches)
     return Arm(a, b, fit, path, tuple(notes), set_aside, groups)
-
-
-def _equal(values: Array) -> Any:
-    logs = np.log(values)
-    return lambda tolerance: np.abs(logs[:, None] - logs) < tolerance

@@ -16,30 +16,38 @@ _FAR = 100.0  # times the dearest common run, beyond which nothing is read unles
 _BELOW = 10.0
 _MOST = 10.0  # times the baseline's dearest run (or the compute asked for): its law is not read further
 _MUCH_WIDE, _MUCH_SIZE, _FEW_GROUPS = 0.3, 0.5, 8
+_SAME_CELL = 1e-6
 _SEEN = 1.05  # the gain that `runs_needed` speaks of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunsOf:
-    """Checked runs of one recipe: N [parameters], D [tokens], loss, each of shape (n,)."""
+    """Checked runs of one recipe: N [parameters], D [tokens], C [FLOP], loss, each of shape (n,), NaN if unknown."""
 
     label: Any
     N: Array
     D: Array
+    C: Array
     loss: Array
     rows: AnyArray
     unit: str
     params: str
     repeats: float
 
-    @property
-    def C(self) -> Array:
-        """Compute 6ND [FLOP]."""
-        return np.asarray(6 * self.N * self.D, float)
-
     def only(self, kept: AnyArray) -> RunsOf:
         """The runs that are kept."""
-        return replace(self, N=self.N[kept], D=self.D[kept], loss=self.loss[kept], rows=self.rows[kept])
+        return replace(self, N=self.N[kept], D=self.D[kept], C=self.C[kept], loss=self.loss[kept], rows=self.rows[kept])
+
+
+def same_cells(first: RunsOf, second: RunsOf) -> AnyArray:
+    """Return which pairs of runs are at the same N and D, or at the same C where those are not known."""
+
+    def near(name: str) -> AnyArray:
+        one, other = np.log(getattr(first, name)), np.log(getattr(second, name))
+        return np.asarray(np.abs(one[:, None] - other) < _SAME_CELL)
+
+    known = np.isfinite(first.N).all() and np.isfinite(second.N).all()
+    return near("N") & near("D") if known else near("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +217,7 @@ class Arm:
 
     def shared_cells(self) -> AnyArray:
         """Indices (k, 2) of runs of A and of B at the same N and D."""
-        near = np.abs(np.log(self.a.N[:, None] / self.b.N)) < 1e-6
-        near &= np.abs(np.log(self.a.D[:, None] / self.b.D)) < 1e-6
-        return np.argwhere(near)
+        return np.argwhere(same_cells(self.a, self.b))
 
     def notes(self) -> list[Note]:
         """What a reader must know of this pair."""

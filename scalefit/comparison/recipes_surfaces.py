@@ -29,7 +29,7 @@ WIDTHS: tuple[Width, ...] = ("same", "slight", "wide")
 class Path:
     """How N and D follow from compute: at the optimum, or with the ratio D/N, N, or D held, or D at most a wall."""
 
-    kind: Literal["optimum", "ratio", "N", "D", "wall"] = "optimum"
+    kind: Literal["optimum", "ratio", "N", "D", "wall", "runs"] = "optimum"
     value: float = float("nan")
 
     def words(self) -> str:
@@ -39,6 +39,7 @@ class Path:
             "ratio": f"at {self.value:.3g} tokens per parameter",
             "N": f"at N = {self.value:.3g} parameters",
             "D": f"at D = {self.value:.3g} tokens",
+            "runs": "along the sizes of the runs",
             "wall": f"at the optimum with at most {self.value:.3g} tokens",
         }[self.kind]
 

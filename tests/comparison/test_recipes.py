@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path as Path_
 
 import numpy as np
 import pandas as pd
@@ -286,6 +288,32 @@ def test_one_size_gives_a_multiplier_of_tokens_and_says_so():
     assert "one_size" in {note.code for note in found.notes}
     row = found.table.loc["b"]
     assert row["lower"] < 1.5 < row["upper"]
+
+
+def test_a_power_law_of_compute_needs_no_N_and_reads_the_column():
+    C, rng = np.geomspace(1e18, 1e21, 8), np.random.default_rng(2)
+    tables = {
+        name: {"C": C, "loss": (1.8 + 900 * (m * C) ** -0.16) * np.exp(0.001 * rng.standard_normal(8))}
+        for name, m in (("a", 1.0), ("b", 1.5))
+    }
+    found = sf.compare_recipes(tables, baseline="a", law="power_law")
+    row = found.table.loc["b"]
+    assert row["lower"] < 1.5 < row["upper"]
+    assert len(found.pairs) == 8
+    assert "along the sizes of the runs" in str(found)
+    with pytest.raises(ArgumentError, match="power law"):
+        found.multiplier(C=1e20, ratio=20)
+
+
+def test_muon_over_the_adam_family_on_a_public_ladder():
+    path = Path_(os.environ.get("SCALEFIT_DATA_DIR", "")) / "forecast_fresh/marin_speedrun.csv"
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    runs = sf.read_runs(path, loss_unit="bit/byte", bytes_per_token=4.33)
+    found = sf.compare_recipes(runs.rename(columns={"series": "recipe"}), baseline="adam_family")
+    row = found.table.loc["muon_family"]
+    assert 1.05 < row["lower_centre"] < 1.2 < row["upper_centre"] < 1.35
+    assert row["lower"] < row["multiplier_centre"] < row["upper"] + 0.1
 
 
 def test_a_diverged_run_is_set_aside_by_name():
