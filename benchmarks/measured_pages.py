@@ -408,11 +408,12 @@ def recipes(document: dict[str, Any]) -> str:
             text = f"{share:.3f}" if low <= share <= high else f"**{share:.3f}**"
             shown.append(f"{text} ({cell[where]['width']:.2f})")
         lines.append(f"| {name} | {cell['tables']} | {' | '.join(shown)} |")
+    fewest = min(cell["tables"] for cell in summary.values())
     said = (
         f"{document['level']} claimed; shares outside [{low}, {high}] are bold, and the counting error of a share is "
-        f"{(0.09 / min(cell['tables'] for cell in summary.values())) ** 0.5:.3f} or less. Where neither recipe is better "
-        f"and the laws are equal ({null['tables']} tables), the verdict said \"better\" in {null['verdict']:.3f} of them, "
-        f"and the lower end alone was above 1 in {null['centre']:.3f} at the centre and {null['dearest']:.3f} at the dearest."
+        f"{(0.09 / fewest) ** 0.5:.3f} or less. Where neither recipe is better and the laws are equal "
+        f'({null["tables"]} tables), the verdict said "better" in {null["verdict"]:.3f} of them, and the lower end '
+        f"alone was above 1 in {null['centre']:.3f} at the centre and {null['dearest']:.3f} at the dearest."
     )
     return "\n".join([*lines, "", said]) + "\n"
 

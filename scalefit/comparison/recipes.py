@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LAWS = ("chinchilla", "power_law")
 _FEWEST_RUNS, _FEWEST_BUDGETS = 4, 3
+_FLAT = 1e-4
 _LADDER = 0.3  # standard deviation of ln(D/N) below which a table says nothing of how N and D trade
 _ONE_SIZE = 0.02
 _SAME_SIZE = 1e-3
@@ -81,7 +82,7 @@ def compare_recipes(
     DataError
         A column is missing, or the losses do not compare.
     FitError
-        A recipe has fewer than 4 runs or 3 budgets.
+        A recipe has fewer than 4 runs or 3 budgets, or its loss does not fall with compute.
 
     Notes
     -----
@@ -109,6 +110,9 @@ def compare_recipes(
     level = check_level(level)
     _known("law", law.split(":")[0] if isinstance(law, str) else law, LAWS)
     _known("differ", differ, PRIORS)
+    for name, value in (("same_loss", same_loss), ("branches", branches)):
+        if value not in (None, True, False):
+            raise ArgumentError(f"{name}={value!r:.60} is neither True nor False; nothing was compared. Pass one.")
     tables, conventions = _tables(runs, recipe)
     first = _baseline(tables, baseline)
     _refuse_other_losses(tables, same_loss)
@@ -233,6 +237,12 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
         raise FitError(
             f"The runs of {label} have fewer than {_FEWEST_BUDGETS} different computes C; nothing was fitted. "
             "Add cheaper or dearer runs."
+        )
+    slope = float(np.polyfit(np.log(C), np.log(loss), 1)[0])
+    if slope > -_FLAT:
+        raise FitError(
+            f"The loss of {label} does not fall with compute (it goes as C^{slope:.2g}), so none buys "
+            "a lower one; nothing was fitted. Look for diverged runs and a wrong loss column."
         )
     unit = "other" if checked.conventions.get("loss_unit") == "other" else "nat/token"
     params = str(checked.conventions.get("params", "total"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import as_numbers, check_count, check_level, check_quantity
+from scalefit._arguments import as_numbers, check_count, check_level, check_mapping, check_quantity
 from scalefit._typing import Array
 from scalefit.comparison.recipes_arm import Arm, Reading
 from scalefit.comparison.recipes_surfaces import ComputeSurface, Path
@@ -147,6 +147,8 @@ class RecipeComparison:
             raise ArgumentError(f"{' and '.join(held)} were all given; nothing was read. Hold one of them.")
         path = Path(*next(iter(held.items()))) if held else None  # type: ignore[arg-type]
         asked_C = None if C is None else [check_quantity("C", v) for v in as_numbers("C", C).ravel().tolist()]
+        if asked_C is not None and not asked_C:
+            raise ArgumentError("C is empty; nothing was read. Give one compute or several [FLOP].")
         records = []
         for label, arm in self.arms.items():
             if path is not None and isinstance(arm.fit.surface, ComputeSurface):
@@ -276,6 +278,7 @@ class RecipeComparison:
         """
         import pandas as pd
 
+        throughput = check_mapping("throughput", throughput, "{'muon': 0.93}")
         unknown = [label for label in throughput if label not in self.arms]
         if unknown:
             raise ArgumentError(

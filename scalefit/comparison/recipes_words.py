@@ -9,6 +9,8 @@ import numpy as np
 from scalefit._text import percent, power
 from scalefit.comparison.recipes_arm import Arm, Reading
 
+_ANYTHING = 100.0  # upper end over lower end: such an interval is no finding
+
 
 def holm(p: Sequence[float]) -> list[float]:
     """Return p values that may be read together, by Holm's steps; NaN stays NaN.
@@ -34,6 +36,10 @@ def verdict(arm: Arm, dearest: Reading, centre: Reading, sure: tuple[bool, bool]
     if arm.apart:
         way = "better" if arm.apart == "below" else "worse"
         return f"{label} looks {way}, but the multiplier is not determined: {dearest.why} ({dearest.words()})."
+    if min(row.upper / max(row.lower, 1e-300) for row in (dearest, centre)) > _ANYTHING:
+        return (
+            f"{label}: these runs do not determine the multiplier ({centre.words()}); add runs, or look for odd ones."
+        )
     signs = [
         (1 if reading.lower > 1 else -1 if reading.upper < 1 else 0) * held
         for reading, held in zip((dearest, centre), sure, strict=True)

@@ -230,6 +230,12 @@ def test_many_recipes_without_a_difference_are_read_together():
         ({"a": runs_of().assign(tokenizer="x"), "b": runs_of().assign(tokenizer="y")}, DataError, "tokenizer"),
         ({"a": runs_of().assign(vocab_size=1), "b": runs_of().assign(vocab_size=2)}, DataError, "vocab_size"),
         ({"a": runs_of()}, DataError, "two or more"),
+        ({"a": runs_of().assign(loss=3.0), "b": runs_of()}, FitError, "loss of a does not fall"),
+        (
+            {"a": runs_of(), "b": runs_of().assign(loss=runs_of()["loss"].to_numpy()[::-1])},
+            FitError,
+            "loss of b does not fall",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(sides, error, said):
@@ -256,6 +262,13 @@ def test_arguments_without_meaning_are_refused(options, said):
 def test_a_table_without_the_column_names_those_it_has():
     with pytest.raises(DataError, match="recipe"):
         sf.compare_recipes(runs_of(), baseline="a")
+
+
+def test_runs_that_say_nothing_yield_no_bound_for_a_finding():
+    sides = {"a": runs_of(noise=0.4), "b": runs_of(noise=0.4, seed=1)}
+    found = sf.compare_recipes(sides, baseline="a")
+    assert "do not determine" in found.verdict
+    assert "excluded" not in found.verdict
 
 
 def test_losses_without_overlap_give_a_bound_and_no_number():
