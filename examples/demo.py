@@ -1,4 +1,4 @@
-"""Fit, look, save, and be refused where a table cannot bear a law: ``make demo`` writes its figures to ``demo/``."""
+"""Fit, look, save, and be refused where a table does not identify a law; ``make demo`` writes to ``demo/``."""
 
 import textwrap
 from pathlib import Path

@@ -14,28 +14,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
-from scalefit._arguments import as_numbers, check_count, check_number, check_numbers, one_of
+from scalefit._arguments import as_numbers, check_number, check_numbers, one_of
+from scalefit._knots import Shape, check_knots, decay, thinned
 from scalefit._records import Record
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 
 Kind = Literal["constant", "linear", "cosine", "wsd", "two_stage", "knots"]
-Shape = Literal["linear", "1-sqrt", "exp"]
 
 CURVE_KNOTS = 200  # knots on a curved stretch; the area of a cosine is then right to 2e-5
 PEAK = 0.999  # a rate above this part of its maximum counts as the peak
 USUAL_FINAL = {"constant": 1.0, "linear": 0.0, "cosine": 0.1, "wsd": 0.0}  # as the constructors have it
 WHOLE_STEP = 1e-6  # a cooldown that begins this close to a whole step begins there [steps]
-EXP_FLOOR = 0.01  # an exponential never reaches zero: asked to end at 0 it ends at 1 % of its peak
-
-
-def _decay(shape: Shape, x: Array, final: float) -> Array:
-    """Rate relative to the start of a cooldown after the fraction `x` of it."""
-    if shape == "linear":
-        return final + (1 - final) * (1 - x)
-    if shape == "1-sqrt":  # Haegele et al. (2024), arXiv:2405.18392
-        return final + (1 - final) * (1 - np.sqrt(x))
-    return np.asarray(max(final, EXP_FLOOR) ** x, dtype=float)
 
 
 class Schedule(Record):
@@ -121,7 +111,7 @@ class Schedule(Record):
                 f"switch={self.switch:g} lies outside the schedule; none was made. Give a step between warm-up and end."
             )
         if self.kind == "knots":
-            _check_knots(self.steps, self.lr_over_peak)
+            check_knots(self.steps, self.lr_over_peak)
             if self.total != self.steps[-1]:
                 raise ArgumentError(
                     f"total={self.total:g}, but the last knot is at step {self.steps[-1]:g}; no schedule was made. "
@@ -179,7 +169,7 @@ class Schedule(Record):
             Fewer than two knots, steps that do not increase, or rates that are negative or not finite.
         """
         x, y = check_numbers("steps", steps), check_numbers("lr_over_peak", lr_over_peak)
-        _check_knots(x, y)
+        check_knots(x, y)
         return cls(
             kind="knots",
             total=float(x[-1]),
@@ -196,24 +186,7 @@ class Schedule(Record):
         ArgumentError
             As `from_knots`, after sorting and dropping repeated steps.
         """
-        logged, rates = check_numbers("steps", steps), check_numbers("lr", lr)
-        if logged.shape != rates.shape:
-            raise ArgumentError(
-                f"{logged.size} steps and {rates.size} rates were given, and nobody knows which belong together. Give "
-                "a rate for every step; NaN where none was logged."
-            )
-        x, first = np.unique(logged, return_index=True)
-        y = rates[first]
-        keep = np.isfinite(x) & np.isfinite(y)
-        x, y = x[keep], y[keep]
-        if len(x) > check_count("max_knots", max_knots, least=4):
-            turns = np.flatnonzero(np.abs(np.diff(np.gradient(y, x))) > 1e-3 * y.max() / np.ptp(x)) + 1
-            if len(turns) > max_knots // 2:
-                turns = turns[np.linspace(0, len(turns) - 1, max_knots // 2).astype(int)]
-            even = np.linspace(0, len(x) - 1, max_knots - len(turns)).astype(int)
-            pick = np.unique(np.concatenate([even, turns]))
-            x, y = x[pick], y[pick]
-        return cls.from_knots(x, y)
+        return cls.from_knots(*thinned(steps, lr, max_knots))
 
     def cooldown_from(self, step: float, steps: float, shape: Shape = "linear", final: float = 0.0) -> Schedule:
         """Return the schedule that leaves this one at `step` and cools down over `steps` steps.
@@ -259,7 +232,7 @@ class Schedule(Record):
             )
         return Schedule.from_knots(
             np.concatenate([self.knot_steps[before], step + x * steps]),
-            np.concatenate([self.knot_lr[before], start * _decay(shape, x, final)]),
+            np.concatenate([self.knot_lr[before], start * decay(shape, x, final)]),
         )
 
     def spliced(self, ahead: Schedule, step: float) -> Schedule:
@@ -294,7 +267,7 @@ class Schedule(Record):
         part = np.clip((step - self.decay_start) / left, 0.0, 1.0) if left > 0 else np.zeros_like(step)
         if self.kind == "cosine":
             return np.asarray(self.final + (1 - self.final) * (0.5 * (1 + np.cos(np.pi * part))))
-        return _decay(self.shape if self.kind == "wsd" else "linear", part, self.final)
+        return decay(self.shape if self.kind == "wsd" else "linear", part, self.final)
 
     @cached_property
     def _knots(self) -> tuple[Array, Array]:
@@ -407,21 +380,3 @@ class Schedule(Record):
         if self.kind == "knots":
             words = {"total": self.total, "knots": len(self.steps)}
         return f"{self.kind}(" + ", ".join(f"{k}={v}" for k, v in words.items()) + ")"
-
-
-def _check_knots(steps: npt.ArrayLike, lr: npt.ArrayLike) -> None:
-    x, y = np.asarray(steps, dtype=float), np.asarray(lr, dtype=float)
-    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
-        raise ArgumentError(
-            f"Steps of shape {x.shape} and rates of shape {y.shape} make no schedule, and none was made. Give two or "
-            "more of each, as many steps as rates."
-        )
-    if not (np.all(np.isfinite(x)) and np.all(np.diff(x) > 0) and x[0] >= 0):
-        raise ArgumentError(
-            "The steps of a schedule must be finite, not negative, and strictly increasing. None was made. Correct "
-            "them."
-        )
-    if not (np.all(np.isfinite(y)) and np.all(y >= 0) and y.max() > 0):
-        raise ArgumentError(
-            "The rates of a schedule must be finite, not negative, and not all zero. None was made. Correct them."
-        )

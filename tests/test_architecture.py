@@ -84,6 +84,7 @@ def test_the_parts_are_all_known():
         "__init__",
         "_arguments",
         "_files",
+        "_knots",
         "_numeric",
         "_records",
         "_text",

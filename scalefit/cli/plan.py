@@ -227,7 +227,7 @@ def next_runs(
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Choose the runs to train next, so that an answer becomes surest for their compute."""
+    """Choose the runs to train next, so that they determine an answer best for their compute."""
     import scalefit as sf
     from scalefit._arguments import check_quantity
 

@@ -75,7 +75,7 @@ def report(
             else:
                 made[label].save(path)
     if refused and not made:
-        raise FitError(f"No series can bear a report, and no page was made. {_series_said(refused)}")
+        raise FitError(f"No series can be fitted, and no page was made. {_series_said(refused)}")
     if as_json:
         documents = {label: _about(page, files[label]) for label, page in made.items()}
         several = {"series": documents} | ({"refused": refused} if refused else {})
@@ -88,7 +88,7 @@ def report(
                 f"Report: {about['path']} ({about['bytes'] / 1000:,.0f} kB, opens in any browser, needs no network)"
             )
     if refused:
-        seen = f"{len(refused)} of {len(files)} series can bear no report, and no page was made of them."
+        seen = f"{len(refused)} of {len(files)} series could not be fitted, and no page was made of them."
         typer.echo(f"warning: {seen} {_series_said(refused)}", err=True)
     return 0 if all(page.trusted for page in made.values()) else ExitCode.UNTRUSTED
 

@@ -139,7 +139,7 @@ def fit(
     Returns
     -------
     FitResult
-        Or, with ``by="series"``, a dict of them by series; series that cannot bear the law are left out and named
+        Or, with ``by="series"``, a dict of them by series; series that do not identify the law are left out and named
         in a warning.
 
     Raises
@@ -147,7 +147,7 @@ def fit(
     DataError
         The table cannot be read.
     FitError
-        The table cannot bear this law; the message says why.
+        The table does not identify this law; the message says why.
     ArgumentError
         An argument makes no sense.
 
@@ -163,7 +163,7 @@ def fit(
     fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
     tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
     bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
-    if isinstance(law, type) and not getattr(law, "parameters", True):
+    if isinstance(law, type) and issubclass(law, Law) and not law.parameters:
         raise ArgumentError(
             f"law={law.__name__} has no parameters, so nothing was fitted. Give it sf.Parameter attributes and a "
             "formula."

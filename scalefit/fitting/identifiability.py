@@ -1,4 +1,4 @@
-"""What a table can bear: refusals with reasons before a fit, notes with what to do after it."""
+"""What a table determines: refusals with reasons before a fit, notes with what to do after it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]
 
 
 def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) -> dict[Any, Any]:
-    """Return what `make` gives for every series that can bear `what`; warn of the others.
+    """Return what `make` gives for every series that allows `what`; warn of the others.
 
     Raises
     ------
@@ -113,9 +113,9 @@ def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) ->
             refused[label] = str(error)
     reasons = "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
     if not results:
-        raise FitError(f"No series can bear {what}, and nothing was fitted. {reasons}")
+        raise FitError(f"No series allows {what}, and nothing was fitted. {reasons}")
     if refused:
-        text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they cannot bear {what}."
+        text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they do not allow {what}."
         warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
     return results
 

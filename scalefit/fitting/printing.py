@@ -87,7 +87,10 @@ def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
         parameter = result.law.parameters[base]
         se = float(result.std_errors[name])
         se = 0.0 if se < 1e-9 * abs(value) else se  # a table without noise: rounding is no error
-        meaning = parameter.meaning + (f", {parameter.unit}" if parameter.unit != "-" else "")
+        unit = parameter.unit
+        if unit == "nat/token":  # the law's usual unit; the table's may be another
+            unit = str((result.conventions or {}).get("loss_unit", unit))
+        meaning = parameter.meaning + (f", {unit}" if unit != "-" else "")
         bounds = (result.bounds or {}).get(base, parameter.bounds)
         if base in (result.fixed or {}):
             middle = ("fixed", "")

@@ -76,8 +76,8 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
             f"Tune the runs, or forecast those of one recipe."
         )
         notes.append(Note("scatter", "warning", text, {"scatter": facts.scatter, "factor": facts.widening}))
-    if facts.problem.law.name == "coupled":
-        at = facts.names.index("g")
+    if facts.problem.law.coupling:
+        at = facts.names.index(facts.problem.law.coupling)
         g, se = float(fitted.x[at]), float(np.sqrt(fitted.cov[at, at]))
         if abs(g - 1.0) < se and se < 0.5:
             text = (

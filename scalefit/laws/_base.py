@@ -204,6 +204,8 @@ class Law(metaclass=_LawMeta):
     starts: ClassVar[Callable[..., Array] | None] = None
     #: Optional: fewest starts to walk down at any number of runs, for a law with many basins.
     n_starts: ClassVar[int] = 0
+    #: Name of the parameter at whose value 1 the law is the sum of its terms; empty where there is none.
+    coupling: ClassVar[str] = ""
     #: Optional: rescale(params, units) -> the same law's parameters for inputs measured in other units.
     rescale: ClassVar[Callable[..., dict[str, Any]] | None] = None
 

@@ -86,6 +86,7 @@ class Coupled(Law):
 
     #: The coupling bends long valleys apart: more of them are walked down.
     n_starts = 24
+    coupling = "g"
 
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:

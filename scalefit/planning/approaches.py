@@ -66,7 +66,7 @@ def agreement(
     Raises
     ------
     DataError
-        The table cannot bear a fit.
+        The table cannot be fitted.
     ArgumentError
         A level, a C or a budget column that makes no sense, or several series. A road that is closed is no error: its
         row says why.

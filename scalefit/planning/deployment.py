@@ -1,7 +1,7 @@
 """What a plan costs: serving beside training, device-hours and money, and the frontier of training against serving.
 
 A model that will serve many tokens should be smaller and trained longer than the compute-optimal one: training costs
-6 N D, serving T tokens 2 N T (Sardana et al. 2023, arXiv:2401.00448). A served FLOP is dearer than a trained one,
+6 N D, serving T tokens 2 N T (Sardana et al. 2023, arXiv:2401.00448). A served FLOP costs more than a trained one,
 because serving uses less of a device; :class:`Hardware` holds both shares.
 """
 

@@ -42,8 +42,8 @@ def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
         Note(
             "beyond_reach",
             "warning",
-            f"The plan has {text} of the largest run behind the law: that is extrapolation, and the law's form is "
-            f"held for true. Train something in between first (sf.next_runs){better}.",
+            f"The plan has {text} of the largest run behind the law: that is extrapolation, and nothing tests the "
+            f"law's form there. Train something in between first (sf.next_runs){better}.",
             ratios,
         )
     ]

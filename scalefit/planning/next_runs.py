@@ -1,9 +1,9 @@
-"""Which runs to train next, so that the answer in view becomes surest per FLOP.
+"""Which runs to train next, so that they determine the answer best per FLOP.
 
 Draws of what the fit does not know say how a new run's loss and the answer move together; a run whose loss is well
 correlated with the answer, and uncertain against the noise of runs, teaches most. Runs are chosen one after another,
 each given those before it, under several prices for a FLOP (Bayesian linear design, Chaloner & Verdinelli 1995); then
-single runs are swapped while that helps, and the set that leaves the answer surest is returned.
+single runs are swapped while that helps, and the set that leaves the least variance is returned.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def next_runs(
     noise: float | None = None,
     series: str | None = None,
 ) -> pd.DataFrame:
-    """Choose runs that make an answer surest for their compute.
+    """Choose runs that determine an answer best for their compute.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ class _Problem:
 
 
 def _greedy(problem: _Problem, total: float, n_runs: int, price: float, share: float) -> list[int]:
-    """Runs chosen one after another by variance removed over cost^price, none dearer than a share of the budget."""
+    """Runs chosen one after another by variance removed over cost^price, none above a share of the budget."""
     chosen: list[int] = []
     spent, cost = 0.0, problem.cost
     while len(chosen) < n_runs:

@@ -62,7 +62,7 @@ if (MODEL !== null) {
     byId("planner-facts").textContent = p.possible ? facts.join("; ") + "." : "";
     const seen = MODEL.seen, far = p.C / seen.C;
     if (p.possible && far > 3) {
-      notes.push(`Extrapolation: ${count(far)} times the compute of the largest run behind the law, whose form is held for true.`);
+      notes.push(`Extrapolation: ${count(far)} times the compute of the largest run behind the law; nothing tests its form there.`);
     }
     if (p.surface.borrowed) notes.push(...MODEL.borrowed);
     if (p.possible && asked.unique !== null && p.D > 4 * asked.unique) {

@@ -64,7 +64,7 @@ class Findings:
     forecasts : list of dict or str
         What ``sf.forecast`` expects of each plan: C, loss, lower, upper.
     next_runs : DataFrame or str
-        Runs that would make the planned run's loss surest.
+        Runs that would determine the planned run's loss best.
     comparison : DataFrame or str
         Laws with their errors on runs held out.
     isoflop : Optima or str
@@ -190,7 +190,7 @@ def _next_runs(result: FitResult, planned: Plan, budget: float) -> pd.DataFrame:
     from scalefit.planning.next_runs import next_runs
 
     if not result.trusted:
-        raise ArgumentError("No run was chosen: a fit without trust cannot say which would mend it. Read the notes.")
+        raise ArgumentError("No run was chosen: a fit without trust cannot say which would help. Read the notes.")
     return next_runs(result, budget, C=planned.asked, n_runs=5)
 
 
@@ -246,7 +246,7 @@ def _floor(runs: pd.DataFrame, planned: Plan) -> tuple[Floor, Architecture]:
 
 def _call(law: Any, seed: int, draws: int, options: Mapping[str, Any]) -> str:
     """The lines of Python that give this fit."""
-    name = repr(law) if isinstance(law, str) else getattr(law, "__name__", str(law))
+    name = law.__name__ if isinstance(law, type) else repr(law)
     said = "".join(f", {key}={value!r}" for key, value in {**options, "seed": seed}.items())
     return f"result = sf.fit(runs, {name}{said}).bootstrap({draws})"
 

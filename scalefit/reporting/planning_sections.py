@@ -170,7 +170,7 @@ def _with(value: str, between: tuple[float | None, float | None] | None, form: A
 
 
 def next_runs(found: Findings) -> Markup:
-    """Runs that would make the planned run's loss surest, for no more compute than the largest run took."""
+    """Runs that determine the planned run's loss best, for no more compute than the largest run took."""
     title = "Runs that would teach most"
     if isinstance(found.next_runs, str):
         return section("next", title, why_not(found.next_runs))
@@ -183,7 +183,7 @@ def next_runs(found: Findings) -> Markup:
     design = frame.attrs["design"]
     less = 1 - design["sd_after"] / design["sd_before"]
     lead = (
-        f"For no more compute than the largest run took, these runs make the fitted law surest about the planned one: "
+        f"For no more compute than the largest run took, these runs determine the planned run's loss best: "
         f"they lower the standard deviation of its loss by {100 * less:.2g} %."
     )
     return section("next", title, table(head, rows, "Next runs, in the order to train"), lead=lead)

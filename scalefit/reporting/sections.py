@@ -178,7 +178,7 @@ def fit_figures(found: Findings, unit: str) -> Markup:
     residuals = tag(
         "figure",
         tag("div", *rest, class_="pair"),
-        tag("figcaption", "Residuals: a bend in the medians is misfit that more runs will not mend."),
+        tag("figcaption", "Residuals: a bend in the medians is misfit that more runs will not remove."),
     )
     profiles = [tag("div", figure, class_="plot") for figure in figures.profile_figures(result, found.level)]
     said = (
@@ -194,7 +194,7 @@ def fit_figures(found: Findings, unit: str) -> Markup:
 
 
 def isoflop(found: Findings, unit: str) -> Markup:
-    """IsoFLOP curves, or why the table bears none."""
+    """IsoFLOP curves, or why the table gives none."""
     title = "IsoFLOP curves"
     if isinstance(found.isoflop, str):
         return section("isoflop", title, why_not(found.isoflop))
@@ -248,9 +248,9 @@ def comparison(found: Findings) -> Markup:
         rows.append((join([row["law"], " ", here]), *(_COMPARED[key][1](float(row[key])) for key in keys)))
     remark = tag(
         "p",
-        "Each law was fitted to the cheaper runs and asked for the losses of the dearer ones. Behind: its error beyond "
-        "the best law's, in standard errors. Coverage: share of those runs within its intervals, which at best is "
-        f"{words.percent(found.level)}.",
+        "Each law was fitted to the runs of less compute and asked for the losses of those of more. Behind: its error "
+        "beyond the best law's, in standard errors. Coverage: share of those runs within its intervals, at "
+        f"best {words.percent(found.level)}.",
         class_="remark",
     )
     return section(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
+from scalefit.predictor import Predictor
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.run_plan import RunPlan
 
@@ -54,7 +55,7 @@ def theory_floor(plan: RunPlan) -> tuple[dict[str, float], list[Reason]]:
 def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
     """E of a fitted law and its value at the plan [nat/token]."""
     floors: dict[str, float] = {}
-    if not (hasattr(law, "params") and hasattr(law, "predict")):
+    if not isinstance(law, Predictor):
         raise ArgumentError(
             f"law={law!r:.80} does not predict, so it is no floor and was not used. Pass what scalefit.fit or "
             "scalefit.published gave."
@@ -66,21 +67,16 @@ def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
     known = {"N": plan.n_params, "D": tokens, "C": plan.flops(plan.steps)}
     if tokens is not None:
         known["unique_tokens"] = min(tokens, plan.unique_tokens or tokens)
-    asked = {name: known.get(name) for name in _inputs(law)}
+    asked = {name: known.get(name) for name in law.inputs}
     if all(value is not None for value in asked.values()):
         floors["law_at_plan"] = float(law.predict(**asked))
     return floors
 
 
-def _inputs(law: Any) -> tuple[str, ...]:
-    """Inputs that a fitted law predicts from; N and D where it does not say."""
-    return tuple(getattr(getattr(law, "law", None), "inputs", ("N", "D")))
-
-
 def best_loss_by_compute(law: Any, plan: RunPlan) -> tuple[list[float], list[float]]:
     """Compute [FLOP] and the best loss a law in N and D reaches with it [nat/token]; empty where that is unknown."""
     whole = plan.flops(plan.steps)
-    if whole is None or set(_inputs(law)) != {"N", "D"}:
+    if whole is None or set(law.inputs) != {"N", "D"}:
         return [], []
     from scalefit.planning.allocation import on_budget
     from scalefit.planning.loss_surface import surface_of

@@ -130,7 +130,7 @@ def choose(
     Raises
     ------
     DataError
-        A column that was asked for is not there, or two columns bear its name.
+        A column that was asked for is not there, or two columns have its name.
     """
     names = [str(column) for column in columns]
     if asked is not None:

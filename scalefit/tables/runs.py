@@ -233,7 +233,7 @@ def check_runs(
     loss: str = "loss",
     declared: Mapping[str, Any] | None = None,
 ) -> CheckedRuns:
-    """Check that a table can bear a fit, as every fit does at its door.
+    """Check that a table can be fitted, as every fit does first.
 
     Parameters
     ----------
@@ -333,7 +333,7 @@ def _check(
 
 
 def _concerns(note: Note, inputs: Sequence[str]) -> bool:
-    """Return whether a note bears on a law in these inputs."""
+    """Return whether a note concerns a law in these inputs."""
     if note.code == "derived":
         return note.details["column"] in inputs
     return note.code != "inconsistent_compute" or "C" in inputs

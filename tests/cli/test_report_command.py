@@ -64,7 +64,7 @@ def test_a_series_that_bears_no_report_is_named_and_the_others_are_made(run, tmp
     pd.concat([few, simulate(0).assign(series="good"), flat]).to_csv(path, index=False)
     code, out, err = run("report", path, "--by", "series", "--out", page)
     assert code == 0 and out.startswith("=== good") and (tmp_path / "page-good.html").exists()
-    assert "2 of 3 series can bear no report" in err and "'a few': 3 runs cannot" in err and "'flat': All 25" in err
+    assert "2 of 3 series could not be fitted" in err and "'a few': 3 runs cannot" in err and "'flat': All 25" in err
     assert not (tmp_path / "page-a_few.html").exists()
     code, out, _ = run("report", path, "--by", "series", "--out", page, "--json")
     said = json.loads(out)
@@ -75,4 +75,4 @@ def test_no_series_that_bears_a_report_is_an_error(run, tmp_path):
     path = tmp_path / "runs.csv"
     pd.concat([simulate(n).head(3).assign(series=f"s{n}") for n in range(2)]).to_csv(path, index=False)
     code, out, err = run("report", path, "--by", "series", "--out", tmp_path / "page.html")
-    assert code == 1 and not out and "No series can bear a report, and no page was made. 's0': 3 runs" in err
+    assert code == 1 and not out and "No series can be fitted, and no page was made. 's0': 3 runs" in err

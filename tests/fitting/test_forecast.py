@@ -174,7 +174,7 @@ def test_a_series_that_cannot_bear_a_forecast_is_left_out_by_name():
     runs = pd.concat([isoflop().assign(series="a"), isoflop().head(3).assign(series="b")], ignore_index=True)
     with pytest.warns(sf.ScalefitWarning, match="1 of 2 series are left out.*a forecast.*'b': 3 runs"):
         assert list(sf.forecast(runs, by="series")) == ["a"]
-    with pytest.raises(sf.FitError, match="No series can bear a forecast.*'b'"):
+    with pytest.raises(sf.FitError, match="No series allows a forecast.*'b'"):
         sf.forecast(runs[runs["series"] == "b"], by="series")
 
 

@@ -381,7 +381,7 @@ def test_a_series_with_fewer_runs_than_coefficients_is_refused():
     with pytest.warns(sf.ScalefitWarning, match="1 of 3 series are left out.*'c'"):
         results = sf.fit(runs, by="series")
     assert "c" not in results and len(results) == 2
-    with pytest.raises(sf.FitError, match="No series can bear chinchilla.*'c'"):
+    with pytest.raises(sf.FitError, match="No series allows chinchilla.*'c'"):
         sf.fit(runs[runs.series == "c"].assign(series="c"), by="series")
 
 

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scalefit as sf
+from scalefit.laws._base import Constants
+from scalefit.laws._published import PublishedLaw
 from scalefit.stopping.floors import best_loss_by_compute
 from scalefit.stopping.rules import slope_t
 
@@ -310,14 +312,10 @@ def test_r5_and_r6_need_a_price(cosine):
     assert early.action == "continue"
 
 
-class Law:
-    """A stand-in for a fitted law."""
-
-    def __init__(self, E):
-        self.params = {"E": E, "A": 400.0, "B": 400.0}
-
-    def predict(self, N, D):
-        return self.params["E"] + 406.4 * np.asarray(N) ** -0.34 + 410.7 * np.asarray(D) ** -0.28
+def made_law(E, A=406.4, alpha=0.34, B=410.7, beta=0.28):
+    """Chinchilla's law with a floor of one's own."""
+    values = dict(E=E, A=A, alpha=alpha, B=B, beta=beta)
+    return PublishedLaw(sf.laws.get("chinchilla"), Constants("made", values, source="made for this test"))
 
 
 def test_r7_floors_are_shown_and_never_stop(cosine):
@@ -325,7 +323,7 @@ def test_r7_floors_are_shown_and_never_stop(cosine):
         schedule=cosine, n_params=124e6, tokens_per_step=524288, n_layers=12, d_emb=768, T_max=1024, vocab_size=50257
     )
     steps, loss = make_curve(cosine)
-    advice = feed(sf.Monitor(plan, law=Law(3.5)), steps, loss, until=8000).advise()
+    advice = feed(sf.Monitor(plan, law=made_law(3.5)), steps, loss, until=8000).advise()
     assert advice.floors["law_E"] == 3.5 and advice.floors["law_at_plan"] > 3.5
     assert np.isfinite(advice.floors["associative_memory"])
     assert advice.action == "continue" and "below_floor" in codes(advice)
@@ -345,7 +343,7 @@ def test_a_law_in_one_variable_is_enough_for_its_floors(cosine):
 
 def test_failure_16_other_units_have_no_floors(cosine):
     plan = sf.RunPlan(schedule=cosine, n_params=124e6, tokens_per_step=524288, loss_unit="bit/byte")
-    advice = feed(sf.Monitor(plan, law=Law(1.7)), *make_curve(cosine), until=8000).advise()
+    advice = feed(sf.Monitor(plan, law=made_law(1.7)), *make_curve(cosine), until=8000).advise()
     assert advice.floors == {} and advice.final is not None
 
 
@@ -399,18 +397,12 @@ def test_a_healthy_verdict_names_its_evidence_too(monitor, cosine):
     assert first.evidence["best"] <= first.evidence["level"] and first.evidence["noise"] < 0.01 and first.assumption
 
 
-class FarLaw(Law):
-    """A law whose optimum has 1e8 tokens for each parameter."""
-
-    def predict(self, N, D):
-        return self.params["E"] + np.asarray(N) ** -0.3 + 260.0 * np.asarray(D) ** -0.3
-
-
 def test_the_frontier_is_the_best_of_every_size(cosine):
     plan = sf.RunPlan(schedule=cosine, n_params=124e6, tokens_per_step=524288)
     published = sf.published("chinchilla", "besiroglu2024")
     for C, best in zip(*best_loss_by_compute(published, plan), strict=True):
         assert best == pytest.approx(sf.plan(published, C=C).loss, rel=1e-12)
-    for C, best in zip(*best_loss_by_compute(FarLaw(1.0), plan), strict=True):
+    far = made_law(1.0, A=1.0, alpha=0.3, B=260.0, beta=0.3)  # its optimum has 1e8 tokens for each parameter
+    for C, best in zip(*best_loss_by_compute(far, plan), strict=True):
         N = np.geomspace(1, C / 6, 20_001)
-        assert best == pytest.approx(FarLaw(1.0).predict(N, C / (6 * N)).min(), rel=1e-7)
+        assert best == pytest.approx(far.predict(N=N, D=C / (6 * N)).min(), rel=1e-7)
