@@ -7,7 +7,7 @@ shared by the two runs of a pair, or seven tenths by the runs of a size. Tables:
 20 tokens per parameter (each with cells of its own), and iso-FLOP budgets with the same cells. Read at the centre of
 the runs, at the dearest, and ten times beyond.
 
-    python benchmarks/recipes.py                 # 5 rounds over all 576 cells, as quoted
+    python benchmarks/recipes.py                 # 5 rounds over all 576 cells; the page says how many tables are done
     python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops
 """
 

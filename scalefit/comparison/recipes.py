@@ -179,7 +179,7 @@ def _baseline(tables: Mapping[Any, Any], baseline: Any) -> Any:
     for label in tables:
         if label == baseline or str(label) == str(baseline):
             return label
-    raise ArgumentError(f"baseline={baseline!r:.60} is not among the recipes; nothing was compared. They are: {names}.")
+    raise ArgumentError(f"baseline={baseline!r:.60} is not among the recipes; nothing was compared. Known: {names}.")
 
 
 def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | None) -> None:

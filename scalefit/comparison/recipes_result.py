@@ -282,7 +282,7 @@ class RecipeComparison:
         unknown = [label for label in throughput if label not in self.arms]
         if unknown:
             raise ArgumentError(
-                f"throughput names {unknown[0]!r:.40}, which is not compared here; nothing was computed. Compared: "
+                f"throughput names {unknown[0]!r:.40}, which is not compared here; nothing was computed. Known: "
                 f"{', '.join(map(str, self.arms))}."
             )
         drawn, rng, records = self.draws(n, C=C), np.random.default_rng(1), {}
