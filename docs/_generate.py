@@ -76,10 +76,6 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 )
 
 
-#: Units of the inputs, for axes.
-UNITS = {"N": "N [parameters]", "D": "D [tokens]", "C": "C [FLOP]"}
-
-
 def on_config(config: Any) -> None:
     """Put every law's page and every chapter of the API into the navigation, behind their index."""
     for entry in config["nav"] or ():
@@ -246,7 +242,12 @@ def law_page(law: type[sf.Law]) -> str:
     body = re.sub(r":\w+:`([^`]*)`", r"`\1`", body)
     body = body.replace("``", "`").replace(" [1]_", "").replace(" [2]_", "")
     lines = [f"# {law.name}", "", f"`{law.formula}`", "", body, ""]
-    lines += [f"![loss of {law.name}]({law.name}.svg)", "", "## Parameters", ""]
+    lines += [f"![{law.target.name} of {law.name}]({law.name}.svg)", "", "## Inputs", ""]
+    lines += ["| input | meaning | unit | values |", "|---|---|---|---|"]
+    for name, declared in law.declarations.items():
+        lines.append(f"| `{name}` | {declared.meaning} | {declared.unit} | {declared.allowed} |")
+    way = {-1: "lower is better", 1: "higher is better", 0: "a setting, with nothing to minimise"}[law.target.sense]
+    lines += ["", f"Gives {law.target.label()}: {way}.", "", "## Parameters", ""]
     lines += ["| parameter | meaning | unit | bounds |", "|---|---|---|---|"]
     for name, parameter in law.parameters.items():
         low, high = parameter.bounds
@@ -258,7 +259,11 @@ def law_page(law: type[sf.Law]) -> str:
             values = ", ".join(f"{key} = {value:.7g}" for key, value in c.values.items())
             corpus = f" Corpus: {c.corpus}." if c.corpus else ""
             lines += [f"**{c.key}**: {values}  ", f"Source: {c.source.rstrip('.')}.  "]
-            lines += [" ".join(f"N counts {c.params} parameters.{corpus} {c.remark or ''}".split()), ""]
+            lines += [" ".join(f"N counts {c.params} parameters.{corpus} {c.remark or ''}".split()) + "  "]
+            lines += [
+                f"Evidence: {c.evidence}. Checked against its paper: {c.checked or 'it prints no value to compare'}.",
+                "",
+            ]
     references = re.search(r"\nReferences\n-+\n(.*?)(?:\n\n[A-Z]|\Z)", text, re.S)
     if references:
         cleaned = re.sub(r"\n\s+", " ", references[1].strip())
@@ -297,17 +302,24 @@ def draw_law(law: type[sf.Law], path: Path) -> None:
 
     params = dict(law.published[0].values) if law.published else law.example()
     chosen = sf.published(law.name, law.published[0].key).law if law.published else law
-    x = np.geomspace(1e7, 1e12, 200) if chosen.inputs[0] != "C" else np.geomspace(1e16, 1e25, 200)
+    first, *others = chosen.declarations
+    declared = chosen.declarations[first]
+    low, high = float(min(declared.typical)), float(max(declared.typical))
+    logarithmic = declared.log_axis and low > 0
+    x = np.geomspace(low, high, 200) if logarithmic else np.linspace(low, high, 200)
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
-    shape = {"n_layers": 24.0, "d_emb": 1024.0, "T_max": 1024.0}
-    many = bool({"D", "unique_tokens"} & set(chosen.inputs[1:]))
-    for D, style in ((1e10, ":"), (1e11, "--"), (1e12, "-")) if many else ((1e12, "-"),):
-        columns = {key: {"D": D, "unique_tokens": min(D, 1e11), **shape}.get(key, x) for key in chosen.inputs[1:]}
-        loss = np.broadcast_to(chosen.evaluate({chosen.inputs[0]: x, **columns}, params), x.shape)
-        axes.plot(x, loss, style, color="#3949ab", label={1e10: "10B", 1e11: "100B", 1e12: "1T"}[D])
-    axes.set(xscale="log", xlabel=UNITS[chosen.inputs[0]], ylabel="loss [nat/token]")
-    if many:
-        axes.legend(frameon=False, title=UNITS["D"])
+    typical = {key: sorted(chosen.declarations[key].typical) for key in others}
+    held = {key: values[len(values) // 2] for key, values in typical.items()}
+    moved = others[0] if others else ""
+    for value, style in zip(typical[moved][-3:], (":", "--", "-"), strict=False) if moved else ((0.0, "-"),):
+        columns = {**held, moved: value} if moved else {}
+        if "unique_tokens" in columns:
+            columns["unique_tokens"] = min(columns["D"], columns["unique_tokens"])
+        target = np.broadcast_to(chosen.evaluate({first: x, **columns}, params), x.shape)
+        axes.plot(x, target, style, color="#3949ab", label=f"{value:g}")
+    axes.set(xscale="log" if logarithmic else "linear", xlabel=declared.label(first), ylabel=chosen.target.label())
+    if moved:
+        axes.legend(frameon=False, title=chosen.declarations[moved].label(moved))
     figure.savefig(path, metadata={"Date": None})

@@ -70,6 +70,10 @@ def parse_quantity(value: str | float | int) -> float:
     return float(match[1].replace(",", "").replace("_", "")) * _SUFFIX[match[2].lower()]
 
 
+#: Coverage of intervals, wherever none is asked for.
+LEVEL = 0.9
+
+
 def check_level(level: Any) -> float:
     """Return the coverage of an interval, a number between 0 and 1."""
     number = check_number("level", level)

@@ -71,6 +71,10 @@ class Predictor(Protocol):
         """Whether its intervals were calibrated on jumps beyond the runs."""
 
     @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open: no interval of what rests on them could be claimed."""
+
+    @property
     def series(self) -> tuple[str, ...]:
         """Series that have coefficients of their own; empty where there is one law for all."""
 
@@ -164,6 +168,11 @@ class Held:
         return self._of.calibrated
 
     @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open: no interval of what rests on them could be claimed."""
+        return self._of.undetermined
+
+    @property
     def series(self) -> tuple[str, ...]:
         """Series that have coefficients of their own."""
         return self._of.series
@@ -254,6 +263,10 @@ class _Callable:
         import pandas as pd
 
         return pd.Series(dtype=float)
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        return ()
 
     def predict(self, **inputs: Any) -> float | Array:
         found: float | Array = self._of.predict(**inputs)

@@ -67,7 +67,7 @@ def fit(
     bootstrap: Annotated[int, typer.Option(help="Resamples for bootstrap intervals; 0 for robust errors.")] = 0,
     cluster: Annotated[str | None, typer.Option(help="Column of runs to resample together.", metavar="COLUMN")] = None,
     starts: Annotated[int | None, typer.Option(help="Starts to polish; more on few runs.")] = None,
-    level: shared.Level = 0.95,
+    level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     save: Annotated[Path | None, typer.Option(help="Write the result here, for scalefit predict.")] = None,
     plot: shared.Figure = None,

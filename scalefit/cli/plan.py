@@ -139,7 +139,7 @@ def isoflop(
     curves: Annotated[
         Path | None, typer.Option(help="Table of training curves for the envelope, with --all.", metavar="FILE")
     ] = None,
-    level: shared.Level = 0.95,
+    level: shared.Level = 0.9,
     plot: shared.Figure = None,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -178,7 +178,7 @@ def envelope(
         Road, typer.Option(help="Interpolate across sizes, or take the lowest curve, as published.")
     ] = Road.local,
     n_budgets: Annotated[int, typer.Option(help="How many budgets to look at.")] = 64,
-    level: shared.Level = 0.95,
+    level: shared.Level = 0.9,
     plot: shared.Figure = None,
     as_json: shared.AsJson = False,
 ) -> int:

@@ -176,6 +176,11 @@ class Average:
         """Whether its intervals were calibrated on jumps beyond the runs."""
         return False
 
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open."""
+        return tuple(dict.fromkeys(name for part in self.results for name in part.undetermined))
+
     def runs(self) -> dict[str, Array]:
         """Inputs of the runs behind the first result, which are those of all."""
         return dict(self.results[0].runs())

@@ -165,7 +165,8 @@ def compare(
     fold_of = np.concatenate([np.full(fold.test.size, i) for i, fold in enumerate(parts)])
     truth = loss[tested]
     table = pd.DataFrame([_row(name, record, truth, fold_of, level) for name, record in records.items()])
-    table["weight"] = _stacking(np.stack([record.loss for record in records.values()]), truth, fold_of)
+    constant = np.concatenate([np.full(fold.test.size, np.median(loss[fold.train])) for fold in parts])
+    table["weight"] = _stacking(np.stack([record.loss for record in records.values()]), truth, fold_of, constant)
     table = table.sort_values(["failed", "mae"], kind="stable", ignore_index=True)
     best = records[table["law"].iloc[0]]
     table["gap"] = [_gap(records[name], best, truth, fold_of, tested) for name in table["law"]]
@@ -296,11 +297,20 @@ def _row(name: str, record: _Record, truth: Array, fold_of: Array, level: float)
     }
 
 
-def _stacking(predicted: Array, truth: Array, fold_of: Array) -> Array:
-    """Weights (laws,) on the simplex with the least squared relative error; laws that failed anywhere get none."""
+def _stacking(predicted: Array, truth: Array, fold_of: Array, constant: Array | None = None) -> Array:
+    """Weights (laws,) on the simplex with the least squared relative error.
+
+    Laws that failed anywhere get none. Nor do laws that err more than the median of their training losses, or ten times
+    as much as the best: a blend would use them only to shift the others.
+    """
     from scipy.optimize import minimize
 
     usable = np.isfinite(predicted).all(axis=1)
+    off = np.array([_mean(np.abs(row / truth - 1.0), fold_of) for row in predicted])
+    limit = 10 * float(np.nanmin(off, initial=np.inf))
+    if constant is not None:
+        limit = min(limit, _mean(np.abs(constant / truth - 1.0), fold_of))
+    usable &= (off <= limit) | (off <= np.nanmin(off, initial=np.inf))
     weight = np.zeros(len(predicted))
     if usable.sum() == 0:
         return weight

@@ -29,8 +29,9 @@ _MOST_WEIGHTS = 2e9  # resamples times runs: an hour
 _GROUP, _GROUP_WEIGHTS = 1024, 2_000_000
 #: Steps on kept second derivatives, after which a search goes on with exact ones.
 _ON_KEPT = 40
-#: Steps after which a search from afar must promise to beat the one from the optimum; more on fewer runs than _SMALL.
-_RACE, _LONG_RACE, _SMALL = 12, 40, 20
+#: Steps after which a search from afar must promise to beat the one from the optimum; on fewer runs than _TINY, where
+#: searches creep, it need not.
+_RACE, _TINY = 40, 20
 
 
 def resample_counts(n_runs: int, n: int, seed: Seed, clusters: AnyArray | None = None) -> Array:
@@ -222,17 +223,13 @@ class _Refits:
         return x, f, ok
 
     def _from_afar(self, weights: Array, x: Array, f: Array, ok: AnyArray) -> None:
-        """A resample of few distinct runs can have moved to another basin: try other starts, in place."""
-        distinct = (weights > 0).sum(axis=1)
-        again = np.flatnonzero((distinct < 2 * self.result.x.size + 2) | ~ok)
-        steps = _RACE if self.problem.loss.size >= _SMALL else _LONG_RACE
-        for start in self.others if again.size else ():
-            points = np.repeat(start[None], again.size, axis=0)
-            w = weights[again]
-            end = descend(self.problem, points, self.lower, self.upper, weights=w, bar=f[again], bar_steps=steps)
-            better = end.value < f[again] * (1 - 1e-11)
-            at = again[better]
-            x[at], f[at], ok[at] = end.x[better], end.value[better], end.converged[better]
+        """A resample of few runs can have moved to another basin: try other starts, in place."""
+        for start in self.others:
+            points = np.repeat(start[None], len(weights), axis=0)
+            bar = f if self.problem.loss.size >= _TINY else None
+            end = descend(self.problem, points, self.lower, self.upper, weights=weights, bar=bar, bar_steps=_RACE)
+            better = end.value < f * (1 - 1e-11)
+            x[better], f[better], ok[better] = end.x[better], end.value[better], end.converged[better]
 
     def _within_bounds(self, weights: Array, x: Array, ok: AnyArray) -> None:
         """Refit in the table's units, in place, where a coefficient left the law's bounds."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,10 @@ _IDLE = 1e-6
 #: Smallest eigenvalue, of a Hessian with unit diagonal, that still counts as upward: the error of second derivatives
 #: taken by differences of the gradient over a relative step of 1e-6.
 _FLAT = -1e-6
+#: Ends with one objective whose typical residuals differ by more than this share of their size are different answers.
+_APART = 0.01
+#: Steps, in units of the free parameters, along a direction of negative curvature, and the relative gain that counts.
+_PROBES, _GAIN = np.array([1e-6, 1e-5, 1e-4, 1e-3, 1e-2]), 1e-9
 #: An entry of a matrix with unit diagonal that leaves no digit of the diagonal.
 _OUTWEIGHS = 1e16
 
@@ -46,6 +52,8 @@ class Certificate:
         Parameters that the runs hardly tell apart (the flattest direction), worst first.
     converged : bool
         Whether a relative stopping test was met.
+    undetermined : tuple of str
+        Parameters that the runs leave open: they have no error, and no digits of them are printed.
     problems : tuple of str
         Why the fit must not be trusted; empty where it may be.
     """
@@ -61,11 +69,21 @@ class Certificate:
     converged: bool = True
     n_given_up: int = 0
     problems: tuple[str, ...] = field(default=())
+    undetermined: tuple[str, ...] = ()
 
     @property
     def trusted(self) -> bool:
         """Whether nothing speaks against using the fit."""
         return not self.problems
+
+    @property
+    def agreement(self) -> str:
+        """How many starts agree, as far as that is the same on every processor.
+
+        A start far from the optimum takes many steps, along which the last bits of a processor's sums grow: where it
+        ends, and whether it is given up before, hang on them. Whether any other start agrees does not.
+        """
+        return f"{'2 or more' if self.n_agree > 1 else self.n_agree} of {self.n_starts}"
 
     @property
     def identified(self) -> bool:
@@ -81,23 +99,27 @@ def certify(
     held: AnyArray,
     exact: float,
     sensitivity: Array,
+    residuals: Array | None = None,
+    value_at: Callable[[Array], Array] | None = None,
 ) -> Certificate:
     """Judge the ends of all starts and the matrices (p, p) at the best one.
 
     `held` marks free parameters at a bound; an objective of at most `exact` is that of a table without noise, where
     curvature vanishes with the residuals; `sensitivity` is the largest change of the log loss for a unit change of
-    each free parameter.
+    each free parameter; `residuals` (starts, n) are those of every end, and `value_at` gives the objective anywhere.
     """
     best = ends.lowest
     value = ends.value[best]
     same = ends.value <= max(value * (1 + _AGREE), exact)
     others = ends.value[~same & ends.converged & np.isfinite(ends.value)]
     second = float(others.min() / value) if others.size and value > 0 else None
-    free = ~held
+    seen = np.asarray(sensitivity) >= _IDLE
+    free = ~held & seen if (~held & seen).any() else ~held
     curvature, condition, weak = np.inf, 1.0, ()
     if free.any():
         kept = tuple(name for name, flag in zip(names, free, strict=True) if flag)
-        curvature = float(_unit_eigen(hessian[np.ix_(free, free)])[0][0])
+        bent, directions = _unit_eigen(hessian[np.ix_(free, free)])
+        curvature = float(bent[0])
         spectrum, vectors = _unit_eigen(information[np.ix_(free, free)])
         condition = float(spectrum[-1] / max(spectrum[0], 1e-300))
         if condition > _ILL_CONDITIONED:
@@ -107,13 +129,16 @@ def certify(
     problems = []
     if not ends.converged[best]:
         problems.append("the search did not converge")
-    if value > exact and curvature <= _FLAT:
+    if value > exact and curvature <= _FLAT and not _is_kink(ends.x[best], free, directions[:, 0], value, value_at):
         problems.append("the objective does not curve upwards at the optimum")
     idle = tuple(name for name, size in zip(names, sensitivity, strict=True) if size < _IDLE)
     if idle:
         problems.append(f"no run depends on {' and '.join(idle)}")
     elif condition >= _UNIDENTIFIED:
         problems.append(f"the runs cannot tell {' and '.join(weak) or 'the parameters'} apart")
+    apart = _apart(ends, same & ends.converged, best, residuals, names, held) if value > exact else ()
+    if apart:
+        problems.append(f"searches that end at the same objective disagree on {' and '.join(apart)}")
     return Certificate(
         n_starts=ends.value.size,
         n_agree=int(same.sum()),
@@ -126,7 +151,39 @@ def certify(
         converged=bool(ends.converged[best]),
         n_given_up=int((~same & ~ends.converged).sum()),
         problems=tuple(problems),
+        undetermined=tuple(dict.fromkeys((*apart, *idle))),
     )
+
+
+def _is_kink(x: Array, free: AnyArray, direction: Array, value: float, value_at: Any) -> bool:
+    """Whether negative curvature is that of an empty corner between the edges of Huber's bands.
+
+    Where several runs lie on the edge of the band, the second derivative there is that of one of many pieces, and need
+    not be that of any piece that x borders on. What counts is whether the objective falls to either side.
+    """
+    if value_at is None or not np.isfinite(direction).all():
+        return False
+    step = np.zeros_like(x)
+    step[free] = direction
+    steps = np.concatenate([-_PROBES, _PROBES])
+    with np.errstate(all="ignore"):
+        around = value_at(x + steps[:, None] * step * np.maximum(1.0, np.abs(x)))
+    return bool(np.nanmin(around, initial=np.inf) >= value * (1 - _GAIN))
+
+
+def _apart(
+    ends: Minimum, same: AnyArray, best: int, residuals: Array | None, names: tuple[str, ...], held: AnyArray
+) -> tuple[str, ...]:
+    """Parameters on which ends with the same objective differ, where their residuals differ too."""
+    if residuals is None or same.sum() < 2:
+        return ()
+    scale = float(np.median(np.abs(residuals[best])))
+    other = np.median(np.abs(residuals - residuals[best]), axis=1) > _APART * scale
+    rows = np.flatnonzero(same & other & np.isfinite(residuals).all(axis=1))
+    if not rows.size:
+        return ()
+    moved = np.abs(ends.x[rows] - ends.x[best]).max(axis=0) > _APART
+    return tuple(name for name, flag in zip(names, moved & ~held, strict=True) if flag)
 
 
 def _unit_eigen(matrix: Array) -> tuple[Array, Array]:

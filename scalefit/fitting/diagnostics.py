@@ -18,7 +18,6 @@ from scalefit.fitting.solution import Solution
 #: Where these were noted, runs at the same inputs differ in something else, and their scatter is not noise.
 _NO_REPLICATES = {"repeated_tokens", "swept"}
 _MOVED = 1.0  # standard errors
-_FEW_AGREE = 0.5
 _INFLUENCE_RUNS = 20_000
 _EXACT = 1e-9  # largest residual of a table without noise, whose errors are rounding
 
@@ -47,20 +46,34 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
                 {"parameters": list(certificate.weak), "condition": certificate.condition},
             )
         )
-    finished = certificate.n_starts - certificate.n_given_up
-    if certificate.n_agree < _FEW_AGREE * finished:
+    if certificate.n_agree < 2 <= certificate.n_starts:
         notes.append(
             Note(
                 "starts_disagree",
                 "warning",
-                f"Only {certificate.n_agree} of {finished} finished starts reached the best objective. Fit again "
-                f"with n_starts={4 * certificate.n_starts} and see whether it improves.",
+                f"Only one of {certificate.n_starts} starts reached the best objective. Fit again with "
+                f"n_starts={4 * certificate.n_starts} and see whether it improves.",
                 {"n_agree": certificate.n_agree, "n_starts": certificate.n_starts},
             )
         )
+    if result.n_runs < 2.5 * result.n_free:
+        text = (
+            f"{result.n_runs} runs for {result.n_free} parameters leave little to judge the law by: resamples of so "
+            f"few runs are often fitted exactly, and intervals are rough. Add runs, or fix parameters."
+        )
+        notes.append(Note("few_runs", "warning", text, {"n_runs": result.n_runs, "n_free": result.n_free}))
     notes += bound_notes(law, certificate.at_bound, result.natural(result.x))
     if certificate.identified:
         notes += ridge_notes(result.correlations)
+    shared = result.shared_noise
+    if shared is not None and certificate.trusted:
+        text = (
+            f"Runs of the same {shared.by} share their noise ({shared.share:.0%} of its variance, likelihood ratio "
+            f"{shared.ratio:.1f}). Robust errors allow for it: by {shared.n_clusters} clusters, with Student's t for "
+            f"so few. For a bootstrap pass cluster=."
+        )
+        details = {"by": shared.by, "share": shared.share, "ratio": shared.ratio, "clusters": shared.n_clusters}
+        notes.append(Note("shared_noise", "info", text, details))
     notes += unexplained_notes(unexplained_spread(result.problem, result.x, result.n_free))
     if certificate.trusted:
         notes += outlier_notes(result.problem, result.x, result.row_labels)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit import _text as words
+from scalefit._arguments import LEVEL
 from scalefit._typing import Array
 from scalefit.errors import ScalefitWarning
 from scalefit.fitting.intervals import predict_interval, relative_residuals
@@ -56,7 +57,7 @@ def fit_data(result: Solution, *, level: float = 0.9) -> FitData:
     return FitData(axis, columns[axis], loss, columns.get("N"), labels, tuple(curves), level, title)
 
 
-def profile_data(result: Solution, name: str, *, level: float = 0.95, n: int = 41) -> ProfileData:
+def profile_data(result: Solution, name: str, *, level: float = LEVEL, n: int = 41) -> ProfileData:
     """Compute the profile of one parameter; see :meth:`scalefit.FitResult.profile`."""
     table = profile(result, name, None, n)
     low, high = result.conf_int(level).loc[name].to_numpy(float)

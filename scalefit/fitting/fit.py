@@ -21,10 +21,12 @@ from scalefit.fitting.identifiability import (
     unexplained_problem,
     unexplained_spread,
 )
+from scalefit.fitting.information import narrow_problem, refuse_too_few_settings, too_narrow
 from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
+from scalefit.fitting.shipped import prior_of
 from scalefit.fitting.solver import solve
 from scalefit.fitting.weights import weights_of, with_weights
 from scalefit.laws import get
@@ -293,12 +295,14 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     groups = tuple(np.flatnonzero(table.series == label) for label in shared) or (np.arange(loss.size),)
     expressions = {key: text for key, text in request.tied.items() if text not in law.parameters}
     layout = Layout(law, request.fixed, request.tied, request.bounds, len(groups), shared, expressions)
-    prior_names = _prior_names(request.prior)
+    request = replace(request, prior=prior_of(request.prior, law, table.conventions))
+    prior_names = set() if request.prior is None else set(request.prior.names)
     pinned = set(request.fixed) | prior_names | (set() if shared else set(request.tied))
     refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
     notes = [*table.notes, *repeated_notes(law, table.table), *sweep_notes(law, table.table)]
     notes += refuse(law, table.columns, loss, layout.n_free, pinned)
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
+    refuse_too_few_settings(problem, layout.names)
 
     few = loss.size < _FEW and not expressions  # lmfit takes its time for each start
     usual = max(_STARTS_ON_FEW if few else _STARTS, 0 if expressions else law.n_starts)
@@ -317,12 +321,19 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
 
         problem = with_prior(problem, request.prior, lambda free: search(free)[0])
     x, tangent, certificate = search(problem)
+    centred, centred_x = problem, x
     if not within_bounds(problem, x[None])[0]:
         # A coefficient's bounds are those of the table's units: there they can be obeyed.
         problem = in_raw_units(problem)
         x, tangent, certificate = search(problem)
     if (found := unexplained_problem(unexplained_spread(problem, x, layout.n_free))) is not None:
         certificate = replace(certificate, problems=(*certificate.problems, found))
+    if tangent is None and (narrow := too_narrow(centred, centred_x, centred.bounds(request.bounds), layout.n_free)):
+        certificate = replace(
+            certificate,
+            problems=(*certificate.problems, narrow_problem(narrow)),
+            undetermined=tuple(dict.fromkeys((*certificate.undetermined, *narrow))),
+        )
     return FitResult(
         law=law,
         problem=problem,
@@ -365,14 +376,3 @@ def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tu
             )
         out[name.strip()] = expression.strip()
     return items[0], out
-
-
-def _prior_names(prior: Any) -> set[str]:
-    if prior is None:
-        return set()
-    if not isinstance(prior, Mapping) and not hasattr(prior, "names"):
-        raise ArgumentError(
-            f"prior={prior!r:.80} is no prior; nothing was fitted. Give a Prior or a mapping such as {{'alpha': "
-            f"(0.34, 0.05)}}."
-        )
-    return set(prior if isinstance(prior, Mapping) else prior.names)

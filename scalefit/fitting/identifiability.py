@@ -54,7 +54,7 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
             f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + 2} are needed, and "
             f"nothing was fitted. Add runs, fix or tie parameters (fixed={{'E': ...}}), or fit a law with fewer."
         )
-    if np.ptp(np.log(loss)) < 1e-9:
+    if np.ptp(loss) <= 1e-9 * np.abs(loss).max():  # targets that are no loss may be zero or negative
         raise FitError(
             f"All {n} losses are {loss[0]:.6g}: there is nothing to fit, and no law was fitted. Check the loss column."
         )
@@ -214,7 +214,7 @@ def unexplained_spread(problem: Problem, x: Array, n_free: int) -> float:
     be repeats of one, whose losses differ by noise alone.
     """
     residual = problem.residuals(x[None])[0]
-    target = np.log(problem.loss) if problem.objective.log else problem.loss
+    target = problem.objective.link(problem.loss)
     used = np.isfinite(residual) & (True if problem.weights is None else problem.weights > 0)
     residual, target = residual[used], target[used]
     if residual.size <= n_free:
@@ -269,7 +269,8 @@ def outlier_notes(problem: Problem, x: Array, labels: AnyArray) -> list[Note]:
     return [Note("outliers", "warning", text, {"rows": rows, "above": above})]
 
 
-def _exponents(law: type[Law], key: str) -> list[str]:
+def input_exponents(law: type[Law], key: str) -> list[str]:
+    """Names of the exponents of one input."""
     named = [e for term in law.terms for column, e in term.exponents.items() if column == key]
     if named:
         return named
@@ -278,12 +279,12 @@ def _exponents(law: type[Law], key: str) -> list[str]:
 
 
 def _input_is_pinned(law: type[Law], key: str, pinned: set[str]) -> bool:
-    exponents = _exponents(law, key)
+    exponents = input_exponents(law, key)
     return bool(exponents) and all(name in pinned for name in exponents)
 
 
 def _effects(law: type[Law], key: str) -> str:
-    return " and ".join(_exponents(law, key)) or f"the effect of {key}"
+    return " and ".join(input_exponents(law, key)) or f"the effect of {key}"
 
 
 def bound_notes(law: type[Law], at_bound: tuple[str, ...], values: Mapping[str, Any]) -> list[Note]:
@@ -321,7 +322,8 @@ def ridge_notes(correlations: list[tuple[str, str, float]]) -> list[Note]:
 
 def replicate_note(columns: Mapping[str, Array], residual: Array, n_free: int) -> list[Note]:
     """Noise from repeated inputs, and a test of lack of fit against it."""
-    keys = np.stack([np.log(value) for value in columns.values()], axis=1).round(9)
+    scaled = [np.log(value) if (value > 0).all() else value for value in columns.values()]
+    keys = np.stack(scaled, axis=1).round(9)
     _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     repeated = int((counts > 1).sum())
     spare = residual.size - counts.size

@@ -11,6 +11,7 @@ from scalefit._arguments import broadcast, check_level
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import Note, ScalefitWarning
 from scalefit.fitting.bootstrap import prediction_slopes
+from scalefit.fitting.clusters import quantiles
 from scalefit.fitting.solution import Solution
 from scalefit.laws._inputs import check_inputs
 
@@ -54,15 +55,15 @@ def predict_interval(
     group = result._group(series)
     loss = np.broadcast_to(result._predict(flat, result.x, group)[0], (int(np.prod(shape)),))
     slopes = prediction_slopes(result, flat, group)
-    cov = np.nan_to_num(result.free_cov)
+    cov, draws = np.nan_to_num(result.free_cov), result.interval_draws
     se = np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", slopes, cov, slopes), 0.0))
     tail = (1 - level) / 2
-    if result.resamples is not None:
-        paths = np.log(result._predict(flat, result.resamples, group))
+    if draws is not None:
+        paths = np.log(result._predict(flat, draws, group))
         low, high = np.quantile(paths, [tail, 1 - tail], axis=0)
         below, above = np.maximum(np.log(loss) - low, 0.0), np.maximum(high - np.log(loss), 0.0)
     else:
-        below = above = result._quantile(1 - tail) * se
+        below = above = quantiles(result, 1 - tail, slopes) * se
     noise = noise_of(result, level)
     lower = loss * np.exp(-np.hypot(below, noise))
     with np.errstate(over="ignore"):  # runs that say nothing allow any loss

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scalefit._arguments import LEVEL
 from scalefit.errors import Note
 from scalefit.fitting.solution import Solution
 
@@ -23,19 +24,19 @@ def verdict(result: Solution, notes: Sequence[Note]) -> str:
     return f"with care ({warnings} warning{'s' if warnings > 1 else ''})" if warnings else "yes"
 
 
-def as_text(result: Solution, notes: Sequence[Note], level: float = 0.95) -> str:
+def as_text(result: Solution, notes: Sequence[Note], level: float = LEVEL) -> str:
     """Return the printed result."""
     c, rows = result.certificate, parameter_rows(result, level)
     head = f"{result.law.name}  {result.law.formula}"
     trust = verdict(result, notes)
     trust = trust if len(trust) < _VERDICT else "NO (see the errors below)"
-    given_up = f" ({c.n_given_up} given up)" if c.n_given_up else ""
+    condition = "-" if c.undetermined else f"{c.condition:.0e}"
     lines = [
         f"{head:<78}  {result.n_runs} runs, {result.n_free} free parameters",
         _method_line(result),
         _convention_line(result),
-        f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.n_agree} of {c.n_starts}{given_up}   "
-        f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {c.condition:.0e}   TRUST: {trust}",
+        f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.agreement}   "
+        f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {condition}   TRUST: {trust}",
         "",
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
@@ -50,7 +51,7 @@ def as_text(result: Solution, notes: Sequence[Note], level: float = 0.95) -> str
     return "\n".join(lines)
 
 
-def as_html(result: Solution, notes: Sequence[Note], level: float = 0.95) -> str:
+def as_html(result: Solution, notes: Sequence[Note], level: float = LEVEL) -> str:
     """Return the result as a small HTML fragment; every text in it is escaped."""
     head, *body = parameter_rows(result, level)
     cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
@@ -92,6 +93,9 @@ def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
             unit = str((result.conventions or {}).get("loss_unit", unit))
         meaning = parameter.meaning + (f", {unit}" if unit != "-" else "")
         bounds = (result.bounds or {}).get(base, parameter.bounds)
+        if name in result.certificate.undetermined:
+            rows.append((name, "not determined", "-", "", f"[{bounds[0]:g}, {bounds[1]:g}]", meaning))
+            continue
         if base in (result.fixed or {}):
             middle = ("fixed", "")
         elif base in (result.tied or {}):
@@ -109,6 +113,10 @@ def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
 def _method_line(result: Solution) -> str:
     problem = result.problem
     errors = "robust errors"
+    if result.shared_noise is not None:
+        errors += f" by {result.shared_noise.by} ({result.shared_noise.n_clusters} clusters)"
+    elif result.interval_draws is not None:
+        errors += f", intervals of {len(result.interval_draws)} refits"
     if result.resamples is not None:
         errors = f"bootstrap errors ({result.resamples.shape[0]} resamples)"
     weights = " · weighted" if problem.weights is not None else ""

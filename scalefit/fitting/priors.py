@@ -83,6 +83,23 @@ class Prior:
             )
         return cls(tuple(given), pairs[:, 0], np.diag(pairs[:, 1] ** 2))
 
+    @classmethod
+    def of(cls, value: Any, shipped: Callable[[], Prior | None] | None = None) -> Prior | None:
+        """Return the prior that an argument means: a Prior, ``{"E": (mean, sd)}``, ``"shipped"``, or None.
+
+        `shipped` gives the one learned from public tables that suits the law.
+        """
+        if value is None or isinstance(value, Prior):
+            return value
+        if isinstance(value, Mapping):
+            return cls.from_mapping(value) if value else None
+        if isinstance(value, str) and value == "shipped" and shipped is not None:
+            return shipped()
+        raise ArgumentError(
+            f"prior={value!r:.80} is not a prior, and nothing was fitted. Give a Prior, a mapping such as "
+            f"{{'alpha': (0.34, 0.05)}}, 'shipped', or None."
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Penalty:

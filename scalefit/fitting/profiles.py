@@ -46,7 +46,7 @@ def _points(result: Solution, name: str, n: int) -> Array:
     parameter = result.law.parameters[name]
     low, high = (result.bounds or {}).get(name, parameter.bounds)
     ends = result.conf_int(0.9999).loc[name].to_numpy(float)
-    if not np.isfinite(ends).all():
+    if not (np.isfinite(ends).all() and np.isfinite(result.std_errors[name])):
         raise ArgumentError(
             f"profile({name!r}): the runs do not determine {name}, so it has no interval to walk, and nothing was "
             f"refitted. Pass the values to hold it at as values=."

@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._arguments import LEVEL, check_level
 from scalefit._files import save_figure
-from scalefit._typing import ArrayLike, Seed
+from scalefit._typing import Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note
+from scalefit.fitting.clusters import Shared, clustered, conf_int, detect, draws_for_intervals, labels_of
 from scalefit.fitting.solution import Solution
 from scalefit.predictor import Held
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+#: Clusters below which whole clusters are not resampled: too few draws differ.
+_FEW_CLUSTERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +34,44 @@ class FitResult(Solution):
     ``law``, ``problem``, ``x``, ``names``, ``certificate``, ``row_labels``, ``conventions``) are those of
     :class:`scalefit.fitting.solution.Solution`; here is what a person asks of them.
     """
+
+    @cached_property
+    def free_cov(self) -> Array:
+        """Covariance (p, p) of the engine's variables: of the draws, of clustered runs, else the sandwich."""
+        if self.resamples is None and self.shared_noise is not None:
+            return np.asarray(self.shared_noise.covariance)
+        return super().free_cov
+
+    @cached_property
+    def interval_draws(self) -> Array | None:
+        """Draws (n, p) behind the intervals: the bootstrap's, or refits where no covariance will do; else None."""
+        return self.resamples if self.resamples is not None else draws_for_intervals(self)
+
+    @cached_property
+    def shared_noise(self) -> Shared | None:
+        """What runs share their noise by, found from the residuals; None where they do not seem to."""
+        return detect(self)
+
+    def conf_int(self, level: float = LEVEL, cluster: Any = None) -> pd.DataFrame:
+        """Confidence intervals of the parameters.
+
+        Parameters
+        ----------
+        level : float
+            Coverage wanted, between 0 and 1.
+        cluster : Series or array_like (n_runs,), optional
+            Labels of runs that share their noise, as for :meth:`bootstrap`: robust errors by cluster, with Student's t
+            for so few clusters. Without it, noise that runs of one budget or size share is looked for.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``lower`` and ``upper``. Percentiles of the bootstrap draws if there are any; else Student's t
+            with robust errors, taken in logarithms for parameters that are positive by nature. Where a parameter ended
+            at its bound, or an exponent is hardly known, percentiles of refits take their place. Every interval ends
+            at the parameter's bounds.
+        """
+        return conf_int(self, check_level(level), cluster)
 
     def bootstrap(
         self,
@@ -69,6 +112,12 @@ class FitResult(Solution):
                 "Fits with expression constraints have robust errors only, and nothing was resampled. Tie parameters "
                 "plainly to bootstrap."
             )
+        if cluster is not None:
+            labels = labels_of(self, cluster)
+            if labels.max() + 1 < _FEW_CLUSTERS:  # too few to draw from: errors by cluster, Student's t for so few
+                few = replace(self)
+                few.__dict__["shared_noise"] = clustered(self, labels, "cluster")
+                return few
         draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress, workers)
         about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
         return replace(self, resamples=draws, draws_about=about)

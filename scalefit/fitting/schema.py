@@ -46,6 +46,7 @@ class _SavedCertificate(Strict):
     converged: bool
     n_given_up: int = 0
     problems: list[str]
+    undetermined: list[str] = Field(default_factory=list)
 
 
 class _SavedPrior(Strict):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_count, check_level
+from scalefit._arguments import LEVEL, broadcast, check_count, check_level
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.certificate import Certificate
@@ -157,12 +157,7 @@ class Solution:
             table = self.natural(self.resamples)
             stack = np.stack([np.broadcast_to(table[name], self.resamples.shape[:1]) for name in names])
             return pd.DataFrame(np.cov(stack), index=names, columns=names)
-        step = 1e-30
-        jac = np.empty((len(names), self.x.size))
-        for i in range(self.x.size):
-            moved = self.x.astype(complex)
-            moved[i] += 1j * step
-            jac[:, i] = [np.imag(value) / step for value in self.natural(moved).values()]
+        jac = self.natural_slopes()
         inner = self.free_cov
         bad = np.isnan(np.diag(inner))
         cov = jac[:, ~bad] @ inner[np.ix_(~bad, ~bad)] @ jac[:, ~bad].T
@@ -170,8 +165,34 @@ class Solution:
         if not self.certificate.identified:
             # The sandwich leaves out the directions that the runs do not determine: no error is better than that.
             lost |= [name.split("[")[0] in {weak.split("[")[0] for weak in self.certificate.weak} for name in names]
+        lost |= [name in self.certificate.undetermined for name in names]
         cov[lost, :], cov[:, lost] = np.nan, np.nan
         return pd.DataFrame(cov, index=names, columns=names)
+
+    def natural_slopes(self) -> Array:
+        """Derivatives (m, p) of the parameters in natural units by the engine's variables, at the optimum."""
+        step = 1e-30
+        jac = np.empty((len(self.params), self.x.size))
+        for i in range(self.x.size):
+            moved = self.x.astype(complex)
+            moved[i] += 1j * step
+            jac[:, i] = [np.imag(value) / step for value in self.natural(moved).values()]
+        return jac
+
+    @property
+    def interval_draws(self) -> Array | None:
+        """Draws (n, p) behind the intervals, where no covariance gives them."""
+        return self.resamples
+
+    @property
+    def shared_noise(self) -> Any:
+        """What runs share their noise by; a plain solution does not look for it."""
+        return None
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open."""
+        return self.certificate.undetermined
 
     @cached_property
     def std_errors(self) -> pd.Series[float]:
@@ -180,7 +201,7 @@ class Solution:
 
         return pd.Series(np.sqrt(np.maximum(np.diag(self.cov), 0.0)), index=self.params.index)
 
-    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+    def conf_int(self, level: float = LEVEL) -> pd.DataFrame:
         """Confidence intervals of the parameters.
 
         Parameters
@@ -300,8 +321,8 @@ class Solution:
         Returns
         -------
         DataFrame
-            One row per draw and one column per parameter; ``attrs["source"]`` is ``"bootstrap"`` or
-            ``"robust covariance"``.
+            One row per draw and one column per parameter; ``attrs["source"]`` is ``"bootstrap"``,
+            ``"refits"`` where no covariance describes so loose a law, or ``"robust covariance"``.
 
         Examples
         --------
@@ -314,8 +335,9 @@ class Solution:
         import pandas as pd
 
         n = check_count("n", n)
-        if self.resamples is not None:
-            found, source = np.asarray(self.resamples), "bootstrap"
+        if self.interval_draws is not None:
+            found = np.asarray(self.interval_draws)
+            source = "refits" if self.resamples is None else "bootstrap"
             if len(found) > n:
                 found = found[np.linspace(0, len(found) - 1, n).astype(int)]
         else:

@@ -35,6 +35,10 @@ _NO_GAIN = 1e-6
 #: Along a narrow valley: steps walked, multiples of that move tried, steps to fall back to the floor, rounds.
 _WALK, _LEAPS, _FALL, _ROUNDS = 10, np.array([0.0, 30.0, 100.0, 300.0, 1000.0]), 30, 30
 
+#: Steps that take the best end to the last digits, a relative move that ends them, and the smallest eigenvalue at unit
+#: diagonal of a Hessian that gives them.
+_POLISH, _LAST_DIGITS, _DEFINITE = 6, 1e-14, 1e-10
+
 
 def solve(
     problem: Problem, bounds: Mapping[str, tuple[float, float]], names: tuple[str, ...], n_starts: int
@@ -58,16 +62,17 @@ def solve(
         if without.value.min() <= ends.value.min() * (1 + 1e-9):
             ends, upper = without, pinned
             sensitivity = _sensitivity(problem, ends.best)
+    ends, hessian, information = _polish(problem, ends, lower, upper)
     x = ends.best
-    with np.errstate(all="ignore"):
-        _, _, hessian, information = model_of(problem.bands(x)[-1]).evaluate(x[None], None)
     held = (x <= lower) | (x >= upper)
     # A coefficient at nothing says so by being at its bound; what it multiplied is what no run depends on.
     coefficients = [problem.index[:, j] for j, p in enumerate(problem.law.parameters.values()) if p.linear]
     for places in coefficients:
         free = places[places >= 0]
         sensitivity[free] = np.where(held[free], np.inf, sensitivity[free])
-    return x, certify(ends, hessian[0], information[0], names, held, problem.cost_of(ROUNDING), sensitivity)
+    residuals = problem.residuals(ends.x) if problem.loss.size <= _LARGE else None
+    exact = problem.cost_of(ROUNDING)
+    return x, certify(ends, hessian, information, names, held, exact, sensitivity, residuals, problem.value)
 
 
 def _search(problem: Problem, starts: Array, lower: Array, upper: Array) -> Minimum:
@@ -113,8 +118,55 @@ def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minim
             break
     # A valley without a floor has no end: where neither a leap nor a step gains any more, this is as good as one.
     one = replace(one, converged=one.converged | ((gain <= _NO_GAIN) & (one.decrement <= _STANDSTILL)))
+    return _with_row(ends, best, one)
+
+
+def _polish(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> tuple[Minimum, Array, Array]:
+    """Take the best end to the last digits: ends, Hessian and least-squares matrix (p, p) there.
+
+    A search ends where its next step gains nothing, and that step can still move the last digits of the parameters,
+    which would then depend on the processor. Steps are taken for as long as each leaves a quarter of the last gain.
+    """
+    at, floor = ends.lowest, problem.cost_of(EXACT)
+    x = ends.x[at]
+    with np.errstate(all="ignore"):
+        model = model_of(problem.bands(x)[-1])
+        _, g, h, s = model.evaluate(x[None], None)
+        step, gain = _newton_step(x, g[0], h[0], lower, upper)
+        for _ in range(_POLISH if ends.converged[at] and ends.value[at] > floor else 0):
+            moved = x + step
+            if not gain or np.all(np.abs(step) <= _LAST_DIGITS * np.maximum(1.0, np.abs(x))):
+                break
+            if not ((moved >= lower) & (moved <= upper)).all():
+                break
+            _, g, h_moved, s_moved = model.evaluate(moved[None], None)
+            next_step, next_gain = _newton_step(moved, g[0], h_moved[0], lower, upper)
+            if not 0.0 < next_gain <= 0.25 * gain:
+                break
+            x, h, s, step, gain = moved, h_moved, s_moved, next_step, next_gain
+        if x is not ends.x[at]:
+            value = problem.value(x[None])
+            one = replace(_row(ends, at), x=x[None], value=value, decrement=gain / np.maximum(value, 1e-300))
+            ends = _with_row(ends, at, one)
+    return ends, h[0], s[0]
+
+
+def _newton_step(x: Array, g: Array, h: Array, lower: Array, upper: Array) -> tuple[Array, float]:
+    """Newton step (p,) of the parameters that are free to move, and what it gains; nothing where h is not definite."""
+    free = ~(((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)) | (lower == upper))
+    step = np.zeros_like(x)
+    size = np.sqrt(np.abs(np.diag(h)[free]))
+    scaled = h[np.ix_(free, free)] / size[:, None] / size
+    if not free.any() or not np.isfinite(scaled).all() or np.linalg.eigvalsh(scaled)[0] < _DEFINITE:
+        return step, 0.0
+    step[free] = -np.linalg.solve(scaled, g[free] / size) / size
+    return step, float(-g @ step)
+
+
+def _with_row(ends: Minimum, at: int, one: Minimum) -> Minimum:
+    """Several ends, one of them replaced."""
     pairs = ((getattr(ends, name), getattr(one, name)) for name in Minimum.__slots__)
-    return Minimum(*(np.concatenate([old[:best], new, old[best + 1 :]]) for old, new in pairs))
+    return Minimum(*(np.concatenate([old[:at], new, old[at + 1 :]]) for old, new in pairs))
 
 
 def _row(ends: Minimum, at: int) -> Minimum:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.fitting.priors import Prior
+from scalefit.fitting.shipped import priors_from, shipped_document
 from scalefit.forecasting.correlated_errors import Discrepancy
 
 _FILE = Path(__file__).with_name("_forecast_prior.json")
@@ -153,15 +153,11 @@ class ForecastCalibration:
 @cache
 def shipped() -> ForecastCalibration:
     """Return the constants that come with scalefit."""
-    return calibration_from(json.loads(_FILE.read_text(encoding="utf-8")))
+    return calibration_from(shipped_document())
 
 
 def calibration_from(saved: Mapping[str, Any]) -> ForecastCalibration:
     """Return constants from their document."""
-    priors = []
-    for key in ("prior", "compute_prior"):
-        part = saved[key]
-        mean, cov = np.array(part["mean"], float), np.array(part["cov"], float)
-        priors.append(Prior(tuple(part["names"]), mean, cov, True, part["source"]))
+    priors = priors_from(saved)
     interval = IntervalCalibration(**saved["interval"])
     return ForecastCalibration(priors[0], priors[1], Discrepancy(**saved["discrepancy"]), interval, saved["provenance"])

@@ -41,7 +41,7 @@ def forecast(
     runs: Any,
     *,
     loss_unit: str | None = None,
-    prior: Prior | Literal["shipped"] | None = "shipped",
+    prior: Prior | Mapping[str, tuple[float, float]] | Literal["shipped"] | None = "shipped",
     by: Literal["pool"] | None = None,
     law: str | type[Law] | None = None,
     constants: ForecastCalibration | None = None,
@@ -55,7 +55,7 @@ def forecast(
     runs: Any,
     *,
     loss_unit: str | None = None,
-    prior: Prior | Literal["shipped"] | None = "shipped",
+    prior: Prior | Mapping[str, tuple[float, float]] | Literal["shipped"] | None = "shipped",
     by: Literal["series"],
     law: str | type[Law] | None = None,
     constants: ForecastCalibration | None = None,
@@ -68,7 +68,7 @@ def forecast(
     runs: Any,
     *,
     loss_unit: str | None = None,
-    prior: Prior | Literal["shipped"] | None = "shipped",
+    prior: Prior | Mapping[str, tuple[float, float]] | Literal["shipped"] | None = "shipped",
     by: Literal["series", "pool"] | None = None,
     law: str | type[Law] | None = None,
     constants: ForecastCalibration | None = None,
@@ -93,7 +93,7 @@ def forecast(
     loss_unit : str, optional
         Unit of the loss, where the table does not say; any but ``"nat/token"`` takes the prior off E, whose size
         depends on it.
-    prior : Prior or "shipped", optional
+    prior : Prior, mapping or "shipped", optional
         A prior of your own over parameters of the coupled law; None for none.
     by : {"series", "pool"}, optional
         A forecast for each series of the table, as a dict; series too small for one are left out and named in a
@@ -142,8 +142,7 @@ def forecast(
             f"by={by!r} is not known, as a forecast is of one series; nothing was forecast. Pass by='series' for a "
             "dict of them, or by='pool' to take them for one."
         )
-    if not (one_of(prior, (None, "shipped")) or isinstance(prior, Prior)):
-        raise ArgumentError(f"prior={prior!r:.80} is no prior; nothing was forecast. Pass a Prior, 'shipped', or None.")
+    known: Prior | Literal["shipped"] | None = "shipped" if one_of(prior, ("shipped",)) else Prior.of(prior)
     if not isinstance(constants, ForecastCalibration | None):
         raise ArgumentError(
             f"constants={constants!r:.80} must be a ForecastCalibration; nothing was forecast. Leave them out."
@@ -176,7 +175,7 @@ def forecast(
 
     if by != "series":
         table = _Table(arrays, loss, weight, checked.row_labels, conventions, every)
-        return _forecast(table, noted(checked.columns), prior, chosen, own_law)
+        return _forecast(table, noted(checked.columns), known, chosen, own_law)
     if series is None:
         raise ArgumentError(
             "by='series' needs a column named series, and this table has none. Nothing was forecast. Name it: "
@@ -190,7 +189,7 @@ def forecast(
         notes = noted({key: np.asarray(column)[at] for key, column in checked.columns.items()})
         beside = {key: column[at] for key, column in every.items()}
         table = _Table(part, loss[at], own, checked.row_labels[at], conventions, beside)
-        return _forecast(table, notes, prior, chosen, own_law)
+        return _forecast(table, notes, known, chosen, own_law)
 
     return each_series(labels, one, "a forecast")
 

@@ -294,6 +294,11 @@ class ForecastResult:
         """Whether its intervals were calibrated on jumps beyond the runs."""
         return True
 
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open."""
+        return ()
+
     def runs(self) -> dict[str, Array]:
         """Inputs of the runs in natural units (n_runs,), and their C [FLOP]."""
         return with_compute(self.problem.raw_columns)

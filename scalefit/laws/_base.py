@@ -206,6 +206,8 @@ class Law(metaclass=_LawMeta):
     n_starts: ClassVar[int] = 0
     #: Name of the parameter at whose value 1 the law is the sum of its terms; empty where there is none.
     coupling: ClassVar[str] = ""
+    #: Whether its E and exponents mean what those of the shipped prior do.
+    shared_prior: ClassVar[bool] = False
     #: Optional: rescale(params, units) -> the same law's parameters for inputs measured in other units.
     rescale: ClassVar[Callable[..., dict[str, Any]] | None] = None
 

@@ -132,8 +132,8 @@ class Target:
         _check_range("Target", self.name, self.range)
         if self.sense not in (-1, 0, 1) or self.scale not in ("log", "linear", "logit"):
             raise ArgumentError(
-                f"Target {self.name!r} has sense={self.sense!r} and scale={self.scale!r}; nothing was declared. A "
-                "sense is -1, 0 or 1, a scale log, linear or logit."
+                f"Target {self.name!r} has sense={self.sense!r} and scale={self.scale!r}; nothing was declared. "
+                "Give a sense of -1, 0 or 1, and a scale of log, linear or logit."
             )
         if self.scale == "logit" and tuple(self.range) != (0, 1):
             raise ArgumentError(

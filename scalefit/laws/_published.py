@@ -99,6 +99,11 @@ class PublishedLaw:
         return False
 
     @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open."""
+        return ()
+
+    @property
     def series(self) -> tuple[str, ...]:
         """Series with coefficients of their own: none."""
         return ()

@@ -34,6 +34,8 @@ class Chinchilla(Law):
     inputs = ("N", "D")
     formula = "L(N, D) = E + A N^-alpha + B D^-beta"
 
+    shared_prior = True
+
     E, A, alpha, B, beta = Usual.E, Usual.A, Usual.alpha, Usual.B, Usual.beta
 
     terms = (Term("E"), Term("A", {"N": "alpha"}), Term("B", {"D": "beta"}))

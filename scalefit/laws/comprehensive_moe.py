@@ -38,22 +38,10 @@ class ComprehensiveMoE(Law):
     )
     flops = "logged"
     direction = {"N": 0, "N_active": 0, "active_experts": 0, "shared_share": 0}
-    N_active = Input(
-        "active parameters",
-        ("n_active", "active_params", "na", "params_active"),
-        "parameters",
-        typical=(1e8, 3e8, 1e9, 3e9),
-    )
-    active_experts = Input(
-        "active experts", ("active_experts", "topk", "top_k"), range=(1, 512), typical=(1, 2, 8, 32), integer=True
-    )
+    N_active = Input("active parameters", ("n_active", "na"), "parameters", typical=(1e8, 3e8, 1e9, 3e9))
+    active_experts = Input("active experts", ("active_experts", "topk", "top_k"), range=(1, 512), typical=(1, 2, 8, 32))
     shared_share = Input(
-        "shared experts among the active ones, as a share",
-        ("shared_share",),
-        range=(0, 1),
-        typical=(0, 0.125, 0.25, 0.5),
-        zero=True,
-        optional=0.0,
+        "shared experts over active ones", ("shared_share",), range=(0, 1), typical=(0, 0.2, 0.5), zero=True
     )
 
     E = Usual.E

@@ -87,6 +87,7 @@ class Coupled(Law):
     #: The coupling bends long valleys apart: more of them are walked down.
     n_starts = 24
     coupling = "g"
+    shared_prior = True
 
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:

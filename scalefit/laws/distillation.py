@@ -14,8 +14,8 @@ class Distillation(Law):
     r"""Loss of a student between that of its teacher and what it would reach alone [1]_.
 
     .. math::
-        L = L_T + L_T^{-c_0}\left(1 +
-        \left(\frac{L_T}{\tilde L d_1}\right)^{1/f_1}\right)^{-c_1 f_1} (A' N^{-\alpha'} +
+        L = L_T + L_T^{-c_0} (1 +
+        \left(\frac{L_T}{\tilde L d_1}\right)^{1/f_1})^{-c_1 f_1} (A' N^{-\alpha'} +
         B' D^{-\beta'})^{\gamma'}, \quad \tilde L = E + (A N^{-\alpha} + B D^{-\beta})^{\gamma}
 
     ``N`` counts the student's parameters outside the embeddings [parameters], ``D`` its tokens [tokens], L_T is

@@ -33,6 +33,7 @@ class PowerLaw(Law):
 
     inputs = ("C",)
     choices = ("C", "N", "D")
+    shared_prior = True
     formula = "L(x) = E + A x^-alpha"
 
     E = Usual.E

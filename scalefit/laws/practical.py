@@ -71,7 +71,7 @@ class Practical(Law):
             golden=(Golden(dict(N=1e9, D=2e10, unique_tokens=1e9), 3.0291819, 1e-6),),
         ),
     )
-    bibtex = "@misc{bryant2026, author={Bryant and Liu}, howpublished={arXiv:2605.09189}, year={2026}}"
+    bibtex = "@misc{bryant2026, author={Bryant and Liu}, title={{arXiv:2605.09189}}, year={2026}}"
 
     @staticmethod
     def loss(

@@ -70,7 +70,7 @@ class Prescriptive(Law):
             golden=(Golden(dict(N=1e9, D=2e10, unique_tokens=1e9), 3.0150677, 1e-6),),
         ),
     )
-    bibtex = "@misc{lovelace2026, author={Lovelace and others}, howpublished={arXiv:2605.01640}, year={2026}}"
+    bibtex = "@misc{lovelace2026, author={Lovelace and others}, title={{arXiv:2605.01640}}, year={2026}}"
 
     @staticmethod
     def loss(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_numbers, check_quantity
+from scalefit._arguments import LEVEL, check_level, check_numbers, check_quantity
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitError
 from scalefit.optima.curves import Curve
@@ -83,7 +83,7 @@ class Optima:
         """Exponent b of D* ~ C^b."""
         return self.line_D.exponent
 
-    def interval(self, level: float = 0.95) -> pd.DataFrame:
+    def interval(self, level: float = LEVEL) -> pd.DataFrame:
         """Intervals of the exponents: rows ``exponent_N`` and ``exponent_D``, columns ``lower`` and ``upper``."""
         import pandas as pd
 
@@ -139,7 +139,7 @@ class Optima:
 
         return draw_isoflop(isoflop_data(self), ax=ax)
 
-    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
+    def to_dict(self, level: float = LEVEL) -> dict[str, Any]:
         """The result as JSON can hold it, with intervals at `level`."""
         return optima_record(self, level)
 
@@ -180,7 +180,7 @@ def bias_of(optima: Optima) -> dict[str, float] | None:
     }
 
 
-def optima_text(optima: Optima, level: float = 0.95) -> str:
+def optima_text(optima: Optima, level: float = LEVEL) -> str:
     """The exponents first, then the optima, then what to know before quoting them."""
     counts = optima.conventions.get("params", "total")
     lines = [f"Optima by budget: {optima.method}, {len(optima.optima)} budgets; N counts {counts} parameters"]
@@ -205,7 +205,7 @@ def optima_text(optima: Optima, level: float = 0.95) -> str:
     return "\n".join(lines)
 
 
-def optima_record(optima: Optima, level: float = 0.95) -> dict[str, Any]:
+def optima_record(optima: Optima, level: float = LEVEL) -> dict[str, Any]:
     """The optima as JSON can hold them."""
     interval = optima.interval(level)
     return {

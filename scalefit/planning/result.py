@@ -245,6 +245,7 @@ def plan_text(plan: Plan) -> str:
         lines += ["  " + line for line in str(plan.architecture).splitlines()]
     sources = {
         "bootstrap": "intervals: bootstrap draws of the fit",
+        "refits": "intervals: refits to resampled runs, as no covariance describes so loose a law",
         "robust covariance": "intervals: draws from the fit's robust covariance; result.bootstrap() gives better ones",
         "posterior": "intervals: the forecast's posterior for N and D, its calibrated interval for the loss",
         "none": "no intervals for N and D: the law comes without draws",
@@ -268,6 +269,8 @@ def _doubts(plan: Plan) -> list[str]:
 def _between(between: tuple[float, float] | None, percent: str, digits: int = 4) -> str:
     if between is None or (math.isfinite(between[1]) and between[1] <= between[0] * (1 + 1e-9)):
         return ""
+    if between[0] == 0 and math.isinf(between[1]):
+        return "not known"
     return f"{percent} [{between[0]:.{digits}g}, {between[1]:.{digits}g}]"
 
 

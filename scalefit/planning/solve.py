@@ -80,6 +80,11 @@ def solve_for(predictor: Predictor, request: Request) -> Plan:
         by_n, by_d = allocation.exponents(surface, best, weighed)
     value = correction * estimate_at(surface, n, d)
     lower, upper, notes = losses_between(predictor, surface, n, d, value, level, series)
+    low_high = _intervals(best, by_n, level)
+    if predictor.undetermined:  # what the runs leave open has no interval that could be claimed
+        low_high = dict.fromkeys(low_high, (0.0, np.inf))
+        low_high["exponent_N_interval"] = None
+        lower, upper = None, None
     return Plan(
         **_common(predictor, request),
         N=n,
@@ -89,7 +94,7 @@ def solve_for(predictor: Predictor, request: Request) -> Plan:
         tokens_per_param=d / n,
         lower=lower,
         upper=upper,
-        **_intervals(best, by_n, level),
+        **low_high,
         exponent_N=float(by_n[0]),
         exponent_D=float(by_d[0]),
         serving_flops=allocation.SERVE * n * serve,

@@ -80,7 +80,7 @@ def _reach_sentence(found: Findings) -> str:
     error = 100 * float(np.median(np.abs(relative_residuals(result))))
     reach = f", of {', '.join(spans)}" if spans else ""
     return (
-        f"The law {result.law.name} was fitted to {result.n_runs} runs{reach}. {c.n_agree} of {c.n_starts} starts "
+        f"The law {result.law.name} was fitted to {result.n_runs} runs{reach}. {c.agreement} starts "
         f"ended at the same optimum; half of the runs lie within {error:.2g} % of the law."
     )
 

@@ -16,7 +16,7 @@ VARIANTS = [
     choice for name in sf.laws.names() for choice in ([f"{name}:{c}" for c in sf.laws.get(name).choices] or [name])
 ]
 PUBLISHED = [(name, c.key) for name in sf.laws.names() for c in sf.laws.get(name).published]
-LIMIT = 4_000
+LIMIT = 1_000
 #: Laws whose grid tells every parameter apart; in others some lie on a ridge, which the docstring names.
 IDENTIFIED = {"chinchilla", "kaplan", "coupled", "power_law", "over_training", "broken_power_law", "data_constrained"}
 
@@ -24,7 +24,9 @@ IDENTIFIED = {"chinchilla", "kaplan", "coupled", "power_law", "over_training", "
 def axis(declared, n):
     """Values of an input from its declaration: over its typical range, whole numbers and zero where it has them."""
     typical = np.asarray(declared.typical, float)
-    if typical.min() <= 0 or declared.integer or declared.range[1] <= 1:
+    if typical.min() <= 0 or declared.range[1] <= 1:
+        return np.unique(np.concatenate([typical, np.linspace(typical[0], typical[-1], n)])) if n > 9 else typical
+    if declared.integer and n <= 9:
         return typical
     return np.geomspace(typical[0], typical[-1], n)
 
