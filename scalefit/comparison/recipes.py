@@ -186,7 +186,7 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
     if same_loss is False:
         raise DataError(
             "same_loss=False: losses on other text or by another tokenizer have no multiplier, and nothing was "
-            "compared. Evaluate both recipes on one text, in bits per byte where tokenizers differ."
+            "compared. Compare losses on one text, in bits per byte where tokenizers differ."
         )
     if same_loss:
         return
@@ -198,7 +198,7 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
             listed = "; ".join(f"{label}: {', '.join(v[:3])}" for label, v in list(said.items())[:4])
             raise DataError(
                 f"The recipes differ in {name} ({listed}), so their losses do not compare; nothing was compared. "
-                "Evaluate both on one text (bits per byte where tokenizers differ), or pass same_loss=True if you know "
+                "Compare losses on one text (bits per byte where tokenizers differ), or pass same_loss=True if you know "
                 "that the losses compare."
             )
 
