@@ -395,6 +395,29 @@ def training(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"Measured on {'; '.join(made)}, shared with other work."]) + "\n"
 
 
+def recipes(document: dict[str, Any]) -> str:
+    """Coverage of a compute multiplier, pooled over every factor but one."""
+    low, high = document["target"]
+    lines = ["| tables with | tables | centre | dearest | ten times beyond |", "|---" * 5 + "|"]
+    summary = dict(document["summary"])
+    null = summary.pop("false better")
+    for name, cell in summary.items():
+        shown = []
+        for where in ("centre", "dearest", "beyond"):
+            share = cell[where]["coverage"]
+            text = f"{share:.3f}" if low <= share <= high else f"**{share:.3f}**"
+            shown.append(f"{text} ({cell[where]['width']:.2f})")
+        lines.append(f"| {name} | {cell['tables']} | {' | '.join(shown)} |")
+    fewest = min(cell["tables"] for cell in summary.values())
+    said = (
+        f"{document['level']} claimed; shares outside [{low}, {high}] are bold, and the counting error of a share is "
+        f"{(0.09 / fewest) ** 0.5:.3f} or less. Where neither recipe is better and the laws are equal "
+        f'({null["tables"]} tables), the verdict said "better" in {null["verdict"]:.3f} of them, and the lower end '
+        f"alone was above 1 in {null['centre']:.3f} at the centre and {null['dearest']:.3f} at the dearest."
+    )
+    return "\n".join([*lines, "", said]) + "\n"
+
+
 #: By page and marker: what renders the measured part, and the files in results/ that it takes.
 PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "README.md": {"peers": (peers, ("fit", "forecast", "stopping", "training"))},
@@ -408,6 +431,7 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
         "form": (form, ("stopping_form",)),
         "priors": (priors, ("../../scalefit/stopping/_priors",)),
     },
+    "docs/recipes.md": {"recipes": (recipes, ("recipes",))},
     "docs/theory.md": {"against": (against, ("associative_memory",))},
     "docs/planning.md": {
         "repetition": (repetition, ("roads",)),

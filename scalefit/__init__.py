@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.collecting.collect import collect as collect
     from scalefit.comparison.average import average as average
     from scalefit.comparison.compare import compare as compare
+    from scalefit.comparison.recipes import compare_recipes as compare_recipes
+    from scalefit.comparison.recipes_result import RecipeComparison as RecipeComparison
     from scalefit.datasets import list_datasets as list_datasets
     from scalefit.datasets import load_dataset as load_dataset
     from scalefit.errors import DataError as DataError
@@ -74,6 +76,8 @@ _LAZY = {
     "collect": "scalefit.collecting.collect",
     "isoflop": "scalefit.optima.isoflop",
     "compare": "scalefit.comparison.compare",
+    "compare_recipes": "scalefit.comparison.recipes",
+    "RecipeComparison": "scalefit.comparison.recipes_result",
     "list_datasets": "scalefit.datasets",
     "load_dataset": "scalefit.datasets",
     "envelope": "scalefit.optima.envelope",

@@ -1,0 +1,212 @@
+"""Does the interval of a compute multiplier hold what it claims? Written to results/recipes.json, a round at a time.
+
+Truth: the Chinchilla law with the constants of Besiroglu et al. (2024, arXiv:2404.10102); the second recipe is the
+first at (k_N N, k_D D), with ln(k_N / k_D) drawn with standard deviation 0.2, and its exponent alpha 0.02 higher or its
+floor 1 % lower in a third of the cells each. Noise of the log loss 0.3 %: independent, four fifths of its variance
+shared by the two runs of a pair, or seven tenths by the runs of a size. Tables: iso-FLOP budgets, a grid, a ladder at
+20 tokens per parameter (each with cells of its own), and iso-FLOP budgets with the same cells. Read at the centre of
+the runs, at the dearest, and ten times beyond.
+
+    python benchmarks/recipes.py                 # 5 rounds over all 576 cells; the page says how many tables are done
+    python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import scalefit as sf
+
+RESULTS = Path(__file__).parent / "results" / "recipes.json"
+LAW = sf.published("chinchilla", "besiroglu2024")
+LEVEL, NOISE, TARGET = 0.9, 0.003, (0.85, 0.97)
+FACTORS = {
+    "truth": (0.8, 1.0, 1.25, 2.0),
+    "n": (4, 6, 12, 25),
+    "design": ("isoflop", "grid", "ladder", "paired"),
+    "noise": ("iid", "pair", "size"),
+    "laws": ("equal", "alpha", "floor"),
+}
+WHERE = ("centre", "dearest", "beyond")
+SHAPES = {4: (4, 1), 6: (3, 2), 12: (4, 3), 25: (5, 5)}
+
+
+def cells() -> list[dict]:
+    return [dict(zip(FACTORS, values, strict=True)) for values in itertools.product(*FACTORS.values())]
+
+
+def design(kind: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+    if kind == "ladder":
+        N = np.geomspace(1.5e8, 2.9e9, n)
+        return N, 20 * N
+    if kind == "grid":
+        a, b = {4: (2, 2), 6: (3, 2), 12: (4, 3), 25: (5, 5)}[n]
+        N, D = np.meshgrid(np.geomspace(1e8, 2.5e9, a), np.geomspace(2e9, 6.7e10, b))
+        return N.ravel(), D.ravel()
+    budgets, k = SHAPES[n]
+    C = np.repeat(np.geomspace(1e18 if n > 6 else 1e19, 1e21, budgets), k)
+    shape = np.tile(np.geomspace(0.35, 2.8, k), budgets) if k > 1 else np.tile([0.5, 2.0], budgets // 2)
+    N = shape * 0.05 * C**0.51
+    return N, C / 6 / N
+
+
+class Recipe:
+    """E + A (k_N N)^-alpha + B (k_D D)^-beta, with what differs turning about the geometric means of the runs."""
+
+    def __init__(self, cell: dict | None, split: float, N: np.ndarray) -> None:
+        self.E, self.A, self.alpha, self.B, self.beta = (float(LAW.params[k]) for k in ("E", "A", "alpha", "B", "beta"))
+        if cell is None:
+            return
+        gain = math.log(cell["truth"])
+        self.A *= math.exp(-self.alpha * (gain + split) / 2)
+        self.B *= math.exp(-self.beta * (gain - split) / 2)
+        if cell["laws"] == "alpha":
+            self.alpha += 0.02
+            self.A *= math.exp(0.02 * float(np.log(N).mean()))
+        if cell["laws"] == "floor":
+            self.E *= 0.99
+
+    def loss(self, N: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """Loss without noise."""
+        return self.E + self.A * N**-self.alpha + self.B * D**-self.beta
+
+    def along(self, log_C: float, ratio: float | None) -> float:
+        """Loss at a compute, at the optimum or at a ratio of tokens to parameters."""
+        C = math.exp(log_C)
+        if ratio is None:
+            g = (self.alpha * self.A / self.beta / self.B) ** (1 / (self.alpha + self.beta))
+            N = g * (C / 6) ** (self.beta / (self.alpha + self.beta))
+        else:
+            N = math.sqrt(C / 6 / ratio)
+        return float(self.loss(np.float64(N), np.float64(C / 6 / N)))
+
+
+def true_multiplier(a: Recipe, b: Recipe, C: float, ratio: float | None) -> float:
+    log_C = math.log(C)
+    low, high, wanted = log_C - 25, log_C + 25, b.along(log_C, ratio)
+    for _ in range(70):
+        middle = (low + high) / 2
+        low, high = (middle, high) if a.along(middle, ratio) > wanted else (low, middle)
+    return math.exp(low - log_C)
+
+
+def one_table(cell: dict, seed: int) -> dict:
+    rng = np.random.default_rng([seed, cells().index(cell)])
+    N, D = design(cell["design"], cell["n"])
+    other_N, other_D = N, D
+    if cell["design"] != "paired":
+        jitter = np.exp((0.15 if cell["design"] == "ladder" else 0.25) * rng.standard_normal(len(N)))
+        other_N = N * jitter
+        other_D = 20 * other_N if cell["design"] == "ladder" else D / jitter * np.exp(0.2 * rng.standard_normal(len(N)))
+        if cell["design"] == "grid":
+            other_N = N * 1.1
+    a, b = Recipe(None, 0.0, N), Recipe(cell, 0.2 * rng.standard_normal(), np.r_[N, other_N])
+    errors = rng.standard_normal((2, len(N)))
+    if cell["noise"] == "pair":
+        errors = np.sqrt(0.2) * errors + np.sqrt(0.8) * rng.standard_normal(len(N))
+    if cell["noise"] == "size":
+        for row, sizes in zip(errors, (N, other_N), strict=True):
+            _, which = np.unique(np.round(np.log(sizes), 4), return_inverse=True)
+            row[:] = np.sqrt(0.3) * row + np.sqrt(0.7) * rng.standard_normal(which.max() + 1)[which]
+    tables = {
+        "a": {"N": N, "D": D, "loss": a.loss(N, D) * np.exp(NOISE * errors[0])},
+        "b": {"N": other_N, "D": other_D, "loss": b.loss(other_N, other_D) * np.exp(NOISE * errors[1])},
+    }
+    found = sf.compare_recipes(tables, baseline="a", level=LEVEL)
+    row = found.table.loc["b"]
+    at = {"centre": float(row["C_centre"]), "dearest": float(row["C"]), "beyond": 10 * float(row["C"])}
+    read = found.multiplier(C=list(at.values()))
+    ratio = 20.0 if cell["design"] == "ladder" else None
+    record: dict = {**cell, "seed": seed, "verdict_better": " is better:" in str(row["verdict"])}
+    for (name, C), (_, got) in zip(at.items(), read.iterrows(), strict=True):
+        truth = true_multiplier(a, b, C, ratio)
+        record[name] = [truth, float(got["multiplier"]), float(got["lower"]), float(got["upper"])]
+    return record
+
+
+def summarise(records: list[dict]) -> dict:
+    """Coverage and median width of the log multiplier, pooled over every other factor."""
+
+    def of(part: list[dict]) -> dict:
+        out: dict = {"tables": len(part)}
+        for where in WHERE:
+            truth, _, lower, upper = np.array([r[where] for r in part]).T
+            hit = (lower <= truth) & (truth <= upper)
+            width = np.log(upper) - np.log(np.maximum(lower, 1e-9))
+            out[where] = {"coverage": round(float(hit.mean()), 3), "width": round(float(np.median(width)), 3)}
+        return out
+
+    said = {"all": of(records)}
+    for name, values in FACTORS.items():
+        for value in values:
+            part = [r for r in records if r[name] == value]
+            if part:
+                said[f"{name} {value}"] = of(part)
+    null = [r for r in records if r["truth"] == 1.0 and r["laws"] == "equal"]
+    if null:
+        said["false better"] = {
+            "tables": len(null),
+            "verdict": round(float(np.mean([r["verdict_better"] for r in null])), 3),
+            **{w: round(float(np.mean([r[w][2] > 1 for r in null])), 3) for w in WHERE},
+        }
+    return said
+
+
+def write(records: list[dict], failed: list[str]) -> None:
+    document = {
+        "level": LEVEL,
+        "noise": NOISE,
+        "target": TARGET,
+        "summary": summarise(records),
+        "failed": failed,
+        "records": [_as_json(record) for record in records],
+    }
+    RESULTS.write_text(json.dumps(document).replace('}, {"truth"', '},\n{"truth"') + "\n")
+
+
+def _as_json(record: dict) -> dict:
+    short = {k: [round(x, 4) if math.isfinite(x) else None for x in record[k]] for k in WHERE}
+    return record | short
+
+
+def read() -> tuple[list[dict], list[str]]:
+    if not RESULTS.exists():
+        return [], []
+    document = json.loads(RESULTS.read_text())
+    unknown = [math.nan, math.nan, 0.0, math.inf]
+    for record in document["records"]:
+        for where in WHERE:
+            record[where] = [u if x is None else x for x, u in zip(record[where], unknown, strict=True)]
+    return document["records"], document["failed"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    warnings.simplefilter("ignore")
+    records, failed = read()
+    done = {(*(r[k] for k in FACTORS), r["seed"]) for r in records}
+    for seed in range(rounds):
+        for i, cell in enumerate(cells()):
+            if (*cell.values(), seed) in done:
+                continue
+            try:
+                records.append(one_table(cell, seed))
+            except sf.ScalefitError as error:
+                failed.append(f"{cell} {seed}: {error}")
+            if i % 48 == 47:
+                write(records, failed)
+        write(records, failed)
+    print(json.dumps(summarise(records), indent=1))
+
+
+if __name__ == "__main__":
+    main()

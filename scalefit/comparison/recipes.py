@@ -1,0 +1,320 @@
+"""sf.compare_recipes: how much compute a recipe saves, with an interval and a test that hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._arguments import check_level, one_of
+from scalefit._typing import AnyArray
+from scalefit.comparison.recipes_arm import Arm, RunsOf, same_cells
+from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointly, outlying
+from scalefit.comparison.recipes_result import RecipeComparison
+from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path, Surface
+from scalefit.errors import ArgumentError, DataError, FitError, Note
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LAWS = ("chinchilla", "power_law")
+_FEWEST_RUNS, _FEWEST_BUDGETS = 4, 3
+_FLAT = 1e-4
+_LADDER = 0.3  # standard deviation of ln(D/N) below which a table says nothing of how N and D trade
+_ONE_SIZE = 0.02
+_SAME_SIZE = 1e-3
+#: Columns that say what a loss is of; recipes that differ in one cannot be compared by it.
+_SAYS_WHAT_LOSS = ("tokenizer", "vocab_size", "val_set", "validation_set", "eval_set", "loss_name", "loss_unit")
+
+
+def compare_recipes(
+    runs: Any,
+    recipe: str = "recipe",
+    *,
+    baseline: Any = None,
+    law: str = "chinchilla",
+    differ: str = "law",
+    level: float = 0.9,
+    same_loss: bool | None = None,
+    branches: bool = False,
+) -> RecipeComparison:
+    """Compare training recipes by their compute multiplier over a baseline.
+
+    The baseline needs `multiplier` times the compute to reach the loss that the other recipe reaches. One joint fit
+    of both, in which the exponents and the floor of the second may differ from the first's under priors of three
+    widths, and errors may be shared by pairs, by size or by a misfit of the law; all averaged by evidence.
+
+    Parameters
+    ----------
+    runs : DataFrame, path, or mapping of columns; or mapping of recipe to any of these
+        Runs with N [parameters], D [tokens] and loss [nat/token], and a column that names the recipe; or one table
+        per recipe.
+    recipe : str
+        The column that names the recipe.
+    baseline : label
+        The recipe that the others are compared with. May be left out of a table of two: the first is taken.
+    law : {"chinchilla", "power_law"}
+        A law of N and D, read at each recipe's compute-optimal allocation; or a power law of compute along the
+        runs, for tables in which N and D follow one rule. A table with one ratio D/N is read so in any case.
+    differ : {"law", "nothing", "data"}
+        What may differ beside the compute: exponents and floor a little or more, averaged (``"law"``); nothing,
+        where you know that exponents and floor agree; both by much, as for other data (``"data"``).
+    level : float
+        Level of the intervals, between 0 and 1.
+    same_loss : bool, optional
+        Whether both losses are of the same text by the same tokenizer. Where not said, columns such as ``tokenizer``
+        or ``val_set`` are looked at.
+    branches : bool
+        Whether runs of one size are branches of one trunk, and so share their error.
+
+    Returns
+    -------
+    RecipeComparison
+        ``table`` (one row per recipe), ``multiplier(C=)``, ``crossing()``, ``verdict``, ``pairs``, ``weights``,
+        ``plot()`` and more.
+
+    Raises
+    ------
+    ArgumentError
+        An argument has no meaning, or the baseline is not among the recipes.
+    DataError
+        A column is missing, or the losses do not compare.
+    FitError
+        A recipe has fewer than 4 runs or 3 budgets, or its loss does not fall with compute.
+
+    Notes
+    -----
+    The multiplier of a direct improvement L_B(N, D) = L_A(k_N N, k_D D) is k_N k_D at every compute; along one power
+    law it is ((L_A - L_inf) / (L_B - L_inf))**(1 / exponent). That exponents and floor are shared is an assumption
+    that few runs can test, and one that makes intervals cover nothing where it is slightly wrong; docs/recipes.md has
+    the measured coverage.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> law, rng = sf.published("chinchilla", "besiroglu2024"), np.random.default_rng(0)
+    >>> C, shape = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e18, 1e21, 4), [0.5, 1.0, 2.0]))
+    >>> N = 0.05 * shape * C**0.51
+    >>> D = C / 6 / N
+    >>> tables = {
+    ...     name: {"N": N, "D": D, "loss": law.predict(N=N * k, D=D * k) * np.exp(0.002 * rng.normal(size=12))}
+    ...     for name, k in (("adamw", 1.0), ("muon", 1.4**0.5))
+    ... }
+    >>> found = sf.compare_recipes(tables, baseline="adamw")
+    >>> row = found.table.loc["muon"]
+    >>> bool(row["lower"] < 1.4 < row["upper"]), bool(row["p_better"] > 0.99)
+    (True, True)
+    """
+    level = check_level(level)
+    _known("law", law.split(":")[0] if isinstance(law, str) else law, LAWS)
+    _known("differ", differ, PRIORS)
+    for name, value in (("same_loss", same_loss), ("branches", branches)):
+        if value not in (None, True, False):
+            raise ArgumentError(f"{name}={value!r:.60} is neither True nor False; nothing was compared. Pass one.")
+    tables, conventions = _tables(runs, recipe)
+    first = _baseline(tables, baseline)
+    _refuse_other_losses(tables, same_loss)
+    sides = {label: _runs_of(label, frame, conventions[label], law) for label, frame in tables.items()}
+    unit = sides[first].unit
+    notes = [_taken_as_given(unit)] if same_loss is None else []
+    arms = {}
+    for label, side in sides.items():
+        if label != first:
+            _refuse_other_counts(sides[first], side, law)
+            arms[label] = _compare(sides[first], side, law, differ, branches)
+    return RecipeComparison(arms, first, differ, level, unit, tuple(notes))
+
+
+def _known(name: str, value: Any, known: Any) -> None:
+    if not one_of(value, known):
+        raise ArgumentError(f"{name}={value!r:.60} is not known; nothing was compared. Known: {', '.join(known)}.")
+
+
+def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, dict[str, Any]]]:
+    """One frame per recipe, in the order of the table, as read."""
+    import pandas as pd
+
+    from scalefit.tables.runs import read_runs
+
+    def read(source: Any) -> pd.DataFrame:
+        if isinstance(source, pd.DataFrame) and "scalefit" in source.attrs:
+            return source
+        return read_runs(source, incomplete="keep")
+
+    if isinstance(runs, Mapping) and not isinstance(runs, pd.DataFrame):
+        if runs and all(isinstance(v, (pd.DataFrame, Mapping, str, FilePath)) for v in runs.values()):
+            tables = {label: read(source) for label, source in runs.items()}
+            return tables, {label: dict(frame.attrs["scalefit"]) for label, frame in tables.items()}
+    if not isinstance(recipe, str):
+        raise ArgumentError(f"recipe={recipe!r:.60} names no column; nothing was compared. Pass the name of one.")
+    frame = read(runs)
+    if recipe not in frame:
+        raise DataError(
+            f"The table has no column {recipe!r:.60} that names the recipe; nothing was compared. Pass recipe= "
+            f"with one of: {', '.join(map(str, list(frame.columns)[:12]))}; or a table per recipe, {{'adamw': table}}."
+        )
+    missing = frame[recipe].isna()
+    if missing.any():
+        raise DataError(
+            f"{int(missing.sum())} rows name no recipe in column {recipe!r} (first: row {frame.index[missing][0]}); "
+            "nothing was compared. Fill them in or drop them."
+        )
+    said = dict(frame.attrs["scalefit"])
+    tables = {label: part for label, part in frame.groupby(recipe, sort=False)}
+    return tables, dict.fromkeys(tables, said)
+
+
+def _baseline(tables: Mapping[Any, Any], baseline: Any) -> Any:
+    names = ", ".join(map(str, list(tables)[:12]))
+    if len(tables) < 2:
+        raise DataError(f"One recipe alone ({names}); nothing was compared. Give runs of two or more.")
+    if baseline is None:
+        if len(tables) > 2:
+            raise ArgumentError(
+                f"{len(tables)} recipes and no baseline; nothing was compared. Pass baseline= as one of: {names}."
+            )
+        return next(iter(tables))
+    for label in tables:
+        if label == baseline or str(label) == str(baseline):
+            return label
+    raise ArgumentError(f"baseline={baseline!r:.60} is not among the recipes; nothing was compared. Known: {names}.")
+
+
+def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | None) -> None:
+    if same_loss is False:
+        raise DataError(
+            "same_loss=False: losses on other text or by another tokenizer have no multiplier, and nothing was "
+            "compared. Compare losses on one text, in bits per byte where tokenizers differ."
+        )
+    if same_loss:
+        return
+    for name in _SAYS_WHAT_LOSS:
+        said = {
+            label: sorted({str(v) for v in frame[name].dropna()}) for label, frame in tables.items() if name in frame
+        }
+        if len(said) == len(tables) and len({tuple(v) for v in said.values()}) > 1:
+            listed = "; ".join(f"{label}: {', '.join(v[:3])}" for label, v in list(said.items())[:4])
+            raise DataError(
+                f"The recipes differ in {name} ({listed}), so their losses do not compare; nothing was compared. "
+                "Compare losses on one text (bits per byte where tokenizers differ), or pass same_loss=True if you know "
+                "that the losses compare."
+            )
+
+
+def _taken_as_given(unit: str) -> Note:
+    said = "Taken as given: both losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
+    return Note("same_loss", "info", said, {"unit": unit})
+
+
+def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str) -> RunsOf:
+    """Check the runs of one recipe as every fit checks its table."""
+    from scalefit.tables.runs import check_for_fit
+
+    if "series" in frame and frame["series"].nunique() > 1:
+        names = ", ".join(map(str, frame["series"].unique()[:6]))
+        raise FitError(
+            f"Recipe {label} holds {frame['series'].nunique()} series ({names}): their losses do not compare. Nothing "
+            "was compared. Compare recipes on one series at a time."
+        )
+    part = frame.copy()
+    part.attrs["scalefit"] = dict(said)
+    of_compute = law.startswith("power_law")
+    checked = check_for_fit(part, ("C",) if of_compute else ("N", "D"))
+    loss = np.asarray(checked.columns["loss"], float)
+    unknown = np.full(len(loss), np.nan)
+    N, D = (np.asarray(checked.columns.get(name, unknown), float) for name in ("N", "D"))
+    C = np.asarray(checked.columns["C"], float) if of_compute else 6.0 * N * D
+    unique = np.asarray(checked.columns["unique_tokens"], float) if "unique_tokens" in checked.columns else None
+    repeats = float((D / unique).max()) if unique is not None else 1.0
+    if len(N) < _FEWEST_RUNS:
+        raise FitError(
+            f"{len(N)} runs of {label} are too few to compare; nothing was fitted. Give {_FEWEST_RUNS} or more "
+            "per recipe."
+        )
+    if len(np.unique(np.round(np.log(C), 2))) < _FEWEST_BUDGETS:
+        raise FitError(
+            f"The runs of {label} have fewer than {_FEWEST_BUDGETS} different computes C; nothing was fitted. "
+            "Add cheaper or dearer runs."
+        )
+    slope = float(np.polyfit(np.log(C), np.log(loss), 1)[0])
+    if slope > -_FLAT:
+        raise FitError(
+            f"The loss of {label} does not fall with compute (it goes as C^{slope:.2g}), so none buys "
+            "a lower one; nothing was fitted. Look for diverged runs and a wrong loss column."
+        )
+    unit = "other" if checked.conventions.get("loss_unit") == "other" else "nat/token"
+    params = str(checked.conventions.get("params", "total"))
+    return RunsOf(label, N, D, C, loss, checked.row_labels, unit, params, repeats)
+
+
+def _refuse_other_counts(a: RunsOf, b: RunsOf, law: str) -> None:
+    if a.params != b.params and not law.startswith("power_law"):
+        raise DataError(
+            f"N counts {a.params} parameters in {a.label} and {b.params} in {b.label}; nothing was compared. Count "
+            "both the same way, or give a column C that does and pass law='power_law'."
+        )
+    if a.unit != b.unit:
+        raise DataError(
+            f"The loss of {a.label} is in {a.unit} and that of {b.label} in {b.unit}; nothing was compared. Give both "
+            "in nat/token, or bytes_per_token with both."
+        )
+
+
+def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, Path, list[Note]]:
+    """The surface that these runs can determine, and the path along which it is read."""
+    N, D = np.r_[a.N, b.N], np.r_[a.D, b.D]
+    loss = np.r_[a.loss, b.loss]
+    floor = None if a.unit == "nat/token" else float(np.log(0.75 * loss.min()))
+    notes = []
+    if floor is not None:
+        said = "The loss is not in nat/token: the prior on the floor is centred at three quarters of the lowest loss."
+        notes.append(Note("unit", "info", said, {"unit": a.unit}))
+    ratio = float(np.exp(np.log(D / N).mean()))
+    if law.startswith("power_law") or float(np.log(D / N).std()) < _LADDER:
+        ladder = float(np.log(D / N).std()) < _LADDER
+        path = Path("ratio", ratio) if ladder else Path("runs")
+        if ladder:
+            said = (
+                f"All runs have about {ratio:.3g} tokens per parameter, so nothing is known of other ratios; a power "
+                "law of compute was used. Add runs at other ratios for the optimum of each recipe."
+            )
+        else:
+            said = "A power law of compute was used as asked: it takes all runs to follow one rule of sizes."
+        notes.append(Note("one_ratio" if ladder else "power_law", "info", said, {"ratio": ratio}))
+        return ComputeSurface(np.r_[a.C, b.C], is_b, floor), path, notes
+    path = Path()
+    for name, values in (("N", N), ("D", D)):
+        if float(np.log(values).std()) < _ONE_SIZE:
+            path = Path(name, float(np.exp(np.log(values).mean())))  # type: ignore[arg-type]
+            other = "tokens" if name == "N" else "parameters"
+            said = (
+                f"All runs have one {name}, so no multiplier of compute at the optimum is determined; the multiplier "
+                f"is of {other} {path.words()}. Add runs at another {name}."
+            )
+            notes.append(Note("one_size", "warning", said, {name: path.value}))
+    return AdditiveSurface(N, D, is_b, floor), path, notes
+
+
+def _compare(a: RunsOf, b: RunsOf, law: str, differ: str, branches: bool) -> Arm:
+    """Fit one recipe jointly with the baseline."""
+    loss = np.r_[a.loss, b.loss]
+    is_b = np.r_[np.zeros(len(a.N), bool), np.ones(len(b.N), bool)]
+    surface, _, _ = _surface(a, b, law, is_b)
+    odd = outlying(surface, loss)
+    kept = [~odd[~is_b], ~odd[is_b]]
+    set_aside = tuple((side.label, row) for side, keep in zip((a, b), kept, strict=True) for row in side.rows[~keep])
+    if any(keep.sum() < _FEWEST_RUNS for keep in kept):  # too few are left to say which are the odd ones
+        kept, set_aside = [np.ones_like(keep) for keep in kept], ()
+    a, b = a.only(kept[0]), b.only(kept[1])
+    is_b = np.r_[np.zeros(len(a.N), bool), np.ones(len(b.N), bool)]
+    surface, path, notes = _surface(a, b, law, is_b)
+    loss = np.r_[a.loss, b.loss]
+    log_N = np.log(np.r_[a.N, b.N])
+    sizes = (np.abs(log_N[:, None] - log_N) < _SAME_SIZE) & (is_b[:, None] == is_b) | np.eye(len(loss), dtype=bool)
+    cells = np.block([[same_cells(one, other) for other in (a, b)] for one in (a, b)])
+    structures = error_structures(surface.distances(), is_b, cells, sizes)
+    groups = len(np.unique(sizes, axis=0))
+    fit = fit_jointly(surface, loss, structures, differ, groups, branches=branches)
+    return Arm(a, b, fit, path, tuple(notes), set_aside, groups)

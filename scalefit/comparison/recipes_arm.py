@@ -1,0 +1,268 @@
+"""One recipe against the baseline: what is read off the joint fit, and where reading must stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.comparison.recipes_fit import JointFit, Mixture
+from scalefit.comparison.recipes_surfaces import Path
+from scalefit.errors import ArgumentError, Note
+
+_FAR = 100.0  # times the dearest common run, beyond which nothing is read unless asked for
+_BELOW = 10.0
+_MOST = 10.0  # times the baseline's dearest run (or the compute asked for): its law is not read further
+_MUCH_WIDE, _MUCH_SIZE, _FEW_GROUPS = 0.3, 0.5, 8
+_SAME_CELL = 1e-6
+_SEEN = 1.05  # the gain that `runs_needed` speaks of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunsOf:
+    """Checked runs of one recipe: N [parameters], D [tokens], C [FLOP], loss, each of shape (n,), NaN if unknown."""
+
+    label: Any
+    N: Array
+    D: Array
+    C: Array
+    loss: Array
+    rows: AnyArray
+    unit: str
+    params: str
+    repeats: float
+
+    def only(self, kept: AnyArray) -> RunsOf:
+        """The runs that are kept."""
+        return replace(self, N=self.N[kept], D=self.D[kept], C=self.C[kept], loss=self.loss[kept], rows=self.rows[kept])
+
+
+def same_cells(first: RunsOf, second: RunsOf) -> AnyArray:
+    """Return which pairs of runs are at the same N and D, or at the same C where those are not known."""
+
+    def near(name: str) -> AnyArray:
+        one, other = np.log(getattr(first, name)), np.log(getattr(second, name))
+        return np.asarray(np.abs(one[:, None] - other) < _SAME_CELL)
+
+    known = np.isfinite(first.N).all() and np.isfinite(second.N).all()
+    return near("N") & near("D") if known else near("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A multiplier at one compute; NaN and an open end where the data do not determine it."""
+
+    C: float
+    multiplier: float
+    lower: float
+    upper: float
+    p_better: float
+    why: str = ""
+
+    def words(self) -> str:
+        """The number with its interval."""
+        if np.isnan(self.multiplier):
+            if np.isfinite(self.upper):
+                return f"at most {self.upper:.3g}"
+            return f"at least {self.lower:.3g}"
+        return f"{self.multiplier:.3g} [{self.lower:.3g}, {self.upper:.3g}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """The runs of the baseline `a` and of one recipe `b`, with their joint fit."""
+
+    a: RunsOf
+    b: RunsOf
+    fit: JointFit
+    path: Path
+    said: tuple[Note, ...]
+    set_aside: tuple[tuple[Any, Any], ...]
+    groups: int
+
+    @property
+    def C_max(self) -> float:
+        """The smaller of the two recipes' dearest runs [FLOP]."""
+        return float(min(self.a.C.max(), self.b.C.max()))
+
+    @property
+    def C_centre(self) -> float:
+        """Geometric mean of the compute of all runs [FLOP]."""
+        return float(np.exp(np.log(np.r_[self.a.C, self.b.C]).mean()))
+
+    @property
+    def apart(self) -> str:
+        """Say "below" where every run of B is below every run of A, "above" where above; else empty."""
+        if self.b.loss.max() < self.a.loss.min():
+            return "below"
+        return "above" if self.b.loss.min() > self.a.loss.max() else ""
+
+    def check(self, C: float, *, extrapolate: bool) -> None:
+        """Refuse a compute that is too far from the runs."""
+        cheapest = float(min(self.a.C.min(), self.b.C.min()))
+        if extrapolate:
+            return
+        if C > _FAR * self.C_max * (1 + 1e-9):
+            raise ArgumentError(
+                f"C = {C:.3g} is {C / self.C_max:.3g} times the dearest run of both ({self.C_max:.3g}); nothing was "
+                f"read, as a trend over these runs is not one over so many decades. Ask up to {_FAR:g} times, or pass "
+                "extrapolate=True."
+            )
+        if C < cheapest / _BELOW * (1 - 1e-9):
+            raise ArgumentError(
+                f"C = {C:.3g} is less than a tenth of the cheapest run ({cheapest:.3g}); nothing was read. Ask nearer "
+                "the runs, or pass extrapolate=True."
+            )
+
+    def beyond(self, C: float) -> bool:
+        """Whether a compute is beyond the runs that both recipes have."""
+        return C > self.C_max * (1 + 1e-9)
+
+    def mixture(self, C: float, path: Path | None = None) -> Mixture:
+        """Log multiplier at one compute."""
+        return self.fit.multiplier(C, path or self.path, beyond=self.beyond(C))
+
+    def read(self, C: float, level: float, path: Path | None = None) -> Reading:
+        """The multiplier at one compute, or the end of it that the runs do determine."""
+        if self.apart == "below":
+            least = float(self.a.C.max() / self.b.C.min())
+            why = f"every run of {self.b.label} is below every run of {self.a.label}"
+            return Reading(C, np.nan, least, np.inf, np.nan, why)
+        if self.apart == "above":
+            most = float(self.a.C.min() / self.b.C.max())
+            why = f"every run of {self.b.label} is above every run of {self.a.label}"
+            return Reading(C, np.nan, 0.0, most, np.nan, why)
+        found = self.mixture(C, path)
+        middle, lower, upper = (float(np.exp(np.clip(v, -700, 700))) for v in found.interval(level))
+        p_better = 1 - found.below(0.0)
+        limit = _MOST * max(float(self.a.C.max()), C)
+        if middle * C > limit:
+            why = f"{self.a.label} would need over {_MOST:g} times its dearest run, where its law is not known"
+            return Reading(C, np.nan, min(lower, limit / C), np.inf, p_better, why)
+        return Reading(C, middle, lower, upper, p_better)
+
+    def loss_gap(self, C: float, level: float) -> tuple[float, float, float]:
+        """Loss of B minus that of A at one compute, with its interval [unit of the loss]."""
+        log_C = float(np.log(C))
+
+        def gap(theta: Array) -> Array:
+            of_a, of_b = self.fit.surface.losses(theta, log_C, self.path)
+            return np.asarray(of_b - of_a, float)
+
+        return self.fit.mixture(gap, self.fit.weights(beyond=self.beyond(C))).interval(level)
+
+    def trend(self, level: float) -> tuple[float, float, float, float]:
+        """Factor on the multiplier per decade of compute below the dearest common run, its interval and p value.
+
+        Over the fits in which a trend can be: NaN where the laws were said to be equal.
+        """
+        weights = self.fit.weights() * np.array([width != "same" for width in self.fit.widths])
+        if not weights.sum() > 0:
+            return (np.nan,) * 4
+        log_C = float(np.log(self.C_max))
+
+        def slope(theta: Array) -> Array:
+            high, low = (self.fit.surface.log_multiplier(theta, c, self.path) for c in (log_C, log_C - np.log(10)))
+            return np.asarray(high - low, float)
+
+        found = self.fit.mixture(slope, weights / weights.sum())
+        middle, lower, upper = (float(np.exp(np.clip(v, -700, 700))) for v in found.interval(level))
+        below = found.below(0.0)
+        return middle, lower, upper, 2 * min(below, 1 - below)
+
+    def crossing(self, level: float) -> tuple[float, float, float]:
+        """Compute at which neither recipe is better, within ten times the runs, and where the interval holds 1."""
+        none = (np.nan, np.nan, np.nan)
+        p = self.trend(level)[3]
+        if self.apart or not p < 0.05:
+            return none
+        grid = np.geomspace(min(self.a.C.min(), self.b.C.min()) / 10, self.C_max * 10, 61)
+        ends = np.array([self.mixture(float(C)).interval(level) for C in grid])
+        turns = np.flatnonzero(np.sign(ends[1:, 0]) != np.sign(ends[:-1, 0]))
+        if not len(turns):
+            return none
+        i = int(turns[0])
+        share = ends[i, 0] / (ends[i, 0] - ends[i + 1, 0])
+        inside = (ends[:, 1] <= 0) & (ends[:, 2] >= 0)
+        first = np.flatnonzero(~inside[: i + 1])
+        last = np.flatnonzero(~inside[i + 1 :])
+        lower = float(grid[first[-1] + 1]) if len(first) else 0.0
+        upper = float(grid[i + last[0]]) if len(last) else np.inf
+        C = float(np.exp(np.log(grid[i]) + share * np.log(grid[i + 1] / grid[i])))
+        return C, min(lower, C), max(upper, C)
+
+    def split(self) -> tuple[float, float]:
+        """By how much B's N and its D count for more than A's; NaN where runs do not tell them apart."""
+        names = self.fit.surface.names
+        if "w" not in names:
+            return np.nan, np.nan
+        M, w = (float(self.fit.weights() @ self.fit.theta[:, names.index(name)]) for name in ("M", "w"))
+        return float(np.exp((M + w) / 2)), float(np.exp((M - w) / 2))
+
+    def runs_needed(self) -> float:
+        """Runs per recipe that would show a gain of 5 % at the centre of the runs with probability 0.8."""
+        weights = self.fit.weights()
+        shared = np.array([float(name.split()[-1]) if "pair" in name else 0.0 for name in self.fit.structures])
+        noise = float(np.sqrt(weights @ (self.fit.noise**2 * (1 - shared))))
+        log_C, step = float(np.log(self.C_centre)), 0.05
+        i = self.fit.best()
+        theta = self.fit.theta[[i]]
+        high, low = (self.fit.surface.losses(theta, log_C + s, self.path)[0][0] for s in (step, -step))
+        slope = float(np.log(low / high)) / (2 * step)
+        if not slope > 0:
+            return np.nan
+        return float(max(np.ceil(2 * (2.5 * 1.15 * noise / (slope * np.log(_SEEN))) ** 2), 4))
+
+    def shared_cells(self) -> AnyArray:
+        """Indices (k, 2) of runs of A and of B at the same N and D."""
+        return np.argwhere(same_cells(self.a, self.b))
+
+    def notes(self) -> list[Note]:
+        """What a reader must know of this pair."""
+        found = list(self.said)
+        label, weights = self.b.label, self.fit.weights()
+        if self.set_aside:
+            listed = ", ".join(f"{name} row {row}" for name, row in self.set_aside[:6])
+            said = (
+                f"{len(self.set_aside)} runs lie far off the law ({listed}) and were set aside. Look whether they "
+                "diverged or are unfinished."
+            )
+            found.append(Note("outliers", "warning", said, {"n": len(self.set_aside)}))
+        if self.apart:
+            said = (
+                f"Every run of {label} is {self.apart} every run of {self.a.label}: the two have no loss in common, "
+                "and only a bound from the runs themselves is given. Add runs that overlap in loss."
+            )
+            found.append(Note("no_overlap", "warning", said))
+        wide = float(weights[[width == "wide" for width in self.fit.widths]].sum())
+        if self.fit.differ == "law" and wide > _MUCH_WIDE:
+            said = (
+                f"{self.a.label} and {label} do not look like one law (weight {wide:.2f} of exponents or floors far "
+                "apart): other data, other text, other schedule or diverged runs? The multiplier then depends on the "
+                "loss it is read on."
+            )
+            found.append(Note("two_laws", "warning", said, {"weight": wide}))
+        by_size = float(weights[[name.startswith("size") for name in self.fit.structures]].sum())
+        if by_size > _MUCH_SIZE and self.groups < _FEW_GROUPS:
+            said = (
+                f"Runs of one size share their error, and there are {self.groups} groups of them: the interval may be "
+                "a little narrow. Add sizes."
+            )
+            found.append(Note("few_sizes", "info", said, {"groups": self.groups}))
+        if not len(self.shared_cells()):
+            said = (
+                f"No run of {label} has the N and D of a run of {self.a.label}. Runs of the same N, D, seed and data "
+                "order in both are worth three to five times as many as others."
+            )
+            found.append(Note("no_pairs", "info", said))
+        ratios = [np.log(side.D / side.N) for side in (self.a, self.b)]
+        if max(r.min() for r in ratios) > min(r.max() for r in ratios) + 0.05:
+            said = "The two recipes share no ratio of tokens to parameters: the law carries all of the comparison."
+            found.append(Note("ratios_apart", "warning", said))
+        if max(self.a.repeats, self.b.repeats) > 1.01:
+            most = max(self.a.repeats, self.b.repeats)
+            said = f"Some runs saw their data {most:.2g} times: repeated tokens were taken for new."
+            found.append(Note("epochs", "warning", said))
+        return found

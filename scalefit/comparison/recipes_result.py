@@ -1,0 +1,384 @@
+"""What `compare_recipes` gives: multipliers with intervals, verdicts, and what lies behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._arguments import as_numbers, check_count, check_level, check_mapping, check_quantity
+from scalefit._typing import Array
+from scalefit.comparison.recipes_arm import Arm, Reading
+from scalefit.comparison.recipes_surfaces import ComputeSurface, Path
+from scalefit.comparison.recipes_words import holm, text, verdict
+from scalefit.errors import ArgumentError, Note
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["RecipeComparison", "RecipeFigure"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecipeFigure:
+    """What `scalefit.plots.recipes` draws: per recipe its label, computes, and the multiplier with its ends."""
+
+    bands: tuple[tuple[Any, Array, Array, Array, Array], ...]
+    dearest: float
+    baseline: Any
+    title: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecipeComparison:
+    """Recipes against a baseline.
+
+    Parameters
+    ----------
+    arms : dict of label to Arm
+        Every recipe but the baseline, fitted jointly with it.
+    baseline : label
+        The recipe that the multipliers are over.
+    differ : str
+        What was allowed to differ.
+    level : float
+        Level of the intervals.
+    loss_unit : str
+        Of ``loss_gap``.
+    general_notes : tuple of Note
+        What is taken as given for all of them.
+    """
+
+    arms: dict[Any, Arm]
+    baseline: Any
+    differ: str
+    level: float
+    loss_unit: str
+    general_notes: tuple[Note, ...]
+
+    def _rows(self, arm: Arm) -> tuple[Reading, Reading]:
+        return arm.read(arm.C_max, self.level), arm.read(arm.C_centre, self.level)
+
+    def _sure(self) -> dict[Any, tuple[bool, bool]]:
+        """Whether each reading stands after Holm's steps over the recipes, at the dearest run and at the centre."""
+        rows = {label: self._rows(arm) for label, arm in self.arms.items()}
+        allowed = (1 - self.level) / 2
+        found = []
+        for k in (0, 1):
+            p = [min(row[k].p_better, 1 - row[k].p_better) for row in rows.values()]
+            found.append([value <= allowed + 1e-9 for value in holm(p)])
+        return {label: (found[0][i], found[1][i]) for i, label in enumerate(rows)}
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per recipe.
+
+        Returns
+        -------
+        DataFrame
+            Index ``recipe``. ``multiplier``, ``lower``, ``upper``, ``p_better`` at ``C``, the dearest compute that
+            both have [FLOP]; the same with the suffix ``_centre`` at the geometric mean of the runs; ``loss_gap`` at
+            ``C`` with its interval (negative: lower than the baseline's); ``trend``, the factor per decade of compute
+            with ``p_trend``; ``k_N`` and ``k_D``; ``p_holm``, the chance of seeing so much where there is nothing,
+            read over all recipes together; ``n_runs`` and ``verdict``.
+        """
+        import pandas as pd
+
+        sure, records = self._sure(), []
+        for label, arm in self.arms.items():
+            dearest, centre = self._rows(arm)
+            gap = arm.loss_gap(arm.C_max, self.level)
+            trend = arm.trend(self.level)
+            record: dict[str, Any] = {"recipe": label}
+            for suffix, row in (("", dearest), ("_centre", centre)):
+                for name in ("multiplier", "lower", "upper", "p_better", "C"):
+                    record[name + suffix] = getattr(row, name)
+            record |= {"loss_gap": gap[0], "loss_gap_lower": gap[1], "loss_gap_upper": gap[2]}
+            record |= {"trend": trend[0], "trend_lower": trend[1], "trend_upper": trend[2], "p_trend": trend[3]}
+            record |= dict(zip(("k_N", "k_D"), arm.split(), strict=True))
+            record["n_runs"] = len(arm.b.N)
+            record["verdict"] = verdict(arm, dearest, centre, sure[label])
+            records.append(record)
+        frame = pd.DataFrame(records).set_index("recipe")
+        p = np.minimum(frame["p_better"], 1 - frame["p_better"]).tolist()
+        frame.insert(frame.columns.get_loc("n_runs"), "p_holm", holm([2 * value for value in p]))  # type: ignore[arg-type]
+        return frame
+
+    def multiplier(
+        self,
+        C: Any = None,
+        *,
+        level: float | None = None,
+        N: float | None = None,
+        D: float | None = None,
+        ratio: float | None = None,
+        unique_tokens: float | None = None,
+        extrapolate: bool = False,
+    ) -> pd.DataFrame:
+        """The compute multiplier at given computes.
+
+        Parameters
+        ----------
+        C : float or array, optional
+            Compute of the recipe [FLOP]; the dearest that both have where not given.
+        level : float, optional
+            Another level than the comparison's.
+        N, D, ratio, unique_tokens : float, optional
+            Read with N [parameters], D [tokens] or D/N held, or with at most so many tokens [tokens]: at most one.
+        extrapolate : bool
+            Read further than 100 times the dearest common run.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``recipe``, ``C``, ``multiplier``, ``lower``, ``upper``, ``p_better``, one row per recipe and
+            compute; ``extrapolated`` beyond the runs of both, and ``note`` where only one end is known (the
+            multiplier is then NaN).
+        """
+        import pandas as pd
+
+        level = self.level if level is None else check_level(level)
+        asked = {"N": N, "D": D, "ratio": ratio, "wall": unique_tokens}
+        held = {kind: check_quantity(kind, value) for kind, value in asked.items() if value is not None}
+        if len(held) > 1:
+            raise ArgumentError(f"{' and '.join(held)} were all given; nothing was read. Hold one of them.")
+        path = Path(*next(iter(held.items()))) if held else None  # type: ignore[arg-type]
+        asked_C = None if C is None else [check_quantity("C", v) for v in as_numbers("C", C).ravel().tolist()]
+        if asked_C is not None and not asked_C:
+            raise ArgumentError("C is empty; nothing was read. Give one compute or several [FLOP].")
+        records = []
+        for label, arm in self.arms.items():
+            if path is not None and isinstance(arm.fit.surface, ComputeSurface):
+                raise ArgumentError(
+                    f"{label}: a power law of compute was used, so nothing can be read {path.words()}; nothing was "
+                    "read. Leave it out, or give runs at several ratios with law='chinchilla'."
+                )
+            for value in asked_C if asked_C is not None else [arm.C_max]:
+                arm.check(value, extrapolate=extrapolate)
+                row = arm.read(value, level, path)
+                record = {name: getattr(row, name) for name in ("C", "multiplier", "lower", "upper", "p_better")}
+                records.append({"recipe": label, **record, "extrapolated": arm.beyond(value), "note": row.why})
+        return pd.DataFrame(records)
+
+    def crossing(self, *, level: float | None = None) -> pd.DataFrame:
+        """Where a recipe stops or starts to be better.
+
+        Returns
+        -------
+        DataFrame
+            Index ``recipe``: ``C`` [FLOP], ``lower``, ``upper`` (where the interval of the multiplier holds 1) and
+            ``p_trend``. NaN where the runs show no trend (p of .05 or more) or no crossing within ten times them.
+        """
+        import pandas as pd
+
+        level = self.level if level is None else check_level(level)
+        records = [[*arm.crossing(level), arm.trend(level)[3]] for arm in self.arms.values()]
+        index = pd.Index(list(self.arms), name="recipe")
+        return pd.DataFrame(records, index=index, columns=["C", "lower", "upper", "p_trend"])
+
+    @property
+    def verdict(self) -> str:
+        """What the runs show, in words; several recipes are read together, by Holm's steps."""
+        sure = self._sure()
+        return "\n".join(verdict(arm, *self._rows(arm), sure[label]) for label, arm in self.arms.items())
+
+    @property
+    def weights(self) -> pd.DataFrame:
+        """Weight of each law and structure of errors: columns recipe, law (same, slight, wide), errors, weight."""
+        import pandas as pd
+
+        parts = [
+            pd.DataFrame(
+                {"recipe": label, "law": arm.fit.widths, "errors": arm.fit.structures, "weight": arm.fit.weights()}
+            )
+            for label, arm in self.arms.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Runs of both at the same N and D.
+
+        Returns
+        -------
+        DataFrame
+            ``recipe``, ``N``, ``D``, ``C``, the two losses, ``difference`` of the recipe from the baseline, which
+            needs no law, and ``fitted``, the same by the joint fit.
+        """
+        import pandas as pd
+
+        columns = ["recipe", "N", "D", "C", "loss_baseline", "loss", "difference", "fitted"]
+        parts = []
+        for label, arm in self.arms.items():
+            i, j = arm.shared_cells().T
+            fitted = np.exp(arm.fit.weights() @ arm.fit.surface.log_loss(arm.fit.theta)[0])
+            gap = fitted[len(arm.a.N) + j] - fitted[i]
+            of_a, of_b = arm.a.loss[i], arm.b.loss[j]
+            data = [np.full(len(i), label, object), arm.a.N[i], arm.a.D[i], arm.a.C[i], of_a, of_b, of_b - of_a, gap]
+            parts.append(pd.DataFrame(dict(zip(columns, data, strict=True))))
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def runs_needed(self) -> pd.Series[float]:
+        """Runs per recipe that would show a gain of 5 % at the centre with probability 0.8, at the noise seen here."""
+        import pandas as pd
+
+        index = pd.Index(list(self.arms), name="recipe")
+        return pd.Series([arm.runs_needed() for arm in self.arms.values()], index=index, name="runs_needed")
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was taken as given, set aside or found odd."""
+        found = list(self.general_notes)
+        found += [note for arm in self.arms.values() for note in arm.notes()]
+        unique = {(note.code, note.message): note for note in found}
+        return tuple(unique.values())
+
+    @property
+    def set_aside(self) -> tuple[tuple[Any, Any], ...]:
+        """Recipe and row of every run that was set aside as an outlier."""
+        return tuple(dict.fromkeys(row for arm in self.arms.values() for row in arm.set_aside))
+
+    def draws(self, n: int, *, C: float | None = None, seed: int = 0) -> pd.DataFrame:
+        """Draw multipliers, one column per recipe, n rows; independent between recipes, which share the baseline."""
+        import pandas as pd
+
+        n, rng = check_count("n", n), np.random.default_rng(check_count("seed", seed, least=0))
+        columns = {}
+        for label, arm in self.arms.items():
+            at = arm.C_max if C is None else check_quantity("C", C)
+            arm.check(at, extrapolate=False)
+            if np.isnan(arm.read(at, self.level).multiplier):
+                columns[label] = np.full(n, np.nan)
+            else:
+                columns[label] = np.exp(arm.mixture(at).draws(n, rng))
+        return pd.DataFrame(columns)
+
+    def time_multiplier(
+        self, throughput: Mapping[Any, float | tuple[float, float]], *, C: float | None = None, n: int = 20000
+    ) -> pd.DataFrame:
+        """The multiplier of time: compute saved, times the speed at which compute is done.
+
+        Parameters
+        ----------
+        throughput : mapping of recipe to number, or to (number, relative standard error)
+            Tokens per second over the baseline's at the same size; its error is taken to be lognormal.
+        C : float, optional
+            Compute [FLOP]; the dearest that both have where not given.
+        n : int
+            Draws.
+
+        Returns
+        -------
+        DataFrame
+            Index ``recipe``: ``multiplier``, ``lower``, ``upper``, ``p_better``.
+        """
+        import pandas as pd
+
+        throughput = check_mapping("throughput", throughput, "{'muon': 0.93}")
+        unknown = [label for label in throughput if label not in self.arms]
+        if unknown:
+            raise ArgumentError(
+                f"throughput names {unknown[0]!r:.40}, which is not compared here; nothing was computed. Known: "
+                f"{', '.join(map(str, self.arms))}."
+            )
+        drawn, rng, records = self.draws(n, C=C), np.random.default_rng(1), {}
+        for label, given in throughput.items():
+            speed, error = given if isinstance(given, tuple) else (given, 0.0)
+            speed = check_quantity("throughput", speed)
+            spread = check_quantity("error", error, zero=True)
+            values = drawn[label].to_numpy() * speed * np.exp(spread * rng.standard_normal(n))
+            ends = np.quantile(values, [0.5, (1 - self.level) / 2, (1 + self.level) / 2])
+            better = float((values > 1).mean()) if np.isfinite(ends).all() else np.nan
+            records[label] = [*ends, better]
+        frame = pd.DataFrame.from_dict(records, orient="index", columns=["multiplier", "lower", "upper", "p_better"])
+        return frame.rename_axis("recipe")
+
+    def figure(self) -> RecipeFigure:
+        """What `plot` draws, as arrays."""
+        bands = []
+        for label, arm in self.arms.items():
+            if arm.apart:
+                continue
+            grid = np.geomspace(min(arm.a.C.min(), arm.b.C.min()), 10 * arm.C_max, 40)
+            rows = [arm.read(float(C), self.level) for C in grid]
+            names = ("multiplier", "lower", "upper")
+            middle, lower, upper = (np.array([getattr(row, name) for row in rows]) for name in names)
+            bands.append((label, grid, middle, lower, np.where(np.isfinite(upper), upper, np.nan)))
+        dearest = min(arm.C_max for arm in self.arms.values())
+        return RecipeFigure(tuple(bands), dearest, self.baseline, f"{100 * self.level:g} % intervals")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the multipliers against compute, to ten times the runs."""
+        from scalefit.plots.recipes import draw_recipes
+
+        return draw_recipes(self.figure(), ax)
+
+    def to_latex(self) -> str:
+        """The table for a paper: multiplier and interval at the centre and at the dearest common run."""
+        lines = [r"\begin{tabular}{lrrrr}", r"\toprule"]
+        lines += [r"recipe & runs & centre & dearest & $P$(better) \\", r"\midrule"]
+        for label, arm in self.arms.items():
+            dearest, centre = self._rows(arm)
+            name = "".join("\\" + c if c in "_&%#${}" else c for c in str(label) if c not in "\\^~")
+            p = "--" if np.isnan(dearest.p_better) else f"{dearest.p_better:.3f}"
+            lines.append(rf"{name} & {len(arm.b.N)} & {centre.words()} & {dearest.words()} & {p} \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON can hold it; NaN and infinity become None."""
+        from scalefit.tables.runs import note_record
+
+        table = self.table.reset_index()
+        crossing = self.crossing().reset_index()
+        return {
+            "baseline": _plain(self.baseline),
+            "differ": self.differ,
+            "level": self.level,
+            "loss_unit": self.loss_unit,
+            "verdict": self.verdict,
+            "recipes": _records(table),
+            "crossing": _records(crossing),
+            "runs_needed": {str(k): _plain(v) for k, v in self.runs_needed.items()},
+            "weights": _records(self.weights),
+            "pairs": _records(self.pairs),
+            "set_aside": [[_plain(label), _plain(row)] for label, row in self.set_aside],
+            "notes": [note_record(note) for note in self.notes],
+        }
+
+    def to_json(self, path: Any = None) -> str:
+        """Return the JSON text of `to_dict`, and write it to a file where one is named."""
+        import json
+
+        from scalefit._files import write_whole
+
+        document = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        if path is not None:
+            write_whole(path, document + "\n")
+        return document
+
+    def __str__(self) -> str:
+        sure = self._sure()
+        lines = [f"Compute multiplier over {self.baseline} (it needs m times the compute for the same loss)"]
+        for label, arm in self.arms.items():
+            rows = self._rows(arm)
+            lines += ["", *text(arm, rows, verdict(arm, *rows, sure[label]), self.level)]
+            lines.append(f"  runs per recipe that would show 5 %: {self.runs_needed[label]:.0f}")
+        lines += ["", *map(str, self.notes)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]

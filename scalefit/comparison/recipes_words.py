@@ -1,0 +1,94 @@
+"""What a comparison of recipes says: verdicts that never call two recipes equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scalefit._text import percent, power
+from scalefit.comparison.recipes_arm import Arm, Reading
+
+_ANYTHING = 100.0  # upper end over lower end: such an interval is no finding
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p values that may be read together, by Holm's steps; NaN stays NaN.
+
+    Examples
+    --------
+    >>> [round(float(value), 3) for value in holm([0.01, 0.5, 0.03])]
+    [0.03, 0.5, 0.06]
+    """
+    values = np.asarray(p, float)
+    out = np.full(len(values), np.nan)
+    order = [i for i in np.argsort(values) if np.isfinite(values[i])]
+    worst = 0.0
+    for rank, i in enumerate(order):
+        worst = max(worst, min(1.0, (len(order) - rank) * values[i]))
+        out[i] = worst
+    return [float(value) for value in out]
+
+
+def verdict(arm: Arm, dearest: Reading, centre: Reading, sure: tuple[bool, bool]) -> str:
+    """One sentence; `sure` says for each reading whether it stands when all recipes are read together."""
+    label = arm.b.label
+    if arm.apart:
+        way = "better" if arm.apart == "below" else "worse"
+        return f"{label} looks {way}, but the multiplier is not determined: {dearest.why} ({dearest.words()})."
+    if min(row.upper / max(row.lower, 1e-300) for row in (dearest, centre)) > _ANYTHING:
+        return (
+            f"{label}: these runs do not determine the multiplier ({centre.words()}); add runs, or look for odd ones."
+        )
+    signs = [
+        (1 if reading.lower > 1 else -1 if reading.upper < 1 else 0) * held
+        for reading, held in zip((dearest, centre), sure, strict=True)
+    ]
+    at = f"at {power(dearest.C)} FLOP"
+    if signs[0] and signs[0] == signs[1]:
+        return f"{label} is {'better' if signs[0] > 0 else 'worse'}: {dearest.words()} times the compute {at}."
+    if signs[1]:
+        way = "better" if signs[1] > 0 else "worse"
+        return (
+            f"{label} was {way} over these runs ({centre.words()} near {power(centre.C)} FLOP), but {at} it cannot be "
+            f"told: {dearest.words()}."
+        )
+    if signs[0]:
+        way = "better" if signs[0] > 0 else "worse"
+        at_all = f"but not over all of these runs: {centre.words()} at their centre"
+        return f"{label} is {way} {at} ({dearest.words()}), {at_all}."
+    narrow = centre if centre.upper / centre.lower < dearest.upper / dearest.lower else dearest
+    ends = f"one above x {narrow.upper:.3g} or below x {narrow.lower:.3g} is excluded near {power(narrow.C)} FLOP"
+    if not narrow.lower <= 1 <= narrow.upper:
+        return f"{label}: no difference seen that stands when all recipes are read together; {ends}."
+    return f"{label}: no difference seen; {ends}."
+
+
+def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -> list[str]:
+    """The lines that are printed for one recipe."""
+    dearest, centre = rows
+    lines = [sentence]
+    lines.append(f"  over the runs compared (near {power(centre.C)} FLOP): {centre.words()}")
+    lines.append(f"  at the dearest common run ({power(dearest.C)} FLOP): {dearest.words()}{better(dearest)}")
+    if not arm.apart:
+        far = arm.read(10 * dearest.C, level)
+        lines.append(f"  ten times beyond: {far.words()}{likely(far)}; extrapolated, the two laws may differ")
+        factor, low, high, p = arm.trend(level)
+        if np.isfinite(factor):
+            sign = "" if p < 0.05 else "no sign of one, "
+            lines.append(f"  trend: x {factor:.3g} per decade [{low:.3g}, {high:.3g}] ({sign}p {p:.2g})")
+    lines.append(f"  read {arm.path.words()}; intervals of {percent(level)}")
+    return lines
+
+
+def better(reading: Reading) -> str:
+    """The probability of being better, in brackets."""
+    return "" if np.isnan(reading.p_better) else f" (P better {reading.p_better:.3f})"
+
+
+def likely(reading: Reading) -> str:
+    """What may be said of an extrapolated multiplier: no yes or no."""
+    p = reading.p_better
+    if np.isnan(p):
+        return ""
+    return f", likely {'better' if p >= 0.5 else 'worse'} (P {max(p, 1 - p):.2f})"
