@@ -198,8 +198,8 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
             listed = "; ".join(f"{label}: {', '.join(v[:3])}" for label, v in list(said.items())[:4])
             raise DataError(
                 f"The recipes differ in {name} ({listed}), so their losses do not compare; nothing was compared. "
-                "Compare losses on one text (bits per byte where tokenizers differ), or pass same_loss=True if you know "
-                "that the losses compare."
+                "Compare losses on one text (bits per byte where tokenizers differ), or pass same_loss=True if "
+                "you know that they compare."
             )
 
 
@@ -242,7 +242,7 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
     if slope > -_FLAT:
         raise FitError(
             f"The loss of {label} does not fall with compute (it goes as C^{slope:.2g}), so none buys "
-            "a lower one; nothing was fitted. Look for diverged runs and a wrong loss column."
+            "a lower one; nothing was fitted. Check for diverged runs and a wrong loss column."
         )
     unit = "other" if checked.conventions.get("loss_unit") == "other" else "nat/token"
     params = str(checked.conventions.get("params", "total"))
