@@ -21,14 +21,14 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "data",
         "Tables, data sets, counting",
-        ("scalefit.tables", "scalefit.datasets", "scalefit.counting", "scalefit.flops"),
+        ("scalefit.tables", "scalefit.collecting", "scalefit.datasets", "scalefit.counting", "scalefit.flops"),
         (),
     ),
     ("laws", "Laws", ("scalefit.laws",), ()),
     (
         "fit",
         "Fitting",
-        ("scalefit.fitting", "scalefit.saving"),
+        ("scalefit.fitting", "scalefit.saving", "scalefit.predictor"),
         ("scalefit.fitting.certificate.Certificate", "scalefit.fitting.priors.Prior"),
     ),
     (
@@ -159,7 +159,8 @@ def docstring(path: str) -> str:
         if file.is_file():
             tree: Any = ast.parse(file.read_text(encoding="utf-8"))
             for name in names[length:]:
-                tree = next(node for node in tree.body if getattr(node, "name", None) == name)
+                named = [node for node in tree.body if getattr(node, "name", None) == name]
+                tree = named[-1]  # overloads come before what they are overloads of
             return ast.get_docstring(tree) or ""
     raise LookupError(f"{path} names nothing in scalefit. Correct CHAPTERS in docs/_generate.py.")
 

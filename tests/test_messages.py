@@ -15,8 +15,8 @@ DID = re.compile(r"(?i)\b(nothing|neither|none|no [\w'-]+( [\w'-]+)?) (was|were|
 #: What to do: a sentence that begins with one of these, or a list of what is known.
 TO_DO = re.compile(
     r"(?:^|[.;:,}]\s|\bor )(?:then )?(?:Known|There are|It has|The table has|Add|Ask|Begin|Change|Check|Choose|Compare|"
-    r"Convert|Copy|Correct|Delete|Divide|Download|Drop|Export|Fetch|Fit|Fix|Forecast|Free|Give|Hold|Install|Keep|Leave|"
-    r"Lower|Make|Mend|Move|Name|Pass|Plan|Predict|Put|Raise|Read|Remove|Rename|Report|Run|Save|Say|Set|Tie|Use|Wait|"
+    r"Convert|Copy|Correct|Delete|Divide|Download|Drop|Export|Fetch|Fit|Fix|Forecast|Free|Give|Hold|Install|Keep|Leave|Look|"
+    r"Lower|Make|Mend|Move|Name|Pass|Plan|Predict|Put|Raise|Plot|Read|Register|Remove|Rename|Report|Run|Save|Say|Score|Set|Split|Tie|Use|Wait|"
     r"Write)\b",
     re.IGNORECASE,
 )

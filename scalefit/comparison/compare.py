@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from scalefit._typing import AnyArray, Array
 from scalefit.comparison.holdouts import Fold, folds
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning
 from scalefit.fitting.fit import by_label, fit
+from scalefit.fitting.objectives import Kind, Scale
 from scalefit.fitting.weights import is_rule, weights_of, with_weights
 from scalefit.laws import get
 from scalefit.laws._base import Law
@@ -37,6 +38,20 @@ class _Record:
     n_params: int
 
 
+class FitOptions(TypedDict, total=False):
+    """Options of :func:`scalefit.fit` that hold for every law compared."""
+
+    objective: Kind
+    delta: float
+    on: Scale
+    weights: Any
+    fixed: Mapping[str, float]
+    tied: Mapping[str, str]
+    bounds: Mapping[str, tuple[float, float]]
+    prior: Any
+    n_starts: int
+
+
 def compare(
     runs: Any,
     laws: Sequence[str | type[Law]] | Mapping[str, str | type[Law]] = ("chinchilla", "kaplan", "coupled"),
@@ -47,7 +62,7 @@ def compare(
     by: str | None = None,
     columns: Mapping[str, str | float] | None = None,
     inputs: Mapping[str, str | float] | None = None,
-    **options: Any,
+    **fit_options: Unpack[FitOptions],
 ) -> pd.DataFrame:
     """Compare laws by how they predict runs that they were not fitted to.
 
@@ -70,7 +85,7 @@ def compare(
         Of the shuffle of k-fold.
     by : "pool", optional
         Take several series for one; without it they are an error, for their losses do not compare.
-    **options
+    **fit_options
         Passed to every fit (``objective``, ``delta``, ``on``, ``weights``, ...), so that every law minimises the same.
 
     Returns
@@ -104,6 +119,7 @@ def compare(
     >>> table["law"].tolist()
     ['chinchilla', 'kaplan']
     """
+    options: dict[str, Any] = dict(fit_options)
     import pandas as pd
 
     from scalefit.tables.runs import check_for_fit, name_columns
