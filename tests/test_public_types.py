@@ -23,6 +23,8 @@ result: sf.FitResult = sf.fit(runs, "chinchilla", fixed={"E": 1.7})
 every: dict[str, sf.FitResult] = sf.fit(runs, by="series")
 drawn: sf.FitResult = result.bootstrap(n=100)
 forecast: sf.ForecastResult = sf.forecast(runs)
+collected: pd.DataFrame = sf.collect("runs/")
+recipes: sf.RecipeComparison = sf.compare_recipes(runs, recipe="recipe", baseline="adamw")
 table: pd.DataFrame = sf.compare(runs, ["chinchilla", "kaplan"])
 one = sf.plan(result, C=1e21)
 n: float = one.N
