@@ -20,11 +20,11 @@ lint: $(VENV)/.test
 
 # Everything outside training/ and integrations/ is tested with torch hidden.
 test-core: $(VENV)/.test
-	SCALEFIT_HIDE_TORCH=1 $(BIN)/python -m pytest -n 2 tests scalefit --doctest-modules --ignore tests/training --ignore tests/integrations --ignore scalefit/training --ignore scalefit/integrations -m "not slow and not gpu"
+	SCALEFIT_HIDE_TORCH=1 $(BIN)/python -m pytest -n 2 tests scalefit --doctest-modules --ignore tests/training --ignore tests/integrations --ignore tests/collecting --ignore scalefit/training --ignore scalefit/integrations -m "not slow and not gpu"
 
 test-train: $(VENV)/.train
 	@if ls tests/training/test_*.py tests/integrations/test_*.py >/dev/null 2>&1; then \
-	  $(BIN)/python -m pytest -n 2 $$(ls -d tests/training tests/integrations 2>/dev/null) -m "not slow and not gpu"; fi
+	  $(BIN)/python -m pytest -n 2 $$(ls -d tests/training tests/integrations tests/collecting 2>/dev/null) -m "not slow and not gpu"; fi
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q

@@ -66,7 +66,7 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
     if wanted is not None:
         if wanted not in columns:
             raise DataError(
-                f"There is no column {wanted!r} among {_listed(columns)}. Nothing was read. Name one of them."
+                f"There is no column {wanted!r} among {listed(columns)}. Nothing was read. Name one of them."
             )
         return wanted
     usual = [column for column in columns if " - " not in str(column) and not _STATISTIC.search(str(column))]
@@ -94,7 +94,7 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
     if len(found) > 1:
         flag = "val=" if name == "val_loss" else "train="
         what = "runs or losses" if name in LOSSES else "columns"
-        raise DataError(f"Several {what} fit {name}: {_listed(found)}. Nothing was read. Choose one with {flag}.")
+        raise DataError(f"Several {what} fit {name}: {listed(found)}. Nothing was read. Choose one with {flag}.")
     return found[0] if found else None
 
 
@@ -112,10 +112,9 @@ def in_nats(values: pd.Series[Any], column: Any) -> tuple[pd.Series[Any], str, s
     return values, "nat/token", ""
 
 
-def _listed(columns: Iterable[Any], most: int = 12) -> str:
-    names = [str(column) for column in columns]
+def listed(columns: Iterable[Any], most: int = 12) -> str:
+    """Names of columns, the first ones and none at full length where they are no names."""
+    names = [text if len(text := str(column)) <= 40 else text[:37] + "..." for column in columns]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "none") + more
 
-
-listed = _listed

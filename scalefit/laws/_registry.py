@@ -65,7 +65,10 @@ def get(name: str | type[Law] | Law) -> type[Law]:
     if base not in laws:
         near = difflib.get_close_matches(base, laws, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ArgumentError(f"There is no law {name!r}, and nothing was done.{hint} Known: {', '.join(laws)}.")
+        raise ArgumentError(
+            f"There is no law {name!r:.60}, and nothing was done.{hint} Choose one of the {len(laws)} that "
+            "sf.laws.names() or `scalefit laws` list."
+        )
     return laws[base].on(column) if column else laws[base]
 
 

@@ -78,7 +78,7 @@ def test_an_error_of_its_own_is_one_line_too(run, table, monkeypatch):
 
 def test_values_read_as_they_were_typed(run, table):
     said = one_line(run("fit", table, "--law", "chinchila"))
-    assert "no law 'chinchila', and nothing was done. Did you mean 'chinchilla'? Known: " in said
+    assert "no law 'chinchila', and nothing was done. Did you mean 'chinchilla'? Choose one" in said
     assert "scalefit: --bound E=3.0:1.0 must be (lower, upper)" in one_line(run("fit", table, "--bound", "E=3:1"))
     assert "scalefit: --fix Q names no parameter" in one_line(run("fit", table, "--fix", "Q=1"))
     assert "scalefit: --delta -1.0 is no half-width" in one_line(run("fit", table, "--delta", "-1"))
