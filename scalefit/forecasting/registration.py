@@ -221,7 +221,8 @@ def read_registered(path: str | Path) -> dict[str, Any]:
         )
     if saved["sha256"] != _digest({key: value for key, value in saved.items() if key != "sha256"}):
         raise DataError(
-            f"{path} was changed after it was registered (its SHA-256 differs), and was not scored. Use the original file."
+            f"{path} was changed after it was registered (its SHA-256 differs), and was not scored. Use the "
+            "original file."
         )
     return saved
 

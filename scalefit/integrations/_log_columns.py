@@ -117,4 +117,3 @@ def listed(columns: Iterable[Any], most: int = 12) -> str:
     names = [text if len(text := str(column)) <= 40 else text[:37] + "..." for column in columns]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "none") + more
-
