@@ -168,7 +168,7 @@ def set_aside_note(set_aside: list[tuple[Any, str]], n_rows: int) -> Note:
     """Name the rows that were set aside, the first few in words and all in the details."""
     text = (
         f"{len(set_aside)} of {n_rows} rows cannot be used and were set aside: {name_rows(set_aside)}. "
-        "Mend these rows or leave them out."
+        "Correct these rows or leave them out."
     )
     return Note("set_aside", "warning", text, {"n_rows": len(set_aside), "rows": [r for r, _ in set_aside[:1000]]})
 

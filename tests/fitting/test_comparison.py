@@ -175,6 +175,7 @@ def test_a_table_that_no_law_can_be_fitted_to_is_an_error():
         sf.compare(table, ["chinchilla", "kaplan"])
 
 
+@pytest.mark.filterwarnings("ignore:.*were set aside")
 def test_weights_stay_with_their_runs():
     """They were cut by position, so that a row set aside moved every weight after it to another run."""
     runs = table(noise=0.02)

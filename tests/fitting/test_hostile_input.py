@@ -151,6 +151,7 @@ def test_a_series_of_two_runs_does_not_break_the_starts():
     assert np.isfinite(result.params).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*were set aside")
 def test_one_absurd_loss_is_set_aside_and_said():
     runs = simulate()
     runs.loc[3, "loss"] = 1e300

@@ -29,6 +29,7 @@ laws = st.sampled_from(
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*were set aside")
 @settings(max_examples=60)
 @given(
     runs,
@@ -49,6 +50,7 @@ def test_ugly_tables_end_in_a_result_or_one_line(rows, law, objective, on, by):
     assert result.n_runs + result.conventions.get("n_set_aside", 0) <= len(table)
 
 
+@pytest.mark.filterwarnings("ignore:.*were set aside")
 @pytest.mark.parametrize(("objective", "last"), [("squared", 1e5), ("squared", 1e6)])
 def test_a_search_may_end_where_an_exponent_is_nothing(objective, last):
     """The compute-optimal size of data_constrained is beyond all numbers there, which was warned of."""
