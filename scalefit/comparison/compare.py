@@ -15,6 +15,7 @@ from scalefit.comparison.holdouts import Fold, folds
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning
 from scalefit.fitting.fit import by_label, fit
 from scalefit.fitting.objectives import Kind, Scale
+from scalefit.fitting.result import FitResult
 from scalefit.fitting.weights import is_rule, weights_of, with_weights
 from scalefit.laws import get
 from scalefit.laws._base import Law
@@ -276,6 +277,8 @@ def _predict(
                 warnings.simplefilter("ignore", ScalefitWarning)
                 table = {**train, "loss": loss[fold.train]}
                 result = forecast(table, loss_unit=unit) if law == FORECAST else fit(table, law, **options)
+                if isinstance(result, FitResult):
+                    result = result.by_covariance()
                 interval = result.predict_interval(level=level, **cast(dict[str, Any], where))
             found.append(interval[["loss", "lower", "upper"]].to_numpy(float).T)
             trusted += bool(result.trusted)

@@ -29,6 +29,8 @@ _SHARES = np.linspace(0.0, 0.96, 25)
 _STEP, _SPAN = np.log(1.02), np.log(1.1)
 #: Robust standard error of an exponent from which its normal approximation fails, and refits drawn in its place.
 _LOOSE, _REFITS = 0.1, 400
+#: Runs above which no refits are drawn unasked: they take seconds, and exponents are then rarely loose.
+_MOST_RUNS = 2_000
 _LEAST_EIGENVALUE = 0.01
 _CLIP = 3.0
 
@@ -215,7 +217,7 @@ def labels_of(result: Solution, cluster: Any) -> AnyArray:
 
 def draws_for_intervals(result: Solution) -> Array | None:
     """Refits (n, p) where a parameter is at its bound or an exponent is loose: no covariance describes such a law."""
-    if result.tangent is not None or len(result.problem.groups) > 1 or result.n_runs > 20_000:
+    if result.tangent is not None or len(result.problem.groups) > 1 or result.n_runs > _MOST_RUNS:
         return None
     certificate = result.certificate
     if not certificate.converged or certificate.undetermined:

@@ -52,6 +52,13 @@ class FitResult(Solution):
         """What runs share their noise by, found from the residuals; None where they do not seem to."""
         return detect(self)
 
+    def by_covariance(self) -> FitResult:
+        """Return this result with intervals from its covariance alone, without refits drawn unasked."""
+        plain = replace(self)
+        if plain.resamples is None:
+            plain.__dict__["interval_draws"] = None
+        return plain
+
     def conf_int(self, level: float = LEVEL, cluster: Any = None) -> pd.DataFrame:
         """Confidence intervals of the parameters.
 
