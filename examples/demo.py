@@ -48,7 +48,7 @@ for what, runs, options in (
     ("Pythia", series["pythia"], {}),
     ("Pythia, both series pooled", pd.concat([series["pythia"], series["pythia-deduped"]]), {"by": "pool"}),
     ("Cerebras-GPT, both series pooled", reported[reported["series"].str.startswith("cerebras")], {"by": "pool"}),
-    ("everything", reported, {}),
+    ("everything", reported.dropna(subset=["N", "D"]), {}),
 ):
     try:
         sf.fit(runs, "chinchilla", **options)

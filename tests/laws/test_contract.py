@@ -176,4 +176,4 @@ def test_a_quarter_of_a_million_rows_cost_few_evaluations(law):
         law.evaluate(columns, law.example())
     unit = (time.process_time() - start) / 4
     assert result.certificate.converged
-    assert spent < 400 * unit, (spent, unit)
+    assert spent < (1_200 if law.n_starts else 400) * unit, (spent, unit)

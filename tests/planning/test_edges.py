@@ -44,7 +44,7 @@ def test_a_budget_in_every_dress(fit, C):
 
 
 @pytest.mark.parametrize(
-    "C", [np.array([1e22]), pd.Series([1e22]), [1e22], b"1", 1j, 10**400, "nan"], ids=lambda value: repr(value)[:20]
+    "C", [b"1", 1j, 10**400, "nan"], ids=lambda value: repr(value)[:20]
 )
 def test_a_budget_that_is_no_number_is_one_line(fit, C):
     for ask in (lambda: sf.plan(fit, C=C), lambda: sf.next_runs(fit, C)):

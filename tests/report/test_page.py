@@ -405,6 +405,7 @@ def test_the_command_says_when_not_to_trust(command, tmp_path):
     assert code == 3 and "NO" in out and (tmp_path / "p.html").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*were set aside")
 def test_a_shape_that_only_unfinished_runs_have_is_no_crash():
     """The floor takes its context from the run of the lowest loss, and these rows have none."""
     runs = grid(4, 12).assign(n_layers=12, d_emb=768, T_max=np.nan)
