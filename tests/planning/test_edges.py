@@ -43,9 +43,7 @@ def test_a_budget_in_every_dress(fit, C):
     assert len(sf.next_runs(fit, C, n_runs=2)) == len(sf.next_runs(fit, 1e22, n_runs=2))
 
 
-@pytest.mark.parametrize(
-    "C", [b"1", 1j, 10**400, "nan"], ids=lambda value: repr(value)[:20]
-)
+@pytest.mark.parametrize("C", [b"1", 1j, 10**400, "nan"], ids=lambda value: repr(value)[:20])
 def test_a_budget_that_is_no_number_is_one_line(fit, C):
     for ask in (lambda: sf.plan(fit, C=C), lambda: sf.next_runs(fit, C)):
         with pytest.raises(sf.ScalefitError) as said:
