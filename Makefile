@@ -34,7 +34,7 @@ test-package: $(VENV)/.test
 
 # The numeric core under the linear-algebra kernels of other processors: same answers, same verdicts.
 test-kernels: $(VENV)/.test
-	$(BIN)/python tests/kernels/run.py
+	$(BIN)/python tests/kernels/run.py $(KERNELS)
 
 test-slow: $(VENV)/.train
 	$(BIN)/python -m pytest tests -m slow

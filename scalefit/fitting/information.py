@@ -56,7 +56,7 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...]) -> None:
     lost = [name for name, flag in zip(names, open_ones, strict=True) if flag]
     levels = {key: np.unique(np.log(value).round(9)).size for key, value in problem.columns.items()}
     key = min(levels, key=lambda name: levels[name])
-    if levels[key] >= len(names):  # settings enough: what is open is the law's own, and the certificate says so
+    if levels[key] > 3:  # settings enough: what is open is the law's own, and the certificate says so
         return
     values = np.unique((problem.columns[key] * problem.units[key]).round(9))
     shown = ", ".join(f"{value:.4g}" for value in values[:4]) + (", ..." if values.size > 4 else "")
