@@ -154,6 +154,7 @@ def odd_tables():
 
 
 @pytest.mark.parametrize("name", odd_tables())
+@pytest.mark.filterwarnings("ignore:.*were set aside")
 def test_odd_tables_open_without_a_complaint(open_tab, name):
     report = sf.report(odd_tables()[name])
     assert len(report.html) < 3_000_000
