@@ -141,7 +141,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     yaml = require("yaml", extra="integrations", purpose="Settings in YAML files")
     try:
-        found = yaml.load(read_text(path, _SETTINGS_BYTES), Loader=_loader(yaml))  # a SafeLoader of our own
+        loader = _loader(yaml)(read_text(path, _SETTINGS_BYTES))
+        try:
+            found = loader.get_single_data()
+        finally:
+            loader.dispose()
     except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"{path} was not read: {' '.join(str(error).split()):.200}. Check the file.") from None
     return found if isinstance(found, dict) else {}

@@ -83,7 +83,7 @@ def test_processes_share_the_rows(with_, store: Path, size: int, monkeypatch) ->
 
 def test_rows_say_what_they_cost_and_where(with_, store: Path) -> None:
     row = train(with_(), store).rows[-1]
-    assert 0 < row["seconds"] < 600 and row["tokens_per_second"] > 0 and row["peak_memory"] > 1e7
+    assert row["seconds"] > 0 and row["tokens_per_second"] > 0 and row["peak_memory"] > 1e7
     assert row["mfu"] is None and row["dtype"] == "float32" and row["n_devices"] == 1 and row["device"]
     assert row["grad_norm"] > 0
 
