@@ -18,6 +18,8 @@ from scalefit.fitting.starts import find_starts, subset
 _LARGE = 10_000
 _SUBSET = 2_048
 _SECOND_SUBSET = 20_000
+#: More starts than these race on as many fewer rows, though not on fewer than the least; then a few run on.
+_USUAL_STARTS, _LEAST_SUBSET, _FINALISTS = 3, 384, 3
 #: Residual below which a search need not go on, and below which a table is taken to be free of noise.
 EXACT, ROUNDING = 1e-12, 1e-9
 #: A summand that is nowhere more than this share of the loss is also tried at nothing.
@@ -79,10 +81,15 @@ def _search(problem: Problem, starts: Array, lower: Array, upper: Array) -> Mini
     """Ends of all starts; on a large table of a subset of its runs, the best then polished on all of them."""
     if problem.loss.size <= _LARGE:
         return descend(problem, starts, lower, upper)
-    coarse = descend(subset(problem, _SUBSET), starts, lower, upper)
+    # Many starts race on fewer rows: which basin is the lowest shows on hundreds, and the best few run on.
+    rows = max(_LEAST_SUBSET, _SUBSET * _USUAL_STARTS // len(starts)) if len(starts) > _USUAL_STARTS else _SUBSET
+    coarse = descend(subset(problem, rows), starts, lower, upper)
     # Every start that shares the best end is one point on the full table: polish that one only.
     value = coarse.value
     point = coarse.best[None]
+    if rows < _SUBSET:
+        best_few = coarse.x[np.argsort(value, kind="stable")[:_FINALISTS]]
+        point = descend(subset(problem, _SUBSET), best_few, lower, upper).best[None]
     if problem.loss.size > 2 * _SECOND_SUBSET:
         point = descend(subset(problem, _SECOND_SUBSET), point, lower, upper).x
     ends = descend(problem, point, lower, upper)

@@ -113,9 +113,10 @@ def test_recovers_its_own_table_without_noise(law):
     scale = max(np.ptp(loss[keep]), 1e-300)
     np.testing.assert_allclose(law.evaluate(columns, dict(result.params)), loss[keep], atol=1e-6 * scale, rtol=1e-6)
     if law.name.split(":")[0] in IDENTIFIED:
+        np.testing.assert_allclose(result.predict(**columns), loss[keep], rtol=1e-9)
         assert result.certificate.converged
         for name, value in true.items():
-            assert result.params[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+            assert result.params[name] == pytest.approx(value, rel=1e-8), name
 
 
 def test_documentation_says_what_a_reader_needs(law):
@@ -157,8 +158,8 @@ def test_a_quarter_of_a_million_rows_cost_few_evaluations(law):
     """A ratio within one run: no absolute time."""
     import time
 
-    if law.name not in ("chinchilla", "kaplan", "power_law:C", "coupled", "data_constrained", "over_training"):
-        pytest.skip("one law of each kind is enough")
+    if law.name.split(":")[0] not in IDENTIFIED:
+        pytest.skip("a random table does not identify this law")
     rng = np.random.default_rng(1)
     n = 250_000
     columns = {
@@ -176,4 +177,4 @@ def test_a_quarter_of_a_million_rows_cost_few_evaluations(law):
         law.evaluate(columns, law.example())
     unit = (time.process_time() - start) / 4
     assert result.certificate.converged
-    assert spent < (1_200 if law.n_starts else 400) * unit, (spent, unit)
+    assert spent < 400 * unit, (spent, unit)

@@ -143,6 +143,33 @@ def test_a_forecast_plans_from_its_posterior_and_its_own_interval(huber240):
     assert plan.N_interval[0] < plan.N < plan.N_interval[1]
     assert sf.plan(forecast, loss=plan.loss).N == pytest.approx(plan.N, rel=1e-4)
     assert "sf.forecast" not in next(n.message for n in plan.notes if n.code == "beyond_reach")
+    assert len(sf.next_runs(forecast, 1e22, C=1e24)) >= 1
+
+
+def test_a_real_forecast(hoffmann240):
+    """Its own predictions, its interval, a target met, and a wall that only hurts."""
+    forecast = sf.forecast(hoffmann240)
+    plan = sf.plan(forecast, C=1e23)
+    assert plan.loss == pytest.approx(forecast.predict(N=plan.N, D=plan.D), rel=1e-9)
+    assert plan.lower < plan.loss < plan.upper and plan.N_interval[0] < plan.N < plan.N_interval[1]
+    target = sf.plan(forecast, loss=2.05)
+    assert forecast.predict(N=target.N, D=target.D) == pytest.approx(2.05, rel=1e-5)
+    wall = sf.plan(forecast, C=1e23, unique_tokens=2e10)
+    assert wall.loss > plan.loss and wall.lower < wall.loss < wall.upper
+
+
+def test_shared_fits_need_a_series(hoffmann240):
+    both = hoffmann240.assign(series=np.where(np.arange(240) % 2, "odd", "even"))
+    result = sf.fit(both, by="shared")
+    assert sf.plan(result, C=1e22, series="odd").N != sf.plan(result, C=1e22, series="even").N
+    with pytest.raises(ValueError, match="odd"):
+        sf.plan(result, C=1e22)
+
+
+def test_reach_is_said_in_numbers(huber240):
+    note = next(n for n in sf.plan(huber240, C=5.76e23).notes if n.code == "beyond_reach")
+    assert note.details["C"] == pytest.approx(44.5, rel=0.01) and "44.5 times the compute" in note.message
+    assert not any(n.code == "beyond_reach" for n in sf.plan(huber240, C=1e22).notes)
 
 
 def test_an_untrusted_fit_makes_an_untrusted_plan(huber240):
