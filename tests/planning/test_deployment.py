@@ -134,13 +134,15 @@ def test_published_golden_values():
 
 
 def test_rows_that_rise_are_marked_and_the_rest_identifies_the_law(external_data):
-    """On datablations 58 of 229 rows rise; a tied fit of the rest gives R_D* with an error of two fifths."""
+    """On datablations 58 of 229 rows rise; a tied fit of the rest gives R_D* to a factor of three."""
     runs = pd.read_csv(external_data / "forecast_benchmark" / "datablations_repeat.csv")
     marked = mark_repetition(runs[["N", "D", "unique_tokens", "loss"]])
     assert marked["rising"].sum() == 58 and marked.loc[marked["rising"], "epochs"].min() > 13
     result = sf.fit(marked[~marked["rising"]], "data_constrained", tied={"beta": "alpha"})
     low, high = result.conf_int(0.95).loc["R_D"]
-    assert 10 < low < result.params["R_D"] < high < 200
+    # Runs of one D share two fifths of their variance (likelihood ratio 40), which widens the upper end beyond 100.
+    assert result.shared_noise is not None and result.shared_noise.by == "D"
+    assert 10 < low < result.params["R_D"] < high < 150
     everything = sf.fit(marked, "data_constrained", tied={"beta": "alpha"})
     assert result.std_errors["R_D"] < everything.std_errors["R_D"]
     ends = [fit.bootstrap(80, seed=0).conf_int(0.68).loc["R_D"] for fit in (result, everything)]
