@@ -24,7 +24,7 @@ def test_without_a_move_it_is_the_floor_of_a_plan(layers, blocks, context, patte
         warnings.simplefilter("ignore", sf.ScalefitWarning)
         floor = sf.loss_floor(N=1e12, D=patterns * context, n_layers=layers, d_emb=width, T_max=context)
     law = AssociativeMemory.loss(patterns * context, width, context, 0.0, 0.0)
-    assert law == pytest.approx(floor.loss_upper, rel=1e-3)
+    assert law == pytest.approx(floor.loss_at_z_upper, rel=1e-3)
 
 
 @given(st.lists(st.floats(1.0, 50.0), min_size=1, max_size=5))
