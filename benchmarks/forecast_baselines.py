@@ -22,10 +22,20 @@ def best_train_loss(split: Split) -> np.ndarray:
     return np.full(len(split.test), split.train.loss.min())
 
 
+def fit_or_compute(split: Split, law: str, **options: object) -> tuple[sf.FitResult, dict[str, np.ndarray]]:
+    """A fit and the inputs of the test runs; a law of compute where the settings are too few for the law."""
+    N, D = split.test.N.to_numpy(), split.test.D.to_numpy()
+    try:
+        return sf.fit(split.train[COLUMNS], law, **options), {"N": N, "D": D}
+    except sf.FitError:
+        table = {"C": 6.0 * (split.train.N * split.train.D).to_numpy(), "loss": split.train.loss.to_numpy()}
+        return sf.fit(table, "power_law:C", objective="squared"), {"C": 6.0 * N * D}
+
+
 def _fitted(law: str, **options: object) -> Callable[[Split], np.ndarray]:
     def predict(split: Split) -> np.ndarray:
-        result = sf.fit(split.train[COLUMNS], law, **options)
-        return np.asarray(result.predict(N=split.test.N.to_numpy(), D=split.test.D.to_numpy()))
+        result, where = fit_or_compute(split, law, **options)
+        return np.asarray(result.predict(**where))
 
     return predict
 
@@ -68,8 +78,8 @@ def coupled_with_prior(split: Split, prior: Prior, temper: float = 1.0) -> np.nd
 
 def bootstrap_intervals(split: Split, level: float) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Prediction, lower and upper of today's default: case bootstrap of Chinchilla, without and with noise."""
-    where = {"N": split.test.N.to_numpy(), "D": split.test.D.to_numpy()}
-    result = sf.fit(split.train[COLUMNS], "chinchilla").bootstrap(n=_RESAMPLES, seed=0)
+    result, where = fit_or_compute(split, "chinchilla")
+    result = result.bootstrap(n=_RESAMPLES, seed=0)
     paths = result._predict(where, result.resamples, 0)
     tail = (1 - level) / 2
     low, high = np.quantile(paths, [tail, 1 - tail], axis=0)
@@ -83,6 +93,6 @@ def bootstrap_intervals(split: Split, level: float) -> dict[str, tuple[np.ndarra
 
 def plain_interval(split: Split, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coupled law with robust errors and residual noise."""
-    where = {"N": split.test.N.to_numpy(), "D": split.test.D.to_numpy()}
-    table = sf.fit(split.train[COLUMNS], "coupled", delta=1e-2).predict_interval(level=level, **where)
+    result, where = fit_or_compute(split, "coupled", delta=1e-2)
+    table = result.predict_interval(level=level, **where)
     return table["loss"].to_numpy(), table["lower"].to_numpy(), table["upper"].to_numpy()

@@ -56,6 +56,13 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...]) -> None:
     lost = [name for name, flag in zip(names, open_ones, strict=True) if flag]
     levels = {key: np.unique(np.log(value).round(9)).size for key, value in problem.columns.items()}
     key = min(levels, key=lambda name: levels[name])
+    settings = np.unique(np.stack([np.log(value).round(9) for value in problem.columns.values()]), axis=1).shape[1]
+    if settings < len(names):
+        raise FitError(
+            f"These {problem.loss.size} runs have {settings} distinct settings of {' and '.join(levels)}, and "
+            f"{problem.law.name} has {len(names)} free parameters: {' and '.join(lost)} cannot be told apart, whatever "
+            f"the losses are. Nothing was fitted. Add runs at other settings, or fix some (fixed={{...}})."
+        )
     if levels[key] > 3:  # settings enough: what is open is the law's own, and the certificate says so
         return
     values = np.unique((problem.columns[key] * problem.units[key]).round(9))

@@ -240,4 +240,21 @@ INPUTS: dict[str, Input] = {
         integer=True,
     ),
     "T_max": Input("context length", _names(_CONTEXT), "tokens", typical=(512, 1024, 2048), integer=True),
+    "n_experts": Input(
+        "experts of which a token uses one",
+        ("n_experts", "num_experts", "nume", "experts"),
+        range=(1, 512),
+        typical=(1, 4, 16, 64),
+        counts={"N": "active"},
+        optional=1.0,
+        integer=True,
+    ),
+    "post_bits": Input(
+        "bits per weight after training",
+        ("post_bits", "ptq_bits"),
+        "bits",
+        range=(1, 64),
+        typical=(3, 4, 6, 8, 16),
+        optional=None,
+    ),
 }

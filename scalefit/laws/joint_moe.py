@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.laws._base import Constants, Law, Parameter, Usual
-from scalefit.laws._declarations import Golden, Input
+from scalefit.laws._declarations import Golden
 
 
 class JointMoE(Law):
@@ -36,16 +36,6 @@ class JointMoE(Law):
     inputs = ("N", "D", "n_experts")
     formula = "L(N, D, e) = E + a e^delta N^(-alpha + gamma ln e) + b e^omega D^(-beta - zeta ln e)"
     direction = {"n_experts": 0}  # many experts do not pay for little data
-    n_experts = Input(
-        "experts of which a token uses one",
-        ("n_experts", "num_experts", "nume", "experts"),
-        range=(1, 512),
-        typical=(1, 4, 16, 64),
-        counts={"N": "active"},
-        optional=1.0,
-        integer=True,
-    )
-
     E = Usual.E
     a = Parameter("size coefficient", (0.0, 1e20), (10.0, 36.0, 400.0), log=True, linear=True, own=True)
     alpha = Parameter("size exponent", (0.0, 3.0), (0.1, 0.19, 0.35))

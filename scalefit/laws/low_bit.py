@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scalefit.laws._base import Constants, Law, Parameter
-from scalefit.laws._declarations import Golden, Input, Target
+from scalefit.laws._declarations import Golden, Target
 
 
 class LowBit(Law):
@@ -34,15 +34,6 @@ class LowBit(Law):
         "loss_difference", "nat/token", sense=-1, range=(-20.0, 20.0), scale="linear", names=("delta_loss",)
     )
     direction = {"D": 1}
-    post_bits = Input(
-        "bits per weight after training",
-        ("post_bits", "ptq_bits"),
-        "bits",
-        range=(1, 64),
-        typical=(3, 4, 6, 8, 16),
-        optional=None,
-    )
-
     k = Parameter("coefficient", (0.0, 1e6), (0.005, 0.02, 0.5), unit="nat/token", log=True, linear=True, own=True)
     b = Parameter("exponent of tokens", (0.0, 3.0), (0.3, 0.5, 0.7))
     a = Parameter("exponent of size", (0.0, 3.0), (0.1, 0.23, 0.4))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.laws._base import Constants, Law, Parameter
-from scalefit.laws._declarations import Golden, Input, Target
+from scalefit.laws._declarations import Golden, Target
 
 
 class PTQ(Law):
@@ -36,15 +36,6 @@ class PTQ(Law):
         "loss_difference", "nat/token", sense=-1, range=(-20.0, 20.0), scale="linear", names=("delta_loss",)
     )
     direction = {"D": 1}
-    post_bits = Input(
-        "bits per weight after training",
-        ("post_bits", "ptq_bits"),
-        "bits",
-        range=(1, 64),
-        typical=(3, 4, 6, 8, 16),
-        optional=None,
-    )
-
     c = Parameter("coefficient", (0.0, 1e6), (0.01, 0.06, 1.0), unit="nat/token", log=True, linear=True, own=True)
     gamma_D = Parameter("exponent of tokens", (0.0, 3.0), (0.3, 0.5, 0.7))
     gamma_N = Parameter("exponent of size", (0.0, 3.0), (0.2, 0.35, 0.5))

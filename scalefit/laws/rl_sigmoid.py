@@ -7,6 +7,12 @@ from typing import Any
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Input, Target
 
+_SOURCE = "Khatri et al. (2025), arXiv:2510.13786, table 1; R_0 set to 0 here"
+_REMARK = (
+    "In GB200 GPU hours, fitted from 1,500 hours on; R_max is known to .02. The pass rate at the start is the user's: "
+    "give it."
+)
+
 
 class RLSigmoid(Law):
     r"""Pass rate as a sigmoid of the logarithm of compute [1]_.
@@ -47,59 +53,44 @@ class RLSigmoid(Law):
         Constants(
             "khatri2025_8b",
             dict(R_0=0.0, R_max=0.61, C_mid=2542, s=1.92),
-            source="Khatri et al. (2025), arXiv:2510.13786, table 1; R_0 set to 0 here",
+            source=_SOURCE,
             params="total",
             evidence="review",
-            remark=(
-                "In GB200 GPU hours, fitted from 1,500 hours on; R_max is known to .02. The pass rate at the "
-                "start is the user's: give it."
-            ),
+            remark=_REMARK,
             golden=(Golden(dict(gpu_hours=1e5), 0.60947169, 1e-7),),
         ),
         Constants(
             "khatri2025_bs512",
             dict(R_0=0.0, R_max=0.605, C_mid=2818, s=1.77),
-            source="Khatri et al. (2025), arXiv:2510.13786, table 1; R_0 set to 0 here",
+            source=_SOURCE,
             params="total",
             evidence="review",
-            remark=(
-                "In GB200 GPU hours, fitted from 1,500 hours on; R_max is known to .02. The pass rate at the "
-                "start is the user's: give it."
-            ),
+            remark=_REMARK,
         ),
         Constants(
             "khatri2025_bs2048",
             dict(R_0=0.0, R_max=0.645, C_mid=10909, s=1.7),
-            source="Khatri et al. (2025), arXiv:2510.13786, table 1; R_0 set to 0 here",
+            source=_SOURCE,
             params="total",
             evidence="review",
-            remark=(
-                "In GB200 GPU hours, fitted from 1,500 hours on; R_max is known to .02. The pass rate at the "
-                "start is the user's: give it."
-            ),
+            remark=_REMARK,
             golden=(Golden(dict(gpu_hours=1e5), 0.63041649, 1e-7),),
         ),
         Constants(
             "khatri2025_32k",
             dict(R_0=0.0, R_max=0.645, C_mid=11272, s=1.89),
-            source="Khatri et al. (2025), arXiv:2510.13786, table 1; R_0 set to 0 here",
+            source=_SOURCE,
             params="total",
             evidence="review",
-            remark=(
-                "In GB200 GPU hours, fitted from 1,500 hours on; R_max is known to .02. The pass rate at the "
-                "start is the user's: give it."
-            ),
+            remark=_REMARK,
         ),
         Constants(
             "khatri2025_scout",
             dict(R_0=0.0, R_max=0.71, C_mid=4242, s=1.65),
-            source="Khatri et al. (2025), arXiv:2510.13786, table 1; R_0 set to 0 here",
+            source=_SOURCE,
             params="total",
             evidence="review",
-            remark=(
-                "In GB200 GPU hours, fitted from 1,500 hours on; R_max is known to .02. The pass rate at the "
-                "start is the user's: give it."
-            ),
+            remark=_REMARK,
         ),
     )
     bibtex = (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.laws._base import Constants, Law, Parameter
-from scalefit.laws._declarations import Golden, Input
+from scalefit.laws._declarations import Golden
 
 
 class Routed(Law):
@@ -35,16 +35,6 @@ class Routed(Law):
     objective = "squared"
     inputs = ("N", "n_experts")
     formula = "L(N, e): lg L = a lg N + b lg e + c lg N lg e + d"
-    n_experts = Input(
-        "experts of which a token uses one",
-        ("n_experts", "num_experts", "nume", "experts"),
-        range=(1, 512),
-        typical=(1, 4, 16, 64),
-        counts={"N": "active"},
-        optional=1.0,
-        integer=True,
-    )
-
     a = Parameter("slope in size", (-1.0, 0.0), (-0.15, -0.08, -0.04))
     b = Parameter("slope in experts", (-1.0, 0.5), (-0.2, -0.12, -0.05))
     c = Parameter("what size takes from the gain of experts", (-0.2, 0.2), (0.0, 0.01, 0.02))

@@ -25,6 +25,15 @@ def test_two_settings_of_an_input_are_refused(seed, swap):
         sf.fit(table(few / 10, many * 10, seed=seed) if swap else table(many, few, seed=seed))
 
 
+@pytest.mark.parametrize("law", ["chinchilla", "coupled"])
+def test_fewer_settings_than_parameters_are_refused_however_often_they_were_run(law):
+    """Three settings on no one ratio, four runs of each: the losses have three levels, the law five and more."""
+    N, D = np.tile([1.5e8, 3e8, 6e8], 4), np.tile([2.6e9, 6e9, 1.04e10], 4)
+    loss = LAW.predict(N=N, D=D) * np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    with pytest.raises(sf.FitError, match="3 distinct settings of N and D"):
+        sf.fit({"N": N, "D": D, "loss": loss}, law)
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("half", [1.0006, 1.05, 1.228])
 def test_an_input_too_narrow_for_its_exponent_is_not_trusted(half, seed):
