@@ -16,7 +16,7 @@ from scalefit.fitting.identifiability import (
 from scalefit.fitting.solution import Solution
 
 #: Where these were noted, runs at the same inputs differ in something else, and their scatter is not noise.
-_NO_REPLICATES = {"repeated_tokens", "swept"}
+_NO_REPLICATES = {"repeated_tokens", "swept", "mixed_runs"}
 _MOVED = 1.0  # standard errors
 _INFLUENCE_RUNS = 20_000
 _EXACT = 1e-9  # largest residual of a table without noise, whose errors are rounding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -23,6 +24,7 @@ from scalefit.fitting.identifiability import (
 )
 from scalefit.fitting.information import narrow_problem, refuse_too_few_settings, too_narrow
 from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
+from scalefit.fitting.mixed_columns import mixed_notes
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
@@ -260,9 +262,10 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
 
     Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
     """
-    from scalefit.tables.runs import check_for_fit
+    from scalefit.tables.labels import every_column
+    from scalefit.tables.runs import check_for_fit, read_runs
 
-    table = with_weights(runs, weights)
+    table = with_weights(read_runs(runs) if isinstance(runs, (str, Path)) else runs, weights)
     name = law.target.name
     there = getattr(table, "columns", table if isinstance(table, Mapping) else ())
     checked = check_for_fit(
@@ -272,7 +275,7 @@ def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
     series = checked.columns.get("series")
     found = _Runs(
         columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
-        table={key: np.asarray(value) for key, value in checked.columns.items()},
+        table=every_column(table, checked),
         loss=np.asarray(checked.columns["loss"], float),
         weights=weight,
         series=None if series is None else np.asarray(series),
@@ -334,6 +337,8 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
             problems=(*certificate.problems, narrow_problem(narrow)),
             undetermined=tuple(dict.fromkeys((*certificate.undetermined, *narrow))),
         )
+    if not shared:
+        notes += mixed_notes(law, table.table, problem.residuals(x[None])[0])
     return FitResult(
         law=law,
         problem=problem,

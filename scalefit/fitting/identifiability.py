@@ -20,7 +20,7 @@ _NEARLY_COLLINEAR = 0.1
 # 100 tables of 30 losses drawn without regard to N and D 0.58 and more (one in a hundred under 0.6).
 _EXPLAINS_LITTLE = 0.4
 _EXPLAINS_NOTHING = 0.6
-_HYPERPARAMETERS = frozenset(
+HYPERPARAMETERS = frozenset(
     "lr learning_rate peak_lr max_lr bs batch_size global_bs global_batch_size wd weight_decay warmup".split()
 )
 _OUTLYING = 10.0  # robust standard deviations of the residuals
@@ -169,7 +169,7 @@ def repeated_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note
 
 def sweep_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note]:
     """Say that hyperparameters vary among runs of one size and length: then such runs are no replicates."""
-    swept = [name for name in columns if name.lower() in _HYPERPARAMETERS and name not in law.inputs]
+    swept = [name for name in columns if name.lower() in HYPERPARAMETERS and name not in law.inputs]
     # A law in C alone has runs of many shapes at each C, and settings that follow N and D there are no sweep.
     sizes = [key for key in dict.fromkeys((*law.inputs, "N", "D", "series")) if key in columns]
     keys = np.stack([_ranks(columns[key]) for key in sizes], axis=1)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-import pandas as pd
 
 from scalefit._arguments import one_of
 from scalefit._typing import AnyArray, Array
@@ -28,7 +27,7 @@ from scalefit.laws import get
 from scalefit.laws._base import Law
 
 if TYPE_CHECKING:
-    from scalefit.tables.runs import CheckedRuns
+    pass
 
 #: The first guess is a robust fit: Huber's band on the log loss, weights by compute, the prior at this noise.
 _BAND, _COMPUTE_POWER, _FIRST_NOISES = 0.01, 0.5, (0.02, 0.003)
@@ -126,6 +125,7 @@ def forecast(
     >>> abs(result.predict(N=7e9, D=2e11) / law.predict(N=7e9, D=2e11) - 1) < 0.01
     True
     """
+    from scalefit.tables.labels import every_column
     from scalefit.tables.runs import LOSS_UNITS, check_for_fit, name_columns, read_runs
 
     if one_of(loss_unit, ("perplexity",)):
@@ -154,7 +154,7 @@ def forecast(
         runs = read_runs(runs)
     checked = check_for_fit(runs, reads)
     arrays = {key: np.asarray(checked.columns[key], float) for key in reads}
-    every = _with_labels(runs, checked)
+    every = every_column(runs, checked)
     loss = np.asarray(checked.columns["loss"], float)
     conventions = dict(checked.conventions)
     conventions["loss_unit"] = loss_unit or conventions.get("loss_unit", "nat/token")
@@ -204,18 +204,6 @@ class _Table:
     labels: AnyArray
     conventions: dict[str, Any]
     every: dict[str, AnyArray]
-
-
-def _with_labels(runs: Any, checked: CheckedRuns) -> dict[str, AnyArray]:
-    """Every column of the usable rows, those of words included."""
-    every = {key: np.asarray(column) for key, column in checked.columns.items()}
-    frame = pd.DataFrame(runs) if not isinstance(runs, pd.DataFrame) else runs
-    if frame.index.is_unique and set(checked.row_labels.tolist()) <= set(frame.index.tolist()):
-        kept = frame.loc[checked.row_labels.tolist()]
-        for key in kept:
-            if str(key) not in every and kept[key].dtype.kind not in "iufcmM":
-                every[str(key)] = kept[key].to_numpy(dtype=object)
-    return every
 
 
 def _forecast(

@@ -1,0 +1,102 @@
+"""Columns that a law does not read and that explain what it leaves of the losses: recipes, optimizers, bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scalefit._typing import AnyArray, Array
+from scalefit.errors import Note
+from scalefit.fitting.identifiability import HYPERPARAMETERS
+from scalefit.laws._base import Law
+
+#: Chance of a false alarm, divided among the columns tested, and share of the residuals' variance that must be
+#: explained: with thousands of runs a difference that matters to nobody has a tiny p (both are choices).
+_CHANCE, _SHARE = 0.01, 0.3
+#: Values of a column of numbers up to which they are kinds, and rows that a kind needs.
+_MOST_KINDS, _LEAST_ROWS = 12, 3
+#: What a table knows of a run's size and result; whatever is computed from them explains nothing new.
+_MEASURED = frozenset("n d c loss weight series unique_tokens epochs tokens_per_param ratio seed".split())
+
+
+def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Array) -> list[Note]:
+    """Name the columns by whose kinds the residuals differ, and what to pass.
+
+    One-way analysis of variance of the residuals by each column of words, or of few numbers, that the law does not
+    read. Runs that differ in such a column are no replicates of each other.
+
+    Parameters
+    ----------
+    law : type of Law
+        The law that was fitted.
+    columns : mapping of str to ndarray (n,)
+        Every column of the runs.
+    residuals : ndarray (n,)
+        What the fit leaves.
+    """
+    tested = {}
+    for name, column in columns.items():
+        if name in law.inputs or name.lower() in _MEASURED | HYPERPARAMETERS or name == law.target.name:
+            continue
+        kinds = _kinds(column)
+        if kinds is not None and not (column.dtype.kind in "iuf" and _follows_size(law, columns, kinds)):
+            tested[name] = kinds
+    notes = []
+    for name, kinds in tested.items():
+        found = _differ(kinds, residuals, _CHANCE / len(tested))
+        if found is not None:
+            notes.append(_note(law, name, kinds, found))
+    return notes
+
+
+def _kinds(column: AnyArray) -> AnyArray | None:
+    """Kinds (n,) as text; None for what has one kind, or nearly one for each run."""
+    if column.dtype.kind in "iuf":
+        values = column.astype(float)
+        if not np.isfinite(values).all() or np.unique(values).size > _MOST_KINDS:
+            return None
+        kinds = np.array([f"{value:g}" for value in values.tolist()])
+    else:
+        kinds = np.array([str(value) for value in column.tolist()])
+    _, counts = np.unique(kinds, return_counts=True)
+    return kinds if (counts >= _LEAST_ROWS).sum() >= 2 and 2 * counts.size <= kinds.size else None
+
+
+def _follows_size(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) -> bool:
+    """Whether an input fixes the kind, as N fixes the number of layers: then it may only trace the law's own misfit."""
+    for name in (*law.inputs, "N", "D"):
+        if name in columns:
+            pairs = {(value, kind) for value, kind in zip(columns[name].tolist(), kinds.tolist(), strict=True)}
+            if len(pairs) == len({value for value, _ in pairs}):
+                return True
+    return False
+
+
+def _differ(kinds: AnyArray, residuals: Array, chance: float) -> dict[str, float] | None:
+    """Mean residual of each kind, where they clearly differ."""
+    from scipy.stats import f_oneway
+
+    names, at, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    used = np.flatnonzero(counts >= _LEAST_ROWS)
+    groups = [residuals[at == i] for i in used]
+    rows = np.concatenate(groups)
+    between = sum(group.size * (group.mean() - rows.mean()) ** 2 for group in groups)
+    total = float(((rows - rows.mean()) ** 2).sum())
+    with np.errstate(all="ignore"):
+        p = float(f_oneway(*groups).pvalue)
+    if not (p < chance and total > 0 and between > _SHARE * total):
+        return None
+    return {str(names[i]): float(group.mean()) for i, group in zip(used, groups, strict=True)}
+
+
+def _note(law: type[Law], name: str, kinds: AnyArray, means: Mapping[str, float]) -> Note:
+    low, high = min(means, key=lambda kind: means[kind]), max(means, key=lambda kind: means[kind])
+    gap = means[high] - means[low]
+    shown = f"{100 * gap:.2g} %" if law.target.on == "log_loss" else f"{gap:.2g}"
+    text = (
+        f"Runs differ by {name}, which {law.name} does not read: {high} and {low} lie {shown} apart about one law. All "
+        f"were fitted as one, so runs of the same settings are no replicates. Keep the rows of one {name}, or read the "
+        f"table with series={name!r} and fit with by='series'."
+    )
+    return Note("mixed_runs", "warning", text, {"column": name, "means": dict(means)})

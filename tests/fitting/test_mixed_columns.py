@@ -1,0 +1,74 @@
+"""Runs that differ in a column the law does not read: named, and no replicates of each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+LAW = sf.published("chinchilla", "besiroglu2024")
+
+
+def runs(seed=0, **kinds):
+    """A grid, once for each kind of the one column given, each with its factor on the loss."""
+    rng = np.random.default_rng(seed)
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 3e9, 4), np.geomspace(2e9, 5e10, 4)))
+    ((name, factors),) = kinds.items()
+    truth = LAW.predict(N=N, D=D)
+    parts = [
+        pd.DataFrame(
+            {
+                "N": N,
+                "D": D,
+                "loss": LAW.predict(N=N, D=D) * factor * np.exp(0.003 * rng.standard_normal(16)),
+                name: kind,
+            }
+        )
+        for kind, factor in factors.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def codes(result):
+    return {note.code: note for note in result.notes}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {"recipe": {"base": 1.0, "new": 0.98}},
+        {"optimizer": {"adamw": 1.0, "muon": 0.97, "soap": 0.985}},
+        {"weight_bits": {4: 1.03, 8: 1.005, 16: 1.0}},
+    ],
+)
+def test_the_column_that_explains_the_gap_is_named(kinds, seed):
+    """They were called replicates, within which the law fits."""
+    ((name, factors),) = kinds.items()
+    found = codes(sf.fit(runs(seed, **kinds)))
+    assert "replicates" not in found and found["mixed_runs"].details["column"] == name
+    assert f"Runs differ by {name}" in found["mixed_runs"].message and "by='series'" in found["mixed_runs"].message
+    assert set(found["mixed_runs"].details["means"]) == {str(kind) for kind in factors}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_column_without_effect_is_not(seed):
+    found = codes(sf.fit(runs(seed, recipe={"a": 1.0, "b": 1.0})))
+    assert "mixed_runs" not in found and found.keys() & {"replicates", "lack_of_fit"}
+
+
+def test_what_size_fixes_is_no_recipe():
+    """Layers follow N, so they can only trace what the law's form misses."""
+    table = runs(recipe={"a": 1.0})
+    table["n_layers"] = table["N"].rank(method="dense").astype(int)
+    table["loss"] *= np.where(table["n_layers"] == 2, 1.02, 1.0)
+    assert "mixed_runs" not in codes(sf.fit(table))
+
+
+def test_a_file_and_a_mapping_say_the_same(tmp_path):
+    table = runs(recipe={"base": 1.0, "new": 0.98})
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    for source in (table, table.to_dict("list"), tmp_path / "runs.csv", sf.read_runs(tmp_path / "runs.csv")):
+        assert "mixed_runs" in codes(sf.fit(source))
