@@ -305,7 +305,7 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
     notes = [*table.notes, *repeated_notes(law, table.table), *sweep_notes(law, table.table)]
     notes += refuse(law, table.columns, loss, layout.n_free, pinned)
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
-    refuse_too_few_settings(problem, layout.names)
+    refuse_too_few_settings(problem, layout.names, prior_names)
 
     few = loss.size < _FEW and not expressions  # lmfit takes its time for each start
     usual = max(_STARTS_ON_FEW if few else _STARTS, 0 if expressions else law.n_starts)

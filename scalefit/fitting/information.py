@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -25,12 +26,13 @@ _NORMAL = 1.6449
 _MOST = 100_000
 
 
-def refuse_too_few_settings(problem: Problem, names: tuple[str, ...]) -> None:
+def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Collection[str] = ()) -> None:
     """Raise where runs with these inputs leave parameters open, whatever their losses.
 
     The slopes of the losses by the parameters are looked at for several values of these: where their rank is short at
     every one, the settings are too few for the law. Seven sizes on two lengths, for one, are 8 levels of two summands,
     where a law of five parameters with a summand for each input has one for the floor and only two for the length.
+    What a prior says of the parameters in `known` counts as one more setting each.
 
     Raises
     ------
@@ -43,6 +45,8 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...]) -> None:
     with np.errstate(all="ignore"):
         for x in find_starts(small, _POINTS):
             slopes = small.jacobian(x[None])[1][0]
+            prior = np.eye(len(names))[:, [name in known for name in names]]
+            slopes = np.concatenate([slopes, prior * np.abs(slopes).max()], axis=1)
             size = np.sqrt((slopes**2).sum(axis=1))
             if not np.isfinite(slopes).all() or (size <= _OFF * size.max()).any():
                 return
@@ -51,13 +55,13 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...]) -> None:
             if rank == slopes.shape[0]:
                 return
             open_ones = np.abs(vectors[rank:]).max(axis=0) > 1e-4
-    if open_ones is None or problem.penalty is not None:
+    if open_ones is None:
         return
     lost = [name for name, flag in zip(names, open_ones, strict=True) if flag]
     levels = {key: np.unique(np.log(value).round(9)).size for key, value in problem.columns.items()}
     key = min(levels, key=lambda name: levels[name])
     settings = np.unique(np.stack([np.log(value).round(9) for value in problem.columns.values()]), axis=1).shape[1]
-    if settings < len(names):
+    if settings + len(known) < len(names):
         raise FitError(
             f"These {problem.loss.size} runs have {settings} distinct settings of {' and '.join(levels)}, and "
             f"{problem.law.name} has {len(names)} free parameters: {' and '.join(lost)} cannot be told apart, whatever "

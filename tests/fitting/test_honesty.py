@@ -34,6 +34,17 @@ def test_fewer_settings_than_parameters_are_refused_however_often_they_were_run(
         sf.fit({"N": N, "D": D, "loss": loss}, law)
 
 
+def test_a_prior_counts_where_settings_are_few():
+    """Three settings and priors of three of five parameters: what is left can be told."""
+    N, D = np.tile([1.5e8, 3e8, 6e8], 4), np.tile([2.6e9, 6e9, 1.04e10], 4)
+    loss = LAW.predict(N=N, D=D) * np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    runs = {"N": N, "D": D, "loss": loss}
+    prior = {"E": (1.8, 0.1), "alpha": (0.35, 0.03), "beta": (0.37, 0.03)}
+    assert sf.fit(runs, prior=prior).predict(N=6e8, D=1.04e10) == pytest.approx(loss[2::3].mean(), rel=0.02)
+    with pytest.raises(sf.FitError, match="cannot be told apart"):
+        sf.fit(runs, prior={"E": (1.8, 0.1)})
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("half", [1.0006, 1.05, 1.228])
 def test_an_input_too_narrow_for_its_exponent_is_not_trusted(half, seed):

@@ -22,7 +22,7 @@ def runs(seed=0, **kinds):
             {
                 "N": N,
                 "D": D,
-                "loss": LAW.predict(N=N, D=D) * factor * np.exp(0.003 * rng.standard_normal(16)),
+                "loss": factor * truth * np.exp(0.003 * rng.standard_normal(16)),
                 name: kind,
             }
         )
