@@ -90,7 +90,7 @@ def peers(fit: dict[str, Any], forecast: dict[str, Any], stopping: dict[str, Any
     )
     halfway, laws = stopping["forecasts"]["balanced_mae"], stopping["laws"]["balanced_mae"]
     add(
-        f"final loss foretold halfway, {stopping['curves']} public curves",
+        f"final loss forecast halfway, {stopping['curves']} public curves",
         f"off by {halfway['no_history']['0.5']:.3f} nat, {halfway['history']['0.5']:.3f} with a history",
         f"last value: {laws['last_value']['0.5']:.3f}",
         f"multi-power law, fitted freely: {laws['multi_power']['0.5']:.3f}",
@@ -192,8 +192,8 @@ def next_runs(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
 
-def foretold(document: dict[str, Any]) -> str:
-    """Errors of the foretold final loss by method, and ours by group of curves."""
+def forecast_errors(document: dict[str, Any]) -> str:
+    """Errors of the forecast final loss by method, and ours by group of curves."""
     parts = ("0.25", "0.5", "0.75")
     heads = " | ".join(f"{float(part):.0%}".replace("%", " %") for part in parts)
     mae, laws = document["forecasts"]["balanced_mae"], document["laws"]["balanced_mae"]
@@ -425,7 +425,7 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "docs/uncertainty.md": {"coverage": (coverage, ("coverage",))},
     "docs/training.md": {"training": (training, ("training",))},
     "docs/stopping.md": {
-        "foretold": (foretold, ("stopping",)),
+        "forecast errors": (forecast_errors, ("stopping",)),
         "bands": (bands, ("stopping",)),
         "alarms": (alarms, ("stopping",)),
         "form": (form, ("stopping_form",)),

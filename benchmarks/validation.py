@@ -53,8 +53,8 @@ def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[s
                 scores.append({"series": series, "law": law, "refused": str(error).split(". ")[0]})
                 continue
             results[law] = result
-            foretold = result.predict_interval(**inputs(result.law, dear), level=LEVEL)
-        scores.append({"series": series, "law": law, **held(foretold, dear), "trusted": result.certificate.trusted})
+            predicted = result.predict_interval(**inputs(result.law, dear), level=LEVEL)
+        scores.append({"series": series, "law": law, **held(predicted, dear), "trusted": result.certificate.trusted})
         if "E" in result.params:
             floors.append(floor(series, law, "cheap runs", cheap, entropy))
             floors.append(floor(series, law, "all runs", table, entropy))
@@ -66,8 +66,8 @@ def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[s
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         forecast = sf.forecast(cheap)
-    foretold = forecast.predict_interval(**inputs(forecast.law, dear), level=LEVEL)
-    scores.append({"series": series, "law": "sf.forecast", **held(foretold, dear), "trusted": forecast.trusted})
+    predicted = forecast.predict_interval(**inputs(forecast.law, dear), level=LEVEL)
+    scores.append({"series": series, "law": "sf.forecast", **held(predicted, dear), "trusted": forecast.trusted})
     flat = np.full(len(dear), cheap["loss"].min())
     scores.append({"series": series, "law": "no law: the best cheap loss", **score(flat, dear)})
     for row in scores:
@@ -99,12 +99,12 @@ def score(predicted: Any, dear: Any) -> dict[str, float]:
     }
 
 
-def held(foretold: Any, dear: Any) -> dict[str, float]:
+def held(predicted: Any, dear: Any) -> dict[str, float]:
     """Errors of the forecasts, the share of the cells inside their intervals, and how wide these are (relative)."""
     loss = dear["loss"].to_numpy()
-    inside = (foretold["lower"] <= loss) & (loss <= foretold["upper"])
-    width = (foretold["upper"] - foretold["lower"]) / foretold["loss"]
-    return {**score(foretold["loss"].to_numpy(), dear), "inside": float(inside.mean()), "width": float(width.mean())}
+    inside = (predicted["lower"] <= loss) & (loss <= predicted["upper"])
+    width = (predicted["upper"] - predicted["lower"]) / predicted["loss"]
+    return {**score(predicted["loss"].to_numpy(), dear), "inside": float(inside.mean()), "width": float(width.mean())}
 
 
 def inputs(law: Any, dear: Any) -> dict[str, Any]:

@@ -64,11 +64,11 @@ def bootstrap_draws(
     result: Solution,
     n: int,
     seed: Seed,
-    cluster: Any = None,
+    clusters: AnyArray | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> tuple[Array, int]:
-    """Free vectors (n, p) of `n` case resamples, and how many did not converge."""
+    """Free vectors (n, p) of `n` case resamples, of whole clusters where labelled, and how many did not converge."""
     problem, workers = result.problem, check_count("workers", workers)
     if n * problem.loss.size > _MOST_WEIGHTS:
         raise ArgumentError(
@@ -80,26 +80,6 @@ def bootstrap_draws(
             f"progress={progress!r:.80} cannot be called with what is done and the total; nothing was resampled. "
             "Leave it out."
         )
-    clusters = None
-    if isinstance(cluster, str):
-        raise ArgumentError(
-            f"cluster={cluster!r} is a name, and a fit keeps no columns; nothing was resampled. Pass the labels: "
-            f"cluster=runs[{cluster!r}]."
-        )
-    if cluster is not None:
-        # A Series is matched by its index, because runs may have been set aside or sorted since.
-        values = np.asarray(cluster.reindex(result.row_labels) if hasattr(cluster, "reindex") else cluster)
-        if values.shape != (problem.loss.size,):
-            raise ArgumentError(
-                f"cluster has shape {values.shape}, the fit {problem.loss.size} runs; nothing was resampled. Give one "
-                "label a run."
-            )
-        clusters = np.unique(values, return_inverse=True)[1]
-        if clusters.max() + 1 < 8:
-            raise ArgumentError(
-                f"{clusters.max() + 1} clusters are too few, and nothing was resampled. Give 8 or more, or leave "
-                "cluster= out."
-            )
     rng = seed if isinstance(seed, np.random.RandomState) else _generator(seed)
     refits = _Refits(result)
     best_x, ok = np.empty((n, result.x.size)), np.zeros(n, bool)

@@ -119,13 +119,13 @@ class FitResult(Solution):
                 "Fits with expression constraints have robust errors only, and nothing was resampled. Tie parameters "
                 "plainly to bootstrap."
             )
-        if cluster is not None:
-            labels = labels_of(self, cluster)
+        labels = None if cluster is None else labels_of(self, cluster)
+        if labels is not None:
             if labels.max() + 1 < _FEW_CLUSTERS:  # too few to draw from: errors by cluster, Student's t for so few
                 few = replace(self)
                 few.__dict__["shared_noise"] = clustered(self, labels, "cluster")
                 return few
-        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, cluster, progress, workers)
+        draws, failed = bootstrap_draws(self, int(n), self.seed if seed is None else seed, labels, progress, workers)
         about = {"n": int(n), "failed": failed, "clusters": cluster is not None}
         return replace(self, resamples=draws, draws_about=about)
 
