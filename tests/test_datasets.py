@@ -167,13 +167,24 @@ def test_table_2_of_niu_2024():
 
 def test_reported_losses_are_separable_and_sourced():
     runs = sf.load_dataset("reported_losses")
-    assert len(runs) == 56
+    assert len(runs) == 63
     assert runs["source"].str.len().min() > 10 and runs["unit_reported"].notna().all()
     sizes = runs["series"].value_counts()
-    assert (sizes["cerebras-gpt"], sizes["pythia"]) == (5, 6)
-    # arXiv:2304.03208, table 8: loss on Pile test of Cerebras-GPT 111M to 2.7B and of Pythia 70M to 2.8B
-    assert runs.loc[runs["series"] == "cerebras-gpt", "loss"].tolist() == [2.608, 2.349, 2.181, 1.997, 1.834]
-    assert runs.loc[runs["series"] == "pythia", "loss"].tolist() == [2.504, 2.186, 1.971, 1.845, 1.793, 1.72]
+    assert (sizes["cerebras-gpt"], sizes["pythia"]) == (7, 8)
+    # arXiv:2304.03208, table 8: loss on Pile test of Cerebras-GPT 111M to 13B and of Pythia 70M to 12B
+    assert runs.loc[runs["series"] == "cerebras-gpt", "loss"].tolist() == [
+        *(2.608, 2.349, 2.181, 1.997, 1.834, 1.704, 1.572)
+    ]
+    assert runs.loc[runs["series"] == "pythia", "loss"].tolist() == [
+        2.504,
+        2.186,
+        1.971,
+        1.845,
+        1.793,
+        1.72,
+        1.626,
+        1.582,
+    ]
     for column in ("tokenizer", "train_set", "eval_set", "unit_reported"):
         assert (runs.groupby("series")[column].nunique() <= 2 - (column != "tokenizer")).all(), column
 

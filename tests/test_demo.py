@@ -23,5 +23,5 @@ def test_the_demo_fits_saves_draws_and_is_refused(tmp_path):
     for name in ("pythia", "cerebras_gpt"):
         assert sf.load_result(tmp_path / f"demo/{name}.json").trusted
         assert (tmp_path / f"demo/{name}.png").read_bytes().startswith(b"\x89PNG")
-    for reason in ("at least 7 are needed", "D is 2.999e+11 in all 11 runs", "20 tokens per parameter", "8 series"):
+    for reason in ("at least 7 are needed", "D is 2.999e+11 in all 11 runs", "20 tokens per parameter", "9 series"):
         assert reason in " ".join(done.stdout.split())

@@ -40,7 +40,7 @@ def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Arra
         if name in law.inputs or name.lower() in _MEASURED | HYPERPARAMETERS or name == law.target.name:
             continue
         kinds = _kinds(column)
-        if kinds is not None and not (column.dtype.kind in "iuf" and _follows_size(law, columns, kinds)):
+        if kinds is not None and not _nested(law, columns, kinds):
             tested[name] = kinds
     notes = []
     for name, kinds in tested.items():
@@ -63,12 +63,15 @@ def _kinds(column: AnyArray) -> AnyArray | None:
     return kinds if (counts >= _LEAST_ROWS).sum() >= 2 and 2 * counts.size <= kinds.size else None
 
 
-def _follows_size(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) -> bool:
-    """Whether an input fixes the kind, as N fixes the number of layers: then it may only trace the law's own misfit."""
+def _nested(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) -> bool:
+    """Whether an input fixes the kind or the kind an input, as N fixes the layers and a trunk its N.
+
+    Such a column may only trace the law's own misfit, or noise that runs of one size share.
+    """
     for name in (*law.inputs, "N", "D"):
         if name in columns:
             pairs = {(value, kind) for value, kind in zip(columns[name].tolist(), kinds.tolist(), strict=True)}
-            if len(pairs) == len({value for value, _ in pairs}):
+            if len(pairs) in (len({value for value, _ in pairs}), len({kind for _, kind in pairs})):
                 return True
     return False
 

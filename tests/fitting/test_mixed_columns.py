@@ -65,6 +65,8 @@ def test_what_size_fixes_is_no_recipe():
     table["n_layers"] = table["N"].rank(method="dense").astype(int)
     table["loss"] *= np.where(table["n_layers"] == 2, 1.02, 1.0)
     assert "mixed_runs" not in codes(sf.fit(table))
+    table["trunk"] = table["N"].map("{:.0f}".format) + np.where(np.arange(len(table)) % 2, "a", "b")
+    assert "mixed_runs" not in codes(sf.fit(pd.concat([table, table.assign(loss=table["loss"] * 1.001)])))
 
 
 def test_a_file_and_a_mapping_say_the_same(tmp_path):
