@@ -120,6 +120,18 @@ class MinimumLoss:
             write_whole(path, text)
         return text
 
+    def brief(self) -> str:
+        """The rows that hold here and the floor, a line each, and the verdict; `str` has every row."""
+        own, floor = self.table["kind"] == "forecast", self.table["constants"] == "floor, exact, replicated"
+        kept = self.table[self.table["holds_here"] | own | floor]
+        lines = [f"minimum loss [nat/token]: what holds here, and the floor (all {len(self.table)} rows: minimum_loss)"]
+        for row in kept.to_dict("records"):
+            name = f"{row['law']} {row['constants']}".strip()
+            said = "" if row["holds_here"] else "  a hypothesis" if row["kind"] == "hypothesis" else "  too far"
+            lines.append(f"  {name:<44}{row['loss']:<8.4g}{_interval(row)}{said}".rstrip())
+        wrapped = textwrap.wrap(self.verdict, 116, initial_indent="  ", subsequent_indent="  ")
+        return "\n".join([*lines, *wrapped])
+
     def __str__(self) -> str:
         shape = f"{self.plan['n_layers']:g} layers, d_emb {self.plan['d_emb']:g}, T_max {self.plan['T_max']:g}"
         lines = [f"Minimum loss of a plan: N {self.plan['N']:.4g}, D {self.plan['D']:.4g} tokens, {shape}"]
@@ -245,7 +257,11 @@ def _forecast(runs: Any, plan: Mapping[str, float], level: float, notes: list[No
             f"What runs= holds reads {', '.join(missing)} besides N and D; nothing was computed. Hold them with "
             "result.at(...) first."
         )
-    found = predictor.predict_interval(level=level, **{name: given[name] for name in wanted}).iloc[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScalefitWarning)  # they are in the notes of the interval
+        frame = predictor.predict_interval(level=level, **{name: given[name] for name in wanted})
+    found = frame.iloc[0]
+    notes += frame.attrs.get("notes", ())
     most = largest(predictor)
     reach = max((given[name] / most[name] for name in ("C",) if name in most), default=math.inf)
     law = "blend" if predictor.law is None else predictor.law.name
@@ -339,7 +355,8 @@ def _verdict(table: pd.DataFrame, plan: Mapping[str, float], level: float) -> st
     if len(own):
         row = own.iloc[0]
         trust = "" if row["holds_here"] else ", which is not to be trusted this far from them"
-        said.append(f"Your runs forecast {row['loss']:.4g} nat/token {_interval(row)} at {percent(level)}{trust}.")
+        interval = f", {_interval(row)} at {percent(level)}" if _interval(row) else ""
+        said.append(f"Your runs forecast {row['loss']:.4g} nat/token{interval}{trust}.")
     every = table[table["kind"] == "published"]
     inside = every[every["holds_here"]]
     if len(inside):

@@ -150,17 +150,20 @@ class Plan:
     def minimum_loss(self) -> MinimumLoss | None:
         """What every published law says of this plan, beside its own law and the floor; None without a shape.
 
-        The plan's own law is left out where it reads more than N, D, C and distinct tokens, or is of one series.
+        Computed when first asked for. The plan's own law is left out where no runs are behind it, where it reads more
+        than N, D, C and distinct tokens, or is of one series; a loss in another unit than nat/token compares with none.
         """
         from scalefit.planning.minimum_loss import minimum_loss
 
         shape = self.architecture
-        if shape is None or self.target != "loss" or math.isnan(self.N):
+        unit = (self.result.conventions or {}).get("loss_unit", "nat/token")
+        if shape is None or self.target != "loss" or unit != "nat/token" or math.isnan(self.N):
             return None
         own = set(self.result.inputs) <= {"N", "D", "C", "unique_tokens"} and self.series is None
+        own = own and bool(self.result.runs())
         sizes = {name: getattr(shape, name) for name in ("n_layers", "d_emb", "T_max", "vocab_size", "d_ff")}
         return minimum_loss(
-            N=self.N,
+            N=self.N if self.params_convention == "total" else shape.counts.total,
             D=self.D,
             runs=self.result if own else None,
             level=self.level,
@@ -275,6 +278,8 @@ def plan_text(plan: Plan) -> str:
         "none": "no intervals for N and D: the law comes without draws",
     }
     lines.append(f"  {sources.get(plan.interval_source, f'intervals: {plan.interval_source}')}")
+    if plan.minimum_loss is not None:
+        lines += ["  " + line for line in plan.minimum_loss.brief().splitlines()]
     lines += [f"  {note}" for note in plan.notes]
     return "\n".join(lines)
 
@@ -319,6 +324,8 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         }
         floor = plan.floor
         record["floor"] = {key: _clean(getattr(floor, key)) for key in ("loss_lower", "loss_upper", "regime")}
+    least = plan.minimum_loss
+    record["minimum_loss"] = None if least is None else {k: least.to_dict()[k] for k in ("verdict", "table", "notes")}
     record["notes"] = [note_record(note) for note in plan.notes]
     return record
 

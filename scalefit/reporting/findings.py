@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scalefit.memory.floor import Floor
     from scalefit.optima.result import Optima
     from scalefit.planning.architecture import Architecture
+    from scalefit.planning.minimum_loss import MinimumLoss
     from scalefit.planning.result import Plan
 
 T = TypeVar("T")
@@ -71,6 +72,8 @@ class Findings:
         IsoFLOP curves.
     floor : (Floor, Architecture) or str
         The associative-memory floor of the planned run.
+    minimum_loss : MinimumLoss or str
+        What every published law says of the planned run.
     planner : dict or str
         What the page's own planner needs.
     """
@@ -85,6 +88,7 @@ class Findings:
     comparison: pd.DataFrame | str
     isoflop: Optima | str
     floor: tuple[Floor, Architecture] | str
+    minimum_loss: MinimumLoss | str
     planner: dict[str, Any] | str
 
     @cached_property
@@ -136,6 +140,7 @@ def find(
         comparison=_or_why(lambda: _compare(runs, result, level)),
         isoflop=_or_why(lambda: _isoflop(runs)),
         floor=planned if isinstance(planned, str) else _or_why(lambda: _floor(runs, planned)),
+        minimum_loss=planned if isinstance(planned, str) else _or_why(lambda: _minimum_loss(planned)),
         planner=planned
         if isinstance(planned, str)
         else _or_why(lambda: _planner(result, level, _call(law, seed, draws, options))),
@@ -244,6 +249,16 @@ def _floor(runs: pd.DataFrame, planned: Plan) -> tuple[Floor, Architecture]:
         d_ff=shape.d_ff,
     )
     return floor, shape
+
+
+def _minimum_loss(planned: Plan) -> MinimumLoss:
+    found = planned.minimum_loss
+    if found is None:
+        raise ArgumentError(
+            "No published law was asked: they speak of losses in nat/token of transformers with a vocabulary of 50257, "
+            "and the planned run is none. Ask scalefit minimum-loss for a shape of your own."
+        )
+    return found
 
 
 def _call(law: Any, seed: int, draws: int, options: Mapping[str, Any]) -> str:

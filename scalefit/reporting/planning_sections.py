@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from scalefit import _text as words
 from scalefit.reporting.findings import LEVELS, Findings
 from scalefit.reporting.html import Markup, join, table, tag
@@ -187,3 +189,27 @@ def next_runs(found: Findings) -> Markup:
         f"they lower the standard deviation of its loss by {100 * less:.2g} %."
     )
     return section("next", title, table(head, rows, "Next runs, in the order to train"), lead=lead)
+
+
+def minimum_loss(found: Findings) -> Markup:
+    """What every published law says of the planned run, beside the fit's and the floor."""
+    title = "Least loss of the planned run, by law"
+    if isinstance(found.minimum_loss, str):
+        return section("minimum", title, why_not(found.minimum_loss))
+    said = found.minimum_loss
+    rows = [
+        (
+            f"{row['law']} {row['constants']}".strip(),
+            f"{row['loss']:.4g}",
+            "–" if np.isnan(row["lower"]) else words.between(row["lower"], row["upper"], lambda v: f"{v:.4g}"),
+            "yes" if row["holds_here"] else "no",
+            row["range"],
+        )
+        for row in said.table.to_dict("records")
+    ]
+    head = ("law", "loss [nat/token]", f"{words.percent(said.level)} interval", "holds here", "what its runs covered")
+    caption = (
+        f"Least loss of {words.count(said.plan['N'])} parameters, {said.plan['n_layers']:g} layers, "
+        f"{said.plan['d_emb']:g} wide, on {words.count(said.plan['D'])} tokens"
+    )
+    return section("minimum", title, table(head, rows, caption, words=(3, 4)), lead=said.verdict)

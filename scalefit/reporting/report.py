@@ -19,7 +19,7 @@ from scalefit.fitting.result import FitResult
 from scalefit.reporting import sections
 from scalefit.reporting.findings import Findings, find
 from scalefit.reporting.html import csp_hash, join, json_text, tag, text
-from scalefit.reporting.planning_sections import next_runs, payload, plan_table, planner
+from scalefit.reporting.planning_sections import minimum_loss, next_runs, payload, plan_table, planner
 from scalefit.tables.runs import read_runs
 from scalefit.tables.series import names_of_series, runs_of
 
@@ -82,8 +82,8 @@ def report(
 
     The page needs nothing but itself: no network, no other file. It holds the verdict in words, the fit with its
     residuals and profiles, a planner that computes in the page what :func:`scalefit.plan` computes, plans for a range
-    of budgets, isoFLOP curves, other laws on runs held out, the associative-memory floor of the planned run, notes,
-    methods and citations. What cannot be said of a table is said to be so, with the reason.
+    of budgets, isoFLOP curves, other laws on runs held out, what published laws say of the planned run, its
+    associative-memory floor, notes, methods and citations. What cannot be said of a table is said to be so, with the reason.
 
     Parameters
     ----------
@@ -197,6 +197,7 @@ def _page(found: Findings, title: str, source: str) -> str:
         "parameters": ("Parameters", sections.parameters(found)),
         "isoflop": ("IsoFLOP", sections.isoflop(found, unit)),
         "comparison": ("Other laws", sections.comparison(found)),
+        "minimum": ("Least loss", minimum_loss(found)),
         "floor": ("Floor", sections.floor(found)),
         "runs": ("Runs", sections.runs_table(found, unit)),
         "methods": ("Methods", sections.methods(found, about)),

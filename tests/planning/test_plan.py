@@ -227,3 +227,32 @@ def test_what_a_plan_prints(huber240):
     record = sf.plan(huber240, C=5.76e23).to_dict()
     assert json.loads(json.dumps(record, allow_nan=False))["architecture"]["n_layers"] > 30
     assert record["floor"]["loss_lower"] == 1.0
+
+
+def test_a_plan_prints_the_minimum_loss_of_its_run(huber240):
+    plan = sf.plan(huber240, C=1e21)
+    assert "minimum_loss" not in vars(plan)  # computed when first asked for
+    text, least = str(plan), plan.minimum_loss
+    here = least.table[least.table["holds_here"]]
+    assert 2 < len(here) < len(least.table)
+    for row in here.to_dict("records"):
+        assert f"    {row['law']} {row['constants']}".rstrip() in text and f"{row['loss']:.4g}" in text
+    assert "floor, exact, replicated" in text and "floor, paper" not in text
+    assert " ".join(least.verdict.split()[:6]) in " ".join(text.split())
+    own = least.table.iloc[0]
+    assert own["kind"] == "forecast" and own["loss"] == pytest.approx(plan.loss)
+    record = json.loads(json.dumps(plan.to_dict(), allow_nan=False))["minimum_loss"]
+    assert record["verdict"] == least.verdict and len(record["table"]) == len(least.table)
+
+
+def test_the_minimum_loss_of_a_published_law_s_plan_is_no_forecast_of_runs():
+    plan = sf.plan(sf.published("chinchilla", "besiroglu2024"), C=1e21)
+    assert set(plan.minimum_loss.table["kind"]) == {"published", "hypothesis", "entropy"}
+    assert "Your runs" not in str(plan)
+
+
+def test_a_plan_in_another_unit_has_no_minimum_loss(huber240):
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e8, 4e9, 5), np.geomspace(2e9, 2e11, 5)))
+    table = {"N": N, "D": D, "loss": huber240.predict(N=N, D=D) / 3}
+    plan = sf.plan(sf.fit(sf.read_runs(table, loss_unit="bit/byte"), "chinchilla"), C=1e21)
+    assert plan.minimum_loss is None and "minimum loss" not in str(plan) and plan.to_dict()["minimum_loss"] is None

@@ -51,7 +51,7 @@ def section(page: str, name: str) -> str:
     return found.group(0)
 
 
-SECTIONS = "verdict notes planner plans next fit parameters isoflop comparison floor runs methods".split()
+SECTIONS = "verdict notes planner plans next fit parameters isoflop comparison minimum floor runs methods".split()
 
 
 def test_the_page_is_well_formed_small_and_whole(made):
@@ -133,6 +133,14 @@ def test_a_budget_of_ones_own_is_the_planned_run(runs):
     plan = sf.plan(report.result, C=5e23, level=0.9)
     assert f"train {words.count(plan.N)} parameters" in section(report.html, "verdict")
     assert "5×10²³ <span" in section(report.html, "plans")
+
+
+def test_the_least_loss_of_the_planned_run_is_that_of_its_plan(made):
+    plan = sf.plan(made.result, C=10 * made.result.runs()["C"].max())
+    said = section(made.html, "minimum")
+    for row in plan.minimum_loss.table.to_dict("records"):
+        assert f"{row['law']} {row['constants']}".strip() in said and f"{row['loss']:.4g}" in said
+    assert plan.minimum_loss.verdict in said
 
 
 def test_the_floor_of_the_planned_run_is_that_of_its_columns(runs):
