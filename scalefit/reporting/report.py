@@ -83,7 +83,8 @@ def report(
     The page needs nothing but itself: no network, no other file. It holds the verdict in words, the fit with its
     residuals and profiles, a planner that computes in the page what :func:`scalefit.plan` computes, plans for a range
     of budgets, isoFLOP curves, other laws on runs held out, what published laws say of the planned run, its
-    associative-memory floor, notes, methods and citations. What cannot be said of a table is said to be so, with the reason.
+    associative-memory floor, notes, methods and citations. What cannot be said of a table is said to
+    be so, with the reason.
 
     Parameters
     ----------
