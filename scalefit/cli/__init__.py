@@ -1,7 +1,7 @@
 """The command line: a thin face over the public names; every heavy import happens inside a command.
 
 Each module of this folder that has a ``register(app)`` function adds its commands, by being there.
-Exit codes: 0 done, 1 bad input (one clear line), 2 usage, 3 a fit that must not be trusted.
+Exit codes: 0 done, 1 bad input (one clear line), 2 usage, 3 a fit that must not be trusted, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     BAD_INPUT = 1
     USAGE = 2
     UNTRUSTED = 3
+    INTERRUPTED = 130
 
 
 def build_app() -> typer.Typer:
@@ -46,7 +47,10 @@ def build_app() -> typer.Typer:
             typer.echo(_provenance())
             raise typer.Exit()
 
+    # What starts with an underscore serves the others, and may load numpy: half of what a command takes to start.
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        if info.name.startswith("_"):
+            continue
         module = importlib.import_module(f"{__name__}.{info.name}")
         if hasattr(module, "register"):
             module.register(app)
@@ -98,9 +102,11 @@ def _usage(error: Any) -> str:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with a named code; bad input never ends in a traceback."""
     warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {message}", err=True)
-    app = build_app()
     try:
+        app = build_app()
         code = app(args=args, prog_name="scalefit", standalone_mode=False)
+        if code == ExitCode.INTERRUPTED:  # typer catches the interrupt itself
+            raise KeyboardInterrupt
         sys.exit(int(code or 0))
     except ScalefitError as error:
         typer.echo(f"scalefit: {for_the_shell(str(error), _options_of(app, args or sys.argv[1:]))}", err=True)
@@ -114,7 +120,7 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(ExitCode.BAD_INPUT)
     except KeyboardInterrupt:
         typer.echo("scalefit: interrupted", err=True)
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:  # typer's own usage errors, whichever click it vendors
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             typer.echo(f"scalefit: {_usage(error)}", err=True)

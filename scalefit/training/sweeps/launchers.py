@@ -77,11 +77,18 @@ def _local_processes(store: str | Path, name: str, workers: int) -> None:
         said = tempfile.TemporaryFile("w+")  # a pipe that nobody reads yet would stop a worker once it is full
         started.append((subprocess.Popen(command, env=environment, stderr=said), said))
     failed = []
-    for process, said in started:
-        with said:
-            if process.wait():
-                said.seek(0)
-                failed.append(said.read().strip().splitlines())
+    try:
+        for process, said in started:
+            with said:
+                if process.wait():
+                    said.seek(0)
+                    failed.append(said.read().strip().splitlines())
+    except BaseException:  # an interrupt that only this process got: the workers keep what they have, and end
+        for process, _ in started:
+            process.terminate()
+        for process, _ in started:
+            process.wait()
+        raise
     if failed:
         last = failed[0][-1] if failed[0] else "no message"
         raise StoreError(f"{len(failed)} of {workers} workers failed: {last}. Finished runs are kept; run again.")
