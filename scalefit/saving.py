@@ -19,22 +19,26 @@ from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
-from scalefit.fitting.schema import FORMAT, SavedFit, load_note, read_saved
+from scalefit.fitting.schema import FORMAT, SavedFit, law_of, load_note, read_saved
 from scalefit.forecasting.loading import forecast_from
 from scalefit.forecasting.result import ForecastResult
-from scalefit.laws import get
 from scalefit.laws._base import Law
+from scalefit.laws._registry import known
+
+#: Residuals of a table without noise, which differ between processors.
+_ROUNDING = 1e-9
 
 
-def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult | Average:
+def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResult | ForecastResult | Average:
     """Read a result that ``to_json`` of a fit, a forecast or an average wrote.
 
     Parameters
     ----------
     path : str or Path
         The file, or the text that ``to_json()`` returned.
-    law : type of Law, optional
-        The law, where it is not in the registry (your own).
+    law : str or type of Law, optional
+        The law, where it is not one of scalefit's own: the class, ``"mylaw.py:Mine"``, or the name by which an
+        installed package gives it. A file says only the law's name, and nothing is run because of what it says.
 
     Returns
     -------
@@ -44,12 +48,12 @@ def load_result(path: str | Path, law: type[Law] | None = None) -> FitResult | F
     Raises
     ------
     DataError
-        Not such a file, written by a newer format, or a law that is not here.
+        Not such a file, written by a newer format, or of a law that must be given.
     """
     return result_from(*read_saved(path), law)
 
 
-def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> FitResult | ForecastResult | Average:
+def result_from(raw: Any, path: str | Path, law: str | type[Law] | None = None) -> FitResult | ForecastResult | Average:
     """Return the result that a file held, whichever kind it is of."""
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "forecast":
@@ -59,7 +63,7 @@ def result_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> Fit
     return _fit_from(raw, path, law)
 
 
-def _fit_from(raw: Any, path: str | Path, law: type[Law] | None) -> FitResult:
+def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitResult:
     found = raw.get("format") if isinstance(raw, dict) else None
     if type(found) is not int or found != FORMAT:
         raise DataError(
@@ -74,13 +78,7 @@ def _fit_from(raw: Any, path: str | Path, law: type[Law] | None) -> FitResult:
         raise DataError(
             f"{path} was not read, being no saved result: {where}: {first['msg']}. Fit and save again."
         ) from error
-    try:
-        chosen = law or get(saved.law)
-    except ArgumentError as error:
-        raise DataError(
-            f"{path} holds a fit of {saved.law!r}, which is not known here, and was not read. Pass that law as "
-            "load_result(path, law=...)."
-        ) from error
+    chosen = law_of(saved.law, law, path)
     misfit = _misfit(saved, chosen)
     if misfit is not None:
         raise DataError(
@@ -99,6 +97,14 @@ def _fit_from(raw: Any, path: str | Path, law: type[Law] | None) -> FitResult:
     if not agrees:
         raise DataError(
             f"{path} was changed, and was not read: its parameters disagree with the optimum it holds. Fit again."
+        )
+    with np.errstate(all="ignore"):
+        value = result.objective_value
+    if not np.isclose(value, saved.objective_value, rtol=1e-6, atol=result.problem.cost_of(_ROUNDING)):
+        raise DataError(
+            f"{path} was not read: the objective that {chosen.name} has at its optimum is {value:.6g}, and was "
+            f"{saved.objective_value:.6g} when it was saved. The law has another formula since, or the file was "
+            "changed. Fit again."
         )
     if result.data_digest != saved.data:
         raise DataError(
@@ -181,7 +187,7 @@ def _array(values: Any) -> Array:
     return np.array(values, float)
 
 
-def _average_from(raw: dict[str, Any], path: str | Path, law: type[Law] | None = None) -> Average:
+def _average_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | None = None) -> Average:
     """Return the blend that a file held."""
     if raw.get("format") != AVERAGE_FORMAT or set(raw) != {"kind", "format", "scalefit", "weights", "results"}:
         raise DataError(
@@ -192,7 +198,10 @@ def _average_from(raw: dict[str, Any], path: str | Path, law: type[Law] | None =
             f"{path} holds {type(raw['results']).__name__} in place of its results, and was not read. Save it again "
             "with to_json."
         )
-    parts = [result_from(one, f"{path}, result {k}", law) for k, one in enumerate(raw["results"])]
+    parts = []
+    for k, one in enumerate(raw["results"]):
+        of = str(one.get("law")) if isinstance(one, dict) else ""
+        parts.append(result_from(one, f"{path}, result {k}", law if known(of) is None else None))
     try:
         return average(parts, raw["weights"])
     except (ArgumentError, TypeError) as error:

@@ -109,11 +109,12 @@ def laws_beginning(incomplete: str) -> list[str]:
 
 def constants_beginning(context: typer.Context, incomplete: str) -> list[str]:
     """Keys of published constants, of the law on the line where there is one, for the shell's completion."""
-    from scalefit.laws import get, names
+    from scalefit.laws._registry import registry
 
-    asked = context.params.get("law")
-    laws = [asked] if asked in names() else names()
-    return sorted({c.key for law in laws for c in get(law).published if c.key.startswith(incomplete)})
+    laws = registry()
+    asked = laws.get(context.params.get("law") or "")
+    chosen = laws.values() if asked is None else [asked]
+    return sorted({c.key for law in chosen for c in law.published if c.key.startswith(incomplete)})
 
 
 def data_sets_beginning(incomplete: str) -> list[str]:

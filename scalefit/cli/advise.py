@@ -51,6 +51,9 @@ def advise(
         ),
     ] = None,
     law: Annotated[Path | None, typer.Option(help="A fitted law, as FitResult.to_json wrote it.")] = None,
+    law_from: Annotated[
+        str | None, typer.Option(help="Where that law is from, if not one of scalefit's own: mylaw.py:Mine.")
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="What wrote the log, if it is not found out.")] = None,
     val: Annotated[str | None, typer.Option(help="Name of the validation loss in the log.")] = None,
     train: Annotated[str | None, typer.Option(help="Name of the training loss in the log.")] = None,
@@ -66,7 +69,7 @@ def advise(
     if not 0 <= interval <= _DAY:
         raise typer.BadParameter(f"{interval:g} is no pause of 0 to {_DAY:g} seconds", param_hint="--interval")
     given = None if plan is None else _read_plan(plan)
-    read = _Reader(log, given, history or [], law, min_gain, kind, val, train)
+    read = _Reader(log, given, history or [], None if law is None else (law, law_from), min_gain, kind, val, train)
     if watch:
         _watch(read, level, interval, refreshes)
         return
@@ -105,7 +108,7 @@ class _Reader:
         log: Path,
         plan: RunPlan | None,
         history: list[str],
-        law: Path | None,
+        law: tuple[Path, str | None] | None,
         min_gain: float | None,
         kind: str | None,
         val: str | None,
@@ -122,7 +125,7 @@ class _Reader:
         if law is not None:
             import scalefit
 
-            self.law = scalefit.load_result(law)
+            self.law = scalefit.load_result(*law)
 
     def _earlier(self, entry: str) -> Any:
         """A finished run, as a monitor takes it: a saved monitor, or a plan and a table."""

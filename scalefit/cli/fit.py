@@ -52,7 +52,8 @@ def fit(
     table: shared.Table,
     columns: shared.Columns,
     law: Annotated[
-        str, typer.Option(help="Law to fit; see scalefit laws.", autocompletion=shared.laws_beginning)
+        str,
+        typer.Option(help="Law to fit: one of scalefit laws, or mylaw.py:Mine.", autocompletion=shared.laws_beginning),
     ] = "chinchilla",
     objective: Annotated[Goal | None, typer.Option(help="Penalty on residuals; Huber's for most laws.")] = None,
     delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
@@ -186,7 +187,11 @@ def predict(
     ] = None,
     law: Annotated[
         str | None,
-        typer.Option(help="A law, for published constants in place of a result.", autocompletion=shared.laws_beginning),
+        typer.Option(
+            help="A law, for published constants in place of a result; or the result's own, where it is not one of "
+            "scalefit's: mylaw.py:Mine.",
+            autocompletion=shared.laws_beginning,
+        ),
     ] = None,
     published: Annotated[
         str | None,
@@ -203,11 +208,11 @@ def predict(
     as_json: shared.AsJson = False,
 ) -> int:
     """Predict losses from a saved result, with intervals for a new run, or from published constants."""
-    if (result is None) == (law is None):
+    if (result is None and law is None) or (result is not None and published is not None):
         raise typer.BadParameter("give either a saved result or --law with --published", param_hint="RESULT")
     inputs = _inputs(N, D, C, at)
     if result is not None:
-        return _predict_saved(result, inputs, series, level, as_json)
+        return _predict_saved(result, law, inputs, series, level, as_json)
     from scalefit.laws import published as published_law
 
     source = published_law(str(law), published)
@@ -223,12 +228,14 @@ def predict(
     return 0
 
 
-def _predict_saved(path: str, inputs: dict[str, list[float]], series: str | None, level: float, as_json: bool) -> int:
+def _predict_saved(
+    path: str, law: str | None, inputs: dict[str, list[float]], series: str | None, level: float, as_json: bool
+) -> int:
     import warnings
 
     from scalefit.saving import load_result
 
-    result = load_result(path)
+    result = load_result(path, law)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the notes are printed below
         asked: dict[str, Any] = inputs if series is None else {**inputs, "series": series}

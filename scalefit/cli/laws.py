@@ -32,16 +32,23 @@ def laws(
     as_json: shared.AsJson = False,
 ) -> None:
     """List the laws with their formulas, parameters and published constants, each with its source."""
-    from scalefit.laws import get, names
+    from scalefit.laws import get
+    from scalefit.laws._registry import usable
 
     if at is not None:
         if name is not None:
             raise typer.BadParameter("give a law or a point, not both", param_hint="--at")
         _at(at, as_json)
         return
-    chosen = [get(name)] if name is not None else [get(key) for key in names()]
+    refused: dict[str, str] = {}
+    if name is not None:
+        chosen = [get(name)]
+    else:
+        every, refused = usable()
+        chosen = list(every.values())
     if as_json:
-        shared.print_json({"laws": [_document(law) for law in chosen]})
+        more = {"left_out": refused} if refused else {}
+        shared.print_json({"laws": [_document(law) for law in chosen], **more})
     elif name is not None:
         typer.echo(_full(chosen[0]))
     else:
@@ -49,6 +56,8 @@ def laws(
             keys = ", ".join(constants.key for constants in law.published) or "none"
             where = f"  (in one of {', '.join(law.choices)}: {law.name}:{law.choices[0]})" if law.choices else ""
             typer.echo(f"{law.name}  {law.formula}{where}\n    published constants: {keys}")
+        for reason in refused.values():
+            typer.echo(f"\nLeft out: {reason}")
         typer.echo("\nscalefit laws NAME shows parameters, bounds and sources; scalefit fit runs.csv --law NAME fits.")
 
 

@@ -21,7 +21,8 @@ Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result t
 LawName = Annotated[
     str | None,
     typer.Option(
-        help="Law to fit to a table, or that --published is of; chinchilla where not given.",
+        help="Law to fit to a table, or that --published is of; chinchilla where not given. Of a saved result: its "
+        "own, where it is not one of scalefit's (mylaw.py:Mine).",
         autocompletion=shared.laws_beginning,
     ),
 ]
@@ -281,10 +282,8 @@ def _result(
         return sf.published(law or "chinchilla", published)
     if is_table:
         result: Any = sf.fit(shared.read_table(source, **columns), law or "chinchilla")
-    elif law is not None:
-        raise typer.BadParameter(f"{law}: {source} holds its own law", param_hint="--law")
     else:
-        result = sf.load_result(source)
+        result = sf.load_result(source, law)
     if bootstrap and isinstance(result, sf.FitResult) and result.resamples is None and result.tangent is None:
         result = result.bootstrap(bootstrap)
     return result

@@ -34,7 +34,8 @@ def report(
     columns: shared.Columns,
     out: Annotated[Path, typer.Option("-o", "--out", help="Where to write the page.")] = Path("report.html"),
     law: Annotated[
-        str, typer.Option(help="Law to fit; see scalefit laws.", autocompletion=shared.laws_beginning)
+        str,
+        typer.Option(help="Law to fit: one of scalefit laws, or mylaw.py:Mine.", autocompletion=shared.laws_beginning),
     ] = "chinchilla",
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     budget: Annotated[

@@ -208,7 +208,9 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
         raise ArgumentError(
             f"laws={laws!r:.80} is no list of laws; nothing was compared. Give ['chinchilla', 'kaplan'], for one."
         )
-    pairs = list(laws.items()) if isinstance(laws, Mapping) else [(str(law), law) for law in laws]
+    given = laws.items() if isinstance(laws, Mapping) else ((None, law) for law in laws)
+    found = [(name, law if one_of(law, (FORECAST,)) else get(law)) for name, law in given]
+    pairs = [(str(law) if name is None else name, law) for name, law in found]
     if not pairs:
         raise ArgumentError(
             "laws is empty, so nothing was compared. Name at least one law, and two or more to compare."
@@ -220,12 +222,8 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
             f"laws names {', '.join(twice)} twice; nothing was compared. Give each once, or a mapping of names to laws."
         )
     for _, law in pairs:
-        if not one_of(law, (FORECAST,)):
-            chosen = get(law)
-            if chosen.choices and ":" not in chosen.name:
-                raise ArgumentError(
-                    f"{chosen.name} lacks its variable; nothing was compared. Write {chosen.name}:C, for one."
-                )
+        if not isinstance(law, str) and law.choices and ":" not in law.name:
+            raise ArgumentError(f"{law.name} lacks its variable; nothing was compared. Write {law.name}:C, for one.")
     return dict(pairs)
 
 

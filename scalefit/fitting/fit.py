@@ -106,8 +106,8 @@ def fit(
         One row a run, with the law's inputs (N [parameters], D [tokens], C [FLOP], ...) and ``loss`` [nat/token];
         read as :func:`scalefit.read_runs` reads.
     law : str, Law or sequence
-        A law's name, a law of your own, or a list of a law and constraints such as
-        ``["chinchilla", "beta = 0.9 * alpha"]``, which lmfit solves.
+        A law's name, a law of your own (the class, or ``"mylaw.py:Mine"`` for the class in a file, which is run), or a
+        list of a law and constraints such as ``["chinchilla", "beta = 0.9 * alpha"]``, which lmfit solves.
     objective : {"huber", "squared", "absolute"}, optional
         Penalty on residuals; half squares within `delta` for ``"huber"``. By default as the law says: Huber's for most.
     delta : float
@@ -167,14 +167,14 @@ def fit(
     fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
     tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
     bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
-    if isinstance(law, type) and issubclass(law, Law) and not law.parameters:
-        raise ArgumentError(
-            f"law={law.__name__} has no parameters, so nothing was fitted. Give it sf.Parameter attributes and a "
-            "formula."
-        )
     if not isinstance(law, (str, type, Law)):
         law, tied = _split_constraints(law, tied)
     chosen = get(law)
+    if not chosen.parameters or not chosen.inputs or "loss" not in dir(chosen):
+        raise ArgumentError(
+            f"law={chosen.__name__} lacks parameters, inputs or a loss, so nothing was fitted. Give it sf.Parameter "
+            "attributes, inputs and a static method loss."
+        )
     if columns or inputs:
         from scalefit.tables.runs import name_columns
 

@@ -15,6 +15,9 @@ from scalefit._files import is_document, read_text, write_whole
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.solution import Solution
+from scalefit.laws import get
+from scalefit.laws._base import Law
+from scalefit.laws._registry import known
 
 FORMAT = 1
 
@@ -174,6 +177,37 @@ def read_saved(path: str | Path) -> tuple[Any, str]:
         raise DataError(
             f"{name} was not read, being no saved result: {error}. Name a file that to_json wrote."
         ) from error
+
+
+def law_of(name: str, given: str | type[Law] | None, source: str | Path) -> type[Law]:
+    """The law that a saved result is of: one of scalefit's own, or the one that the caller gives.
+
+    A file says only its name. Nothing is run or imported because of what a file says.
+
+    Raises
+    ------
+    DataError
+        The caller must give the law, or gave another one.
+    ArgumentError
+        What the caller gave is no law.
+    """
+    if given is not None:
+        law = get(given)
+        law = law.on(name.partition(":")[2]) if law.choices and name.startswith(f"{law.name}:") else law
+        if law.name == name:
+            return law
+        raise DataError(
+            f"{source} holds a fit of {name!r:.60}, and the law given is {law.name!r}. It was not read. Give the law "
+            "that it was fitted with."
+        )
+    found = known(name)
+    if found is None:
+        raise DataError(
+            f"{source} holds a fit of {name!r:.60}, which is not one of scalefit's own laws, and was not read. Give "
+            "that law, law='mylaw.py:Mine' for one: the class, the file it is in, or the name by which an installed "
+            "package gives it."
+        )
+    return found
 
 
 def _finite(value: float) -> float | None:

@@ -9,28 +9,27 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import DataError
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.priors import penalty_from_document
 from scalefit.fitting.problem import Problem
-from scalefit.fitting.schema import load_note, read_saved
+from scalefit.fitting.schema import law_of, load_note, read_saved
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.correlated_errors import Discrepancy, assemble
 from scalefit.forecasting.result import ForecastResult
 from scalefit.forecasting.schema import FORMAT, KIND, SavedForecast
-from scalefit.laws import get
 from scalefit.laws._base import Law
 
 
-def load_forecast(path: str | Path, law: type[Law] | None = None) -> ForecastResult:
+def load_forecast(path: str | Path, law: str | type[Law] | None = None) -> ForecastResult:
     """Read a forecast that :meth:`ForecastResult.to_json` wrote.
 
     Parameters
     ----------
     path : str or Path
         The file.
-    law : type of Law, optional
-        The law, where it is not in the registry (your own).
+    law : str or type of Law, optional
+        The law, where it is not one of scalefit's own: as :func:`scalefit.load_result` takes it.
 
     Returns
     -------
@@ -45,7 +44,7 @@ def load_forecast(path: str | Path, law: type[Law] | None = None) -> ForecastRes
     return forecast_from(*read_saved(path), law)
 
 
-def forecast_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> ForecastResult:
+def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None) -> ForecastResult:
     """Return the forecast that a file contains."""
     if not isinstance(raw, dict) or raw.get("kind") != KIND or raw.get("format") != FORMAT:
         raise DataError(
@@ -54,11 +53,11 @@ def forecast_from(raw: Any, path: str | Path, law: type[Law] | None = None) -> F
         )
     try:
         saved = SavedForecast.model_validate_json(json.dumps(raw))
-        law = get(saved.law) if law is None or law.name != saved.law else law
-    except (ValidationError, ArgumentError) as error:
+    except ValidationError as error:
         raise DataError(
             f"{path} was not read: it is no saved forecast ({str(error).splitlines()[0]}). Forecast and save again."
         ) from error
+    law = law_of(saved.law, law, path)
     n, p = len(saved.loss), len(law.parameters)
     lengths = {n, len(saved.share), len(saved.row_labels), *(len(column) for column in saved.columns.values())}
     if lengths != {n} or len(saved.x) != p or set(saved.columns) != set(law.inputs):

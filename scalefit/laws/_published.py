@@ -16,7 +16,7 @@ from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.laws._base import Constants, Law
 from scalefit.laws._inputs import check_inputs
-from scalefit.laws._registry import get, names
+from scalefit.laws._registry import get, plain, registry
 from scalefit.predictor import Held, without_interval
 
 if TYPE_CHECKING:
@@ -176,9 +176,9 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     Parameters
     ----------
     law : str
-        Name of the law, such as ``"chinchilla"``.
+        Name of the law, such as ``"chinchilla"``, or whatever else :func:`scalefit.laws.get` finds it by.
     key : str, optional
-        Author and year, such as ``"hoffmann2022"``; may be left out where the law has one set.
+        Author and year, such as ``"hoffmann2022"``; may be left out where the law has one set, or was asked for by it.
 
     Returns
     -------
@@ -198,6 +198,9 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     """
     found = get(law)
     sets = {constants.key: constants for constants in found.published}
+    asked = law if key is None else key
+    if isinstance(asked, str):
+        key = next((one for one in sets if plain(one) == plain(asked)), key)
     if key is None and len(sets) == 1:
         key = next(iter(sets))
     if not (isinstance(key, str) and key in sets):
@@ -223,5 +226,5 @@ def available(N: float | str, D: float | str) -> list[PublishedLaw]:
     ['hoffmann2022', 'hoffmann2022_tex']
     """
     N, D = check_quantity("N", N), check_quantity("D", D)
-    every = (published(name, c.key) for name in names() for c in get(name).published)
+    every = (published(name, c.key) for name, law in registry().items() for c in law.published)
     return [law for law in every if law.holds_at(N=N, D=D)]

@@ -1,20 +1,23 @@
-"""Every law there is: the files of this folder, found by being there."""
+"""Every law there is: the files of this folder, those of installed packages, and files that a user names."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import pkgutil
+import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 from scalefit.errors import ArgumentError
 from scalefit.laws._base import Law
+from scalefit.laws._outside import in_a_file, law_in_file, law_of_package, package_of, plugins
 
 
 @cache
 def registry() -> dict[str, type[Law]]:
-    """Laws by name; a law's module is imported when somebody first asks."""
+    """Laws of scalefit's own by name; a law's module is imported when somebody first asks."""
     found: dict[str, type[Law]] = {}
     for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if info.name.startswith("_"):
@@ -27,7 +30,7 @@ def registry() -> dict[str, type[Law]]:
 
 
 def names() -> list[str]:
-    """Names of every law in the registry.
+    """Names of every law in the registry, those of installed packages included.
 
     Examples
     --------
@@ -35,22 +38,28 @@ def names() -> list[str]:
     >>> "chinchilla" in sf.laws.names()
     True
     """
-    return list(registry())
+    return sorted({*registry(), *plugins()})
 
 
 def get(name: str | type[Law] | Law) -> type[Law]:
     """Return a law by name, or of which this is one; a law of one variable takes it after a colon (``"power_law:N"``).
 
+    Case, hyphens and underscores make no difference, and a law is also found by its authors: ``"hoffmann2022"``,
+    ``"Hoffmann"``. ``"mylaw.py:Mine"`` runs that file and returns its class ``Mine``: name only files that you trust.
+    A package gives laws by entry points of the group ``scalefit.laws``; it is imported when its law is asked for.
+
     Raises
     ------
     ArgumentError
-        No law has this name; the message lists those that exist.
+        No law has this name, several have, or a file or package does not give it; the message says which.
 
     Examples
     --------
     >>> import scalefit as sf
     >>> sf.laws.get("chinchilla").formula
     'L(N, D) = E + A N^-alpha + B D^-beta'
+    >>> sf.laws.get("Hoffmann2022"), sf.laws.get("Joint-MoE")
+    (<law chinchilla>, <law joint_moe>)
     """
     if isinstance(name, Law):
         return type(name)
@@ -60,18 +69,116 @@ def get(name: str | type[Law] | Law) -> type[Law]:
         raise ArgumentError(
             f"{name!r} is neither a law's name nor a subclass of scalefit.Law. Nothing was done. Give one of them."
         )
+    if (found := in_a_file(name)) is not None:
+        return _on(_own(law_in_file(found), found["path"]), found["column"])
     base, _, column = name.partition(":")
-    laws = registry()
-    if base not in laws:
-        near = difflib.get_close_matches(base, laws, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ArgumentError(
-            f"There is no law {name!r:.60}, and nothing was done.{hint} Choose one of the {len(laws)} that "
-            "sf.laws.names() or `scalefit laws` list."
-        )
-    return laws[base].on(column) if column else laws[base]
+    return _on(registry().get(base) or _by_spelling(base) or _by_authors(base), column)
+
+
+def usable() -> tuple[dict[str, type[Law]], dict[str, str]]:
+    """Every law by name, and why laws of installed packages are left out of them, by name."""
+    found, refused = dict(registry()), {}
+    for name, points in plugins().items():
+        try:
+            if name in found:
+                packages = " and ".join(map(package_of, points))
+                raise ArgumentError(f"{name!r} of {packages} is left out: one of scalefit's own laws has that name.")
+            found[name] = law_of_package(points)
+        except ArgumentError as error:
+            refused[name] = str(error)
+    return dict(sorted(found.items())), refused
+
+
+def known(name: str) -> type[Law] | None:
+    """One of scalefit's own laws by its exact name, for names that a file holds: nothing else is run or imported."""
+    base, _, column = name.partition(":")
+    law = registry().get(base)
+    return None if law is None or (column and column not in law.choices) else _on(law, column)
 
 
 def readers(name: str) -> list[str]:
     """Names of the laws that read an input."""
     return [law.name for law in registry().values() if name in law.inputs or name in law.choices]
+
+
+def _on(law: type[Law], column: str | None) -> type[Law]:
+    return law.on(column) if column else law
+
+
+def _own(law: type[Law], where: str) -> type[Law]:
+    """The law of a file, whose name must not be that of one of scalefit's own: saved results go by it."""
+    if law.name in registry():
+        raise ArgumentError(
+            f"{where} has a law named {law.name!r}, as one of scalefit's own is. It was not taken. Give it another "
+            "name (name = ...), so that saved results say which of them they are of."
+        )
+    return law
+
+
+def _by_spelling(base: str) -> type[Law] | None:
+    """The law whose name this is in another spelling: one of scalefit's own, or of an installed package."""
+    asked = plain(base)
+    for law in registry().values():
+        if plain(law.name) == asked:
+            return law
+    points = [point for name, same in plugins().items() if plain(name) == asked for point in same]
+    return law_of_package(points) if points else None
+
+
+def _by_authors(base: str) -> type[Law]:
+    found = _laws_of_authors(plain(base))
+    if len(found) > 1:
+        raise ArgumentError(
+            f"{base!r:.60} stands for {len(found)} laws: {', '.join(law.name for law in found)}. None was taken. Name "
+            "one of them."
+        )
+    if found:
+        return found[0]
+    every = names()
+    authors = (
+        author for law in registry().values() for key in (*_cited(law), *_keys(law)) for author in _spellings(key)
+    )
+    spelled = {plain(key): key for key in (*every, *authors)}
+    near = difflib.get_close_matches(plain(base), spelled, n=1)
+    hint = f" Did you mean {spelled[near[0]]!r}?" if near else ""
+    raise ArgumentError(
+        f"There is no law {base!r:.60}, and nothing was done.{hint} Choose one of the {len(every)} that "
+        "sf.laws.names() or `scalefit laws` list, or name a file (mylaw.py:Mine)."
+    )
+
+
+def _laws_of_authors(asked: str) -> list[type[Law]]:
+    """Laws by author, or author and year, as they cite and as they key their constants: the best of those found.
+
+    A law that both cites the authors and has their constants is before one that has only either; a law named for its
+    author is before the author's others.
+    """
+    worth = {law: (_stands_for(asked, _cited(law)) + _stands_for(asked, _keys(law))) for law in registry().values()}
+    best = max(worth.values())
+    found = [law for law, value in worth.items() if value == best > 0]
+    named = [law for law in found if plain(law.name) == re.sub(r"\d+$", "", asked)]
+    return named or found
+
+
+def _cited(law: type[Law]) -> list[str]:
+    """Keys of the papers in a law's BibTeX: author, year and perhaps a word."""
+    return re.findall(r"@\w+\{\s*([^,\s]+)", law.bibtex)
+
+
+def _keys(law: type[Law]) -> list[str]:
+    return [constants.key for constants in law.published]
+
+
+def _stands_for(asked: str, keys: Iterable[str]) -> bool:
+    return any(plain(spelling) == asked for key in keys for spelling in _spellings(key))
+
+
+def _spellings(key: str) -> tuple[str, ...]:
+    """Author and year, and the author alone, of a key such as ``hoffmann2022training``."""
+    found = re.match(r"([a-z]+)(\d{4})", key)
+    return () if found is None else (found[0], found[1])
+
+
+def plain(name: str) -> str:
+    """A name without case, blanks, hyphens and underscores."""
+    return re.sub(r"[\s_-]+", "", name).lower()

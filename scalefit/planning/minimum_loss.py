@@ -22,7 +22,7 @@ from scalefit.counting import count_parameters
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
 from scalefit.flops import training_flops
 from scalefit.laws._published import PublishedLaw, published
-from scalefit.laws._registry import get, names
+from scalefit.laws._registry import registry
 from scalefit.memory._conventions import Convention, Patterns
 from scalefit.memory.floor import Floor, loss_floor
 from scalefit.planning.limits import LEAP, largest
@@ -290,8 +290,7 @@ def _predictor(runs: Any) -> tuple[Predictor, str]:
 def _candidates() -> tuple[PublishedLaw, ...]:
     """Published laws of the loss [nat/token] in N, D and distinct tokens alone."""
     found = []
-    for name in names():
-        law = get(name)
+    for name, law in registry().items():
         if law.target.name == "loss" and law.target.unit == "nat/token" and {"N", "D"} <= set(law.inputs):
             if set(law.inputs) <= {"N", "D", "unique_tokens"}:
                 found += [published(name, constants.key) for constants in law.published]
