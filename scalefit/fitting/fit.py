@@ -170,10 +170,11 @@ def fit(
     if not isinstance(law, (str, type, Law)):
         law, tied = _split_constraints(law, tied)
     chosen = get(law)
-    if not chosen.parameters or not chosen.inputs or "loss" not in dir(chosen):
+    parts = {"parameters": chosen.parameters, "inputs": chosen.inputs, "loss": "loss" in dir(chosen)}
+    if absent := [part for part, there in parts.items() if not there]:
         raise ArgumentError(
-            f"law={chosen.__name__} lacks parameters, inputs or a loss, so nothing was fitted. Give it sf.Parameter "
-            "attributes, inputs and a static method loss."
+            f"law={chosen.__name__} has no {' and no '.join(absent)}, so nothing was fitted. Give it sf.Parameter "
+            "attributes, inputs, and a static method loss that takes both."
         )
     if columns or inputs:
         from scalefit.tables.runs import name_columns

@@ -56,7 +56,8 @@ def law_in_file(found: re.Match[str]) -> type[Law]:
     chosen = next(iter(laws.values())) if name is None else laws.get(name)
     if chosen is None:
         raise ArgumentError(
-            f"{path} has no law {name}, and nothing was done. Subclasses of scalefit.Law in it: {shown}."
+            f"{path} has no law {name}, and nothing was done. It has these subclasses of scalefit.Law: {shown}. Name "
+            "one of them."
         )
     return chosen
 
@@ -107,24 +108,24 @@ def law_of_package(points: list[EntryPoint]) -> type[Law]:
     if len(points) > 1:
         raise ArgumentError(
             f"The law {point.name!r} is given by {' and by '.join(map(package_of, points))}, and none was taken. "
-            "Uninstall all but one."
+            "Remove all but one."
         )
     try:
         law = point.load()
     except (Exception, SystemExit) as error:
         raise ArgumentError(
             f"The law {point.name!r} of the package {package_of(point)} cannot be imported ({point.value}): "
-            f"{_said(error)}. Nothing was done. Update or uninstall that package."
+            f"{_said(error)}. Nothing was done. Correct or remove that package."
         ) from error
     if not (isinstance(law, type) and issubclass(law, Law)):
         raise ArgumentError(
             f"The package {package_of(point)} gives {point.value} as the law {point.name!r}, which is not a subclass "
-            "of scalefit.Law. Nothing was done. Update or uninstall that package."
+            "of scalefit.Law. Nothing was done. Correct or remove that package."
         )
     if law.name != point.name:
         raise ArgumentError(
             f"The package {package_of(point)} gives the law {law.name!r} under the name {point.name!r}. Nothing was "
-            "done. The entry point's name must be the law's own: update or uninstall that package."
+            "done. The entry point's name must be the law's own: correct or remove that package."
         )
     return law
 

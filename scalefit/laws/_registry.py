@@ -82,7 +82,9 @@ def usable() -> tuple[dict[str, type[Law]], dict[str, str]]:
         try:
             if name in found:
                 packages = " and ".join(map(package_of, points))
-                raise ArgumentError(f"{name!r} of {packages} is left out: one of scalefit's own laws has that name.")
+                raise ArgumentError(
+                    f"{name!r} of {packages} was left out: one of scalefit's own laws has that name. Rename it there."
+                )
             found[name] = law_of_package(points)
         except ArgumentError as error:
             refused[name] = str(error)

@@ -157,9 +157,11 @@ def test_usage_errors_say_what_is_wrong(run, table, words, said):
 def test_options_that_belong_to_a_table_are_refused_beside_a_result(run, table, tmp_path):
     saved = tmp_path / "law.json"
     sf.fit(sf.read_runs(table)).to_json(saved)
-    for words in (("--column", "N=params"), ("--params", "matrices"), ("--law", "kaplan")):
+    for words in (("--column", "N=params"), ("--params", "matrices")):
         code, _, err = run("plan", saved, "--C", "1e21", *words)
         assert code == 2 and words[-1].split("=")[-1] in err
+    code, _, err = run("plan", saved, "--C", "1e21", "--law", "kaplan")
+    assert code == 1 and "the law given is 'kaplan'" in err
     code, _, err = run("plan", table, "--published", "hoffmann2022", "--C", "1e21")
     assert code == 1 and "both given" in err
 

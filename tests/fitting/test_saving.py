@@ -87,7 +87,7 @@ def test_a_law_of_ones_own_is_handed_to_load_result(tmp_path):
     with pytest.raises(sf.DataError, match="law="):
         sf.load_result(tmp_path / "r.json")
     assert sf.load_result(tmp_path / "r.json", law=Saturating).predict(D=1e10) == result.predict(D=1e10)
-    with pytest.raises(sf.DataError, match="does not fit the law"):
+    with pytest.raises(sf.DataError, match="the law given is 'chinchilla'"):
         sf.load_result(tmp_path / "r.json", law=sf.laws.get("chinchilla"))
 
 

@@ -111,7 +111,7 @@ def test_what_is_missing_is_said(tmp_path, runs):
     path = write(tmp_path)
     with pytest.raises(ValueError, match="has 2 laws \\(Mine, Idle\\), and none was taken"):
         sf.fit(runs, str(path))
-    with pytest.raises(ValueError, match="law=Idle lacks parameters"):
+    with pytest.raises(ValueError, match="law=Idle has no parameters and no loss"):
         sf.fit(runs, f"{path}:Idle")
 
 
@@ -244,10 +244,10 @@ def test_an_installed_package_gives_laws_and_a_broken_one_breaks_nothing(tmp_pat
     assert "package bad-laws 1.2" in out[1] and "ModuleNotFoundError" in out[1]
     assert "package odd-laws 1.2" in out[2] and "not a subclass" in out[2]
     assert "package named-laws 1.2" in out[3] and "'y'" in out[3]
-    assert "odd-laws 1.2" in out[4] and "named-laws 1.2" in out[4] and "Uninstall all but one" in out[4]
+    assert "odd-laws 1.2" in out[4] and "named-laws 1.2" in out[4] and "Remove all but one" in out[4]
     listed = "\n".join(out[5:])
     assert "installed_law  L(N, D)" in listed and "chinchilla  L(N, D)" in listed
-    assert listed.count("Left out:") == 5 and "'kaplan' of odd-laws 1.2 is left out" in listed
+    assert listed.count("Left out:") == 5 and "'kaplan' of odd-laws 1.2 was left out" in listed
 
 
 # -- names -------------------------------------------------------------------------------------------------------
