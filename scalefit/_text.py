@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 _SUPER = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
@@ -64,3 +65,15 @@ def between(low: float | None, high: float | None, form: type[str] | object = No
     """An interval in brackets; a dash where there is none."""
     write = form if callable(form) else count
     return "–" if low is None or high is None else f"[{write(low)}, {write(high)}]"
+
+
+def shortlist(items: Iterable[object], most: int = 8) -> str:
+    """The first few of many, and a sign that there are more.
+
+    Examples
+    --------
+    >>> shortlist(["a", "b"]), shortlist(range(9), 3)
+    ('a, b', '0, 1, 2, ...')
+    """
+    names = [str(item) for item in items]
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

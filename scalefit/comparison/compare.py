@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, one_of
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.holdouts import Fold, folds
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning
@@ -155,7 +156,7 @@ def compare(
     labels = [] if series is None else list(dict.fromkeys(np.asarray(series).tolist()))
     if len(labels) > 1 and by is None:
         raise FitError(
-            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
+            f"The table holds {len(labels)} series ({shortlist(labels)}): their losses do not compare. "
             "Nothing was fitted. Compare laws on one series at a time, or pass by='pool' to ignore it."
         )
     fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in borne.values())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, one_of
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray
 from scalefit.comparison.recipes_arm import Arm, RunsOf, same_cells
 from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointly, outlying
@@ -213,7 +214,7 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
     from scalefit.tables.runs import check_for_fit
 
     if "series" in frame and frame["series"].nunique() > 1:
-        names = ", ".join(map(str, frame["series"].unique()[:6]))
+        names = shortlist(frame["series"].unique(), 6)
         raise FitError(
             f"Recipe {label} holds {frame['series'].nunique()} series ({names}): their losses do not compare. Nothing "
             "was compared. Compare recipes on one series at a time."

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.recipes_fit import JointFit, Mixture
 from scalefit.comparison.recipes_surfaces import Path
@@ -224,7 +225,7 @@ class Arm:
         found = list(self.said)
         label, weights = self.b.label, self.fit.weights()
         if self.set_aside:
-            listed = ", ".join(f"{name} row {row}" for name, row in self.set_aside[:6])
+            listed = shortlist((f"{name} row {row}" for name, row in self.set_aside), 6)
             said = (
                 f"{len(self.set_aside)} runs lie far off the law ({listed}) and were set aside. Look whether they "
                 "diverged or are unfinished."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalefit._text import shortlist
 from scalefit.errors import Note
 from scalefit.fitting.identifiability import (
     bound_notes,
@@ -111,7 +112,7 @@ def _influence_notes(result: Solution) -> list[Note]:
     if not np.isfinite(moved) or moved < _MOVED:
         return []
     rows = [_plain(value) for value in result.row_labels[positions]]
-    shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+    shown = shortlist(rows)
     said = f"rows {shown}) carry" if len(rows) > 1 else f"row {shown}) carries"
     them = "them" if len(rows) > 1 else "it"
     return [

@@ -10,6 +10,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import check_count, check_mapping, check_number, one_of
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, Note
 from scalefit.fitting.certificate import Certificate
@@ -193,7 +194,7 @@ def fit(
     labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
     if len(labels) > 1 and by is None:
         raise FitError(
-            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
+            f"The table holds {len(labels)} series ({shortlist(labels)}): their losses do not compare. "
             "Nothing was fitted. Pass by='series' for a law each, by='shared' for shared exponents, or by='pool' to "
             "ignore it."
         )

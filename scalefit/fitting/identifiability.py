@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, Note, ScalefitWarning
 from scalefit.fitting.problem import Problem
@@ -258,7 +259,7 @@ def outlier_notes(problem: Problem, x: Array, labels: AnyArray) -> list[Note]:
         return []
     worst = np.flatnonzero(out)[np.argsort(-off[out])]
     rows = [value.item() if isinstance(value, np.generic) else value for value in labels[worst]]
-    shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+    shown = shortlist(rows)
     above = int((residual[worst] < 0).sum())
     which = f"rows {shown}) lie" if len(rows) > 1 else f"row {shown}) lies"
     text = (

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note
 
@@ -98,7 +99,7 @@ def _mixed(key: str, column: AnyArray, left: Array, chance: float) -> tuple[Note
     known = key.lower() in _RECIPE
     if not known and not p < chance:
         return None, 0.0
-    shown = ", ".join(f"{name} ({count})" for name, count in list(zip(names, counts, strict=True))[:6])
+    shown = shortlist((f"{name} ({count})" for name, count in zip(names, counts, strict=True)), 6)
     effect = f"they differ by {100 * spread:.2g} % about one law, added to the intervals" if spread else ""
     text = (
         f"Rows of several recipes: {key} is {shown}; {effect or 'one law was fitted to all of them'}. Forecast one "

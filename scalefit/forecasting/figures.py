@@ -10,7 +10,6 @@ import numpy as np
 from scalefit._arguments import check_number
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError
-from scalefit.forecasting.correlated_errors import compute
 from scalefit.forecasting.notes import OUTLIER
 
 _POINTS = 60
@@ -23,27 +22,28 @@ class ForecastData:
 
     Parameters
     ----------
-    C, loss : ndarray (n,)
-        The runs: compute [FLOP] and loss [nat/token].
+    x, loss : ndarray (n,)
+        The runs: compute [FLOP] (or the law's one input) and loss.
     outlying : ndarray of bool (n,)
         Whether a run was taken for an outlier.
-    fan_C, fan_loss : ndarray (m,)
-        Compute-optimal runs by the law: compute and forecast loss.
+    fan_x, fan_loss : ndarray (m,)
+        Larger runs, compute-optimal by the law: compute (or the law's one input) and forecast loss.
     bands : tuple of (level, lower (m,), upper (m,))
         Intervals, the widest first.
     largest : float
-        Compute of the largest run [FLOP].
-    title, unit : str
-        Law, and unit of the loss.
+        The largest run's place on that axis.
+    label, title, unit : str
+        The axis, the law, and the unit of the loss.
     """
 
-    C: Array
+    x: Array
     loss: Array
     outlying: AnyArray
-    fan_C: Array
+    fan_x: Array
     fan_loss: Array
     bands: tuple[tuple[float, Array, Array], ...]
     largest: float
+    label: str
     title: str
     unit: str
 
@@ -65,24 +65,25 @@ def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> F
         raise ArgumentError(
             f"ratio={ratio!r} goes no further than the largest run; nothing was drawn. Give a factor above 1."
         )
-    raw = result.problem.raw_columns
-    largest = result.largest_compute
-    share = compute(raw)
-    size = largest * share / share.max()
-    ratios = np.geomspace(min(1.0, np.median(size) / largest), ratio, _POINTS)
-    where = result.frontier(largest * ratios)
+    runs = result.runs()
+    axis = "C" if "C" in runs else result.inputs[0]
+    x = np.asarray(runs[axis], float)
+    largest = float(x.max())
+    ratios = np.geomspace(min(1.0, np.median(x) / largest), ratio, _POINTS)
+    where = result.larger_runs(ratios)
     bands = []
     for each in sorted({level, min(_INNER, level)}, reverse=True):
         table = result.predict_interval(level=each, **where)
         bands.append((each, table["lower"].to_numpy(float), table["upper"].to_numpy(float)))
     return ForecastData(
-        C=size,
+        x=x,
         loss=result.problem.loss,
         outlying=result.fitted.weight < OUTLIER * result.fitted.weight.max(),
-        fan_C=largest * ratios,
+        fan_x=largest * ratios,
         fan_loss=np.asarray(result.predict(**where)),
         bands=tuple(bands),
         largest=largest,
+        label="training compute C [FLOP]" if axis == "C" else result.law.declarations[axis].label(axis),
         title=f"Forecast by {result.law.name}, {result.n_runs} runs",
         unit=str(result.conventions.get("loss_unit", "nat/token")),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import one_of
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note
 from scalefit.fitting.identifiability import each_series, repeated_notes, sweep_notes
@@ -164,7 +165,7 @@ def forecast(
     labels = list(dict.fromkeys(np.asarray(series).tolist())) if series is not None else []
     if len(labels) > 1 and by is None:
         raise FitError(
-            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): their losses do not compare. "
+            f"The table holds {len(labels)} series ({shortlist(labels)}): their losses do not compare. "
             "Nothing was forecast. Pass by='series' for a forecast each, or by='pool' to ignore it."
         )
     chosen = shipped() if constants is None else constants

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import Note
 from scalefit.fitting.identifiability import unexplained_notes, unexplained_problem, unexplained_spread
@@ -63,7 +64,7 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
     out = np.flatnonzero(fitted.weight < OUTLIER * given)
     if out.size:
         rows = [plain_label(label) for label in facts.row_labels[out]]
-        shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+        shown = shortlist(rows)
         text = (
             f"{out.size} of {n} runs (rows {shown}) miss the law and their neighbours by over four times the noise; "
             f"they were given less than half of their weight. Look at them."

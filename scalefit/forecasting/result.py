@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -19,6 +20,7 @@ from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import with_compute
 from scalefit.forecasting import correlated_errors as errors
 from scalefit.forecasting.calibration import IntervalCalibration
+from scalefit.forecasting.larger import compute_optimal, larger_runs
 from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
 from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
@@ -146,9 +148,8 @@ class ForecastResult:
 
     @cached_property
     def largest_compute(self) -> float:
-        """Compute of the largest run [FLOP], at 6 FLOP per parameter and token."""
-        raw = self.problem.raw_columns
-        return float((6.0 if "C" not in raw and {"N", "D"} <= set(raw) else 1.0) * errors.compute(raw).max())
+        """Compute of the largest run [FLOP], by 6ND; NaN where the law's inputs do not say what a run costs."""
+        return float(max(self.runs().get("C", [math.nan])))
 
     # -- scatter and noise of the table itself -------------------------------------------------------------------
 
@@ -249,28 +250,11 @@ class ForecastResult:
 
     def frontier(self, C: ArrayLike) -> dict[str, Array]:
         """Compute-optimal inputs (m,) by the fitted law at budgets C (m,) [FLOP]."""
-        budget = np.atleast_1d(np.asarray(C, float))
-        if "C" in self.inputs:
-            return {"C": budget}
-        if not {"N", "D"} <= set(self.inputs) or len(self.inputs) > 2:
-            raise ArgumentError(
-                f"{self.law.name} reads {', '.join(self.inputs)}, so a budget alone fixes no run; none was found. Hold "
-                f"the other inputs with result.at(...), or give every input."
-            )
-        values = {str(key): float(value) for key, value in self.params.items()}
-        span = np.linspace(0.0, 1.0, 129)[:, None]
-        low, high = np.zeros(budget.size), np.log(budget / 6.0)
-        for _ in range(12):
-            at = low + (high - low) * span
-            with np.errstate(all="ignore"):
-                loss = self.law.evaluate({"N": np.exp(at), "D": budget / (6.0 * np.exp(at))}, values)
-            best = np.clip(np.nanargmin(loss, axis=0), 1, len(span) - 2)
-            if np.max(high - low) < 1e-4:
-                break
-            rows = np.arange(budget.size)
-            low, high = at[best - 1, rows], at[best + 1, rows]
-        N = np.exp(0.5 * (low + high))
-        return {"N": N, "D": budget / (6.0 * N)}
+        return compute_optimal(self.law, self.params, np.atleast_1d(np.asarray(C, float)))
+
+    def larger_runs(self, ratio: ArrayLike) -> dict[str, Array]:
+        """Inputs (m,) of runs `ratio` (m,) times the largest: compute-optimal ones, or the law's one input scaled."""
+        return larger_runs(self, np.atleast_1d(np.asarray(ratio, float)))
 
     # -- as a Predictor ----------------------------------------------------------------------------------------
 
@@ -365,13 +349,14 @@ class ForecastResult:
     def register(self, path: str | Path, *, level: float = 0.9, **inputs: float) -> dict[str, Any]:
         """Write down the prediction for one run before it is trained, to be scored after it.
 
-        Without inputs the run is the compute-optimal one at ten times the compute of the largest run.
+        Without inputs the run is the compute-optimal one at ten times the compute of the largest run (for a law of
+        one input, ten times its largest value).
         See :func:`scalefit.forecasting.registration.registered`.
         """
         from scalefit.forecasting.registration import registered
 
         if not inputs:
-            inputs = {key: float(value[0]) for key, value in self.frontier(10.0 * self.largest_compute).items()}
+            inputs = {key: float(value[0]) for key, value in self.larger_runs(10.0).items()}
         predict = partial(self.predict_interval, level=level)
         return registered(predict, self.to_dict(), path, level=level, inputs=dict(inputs))
 

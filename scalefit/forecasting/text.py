@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import note_line, number
 
@@ -22,11 +20,12 @@ def as_text(result: Any, level: float = 0.9) -> str:
     head = f"Forecast by {result.law.name}  {result.law.formula}"
     conventions = result.conventions
     lines = [
-        f"{head:<80}{result.n_runs} runs up to {result.largest_compute:.3g} FLOP",
+        f"{head:<80}{result.n_runs} runs up to {_largest_run(result)}",
         f"Prior: {penalty if penalty is not None else 'none'}",
         f"N counts {conventions.get('params', 'total')} parameters · loss in "
         f"{conventions.get('loss_unit', 'nat/token')} · errors shared by neighbours, "
-        f"{100 * result.discrepancy.amplitude:.2g} % over {result.discrepancy.length:g} in ln N, ln D",
+        f"{100 * result.discrepancy.amplitude:.2g} % over {result.discrepancy.length:g} in "
+        + ", ".join(f"ln {name}" for name in result.inputs),
         f"Converged: {'yes' if result.success else 'NO'}   TRUST: {trust}",
         "",
     ]
@@ -43,14 +42,23 @@ def as_text(result: Any, level: float = 0.9) -> str:
     return "\n".join(lines)
 
 
+def _largest_run(result: Any) -> str:
+    """Return how far the runs reach: in compute where the law knows it, else in each of its inputs."""
+    seen = result.seen()
+    if "C" in seen:
+        return f"{seen['C'][1]:.3g} FLOP"
+    return ", ".join(f"{name} = {seen[name][1]:.3g}" for name in result.inputs)
+
+
 def _along_frontier(result: Any, level: float) -> list[str]:
     try:
-        columns = result.frontier(result.largest_compute * np.array(_SHOWN_RATIOS))
+        columns = result.larger_runs(_SHOWN_RATIOS)
     except ArgumentError:  # a law with other inputs: no budget alone fixes a run
         return []
     table = result.predict_interval(level=level, **columns)
-    sizes = [name for name in ("C", "N", "D") if name in columns]
-    rows = [("compute", *sizes, "loss", f"{100 * level:g} % interval", "parameters", "law", "noise")]
+    sizes = list(columns)
+    scaled = "compute" if "C" in result.seen() else ""
+    rows = [(scaled, *sizes, "loss", f"{100 * level:g} % interval", "parameters", "law", "noise")]
     for i, ratio in enumerate(_SHOWN_RATIOS):
         row = table.iloc[i]
         cells = [f"{row[key]:.4f}" for key in ("se_parameter", "se_law", "se_noise")]

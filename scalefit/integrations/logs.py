@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit._files import read_text
+from scalefit._text import shortlist
 from scalefit.errors import ArgumentError, DataError, require
 from scalefit.integrations import _log_columns as names
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
@@ -298,7 +299,7 @@ def _tensorboard(source: Path, val: str | None, train: str | None) -> pd.DataFra
     if source.is_dir():
         folders = sorted({file.parent for file in source.rglob("events.out.tfevents*")})
         if len(folders) > 1:
-            shown = ", ".join(str(folder.relative_to(source)) or "." for folder in folders[:8])
+            shown = shortlist(str(folder.relative_to(source)) or "." for folder in folders)
             raise DataError(f"{len(folders)} folders hold runs ({shown}). Nothing was read. Name one of them.")
         source = folders[0] if folders else source
     events = module.EventAccumulator(str(source), size_guidance={"scalars": 0, "tensors": 0})

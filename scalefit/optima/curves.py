@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError
 
@@ -105,7 +106,7 @@ def refuse_several_series(columns: dict[str, AnyArray]) -> None:
     labels = np.unique(columns["series"]).tolist() if "series" in columns else []
     if len(labels) > 1:
         raise ArgumentError(
-            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}{', ...' if labels[8:] else ''}): "
+            f"The table holds {len(labels)} series ({shortlist(labels)}): "
             f"their losses do not compare, and nothing was computed. Pass the runs of one: "
             f"runs[runs['series'] == {labels[0]!r}]."
         )

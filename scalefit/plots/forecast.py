@@ -16,13 +16,18 @@ def draw_forecast(data: Any, ax: Axes | None = None) -> Axes:
     lines: list[Any] = []
     for i, (level, lower, upper) in enumerate(data.bands):
         style: dict[str, Any] = {"color": COLOURS[0], "alpha": 0.18 + 0.17 * i, "linewidth": 0}
-        lines.append(ax.fill_between(data.fan_C, lower, upper, label=f"{100 * level:g} % interval", **style))
-    ax.plot(data.fan_C, data.fan_loss, color=COLOURS[0], label="forecast at the best N and D")
+        lines.append(ax.fill_between(data.fan_x, lower, upper, label=f"{100 * level:g} % interval", **style))
+    ax.plot(
+        data.fan_x,
+        data.fan_loss,
+        color=COLOURS[0],
+        label="forecast",
+    )
     kept = ~data.outlying
-    ax.plot(data.C[kept], data.loss[kept], "o", color="black", markersize=3, label="runs")
+    ax.plot(data.x[kept], data.loss[kept], "o", color="black", markersize=3, label="runs")
     if not kept.all():
-        ax.plot(data.C[~kept], data.loss[~kept], "x", color=COLOURS[1], markersize=5, label="runs taken for outliers")
+        ax.plot(data.x[~kept], data.loss[~kept], "x", color=COLOURS[1], markersize=5, label="runs taken for outliers")
     ax.axvline(data.largest, color="grey", linestyle=":", linewidth=1, label="largest run")
-    ax.set(xscale="log", xlabel="training compute C [FLOP]", ylabel=f"loss [{data.unit}]", title=data.title)
+    ax.set(xscale="log", xlabel=data.label, ylabel=f"loss [{data.unit}]", title=data.title)
     ax.legend(fontsize="small")
     return ax

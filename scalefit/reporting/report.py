@@ -14,6 +14,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
 from scalefit._files import as_path, write_whole
+from scalefit._text import shortlist
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.result import FitResult
 from scalefit.reporting import sections
@@ -161,7 +162,7 @@ def _one_series(table: pd.DataFrame, only: str | None, by: str | None) -> pd.Dat
         table = runs_of(table, only)
     elif len(labels) > 1 and by is None:
         raise DataError(
-            f"The table holds {len(labels)} series ({', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}), and "
+            f"The table holds {len(labels)} series ({shortlist(labels)}), and "
             f"their losses do not compare. No page was made. Report on one of them, only={labels[0]!r}, or on all as "
             f"one, by='pool'."
         )

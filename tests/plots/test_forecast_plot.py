@@ -18,7 +18,7 @@ def result():
 
 def test_the_fan_is_the_forecast(result):
     data = forecast_data(result, level=0.9, ratio=50.0)
-    assert data.fan_C[-1] == pytest.approx(50 * result.largest_compute)
+    assert data.fan_x[-1] == pytest.approx(50 * result.largest_compute)
     assert (np.diff(data.fan_loss) < 0).all()
     (wide, low, high), (narrow, inner_low, inner_high) = data.bands
     assert wide == 0.9 and narrow == 0.5 and (low < inner_low).all() and (inner_high < high).all()
@@ -42,3 +42,13 @@ def test_a_forecast_is_drawn_to_a_file_and_shown_in_a_notebook(result, tmp_path)
     assert result.plot(tmp_path / "forecast.png").figure is not None
     assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
     assert result._repr_html_().startswith("<pre>") and "coupled" in result._repr_html_()
+
+
+def test_a_law_of_n_alone_is_shown_along_n(tmp_path):
+    """It knows no compute: nothing is called FLOP, and the fan and the registered run go along N."""
+    N = np.geomspace(7e7, 2.8e9, 7)
+    result = sf.forecast({"N": N, "D": np.full(7, 3e11), "loss": 1.6 + 6600 * N**-0.49}, law="power_law:N")
+    assert "7 runs up to N = 2.8e+09" in str(result) and "FLOP" not in str(result) and np.isnan(result.largest_compute)
+    ax = result.plot()
+    assert ax.get_xlabel() == "N [parameters]" and ax.get_xlim()[1] > 2.8e11
+    assert result.register(tmp_path / "plan.json")["inputs"] == {"N": pytest.approx(2.8e10)}
