@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from scalefit import __version__
+from scalefit._digests import KEY, check_digest
 from scalefit._typing import Array
 from scalefit.comparison.average import FORMAT as AVERAGE_FORMAT
 from scalefit.comparison.average import Average, average
@@ -27,6 +28,9 @@ from scalefit.laws._registry import known
 
 #: Residuals of a table without noise, which differ between processors.
 _ROUNDING = 1e-9
+
+#: What a saved average holds, beside its digest.
+_AVERAGE = {"kind", "format", "scalefit", "weights", "results"}
 
 
 def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResult | ForecastResult | Average:
@@ -50,10 +54,17 @@ def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResu
     DataError
         Not such a file, written by a newer format, or of a law that must be given.
     """
-    return result_from(*read_saved(path), law)
+    raw, name = read_saved(path)
+    if isinstance(raw, dict) and KEY in raw and raw.get("format") == FORMAT:
+        check_digest(raw, name)
+    result = _result_from(raw, name, law)  # which says what is wrong with a file that has none
+    check_digest(raw, name)
+    return result
 
 
-def result_from(raw: Any, path: str | Path, law: str | type[Law] | None = None) -> FitResult | ForecastResult | Average:
+def _result_from(
+    raw: Any, path: str | Path, law: str | type[Law] | None = None
+) -> FitResult | ForecastResult | Average:
     """Return the result that a file held, whichever kind it is of."""
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "forecast":
@@ -163,6 +174,10 @@ def _restored(saved: SavedFit, law: type[Law]) -> FitResult:
     )
     judged: dict[str, Any] = saved.certificate.model_dump()
     judged = {key: tuple(value) if isinstance(value, list) else value for key, value in judged.items()}
+    # JSON has no infinity: a decrement or condition number without limit, and curvature that there is none of.
+    flat = any("curve upwards" in problem for problem in judged["problems"])
+    unlimited = {"decrement": np.inf, "condition": np.inf, "curvature": -np.inf if flat else np.inf}
+    judged |= {key: limit for key, limit in unlimited.items() if judged[key] is None}
     return FitResult(
         law=law,
         problem=problem,
@@ -172,7 +187,10 @@ def _restored(saved: SavedFit, law: type[Law]) -> FitResult:
         row_labels=np.array(saved.row_labels),
         series=tuple(saved.series),
         conventions=saved.conventions,
-        bounds=saved.bounds,
+        bounds={
+            key: (-np.inf if low is None else low, np.inf if high is None else high)
+            for key, (low, high) in saved.bounds.items()
+        },
         fixed=saved.fixed,
         tied=saved.tied,
         table_notes=tuple(load_note(note) for note in saved.table_notes),
@@ -189,7 +207,7 @@ def _array(values: Any) -> Array:
 
 def _average_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | None = None) -> Average:
     """Return the blend that a file held."""
-    if raw.get("format") != AVERAGE_FORMAT or set(raw) != {"kind", "format", "scalefit", "weights", "results"}:
+    if raw.get("format") != AVERAGE_FORMAT or set(raw) - {"sha256"} != _AVERAGE:
         raise DataError(
             f"{path} is not an average of format {AVERAGE_FORMAT}, and was not read. Save it again with to_json."
         )
@@ -201,7 +219,7 @@ def _average_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | 
     parts = []
     for k, one in enumerate(raw["results"]):
         of = str(one.get("law")) if isinstance(one, dict) else ""
-        parts.append(result_from(one, f"{path}, result {k}", law if known(of) is None else None))
+        parts.append(_result_from(one, f"{path}, result {k}", law if known(of) is None else None))
     try:
         return average(parts, raw["weights"])
     except (ArgumentError, TypeError) as error:

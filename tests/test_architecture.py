@@ -84,6 +84,7 @@ def test_the_parts_are_all_known():
     common = {
         "__init__",
         "_arguments",
+        "_digests",
         "_files",
         "_knots",
         "_numeric",

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from scalefit import __version__
+from scalefit._digests import with_digest
 from scalefit._files import is_document, read_text, write_whole
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.certificate import Certificate
@@ -41,9 +42,9 @@ class _SavedCertificate(Strict):
     n_starts: int
     n_agree: int
     second_basin: float | None
-    decrement: float
-    curvature: float
-    condition: float
+    decrement: float | None
+    curvature: float | None
+    condition: float | None
     at_bound: list[str]
     weak: list[str]
     converged: bool
@@ -93,7 +94,7 @@ class SavedFit(Strict):
     row_labels: list[Any]
     series: list[str]
     conventions: dict[str, Any]
-    bounds: dict[str, tuple[float, float]]
+    bounds: dict[str, tuple[float | None, float | None]]
     fixed: dict[str, float]
     tied: dict[str, str]
     prior: _SavedPrior | None
@@ -103,6 +104,7 @@ class SavedFit(Strict):
     draws: list[list[float]] | None
     draws_about: dict[str, Any] | None
     tangent: list[list[float]] | None = Field(default=None)
+    sha256: str = ""
 
 
 def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
@@ -151,12 +153,12 @@ def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
         draws_about=None if result.draws_about is None else dict(result.draws_about),
         tangent=None if result.tangent is None else result.tangent.tolist(),
     )
-    return saved.model_dump(mode="json")
+    return saved.model_dump(mode="json", exclude={"sha256"})
 
 
 def to_json(document: Mapping[str, Any], path: str | Path | None) -> str:
-    """Return the JSON text of a document; written whole to `path` where one is given."""
-    text = json.dumps(document, indent=1, allow_nan=True)
+    """Return the JSON text of a document with its digest; written whole to `path` where one is given."""
+    text = json.dumps(with_digest(document), indent=1, allow_nan=False)
     if path is not None:
         write_whole(path, text)
     return text

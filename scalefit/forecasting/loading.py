@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from scalefit._digests import KEY, check_digest
 from scalefit.errors import DataError
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.priors import penalty_from_document
@@ -41,7 +42,12 @@ def load_forecast(path: str | Path, law: str | type[Law] | None = None) -> Forec
     DataError
         Not such a file, or written by a newer format.
     """
-    return forecast_from(*read_saved(path), law)
+    raw, name = read_saved(path)
+    if isinstance(raw, dict) and KEY in raw and raw.get("format") == FORMAT:
+        check_digest(raw, name)
+    result = forecast_from(raw, name, law)
+    check_digest(raw, name)
+    return result
 
 
 def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None) -> ForecastResult:
@@ -60,7 +66,10 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
     law = law_of(saved.law, law, path)
     n, p = len(saved.loss), len(law.parameters)
     lengths = {n, len(saved.share), len(saved.row_labels), *(len(column) for column in saved.columns.values())}
-    if lengths != {n} or len(saved.x) != p or set(saved.columns) != set(law.inputs):
+    numbers = [*saved.columns.values(), saved.loss, list(saved.units.values()), saved.weights or [1.0]]
+    positive = all(0 < value < float("inf") for column in numbers for value in column)
+    same = set(saved.columns) == set(saved.units) == set(law.inputs)
+    if lengths != {n} or len(saved.x) != p or not same or not positive:
         raise DataError(
             f"{path} does not fit the law {law.name}: its columns or parameters differ. It was not read. Forecast and "
             "save again."

@@ -6,7 +6,6 @@ the version and the date, and a SHA-256 over all of that: a later change of any 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 
 from scalefit import __version__
 from scalefit._arguments import check_quantity
+from scalefit._digests import check_digest, digest_of, with_digest
 from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def registered(
         "registered": datetime.now(UTC).isoformat(timespec="seconds"),
         "law": document["law"],
         "n_runs": document["n_runs"],
-        "data": _digest(runs),
+        "data": digest_of(runs),
         "loss_unit": str(document["conventions"].get("loss_unit", "nat/token")),
         "inputs": {key: float(value) for key, value in inputs.items()},
         "level": float(level),
@@ -150,7 +150,7 @@ def registered(
         "trusted": bool(document["trusted"]),
         "notes": notes,
     }
-    written["sha256"] = _digest(written)
+    written = with_digest(written)
     from scalefit._files import write_whole
 
     write_whole(target, json.dumps(written, indent=1, allow_nan=False) + "\n")
@@ -219,14 +219,5 @@ def read_registered(path: str | Path) -> dict[str, Any]:
             f"{path} was not scored: {', '.join(wrong) or 'unknown fields'} are not as register writes them. Register "
             f"again."
         )
-    if saved["sha256"] != _digest({key: value for key, value in saved.items() if key != "sha256"}):
-        raise DataError(
-            f"{path} was changed after it was registered (its SHA-256 differs), and was not scored. Use the "
-            "original file."
-        )
+    check_digest(saved, path)
     return saved
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -22,7 +22,7 @@ class SavedForecast(Strict):
     reason: str
     n_runs: int
     params: dict[str, float]
-    std_errors: dict[str, float]
+    std_errors: dict[str, float | None]
     trusted: bool
     notes: list[SavedNote]
     x: list[float]
@@ -43,6 +43,7 @@ class SavedForecast(Strict):
     scatter: float | None = None
     widening: float | None = None
     noise_scale: float | None = None
+    sha256: str = ""
 
 
 def document(result: Any) -> dict[str, Any]:
@@ -78,4 +79,4 @@ def document(result: Any) -> dict[str, Any]:
         widening=result.widening,
         noise_scale=result.noise_scale,
     )
-    return saved.model_dump(mode="json")
+    return saved.model_dump(mode="json", exclude={"sha256"})

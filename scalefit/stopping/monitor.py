@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import check_level, check_number, check_numbers
+from scalefit._digests import with_digest
 from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
@@ -312,7 +314,7 @@ class Monitor(LoggedRun):
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the state as JSON and, with a path, write it there in one step."""
-        text = self.state().model_dump_json()
+        text = json.dumps(with_digest(json.loads(self.state().model_dump_json())), separators=(",", ":"))
         if path is not None:
             write_whole(path, text)
         return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError, model_validator
 
+from scalefit._digests import KEY, check_digest
 from scalefit._files import is_document, read_text
 from scalefit._records import Record
 from scalefit.errors import ArgumentError, DataError, Note
@@ -127,14 +129,17 @@ def read_state(source: str | Path) -> MonitorState:
 def parse_state(text: str) -> MonitorState:
     """Check the JSON of a saved state."""
     try:
-        return MonitorState.model_validate_json(text)
-    except (ValidationError, ArgumentError) as error:
+        raw = json.loads(text)
+        found = MonitorState.model_validate_json(json.dumps({k: v for k, v in dict(raw).items() if k != KEY}))
+    except (ValidationError, ArgumentError, ValueError, TypeError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
         what = " ".join(f"{'.'.join(map(str, first.get('loc', ())))} {first['msg']}".split())[:160]
         raise DataError(
             f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}. It was not read. Write it with "
             "Monitor.to_json of this version of scalefit."
         ) from None
+    check_digest(raw, "This monitor's state")
+    return found
 
 
 def finished_from(entry: SavedRun) -> FinishedRun:
