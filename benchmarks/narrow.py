@@ -91,7 +91,10 @@ def main() -> None:
         cell = summary(decades, [one(decades, seed) for seed in range(arguments.tables)])
         cells.append({**cell, "cpu_seconds": round(time.process_time() - start, 1)})
         shares = "  ".join(f"{name} {cell[name]:.3f}" for name in ("N", "D", "loss") if cell[name] is not None)
-        print(f"{decades:5.2f} decades: not known {cell['not_known']} of {cell['tables']}  {shares}  {cells[-1]}", flush=True)
+        print(
+            f"{decades:5.2f} decades: not known {cell['not_known']} of {cell['tables']}  {shares}  {cells[-1]}",
+            flush=True,
+        )
         document = {"level": LEVEL, "target": TARGET, "noise": NOISE, "budget": BUDGET, "scalefit": sf.__version__}
         arguments.output.parent.mkdir(exist_ok=True)
         arguments.output.write_text(json.dumps({**document, "cells": cells}, indent=1) + "\n")
