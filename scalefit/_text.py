@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
 
 _SUPER = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_PAGE = 100  # columns of a printed page
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 
@@ -77,3 +79,17 @@ def shortlist(items: Iterable[object], most: int = 8) -> str:
     """
     names = [str(item) for item in items]
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def folded(line: str) -> str:
+    """A line folded to the width of a printed page; what follows is set in by four more than the line is.
+
+    Examples
+    --------
+    >>> [len(part) <= 100 for part in folded("  " + 40 * "word ").splitlines()]
+    [True, True, True]
+    """
+    if len(line) <= _PAGE:
+        return line
+    lead = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line.lstrip(), _PAGE, initial_indent=lead, subsequent_indent=lead + "    ")

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from scalefit._arguments import LEVEL
+from scalefit._text import folded
 from scalefit.errors import Note
 from scalefit.fitting.solution import Solution
 
-_WRAP = 116
-_VERDICT = 45  # longest verdict that fits on the line of the certificate
 _ROUNDING = 1e-20  # objective per run of a table without noise
 
 
@@ -27,16 +26,14 @@ def verdict(result: Solution, notes: Sequence[Note]) -> str:
 def as_text(result: Solution, notes: Sequence[Note], level: float = LEVEL) -> str:
     """Return the printed result."""
     c, rows = result.certificate, parameter_rows(result, level)
-    head = f"{result.law.name}  {result.law.formula}"
-    trust = verdict(result, notes)
-    trust = trust if len(trust) < _VERDICT else "NO (see the errors below)"
     condition = "-" if c.undetermined else f"{c.condition:.0e}"
     lines = [
-        f"{head:<78}  {result.n_runs} runs, {result.n_free} free parameters",
-        _method_line(result),
-        _convention_line(result),
-        f"Converged: {'yes' if c.converged else 'NO'}   Starts that agree: {c.agreement}   "
-        f"At a bound: {', '.join(c.at_bound) or 'none'}   Condition: {condition}   TRUST: {trust}",
+        folded(f"TRUST: {verdict(result, notes)}"),
+        folded(f"{result.law.name}  {result.law.formula}"),
+        folded(f"{result.n_runs} runs, {result.n_free} free parameters · {_method_line(result)}"),
+        folded(_convention_line(result)),
+        f"Converged: {'yes' if c.converged else 'NO'} · starts that agree: {c.agreement} · "
+        f"at a bound: {', '.join(c.at_bound) or 'none'} · condition: {condition}",
         "",
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
@@ -143,6 +140,4 @@ def _convention_line(result: Solution) -> str:
 
 def note_line(note: Note) -> str:
     """Return a note wrapped to the page."""
-    import textwrap
-
-    return textwrap.fill(str(note), _WRAP, initial_indent="  ", subsequent_indent="      ")
+    return folded(f"  {note}")

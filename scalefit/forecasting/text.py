@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scalefit._text import folded
 from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import note_line, number
 
@@ -17,16 +18,18 @@ def as_text(result: Any, level: float = 0.9) -> str:
         "NO" if not result.trusted else f"with care ({warned} warning{'s' if warned > 1 else ''})" if warned else "yes"
     )
     penalty = result.problem.penalty
-    head = f"Forecast by {result.law.name}  {result.law.formula}"
     conventions = result.conventions
     lines = [
-        f"{head:<80}{result.n_runs} runs up to {_largest_run(result)}",
-        f"Prior: {penalty if penalty is not None else 'none'}",
-        f"N counts {conventions.get('params', 'total')} parameters · loss in "
-        f"{conventions.get('loss_unit', 'nat/token')} · errors shared by neighbours, "
-        f"{100 * result.discrepancy.amplitude:.2g} % over {result.discrepancy.length:g} in "
-        + ", ".join(f"ln {name}" for name in result.inputs),
-        f"Converged: {'yes' if result.success else 'NO'}   TRUST: {trust}",
+        f"TRUST: {trust}",
+        folded(f"Forecast by {result.law.name}  {result.law.formula}"),
+        folded(f"{result.n_runs} runs up to {_largest_run(result)} · converged: {'yes' if result.success else 'NO'}"),
+        folded(f"Prior: {penalty if penalty is not None else 'none'}"),
+        folded(
+            f"N counts {conventions.get('params', 'total')} parameters · loss in "
+            f"{conventions.get('loss_unit', 'nat/token')} · errors shared by neighbours, "
+            f"{100 * result.discrepancy.amplitude:.2g} % over {result.discrepancy.length:g} in "
+            + ", ".join(f"ln {name}" for name in result.inputs)
+        ),
         "",
     ]
     rows: list[tuple[str, ...]] = [("", "value", "se", "meaning")]

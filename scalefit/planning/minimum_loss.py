@@ -129,7 +129,7 @@ class MinimumLoss:
             name = f"{row['law']} {row['constants']}".strip()
             said = "" if row["holds_here"] else "  a hypothesis" if row["kind"] == "hypothesis" else "  too far"
             lines.append(f"  {name:<44}{row['loss']:<8.4g}{_interval(row)}{said}".rstrip())
-        wrapped = textwrap.wrap(self.verdict, 116, initial_indent="  ", subsequent_indent="  ")
+        wrapped = textwrap.wrap(self.verdict, 96, initial_indent="  ", subsequent_indent="  ")
         return "\n".join([*lines, *wrapped])
 
     def __str__(self) -> str:

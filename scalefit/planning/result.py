@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._text import folded
 from scalefit.errors import ArgumentError, Note
 from scalefit.planning.allocation import SERVE, TRAIN, on_budget
 from scalefit.planning.architecture import Architecture, architecture_for
@@ -281,7 +282,7 @@ def plan_text(plan: Plan) -> str:
     if plan.minimum_loss is not None:
         lines += ["  " + line for line in plan.minimum_loss.brief().splitlines()]
     lines += [f"  {note}" for note in plan.notes]
-    return "\n".join(lines)
+    return "\n".join(folded(line) for line in lines)
 
 
 def _doubts(plan: Plan) -> list[str]:
