@@ -1,7 +1,8 @@
-"""The associative-memory theory of transformer loss, under test (Niu et al. 2024, arXiv:2405.08707).
+"""The associative-memory theory of transformer loss, under test (Niu et al. 2024, arXiv:2405.08707), and a rival.
 
 Printed formulas (``convention="paper"``) stand beside what is right (``convention="exact"``); a function
-that takes no convention computes what is right.
+that takes no convention computes what is right. The modules `zipf`, `zipf_capacity` and `zipf_stores` hold the
+memory of facts under Zipf's law (Cabannes et al. 2024, arXiv:2310.02984).
 """
 
 from __future__ import annotations
@@ -38,6 +39,15 @@ from scalefit.memory.partition import (
 from scalefit.memory.propositions import Bounds, nearest, proposition_1, proposition_2, proposition_3
 from scalefit.memory.radius import critical_radius, volume_radius
 from scalefit.memory.recall import Recall, measure_capacity, measure_recall
+from scalefit.memory.zipf import ZipfFacts, zipf_tail, zipf_unseen
+from scalefit.memory.zipf_capacity import (
+    ZipfExponents,
+    storable_facts,
+    tied_data_exponent,
+    width_for_facts,
+    zipf_exponents,
+)
+from scalefit.memory.zipf_stores import LinearMemory, StoreError, measure_store, predict_store, store_strengths
 
 __all__ = [
     "Bounds",
@@ -47,11 +57,15 @@ __all__ = [
     "Floor",
     "Hopfield",
     "KrotovHopfield",
+    "LinearMemory",
     "ModernHopfield",
     "ParameterCounts",
     "Recall",
     "Separation",
+    "StoreError",
     "Trajectory",
+    "ZipfExponents",
+    "ZipfFacts",
     "check_floor",
     "claims",
     "count_parameters",
@@ -67,9 +81,11 @@ __all__ = [
     "loss_floor",
     "measure_capacity",
     "measure_recall",
+    "measure_store",
     "nearest",
     "nearest_neighbour_distances",
     "partition_bounds",
+    "predict_store",
     "proposition_1",
     "proposition_2",
     "proposition_3",
@@ -77,5 +93,12 @@ __all__ = [
     "sample_entropy",
     "separation",
     "split_patterns",
+    "storable_facts",
+    "store_strengths",
+    "tied_data_exponent",
     "volume_radius",
+    "width_for_facts",
+    "zipf_exponents",
+    "zipf_tail",
+    "zipf_unseen",
 ]
