@@ -143,29 +143,30 @@ class CorpusConfig(Config):
 
     Parameters
     ----------
-    source : {"stdlib", "question_formation", "markov", "files", "ids"}
-        The Python standard library's source; lines of the Question-Formation grammar; a Markov source;
-        text, JSONL or parquet files; already tokenised ids (``.npy``, or ``.bin`` of uint16). A file of text is one
-        document; if it is the only one its paragraphs are, and with ``packing="line"`` every line is.
+    source : {"stdlib", "question_formation", "markov", "facts", "files", "ids"}
+        The Python standard library's source; lines of the Question-Formation grammar; a Markov source; facts under
+        Zipf's law; text, JSONL or parquet files; ids (``.npy``, or ``.bin`` of uint16). A file of text is one document;
+        if it is the only one its paragraphs are, and with ``packing="line"`` every line is.
     path : str, optional
         File, folder or glob for ``files`` and ``ids``.
     tokenizer : str
-        ``byte``, ``bpe:V`` (trained on the training documents), ``words``, ``hf:/local/path``. Markov
-        sources and ids need none.
+        ``byte``, ``bpe:V`` (trained on the training documents), ``words``, ``hf:/local/path``. Markov sources, facts
+        and ids need none.
     packing : {"stream", "line"}
         ``stream``: documents joined and cut into full contexts. ``line``: one document a row, padded,
         padding unscored.
     text_field : str
         The text column of JSONL and parquet.
     n_tokens : int
-        Markov: training tokens to sample. Files and ids: at most so many (0: all).
+        Markov: training tokens to sample. Facts: facts to draw. Files and ids: at most so many (0: all).
     n_lines : int
         Question Formation: lines to sample, held-out ones included.
     mode : {"grammar", "mccoy"}
-        Question Formation: the published grammar as it is, or reweighted to the marginals of the published
-        data.
+        Question Formation: the published grammar as it is, or reweighted to the marginals of the published data.
     order, n_states, branching : int
-        Markov: order (1 to 3), vocabulary, possible next tokens per context.
+        Markov: order (1 to 3), vocabulary, possible next tokens per context. Facts: `n_states` values.
+    n_keys, zipf : int, float
+        Facts: keys, and the exponent of their frequency by rank.
     fraction : float
         Share of the training documents that is used.
     val_fraction : float
@@ -174,7 +175,7 @@ class CorpusConfig(Config):
         Of the sampled sources.
     """
 
-    source: Literal["stdlib", "question_formation", "markov", "files", "ids"] = "stdlib"
+    source: Literal["stdlib", "question_formation", "markov", "facts", "files", "ids"] = "stdlib"
     path: Text | None = None
     tokenizer: Text = "byte"
     packing: Literal["stream", "line"] = "stream"
@@ -185,6 +186,8 @@ class CorpusConfig(Config):
     order: Whole = 1
     n_states: Whole = 64
     branching: Whole = 8
+    n_keys: Whole = 65_536
+    zipf: Number = 1.5
     fraction: Number = 1.0
     val_fraction: Number = 0.02
     seed: Whole = 0
@@ -197,6 +200,7 @@ class CorpusConfig(Config):
         self._check(2 <= self.n_states <= 65_536, "n_states", "between 2 and 65,536")
         self._check(2 <= self.branching <= self.n_states, "branching", "between 2 and n_states")
         self._check(self.n_lines >= 2, "n_lines", "at least 2")
+        self._check(self.n_keys >= 2 and 0 <= self.zipf < 100, "n_keys", "at least 2, with a zipf in [0, 100)")
         self._check(self.n_tokens >= 0, "n_tokens", "0 or more")
 
 

@@ -15,9 +15,10 @@ Losses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def scored_rows(corpus: Corpus, split: str, length: int, tokens: int) -> npt.NDArray[np.int64]:
-    """Return evenly spaced rows of a split that hold about `tokens` targets (0: every row)."""
+    """Return evenly spaced rows of a split that hold about `tokens` targets (0: every row; a population: all of it)."""
     available = len(corpus.starts(split, length))
-    n_rows = min(available, max(2, round(tokens / length))) if tokens else available
+    whole = not tokens or corpus.weights(split) is not None
+    n_rows = available if whole else min(available, max(2, round(tokens / length)))
     chosen: npt.NDArray[np.int64] = np.arange(n_rows) * available // n_rows  # of all documents, not of the first ones
     return chosen
 
@@ -29,7 +30,8 @@ def evaluate(
     """Return mean loss and standard error of each member [nat/token].
 
     The mean is over scored tokens, the standard error over rows (a ratio estimator where rows differ in
-    length): tokens of one row are not independent.
+    length): tokens of one row are not independent. Where the rows are the whole population, each is weighted by its
+    probability and the error is zero.
 
     Parameters
     ----------
@@ -62,6 +64,9 @@ def evaluate(
     assert total is not None
     sums = world.total(total).cpu().numpy()
     count = world.total(torch.from_numpy(count).to(world.device)).cpu().numpy()
+    weights = corpus.weights(split)
+    if weights is not None:
+        return sums @ weights / (count @ weights), np.zeros(len(sums))
     sums, count = sums[:, count > 0], count[count > 0]
     mean = sums.sum(axis=1) / count.sum()
     residual = sums - mean[:, None] * count

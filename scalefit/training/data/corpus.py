@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from scalefit.errors import ArgumentError, DataError
 from scalefit.training.config import CorpusConfig
-from scalefit.training.data import documents
-from scalefit.training.data.corpus_build import build, markov_source, sha_of_file, token_type
+from scalefit.training.data import documents, facts
+from scalefit.training.data.corpus_build import build, fact_source, markov_source, sha_of_file, token_type
 from scalefit.training.data.grammar import line_entropy
 
 #: Raised when the same CorpusConfig would no longer give the same tokens.
@@ -51,6 +51,17 @@ class Corpus:
         """Number of token ids in use."""
         return int(self.meta["vocab_size"])
 
+    @property
+    def packing(self) -> str:
+        """How rows are made: ``stream`` or ``line`` as configured, or ``fact``, a row of its own each."""
+        return "fact" if self.config.source == "facts" else self.config.packing
+
+    def weights(self, split: str) -> npt.NDArray[np.float64] | None:
+        """Return the probability of each row where the rows of a split are the whole population, else None."""
+        if self.packing != "fact" or split != "val":
+            return None
+        return fact_source(self.config).facts.probabilities
+
     def starts(self, split: str, length: int) -> npt.NDArray[np.int64]:
         """Return where each row of `length` targets begins; no token is the target of two rows."""
         return _starts(self, split, length)
@@ -60,9 +71,12 @@ class Corpus:
         tokens = self.train if split == "train" else self.val
         starts = self.starts(split, length)
         begin = starts[picked]
-        if self.config.packing == "stream":
+        if self.packing != "line":
             window = np.asarray(tokens[begin[:, None] + np.arange(length + 1)], np.int64)
-            return window[:, :-1], window[:, 1:].copy()
+            targets = window[:, 1:].copy()
+            if self.packing == "fact":
+                targets[:, : -facts.SCORED] = IGNORE
+            return window[:, :-1], targets
         ends = np.append(starts[1:], len(tokens) - 1)[picked]  # of a line: the separator that closes it
         place = begin[:, None] + np.arange(length + 1)
         window = np.asarray(tokens[np.minimum(place, len(tokens) - 1)], np.int64)
@@ -70,9 +84,11 @@ class Corpus:
         return np.where(place <= ends[:, None], window, 0)[:, :-1], np.where(scored, window[:, 1:], IGNORE)
 
     def row_length(self, T_max: int) -> int:
-        """Positions in a row: `T_max` for a stream; for lines no more than the longest one needs."""
-        if self.config.packing == "stream":
+        """Positions in a row: `T_max` for a stream; for lines no more than the longest one needs, for facts 2."""
+        if self.packing == "stream":
             return T_max
+        if self.packing == "fact":
+            return min(T_max, facts.INPUTS)
         longest = 0
         for split in ("train", "val"):
             begin = self.starts(split, T_max)
@@ -82,8 +98,10 @@ class Corpus:
 
     def tokens_per_row(self, length: int) -> float:
         """Mean number of scored tokens in a training row [token]."""
-        if self.config.packing == "stream":
+        if self.packing == "stream":
             return float(length)
+        if self.packing == "fact":
+            return float(facts.SCORED)
         return (len(self.train) - 1) / len(self.starts("train", length))
 
     def unique_tokens(self, length: int) -> int:
@@ -97,6 +115,8 @@ class Corpus:
             return nats / (words + 1)  # the end token is scored and costs nothing
         if self.config.source == "markov":
             return markov_source(self.config).window_entropy(length)
+        if self.config.source == "facts":
+            return 0.0  # of the value, the token that is scored: it follows from the key
         return None
 
 
@@ -104,6 +124,12 @@ class Corpus:
 def _cached_starts(path: str, sha: str, split: str, length: int, packing: str, chain: int) -> npt.NDArray[np.int64]:
     meta = json.loads((Path(path) / "corpus.json").read_text())
     tokens = np.memmap(Path(path) / f"{split}.bin", token_type(meta), "r")
+    if packing == "fact":
+        if length < facts.INPUTS:
+            raise ArgumentError(
+                f"A fact needs {facts.INPUTS} positions and T_max is {length}; nothing was run. Raise it."
+            )
+        return np.arange(0, len(tokens), facts.ROW, dtype=np.int64)
     if packing == "line":
         separators = np.flatnonzero(tokens == meta["eos"])
         longest = int(np.diff(separators).max(initial=0))
@@ -120,7 +146,7 @@ def _cached_starts(path: str, sha: str, split: str, length: int, packing: str, c
 
 def _starts(corpus: Corpus, split: str, length: int) -> npt.NDArray[np.int64]:
     meta = corpus.meta
-    starts = _cached_starts(meta["path"], corpus.sha, split, length, corpus.config.packing, meta["chain"])
+    starts = _cached_starts(meta["path"], corpus.sha, split, length, corpus.packing, meta["chain"])
     if len(starts) == 0:
         raise ArgumentError(
             f"The {split} split has too few tokens for one row of T_max = {length}; nothing was run. Use a larger "

@@ -21,6 +21,7 @@ import numpy as np
 from scalefit.errors import DataError
 from scalefit.training.config import CorpusConfig
 from scalefit.training.data import documents
+from scalefit.training.data.facts import FactSource
 from scalefit.training.data.grammar import sample_lines
 from scalefit.training.data.markov import MarkovSource
 from scalefit.training.data.tokenizers import WordTokenizer, train_tokenizer
@@ -54,6 +55,14 @@ def markov_source(config: CorpusConfig) -> MarkovSource:
 _cached_markov = functools.lru_cache(maxsize=4)(MarkovSource)
 
 
+def fact_source(config: CorpusConfig) -> FactSource:
+    """Return the facts of a config."""
+    return _cached_facts(config.n_keys, config.zipf, config.n_states, config.seed)
+
+
+_cached_facts = functools.lru_cache(maxsize=8)(FactSource)
+
+
 def build(config: CorpusConfig, folder: Path) -> None:
     """Write a corpus beside `folder`, and give it that name once it is whole."""
     with store_errors(folder.parent):
@@ -79,6 +88,8 @@ def _write(config: CorpusConfig, folder: Path) -> dict[str, Any]:
     """Write the two token files and return what ``corpus.json`` says about them."""
     if config.source == "markov":
         return _write_markov(config, folder)
+    if config.source == "facts":
+        return _write_facts(config, folder)
     if config.source == "ids":
         return _write_ids(config, folder)
     if config.tokenizer == "words":  # a closed vocabulary: the held-out words belong to it
@@ -170,6 +181,17 @@ def _write_markov(config: CorpusConfig, folder: Path) -> dict[str, Any]:
         rng = np.random.default_rng([config.seed, stream])  # independent chains: no document is in both
         (folder / f"{split}.bin").write_bytes(source.sample(count, CHAIN, rng).data)
         meta |= {f"{split}_tokens": count * CHAIN, f"{split}_documents": count, f"{split}_bytes": None}
+    return meta
+
+
+def _write_facts(config: CorpusConfig, folder: Path) -> dict[str, Any]:
+    """Write the facts that were drawn, and as held-out text every fact once, the most frequent first."""
+    source = fact_source(config)
+    meta: dict[str, Any] = {"tokenizer": None, "vocab_size": source.vocab_size, "eos": None, "chain": 0}
+    drawn = source.draw(config.n_tokens or 1_000_000, np.random.default_rng([config.seed, 3]))
+    for split, ranks in (("train", drawn), ("val", np.arange(config.n_keys))):
+        (folder / f"{split}.bin").write_bytes(source.rows(ranks).data)
+        meta |= {f"{split}_tokens": 3 * len(ranks), f"{split}_documents": len(ranks), f"{split}_bytes": None}
     return meta
 
 

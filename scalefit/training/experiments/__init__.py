@@ -1,4 +1,6 @@
-"""The experiments of Niu et al. (2024, arXiv:2405.08707), each one command, each with the numbers that could refute it.
+"""The experiments on the memory theories, each one command, each with the numbers that could refute it.
+
+Those of Niu et al. (2024, arXiv:2405.08707), and facts under Zipf's law (Cabannes et al. 2024, arXiv:2310.02984).
 
 An experiment is a module with ``TITLE``, ``SIZES`` (``tiny`` for tests, ``small`` for a CPU, ``full`` as published) and
 ``run(size, store) -> Finding``.
@@ -13,7 +15,7 @@ from typing import Any
 from scalefit.errors import ArgumentError
 from scalefit.training.experiments.finding import Finding
 
-NAMES = ("figure2", "figure3", "figure4", "memoriser", "balance", "fresh_floor")
+NAMES = ("figure2", "figure3", "figure4", "memoriser", "balance", "fresh_floor", "zipf_facts")
 
 
 def run_experiment(
