@@ -61,7 +61,9 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
     seen = [row for a in settings["exponents"] for D in settings["facts"] for row in _data_rows(settings, store, a, D)]
     fitting = _width_rows(settings, store)
     verdict = f"{_data_verdict(seen, settings)} {_width_verdict(fitting, settings)}"
-    return Finding(TITLE, [*seen, *fitting], verdict, lambda figure: _draw(figure, seen, fitting))
+    names = dict.fromkeys(name for row in (seen[0], fitting[0]) for name in row)
+    rows = [{name: row.get(name) for name in names} for row in (*seen, *fitting)]
+    return Finding(TITLE, rows, verdict, lambda figure: _draw(figure, seen, fitting))
 
 
 def data_config(settings: dict[str, Any], zipf: float, facts: int) -> RunConfig:
