@@ -72,7 +72,9 @@ class LinearMemory:
                 "stored. Give shapes (K, d), (M, d), (K,) and (K,)."
             )
         if f.dtype.kind not in "iu" or (len(f) and not 0 <= f.min() <= f.max() < len(u)):
-            raise ArgumentError(f"labels are not all indices of the {len(u)} values; nothing was stored.")
+            raise ArgumentError(
+                f"labels are not all indices of the {len(u)} values; nothing was stored. Give whole numbers from 0 on."
+            )
         (held,) = np.nonzero(q)
         by_value = np.zeros((len(u), len(held)))  # keys of one value are added up first: M products of width d, not K
         by_value[f[held], np.arange(len(held))] = q[held]
