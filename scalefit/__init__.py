@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.errors import Note as Note
     from scalefit.errors import ScalefitError as ScalefitError
     from scalefit.errors import ScalefitWarning as ScalefitWarning
+    from scalefit.fitting.collection import Fits as Fits
     from scalefit.fitting.fit import fit as fit
     from scalefit.fitting.result import FitResult as FitResult
     from scalefit.forecasting.forecast import forecast as forecast
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.laws import Input as Input
     from scalefit.laws import Law as Law
     from scalefit.laws import Parameter as Parameter
+    from scalefit.laws import Shares as Shares
     from scalefit.laws import Target as Target
     from scalefit.laws import published as published
     from scalefit.memory.floor import Floor as Floor
@@ -62,6 +64,7 @@ _LAZY = {
     "DataError": "scalefit.errors",
     "FitError": "scalefit.errors",
     "FitResult": "scalefit.fitting.result",
+    "Fits": "scalefit.fitting.collection",
     "Floor": "scalefit.memory.floor",
     "Input": "scalefit.laws",
     "Law": "scalefit.laws",
@@ -70,6 +73,7 @@ _LAZY = {
     "Predictor": "scalefit.predictor",
     "ScalefitError": "scalefit.errors",
     "ScalefitWarning": "scalefit.errors",
+    "Shares": "scalefit.laws",
     "Target": "scalefit.laws",
     "average": "scalefit.comparison.average",
     "check_runs": "scalefit.tables.runs",

@@ -17,6 +17,8 @@ from scalefit.comparison.average import FORMAT as AVERAGE_FORMAT
 from scalefit.comparison.average import Average, average
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.certificate import Certificate
+from scalefit.fitting.collection import FORMAT as FITS_FORMAT
+from scalefit.fitting.collection import Fits
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
@@ -33,7 +35,7 @@ _ROUNDING = 1e-9
 _AVERAGE = {"kind", "format", "scalefit", "weights", "results"}
 
 
-def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResult | ForecastResult | Average:
+def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResult | ForecastResult | Average | Fits:
     """Read a result that ``to_json`` of a fit, a forecast or an average wrote.
 
     Parameters
@@ -46,7 +48,7 @@ def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResu
 
     Returns
     -------
-    FitResult, ForecastResult or Average
+    FitResult, ForecastResult, Average or Fits
         Equal to the one saved, to the last digit.
 
     Raises
@@ -64,13 +66,15 @@ def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResu
 
 def _result_from(
     raw: Any, path: str | Path, law: str | type[Law] | None = None
-) -> FitResult | ForecastResult | Average:
+) -> FitResult | ForecastResult | Average | Fits:
     """Return the result that a file held, whichever kind it is of."""
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "forecast":
         return forecast_from(raw, path, law)
     if kind == "average":
         return _average_from(raw, path, law)
+    if kind == "fits":
+        return _fits_from(raw, path, law)
     return _fit_from(raw, path, law)
 
 
@@ -133,9 +137,14 @@ def _misfit(saved: SavedFit, law: type[Law]) -> str | None:
     positions = sorted({at for row in index for at in row} - {-1})
     columns = [*saved.columns.values(), saved.loss, *([] if saved.weights is None else [saved.weights])]
     rows = sorted(row for group in saved.groups or [list(range(n))] for row in group)
+    zero = {key for key, declared in law.declarations.items() if declared.zero}
+    positive = [column for key, column in saved.columns.items() if key not in zero]
+    positive += [] if saved.weights is None else [saved.weights]
     tests = {
         "columns": set(saved.columns) == set(law.inputs) and all(len(column) == n for column in columns),
-        "runs": n > 0 and saved.n_runs == n and all(_positive(column) for column in columns),
+        "runs": n > 0 and saved.n_runs == n and all(_positive(column) for column in positive),
+        "shares": all(0 <= value < float("inf") for key in zero for value in saved.columns.get(key, ())),
+        "loss": bool(law.target.admits(saved.loss).all()),
         "units": set(saved.units) == set(law.inputs) and _positive(saved.units.values()),
         "index": len(index) == n_groups and all(len(row) == shape[1] for row in index) and positions == list(range(p)),
         "fixed_values": [len(row) for row in saved.fixed_values] == [shape[1]] * n_groups,
@@ -199,6 +208,15 @@ def _restored(saved: SavedFit, law: type[Law]) -> FitResult:
         draws_about=saved.draws_about,
         tangent=None if saved.tangent is None else _array(saved.tangent),
     )
+
+
+def _fits_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | None = None) -> Fits:
+    """Return the fits of several losses that a file held."""
+    if raw.get("format") != FITS_FORMAT or not isinstance(raw.get("results"), dict) or not raw["results"]:
+        raise DataError(
+            f"{path} holds no fits of format {FITS_FORMAT}, and was not read. Save them again with to_json."
+        )
+    return Fits({name: _fit_from(one, f"{path}, {name}", law) for name, one in raw["results"].items()})
 
 
 def _array(values: Any) -> Array:

@@ -21,6 +21,7 @@ runs = sf.read_runs("runs.csv", N="n_params")
 checked: sf.CheckedRuns = sf.check_runs(runs, ("N", "D"))
 result: sf.FitResult = sf.fit(runs, "chinchilla", fixed={"E": 1.7})
 every: dict[str, sf.FitResult] = sf.fit(runs, by="series")
+fits: sf.Fits = sf.fit(runs, "data_mixing", loss=["loss_web", "loss_code"])
 drawn: sf.FitResult = result.bootstrap(n=100)
 forecast: sf.ForecastResult = sf.forecast(runs)
 collected: pd.DataFrame = sf.collect("runs/")
@@ -58,6 +59,11 @@ class Mine(sf.Law):
     n_experts = sf.Input("experts per layer", names=("n_experts",), range=(1, 512), typical=(1, 4, 16))
     target = sf.Target("loss", unit="nat/token", sense=-1)
     E = sf.Parameter("irreducible loss", (0.0, 10.0))
+
+
+class Mixed(sf.Law):
+    r = sf.Shares("shares of the training domains", 3)
+    t = sf.Parameter("effect of a share", (-9.0, 9.0), each="r", reference=0.0)
 
 
 sf.counting.count_parameters(12, 768), sf.flops.training_flops(1e9, 1e10), sf.memory.critical_radius(64)

@@ -233,9 +233,13 @@ def _predict_saved(
 ) -> int:
     import warnings
 
+    from scalefit.errors import DataError
+    from scalefit.fitting.collection import Fits
     from scalefit.saving import load_result
 
     result = load_result(path, law)
+    if isinstance(result, Fits):
+        raise DataError(f"{path} holds fits of several losses; nothing was predicted. Save one: fits['loss_web'].")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the notes are printed below
         asked: dict[str, Any] = inputs if series is None else {**inputs, "series": series}

@@ -14,9 +14,10 @@ from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.holdouts import Fold, folds
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning
-from scalefit.fitting.fit import by_label, fit
+from scalefit.fitting.fit import fit
 from scalefit.fitting.objectives import Kind, Scale
 from scalefit.fitting.result import FitResult
+from scalefit.fitting.runs import by_label
 from scalefit.fitting.weights import is_rule, weights_of, with_weights
 from scalefit.laws import get
 from scalefit.laws._base import Law

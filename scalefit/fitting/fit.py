@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 
 from scalefit._arguments import check_count, check_mapping, check_number, one_of
 from scalefit._text import shortlist
-from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, FitError, Note
+from scalefit._typing import Array, ArrayLike
+from scalefit.errors import ArgumentError, FitError
 from scalefit.fitting.certificate import Certificate
+from scalefit.fitting.collection import Fits, fit_each, loss_columns
 from scalefit.fitting.identifiability import (
     each_series,
     refuse,
@@ -26,12 +26,13 @@ from scalefit.fitting.identifiability import (
 from scalefit.fitting.information import narrow_problem, refuse_too_few_settings, too_narrow
 from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
 from scalefit.fitting.mixed_columns import mixed_notes
+from scalefit.fitting.mixtures import held_constants, refuse_few_mixtures, with_shares
 from scalefit.fitting.objectives import Kind, Objective, Scale
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
+from scalefit.fitting.runs import Runs, choose_input, read
 from scalefit.fitting.shipped import prior_of
 from scalefit.fitting.solver import solve
-from scalefit.fitting.weights import weights_of, with_weights
 from scalefit.laws import get
 from scalefit.laws._base import Law
 
@@ -56,8 +57,30 @@ def fit(
     seed: int = 0,
     n_starts: int | None = None,
     columns: Mapping[str, str | float] | None = None,
-    inputs: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    loss: str | None = None,
 ) -> FitResult: ...
+
+
+@overload
+def fit(
+    runs: Any,
+    law: str | type[Law] | Law | Sequence[str] = "chinchilla",
+    *,
+    loss: Sequence[str],
+    objective: Kind | None = None,
+    delta: float = 1e-3,
+    on: Scale | None = None,
+    weights: str | ArrayLike | None = None,
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    prior: Any = None,
+    seed: int = 0,
+    n_starts: int | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+) -> Fits: ...
 
 
 @overload
@@ -77,7 +100,8 @@ def fit(
     seed: int = 0,
     n_starts: int | None = None,
     columns: Mapping[str, str | float] | None = None,
-    inputs: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    loss: str | None = None,
 ) -> dict[Any, FitResult]: ...
 
 
@@ -97,8 +121,9 @@ def fit(
     seed: int = 0,
     n_starts: int | None = None,
     columns: Mapping[str, str | float] | None = None,
-    inputs: Mapping[str, str | float] | None = None,
-) -> FitResult | dict[Any, FitResult]:
+    inputs: Mapping[str, Any] | None = None,
+    loss: str | Sequence[str] | None = None,
+) -> FitResult | dict[Any, FitResult] | Fits:
     """Fit a law to a table of finished runs.
 
     Parameters
@@ -131,7 +156,12 @@ def fit(
         Informative priors, part of the objective; see :mod:`scalefit.fitting.priors`.
     columns, inputs : mapping, optional
         Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
-        ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
+        ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them. Shares of a mixture are
+        named together, ``inputs={"r": ["share_web", "share_code"]}`` or ``{"r": "share_*"}``; without that they are
+        looked for by their common beginning or end and their sum of 1.
+    loss : str or list of str, optional
+        The column of the loss; or several, each with a law of its own from the same runs, or a pattern such as
+        ``"loss_*"``. The fits then come as :class:`scalefit.Fits`, whose draws go together.
     by : {"series", "shared", "pool"}, optional
         What to do with several series in one table: a result each (a dict), shared exponents with own coefficients,
         or one fit that ignores them. Several series without it are an error.
@@ -144,8 +174,8 @@ def fit(
     Returns
     -------
     FitResult
-        Or, with ``by="series"``, a dict of them by series; series that do not identify the law are left out and named
-        in a warning.
+        Or, with several losses, :class:`scalefit.Fits`; with ``by="series"``, a dict of them by
+        series; series that do not identify the law are left out and named in a warning.
 
     Raises
     ------
@@ -165,6 +195,14 @@ def fit(
     >>> result.params.round(3).to_dict()["alpha"]
     0.348
     """
+    if loss is not None:
+        names = loss_columns(runs, loss)
+        if not isinstance(loss, str) or len(names) > 1:
+            options: dict[str, Any] = {"objective": objective, "delta": delta, "on": on, "weights": weights}
+            options |= {"fixed": fixed, "tied": tied, "bounds": bounds, "prior": prior, "by": by, "seed": seed}
+            options |= {"n_starts": n_starts, "columns": columns, "inputs": inputs}
+            return fit_each(names, lambda name: fit(runs, law, loss=name, **options), by)
+        columns = {**check_mapping("columns", columns, "{'N': 'params_total'}"), "loss": names[0]}
     fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
     tied = check_mapping("tied", tied, "{'beta': 'alpha'}")
     bounds = check_mapping("bounds", bounds, "{'E': (0, 3)}")
@@ -177,12 +215,14 @@ def fit(
             f"law={chosen.__name__} has no {' and no '.join(absent)}, so nothing was fitted. Give it sf.Parameter "
             "attributes, inputs, and a static method loss that takes both."
         )
-    if columns or inputs:
+    if chosen.shares:
+        runs, chosen = with_shares(runs, chosen, columns, inputs)
+    elif columns or inputs:
         from scalefit.tables.runs import name_columns
 
         runs = name_columns(runs, columns, inputs)
     if chosen.choices and ":" not in chosen.name:
-        chosen = chosen.on(_choose_input(chosen, runs))
+        chosen = chosen.on(choose_input(chosen, runs))
     objective_ = Objective(
         chosen.objective if objective is None else objective,
         check_number("delta", delta),
@@ -190,7 +230,7 @@ def fit(
     )
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
-    table = _read(runs, chosen, weights)
+    table = read(runs, chosen, weights)
     labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
     if len(labels) > 1 and by is None:
         raise FitError(
@@ -232,79 +272,22 @@ class _Request:
     n_starts: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Runs:
-    """The runs of a fit, in the order of their row labels."""
-
-    columns: dict[str, Array]
-    #: Every column of the table, read by the law or not.
-    table: dict[str, AnyArray]
-    loss: Array
-    weights: Array | None
-    series: AnyArray | None
-    labels: AnyArray
-    conventions: dict[str, Any]
-    notes: tuple[Note, ...]
-
-    def part(self, rows: AnyArray) -> _Runs:
-        """Return some of the runs (a mask or positions)."""
-        return replace(
-            self,
-            columns={key: value[rows] for key, value in self.columns.items()},
-            table={key: value[rows] for key, value in self.table.items()},
-            loss=self.loss[rows],
-            weights=None if self.weights is None else self.weights[rows],
-            series=None if self.series is None else self.series[rows],
-            labels=self.labels[rows],
-        )
-
-
-def _read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> _Runs:
-    """Check the table and take out what the law needs.
-
-    Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
-    """
-    from scalefit.tables.labels import every_column
-    from scalefit.tables.runs import check_for_fit, read_runs
-
-    table = with_weights(read_runs(runs) if isinstance(runs, (str, Path)) else runs, weights)
-    name = law.target.name
-    there = getattr(table, "columns", table if isinstance(table, Mapping) else ())
-    checked = check_for_fit(
-        table, law.inputs, loss=name if name in there else "loss", declared={**law.declarations, "loss": law.target}
-    )
-    weight = weights_of(checked.columns, weights)
-    series = checked.columns.get("series")
-    found = _Runs(
-        columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
-        table=every_column(table, checked),
-        loss=np.asarray(checked.columns["loss"], float),
-        weights=weight,
-        series=None if series is None else np.asarray(series),
-        labels=np.asarray(checked.row_labels),
-        conventions=dict(checked.conventions),
-        notes=tuple(checked.notes),
-    )
-    order = by_label(found.labels)
-    return found if (order[1:] > order[:-1]).all() else found.part(order)
-
-
-def by_label(labels: AnyArray) -> AnyArray:
-    """Return positions (n,) in the order of numeric row labels, or as they stand where labels are no numbers."""
-    return np.argsort(labels, kind="stable") if labels.dtype.kind in "iuf" else np.arange(labels.size)
-
-
-def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
+def _fit(table: Runs, request: _Request, shared: list[Any]) -> FitResult:
     """Fit one law to one table; `shared` lists the series that have coefficients of their own."""
     law, loss = request.law, table.loss
     groups = tuple(np.flatnonzero(table.series == label) for label in shared) or (np.arange(loss.size),)
     expressions = {key: text for key, text in request.tied.items() if text not in law.parameters}
+    if law.shares:
+        held = held_constants(law, table.columns, loss, {*request.fixed, *request.tied, *request.tied.values()})
+        request = replace(request, fixed={**request.fixed, **held})
     layout = Layout(law, request.fixed, request.tied, request.bounds, len(groups), shared, expressions)
     request = replace(request, prior=prior_of(request.prior, law, table.conventions))
     prior_names = set() if request.prior is None else set(request.prior.names)
     pinned = set(request.fixed) | prior_names | (set() if shared else set(request.tied))
     refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
     notes = [*table.notes, *repeated_notes(law, table.table), *sweep_notes(law, table.table)]
+    if law.shares:
+        refuse_few_mixtures(law, table.columns, layout.n_free)
     notes += refuse(law, table.columns, loss, layout.n_free, pinned)
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
     refuse_too_few_settings(problem, layout.names, prior_names)
@@ -357,13 +340,6 @@ def _fit(table: _Runs, request: _Request, shared: list[Any]) -> FitResult:
         seed=request.seed,
         tangent=tangent,
     )
-
-
-def _choose_input(law: type[Law], runs: Any) -> str:
-    """Input of a one-variable law: the first of its choices that the table names."""
-    names = getattr(runs, "columns", None)
-    names = list(names) if names is not None else list(runs) if isinstance(runs, Mapping) else []
-    return next((choice for choice in law.choices if choice in names), law.choices[0])
 
 
 def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:

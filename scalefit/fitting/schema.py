@@ -195,7 +195,7 @@ def law_of(name: str, given: str | type[Law] | None, source: str | Path) -> type
     """
     if given is not None:
         law = get(given)
-        law = law.on(name.partition(":")[2]) if law.choices and name.startswith(f"{law.name}:") else law
+        law = law.on(name.partition(":")[2]) if (law.choices or law.shares) and name.startswith(f"{law.name}:") else law
         if law.name == name:
             return law
         raise DataError(

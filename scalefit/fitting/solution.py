@@ -104,7 +104,8 @@ class Solution:
         digest = hashlib.sha256()
         for key in sorted(self.problem.columns):
             digest.update(key.encode())
-            digest.update(np.round(np.log(self.problem.columns[key] * self.problem.units[key]), 9).tobytes())
+            with np.errstate(divide="ignore"):  # a share may be 0
+                digest.update(np.round(np.log(self.problem.columns[key] * self.problem.units[key]), 9).tobytes())
         digest.update(np.round(np.log(self.problem.loss), 9).tobytes())
         if self.problem.weights is not None:
             digest.update(np.round(self.problem.weights, 9).tobytes())

@@ -4,7 +4,7 @@ To add one, copy ``_template.py`` to a name of its own; nothing else needs an ed
 """
 
 from scalefit.laws._base import Constants, Law, Parameter, Term
-from scalefit.laws._declarations import Golden, Input, Target
+from scalefit.laws._declarations import Golden, Input, Shares, Target
 from scalefit.laws._published import PublishedLaw, available, published
 from scalefit.laws._registry import get, names
 
@@ -15,6 +15,7 @@ __all__ = [
     "Law",
     "Parameter",
     "PublishedLaw",
+    "Shares",
     "Target",
     "Term",
     "available",

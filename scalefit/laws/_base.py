@@ -5,123 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.counting import PARAMS_CONVENTIONS
 from scalefit.errors import ArgumentError
-from scalefit.laws._declarations import INPUTS, LOSS, Golden, Input, Target
+from scalefit.laws._declarations import INPUTS, LOSS, Input, Shares, Target
+from scalefit.laws._parameters import Constants, Parameter, Term
+
+__all__ = ["Constants", "Law", "Parameter", "Term", "Usual"]
 
 _COMPLEX_STEP = 1e-30
-
-#: Exponents worth starting from when a law does not say: three octaves either side of what is published.
-EXPONENT_GRID = tuple(float(value) for value in np.geomspace(0.05, 1.5, 8))
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a law.
-
-    Parameters
-    ----------
-    meaning : str
-        What it is, in a few words; printed beside every fit.
-    bounds : (float, float)
-        Closed interval that fits stay in.
-    starts : sequence of float
-        Values worth starting from; the middle one is the law's example value.
-    unit : str
-        Its unit, ``"-"`` for none.
-    log : bool
-        Search over the logarithm; the value is positive.
-    linear : bool
-        The loss is linear in it when the nonlinear ones are given: it is solved for, not searched for.
-    own : bool
-        Each series has its own in a fit with ``by="shared"``; the others are shared.
-    """
-
-    meaning: str
-    bounds: tuple[float, float]
-    starts: Sequence[float] = EXPONENT_GRID
-    unit: str = "-"
-    log: bool = False
-    linear: bool = False
-    own: bool = False
-
-    @property
-    def example(self) -> float:
-        """A typical value [in `unit`]."""
-        return float(self.starts[len(self.starts) // 2])
-
-
-@dataclass(frozen=True, slots=True)
-class Constants:
-    """Values of a law's parameters that somebody published.
-
-    Parameters
-    ----------
-    key : str
-        Author and year, such as ``"hoffmann2022"``.
-    values : mapping
-        Parameter name to value, in the law's units.
-    source : str
-        Paper with its arXiv id or DOI, and the table, equation or file.
-    N, D : (float, float), optional
-        Range of sizes [parameters] and tokens [tokens] that the fitted runs covered.
-    params : str
-        What N counts, one of ``scalefit.counting.PARAMS_CONVENTIONS``.
-    corpus : str
-        The text and tokenizer that the loss is measured on.
-    remark : str
-        What a user must know before quoting them.
-    ranges : mapping, optional
-        Ranges of further inputs that the fitted runs covered.
-    evidence : str
-        How the numbers were obtained: ``"paper"`` (read there), ``"code"`` (the authors' own repository), ``"refit"``
-        (fitted here to the authors' table), ``"review"`` (second-hand: reviews that quote the paper).
-    checked : str
-        Whether they reproduce what their paper prints: ``"yes"``, ``"to 0.02"``, ``"no, because ..."``; empty where
-        the paper prints nothing to compare with.
-    golden : tuple of Golden
-        Values that they must give.
-    """
-
-    key: str
-    values: Mapping[str, float]
-    source: str
-    N: tuple[float, float] = (0.0, float("inf"))
-    D: tuple[float, float] = (0.0, float("inf"))
-    params: str = "total"
-    corpus: str = ""
-    remark: str = ""
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    evidence: Literal["paper", "code", "refit", "review"] = "paper"
-    checked: str = ""
-    golden: tuple[Golden, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.params not in PARAMS_CONVENTIONS:
-            raise ArgumentError(
-                f"Constants {self.key!r} have params={self.params!r}; nothing was declared. Known: "
-                f"{', '.join(PARAMS_CONVENTIONS)}."
-            )
-
-    @property
-    def covered(self) -> dict[str, tuple[float, float]]:
-        """Range of each input that the fitted runs covered; inputs of no known range are left out."""
-        every = {"N": self.N, "D": self.D, **self.ranges}
-        return {name: limits for name, limits in every.items() if limits != (0.0, float("inf"))}
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One summand A·x^−alpha of a sum-of-powers law; ``exponents`` maps each input to its exponent's name."""
-
-    coefficient: str
-    exponents: Mapping[str, str] = field(default_factory=dict)
 
 
 class _LawMeta(type):
@@ -166,6 +62,8 @@ class Law(metaclass=_LawMeta):
         For laws in one variable: the inputs it may be asked about; ``power_law:N`` picks one.
     terms : tuple of Term
         For sums of powers: the summands; gives the engine an exact Hessian for nothing.
+    shares : str
+        Name of the :class:`Shares` among the class attributes, which ``loss`` takes as a tuple; empty without.
 
     Examples
     --------
@@ -208,6 +106,14 @@ class Law(metaclass=_LawMeta):
     coupling: ClassVar[str] = ""
     #: Whether its E and exponents mean what those of the shipped prior do.
     shared_prior: ClassVar[bool] = False
+    #: Name of the law's shares, and what `loss` takes, in order, with the shares and what each has as one argument.
+    shares: ClassVar[str] = ""
+    arguments: ClassVar[tuple[str, ...]] = ()
+    #: Which domain's references are held: the one whose share lowers the loss most (-1), or raises it most (1).
+    reference_by: ClassVar[Literal[-1, 1]] = -1
+    _n_inputs: ClassVar[int] = 0
+    #: Optional, for laws with shares: loss, its gradient (n,) and its Hessian (n, n) in the shares, same arguments.
+    in_shares: ClassVar[Callable[..., tuple[Any, list[Any], list[list[Any]]]] | None] = None
     #: Optional: rescale(params, units) -> the same law's parameters for inputs measured in other units.
     rescale: ClassVar[Callable[..., dict[str, Any]] | None] = None
 
@@ -216,14 +122,19 @@ class Law(metaclass=_LawMeta):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         found = {key: value for key, value in vars(cls).items() if isinstance(value, Parameter)}
-        cls.parameters = {**cls.parameters, **found}
         own = {key: value for key, value in vars(cls).items() if isinstance(value, Input)}
+        if "name" not in vars(cls):
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        groups = [key for key, value in vars(cls).items() if isinstance(value, Shares)]
+        if groups:
+            _take_shares(cls, groups, found, own)
+            return
+        cls.parameters = {**cls.parameters, **found}
         if "inputs" not in vars(cls):
             cls.inputs = (*cls.inputs, *(key for key in own if key not in cls.inputs))
         cls.declarations = _declared((*cls.inputs, *cls.choices), {**cls.declarations, **own})
         cls.declarations = {key: cls.declarations[key] for key in cls.inputs}
-        if "name" not in vars(cls):
-            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        cls.arguments = (*cls.inputs, *cls.parameters)
         if "loss" in vars(cls) and not cls.choices:
             _check_signature(cls)
 
@@ -237,6 +148,8 @@ class Law(metaclass=_LawMeta):
         >>> sf.laws.get("power_law").on("N").inputs
         ('N',)
         """
+        if cls.shares:
+            return cls.over(column.split(","))
         if column not in cls.choices:
             allowed = ", ".join(cls.choices) or "none: its inputs are fixed"
             raise ArgumentError(f"Law {cls.name} cannot be fitted in {column!r}; nothing was done. Known: {allowed}.")
@@ -250,6 +163,48 @@ class Law(metaclass=_LawMeta):
         return cast("type[Law]", _LawMeta(cls.__name__, (cls,), body))
 
     @classmethod
+    def over(cls, domains: int | Sequence[str]) -> type[Law]:
+        """Return this law of a mixture for these domains.
+
+        Examples
+        --------
+        >>> import scalefit as sf
+        >>> sf.laws.get("data_mixing").over(["web", "code"]).inputs
+        ('r_web', 'r_code')
+        """
+        if not cls.shares:
+            raise ArgumentError(f"Law {cls.name} reads no shares, so nothing was done. Choose a law of mixtures.")
+        labels = domains if isinstance(domains, int) else [re.sub(r"[^\w./+-]+", "_", str(name)) for name in domains]
+        shares = replace(getattr(cls, cls.shares), domains=labels)
+        own = {key: getattr(cls, key, None) for key in cls.arguments}
+        body: dict[str, Any] = {key: value for key, value in own.items() if isinstance(value, (Parameter, Input))}
+        body[cls.shares] = shares
+        body |= {
+            "inputs": cls.arguments[: cls._n_inputs],
+            "name": f"{cls.name.split(':')[0]}:{','.join(shares.labels)}",
+        }
+        body["__doc__"], body["__module__"] = cls.__doc__, cls.__module__
+        return cast("type[Law]", _LawMeta(cls.__name__, (cls,), body))
+
+    @classmethod
+    def domains(cls) -> tuple[str, ...]:
+        """Domains of a law with shares, in order; none for other laws.
+
+        Examples
+        --------
+        >>> import scalefit as sf
+        >>> sf.laws.get("data_mixing:web,code").domains()
+        ('web', 'code')
+        """
+        return tuple(getattr(cls, cls.shares).labels) if cls.shares else ()
+
+    @classmethod
+    def references(cls) -> dict[str, float]:
+        """Parameters of which one domain's is held, with its value."""
+        own = {key: getattr(cls, key, None) for key in cls.arguments}
+        return {key: p.reference for key, p in own.items() if isinstance(p, Parameter) and p.reference is not None}
+
+    @classmethod
     def example(cls) -> dict[str, float]:
         """Typical parameter values, for tests and pictures."""
         return {name: parameter.example for name, parameter in cls.parameters.items()}
@@ -257,7 +212,19 @@ class Law(metaclass=_LawMeta):
     @classmethod
     def evaluate(cls, columns: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
         """Loss from a mapping of inputs and a mapping of parameters."""
-        return cls.loss(*(columns[key] for key in cls.inputs), *(params[key] for key in cls.parameters))
+        return cls.loss(*cls.packed(columns, params))
+
+    @classmethod
+    def packed(cls, columns: Mapping[str, Any], params: Mapping[str, Any]) -> list[Any]:
+        """Arguments of `loss`, in order; the shares and what each domain has are tuples."""
+        if not cls.shares:
+            return [columns[key] for key in cls.inputs] + [params[key] for key in cls.parameters]
+        found, labels = {**columns, **params}, cls.domains()
+        together = {cls.shares, *(key for key in cls.arguments if key not in found)}
+        return [
+            tuple(found[f"{key}_{label}"] for label in labels) if key in together else found[key]
+            for key in cls.arguments
+        ]
 
     @classmethod
     def derivatives(cls, columns: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[Array, list[Array]]:
@@ -272,8 +239,10 @@ class Law(metaclass=_LawMeta):
         """
         loss = np.asarray(cls.evaluate(columns, params))
         if cls.gradient is not None:
-            arguments = [columns[key] for key in cls.inputs] + [params[key] for key in cls.parameters]
-            return loss, [_shaped(part, loss.shape) for part in cls.gradient(*arguments)]
+            parts = cls.gradient(*cls.packed(columns, params))
+            if cls.shares:  # a tuple where each domain has its own
+                parts = [one for part in parts for one in (part if isinstance(part, (tuple, list)) else (part,))]
+            return loss, [_shaped(part, loss.shape) for part in parts]
         return loss, [_shaped(part, loss.shape) for part in cls.complex_step(columns, params)]
 
     @classmethod
@@ -295,6 +264,30 @@ def _declared(names: Sequence[str], own: Mapping[str, Input]) -> dict[str, Input
     }
 
 
+def _take_shares(
+    cls: type[Law], groups: list[str], parameters: Mapping[str, Parameter], own: Mapping[str, Input]
+) -> None:
+    """Expand the shares of a law, and the parameters that each domain has, into one input and parameter per domain."""
+    (cls.shares,) = groups
+    shares: Shares = vars(cls)[cls.shares]
+    inputs = tuple(vars(cls).get("inputs", (cls.shares, *own)))
+    cls._n_inputs, cls.arguments = len(inputs), (*inputs, *parameters)
+    cls.declarations = {}
+    for key in inputs:
+        cls.declarations |= shares.inputs(key) if key == cls.shares else _declared((key,), own)
+    cls.inputs = tuple(cls.declarations)
+    cls.direction = {**dict.fromkeys(shares.inputs(cls.shares), 0), **cls.direction}
+    cls.parameters = {}
+    for key, parameter in parameters.items():
+        each = {}
+        for j, x in enumerate(shares.labels):  # examples that differ, as equal domains make no mixture
+            k = j % len(parameter.starts)
+            starts = (*parameter.starts[k:], *parameter.starts[:k])
+            each[f"{key}_{x}"] = replace(parameter, meaning=f"{parameter.meaning}: {x}", starts=starts)
+        cls.parameters |= each if parameter.each else {key: parameter}
+    _check_signature(cls)
+
+
 class Usual:
     """The five parameters of a sum of powers in N and D, which many laws share."""
 
@@ -311,7 +304,7 @@ def _shaped(part: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _check_signature(cls: type[Law]) -> None:
-    expected = (*cls.inputs, *cls.parameters)
+    expected = cls.arguments
     actual = tuple(inspect.signature(cls.loss).parameters)
     if actual != expected:
         raise TypeError(f"{cls.__name__}.loss{actual} must take its inputs then its parameters, in order: {expected}")

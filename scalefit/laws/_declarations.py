@@ -95,6 +95,62 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """Shares of a mixture that sum to 1, as one argument of a law: a tuple with one share per domain.
+
+    A law with ``r = sf.Shares("shares of the training domains")`` reads one input per domain: ``r_web``, ``r_code``
+    and so on; a parameter with ``each="r"`` has one value per domain: ``t_web``, ``t_code``. Which domains there are is
+    read from a table, or said by :meth:`Law.over`.
+
+    Parameters
+    ----------
+    meaning : str
+        What they are, in a few words.
+    domains : int or sequence of str
+        The domains, or their number.
+    tolerance : float
+        How far from 1 a sum may be: tables keep shares to a few digits.
+
+    Examples
+    --------
+    >>> Shares("shares of the training domains", 2).inputs("r")["r_1"].allowed
+    'between 0 and 1'
+    """
+
+    meaning: str
+    domains: int | Sequence[str] = 3
+    tolerance: float = 0.01
+
+    def __post_init__(self) -> None:
+        if isinstance(self.domains, int):
+            object.__setattr__(self, "domains", tuple(str(k + 1) for k in range(self.domains)))
+        domains = tuple(self.domains) if isinstance(self.domains, Sequence) else ()
+        if len(domains) < 2 or len(set(domains)) < len(domains) or isinstance(self.domains, str):
+            raise ArgumentError(
+                f"Shares {self.meaning!r} have domains={self.domains!r:.80}; nothing was declared. Give two or more "
+                "different names, or how many there are."
+            )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The domains."""
+        return tuple(self.domains) if isinstance(self.domains, Sequence) else ()
+
+    def inputs(self, name: str) -> dict[str, Input]:
+        """One declaration per domain, by the name of the input."""
+        return {
+            f"{name}_{label}": Input(
+                f"share of {label}",
+                (f"{name}_{label}".lower(),),
+                range=(0, 1),
+                typical=(0, 0.1, 0.3, 0.6, 1),
+                zero=True,
+            )
+            for label in self.labels
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What a law predicts: its name, unit, which way is better, and the scale its residuals are taken on.
 

@@ -42,6 +42,7 @@ def check_inputs(
     ArgumentError
         An input is missing, is not read by the law, is outside its range, or a C contradicts N and D.
     """
+    inputs = spread_shares(law, inputs)
     there = [key for key, value in inputs.items() if value is not None]
     rule = convention(law.flops if flops is None else flops)
     strange = sorted({*there} - {*law.inputs, *_computing(law, there, rule)})
@@ -73,7 +74,51 @@ def check_inputs(
             f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing, and nothing was "
             f"predicted. Pass {', '.join(f'{key}=...' for key in absent)}."
         )
-    return {key: columns[key] for key in law.inputs}
+    columns = {key: columns[key] for key in law.inputs}
+    if law.shares:
+        _demand_whole(law, columns)
+    return columns
+
+
+def spread_shares(law: type[Law], inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Inputs with the shares of a mixture, given as a whole, one by one.
+
+    ``r={"web": 0.7, "code": 0.3}`` and ``r=[0.7, 0.3]``, several mixtures as rows, become ``r_web`` and ``r_code``.
+    """
+    if not law.shares or inputs.get(law.shares) is None:
+        return inputs
+    name, domains = law.shares, law.domains()
+    given = inputs[name]
+    rest = {key: value for key, value in inputs.items() if key != name}
+    if hasattr(given, "to_dict") and np.ndim(given) == 1:  # a Series of shares by domain
+        given = given.to_dict()
+    if isinstance(given, Mapping):
+        shares = {str(key).removeprefix(f"{name}_"): value for key, value in given.items()}
+        unknown = sorted(set(shares) - set(domains))
+        if unknown:
+            raise ArgumentError(
+                f"{name} names {', '.join(unknown[:5])}, and the law knows {', '.join(domains)}. Nothing was "
+                "predicted. Name its domains; what is left out counts as 0."
+            )
+        return {**rest, **{f"{name}_{domain}": shares.get(domain, 0.0) for domain in domains}}
+    table = np.asarray(given, float)
+    if table.ndim == 0 or table.shape[-1] != len(domains):
+        raise ArgumentError(
+            f"{name} has shape {table.shape} and the law {len(domains)} domains ({', '.join(domains)}). Nothing was "
+            "predicted. Give one share for each, in this order."
+        )
+    return {**rest, **{f"{name}_{domain}": table[..., k] for k, domain in enumerate(domains)}}
+
+
+def _demand_whole(law: type[Law], columns: Mapping[str, Array]) -> None:
+    """Raise where shares do not sum to 1."""
+    total = np.asarray(sum(columns[f"{law.shares}_{domain}"] for domain in law.domains()))
+    off = np.abs(total - 1)
+    if (off > getattr(law, law.shares).tolerance).any():
+        raise ArgumentError(
+            f"The shares sum to {float(total.flat[int(np.argmax(off))]):.4g}, not to 1; nothing was predicted. Give "
+            f"all of {', '.join(f'{law.shares}_{domain}' for domain in law.domains())}, each as a part of 1."
+        )
 
 
 def _computing(law: type[Law], given: Iterable[str], rule: FlopConvention) -> set[str]:

@@ -213,6 +213,8 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
         raise ArgumentError(f"Law {found.name} has no published constants {key!r}; nothing was taken. Known: {known}.")
     if found.choices and "_" in key and key.rsplit("_", 1)[1] in found.choices:
         found = found.on(key.rsplit("_", 1)[1])
+    if sets[key].domains:
+        found = found.over(sets[key].domains)
     return PublishedLaw(found, sets[key])
 
 

@@ -32,6 +32,10 @@ class ResidualData:
         """Half-height of the frame [%]: the few runs beyond it would flatten the others."""
         return float(np.quantile(np.abs(self.percent), 0.98)) * 1.35
 
+    def log_axis(self, key: str) -> bool:
+        """Whether an input is shown on a logarithmic axis: not one that may be 0, such as a share."""
+        return bool((self.inputs[key] > 0).all())
+
     def medians(self, key: str) -> tuple[Array, Array]:
         """Middle of each fifth of the runs along an input, and its median [%]; empty for fewer than twenty runs."""
         x, percent = self.inputs[key], self.percent
@@ -40,7 +44,7 @@ class ResidualData:
         edges = np.quantile(x, np.linspace(0, 1, 6))
         fifth = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, 4)
         parts = [fifth == k for k in range(5) if (fifth == k).any()]
-        middles = [np.exp(np.mean(np.log(x[part]))) for part in parts]
+        middles = [np.exp(np.mean(np.log(x[part]))) if self.log_axis(key) else x[part].mean() for part in parts]
         return np.array(middles), np.array([np.median(percent[part]) for part in parts])
 
 
@@ -62,7 +66,7 @@ def draw_residuals(data: ResidualData, by: str | None = None, ax: Axes | None = 
         axes.set_ylim(-largest, largest)
         text = f"{hidden} beyond the frame, up to {np.abs(percent).max():.2g} %"
         axes.text(0.985, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize="small", color="0.3")
-    axes.set_xscale("log")
+    axes.set_xscale("log" if data.log_axis(key) else "linear")
     axes.set_xlabel(INPUTS.get(key, key))
     axes.set_ylabel("predicted over measured [%]")
     return axes

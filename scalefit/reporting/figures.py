@@ -115,7 +115,7 @@ def _residuals(data: ResidualData, key: str, result: FitResult, shown: AnyArray)
     reach = data.reach or 1.0
     label, write = _AXES.get(key, (key, lambda value: f"{value:.3g}"))
     figure = Figure(
-        Axis(*padded(float(x.min()), float(x.max()), True), label, True, write),
+        Axis(*padded(float(x.min()), float(x.max()), data.log_axis(key)), label, data.log_axis(key), write),
         Axis(-reach, reach, "predicted over measured [%]"),
         f"Residuals over {label}",
         width=480,

@@ -57,7 +57,7 @@ class Request:
         for name in self.inputs:
             if name not in known and not (name == "unique_tokens" and "D" in known):
                 raise DataError(_columns.missing_column(name, names))
-        if not self.inputs and not known & set(QUANTITIES):
+        if not self.inputs and not self.named and not known & set(QUANTITIES):
             raise DataError(_columns.missing_column("N", names))
         return chosen
 
@@ -101,7 +101,8 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         per_token = _bytes_per_token(request.bytes_per_token, raw, rows)
         columns["loss"] = nats_per_token(columns["loss"], loss_unit, per_token)
     for target in columns:
-        rows.demand_positive(target, blank=None)
+        if target not in request.named:  # which values make sense of what else a law reads, the law says
+            rows.demand_positive(target, blank=None)
     notes = [*_guesses(chosen), *unit_notes, *rows.complete(flops)]
     rows.demand_plausible_loss(unit)
     if request.incomplete == "set_aside":

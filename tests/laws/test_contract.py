@@ -38,6 +38,11 @@ def table(law):
     axes = [axis(declared, n) for declared in law.declarations.values()]
     rows = np.array(list(itertools.product(*axes)))
     columns = dict(zip(law.inputs, (rows if len(rows) <= LIMIT else rng.permutation(rows)[:LIMIT]).T, strict=True))
+    if law.shares:  # each mixture of the grid, as parts of 1
+        names = [f"{law.shares}_{domain}" for domain in law.domains()]
+        total = sum(columns[name] for name in names)
+        kept = {k: v[total > 0] for k, v in columns.items()}
+        columns = {k: v / total[total > 0] if k in names else v for k, v in kept.items()}
     for key, declared in law.declarations.items():
         if isinstance(declared.optional, str):  # a part of another input, such as the distinct tokens of D
             columns[key] = columns[declared.optional] / rng.choice([1.0, 2.0, 4.0, 16.0, 64.0], len(columns[key]))
@@ -46,7 +51,7 @@ def table(law):
 
 def truth(law):
     """Published constants where there are some, else the example with coefficients that matter in the range."""
-    if not law.choices and law.published:
+    if not law.choices and not law.shares and law.published:
         return dict(law.published[0].values)
     params = law.example()
     if law.choices:
@@ -117,6 +122,23 @@ def test_recovers_its_own_table_without_noise(law):
         assert result.certificate.converged
         for name, value in true.items():
             assert result.params[name] == pytest.approx(value, rel=1e-8), name
+
+
+def test_derivatives_in_the_shares_are_those_of_the_loss(law):
+    if law.in_shares is None:
+        pytest.skip("the law has no shares")
+    columns, params = table(law), law.example()
+    inside = np.all([columns[key] > 0 for key in law.inputs], axis=0)
+    columns = {key: value[inside] for key, value in columns.items()}
+    loss, slopes, bends = law.in_shares(*law.packed(columns, params))
+    np.testing.assert_allclose(loss, law.evaluate(columns, params), rtol=1e-14)
+    names = [f"{law.shares}_{domain}" for domain in law.domains()]
+    for j, name in enumerate(names):
+        step = {**columns, name: columns[name] + 1e-30j}
+        np.testing.assert_allclose(slopes[j], np.imag(law.evaluate(step, params)) / 1e-30, rtol=1e-9)
+        turned = law.in_shares(*law.packed(step, params))[1]
+        for i in range(len(names)):
+            np.testing.assert_allclose(bends[i][j], np.imag(turned[i]) / 1e-30, rtol=1e-9, atol=1e-12)
 
 
 def test_documentation_says_what_a_reader_needs(law):
