@@ -95,7 +95,12 @@ def known(name: str) -> type[Law] | None:
     """One of scalefit's own laws by its exact name, for names that a file holds: nothing else is run or imported."""
     base, _, column = name.partition(":")
     law = registry().get(base)
-    return None if law is None or (column and column not in law.choices) else _on(law, column)
+    if law is None:
+        return None
+    domains = column.split(",") if law.shares else []  # of a mixture: two or more, all different
+    if column and column not in law.choices and not 1 < len(set(domains)) == len(domains):
+        return None
+    return _on(law, column)
 
 
 def readers(name: str) -> list[str]:
