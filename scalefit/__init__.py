@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.fitting.collection import Fits as Fits
     from scalefit.fitting.fit import fit as fit
     from scalefit.fitting.result import FitResult as FitResult
+    from scalefit.fitting.side_by_side import summary_table as summary_table
     from scalefit.forecasting.forecast import forecast as forecast
     from scalefit.forecasting.loading import load_forecast as load_forecast
     from scalefit.forecasting.result import ForecastResult as ForecastResult
@@ -102,6 +103,7 @@ _LAZY = {
     "Schedule": "scalefit.schedules",
     "load_monitor": "scalefit.stopping.monitor",
     "report": "scalefit.reporting.report",
+    "summary_table": "scalefit.fitting.side_by_side",
 }
 _SUBMODULES = {"counting", "flops", "laws", "memory"}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit import _latex
 from scalefit._arguments import as_numbers, check_count, check_level, check_mapping, check_quantity
 from scalefit._typing import Array
 from scalefit.comparison.recipes_arm import Arm, Reading
@@ -319,14 +320,12 @@ class RecipeComparison:
 
     def to_latex(self) -> str:
         """The table for a paper: multiplier and interval at the centre and at the dearest common run."""
-        lines = [r"\begin{tabular}{lrrrr}", r"\toprule"]
-        lines += [r"recipe & runs & centre & dearest & $P$(better) \\", r"\midrule"]
+        rows = []
         for label, arm in self.arms.items():
             dearest, centre = self._rows(arm)
-            name = "".join("\\" + c if c in "_&%#${}" else c for c in str(label) if c not in "\\^~")
             p = "--" if np.isnan(dearest.p_better) else f"{dearest.p_better:.3f}"
-            lines.append(rf"{name} & {len(arm.b.N)} & {centre.words()} & {dearest.words()} & {p} \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+            rows.append([_latex.escaped(label), str(len(arm.b.N)), centre.words(), dearest.words(), p])
+        return _latex.tabular("lrrrr", ["recipe", "runs", "centre", "dearest", "$P$(better)"], rows)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON can hold it; NaN and infinity become None."""

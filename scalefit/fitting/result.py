@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from scalefit.fitting.summary import Summary
+
 #: Clusters below which whole clusters are not resampled: too few draws differ.
 _FEW_CLUSTERS = 8
 
@@ -191,6 +193,42 @@ class FitResult(Solution):
         from scalefit.fitting.diagnostics import notes_of
 
         return notes_of(self)
+
+    @cached_property
+    def statistics(self) -> pd.Series[float]:
+        """Runs, free parameters, objective, log likelihood, AIC, AICc, BIC, R2, and the size of the residuals.
+
+        The likelihood is the one that the objective stands for, of the target itself, with the scale of the residuals
+        as one more parameter (:mod:`scalefit.fitting.likelihood`); so AIC and BIC compare fits to the same runs by
+        other laws, objectives and scales. They take runs as independent: a law that is better by a few units only, on
+        runs that share noise, is not better (:func:`scalefit.compare` looks at runs held out). R2 is the share of the
+        spread on the objective's scale; scaling laws reach 0.99 when they are wrong, so it says little. NaN where
+        undefined.
+        """
+        import pandas as pd
+
+        from scalefit.fitting.likelihood import statistics
+
+        return pd.Series(statistics(self), dtype=float)
+
+    def summary(self, level: float = LEVEL) -> Summary:
+        """The printed page, the statistics, a table of the parameters and LaTeX, in one object.
+
+        Examples
+        --------
+        >>> import scalefit as sf
+        >>> runs = sf.load_dataset("scalefit_cpu").query("kind == 'branch' and series == 'markov'")
+        >>> found = sf.fit(runs, "chinchilla").summary()
+        >>> found.table.round(3).loc["E"].to_dict()
+        {'value': 2.344, 'se': 0.01, 'lower': 2.323, 'upper': 2.366}
+        """
+        from scalefit.fitting.summary import summary
+
+        return summary(self, self.notes, level)
+
+    def to_latex(self, level: float = LEVEL) -> str:
+        """The parameters with errors and intervals as a LaTeX table (booktabs)."""
+        return self.summary(level).to_latex()
 
     def cite(self) -> str:
         """BibTeX of the law and of the methods that this result used."""
