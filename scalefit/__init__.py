@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.collecting.collect import collect as collect
     from scalefit.comparison.average import average as average
     from scalefit.comparison.compare import compare as compare
+    from scalefit.comparison.overlay import plot as plot
     from scalefit.comparison.recipes import compare_recipes as compare_recipes
     from scalefit.comparison.recipes_result import RecipeComparison as RecipeComparison
     from scalefit.datasets import list_datasets as list_datasets
@@ -96,6 +97,7 @@ _LAZY = {
     "minimum_loss": "scalefit.planning.minimum_loss",
     "next_runs": "scalefit.planning.next_runs",
     "plan": "scalefit.planning.plan",
+    "plot": "scalefit.comparison.overlay",
     "published": "scalefit.laws",
     "read_runs": "scalefit.tables.runs",
     "Monitor": "scalefit.stopping.monitor",

@@ -87,6 +87,7 @@ def test_the_parts_are_all_known():
         "_digests",
         "_files",
         "_knots",
+        "_latex",
         "_numeric",
         "_records",
         "_text",

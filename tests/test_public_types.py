@@ -47,6 +47,9 @@ plan = sf.RunPlan(schedule=sf.Schedule.constant(1000))
 monitor: sf.Monitor = sf.Monitor(plan)
 again = sf.load_result("r.json"), sf.load_forecast("f.json"), sf.load_monitor("m.json")
 page = sf.report(runs)
+side: pd.DataFrame = sf.summary_table([result, result])
+tex: str = sf.summary_table({"a": result}, latex=True)
+labels: list[str] = [str(x) for x in sf.plot([result], planned={"N": 1e9, "D": 2e10}).get_legend_handles_labels()[1]]
 names: pd.DataFrame = sf.list_datasets()
 loaded: pd.DataFrame = sf.load_dataset("scalefit_cpu")
 errors: tuple[type[Exception], ...] = (sf.ScalefitError, sf.DataError, sf.FitError)
@@ -77,6 +80,8 @@ WRONG = [
     'sf.plan(sf.fit("runs.csv"), c=1e21)',
     'sf.plan(sf.fit("runs.csv"), C=1e21).n',
     'sf.compare("runs.csv", holdot="largest_C")',
+    "sf.plot([3])",
+    'sf.summary_table([sf.fit("runs.csv").law])',
     'sf.next_runs(sf.fit("runs.csv"))',
     'sf.published("chinchilla").predict_intervall(N=1, D=1)',
 ]

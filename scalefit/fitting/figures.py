@@ -19,6 +19,7 @@ from scalefit.plots.fits import Curve, FitData, ProfileData, draw_fit, draw_prof
 from scalefit.plots.residuals import ResidualData, draw_residuals
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _CURVES = 5
@@ -88,6 +89,11 @@ def draw_result(result: Solution, *, level: float = 0.9) -> Figure:
     if profiled is not None:
         draw_profile(profile_data(result, profiled), figure.add_subplot(grid[1, panels - 1]))
     return figure
+
+
+def draw_panel(result: Solution, ax: Axes, *, level: float = 0.9) -> Axes:
+    """Draw runs and law alone."""
+    return draw_fit(fit_data(result, level=level), ax)
 
 
 def _curves(result: Solution, columns: dict[str, Array], axis: str, level: float, series: str | None) -> list[Curve]:

@@ -20,7 +20,7 @@ from scalefit.predictor import Held
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
     from scalefit.fitting.summary import Summary
 
@@ -162,7 +162,7 @@ class FitResult(Solution):
 
         return predict_interval(self, level=level, series=series, **inputs)
 
-    def plot(self, path: str | Path | None = None, *, level: float = 0.9) -> Figure:
+    def plot(self, path: str | Path | None = None, *, level: float = 0.9, ax: Axes | None = None) -> Any:
         """Draw the fit over compute, its residuals, and the profile of a parameter.
 
         Parameters
@@ -171,19 +171,21 @@ class FitResult(Solution):
             Where to write the figure; its suffix names the format.
         level : float
             Coverage of the band for a new run.
+        ax : matplotlib.axes.Axes, optional
+            Draw the first panel alone, here. :func:`scalefit.plot` draws several fits, and goes out to a planned run.
 
         Returns
         -------
-        matplotlib.figure.Figure
-            The panels are drawn by :mod:`scalefit.plots.fits`, each of which also takes an ``ax``, from the data of
-            :mod:`scalefit.fitting.figures`.
+        matplotlib.figure.Figure or matplotlib.axes.Axes
+            The figure, or `ax`. The panels are drawn by :mod:`scalefit.plots.fits`, each of which also takes an
+            ``ax``, from the data of :mod:`scalefit.fitting.figures`.
         """
-        from scalefit.fitting.figures import draw_result
+        from scalefit.fitting.figures import draw_panel, draw_result
 
-        figure = draw_result(self, level=level)
+        drawn: Any = draw_result(self, level=level) if ax is None else draw_panel(self, ax, level=level)
         if path is not None:
-            save_figure(figure, path)
-        return figure
+            save_figure(drawn if ax is None else drawn.figure, path)
+        return drawn
 
     # -- what to make of it ------------------------------------------------------------------------------------
 

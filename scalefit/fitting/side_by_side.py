@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -13,10 +13,19 @@ from scalefit.fitting.printing import number, verdict
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.summary import BELOW, written
 
+if TYPE_CHECKING:
+    import pandas as pd
 
+Fits = Mapping[Any, FitResult] | Sequence[FitResult]
+
+
+@overload
 def summary_table(
-    results: Mapping[Any, FitResult] | Sequence[FitResult], names: Sequence[str] | None = None, *, latex: bool = False
-) -> Any:
+    results: Fits, names: Sequence[str] | None = None, *, latex: Literal[False] = False
+) -> pd.DataFrame: ...
+@overload
+def summary_table(results: Fits, names: Sequence[str] | None = None, *, latex: Literal[True]) -> str: ...
+def summary_table(results: Fits, names: Sequence[str] | None = None, *, latex: bool = False) -> pd.DataFrame | str:
     """Fits side by side: a column per fit, a row per parameter and statistic.
 
     Parameters

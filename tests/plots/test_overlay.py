@@ -1,0 +1,69 @@
+"""sf.plot: several results in one panel, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+
+LAW = sf.published("chinchilla", "besiroglu2024")
+
+
+@pytest.fixture(scope="module")
+def runs():
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(2e9, 2e11, 5)))
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(25))
+    return {"N": N, "D": D, "loss": LAW.predict(N=N, D=D) * noise}
+
+
+def test_the_line_is_the_lowest_loss_for_the_compute(runs):
+    fit = sf.fit(runs)
+    axes = sf.plot([fit, LAW], planned={"N": 7e9, "D": 1.4e12})
+    line = axes.lines[0]
+    C = line.get_xdata()
+    want = [sf.plan(fit, C=float(each)).loss for each in C[::20]]
+    assert line.get_ydata()[::20] == pytest.approx(want, rel=1e-5)
+    assert C[-1] == pytest.approx(6 * 7e9 * 1.4e12)
+    first, second = (text.get_text() for text in axes.get_legend().get_texts())
+    assert first.startswith("chinchilla 1: ") and "[" in first and "[" not in second, "constants have no interval"
+
+
+def test_runs_are_points_and_a_file_is_written(runs, tmp_path):
+    import matplotlib.pyplot as plt
+
+    fit = sf.fit(runs)
+    _, ax = plt.subplots()
+    assert sf.plot({"mine": fit}, tmp_path / "a.svg", ax=ax) is ax and (tmp_path / "a.svg").stat().st_size > 1000
+    assert len(ax.collections[-1].get_offsets()) == 25
+    assert fit.plot(ax=ax) is ax
+    plt.close("all")
+
+
+def test_laws_of_one_input_and_shared_fits(runs):
+    compute = sf.fit({"C": 6 * runs["N"] * runs["D"], "loss": runs["loss"]}, "power_law:C", objective="squared")
+    assert sf.plot([sf.fit(runs), compute]).get_xlabel() == "training compute C [FLOP]"
+    rows = np.arange(25) % 2
+    shared = sf.fit({**runs, "series": np.array(["a", "b"])[rows]}, by="shared")
+    texts = [text.get_text() for text in sf.plot(shared).get_legend().get_texts()]
+    assert texts == ["chinchilla a", "chinchilla b"]
+
+
+def test_what_cannot_be_drawn_together_is_refused(runs):
+    fit = sf.fit(runs)
+    bits = sf.fit(sf.read_runs({**runs, "loss": runs["loss"] / 3}, loss_unit="bit/byte"))
+    size = sf.fit({"N": runs["N"], "loss": runs["loss"]}, "power_law:N", objective="squared")
+    cases = [
+        ([], {}, "none was given"),
+        ("fit", {}, "str was given"),
+        ([fit, bits], {}, "do not compare"),
+        ([fit, size], {}, "different axes"),
+        ([sf.published("joint_moe", "ludziejewski2025")], {}, "no one line shows it"),
+        ([fit], {"names": ["a", "b"]}, "2 names"),
+        ([fit], {"planned": {"N": 1e9}}, "where on the axis"),
+    ]
+    for results, options, said in cases:
+        with pytest.raises(ValueError, match=said):
+            sf.plot(results, **options)
+    held = sf.published("joint_moe", "ludziejewski2025").at(n_experts=8)
+    assert sf.plot(held).get_xlabel() == "training compute C [FLOP]"
