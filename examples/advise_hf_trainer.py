@@ -1,6 +1,6 @@
 """Advice in the Hugging Face Trainer: a small GPT-2 from a config, trained on the bytes of this file.
 
-Needs the extra: pip install 'scalefit[train,integrations]'. Advice only: dry_run=True is the default.
+Needs the extra: pip install 'scalefit-lm[train,integrations]'. Advice only: dry_run=True is the default.
 """
 
 import tempfile

@@ -33,4 +33,4 @@ for what, runs, by in (("Pythia", small, None), ("Cerebras-GPT", pooled, "pool")
         sf.fit(runs.dropna(subset=["N", "D"]), "chinchilla", by=by)
     except sf.FitError as reason:
         print(textwrap.fill(f"{what}: {reason}", 110, subsequent_indent="    "))
-print(f"\nFigures and the saved forecast are in {out}/. Your own table: .venv/bin/scalefit fit runs.csv")
+print(f"\nFigures and the saved forecast are in {out}/. Next: . .venv/bin/activate; scalefit fit YOUR_RUNS.csv")

@@ -1,6 +1,6 @@
 """Train a few tiny models, fit them, let the fit choose the next ones, train those, and fit again.
 
-Needs the extra: pip install 'scalefit[train]'. A minute on one core; nothing is downloaded.
+Needs the extra: pip install 'scalefit-lm[train]'. A minute on one core; nothing is downloaded.
 """
 
 import tempfile

@@ -92,5 +92,5 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"{purpose} need {module.split('.')[0]}, which is not installed, so nothing was done. Install it with: "
-            f"pip install 'scalefit[{extra}]'."
+            f"pip install 'scalefit-lm[{extra}]'."
         ) from error

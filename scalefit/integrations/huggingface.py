@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     raise MissingExtraError(
         "Trainer callbacks need transformers, which is not installed, so nothing was done. Install it with: pip "
-        "install 'scalefit[integrations]'."
+        "install 'scalefit-lm[integrations]'."
     ) from error
 
 logger = logging.getLogger("scalefit")

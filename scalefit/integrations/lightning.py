@@ -20,7 +20,7 @@ except ImportError:
     except ImportError as error:
         raise MissingExtraError(
             "Lightning callbacks need lightning, which is not installed, so nothing was done. Install it with: pip "
-            "install 'scalefit[integrations]'."
+            "install 'scalefit-lm[integrations]'."
         ) from error
 
 logger = logging.getLogger("scalefit")

@@ -1,6 +1,6 @@
 """Train small language models over grids of N and D and write the table that the fits read.
 
-Needs the extra ``scalefit[train]``. Nothing else in scalefit imports this package.
+Needs the extra ``scalefit-lm[train]``. Nothing else in scalefit imports this package.
 """
 
 from __future__ import annotations
