@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.comparison.recipes_result import RecipeComparison as RecipeComparison
     from scalefit.datasets import list_datasets as list_datasets
     from scalefit.datasets import load_dataset as load_dataset
+    from scalefit.downstream.chain import Chain as Chain
+    from scalefit.downstream.chain import chain as chain
+    from scalefit.downstream.fit import fit_downstream as fit_downstream
+    from scalefit.downstream.result import DownstreamResult as DownstreamResult
     from scalefit.errors import DataError as DataError
     from scalefit.errors import FitError as FitError
     from scalefit.errors import Note as Note
@@ -92,6 +96,10 @@ _LAZY = {
     "ForecastResult": "scalefit.forecasting.result",
     "load_forecast": "scalefit.forecasting.loading",
     "load_result": "scalefit.saving",
+    "chain": "scalefit.downstream.chain",
+    "Chain": "scalefit.downstream.chain",
+    "fit_downstream": "scalefit.downstream.fit",
+    "DownstreamResult": "scalefit.downstream.result",
     "loss_floor": "scalefit.memory.floor",
     "MinimumLoss": "scalefit.planning.minimum_loss",
     "minimum_loss": "scalefit.planning.minimum_loss",

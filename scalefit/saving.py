@@ -15,6 +15,10 @@ from scalefit._digests import KEY, check_digest
 from scalefit._typing import Array
 from scalefit.comparison.average import FORMAT as AVERAGE_FORMAT
 from scalefit.comparison.average import Average, average
+from scalefit.downstream.chain import FORMAT as CHAIN_FORMAT
+from scalefit.downstream.chain import Chain, chain
+from scalefit.downstream.result import DownstreamResult
+from scalefit.downstream.schema import models_from
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.collection import FORMAT as FITS_FORMAT
@@ -25,18 +29,23 @@ from scalefit.fitting.result import FitResult
 from scalefit.fitting.schema import FORMAT, SavedFit, law_of, load_note, read_saved
 from scalefit.forecasting.loading import forecast_from
 from scalefit.forecasting.result import ForecastResult
+from scalefit.laws import published
 from scalefit.laws._base import Law
 from scalefit.laws._registry import known
+from scalefit.predictor import Predictor
+
+Saved = FitResult | ForecastResult | Average | Chain | DownstreamResult | Fits
 
 #: Residuals of a table without noise, which differ between processors.
 _ROUNDING = 1e-9
 
-#: What a saved average holds, beside its digest.
+#: What a saved average and a saved chain hold, beside their digest.
 _AVERAGE = {"kind", "format", "scalefit", "weights", "results"}
+_CHAIN = {"kind", "format", "scalefit", "through", "loss", "metric"}
 
 
-def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResult | ForecastResult | Average | Fits:
-    """Read a result that ``to_json`` of a fit, a forecast or an average wrote.
+def load_result(path: str | Path, law: str | type[Law] | None = None) -> Saved:
+    """Read a result that ``to_json`` of a fit, a forecast, an average, a chain or a downstream fit wrote.
 
     Parameters
     ----------
@@ -48,7 +57,7 @@ def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResu
 
     Returns
     -------
-    FitResult, ForecastResult, Average or Fits
+    FitResult, ForecastResult, Average, Chain, DownstreamResult or Fits
         Equal to the one saved, to the last digit.
 
     Raises
@@ -64,9 +73,7 @@ def load_result(path: str | Path, law: str | type[Law] | None = None) -> FitResu
     return result
 
 
-def _result_from(
-    raw: Any, path: str | Path, law: str | type[Law] | None = None
-) -> FitResult | ForecastResult | Average | Fits:
+def _result_from(raw: Any, path: str | Path, law: str | type[Law] | None = None) -> Saved:
     """Return the result that a file held, whichever kind it is of."""
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "forecast":
@@ -75,7 +82,43 @@ def _result_from(
         return _average_from(raw, path, law)
     if kind == "fits":
         return _fits_from(raw, path, law)
+    if kind == "chain":
+        return _chain_from(raw, path, law)
+    if kind == "downstream":
+        first, models = models_from(raw, path)
+        return DownstreamResult(_step_from(first, path, law), models)
     return _fit_from(raw, path, law)
+
+
+def _chain_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | None) -> Chain:
+    """Return the chain that a file held."""
+    if raw.get("format") != CHAIN_FORMAT or set(raw) - {KEY} != _CHAIN:
+        raise DataError(f"{path} is not a chain of format {CHAIN_FORMAT}, and was not read. Save it again with to_json.")
+    first, second = (_step_from(raw[step], f"{path}, {step}", law) for step in ("loss", "metric"))
+    try:
+        found = chain(first, second)
+    except ArgumentError as error:
+        raise DataError(f"{path} is not a saved chain, and was not read: {error}") from error
+    if found.through != raw["through"]:
+        raise DataError(f"{path} was changed, and was not read: its steps do not meet in {raw['through']!r:.40}.")
+    return found
+
+
+def _step_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> Predictor:
+    """Return a step of a chain: a saved result, or published constants, with what was held."""
+    if not isinstance(raw, dict):
+        raise DataError(f"{path} holds {type(raw).__name__} in place of a result, and was not read. Save it again.")
+    rest = {key: value for key, value in raw.items() if key != "held_inputs"}
+    of = str(rest.get("law"))
+    try:
+        if rest.get("kind") == "published" and (own := known(of)) is not None:
+            found: Predictor = published(own.name, str(rest.get("key")))
+        else:
+            found = _result_from(rest, path, law if known(of) is None else None)
+        held = raw.get("held_inputs")
+        return found.at(**held) if isinstance(held, dict) else found
+    except ArgumentError as error:
+        raise DataError(f"{path} is not a saved result, and was not read: {error}") from error
 
 
 def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitResult:

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "scalefit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts before it, and itself. Whatever is not named is common ground: errors, counting, typing.
-ORDER = ["plots", "tables", "memory", "laws", "fitting", "forecasting", "optima", "comparison", "saving"]
+ORDER = ["plots", "tables", "memory", "laws", "fitting", "forecasting", "optima", "comparison", "downstream", "saving"]
 ORDER += ["planning", "stopping", "report"]
 PARTS = {
     "tables": ("tables", "datasets"),
@@ -22,6 +22,7 @@ PARTS = {
     "fitting": ("fitting",),
     "forecasting": ("forecasting",),
     "comparison": ("comparison",),
+    "downstream": ("downstream",),
     "optima": ("optima",),
     "saving": ("saving",),
     "planning": ("planning",),

@@ -16,6 +16,7 @@ from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointl
 from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path, Surface
 from scalefit.errors import ArgumentError, DataError, FitError, Note
+from scalefit.tables.labels import SAYS_WHAT_LOSS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +27,6 @@ _FLAT = 1e-4
 _LADDER = 0.3  # standard deviation of ln(D/N) below which a table says nothing of how N and D trade
 _ONE_SIZE = 0.02
 _SAME_SIZE = 1e-3
-#: Columns that say what a loss is of; recipes that differ in one cannot be compared by it.
-_SAYS_WHAT_LOSS = ("tokenizer", "vocab_size", "val_set", "validation_set", "eval_set", "loss_name", "loss_unit")
 
 
 def compare_recipes(
@@ -191,7 +190,7 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
         )
     if same_loss:
         return
-    for name in _SAYS_WHAT_LOSS:
+    for name in SAYS_WHAT_LOSS:
         said = {
             label: sorted({str(v) for v in frame[name].dropna()}) for label, frame in tables.items() if name in frame
         }

@@ -12,6 +12,9 @@ from scalefit._typing import AnyArray
 if TYPE_CHECKING:
     from scalefit.tables.runs import CheckedRuns
 
+#: Columns that say what a loss is of; models that differ in one cannot be compared by it.
+SAYS_WHAT_LOSS = ("tokenizer", "vocab_size", "val_set", "validation_set", "eval_set", "loss_name", "loss_unit")
+
 
 def every_column(runs: Any, checked: CheckedRuns) -> dict[str, AnyArray]:
     """Every column of the usable rows, those of words included, where `runs` can be matched to them."""

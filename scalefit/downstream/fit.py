@@ -1,0 +1,373 @@
+"""sf.fit_downstream: from a table of models with losses and metrics to the metrics of larger models."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from scalefit._arguments import check_mapping, check_number, one_of
+from scalefit._typing import Array
+from scalefit.downstream.judgement import FEWEST
+from scalefit.downstream.models import AVERAGE, Models
+from scalefit.downstream.result import DownstreamResult
+from scalefit.errors import ArgumentError, DataError, FitError, Note
+from scalefit.fitting.identifiability import each_series
+from scalefit.forecasting.forecast import forecast
+from scalefit.predictor import predictor_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FEWEST_LOSSES = 4
+_UP = {"acc", "accuracy", "score", "exact", "em", "f1", "pass", "auc", "auroc", "match", "correct", "top1", "top5"}
+_DOWN = {"err", "error", "wer", "errors"}
+_PERCENT = 1.5
+
+
+@overload
+def fit_downstream(
+    runs: Any,
+    *,
+    loss: str | None = None,
+    metric: str | Iterable[str] = "accuracy",
+    chance: float | Mapping[str, float] | None = None,
+    better: Literal["higher", "lower"] | None = None,
+    range: tuple[float, float] = (0.0, 1.0),
+    loss_result: Any = None,
+    loss_unit: str | None = None,
+    same_loss: bool | None = None,
+    by: Literal["pool"] | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
+) -> DownstreamResult: ...
+
+
+@overload
+def fit_downstream(
+    runs: Any,
+    *,
+    loss: str | None = None,
+    metric: str | Iterable[str] = "accuracy",
+    chance: float | Mapping[str, float] | None = None,
+    better: Literal["higher", "lower"] | None = None,
+    range: tuple[float, float] = (0.0, 1.0),
+    loss_result: Any = None,
+    loss_unit: str | None = None,
+    same_loss: bool | None = None,
+    by: Literal["series"],
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
+) -> dict[Any, DownstreamResult]: ...
+
+
+def fit_downstream(
+    runs: Any,
+    *,
+    loss: str | None = None,
+    metric: str | Iterable[str] = "accuracy",
+    chance: float | Mapping[str, float] | None = None,
+    better: Literal["higher", "lower"] | None = None,
+    range: tuple[float, float] = (0.0, 1.0),
+    loss_result: Any = None,
+    loss_unit: str | None = None,
+    same_loss: bool | None = None,
+    by: Literal["series", "pool"] | None = None,
+    columns: Mapping[str, str | float] | None = None,
+    inputs: Mapping[str, str | float] | None = None,
+) -> DownstreamResult | dict[Any, DownstreamResult]:
+    """Predict metrics on tasks (accuracy, error) of larger models: the loss from N and D, the metric from the loss.
+
+    The loss is forecast with calibrated intervals (:func:`scalefit.forecast`), the metric is a curve in it: flat, an
+    exponential or a sigmoid above the guessing rate, averaged by evidence over all that the models allow. Each task is
+    judged first, and one that does not scale predictably is named and gets the whole range as its interval.
+
+    Parameters
+    ----------
+    runs : DataFrame, path, or mapping of columns
+        One row per model: N [parameters], D [tokens], the loss, and one column per task.
+    loss : str, optional
+        Column of the loss that the metrics are curves in, such as the validation loss [nat/token] or a task's own bits
+        per byte; the usual names are looked for where not given.
+    metric : str or list of str
+        Column of the metric, several, or a pattern such as ``"acc|*"``. Of several, the average is predicted too.
+    chance : float or mapping, optional
+        What guessing gets, as a share that is right (0.25 for four choices, also where the metric is an error), or task
+        to that. Estimated, and said to be, where not given.
+    better : {"higher", "lower"}, optional
+        Which way is better; told from names such as ``accuracy`` and ``error`` where not given.
+    range : (float, float)
+        Range of the metric; ``(0, 100)`` for percentages (`chance` is then one too).
+    loss_result : Predictor, optional
+        A prediction of that loss in place of the forecast from these models, as from more models than were evaluated.
+    loss_unit : str, optional
+        Unit of the loss, as :func:`scalefit.read_runs` takes it.
+    same_loss : bool, optional
+        Whether all losses are of one text by one tokenizer. Where not said, columns such as ``tokenizer`` are
+        looked at.
+    by : {"series", "pool"}, optional
+        A result per series of the table, as a dict, or one that takes them for one. Several without it are an error:
+        models of other data have other curves.
+    columns, inputs : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, as :func:`scalefit.read_runs` takes them.
+
+    Returns
+    -------
+    DownstreamResult
+        ``table`` (per task: predictable or the reason why not), ``predict(N=, D=)``, ``predict_interval``,
+        ``predict_tasks``, ``roads`` (the one-step rival), ``sample``, ``plot()``; or a dict of them by series.
+
+    Raises
+    ------
+    ArgumentError
+        An argument makes no sense, or the direction of the metric is not clear.
+    DataError
+        A column is missing, values leave the range, or losses do not compare.
+    FitError
+        There are too few models, or their loss cannot be forecast.
+
+    Notes
+    -----
+    Measured coverage, and by how much the mean and single tasks were missed, stands in docs/downstream.md.
+
+    Examples
+    --------
+    >>> import numpy as np, scalefit as sf
+    >>> N, D = (a.ravel() for a in np.meshgrid(np.geomspace(2e7, 1e9, 5), np.geomspace(1e9, 3e10, 5)))
+    >>> loss = np.asarray(sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D))
+    >>> accuracy = 0.25 + 0.7 / (1 + np.exp(3 * (loss - 2.6)))
+    >>> noisy = accuracy + np.random.default_rng(0).normal(0, 0.005, N.size)
+    >>> runs = {"N": N, "D": D, "val_loss": loss, "accuracy": noisy}
+    >>> found = sf.fit_downstream(runs, loss="val_loss", metric="accuracy", chance=0.25)
+    >>> found.table["predictable"].tolist()
+    [True]
+    >>> row = found.predict_interval(N=3e9, D=1e11).iloc[0]
+    >>> ahead = sf.published("chinchilla", "besiroglu2024").predict(N=3e9, D=1e11)
+    >>> bool(row["lower"] < 0.25 + 0.7 / (1 + np.exp(3 * (ahead - 2.6))) < row["upper"])
+    True
+    """
+    span = _span(range)
+    if not one_of(by, (None, "series", "pool")):
+        raise ArgumentError(f"by={by!r:.40} is not known; nothing was fitted. Pass 'series' or 'pool'.")
+    if same_loss not in (None, True, False):
+        raise ArgumentError(f"same_loss={same_loss!r:.60} is neither True nor False; nothing was fitted. Pass one.")
+    first = None if loss_result is None else predictor_of(loss_result, "A downstream fit")
+    frame = _read(runs, loss, loss_unit, columns, inputs)
+    names = _tasks(frame, metric)
+    higher = _direction(names, better)
+    rates = _chances(names, chance, span)
+    _refuse_other_losses(frame, same_loss)
+    labels = list(dict.fromkeys(frame["series"])) if "series" in frame else []
+
+    def one(part: pd.DataFrame) -> DownstreamResult:
+        return _fit(part, names, rates, higher, span, first, same_loss)
+
+    if by == "series":
+        if not labels:
+            raise ArgumentError("by='series' needs a column series, and there is none; nothing was fitted. Name it.")
+        return each_series(labels, lambda label: one(_part(frame, label)), "a downstream fit")
+    if len(labels) > 1 and by is None:
+        raise FitError(
+            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): models of other data have "
+            "other curves. Nothing was fitted. Pass by='series' for a result each, or by='pool' to ignore it."
+        )
+    return one(frame)
+
+
+def _read(runs: Any, loss: str | None, loss_unit: str | None, columns: Any, inputs: Any) -> pd.DataFrame:
+    """The table as read; a frame that was read before keeps what it said."""
+    import pandas as pd
+
+    from scalefit.tables.runs import read_runs
+
+    ready = isinstance(runs, pd.DataFrame) and "scalefit" in runs.attrs and loss in (None, "loss")
+    if ready and not columns and not inputs and loss_unit is None:
+        frame: pd.DataFrame = runs
+    else:
+        frame = read_runs(runs, loss=loss, loss_unit=loss_unit, columns=columns, inputs=inputs, incomplete="keep")
+    if not frame.index.is_unique:
+        said = dict(frame.attrs)
+        frame = frame.reset_index(drop=True)
+        frame.attrs.update(said)
+    return frame
+
+
+def _part(frame: pd.DataFrame, label: Any) -> pd.DataFrame:
+    part: pd.DataFrame = frame[frame["series"] == label].copy()
+    part.attrs.update(frame.attrs)
+    return part
+
+
+def _span(given: Any) -> tuple[float, float]:
+    try:
+        low, high = (check_number("range", value) for value in given)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"range={given!r:.60} is no pair of numbers; nothing was fitted. Pass (0, 1).") from None
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise ArgumentError(f"range={given!r:.60} is no range; nothing was fitted. Pass (lower, upper).")
+    return low, high
+
+
+def _tasks(frame: pd.DataFrame, metric: Any) -> list[str]:
+    """Names of the columns that hold metrics."""
+    asked = [metric] if isinstance(metric, str) else list(metric) if isinstance(metric, Iterable) else []
+    if not asked or not all(isinstance(name, str) for name in asked):
+        raise ArgumentError(f"metric={metric!r:.60} names no columns; nothing was fitted. Pass a name, or several.")
+    own = [str(name) for name in frame.columns if name not in ("N", "D", "C", "loss", "series", "status", "weight")]
+    found: list[str] = []
+    for name in asked:
+        hits = [name] if name in own else fnmatch.filter(own, name)
+        if not hits:
+            raise DataError(
+                f"The table has no column {name!r:.60} of a metric; nothing was fitted. It has: {', '.join(own[:12])}"
+                f"{', ...' if len(own) > 12 else ''}. Pass metric= with one of them, several, or a pattern: 'acc|*'."
+            )
+        found += hits
+    names = list(dict.fromkeys(found))
+    if AVERAGE in names and len(names) > 1:
+        raise DataError(
+            f"A task is called {AVERAGE!r}, as the mean of all is here; nothing was fitted. Rename or leave out one."
+        )
+    return names
+
+
+def _direction(names: list[str], better: Any) -> bool:
+    """Whether more is better."""
+    if better is not None:
+        if not one_of(better, ("higher", "lower")):
+            raise ArgumentError(f"better={better!r:.40} is not known; nothing was fitted. Pass 'higher' or 'lower'.")
+        return bool(better == "higher")
+    said = {name: set(re.split(r"[^a-z0-9]+", name.lower())) for name in names}
+    up = [name for name in names if said[name] & _UP and not said[name] & _DOWN]
+    down = [name for name in names if said[name] & _DOWN and not said[name] & _UP]
+    if len(up) == len(names) or len(down) == len(names):
+        return bool(up)
+    unclear = next(name for name in names if name not in (up if len(up) >= len(down) else down))
+    raise ArgumentError(
+        f"Whether more or less is better is not clear from the name {unclear!r:.60}; nothing was fitted. Pass "
+        "better='higher' for accuracies, better='lower' for errors."
+    )
+
+
+def _chances(names: list[str], chance: Any, span: tuple[float, float]) -> dict[str, float | None]:
+    """Guessing rate per task, in the metric's unit, as a share that is right."""
+    given = dict.fromkeys(names, chance)
+    if isinstance(chance, Mapping):
+        given = {**dict.fromkeys(names), **check_mapping("chance", chance, "{'task': 0.25}")}
+        strange = [name for name in chance if name not in names]
+        if strange:
+            raise ArgumentError(
+                f"chance names {strange[0]!r:.60}, which is no metric here; nothing was fitted. Known: "
+                f"{', '.join(names[:12])}."
+            )
+    found = {name: None if rate is None else check_number("chance", rate) for name, rate in given.items()}
+    for name, rate in found.items():
+        if rate is not None and not span[0] <= rate < span[1]:
+            raise ArgumentError(
+                f"chance={rate:g} of {name} is not within the range {span[0]:g} to {span[1]:g}; nothing was fitted. "
+                "Give the share that guessing gets right, such as 0.25 for four choices."
+            )
+    return found
+
+
+def _refuse_other_losses(frame: pd.DataFrame, same_loss: bool | None) -> None:
+    from scalefit.tables.labels import SAYS_WHAT_LOSS
+
+    if same_loss is False:
+        raise DataError(
+            "same_loss=False: losses of other text or by another tokenizer have no curve in common, and nothing was "
+            "fitted. Evaluate one loss for all models, in bits per byte where tokenizers differ."
+        )
+    for name in () if same_loss else SAYS_WHAT_LOSS:
+        said = sorted({str(value) for value in frame[name].dropna()}) if name in frame else []
+        if len(said) > 1:
+            raise DataError(
+                f"The models differ in {name} ({', '.join(said[:4])}), so their losses do not compare; nothing was "
+                "fitted. Use one loss for all (bits per byte where tokenizers differ), or pass same_loss=True if you "
+                "know that they compare."
+            )
+
+
+def _fit(
+    frame: pd.DataFrame,
+    names: list[str],
+    rates: dict[str, float | None],
+    higher: bool,
+    span: tuple[float, float],
+    first: Any,
+    same_loss: bool | None,
+) -> DownstreamResult:
+    from scalefit.tables.runs import check_for_fit
+
+    have_inputs = sum(name in frame for name in ("N", "D", "C")) >= 2
+    if first is None and not have_inputs:
+        raise DataError(
+            "The table has no N and D to predict the loss from; nothing was fitted. Name their columns, or pass "
+            "loss_result= with a prediction of the loss."
+        )
+    bare = frame.drop(columns="series", errors="ignore")
+    bare.attrs.update(frame.attrs)
+    checked = check_for_fit(bare, ("N", "D") if have_inputs else ())
+    loss = np.asarray(checked.columns["loss"], float)
+    rows = frame.loc[checked.row_labels.tolist()]
+    metrics = {name: _numbers(rows[name], name, span) for name in names}
+    notes = [*checked.notes]
+    usable = np.asarray(np.isfinite(np.stack(list(metrics.values()))).any(axis=0))
+    if not usable.all():
+        text = f"{int((~usable).sum())} of {len(usable)} models have no metric and were left out of the curves."
+        notes.append(Note("no_metric", "info", text, {"n": int((~usable).sum())}))
+    if usable.sum() < FEWEST:
+        raise FitError(
+            f"{int(usable.sum())} models with a metric are too few for a curve; nothing was fitted. Evaluate {FEWEST} "
+            "or more."
+        )
+    if len(np.unique(np.round(np.log(loss[usable]), 3))) < _FEWEST_LOSSES:
+        raise FitError(
+            f"The models have fewer than {_FEWEST_LOSSES} different losses, which are no curve; nothing was fitted. "
+            "Evaluate models of other sizes or tokens."
+        )
+    if same_loss is None:
+        said = "Taken as given: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
+        notes.append(Note("same_loss", "info", said))
+    columns = {key: np.asarray(checked.columns[key], float) for key in (("N", "D") if have_inputs else ())}
+    step = (
+        first if first is not None else forecast({**columns, "loss": loss}, loss_unit=checked.conventions["loss_unit"])
+    )
+    every = Models(
+        inputs=columns,
+        loss=loss,
+        metrics=metrics,
+        chance=rates,
+        higher=higher,
+        span=span,
+        labels=np.asarray(checked.row_labels),
+        conventions=dict(checked.conventions),
+        notes=tuple(notes),
+    )
+    return DownstreamResult(step, every.part(usable))
+
+
+def _numbers(column: Any, name: str, span: tuple[float, float]) -> Array:
+    """A metric (n,), NaN where a model has none."""
+    from scalefit.tables.columns import numbers
+
+    values, unread = numbers(column)
+    if unread:
+        row, cell = next(iter(unread.items()))
+        raise DataError(
+            f"{name} of row {column.index[row]} is {cell}, not a number; nothing was fitted. Correct it, or "
+            "leave it empty."
+        )
+    values = np.where(np.isfinite(values), values, np.nan)
+    known = values[np.isfinite(values)]
+    if known.size and (known.min() < span[0] or known.max() > span[1]):
+        worst = known.max() if known.max() > span[1] else known.min()
+        percent = " Pass range=(0, 100) for percentages." if span == (0.0, 1.0) and worst > _PERCENT else ""
+        raise DataError(
+            f"{name} reaches {worst:g}, outside of its range {span[0]:g} to {span[1]:g}; nothing was fitted.{percent} "
+            "Pass range= as the metric has it."
+        )
+    return np.asarray(values, float)

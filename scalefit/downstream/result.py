@@ -1,0 +1,324 @@
+"""What `fit_downstream` gives: metrics of larger models with intervals, and which tasks can be predicted at all."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._arguments import check_count, check_level
+from scalefit._typing import Array, ArrayLike
+from scalefit.downstream import words
+from scalefit.downstream.composed import FIRST, SECOND, compose
+from scalefit.downstream.curve_law import curve_law, parameters_of
+from scalefit.downstream.curves import N_DRAWS
+from scalefit.downstream.tasks import TaskFits
+from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.laws._base import Law
+from scalefit.laws._inputs import check_inputs
+from scalefit.predictor import Held
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_LEVEL = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class DownstreamResult(TaskFits):
+    """Metrics on tasks from N and D, by way of the loss. Made by :func:`scalefit.fit_downstream`.
+
+    A :class:`scalefit.Predictor` of the average over tasks (or of the one task); ``predict_tasks`` gives every task.
+    ``table``, ``judgements``, ``predictable``, ``roads``, ``tasks`` and ``curves`` are those of
+    :class:`scalefit.downstream.tasks.TaskFits`.
+    """
+
+    # -- predictions -------------------------------------------------------------------------------------------
+
+    def predict(self, *, task: str | None = None, **inputs: ArrayLike) -> float | Array:
+        """The metric at the given inputs: a float for scalars, else an array like the input.
+
+        Parameters
+        ----------
+        task : str, optional
+            A task; the average where not given.
+        **inputs : array_like
+            N [parameters] and D [tokens], or what else the first step reads.
+
+        Returns
+        -------
+        float or ndarray
+            The median curve at the predicted loss. A number is given for tasks that cannot be predicted too; their
+            interval is all of the range.
+        """
+        curve = self._curve(task)
+        loss = np.asarray(self.first.predict(**inputs), float)
+        value = self.models.to_metric(curve.median(loss.ravel()))
+        return float(value[0]) if loss.ndim == 0 else value.reshape(loss.shape)
+
+    def predict_interval(self, *, level: float = _LEVEL, task: str | None = None, **inputs: ArrayLike) -> pd.DataFrame:
+        """Interval for the metric of a new model.
+
+        Parameters
+        ----------
+        level : float
+            Coverage wanted, between 0 and 1.
+        task : str, optional
+            A task; the average where not given.
+        **inputs : array_like
+            N [parameters] and D [tokens], or what else the first step reads.
+
+        Returns
+        -------
+        DataFrame
+            ``loss`` (what is predicted: the metric, under the name that every predictor uses), ``lower``, ``upper``;
+            ``known``, False where the task cannot be predicted (the interval is then all of the range); ``between``,
+            the loss that it was predicted from. What to know is in ``frame.attrs["notes"]``.
+        """
+        import pandas as pd
+
+        level = check_level(level)
+        self._curve(task)
+        loss, between, notes = self._losses(inputs)
+        name = task or self.lead
+        value, lower, upper = self._ends(name, loss, between, level, self._jump(inputs))
+        known = np.full(len(between), self.judgements[name].predictable)
+        out = pd.DataFrame({"loss": value, "lower": lower, "upper": upper, "known": known, "between": between})
+        out.attrs["notes"] = [*notes, *self._about(name, between, inputs)]
+        return out
+
+    def predict_tasks(
+        self, *, level: float = _LEVEL, steps: int = 2, tasks: Any = None, **inputs: ArrayLike
+    ) -> pd.DataFrame:
+        """Every task at one point.
+
+        Parameters
+        ----------
+        level : float
+            Coverage wanted.
+        steps : {2, 1}
+            By way of the loss, or by the one-step rival, straight from N and D.
+        tasks : sequence of str, optional
+            Some of the tasks.
+        **inputs : float
+            One N [parameters] and D [tokens].
+
+        Returns
+        -------
+        DataFrame
+            Index ``task``: ``value``, ``lower``, ``upper``, ``known`` and ``reason``, in the order of the table.
+        """
+        import pandas as pd
+
+        level = check_level(level)
+        asked = self.tasks if tasks is None else tuple([tasks] if isinstance(tasks, str) else tasks)
+        for name in asked:
+            self._known(name)
+        if steps not in (1, 2):
+            raise ArgumentError(f"steps={steps!r:.40} is neither 2 nor 1; nothing was predicted. Pass one of them.")
+        if steps == 1:
+            loss, between, curves = self._straight(inputs)
+        else:
+            loss, between, _ = self._losses(inputs)
+            curves = self.curves
+        if len(between) != 1:
+            raise ArgumentError(
+                f"{len(between)} points were given, and nothing was predicted. Give one N and one D, or ask "
+                "predict_interval(task=...)."
+            )
+        records, jump = [], self._jump(inputs)
+        for name in asked:
+            judged = self.judgements[name]
+            ends = self._ends(name, loss, between, level, jump, curves.get(name))
+            value, lower, upper = (float(end[0]) for end in ends)
+            record = {"task": name, "value": value, "lower": lower, "upper": upper}
+            records.append(record | {"known": judged.predictable, "reason": judged.reason})
+        return pd.DataFrame(records).set_index("task")
+
+    def at_loss(self, loss: ArrayLike, *, level: float = _LEVEL, task: str | None = None) -> pd.DataFrame:
+        """The metric of a model whose loss is known: columns ``value``, ``lower``, ``upper``, ``known``."""
+        import pandas as pd
+
+        self._curve(task)
+        between = np.atleast_1d(np.asarray(loss, float)).ravel()
+        if not (np.isfinite(between) & (between > 0)).all():
+            raise ArgumentError(f"loss={loss!r:.60} is not positive and finite; nothing was predicted. Check it.")
+        name = task or self.lead
+        rows = np.broadcast_to(between, (N_DRAWS, len(between)))
+        value, lower, upper = self._ends(name, rows, between, check_level(level), 1.0)
+        known = np.full(len(between), self.judgements[name].predictable)
+        return pd.DataFrame({"value": value, "lower": lower, "upper": upper, "known": known})
+
+    def sample(self, n: int = 500, *, seed: int = 0, **inputs: ArrayLike) -> pd.DataFrame:
+        """Joint draws of every task of one new model.
+
+        A draw has one loss for all tasks, curves of each, and scatter that tasks share as far as their residuals
+        do (half of the correlation seen is believed: there are fewer models than pairs of tasks).
+
+        Parameters
+        ----------
+        n : int
+            Draws, at most 2,000.
+        seed : int
+            Of the scatter.
+        **inputs : float
+            One N [parameters] and D [tokens].
+
+        Returns
+        -------
+        DataFrame
+            One row per draw, one column per task; NaN for tasks that cannot be predicted.
+        """
+        import pandas as pd
+
+        n = min(check_count("n", n), N_DRAWS)
+        loss, between, _ = self._losses(inputs)
+        if len(between) != 1:
+            raise ArgumentError(f"{len(between)} points were given; nothing was drawn. Give one N and one D.")
+        names = [name for name in self.tasks if self.judgements[name].predictable]
+        rng = np.random.default_rng(check_count("seed", seed, least=0))
+        scores = rng.standard_normal((N_DRAWS, len(names))) @ np.linalg.cholesky(self._shared(names)).T
+        columns = {name: np.full(n, np.nan) for name in self.tasks}
+        for i, name in enumerate(names):
+            value, spread = self.curves[name].at(loss)
+            drawn = np.clip(value[:, 0] + spread[:, 0] * scores[:, i], 0.0, 1.0)
+            columns[name] = self.models.to_metric(drawn[:n])
+        return pd.DataFrame(columns)
+
+    # -- as a Predictor ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def law(self) -> type[Law] | None:
+        """The law of the loss and the typical curve of the lead task, as one; None where the first step has none."""
+        if self.first.law is None:
+            return None
+        second = curve_law(self.models.higher, self.models.span)
+        return compose(self.first.law, second, "val_loss")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs that a prediction needs."""
+        return tuple(self.first.inputs)
+
+    @property
+    def held_inputs(self) -> Mapping[str, float]:
+        """Inputs held in the first step."""
+        return self.first.held_inputs
+
+    @property
+    def params(self) -> pd.Series[float]:
+        """Parameters of the first step (``loss_...``) and of the lead task's typical curve (``metric_...``)."""
+        import pandas as pd
+
+        curve = self._curve(None)
+        own = pd.Series({k: float(v[curve.typical]) for k, v in parameters_of(curve).items()}).add_prefix(SECOND)
+        return pd.concat([self.first.params.add_prefix(FIRST), own])
+
+    def draws(self, n: int = 500) -> pd.DataFrame:
+        """Joint draws of the parameters of both steps, for the lead task; no row where the first step has none."""
+        import pandas as pd
+
+        n = check_count("n", n)
+        first = self.first.draws(n)
+        rows = min(len(first), N_DRAWS)
+        curve = pd.DataFrame({key: value[:rows] for key, value in parameters_of(self._curve(None)).items()})
+        parts = [first.iloc[:rows].reset_index(drop=True).add_prefix(FIRST), curve.add_prefix(SECOND)]
+        found = pd.concat(parts, axis=1)
+        found.attrs["source"] = f"{first.attrs.get('source', 'none')} and posterior"
+        return found
+
+    @property
+    def conventions(self) -> Mapping[str, Any]:
+        """What N and C count, and the unit of the loss."""
+        return dict(self.models.conventions)
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What to know before using the numbers."""
+        found = [*self.models.notes, *words.notes_of(self)]
+        return tuple({(note.code, note.message): note for note in found}.values())
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the first step may be used and the lead task can be predicted."""
+        return self.first.trusted and self.judgements[self.lead].predictable
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its intervals were calibrated on jumps beyond the runs: those of the metric were not."""
+        return False
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the runs leave open."""
+        return tuple(FIRST + name for name in self.first.undetermined)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Series with coefficients of their own: none."""
+        return ()
+
+    def seen(self) -> dict[str, tuple[float, float]]:
+        """Ranges of the runs behind the loss."""
+        return self.first.seen()
+
+    def runs(self) -> dict[str, Array]:
+        """Inputs of the runs behind the loss."""
+        return self.first.runs()
+
+    def correction(self, **inputs: ArrayLike) -> float:
+        """Ratio of the prediction (the median curve) to the typical curve at the loss of the first step's law."""
+        if self.law is None:
+            return 1.0
+        columns = check_inputs(self.law, {**self.held_inputs, **inputs})
+        by_law = self.law.evaluate(columns, {str(key): float(value) for key, value in self.params.items()})
+        return float(np.asarray(self.predict(task=None, **inputs)) / np.asarray(by_law))
+
+    def at(self, **held: Any) -> Held:
+        """The same with inputs held."""
+        return Held(self, held)
+
+    # -- what to make of it ------------------------------------------------------------------------------------
+
+    def cite(self) -> str:
+        """BibTeX of the first step and of the two forms of curves."""
+        from scalefit.laws import get
+
+        own = [get(name).bibtex for name in ("downstream_error", "ladder_sigmoid")]
+        entries = [*re.split(r"\n(?=@)", self.first.cite()), *own]
+        return "\n".join(dict.fromkeys(filter(None, entries)))
+
+    def plot(self, task: str | None = None, *, level: float = _LEVEL, ax: Axes | None = None) -> Axes:
+        """Draw a task (the lead task by default) against the loss, with its band."""
+        from scalefit.downstream.figures import downstream_data
+        from scalefit.plots.downstream import draw_downstream
+
+        self._curve(task)
+        return draw_downstream(downstream_data(self, task or self.lead, check_level(level)), ax)
+
+    def to_dict(self) -> dict[str, Any]:
+        """First step and table as JSON can hold them, with what was found of each task."""
+        from scalefit.downstream.schema import document
+
+        return document(self.first.to_dict(), self.models, self.table, self.notes, self.trusted)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Write the result as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back."""
+        from scalefit.fitting.schema import to_json
+
+        return to_json(self.to_dict(), path)
+
+    def __str__(self) -> str:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScalefitWarning)
+            return words.text(self)
+
+    def __repr__(self) -> str:
+        return f"<DownstreamResult of {len(self.models.metrics)} tasks, {len(self.models.loss)} models>"

@@ -1,0 +1,114 @@
+"""Downstream results as JSON files: the first step and the table; curves are drawn again from them, the same ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from scalefit import __version__
+from scalefit._digests import KEY
+from scalefit.downstream.models import Models
+from scalefit.errors import DataError, Note
+from scalefit.fitting.schema import SavedNote, Strict, load_note, save_note
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT, KIND = 1, "downstream"
+
+
+class SavedModels(Strict):
+    """The table."""
+
+    inputs: dict[str, list[float]]
+    loss: list[float]
+    metrics: dict[str, list[float | None]]
+    chance: dict[str, float | None]
+    higher: bool
+    span: tuple[float, float]
+    labels: list[Any]
+    conventions: dict[str, Any]
+    notes: list[SavedNote]
+
+
+class SavedDownstream(Strict):
+    """The file's schema, format 1."""
+
+    kind: str
+    format: int
+    scalefit: str
+    first: dict[str, Any]
+    models: SavedModels
+    tasks: dict[str, dict[str, Any]]
+    trusted: bool
+    notes: list[SavedNote]
+
+
+def document(
+    first: Mapping[str, Any], models: Models, table: pd.DataFrame, notes: Sequence[Note], trusted: bool
+) -> dict[str, Any]:
+    """Return a result as plain data, ready for JSON."""
+    kept = SavedModels.model_validate(
+        {**models.to_dict(), "span": tuple(models.span), "notes": [save_note(note) for note in models.notes]}
+    )
+    rows = {str(name): {str(k): _plain(v) for k, v in row.items()} for name, row in table.to_dict("index").items()}
+    saved = SavedDownstream(
+        kind=KIND,
+        format=FORMAT,
+        scalefit=__version__,
+        first=dict(first),
+        models=kept,
+        tasks=rows,
+        trusted=trusted,
+        notes=[save_note(note) for note in notes],
+    )
+    return saved.model_dump(mode="json")
+
+
+def models_from(raw: Any, path: Any) -> tuple[dict[str, Any], Models]:
+    """Return what a file holds: the first step's document, and the models.
+
+    Raises
+    ------
+    DataError
+        It is no such file, or was changed so that its parts no longer fit.
+    """
+    try:
+        plain = {key: value for key, value in raw.items() if key != KEY}
+        saved = SavedDownstream.model_validate_json(json.dumps(plain))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{path} was not read, being no saved result: {where}: {first['msg']}. Fit and save again."
+        ) from error
+    if saved.format != FORMAT:
+        raise DataError(
+            f"{path} has format {saved.format!r} and was not read: this scalefit ({__version__}) reads {FORMAT}. Fit "
+            "and save again."
+        )
+    kept, n = saved.models, len(saved.models.loss)
+    columns: list[list[Any]] = [*kept.inputs.values(), *kept.metrics.values(), kept.labels]
+    lengths = {len(column) for column in columns}
+    if lengths != {n} or set(kept.metrics) != set(kept.chance) or not kept.span[0] < kept.span[1]:
+        raise DataError(f"{path} was changed, and was not read: its columns do not fit together. Fit again.")
+    return saved.first, Models(
+        inputs={key: np.array(value, float) for key, value in kept.inputs.items()},
+        loss=np.array(kept.loss, float),
+        metrics={key: np.array(value, float) for key, value in kept.metrics.items()},
+        chance=dict(kept.chance),
+        higher=kept.higher,
+        span=kept.span,
+        labels=np.array(kept.labels),
+        conventions=dict(kept.conventions),
+        notes=tuple(load_note(note) for note in kept.notes),
+    )
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,223 @@
+"""What lies behind a downstream fit: curves of the tasks, judgements, the one-step rival, intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit._typing import Array
+from scalefit.downstream.curves import N_DRAWS, Curve
+from scalefit.downstream.holdouts import Straight, compare_roads, curves_of, lowest
+from scalefit.downstream.judgement import Judgement, judge, too_few
+from scalefit.downstream.models import Models
+from scalefit.downstream.quantiles import draws_of, even_scores, quantile_table
+from scalefit.errors import ArgumentError, Note
+from scalefit.predictor import Predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Times the largest compute up to which coverage was measured; beyond it intervals widen, by this much per decade.
+_MEASURED, _WIDENING = 10.0, 2.0
+_SHRUNK = 0.5  # of the correlation of two tasks' residuals, the share that is believed
+
+
+@dataclass(frozen=True, eq=False)
+class TaskFits:
+    """Fits of every task, computed when first asked; :class:`scalefit.DownstreamResult` adds what a person asks.
+
+    Attributes
+    ----------
+    first : Predictor
+        Of the loss.
+    models : Models
+        The table: losses, metrics, guessing rates.
+    """
+
+    first: Predictor
+    models: Models
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks, their average first where there are several."""
+        return self.models.tasks
+
+    @property
+    def lead(self) -> str:
+        """What predictions are of unless a task is named."""
+        return self.tasks[0]
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """Curve of each task in the loss, for those with enough models."""
+        return curves_of(self.models.loss, self.models)
+
+    @cached_property
+    def judgements(self) -> dict[str, Judgement]:
+        """Whether each task can be predicted."""
+        models, found = self.models, {}
+        held = lowest(models.loss)
+        inner = curves_of(models.loss, models, ~held)
+        for name, metric in models.shares.items():
+            why = too_few(metric, models.guessing[name] is not None)
+            if why:
+                found[name] = Judgement(False, why, np.nan, np.nan)
+                continue
+            there = np.isfinite(metric)
+            found[name] = judge(models.loss[there], metric[there], self.curves[name], held[there], inner.get(name))
+        return {name: found[name] for name in self.tasks}
+
+    @property
+    def predictable(self) -> tuple[str, ...]:
+        """Tasks that can be predicted."""
+        return tuple(name for name, judged in self.judgements.items() if judged.predictable)
+
+    @cached_property
+    def roads(self) -> pd.DataFrame:
+        """The one-step rival beside it: errors on the third of most compute, from the other models alone.
+
+        Returns
+        -------
+        DataFrame
+            Index ``task``: mean absolute error of ``two_step`` (by way of the loss), ``one_step`` (straight from N and
+            D) and ``flat`` (the best of the smaller models), in the metric's unit. No row where the runs are too few.
+        """
+        import pandas as pd
+
+        found = pd.DataFrame.from_dict(compare_roads(self.models), orient="index")
+        found = found.reindex(columns=["two_step", "one_step", "flat"])
+        return found.rename_axis("task")
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per task.
+
+        Returns
+        -------
+        DataFrame
+            Index ``task``. ``predictable`` and, where not, ``reason``; ``n_models``; ``best``, the metric at the
+            lowest loss seen; ``chance`` and whether it is ``chance_known``; weights of the three forms
+            (``p_exponential``, ``p_sigmoid``, ``p_flat``); ``gain``, ``steepness`` [per unit of loss] and ``place``
+            (loss at half of a sigmoid's gain) of the typical curve; ``scatter`` about it; ``explained``, the share of
+            variance; ``skill`` on the models of lowest loss; errors of ``two_step``, ``one_step`` and ``flat``.
+        """
+        import pandas as pd
+
+        models, records = self.models, []
+        unit = abs(models.span[1] - models.span[0])
+        for name, judged in self.judgements.items():
+            metric, rate = models.shares[name], models.guessing[name]
+            there = np.isfinite(metric)
+            record: dict[str, Any] = {"task": name, "predictable": judged.predictable, "reason": judged.reason}
+            record["n_models"] = int(there.sum())
+            best = metric[there][np.argmin(models.loss[there])] if there.any() else np.nan
+            record["best"] = float(models.to_metric(np.asarray(best)))
+            curve = self.curves.get(name)
+            if curve is not None:
+                typical = curve.typical
+                base = float(np.median(curve.chance)) if rate is None else rate
+                record |= {"chance": float(models.to_metric(np.asarray(base))), "chance_known": rate is not None}
+                record |= {f"p_{form}": curve.weights[form] for form in ("exponential", "sigmoid", "flat")}
+                record |= {"gain": unit * float(curve.gain[typical]), "steepness": float(curve.steep[typical])}
+                record["place"] = float(curve.place[typical]) if curve.form[typical] == "sigmoid" else np.nan
+                record["scatter"] = unit * float(np.median(curve.scatter))
+            record |= {"explained": judged.explained, "skill": judged.skill}
+            records.append(record)
+        frame = pd.DataFrame(records).set_index("task")
+        return frame.join(self.roads)
+
+    def _shared(self, names: list[str]) -> Array:
+        """Correlation (t, t) of the tasks' scatter about their curves, shrunk."""
+        residuals = [self.models.shares[name] - self.curves[name].median(self.models.loss) for name in names]
+        table = np.array(residuals).reshape(len(names), -1)
+        table = np.where(np.isfinite(table), table, 0.0)
+        size = np.sqrt((table**2).sum(axis=1, keepdims=True))
+        table = table / np.maximum(size, 1e-300)
+        return np.asarray(_SHRUNK * table @ table.T + (1 - _SHRUNK + 1e-9) * np.eye(len(names)))
+
+    def _ends(
+        self, name: str, loss: Array, between: Array, level: float, jump: Array | float, curve: Curve | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Median and ends (m,) of a task from draws of the loss (d, m), in the metric's unit."""
+        curve = curve or self.curves.get(name)
+        low, high = (np.full(len(between), end) for end in self.models.span)
+        if curve is None:
+            return np.full(len(between), np.nan), low, high
+        middle = curve.median(between)
+        if not self.judgements[name].predictable:
+            return self.models.to_metric(middle), low, high
+        value, spread = curve.at(loss)
+        value = value + spread * even_scores(N_DRAWS, 1)[:, None]
+        tail = (1 - level) / 2
+        wider = 1 + _WIDENING * np.maximum(np.log10(jump / _MEASURED), 0)
+        ends = np.clip(middle + (np.quantile(value, [tail, 1 - tail], axis=0) - middle) * wider, 0, 1)
+        low, high = np.sort(self.models.to_metric(ends), axis=0)
+        known = np.isfinite(loss).all(axis=0)
+        return self.models.to_metric(middle), np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+    def _losses(self, inputs: Mapping[str, Any]) -> tuple[Array, Array, list[Note]]:
+        """Draws (d, m) of the loss at the inputs, the middle (m,), and what the first step says of them."""
+        table, notes = quantile_table(self.first, inputs)
+        return draws_of(table, even_scores(N_DRAWS, 0)), table[len(table) // 2], notes
+
+    @cached_property
+    def _rival(self) -> Straight:
+        return Straight(self.models)
+
+    def _straight(self, inputs: Mapping[str, Any]) -> tuple[Array, Array, dict[str, Curve]]:
+        if self.models.C is None or not {"N", "D"} <= set(inputs):
+            raise ArgumentError(
+                "steps=1 goes straight from N and D, and one of them is missing; nothing was predicted. Give a table "
+                "with N and D, and both here."
+            )
+        N, D = (np.atleast_1d(np.asarray(inputs[key], float)) for key in ("N", "D"))
+        x = self._rival.x(N, D)
+        return np.broadcast_to(x, (N_DRAWS, len(x))), x, self._rival.curves
+
+    def _jump(self, inputs: Mapping[str, Any]) -> Array | float:
+        """Times the largest compute of the models (m,); 1 where that is not known."""
+        C = self.models.C
+        if C is None:
+            return 1.0
+        held = {**self.first.held_inputs, **inputs}
+        if "C" in held:
+            asked = np.asarray(held["C"], float)
+        elif {"N", "D"} <= set(held):
+            asked = 6.0 * np.asarray(held["N"], float) * np.asarray(held["D"], float)
+        else:
+            return 1.0
+        return np.maximum(np.ravel(asked / C.max()), 1e-300)
+
+    def _about(self, name: str, between: Array, inputs: Mapping[str, Any]) -> list[Note]:
+        """What to know of a prediction."""
+        found = []
+        judged = self.judgements[name]
+        if not judged.predictable:
+            text = f"{name} is not predictable from these models ({judged.reason}): its interval is the whole range."
+            found.append(Note("not_predictable", "warning", text, {"task": name}))
+        jump = float(np.max(self._jump(inputs)))
+        if jump > _MEASURED:
+            text = (
+                f"{jump:.3g} times the largest compute of these models: coverage was measured up to {_MEASURED:g} "
+                "times, and intervals are widened beyond. Train something in between first."
+            )
+            found.append(Note("far_jump", "warning", text, {"ratio": jump}))
+        return found
+
+    def _known(self, name: Any) -> str:
+        if name not in self.tasks:
+            listed = ", ".join(self.tasks[:12])
+            raise ArgumentError(f"task={name!r:.60} is not among the tasks; nothing was predicted. Known: {listed}.")
+        return str(name)
+
+    def _curve(self, task: str | None) -> Curve:
+        name = self.lead if task is None else self._known(task)
+        if name not in self.curves:
+            raise ArgumentError(
+                f"{name} has no curve ({self.judgements[name].reason}); nothing was predicted. Give more models."
+            )
+        return self.curves[name]

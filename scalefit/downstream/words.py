@@ -1,0 +1,112 @@
+"""What is said of a downstream fit: the take-away first, then the tasks, then the notes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalefit import _text
+from scalefit.errors import Note
+from scalefit.fitting.printing import note_line
+
+_FEW_SIZES = 3
+_SHOWN = 12
+_AHEAD = 10.0
+_LEVEL = 0.9
+
+
+def notes_of(result: Any) -> list[Note]:
+    """What a reader must know of the tasks."""
+    models, found = result.models, []
+    lead = result.judgements[result.lead]
+    if not lead.predictable:
+        text = f"{result.lead} cannot be predicted from these models: {lead.reason}. Its interval is the whole range."
+        found.append(Note("not_predictable", "error", text, {"task": result.lead}))
+    single = [name for name in models.metrics if name != result.lead]
+    named = [name for name in single if not result.judgements[name].predictable]
+    if named:
+        text = (
+            f"{len(named)} of {len(single)} tasks cannot be predicted from these models ({_listed(named)}): their "
+            "intervals are the whole range. The column reason says why."
+        )
+        found.append(Note("not_predictable", "warning", text, {"tasks": named}))
+    guessed = [name for name, rate in models.chance.items() if rate is None]
+    if guessed:
+        text = (
+            f"The guessing rate of {_listed(guessed)} was not given and is estimated with the curve. Pass chance= "
+            "where it is known: tasks at chance are then seen as such."
+        )
+        found.append(Note("chance_estimated", "info", text, {"tasks": guessed}))
+    if "N" in models.inputs and len(np.unique(models.inputs["N"])) < _FEW_SIZES:
+        text = (
+            f"These models have {len(np.unique(models.inputs['N']))} sizes. From two sizes, intervals of 90 % held "
+            "only part of the tasks in our measurement: add a size."
+        )
+        found.append(Note("few_sizes", "warning", text))
+    if not result.roads.empty:
+        roads = result.roads.loc[result.roads.index != "average"] if len(single) else result.roads
+        two, one = float(roads["two_step"].mean()), float(roads["one_step"].mean())
+        if one < two:
+            text = (
+                f"Straight from N and D the held-out third was predicted better than by way of the loss (mean error "
+                f"{one:.3g} against {two:.3g}): look at predict_tasks(steps=1)."
+            )
+            found.append(Note("one_step_better", "warning", text, {"one_step": one, "two_step": two}))
+    return found
+
+
+def text(result: Any) -> str:
+    """The printed result."""
+    models = result.models
+    kind = "higher is better" if models.higher else "lower is better"
+    single = list(models.metrics)
+    able = [name for name in single if result.judgements[name].predictable]
+    lines = [
+        f"{len(able)} of {len(single)} {'tasks' if len(single) > 1 else 'task'} can be predicted from these "
+        f"{len(models.loss)} models ({kind})"
+    ]
+    ahead = _ahead(result)
+    if ahead:
+        lines.append(ahead)
+    low, high = models.loss.min(), models.loss.max()
+    unit = models.conventions.get("loss_unit", "nat/token")
+    lines.append(f"Loss {low:.4g} to {high:.4g} [{unit}]; first step: {result.first!r}")
+    frame = result.table
+    shown = [name for name in frame.index if name == result.lead or frame.loc[name, "predictable"]][:_SHOWN]
+    columns = [name for name in ("best", "chance", "scatter", "explained", "two_step", "one_step") if name in frame]
+    lines += ["", frame.loc[shown, columns].to_string(float_format=lambda v: f"{v:.3g}", na_rep="-")]
+    left = len(able) - sum(name in able for name in shown)
+    if left > 0:
+        lines.append(f"... and {left} more (result.table)")
+    named = [name for name in single if not result.judgements[name].predictable]
+    if named:
+        lines += ["", "Not predictable from these models:"]
+        lines += [f"  {name}: {result.judgements[name].reason}" for name in named[:_SHOWN]]
+        if len(named) > _SHOWN:
+            lines.append(f"  ... and {len(named) - _SHOWN} more (result.table)")
+    if len(single) > 1:
+        lines.append("For comparison: Lourie et al. (2025) found 39 % of tasks to scale predictably.")
+    if result.notes:
+        lines += ["", "Notes", *(note_line(note) for note in result.notes)]
+    return "\n".join(lines)
+
+
+def _ahead(result: Any) -> str:
+    """The lead task at ten times the dearest model, its N and D both raised; empty where that is not asked."""
+    models = result.models
+    if models.C is None or set(result.inputs) != {"N", "D"} or result.lead not in result.curves:
+        return ""
+    dearest = int(np.argmax(models.C))
+    N, D = (float(models.inputs[key][dearest]) * _AHEAD**0.5 for key in ("N", "D"))
+    row = result.predict_interval(N=N, D=D, level=_LEVEL).iloc[0]
+    said = f"{row['loss']:.3g} [{row['lower']:.3g}, {row['upper']:.3g}] ({_text.percent(_LEVEL)})"
+    if not row["known"]:
+        said = "not known"
+    return (
+        f"{result.lead} at ten times the compute of the dearest model (N {_text.count(N)}, D {_text.count(D)}): {said}"
+    )
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
