@@ -93,7 +93,5 @@ def _why_not(loss: Array, metric: Array, curve: Curve, explained: float, skill: 
     if explained < _EXPLAINED:
         return f"scatter: the loss explains {100 * max(explained, 0.0):.0f} % of its variance"
     if skill < _SKILL:
-        return (
-            f"a curve from the other models misses those of lowest loss by {1 - skill:.1f} times as much as a flat line"
-        )
+        return f"held out: a curve missed the models of lowest loss by {1 - skill:.1f} times as much as a flat line"
     return ""

@@ -18,7 +18,7 @@ from scalefit.downstream import words
 from scalefit.downstream.composed import FIRST, SECOND, compose
 from scalefit.downstream.curve_law import curve_law, parameters_of
 from scalefit.downstream.curves import N_DRAWS
-from scalefit.downstream.tasks import TaskFits
+from scalefit.downstream.tasks import TaskFits, stretched
 from scalefit.errors import ArgumentError, Note, ScalefitWarning
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
@@ -187,7 +187,7 @@ class DownstreamResult(TaskFits):
         scores = rng.standard_normal((N_DRAWS, len(names))) @ np.linalg.cholesky(self._shared(names)).T
         columns = {name: np.full(n, np.nan) for name in self.tasks}
         for i, name in enumerate(names):
-            value, spread = self.curves[name].at(loss)
+            value, spread = self.curves[name].at(stretched(self.curves[name], loss))
             drawn = np.clip(value[:, 0] + spread[:, 0] * scores[:, i], 0.0, 1.0)
             columns[name] = self.models.to_metric(drawn[:n])
         return pd.DataFrame(columns)
