@@ -1,14 +1,14 @@
 """How well are accuracies of larger models predicted, and do the intervals hold? Written to results/downstream.json.
 
 Public part: models of Gadre et al. (2024, arXiv:2403.08540; mlfoundations/scaling, MIT) below 1B, three training
-sets, 46 tasks and their mean; the table is no part of the project (SCALEFIT_DATA_DIR). For each training set the larger
-models are held out: the quarter of most compute, all of 412M (sizes up to 154M remain), or all of 154M and more (two sizes
-remain). The held-out models' losses are not used: they are forecast from N and D.
+sets, 46 tasks and their mean; the table is no part of the project (SCALEFIT_DATA_DIR). For each training set larger
+models are held out: the quarter of most compute, all of 412M (sizes up to 154M remain), or all of 154M and more (two
+sizes remain). The held-out models' losses are not used: they are forecast from N and D.
 
 Simulated part: Chinchilla's law with the constants of Besiroglu et al. (2024) and 0.5 % of noise in the loss; tasks
-that are sigmoids of the loss with random places, steepness, ceilings and guessing rates, tasks at chance, and tasks that
-move without the loss; scatter of 0.5, 1 or 2 %, from small models (two decades of compute) to models of up to ten times
-as much.
+that are sigmoids of the loss with random places, steepness, ceilings and guessing rates, tasks at chance, and tasks
+that move without the loss; scatter of 0.5, 1 or 2 %; from small models (two decades of compute) to models of up to ten
+times as much.
 
     python benchmarks/downstream.py              # both parts
     python benchmarks/downstream.py --tables 8   # fewer simulated tables

@@ -93,14 +93,18 @@ def _result_from(raw: Any, path: str | Path, law: str | type[Law] | None = None)
 def _chain_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | None) -> Chain:
     """Return the chain that a file held."""
     if raw.get("format") != CHAIN_FORMAT or set(raw) - {KEY} != _CHAIN:
-        raise DataError(f"{path} is not a chain of format {CHAIN_FORMAT}, and was not read. Save it again with to_json.")
+        raise DataError(
+            f"{path} is not a chain of format {CHAIN_FORMAT}, and was not read. Save it again with to_json."
+        )
     first, second = (_step_from(raw[step], f"{path}, {step}", law) for step in ("loss", "metric"))
     try:
         found = chain(first, second)
     except ArgumentError as error:
         raise DataError(f"{path} is not a saved chain, and was not read: {error}") from error
     if found.through != raw["through"]:
-        raise DataError(f"{path} was changed, and was not read: its steps do not meet in {raw['through']!r:.40}.")
+        raise DataError(
+            f"{path} was changed, and was not read: its steps do not meet in {raw['through']!r:.40}. Chain again."
+        )
     return found
 
 

@@ -31,9 +31,9 @@ _SCATTERS, _SCATTER = 8, (0.05, 1.3)
 _SLOPE_SHARES = (0.0, 1.0, 3.0)
 _CHANCE, _CHANCE_SD, _GAIN_SD = 0.3, 0.3, 0.5
 _TRIES = 20
-#: Models count by their nearness to the lowest loss: a fifth above it, a model counts a fifth. What comes next hangs
-#: on the curve there, and a form that is a little wrong far above would bend it (both numbers: docs/downstream.md).
-_NEAR, _FADE = 0.2, 4.0
+#: Models count by their nearness to the lowest loss, half where theirs is a fifth above it: what comes next hangs on
+#: the curve there, and a form that is a little wrong far above would bend it (measured: docs/downstream.md).
+_NEAR = 0.2
 #: Log weight below the best node from which a node is left out of the finer grid; least spread of a metric.
 _MASS, _LEAST = 8.0, 1e-4
 
@@ -43,7 +43,7 @@ class _Nodes:
     """Grid of one form: steepness and place (m,), log prior mass (m,), basis and its slope (m, n), scatters (s,).
 
     ``log_scatter`` is the log prior mass of one scatter; ``cells`` are spacings of ln steepness, place, ln scatter;
-    ``fading`` (n,) is by how much the variance of models counts, far above the lowest loss.
+    ``counts`` (n,) is how much of a model counts: less, far above the lowest loss.
     """
 
     form: Form
@@ -55,7 +55,7 @@ class _Nodes:
     scatters: Array
     log_scatter: float
     cells: tuple[float, float, float]
-    fading: Array
+    counts: Array
 
 
 def _basis(form: AnyArray | Form, steep: Array, place: Array, loss: Array, lowest: float) -> tuple[Array, Array]:
@@ -77,7 +77,7 @@ class Grid:
         self.loss = np.asarray(loss, float)
         self.lowest, self.highest = float(self.loss.min()), float(self.loss.max())
         self.middle = float(np.median(self.loss))
-        self.fading = 1.0 + _FADE * ((self.loss / self.lowest - 1.0) / _NEAR) ** 2
+        self.counts = 1.0 / (1.0 + ((self.loss / self.lowest - 1.0) / _NEAR) ** 2)
         low, high, _ = _STEEPS
         self.box = (np.log(low / self.middle), np.log(high / self.middle), _LOWEST * self.lowest, self.highest)
 
@@ -99,7 +99,7 @@ class Grid:
         basis, slope = _basis(form, np.exp(both)[:, None], x0[:, None], self.loss, self.lowest)
         mass = float(np.log(d_scatter / np.log(_SCATTER[1] / _SCATTER[0])))
         cells = (d_steep, d_place, d_scatter)
-        return _Nodes(form, np.exp(both), x0, prior, basis, slope, np.exp(log_scatters), mass, cells, self.fading)
+        return _Nodes(form, np.exp(both), x0, prior, basis, slope, np.exp(log_scatters), mass, cells, self.counts)
 
     def fit(self, metric: Array, chance: float | None = None, seed: int = 0) -> Curve:
         """All curves of one metric: a coarse grid finds where the mass is, a finer one fills that box.
@@ -194,22 +194,22 @@ def _blocks(nodes: _Nodes, y: Array, chance: float | None, share: float, unit: f
         design, center, width = nodes.basis[:, :, None], np.zeros(1), np.array([_GAIN_SD])
     target = y if chance is None or flat else y - chance
     p = design.shape[2]
-    variance = np.tile(nodes.fading, (m, 1))
+    variance, counts = np.ones((m, n)), nodes.counts
     if share > 0:
-        inverse, _ = _inverse(design.transpose(0, 2, 1) @ design + 1e-9 * np.eye(p))
-        rough = np.einsum("mij,mj->mi", inverse, target @ design)[:, -1]
+        inverse, _ = _inverse((design * counts[:, None]).transpose(0, 2, 1) @ design + 1e-9 * np.eye(p))
+        rough = np.einsum("mij,mj->mi", inverse, (target * counts) @ design)[:, -1]
         variance += (share * np.maximum(rough, 0.0)[:, None] * nodes.slope / unit) ** 2
-    weighted = design / variance[:, :, None]
+    weighted = design * (counts / variance)[:, :, None]
     square = weighted.transpose(0, 2, 1) @ design
     left = target - design @ center
     cross = np.einsum("mni,mn->mi", weighted, left)
-    rest, log_variance = (left**2 / variance).sum(axis=1), np.log(variance).sum(axis=1)
+    rest, log_variance = (counts * left**2 / variance).sum(axis=1), (counts * np.log(variance)).sum(axis=1)
     scatters = nodes.scatters
     cov, log_det = _inverse(square / scatters[:, None, None, None] ** 2 + np.diag(width**-2.0))
     moved = np.einsum("smij,mj->smi", cov, cross) / scatters[:, None, None] ** 2
     log_evidence = (
         -0.5 * (rest - np.einsum("mi,smi->sm", cross, moved)) / scatters[:, None] ** 2
-        - n * np.log(scatters[:, None])
+        - counts.sum() * np.log(scatters[:, None])
         - 0.5 * log_variance
         - 0.5 * log_det
         - np.log(width).sum()

@@ -155,7 +155,7 @@ def fit_downstream(
     if same_loss not in (None, True, False):
         raise ArgumentError(f"same_loss={same_loss!r:.60} is neither True nor False; nothing was fitted. Pass one.")
     first = None if loss_result is None else predictor_of(loss_result, "A downstream fit")
-    frame = _read(runs, loss, loss_unit, columns, inputs)
+    frame = _read(runs, loss, loss_unit, columns, inputs, first is None)
     names = _tasks(frame, metric)
     higher = _direction(names, better)
     rates = _chances(names, chance, span)
@@ -177,7 +177,9 @@ def fit_downstream(
     return one(frame)
 
 
-def _read(runs: Any, loss: str | None, loss_unit: str | None, columns: Any, inputs: Any) -> pd.DataFrame:
+def _read(
+    runs: Any, loss: str | None, loss_unit: str | None, columns: Any, inputs: Any, needs_inputs: bool
+) -> pd.DataFrame:
     """The table as read; a frame that was read before keeps what it said."""
     import pandas as pd
 
@@ -187,12 +189,27 @@ def _read(runs: Any, loss: str | None, loss_unit: str | None, columns: Any, inpu
     if ready and not columns and not inputs and loss_unit is None:
         frame: pd.DataFrame = runs
     else:
-        frame = read_runs(runs, loss=loss, loss_unit=loss_unit, columns=columns, inputs=inputs, incomplete="keep")
+        try:
+            frame = read_runs(runs, loss=loss, loss_unit=loss_unit, columns=columns, inputs=inputs, incomplete="keep")
+        except DataError:
+            if needs_inputs:
+                raise
+            frame = _without_inputs(runs, loss, loss_unit)
     if not frame.index.is_unique:
         said = dict(frame.attrs)
         frame = frame.reset_index(drop=True)
         frame.attrs.update(said)
     return frame
+
+
+def _without_inputs(runs: Any, loss: str | None, loss_unit: str | None) -> pd.DataFrame:
+    """A table of losses and metrics alone."""
+    from scalefit.tables.reader import Request, read
+    from scalefit.tables.runs import note_record
+
+    table = read(runs, Request({"loss": loss}, loss_unit=loss_unit, incomplete="keep", inputs=("loss",)), None)
+    table.frame.attrs["scalefit"] = {**table.conventions, "notes": [note_record(note) for note in table.notes]}
+    return table.frame
 
 
 def _part(frame: pd.DataFrame, label: Any) -> pd.DataFrame:
@@ -279,7 +296,7 @@ def _refuse_other_losses(frame: pd.DataFrame, same_loss: bool | None) -> None:
     if same_loss is False:
         raise DataError(
             "same_loss=False: losses of other text or by another tokenizer have no curve in common, and nothing was "
-            "fitted. Evaluate one loss for all models, in bits per byte where tokenizers differ."
+            "fitted. Use one loss for all models, in bits per byte where tokenizers differ."
         )
     for name in () if same_loss else SAYS_WHAT_LOSS:
         said = sorted({str(value) for value in frame[name].dropna()}) if name in frame else []
@@ -321,13 +338,13 @@ def _fit(
         notes.append(Note("no_metric", "info", text, {"n": int((~usable).sum())}))
     if usable.sum() < FEWEST:
         raise FitError(
-            f"{int(usable.sum())} models with a metric are too few for a curve; nothing was fitted. Evaluate {FEWEST} "
+            f"{int(usable.sum())} models with a metric are too few for a curve; nothing was fitted. Add models: {FEWEST} "
             "or more."
         )
     if len(np.unique(np.round(np.log(loss[usable]), 3))) < _FEWEST_LOSSES:
         raise FitError(
             f"The models have fewer than {_FEWEST_LOSSES} different losses, which are no curve; nothing was fitted. "
-            "Evaluate models of other sizes or tokens."
+            "Add models of other sizes or tokens."
         )
     if same_loss is None:
         said = "Taken as given: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."

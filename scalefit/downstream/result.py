@@ -18,7 +18,7 @@ from scalefit.downstream import words
 from scalefit.downstream.composed import FIRST, SECOND, compose
 from scalefit.downstream.curve_law import curve_law, parameters_of
 from scalefit.downstream.curves import N_DRAWS
-from scalefit.downstream.tasks import TaskFits, stretched
+from scalefit.downstream.tasks import TaskFits
 from scalefit.errors import ArgumentError, Note, ScalefitWarning
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
@@ -159,8 +159,8 @@ class DownstreamResult(TaskFits):
     def sample(self, n: int = 500, *, seed: int = 0, **inputs: ArrayLike) -> pd.DataFrame:
         """Joint draws of every task of one new model.
 
-        A draw has one loss for all tasks, curves of each, and scatter that tasks share as far as their residuals
-        do (half of the correlation seen is believed: there are fewer models than pairs of tasks).
+        A draw has one loss for all tasks; their curves and the scatter about them go together as far as the tasks'
+        residuals do (half of the correlation seen is believed: there are fewer models than pairs of tasks).
 
         Parameters
         ----------
@@ -184,11 +184,17 @@ class DownstreamResult(TaskFits):
             raise ArgumentError(f"{len(between)} points were given; nothing was drawn. Give one N and one D.")
         names = [name for name in self.tasks if self.judgements[name].predictable]
         rng = np.random.default_rng(check_count("seed", seed, least=0))
-        scores = rng.standard_normal((N_DRAWS, len(names))) @ np.linalg.cholesky(self._shared(names)).T
+        factor = np.linalg.cholesky(self._shared(names)).T
+        scores, places = (rng.standard_normal((N_DRAWS, len(names))) @ factor for _ in "ab")
         columns = {name: np.full(n, np.nan) for name in self.tasks}
         for i, name in enumerate(names):
-            value, spread = self.curves[name].at(stretched(self.curves[name], loss))
-            drawn = np.clip(value[:, 0] + spread[:, 0] * scores[:, i], 0.0, 1.0)
+            curve = self.curves[name]
+            # Curves are drawn a task at a time: those that run high go with those of other tasks that do.
+            pairs = np.argsort(curve.at(between)[0][:, 0])[np.argsort(np.argsort(places[:, i]))]
+            mixed = np.empty_like(loss)
+            mixed[pairs] = loss
+            value, spread = (part[pairs, 0] for part in curve.at(mixed))
+            drawn = np.clip(value + spread * scores[:, i], 0.0, 1.0)
             columns[name] = self.models.to_metric(drawn[:n])
         return pd.DataFrame(columns)
 

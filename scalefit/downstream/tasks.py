@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Times the largest compute up to which coverage was measured; beyond it intervals widen, by this much per decade.
 _MEASURED, _WIDENING = 10.0, 2.0
-#: Relative error (sd) of how far a loss lies below those seen, as the curve feels it: no form holds exactly.
-_STRETCH = 0.5
 _SHRUNK = 0.5  # of the correlation of two tasks' residuals, the share that is believed
 
 
@@ -152,7 +150,7 @@ class TaskFits:
         middle = curve.median(between)
         if not self.judgements[name].predictable:
             return self.models.to_metric(middle), low, high
-        value, spread = curve.at(stretched(curve, loss))
+        value, spread = curve.at(loss)
         value = value + spread * even_scores(N_DRAWS, 1)[:, None]
         tail = (1 - level) / 2
         wider = 1 + _WIDENING * np.maximum(np.log10(jump / _MEASURED), 0)
@@ -223,9 +221,3 @@ class TaskFits:
                 f"{name} has no curve ({self.judgements[name].reason}); nothing was predicted. Give more models."
             )
         return self.curves[name]
-
-
-def stretched(curve: Curve, loss: Array) -> Array:
-    """Draws (d, m) of the loss, in which the way below the losses seen is longer or shorter than the form has it."""
-    way = np.maximum(curve.lowest - loss, 0.0)
-    return np.asarray(np.maximum(loss - _STRETCH * way * even_scores(N_DRAWS, 2)[:, None], 1e-9))
