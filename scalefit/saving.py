@@ -103,7 +103,7 @@ def _chain_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | No
         raise DataError(f"{path} is not a saved chain, and was not read: {error}") from error
     if found.through != raw["through"]:
         raise DataError(
-            f"{path} was changed, and was not read: its steps do not meet in {raw['through']!r:.40}. Chain again."
+            f"{path} was changed, and was not read: its steps do not meet in {raw['through']!r:.40}. Save it again."
         )
     return found
 
@@ -118,7 +118,10 @@ def _step_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> Predi
         if rest.get("kind") == "published" and (own := known(of)) is not None:
             found: Predictor = published(own.name, str(rest.get("key")))
         else:
-            found = _result_from(rest, path, law if known(of) is None else None)
+            read = _result_from(rest, path, law if known(of) is None else None)
+            if isinstance(read, Fits):
+                raise DataError(f"{path} holds fits of several losses, and was not read. Save a chain of one of them.")
+            found = read
         held = raw.get("held_inputs")
         return found.at(**held) if isinstance(held, dict) else found
     except ArgumentError as error:

@@ -338,8 +338,8 @@ def _fit(
         notes.append(Note("no_metric", "info", text, {"n": int((~usable).sum())}))
     if usable.sum() < FEWEST:
         raise FitError(
-            f"{int(usable.sum())} models with a metric are too few for a curve; nothing was fitted. Add models: {FEWEST} "
-            "or more."
+            f"{int(usable.sum())} models with a metric are too few for a curve; nothing was fitted. Add models, "
+            f"to {FEWEST} or more."
         )
     if len(np.unique(np.round(np.log(loss[usable]), 3))) < _FEWEST_LOSSES:
         raise FitError(
