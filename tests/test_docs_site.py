@@ -101,3 +101,17 @@ def _leaves(entry):
     else:
         for item in entry.values() if isinstance(entry, dict) else entry:
             yield from _leaves(item)
+
+
+def test_the_page_of_the_command_line_has_every_command_and_option():
+    from scalefit.cli import build_app
+
+    typer = pytest.importorskip("typer")
+    spec = importlib.util.spec_from_file_location("docs_cli", GENERATE.with_name("_cli.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = module.cli_page()
+    for name, command in typer.main.get_command(build_app()).commands.items():
+        section = page.split(f"## scalefit {name}\n")[1].split("\n## ")[0]
+        missing = [p.opts[-1] for p in command.params if p.param_type_name == "option" and p.opts[-1] not in section and not p.hidden]
+            assert set(missing) <= {"--help"}, f"{name}: {missing}"
