@@ -60,8 +60,13 @@ POINT: dict[str, Callable[[Split], np.ndarray]] = {
     "chinchilla, least squares": _fitted("chinchilla", objective="squared"),
     "kaplan + E": _fitted("coupled", delta=1e-2, tied={"beta": "g"}),
     "chinchilla, Huber 1e-3": _fitted("chinchilla"),
+    "chinchilla, overestimates x10": _fitted("chinchilla", overestimate_penalty=10.0),
+    "chinchilla, overestimates x10, absolute errors": _fitted(
+        "chinchilla", objective="absolute", on="loss", overestimate_penalty=10.0
+    ),
     "L(C) on the frontier": frontier,
     "coupled, Huber 1e-2": _fitted("coupled", delta=1e-2),
+    "coupled, overestimates x10": _fitted("coupled", delta=1e-2, overestimate_penalty=10.0),
     "coupled, frontier weights": _fitted("coupled", delta=1e-2, weights="frontier"),
 }
 AVERAGED = ("chinchilla, Huber 1e-3", "kaplan", "kaplan + E", "L(C) on the frontier")

@@ -202,6 +202,7 @@ def _misfit(saved: SavedFit, law: type[Law]) -> str | None:
         "groups": rows == list(range(n)) and len(saved.series) == (n_groups if saved.groups else 0),
         "row_labels": len(saved.row_labels) == n,
         "draws": saved.draws is None or {len(draw) for draw in saved.draws} == {p},
+        "sides": _positive(saved.sides),
         "tangent": saved.tangent is None or [len({len(row) for row in saved.tangent}), len(saved.tangent)] == [1, p],
         "prior": saved.prior is None or len(saved.prior.at) == len(saved.prior.inner) == len(saved.prior.names),
     }
@@ -223,7 +224,7 @@ def _restored(saved: SavedFit, law: type[Law]) -> FitResult:
         law=law,
         columns={key: _array(saved.columns[key]) for key in law.inputs},
         loss=_array(saved.loss),
-        objective=Objective(saved.objective, saved.delta, saved.on),  # type: ignore[arg-type]
+        objective=Objective(saved.objective, saved.delta, saved.on, sides=saved.sides),  # type: ignore[arg-type]
         weights=None if saved.weights is None else _array(saved.weights),
         groups=tuple(np.array(rows, int) for rows in groups),
         index=np.array(saved.index, int),

@@ -23,6 +23,7 @@ class Goal(StrEnum):
     huber = "huber"
     squared = "squared"
     absolute = "absolute"
+    quantile = "quantile"
 
 
 class Scale(StrEnum):
@@ -58,6 +59,15 @@ def fit(
     objective: Annotated[Goal | None, typer.Option(help="Penalty on residuals; Huber's for most laws.")] = None,
     delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
     on: Annotated[Scale | None, typer.Option(help="What residuals are taken of; as the law's target says.")] = None,
+    overestimate_penalty: Annotated[
+        float, typer.Option(help="What predicting too much costs, of too little: 10 for the lower envelope.")
+    ] = 1.0,
+    quantile: Annotated[
+        float | None, typer.Option(help="With --objective quantile: share of the runs below the law; 0.5.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights by rule: C^0.5, loss_sem^-2, frontier; or a column.", metavar="RULE")
+    ] = None,
     fix: Annotated[list[str] | None, typer.Option(help="Hold a parameter: E=1.7. Repeatable.")] = None,
     tie: Annotated[
         list[str] | None, typer.Option(help="Tie a parameter: beta=alpha, or an expression. Repeatable.")
@@ -88,6 +98,9 @@ def fit(
         "objective": None if objective is None else objective.value,
         "delta": delta,
         "on": None if on is None else on.value,
+        "overestimate_penalty": overestimate_penalty,
+        "quantile": quantile,
+        "weights": weights,
         "fixed": shared.assignments("--fix", fix or (), shared.quantity) or None,
         "tied": shared.assignments("--tie", tie or (), str) or None,
         "bounds": shared.assignments("--bound", bound or (), shared.pair) or None,

@@ -84,8 +84,8 @@ class Average:
         out = pd.DataFrame(
             {
                 "loss": center,
-                "lower": center - np.hypot(below, quantile * apart),
-                "upper": center + np.hypot(above, quantile * apart),
+                "lower": center - _reach(below, quantile * apart),
+                "upper": center + _reach(above, quantile * apart),
                 "disagreement": apart,
             }
         )
@@ -262,6 +262,11 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
                 "law with one objective."
             )
     return Average(found, w / w.sum())
+
+
+def _reach(distance: Array, apart: Array) -> Array:
+    """Distance to an end of an interval, widened; an edge of the runs may lie outside the interval of a new run."""
+    return np.where(distance < 0, distance + apart, np.hypot(distance, apart))
 
 
 def _unit(result: Any) -> str:

@@ -47,6 +47,8 @@ class FitOptions(TypedDict, total=False):
     objective: Kind
     delta: float
     on: Scale
+    overestimate_penalty: float
+    quantile: float
     weights: Any
     fixed: Mapping[str, float]
     tied: Mapping[str, str]

@@ -16,6 +16,7 @@ from scalefit.fitting.covariance import bread, free_covariance
 from scalefit.fitting.frozen import Frozen
 from scalefit.fitting.layout import in_raw_units, to_units, within_bounds
 from scalefit.fitting.newton import Model, minimise
+from scalefit.fitting.objectives import Objective
 from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import Solution
@@ -287,16 +288,16 @@ def influence_of(result: Solution) -> tuple[str, float, float, AnyArray] | None:
     return name, float(ends.x[worst, at]), float(moves[worst]), np.sort(runs)
 
 
-def prediction_slopes(result: Solution, columns: Mapping[str, Array], group: int) -> Array:
-    """Derivatives (m, p) of the predicted log loss by the free vector."""
+def prediction_slopes(result: Solution, columns: Mapping[str, Array], group: int, scale: Objective) -> Array:
+    """Derivatives (m, p) of the prediction by the free vector, on the scale of an objective."""
     problem = result.problem
     scaled = {key: value / problem.units[key] for key, value in columns.items()}
     params = problem.values(result.x[None], group)
     value, slopes = problem.law.derivatives(scaled, params)
-    out = np.zeros((value.size, result.x.size))
+    out, steep = np.zeros((value.size, result.x.size)), scale.link_slope(value)
     for j, (name, parameter) in enumerate(problem.law.parameters.items()):
         at = int(problem.index[group, j])
         if at >= 0:
             factor = params[name] if parameter.log else 1.0
-            out[:, at] += (slopes[j] * factor / value).ravel()
+            out[:, at] += (slopes[j] * factor * steep).ravel()
     return out

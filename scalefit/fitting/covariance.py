@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Share of the information that curvature must leave in every direction to be counted under a narrow penalty.
 _KEPT = 0.5
-#: Hall & Sheather's bandwidth at the median, for intervals of level 0.95, times the cube root of the number of runs.
-_HALL_SHEATHER = 1.96 ** (2 / 3) * (1.5 / (2 * np.pi)) ** (1 / 3)
 
 
 def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array | None = None) -> Array:
@@ -103,12 +101,12 @@ def bread(problem: Problem, x: Array, n_free: int) -> Bread | None:
     if goal.kind != "huber":
         return Bread(hessian, r, jac, known, narrow=False)
     w = np.ones(r.size) if problem.weights is None else problem.weights
-    width, share = _window(np.sort(np.abs(r[w > 0])), n_free)
+    width, share = _window(np.sort(np.abs(r[w > 0])), n_free, goal.tau)
     narrow = width > goal.delta
-    if not narrow:
-        width, share = goal.delta, 1.0
-    curvature = hessian - known - (jac * (w * goal.slopes(r)[1])) @ jac.T
-    hessian = (jac * (w * (np.abs(r) <= width) * (share * goal.steepest / width))) @ jac.T + known
+    inside = goal.slopes(r)[1]
+    curvature = hessian - known - (jac * (w * inside)) @ jac.T
+    density = (np.abs(r) <= width) * (share * goal.steepest / width) if narrow else inside
+    hessian = (jac * (w * density)) @ jac.T + known
     # At the truth scores average out and curvature with them: where it takes most of what is known, that is chance.
     if _least_ratio(hessian + curvature, hessian) >= (_KEPT if narrow else 1e-9):
         hessian = hessian + curvature
@@ -124,7 +122,15 @@ def _least_ratio(matrix: Array, reference: Array) -> float:
     return float(np.linalg.eigvalsh(basis.T @ (matrix / size[:, None] / size) @ basis)[0])
 
 
-def _window(sizes: Array, n_free: int) -> tuple[float, float]:
+def _hall_sheather(tau: float) -> float:
+    """Bandwidth at a quantile, for intervals of level 0.95, times the cube root of the number of runs."""
+    from scipy.special import ndtri
+
+    z = float(ndtri(tau))
+    return float(1.96 ** (2 / 3) * (1.5 * np.exp(-z * z) / (2 * np.pi) / (2 * z * z + 1)) ** (1 / 3))
+
+
+def _window(sizes: Array, n_free: int, tau: float) -> tuple[float, float]:
     """Half-width of the window for the density at zero, and the share of the runs within that tell of it.
 
     A window that stays at the median does not narrow as runs grow in number: the density is then too low, the more so
@@ -132,7 +138,7 @@ def _window(sizes: Array, n_free: int) -> tuple[float, float]:
     """
     n = sizes.size
     fitted_exactly = min(n_free, n - 1)
-    held = min(1.0, 2 * _HALL_SHEATHER * float(n) ** (-1 / 3))
+    held = min(1.0, 2 * _hall_sheather(tau) * float(n) ** (-1 / 3))
     width = float(np.quantile(sizes[fitted_exactly:], held))
     return width, held * n / (fitted_exactly + held * (n - fitted_exactly))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit._text import shortlist
+from scalefit._typing import Array
 from scalefit.errors import Note
 from scalefit.fitting.identifiability import (
     bound_notes,
@@ -57,7 +58,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
                 {"n_agree": certificate.n_agree, "n_starts": certificate.n_starts},
             )
         )
-    if result.n_runs < 2.5 * result.n_free:
+    if result.n_free + 1 < result.n_runs < 2.5 * result.n_free:
         text = (
             f"{result.n_runs} runs for {result.n_free} parameters leave little to judge the law by: resamples of so "
             f"few runs are often fitted exactly, and intervals are rough. Add runs, or fix parameters."
@@ -66,6 +67,8 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
     notes += bound_notes(law, certificate.at_bound, result.natural(result.x))
     if certificate.identified:
         notes += ridge_notes(result.correlations)
+    if result.problem.objective.lopsided:
+        notes.append(_envelope_note(result))
     shared = result.shared_noise
     if shared is not None and certificate.trusted:
         text = (
@@ -81,7 +84,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
     if len(result.problem.groups) == 1:
         raw = result.problem.raw_columns
         if not _NO_REPLICATES & {note.code for note in notes}:
-            notes += replicate_note(raw, result.residuals, result.n_free)
+            notes += replicate_note(raw, _centred(result), result.n_free)
         notes += _influence_notes(result)
     if result.draws_about and result.draws_about["failed"]:
         failed, n = result.draws_about["failed"], result.draws_about["n"]
@@ -96,6 +99,25 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
         )
     order = {"error": 0, "warning": 1, "info": 2}
     return tuple(sorted(notes, key=lambda note: order[note.severity]))
+
+
+def _envelope_note(result: Solution) -> Note:
+    """Say what a law is that follows an edge of the runs."""
+    below, middle = float((result.residuals > 0).mean()), float(np.median(-result.residuals))
+    on = result.problem.objective.on
+    off = f"{100 * np.expm1(middle):+.2g} %" if on == "log_loss" else f"{middle:+.2g}" + " log-odds" * (on == "logit")
+    text = (
+        f"Predicting too much and too little cost different amounts here: {below:.0%} of the runs lie below the law, "
+        f"and the middle one lies {off} off it. Floor and predictions are those of that edge; intervals of a new run "
+        "are about the middle of the runs. Compare such laws by held-out runs."
+    )
+    return Note("envelope", "info", text, {"below": below, "middle": middle})
+
+
+def _centred(result: Solution) -> Array:
+    """Residuals (n_runs,), those of an edge about their middle."""
+    residual = result.residuals
+    return residual - np.mean(residual) if result.problem.objective.lopsided else residual
 
 
 def _influence_notes(result: Solution) -> list[Note]:

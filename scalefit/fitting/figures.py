@@ -128,7 +128,7 @@ def _curves(result: Solution, columns: dict[str, Array], axis: str, level: float
 def _curve(
     result: Solution, inputs: dict[str, Array], x: Array, level: float, label: str, N: float, series: str | None
 ) -> Curve:
-    wanted = {key: value for key, value in inputs.items() if key in result.law.inputs}
+    wanted: dict[str, Any] = {key: value for key, value in inputs.items() if key in result.law.inputs}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScalefitWarning)
         frame = predict_interval(result, level=level, series=series, **wanted)

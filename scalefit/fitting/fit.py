@@ -27,7 +27,7 @@ from scalefit.fitting.information import narrow_problem, refuse_too_few_settings
 from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
 from scalefit.fitting.mixed_columns import mixed_notes
 from scalefit.fitting.mixtures import held_constants, refuse_few_mixtures, with_shares
-from scalefit.fitting.objectives import Kind, Objective, Scale
+from scalefit.fitting.objectives import Kind, Objective, Scale, sides_of
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.runs import Runs, choose_input, read
@@ -48,6 +48,8 @@ def fit(
     objective: Kind = "huber",
     delta: float = 1e-3,
     on: Scale | None = None,
+    overestimate_penalty: float = 1.0,
+    quantile: float | None = None,
     weights: str | ArrayLike | None = None,
     fixed: Mapping[str, float] | None = None,
     tied: Mapping[str, str] | None = None,
@@ -91,6 +93,8 @@ def fit(
     objective: Kind = "huber",
     delta: float = 1e-3,
     on: Scale | None = None,
+    overestimate_penalty: float = 1.0,
+    quantile: float | None = None,
     weights: str | ArrayLike | None = None,
     fixed: Mapping[str, float] | None = None,
     tied: Mapping[str, str] | None = None,
@@ -112,6 +116,8 @@ def fit(
     objective: Kind | None = None,
     delta: float = 1e-3,
     on: Scale | None = None,
+    overestimate_penalty: float = 1.0,
+    quantile: float | None = None,
     weights: str | ArrayLike | None = None,
     fixed: Mapping[str, float] | None = None,
     tied: Mapping[str, str] | None = None,
@@ -134,18 +140,24 @@ def fit(
     law : str, Law or sequence
         A law's name, a law of your own (the class, or ``"mylaw.py:Mine"`` for the class in a file, which is run), or a
         list of a law and constraints such as ``["chinchilla", "beta = 0.9 * alpha"]``, which lmfit solves.
-    objective : {"huber", "squared", "absolute"}, optional
+    objective : {"huber", "squared", "absolute", "quantile"}, optional
         Penalty on residuals; half squares within `delta` for ``"huber"``. By default as the law says: Huber's for most.
     delta : float
         Half-width of Huber's band, in units of the residual.
     on : {"log_loss", "loss", "logit"}, optional
         What residuals are taken of: the logarithm of the target, the target, or its log-odds; by default as the law's
         target says, which is the logarithm for losses.
+    overestimate_penalty : float
+        What predicting too much costs, of what predicting too little does: 10 makes the law follow the lower envelope
+        of the runs, for tables in which some runs trained worse than they might have. The floor and the predictions
+        are then those of the best runs, not of the typical one.
+    quantile : float, optional
+        Of ``objective="quantile"``: the share of the runs that lie below the law; 0.5, the median, by default.
     weights : str or array_like (n,), optional
         Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one. A Series
         with the labels of a DataFrame's runs is matched to them by its index. Also a rule, which multiplies that
-        column: ``"C^0.5"`` for weights that grow with compute, ``"frontier"`` for weights that fall with distance
-        from the best loss at the same compute.
+        column: a power of any column, such as ``"C^0.5"``; ``"frontier"`` for weights that fall with distance from the
+        best loss at the same compute.
     fixed : mapping, optional
         Parameters held at a value, ``{"E": 1.7}``.
     tied : mapping, optional
@@ -223,10 +235,12 @@ def fit(
         runs = name_columns(runs, columns, inputs)
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(choose_input(chosen, runs))
+    kind = chosen.objective if objective is None else objective
     objective_ = Objective(
-        chosen.objective if objective is None else objective,
+        kind,
         check_number("delta", delta),
         chosen.target.on if on is None else on,
+        sides=sides_of(kind, overestimate_penalty, quantile),
     )
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")

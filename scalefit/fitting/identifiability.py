@@ -50,9 +50,10 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
         Too few runs, an input that takes one value, or N and D in a fixed ratio.
     """
     n = loss.size
-    if n < n_free + 2:
+    spare = 1 if floors_of(law) & pinned else 2  # a pinned floor leaves a line in logarithms: one run can speak of it
+    if n < n_free + spare:
         raise FitError(
-            f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + 2} are needed, and "
+            f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + spare} are needed, and "
             f"nothing was fitted. Add runs, fix or tie parameters (fixed={{'E': ...}}), or fit a law with fewer."
         )
     if np.ptp(loss) <= 1e-9 * np.abs(loss).max():  # targets that are no loss may be zero or negative
@@ -60,6 +61,12 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
             f"All {n} losses are {loss[0]:.6g}: there is nothing to fit, and no law was fitted. Check the loss column."
         )
     notes = []
+    if n == n_free + 1:
+        text = (
+            f"{n} runs for {n_free} free parameters leave one degree of freedom, so the law is hardly tested: "
+            "intervals hold the law's form and the pinned floor for true, and are very wide. Add runs."
+        )
+        notes.append(Note("one_degree", "warning", text, {"n_runs": n, "n_free": n_free}))
     varied = {key: np.log(value) for key, value in columns.items() if key in ("N", "D", "C")}
     for key, value in varied.items():
         if np.ptp(value) < _CONSTANT and not _input_is_pinned(law, key, pinned):
@@ -83,6 +90,12 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
     if {"N", "D"} <= set(varied) and not (_input_is_pinned(law, "N", pinned) or _input_is_pinned(law, "D", pinned)):
         notes += _collinear(law, varied["N"], varied["D"])
     return notes
+
+
+def floors_of(law: type[Law]) -> set[str]:
+    """Names of the parameters that a law tends to as its inputs grow: its constant summand, or what is called E."""
+    constant = {term.coefficient for term in law.terms if not term.exponents}
+    return constant or {"E"} & set(law.parameters)
 
 
 def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]) -> None:

@@ -7,28 +7,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_level
+from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import Note, ScalefitWarning
+from scalefit.errors import ArgumentError, Note, ScalefitWarning
 from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.fitting.clusters import quantiles
+from scalefit.fitting.objectives import Objective
 from scalefit.fitting.solution import Solution
 from scalefit.laws._inputs import check_inputs
+from scalefit.predictor import Kind
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Predictions beyond this many times the largest training compute, N or D are extrapolation.
 REACH = 3.0
+#: Share within one standard deviation of a normal distribution.
+_ONE_SIGMA = 0.6827
 
 
 def predict_interval(
-    result: Solution, *, level: float = 0.9, series: str | None = None, **inputs: ArrayLike
+    result: Solution, *, level: float = 0.9, series: str | None = None, kind: Kind = "new_run", **inputs: ArrayLike
 ) -> pd.DataFrame:
-    """Interval for the loss of a new run.
+    """Interval for the target of a new run, or for the law's own value.
 
     The law's part is Student's t with robust errors, or the percentiles of bootstrap draws; the noise is the
-    quantile of the residuals, widened by sqrt(n / (n - p)); the two add in squares.
+    quantile of the residuals, widened by sqrt(n / (n - p)); the two add in squares, on the scale of the law's target:
+    in logarithms for a loss, in log-odds for a share, plainly for a difference. Where predicting too much and too
+    little cost different amounts, the law is an edge of the runs, and a new run's interval is about their middle.
 
     Parameters
     ----------
@@ -38,43 +44,48 @@ def predict_interval(
         Coverage wanted.
     series : str, optional
         Which series, for fits with ``by="shared"``.
+    kind : {"new_run", "mean"}
+        An interval for a new run, or for the law's own value, without a run's noise.
     **inputs : array_like
         The law's inputs, such as N [parameters] and D [tokens].
 
     Returns
     -------
     DataFrame
-        ``loss``, ``lower``, ``upper`` [nat/token], ``se_parameter`` and ``se_noise`` [nat/token]. Notes on
-        extrapolation are in ``frame.attrs["notes"]`` and are also warned of.
+        ``loss``, ``lower``, ``upper``, ``se_parameter`` and ``se_noise``, all in the target's unit [nat/token for a
+        loss]; ``loss`` is the target whatever its name. Notes on extrapolation are in ``frame.attrs["notes"]`` and are
+        also warned of.
     """
     import pandas as pd
 
     check_level(level)
+    if not one_of(kind, ("new_run", "mean")):
+        raise ArgumentError(f"kind={kind!r} is not known; nothing was predicted. Pass 'new_run' or 'mean'.")
     columns = check_inputs(result.law, inputs)
     shape, flat = broadcast(columns)
-    group = result._group(series)
+    group, scale = result._group(series), target_scale(result)
     loss = np.broadcast_to(result._predict(flat, result.x, group)[0], (int(np.prod(shape)),))
-    slopes = prediction_slopes(result, flat, group)
+    slopes = prediction_slopes(result, flat, group, scale)
     cov, draws = np.nan_to_num(result.free_cov), result.interval_draws
     se = np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", slopes, cov, slopes), 0.0))
-    tail = (1 - level) / 2
+    tail, centre = (1 - level) / 2, scale.link(loss)
     if draws is not None:
-        paths = np.log(result._predict(flat, draws, group))
-        low, high = np.quantile(paths, [tail, 1 - tail], axis=0)
-        below, above = np.maximum(np.log(loss) - low, 0.0), np.maximum(high - np.log(loss), 0.0)
+        with np.errstate(all="ignore"):
+            paths = scale.link(result._predict(flat, draws, group))
+        low, high = np.nanquantile(paths, [tail, 1 - tail], axis=0)
+        below, above = np.maximum(centre - low, 0.0), np.maximum(high - centre, 0.0)
     else:
         below = above = quantiles(result, 1 - tail, slopes) * se
-    noise = noise_of(result, level)
-    lower = loss * np.exp(-np.hypot(below, noise))
-    with np.errstate(over="ignore"):  # runs that say nothing allow any loss
-        upper = loss * np.exp(np.hypot(above, noise))
+    middle, down, up = (0.0, 0.0, 0.0) if kind == "mean" else _noise(result, level)
+    steep = np.abs(scale.link_slope(loss))
+    _, lower_sd, upper_sd = _noise(result, _ONE_SIGMA)
     out = pd.DataFrame(
         {
             "loss": loss,
-            "lower": lower,
-            "upper": upper,
-            "se_parameter": loss * se,
-            "se_noise": loss * noise_of(result, 0.6827),
+            "lower": scale.unlink(centre + middle - np.hypot(below, down)),
+            "upper": scale.unlink(centre + middle + np.hypot(above, up)),
+            "se_parameter": se / steep,
+            "se_noise": 0.5 * (lower_sd + upper_sd) / steep,
         }
     )
     notes = extrapolation_notes(result, flat)
@@ -84,19 +95,48 @@ def predict_interval(
     return out
 
 
+def target_scale(result: Solution) -> Objective:
+    """The scale on which runs scatter about a law: that of its target, whatever the objective was on."""
+    return Objective(on=result.law.target.on)
+
+
 def relative_residuals(result: Solution) -> Array:
-    """Residuals of the log loss (n_runs,), whatever the objective was."""
-    if result.problem.objective.log:
+    """Residuals (n_runs,) on the scale of the target, whatever the objective was: of the logarithm, for a loss."""
+    scale, problem = target_scale(result), result.problem
+    if problem.objective.on == scale.on:
         return result.residuals
-    return np.asarray(np.log1p(result.residuals / result.problem.loss))
+    if scale.log:
+        return np.asarray(np.log1p(result.residuals / problem.loss))
+    with np.errstate(all="ignore"):
+        predicted = problem.objective.unlink(problem.objective.link(problem.loss) + result.residuals)
+        return np.asarray(scale.link(predicted) - scale.link(problem.loss))
 
 
 def noise_of(result: Solution, level: float) -> float:
     """Half-width that holds `level` of the residuals, corrected for the parameters fitted to them."""
-    sizes = np.abs(relative_residuals(result))
-    n, p = sizes.size, result.n_free
-    rank = min(1.0, level * (n + 1) / n)
-    return float(np.quantile(sizes, rank) * np.sqrt(n / max(n - p, 1)))
+    return float(_rank(np.abs(relative_residuals(result)), level) * _widening(result))
+
+
+def _noise(result: Solution, level: float) -> tuple[float, float, float]:
+    """Middle of the runs' scatter about the law, and how far down and up from there `level` of it reaches."""
+    if not result.problem.objective.lopsided:
+        half = noise_of(result, level)
+        return 0.0, half, half
+    runs = -relative_residuals(result)
+    middle = float(np.median(runs))
+    tail, wider = (1 - level) / 2, _widening(result)
+    down, up = (_rank(sign * (runs - middle), 1 - tail) * wider for sign in (-1, 1))
+    return middle, max(down, 0.0), max(up, 0.0)
+
+
+def _rank(sizes: Array, level: float) -> float:
+    n = sizes.size
+    return float(np.quantile(sizes, min(1.0, level * (n + 1) / n)))
+
+
+def _widening(result: Solution) -> float:
+    n = result.n_runs
+    return float(np.sqrt(n / max(n - result.n_free, 1)))
 
 
 def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Note]:

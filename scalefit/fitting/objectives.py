@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from scalefit._arguments import one_of
+from scalefit._arguments import check_number, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 
-Kind = Literal["huber", "squared", "absolute"]
+Kind = Literal["huber", "squared", "absolute", "quantile"]
 Scale = Literal["log_loss", "loss", "logit"]
 
 #: An absolute objective is reached through Huber's with bands that shrink to this fraction of the residuals.
@@ -24,14 +24,18 @@ class Objective:
 
     Parameters
     ----------
-    kind : {"huber", "squared", "absolute"}
-        Huber's penalty is r²/2 within `delta` and delta·(\|r\| - delta/2) beyond; squared is r²/2.
+    kind : {"huber", "squared", "absolute", "quantile"}
+        Huber's penalty is r²/2 within `delta` and delta·(\|r\| - delta/2) beyond; squared is r²/2; the quantile's is
+        (1 - τ)·r where the law predicts too much and τ·\|r\| where it predicts too little (Koenker & Bassett 1978,
+        doi:10.2307/1913643).
     delta : float
         Half-width of Huber's quadratic band, in units of the residual.
     on : {"log_loss", "loss", "logit"}
         Residuals of the logarithm of the target [-], of the target itself, or of its log-odds [-].
     over_delta : bool
         Huber's penalty divided by `delta`: the absolute value, rounded off within the band.
+    sides : (float, float)
+        What the penalty is multiplied by where the law predicts too much, and where it predicts too little.
 
     Raises
     ------
@@ -43,11 +47,12 @@ class Objective:
     delta: float = 1e-3
     on: Scale = "log_loss"
     over_delta: bool = False
+    sides: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not one_of(self.kind, ("huber", "squared", "absolute")):
+        if not one_of(self.kind, ("huber", "squared", "absolute", "quantile")):
             raise ArgumentError(
-                f"Unknown objective {self.kind!r}; nothing was fitted. Known: huber, squared, absolute."
+                f"Unknown objective {self.kind!r}; nothing was fitted. Known: huber, squared, absolute, quantile."
             )
         if not one_of(self.on, ("log_loss", "loss", "logit")):
             raise ArgumentError(f"Unknown scale on={self.on!r}; nothing was fitted. Known: log_loss, loss, logit.")
@@ -56,6 +61,14 @@ class Objective:
                 f"delta={self.delta!r} is no half-width of Huber's band; nothing was fitted. Give a positive number, "
                 "such as 1e-3."
             )
+
+    @property
+    def lopsided(self) -> bool:
+        """Whether predicting too much and too little cost different amounts: the law then follows an edge of the runs.
+
+        Residuals of such a fit are not centred on zero.
+        """
+        return self.sides[0] != self.sides[1]
 
     @property
     def log(self) -> bool:
@@ -68,6 +81,13 @@ class Objective:
             return np.asarray(np.log(value))
         return np.asarray(np.log(value) - np.log1p(-value)) if self.on == "logit" else np.asarray(value)
 
+    def unlink(self, value: Array) -> Array:
+        """Inverse of `link`."""
+        with np.errstate(over="ignore"):  # runs that say nothing allow any loss
+            if self.log:
+                return np.asarray(np.exp(value))
+            return np.asarray(1.0 / (1.0 + np.exp(-value))) if self.on == "logit" else np.asarray(value)
+
     def link_slope(self, value: Array) -> Array | float:
         """Derivative of `link`."""
         if self.log:
@@ -77,16 +97,25 @@ class Objective:
     def cost(self, residual: Array) -> Array:
         """Penalty of each residual."""
         if self.kind == "squared":
-            return np.asarray(0.5 * residual * residual)
+            return np.asarray(self._side(residual) * (0.5 * residual * residual))
         size = np.abs(residual)
-        if self.kind == "absolute":
-            return np.asarray(size)
+        if self.kind in ("absolute", "quantile"):
+            return np.asarray(self._side(residual) * size)
         inner = np.minimum(size, self.delta)
         cost = inner * (size - 0.5 * inner)
-        return np.asarray(cost / self.delta if self.over_delta else cost)
+        return np.asarray(self._side(residual) * (cost / self.delta if self.over_delta else cost))
+
+    def _side(self, residual: Array) -> Array | float:
+        if self.sides == (1.0, 1.0):
+            return 1.0
+        return np.where(residual > 0, self.sides[0], self.sides[1])
 
     def slopes(self, residual: Array) -> tuple[Array, Array, Array]:
         """First and second derivative, and the weight of iterated least squares; not for absolute errors."""
+        if self.sides != (1.0, 1.0):
+            side = self._side(residual)
+            psi, inside, least_squares = replace(self, sides=(1.0, 1.0)).slopes(residual)
+            return side * psi, side * inside, side * least_squares
         if self.kind == "squared":
             one = np.ones((1, 1))  # broadcasts over (resamples, runs)
             return residual, one, one
@@ -99,8 +128,14 @@ class Objective:
 
     @property
     def steepest(self) -> float:
-        """Largest slope of the penalty."""
-        return {"huber": 1.0 if self.over_delta else self.delta, "absolute": 1.0, "squared": np.inf}[self.kind]
+        """Largest slope of the penalty, the mean of both sides."""
+        slope = {"huber": 1.0 if self.over_delta else self.delta, "squared": np.inf}.get(self.kind, 1.0)
+        return slope * (self.sides[0] + self.sides[1]) / 2
+
+    @property
+    def tau(self) -> float:
+        """Share of the runs that lie below the law, where the penalty is close to the absolute value."""
+        return self.sides[1] / (self.sides[0] + self.sides[1])
 
     def bands(self, spread: float) -> tuple[Objective, ...]:
         """Return the sequence of smooth objectives that leads to this one, given the residuals' spread.
@@ -111,7 +146,7 @@ class Objective:
         if self.kind == "squared":
             return (self,)
         goal = self
-        if self.kind == "absolute":
+        if self.kind in ("absolute", "quantile"):
             goal = replace(self, kind="huber", delta=max(_ABSOLUTE_BAND * spread, 1e-13), over_delta=True)
         elif self.delta >= 0.01 * spread:
             return (self,)
@@ -124,5 +159,42 @@ class Objective:
 
     def __str__(self) -> str:
         target = {"log_loss": "log loss", "loss": "loss", "logit": "log-odds"}[self.on]
+        if self.kind == "quantile":
+            return f"quantile {self.sides[1]:g} of {target}"
         name = {"huber": f"Huber({self.delta:g})", "squared": "squares", "absolute": "absolute errors"}[self.kind]
-        return f"{name} on {target}"
+        return f"{name} on {target}" + (f", overestimates x{self.sides[0]:g}" if self.lopsided else "")
+
+
+def sides_of(kind: str | None, overestimate_penalty: float, quantile: float | None) -> tuple[float, float]:
+    """Factors of the penalty for predicting too much and too little.
+
+    Raises
+    ------
+    ArgumentError
+        A penalty or quantile that makes no sense, or an option of another objective.
+    """
+    penalty = check_number("overestimate_penalty", overestimate_penalty)
+    if not (np.isfinite(penalty) and penalty > 0):
+        raise ArgumentError(
+            f"overestimate_penalty={overestimate_penalty!r} must be positive and finite; nothing was fitted. Give 10 "
+            "for a lower envelope, 1 for none."
+        )
+    if kind != "quantile":
+        if quantile is not None:
+            raise ArgumentError(
+                f"quantile={quantile!r} is of objective='quantile' alone, and nothing was fitted. Pass both, or "
+                "neither."
+            )
+        return penalty, 1.0
+    tau = 0.5 if quantile is None else check_number("quantile", quantile)
+    if penalty != 1.0:
+        raise ArgumentError(
+            f"overestimate_penalty={penalty:g} and objective='quantile' say the same thing twice; nothing was fitted. "
+            f"Pass one: a penalty of w on absolute errors is the quantile 1 / (1 + w)."
+        )
+    if not 0 < tau < 1:
+        raise ArgumentError(
+            f"quantile={quantile!r} must lie between 0 and 1; nothing was fitted. Give 0.1, for one, for a law that a "
+            "tenth of the runs lie below."
+        )
+    return 1.0 - tau, tau

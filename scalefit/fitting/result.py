@@ -16,7 +16,7 @@ from scalefit._typing import Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note
 from scalefit.fitting.clusters import Shared, clustered, conf_int, detect, draws_for_intervals, labels_of
 from scalefit.fitting.solution import Solution
-from scalefit.predictor import Held
+from scalefit.predictor import Held, Kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,11 +156,16 @@ class FitResult(Solution):
 
         return profile(self, name, values, n)
 
-    def predict_interval(self, *, level: float = 0.9, series: str | None = None, **inputs: ArrayLike) -> pd.DataFrame:
-        """Interval for the loss of a new run at the given inputs; see :mod:`scalefit.fitting.intervals`."""
+    def predict_interval(
+        self, *, level: float = 0.9, series: str | None = None, kind: Kind = "new_run", **inputs: ArrayLike
+    ) -> pd.DataFrame:
+        """Interval for a new run at the given inputs, or for the law's own value with ``kind="mean"``.
+
+        On the scale of the law's target: see :mod:`scalefit.fitting.intervals`.
+        """
         from scalefit.fitting.intervals import predict_interval
 
-        return predict_interval(self, level=level, series=series, **inputs)
+        return predict_interval(self, level=level, series=series, kind=kind, **inputs)
 
     def plot(self, path: str | Path | None = None, *, level: float = 0.9, ax: Axes | None = None) -> Any:
         """Draw the fit over compute, its residuals, and the profile of a parameter.

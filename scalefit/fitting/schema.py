@@ -105,6 +105,7 @@ class SavedFit(Strict):
     draws_about: dict[str, Any] | None
     tangent: list[list[float]] | None = Field(default=None)
     sha256: str = ""
+    sides: tuple[float, float] = Field(default=(1.0, 1.0))
 
 
 def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
@@ -152,6 +153,7 @@ def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
         draws=None if result.resamples is None else result.resamples.tolist(),
         draws_about=None if result.draws_about is None else dict(result.draws_about),
         tangent=None if result.tangent is None else result.tangent.tolist(),
+        sides=problem.objective.sides,
     )
     return saved.model_dump(mode="json", exclude={"sha256"})
 

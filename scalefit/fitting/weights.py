@@ -1,4 +1,4 @@
-"""Weights of runs: as given, by a column, or by rule (by compute, or by distance from the frontier)."""
+"""Weights of runs: as given, by a column, or by rule (a power of a column, or by distance from the frontier)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from scalefit._numeric import excess_over_hull
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError
 
-_POWER = re.compile(r"C\s*\^\s*([+-]?\d*\.?\d+)")
+_POWER = re.compile(r"(.+?)\s*\^\s*([+-]?\d*\.?\d+)")
 #: Excess of the log loss over the frontier at which a run counts half.
 _HALF = 0.03
 
 
 def is_rule(weights: object) -> bool:
-    """Whether weights are a rule: ``"C^0.5"`` or ``"frontier"``."""
+    """Whether weights are a rule: ``"C^0.5"``, ``"loss_sem^-2"`` or ``"frontier"``."""
     return isinstance(weights, str) and (weights == "frontier" or _POWER.fullmatch(weights.strip()) is not None)
 
 
@@ -28,32 +28,46 @@ def weights_by_rule(rule: str, columns: Mapping[str, AnyArray]) -> Array:
     Parameters
     ----------
     rule : str
-        ``"C^p"``: (C / C_max)^p. ``"frontier"``: 1 / (1 + (e / 0.03)²), with e the excess of the log loss over the
-        lower convex hull of log loss over log compute: runs far from compute-optimal count little, for there laws
-        fit worst.
+        ``"C^p"``: (C / C_max)^p, and so for any column. ``"frontier"``: 1 / (1 + (e / 0.03)²), with e the excess of
+        the log loss over the lower convex hull of log loss over log compute: runs far from compute-optimal count
+        little, for there laws fit worst.
     columns : mapping of str to ndarray (n,)
         ``loss`` and C [FLOP], which checked runs with N and D have.
 
     Raises
     ------
     ArgumentError
-        The table has no compute.
+        The table has no compute, or no such column of positive numbers.
     """
-    if "C" not in columns:
-        raise ArgumentError(f"weights={rule!r} needs the compute of each run; nothing was fitted. Give C, or N and D.")
-    compute = np.asarray(columns["C"], float)
     power = _POWER.fullmatch(rule.strip())
+    name = "C" if power is None else power[1]
+    if name not in columns:
+        what = "the compute of each run" if name == "C" else f"a numeric column {name!r}"
+        do = "Give C, or N and D." if name == "C" else f"The table has {', '.join(columns)}."
+        raise ArgumentError(f"weights={rule!r} needs {what}; nothing was fitted. {do}")
+    values = np.asarray(columns[name], float)
     if power is not None:
-        return np.asarray((compute / compute.max()) ** float(power[1]))
+        if not (np.isfinite(values).all() and (values > 0).all()):
+            raise ArgumentError(
+                f"weights={rule!r} needs positive numbers in {name}, and nothing was fitted. Leave out the rows that "
+                "have none."
+            )
+        return np.asarray((values / values.max()) ** float(power[2]))
+    compute = values
     excess = excess_over_hull(np.log(compute), np.log(np.asarray(columns["loss"], float)))
     return np.asarray(1.0 / (1.0 + (excess / _HALF) ** 2))
 
 
 def with_weights(runs: Any, weights: str | ArrayLike | None) -> Any:
-    """Return the runs with an array of weights as their column ``weight``.
+    """Return the runs with an array of weights, or those of a named column, as their column ``weight``.
 
     As a column weights stay with their runs when rows are set aside, sorted or held out.
     """
+    if isinstance(weights, str) and not is_rule(weights) and weights != "weight":
+        if isinstance(runs, Mapping):
+            return {**runs, "weight": runs[weights]} if weights in runs else runs
+        there = hasattr(runs, "assign") and weights in runs.columns
+        return runs.assign(weight=runs[weights]) if there else runs
     if weights is None or isinstance(weights, str):
         return runs
     values = _check_weights(_as_weights(_by_label(weights, runs)))

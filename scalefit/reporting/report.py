@@ -111,8 +111,8 @@ def report(
     seed : int
         Seed of the bootstrap.
     **options
-        Further options of :func:`scalefit.fit`: ``objective``, ``delta``, ``on``, ``weights``, ``fixed``, ``tied``,
-        ``bounds``, ``prior``, ``n_starts``.
+        Further options of :func:`scalefit.fit`: ``objective``, ``delta``, ``on``, ``overestimate_penalty``,
+        ``quantile``, ``weights``, ``fixed``, ``tied``, ``bounds``, ``prior``, ``n_starts``.
 
     Returns
     -------
