@@ -21,8 +21,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import one_of
-from scalefit.errors import ArgumentError, DataError, Note
-from scalefit.tables.runs import note_record, read_runs
+from scalefit.errors import ArgumentError, DataError, Note, note_record
+from scalefit.tables.runs import read_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,16 @@ class Note:
         return f"[{self.severity}] {self.code}: {self.message}"
 
 
+def note_record(note: Note) -> dict[str, Any]:
+    """Return a note as json can hold it."""
+    return {
+        "code": note.code,
+        "severity": note.severity,
+        "message": note.message,
+        "details": dict(note.details),
+    }
+
+
 def require(module: str, *, extra: str, purpose: str) -> Any:
     """Import an optional module or say in one line how to install it.
 

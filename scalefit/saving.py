@@ -187,14 +187,16 @@ def _misfit(saved: SavedFit, law: type[Law]) -> str | None:
     positions = sorted({at for row in index for at in row} - {-1})
     columns = [*saved.columns.values(), saved.loss, *([] if saved.weights is None else [saved.weights])]
     rows = sorted(row for group in saved.groups or [list(range(n))] for row in group)
-    zero = {key for key, declared in law.declarations.items() if declared.zero}
-    positive = [column for key, column in saved.columns.items() if key not in zero]
-    positive += [] if saved.weights is None else [saved.weights]
     tests = {
         "columns": set(saved.columns) == set(law.inputs) and all(len(column) == n for column in columns),
-        "runs": n > 0 and saved.n_runs == n and all(_positive(column) for column in positive),
-        "shares": all(0 <= value < float("inf") for key in zero for value in saved.columns.get(key, ())),
-        "loss": bool(law.target.admits(saved.loss).all()),
+        "runs": n > 0 and saved.n_runs == n and all(np.isfinite(column).all() for column in columns),
+        "inputs": all(
+            _admitted(law, key, _array(saved.columns[key]) * saved.units[key])
+            for key in law.inputs
+            if key in saved.columns and key in saved.units
+        ),
+        "losses": bool(law.target.admits(saved.loss).all()),
+        "weights": saved.weights is None or min(saved.weights, default=0.0) >= 0,
         "units": set(saved.units) == set(law.inputs) and _positive(saved.units.values()),
         "index": len(index) == n_groups and all(len(row) == shape[1] for row in index) and positions == list(range(p)),
         "fixed_values": [len(row) for row in saved.fixed_values] == [shape[1]] * n_groups,
@@ -207,6 +209,12 @@ def _misfit(saved: SavedFit, law: type[Law]) -> str | None:
         "prior": saved.prior is None or len(saved.prior.at) == len(saved.prior.inner) == len(saved.prior.names),
     }
     return next((name for name, passed in tests.items() if not passed), None)
+
+
+def _admitted(law: type[Law], key: str, values: Array) -> bool:
+    """Whether an input's values make sense, those at an end of its range but for rounding included."""
+    admits = law.declarations[key].admits
+    return bool((admits(values) | admits(values * (1 + 1e-9)) | admits(values * (1 - 1e-9))).all())
 
 
 def _positive(values: Iterable[float]) -> bool:

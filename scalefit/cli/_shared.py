@@ -219,15 +219,18 @@ def write_table(option: str, path: str | Path, frame: pd.DataFrame, inputs: Iter
     write_whole(path, frame.to_csv(index=False))
 
 
-def read_table(path: str | Path, *, only: str | None = None, **columns: Any) -> pd.DataFrame:
+def read_table(path: str | Path, *, laws: Iterable[str] = (), only: str | None = None, **columns: Any) -> pd.DataFrame:
     """Read a table with the columns named on the command line; numbers in place of names hold for every run.
 
-    Rows without an N, D, C or loss are kept: each law sets those aside that it cannot use, and says so.
+    Rows without an N, D, C or loss are kept: each law sets those aside that it cannot use, and says so. What the `laws`
+    read and give is looked for by its usual names.
     """
+    from scalefit.laws import get
     from scalefit.tables.runs import read_runs
     from scalefit.tables.series import runs_of
 
-    runs = read_runs(path, incomplete="keep", **columns)
+    declared = {key: value for law in laws for key, value in get(law).reads().items()}
+    runs = read_runs(path, incomplete="keep", declared=declared, **columns)
     return runs if only is None else runs_of(runs, only)
 
 

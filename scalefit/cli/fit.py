@@ -110,7 +110,7 @@ def fit(
         "n_starts": starts,
     }
     with shared.working(f"Fitting {law}"):
-        runs = shared.read_table(table, **columns)
+        runs = shared.read_table(table, laws=[law], **columns)
         found = fit_law(runs, law, **options)
     results: dict[str | None, FitResult] = found if isinstance(found, dict) else {None: found}
     if bootstrap:

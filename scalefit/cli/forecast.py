@@ -124,7 +124,7 @@ def _predict(result: ForecastResult, points: list[dict[str, float]], level: floa
 
 
 def _document(result: ForecastResult, predictions: list[dict[str, Any]]) -> dict[str, Any]:
-    from scalefit.tables.runs import note_record
+    from scalefit.errors import note_record
 
     return {
         "law": result.law.name,
@@ -181,7 +181,7 @@ def compare(
     named = [name.strip() for item in law or () for name in item.split(",") if name.strip()]
     laws = named or ["chinchilla", "kaplan", "coupled", "forecast"]
     with shared.working("Comparing laws"):
-        runs = shared.read_table(table, **columns)
+        runs = shared.read_table(table, laws=[name for name in laws if name != "forecast"], **columns)
         found = compare_laws(runs, laws, holdout=holdout, level=level, seed=seed, delta=delta)
     if as_json:
         said = {key: found.attrs[key] for key in ("verdict", "holdout", "failures")}

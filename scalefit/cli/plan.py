@@ -281,7 +281,7 @@ def _result(
     if source is None:
         return sf.published(law or "chinchilla", published)
     if is_table:
-        result: Any = sf.fit(shared.read_table(source, **columns), law or "chinchilla")
+        result: Any = sf.fit(shared.read_table(source, laws=[law or "chinchilla"], **columns), law or "chinchilla")
     else:
         result = sf.load_result(source, law)
     if bootstrap and isinstance(result, sf.FitResult) and result.resamples is None and result.tangent is None:

@@ -58,7 +58,7 @@ def report(
     refused: dict[str, str] = {}
     pool: Literal["pool"] | None = "pool" if by == By.pool else None
     with shared.working("Writing the report") as progress:
-        runs = shared.read_table(table, **columns)
+        runs = shared.read_table(table, laws=[law], **columns)
         labels = names_of_series(runs) if by == By.series else []
         files = shared.files_of(out, labels or [None])
         for path in files.values():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, one_of
 from scalefit._text import shortlist
-from scalefit._typing import AnyArray, Array
-from scalefit.comparison.holdouts import Fold, folds
+from scalefit._typing import Array
+from scalefit.comparison.holdouts import Fold, folds, needs_compute
+from scalefit.comparison.scores import Record, gap_of, row_of, stacking, verdict
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning
 from scalefit.fitting.fit import fit
 from scalefit.fitting.objectives import Kind, Scale
@@ -21,24 +21,12 @@ from scalefit.fitting.runs import by_label
 from scalefit.fitting.weights import is_rule, weights_of, with_weights
 from scalefit.laws import get
 from scalefit.laws._base import Law
+from scalefit.laws._declarations import LOSS, Target
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORECAST = "forecast"
-_CLEAR = 2.0  # standard errors
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Record:
-    """Out-of-sample predictions of one law: arrays over all tested runs, NaN where it could not be fitted."""
-
-    loss: Array
-    lower: Array
-    upper: Array
-    trusted: int
-    failed: tuple[str, ...]
-    n_params: int
 
 
 class FitOptions(TypedDict, total=False):
@@ -141,13 +129,15 @@ def compare(
             "prior= speaks of one law's parameters: laws under different objectives do not compare, and none was "
             "fitted. Leave it out."
         )
-    runs = name_columns(runs, columns, inputs)
+    target = _target_of(named)
+    runs = name_columns(runs, columns, inputs, _declared(named.values(), target))
     given = options.pop("weights", None)
     runs = with_weights(runs, given)
-    absent = _absent_inputs(runs, named)
+    yardstick = ("C",) if needs_compute(holdout) else ()
+    absent = _absent_inputs(runs, named, yardstick, target)
     borne = {name: law for name, law in named.items() if name not in absent}
-    order = _inputs_of(borne.values())
-    checked = check_for_fit(runs, order)
+    order = _inputs_of(borne.values(), yardstick)
+    checked = check_for_fit(runs, order, loss=_loss_column(runs, target), declared=_declared(borne.values(), target))
     arrays = {key: np.asarray(checked.columns[key], float) for key in order}
     loss = np.asarray(checked.columns["loss"], float)
     if isinstance(given, str) and is_rule(given):
@@ -166,7 +156,7 @@ def compare(
     order_of = by_label(checked.row_labels)
     arrays = {key: column[order_of] for key, column in arrays.items()}
     loss, rows = loss[order_of], checked.row_labels[order_of]
-    parts = folds(holdout, arrays["C"], fewest, seed)
+    parts = folds(holdout, arrays.get("C", np.ones(loss.size)), fewest, seed)
     unit = checked.conventions.get("loss_unit", "nat/token")
     records = {
         name: _predict(law, arrays, loss, parts, level, unit, dict(options) if law != FORECAST else {})
@@ -182,15 +172,16 @@ def compare(
     blank = np.full(tested.size, np.nan)
     for name, reason in absent.items():
         n_params = len(get(named[name]).parameters)
-        records[name] = _Record(blank, blank, blank, 0, (reason,) * len(parts), n_params)
+        records[name] = Record(blank, blank, blank, 0, (reason,) * len(parts), n_params)
     fold_of = np.concatenate([np.full(fold.test.size, i) for i, fold in enumerate(parts)])
     truth = loss[tested]
-    table = pd.DataFrame([_row(name, record, truth, fold_of, level) for name, record in records.items()])
+    size = truth if target.scale == "log" else np.full(truth.size, max(float(np.std(loss)), 1e-300))
+    table = pd.DataFrame([row_of(name, record, truth, size, fold_of, level) for name, record in records.items()])
     constant = np.concatenate([np.full(fold.test.size, np.median(loss[fold.train])) for fold in parts])
-    table["weight"] = _stacking(np.stack([record.loss for record in records.values()]), truth, fold_of, constant)
+    table["weight"] = stacking(np.stack([record.loss for record in records.values()]), truth, fold_of, constant, size)
     table = table.sort_values(["failed", "mae"], kind="stable", ignore_index=True)
     best = records[table["law"].iloc[0]]
-    table["gap"] = [_gap(records[name], best, truth, fold_of, tested) for name in table["law"]]
+    table["gap"] = [gap_of(records[name], best, truth, fold_of, tested) for name in table["law"]]
     order = ["law", "rmse", "mae", "mean_relative_error", "bias", "coverage", "interval_score", "weight"]
     table = table[[*order, "n_params", "folds", "failed", "trusted", "gap"]]
     predictions = pd.DataFrame({"row": rows[tested], "fold": [parts[i].name for i in fold_of]})
@@ -231,31 +222,62 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
     return dict(pairs)
 
 
-def _inputs_of(laws: Iterable[str | type[Law]]) -> list[str]:
+def _target_of(named: Mapping[str, str | type[Law]]) -> Target:
+    """What all the laws predict.
+
+    Raises
+    ------
+    ArgumentError
+        They predict different things.
+    """
+    targets = {name: LOSS if isinstance(law, str) else law.target for name, law in named.items()}
+    if len({target.name for target in targets.values()}) > 1:
+        said = ", ".join(f"{name} predicts {target.name}" for name, target in targets.items())
+        raise ArgumentError(f"{said}: these do not compare, and nothing was compared. Name laws of one target.")
+    return next(iter(targets.values()))
+
+
+def _loss_column(runs: Any, target: Target) -> str:
+    there = getattr(runs, "columns", runs if isinstance(runs, Mapping) else ())
+    return target.name if target.name in there else "loss"
+
+
+def _declared(laws: Iterable[str | type[Law]], target: Target) -> dict[str, Any]:
+    """What the laws say of their inputs and target, for the reading of the table."""
+    every = {key: value for law in laws if not isinstance(law, str) for key, value in law.declarations.items()}
+    return {**every, "loss": target}
+
+
+def _inputs_of(laws: Iterable[str | type[Law]], yardstick: Iterable[str]) -> list[str]:
     """Columns that the laws and the holdouts read: N, D and C first."""
-    inputs: set[str] = {"C"}
+    inputs = set(yardstick)
     for law in laws:
-        inputs |= {"N", "D"} if law == FORECAST else set(get(law).inputs)
+        inputs |= {"N", "D"} if isinstance(law, str) else set(law.inputs)
     return [key for key in ("N", "D", "C") if key in inputs] + sorted(inputs - {"N", "D", "C"})
 
 
-def _absent_inputs(runs: Any, named: Mapping[str, str | type[Law]]) -> dict[str, str]:
+def _absent_inputs(
+    runs: Any, named: Mapping[str, str | type[Law]], yardstick: tuple[str, ...], target: Target
+) -> dict[str, str]:
     """Laws whose columns the table lacks, and what it lacks; an error where it lacks those of every law."""
     from scalefit.tables.runs import check_runs
 
-    try:
-        check_runs(runs, _inputs_of(named.values()))
-    except DataError as error:
-        absent = {}
-        for name, law in named.items():
-            try:
-                check_runs(runs, _inputs_of([law]))
-            except DataError as one:
-                absent[name] = str(one)
-        if len(absent) in (0, len(named)):
-            raise error
-        return absent
-    return {}
+    def lacking(laws: Iterable[str | type[Law]]) -> DataError | None:
+        try:
+            check_runs(
+                runs, _inputs_of(laws, yardstick), loss=_loss_column(runs, target), declared=_declared(laws, target)
+            )
+        except DataError as error:
+            return error
+        return None
+
+    every = lacking(list(named.values()))
+    if every is None:
+        return {}
+    absent = {name: str(error) for name, law in named.items() if (error := lacking([law])) is not None}
+    if len(absent) in (0, len(named)):
+        raise every
+    return absent
 
 
 def _predict(
@@ -266,7 +288,7 @@ def _predict(
     level: float,
     unit: str,
     options: dict[str, Any],
-) -> _Record:
+) -> Record:
     from scalefit.forecasting.forecast import forecast
 
     found, trusted, failed = [], 0, []
@@ -288,109 +310,4 @@ def _predict(
             found.append(np.full((3, fold.test.size), np.nan))
             failed.append(f"{fold.name}: {error}")
     values = np.concatenate(found, axis=1)
-    return _Record(values[0], values[1], values[2], trusted, tuple(failed), n_params)
-
-
-def _mean(values: Array, fold_of: Array) -> float:
-    """Mean over folds of means over runs, of the folds that have values."""
-    means = [values[fold_of == i].mean() for i in np.unique(fold_of)]
-    kept = [value for value in means if np.isfinite(value)]
-    return float(np.mean(kept)) if kept else float("nan")
-
-
-def _row(name: str, record: _Record, truth: Array, fold_of: Array, level: float) -> dict[str, Any]:
-    error = record.loss - truth
-    miss = np.maximum(record.lower - truth, 0.0) + np.maximum(truth - record.upper, 0.0)
-    inside = np.where(np.isfinite(record.loss), (truth >= record.lower) & (truth <= record.upper), np.nan)
-    n_folds = int(fold_of.max()) + 1
-    return {
-        "law": name,
-        "rmse": float(np.sqrt(_mean(error**2, fold_of))),
-        "mae": _mean(np.abs(error), fold_of),
-        "mean_relative_error": _mean(np.abs(error) / truth, fold_of),
-        "bias": _mean(error / truth, fold_of),
-        "coverage": _mean(inside, fold_of),
-        "interval_score": _mean(record.upper - record.lower + 2.0 / (1.0 - level) * miss, fold_of),
-        "n_params": record.n_params,
-        "folds": n_folds,
-        "failed": len(record.failed),
-        "trusted": record.trusted / n_folds,
-    }
-
-
-def _stacking(predicted: Array, truth: Array, fold_of: Array, constant: Array | None = None) -> Array:
-    """Weights (laws,) on the simplex with the least squared relative error.
-
-    Laws that failed anywhere get none. Nor do laws that err more than the median of their training losses, or ten times
-    as much as the best: a blend would use them only to shift the others.
-    """
-    from scipy.optimize import minimize
-
-    usable = np.isfinite(predicted).all(axis=1)
-    off = np.array([_mean(np.abs(row / truth - 1.0), fold_of) for row in predicted])
-    limit = 10 * float(np.nanmin(off, initial=np.inf))
-    if constant is not None:
-        limit = min(limit, _mean(np.abs(constant / truth - 1.0), fold_of))
-    usable &= (off <= limit) | (off <= np.nanmin(off, initial=np.inf))
-    weight = np.zeros(len(predicted))
-    if usable.sum() == 0:
-        return weight
-    share = 1.0 / np.sqrt(np.bincount(fold_of)[fold_of])
-    error = (predicted[usable] / truth - 1.0) * share
-    k = int(usable.sum())
-    # The weights sum to one, so the error of the blend is the blend of the errors: a small quadratic programme.
-    gram = error @ error.T
-    gram = gram / max(float(np.trace(gram)), 1e-300)
-    start = np.full(k, 1.0 / k)
-    found = minimize(
-        lambda w: w @ gram @ w,
-        start,
-        jac=lambda w: 2 * gram @ w,
-        bounds=[(0.0, 1.0)] * k,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": lambda w: np.ones(k)},
-        method="SLSQP",
-        options={"ftol": 1e-12, "maxiter": 500},
-    )
-    best = np.maximum(found.x if found.success else np.eye(k)[np.argmin(np.diag(gram))], 0.0)
-    weight[usable] = best / best.sum()
-    return weight
-
-
-def _gap(record: _Record, best: _Record, truth: Array, fold_of: Array, run_of: AnyArray) -> float:
-    """Absolute error above the best law's, in standard errors.
-
-    The units are folds where there are five or more; else runs, each once, however many folds hold it out.
-    """
-    difference = np.abs(record.loss - truth) - np.abs(best.loss - truth)
-    ok = np.isfinite(difference)
-    if record is best or ok.sum() < 3:
-        return 0.0 if record is best else float("nan")
-    unit_of = fold_of if np.unique(fold_of[ok]).size >= 5 else run_of
-    units = np.array([difference[ok & (unit_of == i)].mean() for i in np.unique(unit_of[ok])])
-    se = float(units.std(ddof=1) / np.sqrt(units.size))
-    return float(units.mean() / se) if se > 0 else 0.0
-
-
-def verdict(table: pd.DataFrame, parts: Sequence[Fold]) -> str:
-    """What a comparison shows, in a sentence or two."""
-    best = table.iloc[0]
-    n = len({int(i) for fold in parts for i in fold.test})
-    said = f"{best['law']} errs {100 * best['mean_relative_error']:.2f} % on {n} held-out runs in {len(parts)} folds"
-    if best["failed"]:
-        return f"No law could be fitted in every fold: nothing is decided. {said}."
-    rivals = [
-        str(row["law"])
-        for _, row in table.iloc[1:].iterrows()
-        if not row["failed"] and not (row["gap"] >= _CLEAR)  # NaN counts as undecided
-    ]
-    if len(table) == 1:
-        text = f"{said}."
-    elif rivals:
-        text = f"Too close to call between {best['law']} and {', '.join(rivals)}: {said}, and the others are within "
-        text += f"{_CLEAR:g} standard errors."
-    else:
-        second = table.iloc[1]
-        text = f"{said}; the next, {second['law']}, errs {100 * second['mean_relative_error']:.2f} %."
-    few = " Few runs were held out: read this with care." if n < 10 else ""
-    lost = [str(row["law"]) for _, row in table.iterrows() if row["failed"]]
-    return text + few + (f" Could not be fitted in some fold: {', '.join(lost)}." if lost else "")
+    return Record(values[0], values[1], values[2], trusted, tuple(failed), n_params)

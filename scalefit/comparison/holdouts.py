@@ -117,6 +117,11 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
     return usable
 
 
+def needs_compute(holdout: str) -> bool:
+    """Whether a holdout is made by the compute of the runs: all but k-fold are."""
+    return not (isinstance(holdout, str) and _canonical(holdout).endswith("-fold"))
+
+
 def _canonical(holdout: str) -> str:
     """Return the name meant by ``leave_one_budget_out``, ``kfold`` or ``Largest_C``."""
     plain = re.sub("[^a-z0-9]", "", holdout.lower())

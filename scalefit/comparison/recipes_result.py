@@ -329,7 +329,7 @@ class RecipeComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON can hold it; NaN and infinity become None."""
-        from scalefit.tables.runs import note_record
+        from scalefit.errors import note_record
 
         table = self.table.reset_index()
         crossing = self.crossing().reset_index()

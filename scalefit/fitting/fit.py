@@ -232,7 +232,7 @@ def fit(
     elif columns or inputs:
         from scalefit.tables.runs import name_columns
 
-        runs = name_columns(runs, columns, inputs)
+        runs = name_columns(runs, columns, inputs, chosen.reads())
     if chosen.choices and ":" not in chosen.name:
         chosen = chosen.on(choose_input(chosen, runs))
     kind = chosen.objective if objective is None else objective

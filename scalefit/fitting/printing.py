@@ -128,12 +128,14 @@ def _method_line(result: Solution) -> str:
 def _convention_line(result: Solution) -> str:
     said = dict(result.conventions or {})
     parts = []
-    if "params" in said:
+    sized = {"N", "D", "C"} & set(result.law.inputs)
+    if sized and "params" in said:
         parts.append(f"N counts {said['params']} parameters")
-    if "flops" in said:
+    if sized and "flops" in said:
         given = any(note.code == "inconsistent_compute" for note in result.table_notes)
         parts.append("C as the table gives it" if given else f"C is {said['flops']}")
-    parts.append(f"loss in {said.get('loss_unit', 'nat/token')}")
+    target = result.law.target
+    parts.append(f"loss in {said.get('loss_unit', 'nat/token')}" if target.is_loss else target.label())
     parts.append(f"data {result.data_digest}")
     return " · ".join(parts)
 

@@ -50,12 +50,11 @@ def read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> Runs:
     from scalefit.tables.labels import every_column
     from scalefit.tables.runs import check_for_fit, read_runs
 
-    table = with_weights(read_runs(runs) if isinstance(runs, (str, Path)) else runs, weights)
+    given = read_runs(runs, declared=law.reads()) if isinstance(runs, (str, Path)) else runs
+    table = with_weights(given, weights)
     name = law.target.name
     there = getattr(table, "columns", table if isinstance(table, Mapping) else ())
-    checked = check_for_fit(
-        table, law.inputs, loss=name if name in there else "loss", declared={**law.declarations, "loss": law.target}
-    )
+    checked = check_for_fit(table, law.inputs, loss=name if name in there else "loss", declared=law.reads())
     weight = weights_of(checked.columns, weights)
     series = checked.columns.get("series")
     found = Runs(

@@ -104,9 +104,8 @@ class Solution:
         digest = hashlib.sha256()
         for key in sorted(self.problem.columns):
             digest.update(key.encode())
-            with np.errstate(divide="ignore"):  # a share may be 0
-                digest.update(np.round(np.log(self.problem.columns[key] * self.problem.units[key]), 9).tobytes())
-        digest.update(np.round(np.log(self.problem.loss), 9).tobytes())
+            digest.update(_digits(self.problem.columns[key] * self.problem.units[key]))
+        digest.update(_digits(self.problem.loss))
         if self.problem.weights is not None:
             digest.update(np.round(self.problem.weights, 9).tobytes())
         return digest.hexdigest()[:8]
@@ -348,6 +347,11 @@ class Solution:
         frame = pd.DataFrame({name: np.broadcast_to(value, (len(found),)) for name, value in natural.items()})
         frame.attrs["source"] = source
         return frame
+
+
+def _digits(values: Array) -> bytes:
+    """Numbers to nine digits: of their logarithms, or of themselves where some are zero or negative."""
+    return np.round(np.log(values) if (values > 0).all() else values, 9).tobytes()
 
 
 def with_compute(columns: Mapping[str, Array]) -> dict[str, Array]:

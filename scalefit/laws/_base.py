@@ -210,6 +210,11 @@ class Law(metaclass=_LawMeta):
         return {name: parameter.example for name, parameter in cls.parameters.items()}
 
     @classmethod
+    def reads(cls) -> dict[str, Input | Target]:
+        """What the law says of each input, and of its target as ``loss``: for :func:`scalefit.read_runs`."""
+        return {**cls.declarations, "loss": cls.target}
+
+    @classmethod
     def evaluate(cls, columns: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
         """Loss from a mapping of inputs and a mapping of parameters."""
         return cls.loss(*cls.packed(columns, params))

@@ -16,11 +16,10 @@ import numpy as np
 
 from scalefit._arguments import LEVEL, check_level, check_numbers, check_quantity
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, Note, ScalefitError
+from scalefit.errors import ArgumentError, Note, ScalefitError, note_record
 from scalefit.optima.curves import Curve
 from scalefit.optima.power_law_fit import PowerLine, power_line
 from scalefit.plots.isoflop import IsoflopFigure
-from scalefit.tables.runs import note_record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from scalefit._arguments import check_level, check_quantity
 from scalefit._files import write_whole
 from scalefit._text import percent
 from scalefit.counting import count_parameters
-from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, note_record
 from scalefit.flops import training_flops
 from scalefit.laws._published import PublishedLaw, published
 from scalefit.laws._registry import registry
@@ -27,7 +27,6 @@ from scalefit.memory._conventions import Convention, Patterns
 from scalefit.memory.floor import Floor, loss_floor
 from scalefit.planning.limits import LEAP, largest
 from scalefit.predictor import Predictor, predictor_of
-from scalefit.tables.runs import note_record
 
 if TYPE_CHECKING:
     from scalefit.plots.minimum_loss import MinimumLossFigure

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._text import folded
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, note_record
 from scalefit.planning.allocation import SERVE, TRAIN, on_budget
 from scalefit.planning.architecture import Architecture, architecture_for
 from scalefit.planning.deployment import Hardware
@@ -19,7 +19,6 @@ from scalefit.planning.limits import LEAP
 from scalefit.planning.loss_surface import Surface
 from scalefit.plots.planning import ContourFigure
 from scalefit.predictor import Predictor
-from scalefit.tables.runs import note_record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,6 +17,7 @@ from scalefit._files import as_path, write_whole
 from scalefit._text import shortlist
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.result import FitResult
+from scalefit.laws import get
 from scalefit.reporting import sections
 from scalefit.reporting.findings import Findings, find
 from scalefit.reporting.html import csp_hash, join, json_text, tag, text
@@ -141,7 +142,9 @@ def report(
     if title is not None and not isinstance(title, str):
         raise ArgumentError(f"title={title!r:.80} is not text. No page was made. Pass a string.")
     compute = None if budget is None else check_quantity("budget", budget)
-    table = _one_series(read_runs(runs, incomplete="keep", columns=columns, inputs=inputs), only, by)
+    declared = get(law[0] if isinstance(law, list | tuple) and law else law).reads()
+    read = read_runs(runs, incomplete="keep", columns=columns, inputs=inputs, declared=declared)
+    table = _one_series(read, only, by)
     found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
     source = _source(runs) + (f", {only}" if only is not None else "")
     made = Report(_page(found, title or f"Scaling report: {source}", source), found.result)

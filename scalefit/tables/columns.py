@@ -142,27 +142,27 @@ def choose(
         usual = (*PER_BYTE_NAMES, *usual) if loss_unit.endswith("/byte") else (*usual, *PER_BYTE_NAMES)
     if target == "N":
         usual = (*usual, *NON_EMBEDDING_NAMES)
-    plain = [(_plain(name), name, 1.0) for name in names]
+    plain = [(plain_name(name), name, 1.0) for name in names]
     with_unit = [_without_unit(name) for name in names] if target in ("N", "D") else []
     tracked = [name for name in names if "." in name and name.split(".", 1)[0] in _TRACKED]
-    nested = [(_plain(name.rsplit(".", 1)[1]), name, 1.0) for name in tracked]
+    nested = [(plain_name(name.rsplit(".", 1)[1]), name, 1.0) for name in tracked]
     if target != "loss":  # sections of a tracker: throughput/total_tokens
-        nested += [(_plain(name.rsplit("/", 1)[1]), name, 1.0) for name in names if "/" in name]
+        nested += [(plain_name(name.rsplit("/", 1)[1]), name, 1.0) for name in names if "/" in name]
     exact = [name for name in tracked if name.rsplit(".", 1)[1] == target]  # config.model.N says enough in its case
     if target == "N" and exact:
-        exact += [name for name in tracked if _plain(name.rsplit(".", 1)[1]) in NON_EMBEDDING_NAMES]
+        exact += [name for name in tracked if plain_name(name.rsplit(".", 1)[1]) in NON_EMBEDDING_NAMES]
     if exact and not any(key in usual for key, _, _ in plain):
-        return _only_one(target, exact)
+        return only_one(target, exact)
     for wanted in usual:
         for candidates in (plain, with_unit, [] if wanted in _TOO_SHORT else nested):
             found = [(name, factor) for key, name, factor in candidates if key == wanted]
             if found:
-                return _only_one(target, [name for name, _ in found], found[0][1])
+                return only_one(target, [name for name, _ in found], found[0][1])
     losses = [name for name in names if _may_be_loss(name)] if target == "loss" else []
-    return _only_one(target, losses) if losses else None
+    return only_one(target, losses) if losses else None
 
 
-def _only_one(target: str, found: list[str], factor: float = 1.0) -> Choice:
+def only_one(target: str, found: list[str], factor: float = 1.0) -> Choice:
     """Take the column that was found, or ask where there are several."""
     if len(found) > 1:
         raise DataError(
@@ -173,14 +173,14 @@ def _only_one(target: str, found: list[str], factor: float = 1.0) -> Choice:
 
 
 def _may_be_loss(name: str) -> bool:
-    words = set(_plain(name).split("_"))
-    says = words & _SAYS_LOSS or {"cross", "entropy"} <= words or "bits_per_byte" in _plain(name)
+    words = set(plain_name(name).split("_"))
+    says = words & _SAYS_LOSS or {"cross", "entropy"} <= words or "bits_per_byte" in plain_name(name)
     return bool(says) and not words & _NO_LOSS
 
 
 def unit_in_name(name: str | None) -> str | None:
     """Return the unit that the name of a loss column tells, such as "bit/byte" of "val_bpb"; None where it does not."""
-    plain = _plain(name or "")
+    plain = plain_name(name or "")
     words = set(plain.split("_"))
     said = {
         "bit/byte": "bpb" in words or "bits_per_byte" in plain,
@@ -231,14 +231,14 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
             role[column] = target
 
 
-def missing_column(target: str, names: Iterable[Any]) -> str:
-    """Say that a column is missing, what the table has, and how to name one."""
+def missing_column(target: str, names: Iterable[Any], argument: str | None = None) -> str:
+    """Say that a column is missing, what the table has, and how to name one: by an argument, where there is one."""
     listed = [str(name) for name in names]
-    near = [name for name in listed if _plain(name) not in _ELSEWHERE[target]] if target in _ELSEWHERE else listed
+    near = [name for name in listed if plain_name(name) not in _ELSEWHERE[target]] if target in _ELSEWHERE else listed
     has = f"{_closest(target, listed, near)} Nothing was read."
     if target == "loss":
         for name in listed:
-            if _plain(name) in PERPLEXITY_NAMES:
+            if plain_name(name) in PERPLEXITY_NAMES:
                 how = f"loss={name!r}, loss_unit='perplexity'"
                 return f"There is no loss column in {{name}}, but {name!r}. {has} If that is per token, pass {how}."
     others = {"N": "D", "D": "N"}
@@ -246,7 +246,8 @@ def missing_column(target: str, names: Iterable[Any]) -> str:
         what = f"{target} column, and not both {others[target]} and C to compute it from,"
     else:
         what = {"N": "N, D or C column"}.get(target, f"{target} column")
-    how = f"Name the column with {target}=" if target in USUAL_NAMES else f"Name the column that holds it {target!r}"
+    argument = target if argument is None and target in USUAL_NAMES else argument
+    how = f"Name the column that holds it {target!r}" if argument is None else f"Name the column with {argument}="
     return f"There is no {what} in {{name}}. {has} {how}."
 
 
@@ -270,7 +271,7 @@ def unit_of(text: str) -> str | None:
 
 def counts_no_embeddings(choice: Choice) -> bool:
     """Return whether N was guessed from a column that is named for leaving the embeddings out."""
-    return choice.guessed and choice.column is not None and _plain(choice.column) in NON_EMBEDDING_NAMES
+    return choice.guessed and choice.column is not None and plain_name(choice.column) in NON_EMBEDDING_NAMES
 
 
 def _closest(wanted: str, names: list[str], among: list[str] | None = None) -> str:
@@ -284,14 +285,15 @@ def _listed(names: list[str]) -> str:
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "no columns"
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A column's name in lower case, with ``_`` for every other sign."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def _without_unit(name: str) -> tuple[str, str, float]:
     """Split "Params (M)" or "tokens_b" into its plain name, itself and its factor."""
     match = _UNIT_IN_NAME.match(name.strip().lower())
-    return (_plain(match[1]), name, _UNIT[match[2] or match[3]]) if match else ("", name, 1.0)
+    return (plain_name(match[1]), name, _UNIT[match[2] or match[3]]) if match else ("", name, 1.0)
 
 
 def numbers(column: pd.Series[Any], factor: float = 1.0) -> tuple[Array, dict[int, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Request:
     incomplete: str = "set_aside"
     inputs: tuple[str, ...] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
+    #: What a law says of its inputs and, as "loss", of its target: where tables keep them, and which values make sense.
+    declared: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
 
     def choose(self, frame: pd.DataFrame) -> dict[str, _columns.Choice]:
@@ -41,11 +43,18 @@ class Request:
         for target in (*_columns.USUAL_NAMES, *(name for name in self.inputs if name in _columns.SHAPE_NAMES)):
             if target == "series":
                 continue
+            if target == "loss" and self.asked.get("loss") is None and self.of_other_than_loss:
+                chosen.update(self._target(names))
+                continue
             choice = _columns.choose(target, self.asked.get(target), names, self.loss_unit or "")
             if choice is not None:
                 chosen[target] = choice
         for target, column in self.named.items():
             chosen[target] = _columns.as_asked(target, column, [str(name) for name in names])
+        for target, declared in self.declared.items():
+            if target not in chosen and target != "loss" and target not in _columns.USUAL_NAMES:
+                choice = _declared_column(target, declared, names)
+                chosen |= {} if choice is None else {target: choice}
         _columns.refuse_shared(chosen)
         for name in self.series:
             _columns.choose("series", name, names)
@@ -57,9 +66,24 @@ class Request:
         for name in self.inputs:
             if name not in known and not (name == "unique_tokens" and "D" in known):
                 raise DataError(_columns.missing_column(name, names))
-        if not self.inputs and not self.named and not known & set(QUANTITIES):
+        if not self.inputs and not self.declared and not self.named and not known & set(QUANTITIES):
             raise DataError(_columns.missing_column("N", names))
         return chosen
+
+    @property
+    def of_other_than_loss(self) -> bool:
+        """Whether the law predicts something else than a loss."""
+        return "loss" in self.declared and self.declared["loss"].name != "loss"
+
+    def _target(self, names: list[str]) -> dict[str, _columns.Choice]:
+        """The column of a target that is no loss; a column named loss will do."""
+        target = self.declared["loss"]
+        choice = _declared_column(target.name, target, names)
+        if choice is None and names.count("loss") == 1:
+            choice = _columns.Choice("loss")
+        if choice is None:
+            raise DataError(_columns.missing_column(target.name, names, "loss"))
+        return {"loss": choice}
 
 
 @dataclass(slots=True)
@@ -78,6 +102,8 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     chosen = _named(raw.name, request.choose, raw.frame)
     earlier = conventions_of(raw.frame)
     loss_unit, unit_notes = _loss_unit(request, raw.frame, earlier["loss_unit"], chosen["loss"].column)
+    if request.of_other_than_loss:
+        loss_unit, unit_notes = request.loss_unit or "other", []
     flops = request.flops or earlier["flops"]
     taken = {c.column for c in chosen.values() if c.column is not None}
     n_rows = len(raw.rows)
@@ -101,13 +127,15 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         per_token = _bytes_per_token(request.bytes_per_token, raw, rows)
         columns["loss"] = nats_per_token(columns["loss"], loss_unit, per_token)
     for target in columns:
-        if target not in request.named:  # which values make sense of what else a law reads, the law says
+        if target in request.declared:
+            rows.demand(target, request.declared[target], blank=None)
+        elif target not in request.named:  # which values make sense of what else a law reads, the law says
             rows.demand_positive(target, blank=None)
     notes = [*_guesses(chosen), *unit_notes, *rows.complete(flops)]
     rows.demand_plausible_loss(unit)
     if request.incomplete == "set_aside":
         for name in ("loss", *(q for q in QUANTITIES if q in columns)):
-            rows.demand_positive(name)
+            rows.demand(name, request.declared.get(name))
     if "weight" in columns:
         rows.demand_positive("weight")
     rows.demand_new(raw.frame)
@@ -115,7 +143,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     if not keep.any():
         raise DataError(no_row(raw.name, set_aside))
     frame = pd.DataFrame({name: columns[name] for name in (*QUANTITIES, "loss") if name in columns})
-    for name in dict.fromkeys(("unique_tokens", "weight", *_columns.SHAPE_NAMES, *request.named)):
+    for name in dict.fromkeys(("unique_tokens", "weight", *_columns.SHAPE_NAMES, *request.named, *request.declared)):
         if name in columns and name not in frame:
             frame[name] = columns[name]
     if "status" in chosen:
@@ -143,6 +171,18 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         "guessed": {k: c.column for k, c in chosen.items() if c.guessed},
     }
     return Table(frame, conventions, notes, set_aside)
+
+
+def _declared_column(key: str, declared: Any, columns: Iterable[Any]) -> _columns.Choice | None:
+    """Find the column that a law's own declaration names: by its name, else by one of its usual names."""
+    names = [str(column) for column in columns]
+    if names.count(key) == 1:
+        return _columns.Choice(key)
+    for wanted in declared.names:
+        found = [name for name in names if _columns.plain_name(name) == wanted]
+        if found:
+            return _columns.only_one(key, found)
+    return None
 
 
 def _refuse_small(target: str, choice: _columns.Choice, values: Array, name: str) -> None:

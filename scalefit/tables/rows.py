@@ -58,15 +58,18 @@ class Rows:
             said = blank if np.isnan(value) else f"is {value:g}"
             self.reasons.setdefault(int(i), f"{name} {said}")
 
-    def demand(self, name: str, declared: Any = None) -> None:
+    def demand(self, name: str, declared: Any = None, *, blank: str | None = "is missing") -> None:
         """Set aside the rows whose value a declaration does not admit, or that is not positive where there is none."""
         if declared is None or declared.range == (0.0, np.inf) and not getattr(declared, "zero", False):
-            self.demand_positive(name)
+            self.demand_positive(name, blank=blank)
             return
         values = self.columns[name]
-        for i in np.flatnonzero(~declared.admits(values)):
+        bad = ~declared.admits(values)
+        if blank is None:
+            bad &= ~np.isnan(values)
+        for i in np.flatnonzero(bad):
             value = float(values[i])
-            self.reasons.setdefault(int(i), f"{name} " + ("is missing" if np.isnan(value) else f"is {value:g}"))
+            self.reasons.setdefault(int(i), f"{name} " + (blank or "" if np.isnan(value) else f"is {value:g}"))
 
     def demand_plausible_loss(self, unit: str) -> None:
         """Set aside the few losses that no model has; where most are so large, the unit is another and they stay."""

@@ -18,7 +18,7 @@ import pandas as pd
 from scalefit._arguments import check_mapping, one_of
 from scalefit._typing import AnyArray
 from scalefit.counting import PARAMS_CONVENTIONS
-from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning, note_record
 from scalefit.flops import CONVENTIONS
 from scalefit.tables import columns as _columns
 from scalefit.tables.limits import Limits
@@ -83,6 +83,7 @@ def read_runs(
     incomplete: Literal["set_aside", "keep"] = "set_aside",
     columns: Mapping[str, str | float] | None = None,
     inputs: Mapping[str, str | float] | None = None,
+    declared: Mapping[str, Any] | None = None,
     max_rows: int | None = None,
     max_bytes: int | None = None,
 ) -> pd.DataFrame:
@@ -123,6 +124,9 @@ def read_runs(
     inputs : mapping of str to str or number, optional
         Columns of what else a law reads, as ``{"n_experts": "config.moe.n"}``, or a number for every run. A name with
         points reaches into nested JSON.
+    declared : mapping, optional
+        What the law says that the table is for, ``law.reads()``: its target and inputs are looked for by their usual
+        names, and zeros and negative values stay where they make sense.
     max_rows, max_bytes : int, optional
         Most rows, and most bytes of text once unpacked, that are read from a file: 2 million and 128 MiB (a quarter
         of it for json).
@@ -184,6 +188,7 @@ def read_runs(
         flops,
         incomplete,
         named=named,
+        declared=declared or {},
         limits=Limits.of(max_rows, max_bytes),
     )
     table = read(source, request, format)
@@ -209,21 +214,16 @@ def warn_user(message: str) -> None:
     warnings.warn(message, ScalefitWarning, stacklevel=depth - 1)
 
 
-def name_columns(runs: Any, columns: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None) -> Any:
+def name_columns(
+    runs: Any,
+    columns: Mapping[str, Any] | None,
+    inputs: Mapping[str, Any] | None,
+    declared: Mapping[str, Any] | None = None,
+) -> Any:
     """Read a table with the columns that a caller names; untouched where none is named."""
     if not columns and not inputs:
         return runs
-    return read_runs(runs, incomplete="keep", columns=columns, inputs=inputs)
-
-
-def note_record(note: Note) -> dict[str, Any]:
-    """Return a note as json can hold it."""
-    return {
-        "code": note.code,
-        "severity": note.severity,
-        "message": note.message,
-        "details": dict(note.details),
-    }
+    return read_runs(runs, incomplete="keep", columns=columns, inputs=inputs, declared=declared)
 
 
 def check_runs(
@@ -289,7 +289,7 @@ def _check(
         raise ArgumentError(
             f"inputs={inputs!r:.60}, loss={loss!r:.60} name no columns; nothing was read. Pass their names."
         )
-    frame, conventions, notes, earlier = _admit(runs, inputs, loss)
+    frame, conventions, notes, earlier = _admit(runs, inputs, loss, declared or {})
     columns: dict[str, AnyArray] = {
         str(name): _columns.numbers(frame[name])[0].copy()
         for name, dtype in frame.dtypes.items()
@@ -340,13 +340,13 @@ def _concerns(note: Note, inputs: Sequence[str]) -> bool:
 
 
 def _admit(
-    runs: Any, inputs: Sequence[str], loss: str
+    runs: Any, inputs: Sequence[str], loss: str, declared: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, dict[str, Any], list[Note], list[tuple[Any, str]]]:
     """Return a frame with the columns asked for, its conventions, its notes, and rows lost on the way."""
     frame = None if isinstance(runs, (str, Path)) else as_frame(runs)
     if frame is None or not _is_ready(frame, inputs, loss) or _is_in_another_unit(frame):
         asked = {} if loss == "loss" else {"loss": loss}
-        table = read(runs, Request(asked, incomplete="keep", inputs=tuple(inputs)), None)
+        table = read(runs, Request(asked, incomplete="keep", inputs=tuple(inputs), declared=declared), None)
         return table.frame, {**table.conventions, "stated": False}, table.notes, table.set_aside
     said = dict(frame.attrs.get("scalefit", {}))
     # Notes on the data are made afresh: they were about the whole table, and this may be a part of it.

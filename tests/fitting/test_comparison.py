@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scalefit as sf
-from scalefit.comparison.compare import _stacking
 from scalefit.comparison.holdouts import folds
+from scalefit.comparison.scores import stacking
 
 HOLDOUTS = ["largest_C", "k-fold", "3-fold", "leave-one-budget-out", "rolling"]
 
@@ -82,7 +82,7 @@ def test_stacking_is_never_worse_than_the_best_law(k, seed):
     rng = np.random.default_rng(seed)
     truth, fold_of = rng.uniform(2, 4, 30), np.repeat(np.arange(3), 10)
     predicted = truth * (1 + 0.02 * rng.standard_normal((k, 30)) + 0.02 * rng.standard_normal((k, 1)))
-    weight = _stacking(predicted, truth, fold_of)
+    weight = stacking(predicted, truth, fold_of)
     assert (weight >= 0).all() and weight.sum() == pytest.approx(1)
     squares = [((p / truth - 1) ** 2).sum() for p in (weight @ predicted, *predicted)]
     assert squares[0] <= min(squares[1:]) * (1 + 1e-6)

@@ -103,8 +103,8 @@ def test_fit_and_forecast_take_the_same_priors():
 
 
 def test_a_law_that_errs_by_nearly_all_of_the_loss_gets_no_weight():
-    from scalefit.comparison.compare import _stacking
+    from scalefit.comparison.scores import stacking
 
     truth, fold = np.linspace(2.0, 3.0, 12), np.repeat([0, 1, 2], 4)
     predicted = np.stack([truth * 0.99, truth * 1.93])
-    assert _stacking(predicted, truth, fold, np.full(12, 3.5)).tolist() == [1.0, 0.0]
+    assert stacking(predicted, truth, fold, np.full(12, 3.5)).tolist() == [1.0, 0.0]
