@@ -502,4 +502,4 @@ def test_a_name_is_no_cluster(runs):
 
 def test_a_long_formula_leaves_room_for_the_number_of_runs(runs):
     wide = runs.assign(n_layers=4, d_emb=np.round(runs["N"] ** 0.4), T_max=256)
-    assert "d_emb  " in str(sf.fit(wide, "associative_memory")).splitlines()[1]
+    assert "d_emb  " in str(sf.fit(wide, "associative_memory")).splitlines()[0]
