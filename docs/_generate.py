@@ -66,6 +66,7 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("memory", "The associative memory", ("scalefit.memory",), ()),
     ("training", "Training", ("scalefit.training",), ()),
+    ("corpora", "Corpora", ("scalefit.corpora",), ("scalefit.corpora.exponent_result.data_exponent",)),
     ("report", "The report", ("scalefit.reporting",), ("scalefit.reporting.report.Report",)),
     (
         "errors",

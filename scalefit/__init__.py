@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.comparison.overlay import plot as plot
     from scalefit.comparison.recipes import compare_recipes as compare_recipes
     from scalefit.comparison.recipes_result import RecipeComparison as RecipeComparison
+    from scalefit.corpora.entropy import entropy_bounds as entropy_bounds
+    from scalefit.corpora.entropy_result import EntropyBounds as EntropyBounds
+    from scalefit.corpora.exponent import predict_exponent as predict_exponent
+    from scalefit.corpora.exponent_result import ExponentPrediction as ExponentPrediction
     from scalefit.datasets import list_datasets as list_datasets
     from scalefit.datasets import load_dataset as load_dataset
     from scalefit.downstream.chain import Chain as Chain
@@ -88,6 +92,10 @@ _LAZY = {
     "compare": "scalefit.comparison.compare",
     "compare_recipes": "scalefit.comparison.recipes",
     "RecipeComparison": "scalefit.comparison.recipes_result",
+    "entropy_bounds": "scalefit.corpora.entropy",
+    "EntropyBounds": "scalefit.corpora.entropy_result",
+    "predict_exponent": "scalefit.corpora.exponent",
+    "ExponentPrediction": "scalefit.corpora.exponent_result",
     "list_datasets": "scalefit.datasets",
     "load_dataset": "scalefit.datasets",
     "envelope": "scalefit.optima.envelope",

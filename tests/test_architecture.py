@@ -28,6 +28,7 @@ PARTS = {
     "planning": ("planning",),
     "stopping": ("stopping",),
     "training": ("training",),
+    "corpora": ("corpora",),
     "integrations": ("integrations",),
     "collecting": ("collecting",),
     "plots": ("plots",),
@@ -113,8 +114,10 @@ def test_imports_flow_one_way(path):
         assert not seen & later or str(path.relative_to(PACKAGE)) in LATE, f"{here} comes before {sorted(seen & later)}"
     if here != "cli":
         assert "cli" not in seen, "nothing imports the command line"
-    if here not in ("cli", "training"):
+    if here not in ("cli", "training", "corpora"):
         assert "training" not in seen, "nothing above the training harness imports it"
+    if here not in ("cli", "corpora"):
+        assert "corpora" not in seen, "what is measured on a corpus is read by people"
     if here not in ("cli", "integrations", "collecting"):
         assert "integrations" not in seen, "nothing imports the adapters"
 

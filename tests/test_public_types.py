@@ -45,6 +45,8 @@ optima = sf.isoflop(runs), sf.envelope(runs)
 exponent: float = optima[0].exponent_N
 floor: sf.Floor | pd.DataFrame = sf.loss_floor(N=1e8, D=1e9, n_layers=12, d_emb=768, T_max=1024)
 least: sf.MinimumLoss = sf.minimum_loss(N=1e8, D=1e9, n_layers=12, d_emb=768, T_max=1024)
+bounds: sf.EntropyBounds = sf.entropy_bounds("text.txt", tokenizer="byte")
+slope: sf.ExponentPrediction = sf.predict_exponent("text.txt", window=(1, 16))
 plan = sf.RunPlan(schedule=sf.Schedule.constant(1000))
 monitor: sf.Monitor = sf.Monitor(plan)
 again = sf.load_result("r.json"), sf.load_forecast("f.json"), sf.load_monitor("m.json")
@@ -86,6 +88,8 @@ WRONG = [
     'sf.summary_table([sf.fit("runs.csv").law])',
     'sf.next_runs(sf.fit("runs.csv"))',
     'sf.published("chinchilla").predict_intervall(N=1, D=1)',
+    'sf.entropy_bounds("text.txt", tokeniser="byte")',
+    'sf.predict_exponent("text.txt").beta',
 ]
 
 
