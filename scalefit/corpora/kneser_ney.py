@@ -83,7 +83,7 @@ def n_gram_orders(train: Sequence[AnyArray], heldout: Sequence[AnyArray], n_orde
     >>> text = np.tile([0, 1, 2], 50)
     >>> found = n_gram_orders([text], [text], 2, 3)
     >>> found.probability.mean(axis=1).round(2).tolist(), found.in_sample.round(3).tolist()
-    ([0.33, 0.98], [1.099, 0.0])
+    ([0.33, 0.99], [1.099, 0.0])
     """
     pad = vocab_size
     stream = join(train, pad)

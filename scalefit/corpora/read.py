@@ -213,7 +213,7 @@ def _ids(values: AnyArray) -> AnyArray:
             "Nothing was computed. Give an array of integers, or several in a list."
         )
     if values.size and int(values.max()) >= 1 << 31:
-        raise ArgumentError(f"A token id is {int(values.max())}; nothing was computed. Ids must be below 2**31.")
+        raise ArgumentError(f"A token id is {int(values.max())}; nothing was computed. Give ids below 2**31.")
     return values.astype(np.int64)
 
 
