@@ -1,0 +1,149 @@
+"""Exponents from text against measured ones, and how often entropy brackets cover.
+
+Writes results/exponents.json:
+
+    SCALEFIT_DATA_DIR=/path/to/data python benchmarks/exponents.py [coverage] [predict]
+
+`predict`: sf.predict_exponent, by its defaults, on Python's standard library, two collections of books and a play (from
+the folder that SCALEFIT_DATA_DIR names, under corpora/), the Markov source of data/scalefit_cpu and the standard
+library with its tokens shuffled; against the best n-gram's own exponent at the same H_inf and, where data/scalefit_cpu
+has a ladder of the corpus, Chinchilla's beta with E held at that H_inf, over all sizes and over the larger ones.
+`coverage`: sf.entropy_bounds on sources whose entropy is known, several sizes and seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import scalefit as sf
+from scalefit.corpora.read import read_corpus
+from scalefit.training.config import CorpusConfig
+from scalefit.training.data.markov import MarkovSource
+
+RESULTS = Path(__file__).parent / "results" / "exponents.json"
+RUNS = Path(__file__).parents[1] / "data" / "scalefit_cpu" / "runs.csv"
+#: Sizes from which on a fit of the ladder is repeated: smaller models hardly learn from data at all.
+LARGER = 45_000
+SIZES, SEEDS = (20_000, 100_000, 400_000), range(4)
+SOURCES = ((1, 8, 2), (1, 64, 8), (1, 512, 8), (2, 16, 4), (2, 64, 4), (3, 8, 2), (3, 16, 4), (3, 32, 8))
+
+
+def corpora() -> dict[str, tuple[Any, str | None, float]]:
+    """Name to corpus, the series of data/scalefit_cpu that was trained on it, and its H_inf."""
+    folder = Path(os.environ.get("SCALEFIT_DATA_DIR", "")) / "corpora"
+    markov = CorpusConfig(source="markov", order=1, n_states=512, branching=8, n_tokens=2_100_000, seed=0)
+    sample = read_corpus("stdlib", tokenizer="bpe:512", max_tokens=2_000_000)
+    tokens = np.random.default_rng(0).permutation(np.concatenate(sample.train))
+    found: dict[str, tuple[Any, str | None, float]] = {"standard library": ("stdlib", "stdlib", 0.0)}
+    named = {
+        "73 books": "classic_books_A_35MB.tar.xz",
+        "more books": "classic_books_B_165MB.tar.xz",
+        "Shakespeare": "tinyshakespeare.txt",
+    }
+    found |= {name: (folder / file, None, 0.0) for name, file in named.items() if (folder / file).exists()}
+    found["Markov source"] = (markov, "markov", MarkovSource(1, 512, 8, 0).entropy_rate)
+    found["standard library, shuffled"] = (tokens[: len(tokens) // 1000 * 1000].reshape(-1, 1000), None, 0.0)
+    return found
+
+
+def ladder(series: str, entropy: float) -> list[dict[str, Any]]:
+    """Chinchilla's data exponent with E held, over all sizes and over the larger ones."""
+    runs = sf.read_runs(RUNS, series="series")
+    runs = runs[(runs["series"] == series) & (runs["kind"] == "branch")].drop(columns="series")
+    rows = []
+    for least in (0, LARGER):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = sf.fit(runs[runs["N"] >= least], "chinchilla", fixed={"E": entropy})
+            lower, upper = result.conf_int(level=0.9).loc["beta"]
+        row = {"least_N": least, "beta": float(result.params["beta"]), "lower": float(lower), "upper": float(upper)}
+        rows.append(row | {"trusted": bool(result.trusted), "runs": int(result.n_runs)})
+    return rows
+
+
+def predict() -> list[dict[str, Any]]:
+    rows = []
+    for name, (corpus, series, entropy) in corpora().items():
+        start = time.process_time()
+        options: dict[str, Any] = {"entropy": 0.0}
+        found = sf.predict_exponent(corpus, **options)
+        row: dict[str, Any] = {"name": name, "corpus": found.corpus, "kind": found.decay.kind, "verdict": found.verdict}
+        row |= {"n_lags": found.decay.n_lags, "exponent": found.exponent, "interval": found.interval}
+        row |= {"beta": found.decay.beta, "gamma": found.gamma, "contexts": found.contexts}
+        row |= {"converged": found.converged, "n_gram": found.n_gram.tolist(), "losses": found.losses.tolist()}
+        row |= {"rms_power": found.decay.rms_power, "rms_exponential": found.decay.rms_exponential}
+        every = found.table["exponent"]
+        row["free"] = [float(every.min()), float(every.max())] if len(every) else None
+        row["ladder_entropy"] = entropy if series else None
+        row["ladder"] = ladder(series, entropy) if series else []
+        row["cpu_seconds"] = time.process_time() - start
+        rows.append(row)
+        print(name, found.verdict, row["ladder"], f"{row['cpu_seconds']:.0f} CPU s", flush=True)
+    return rows
+
+
+def sources(tokens: int, seed: int) -> dict[str, tuple[Any, float]]:
+    """Name to token ids and their exact entropy."""
+    rng = np.random.default_rng([seed, tokens])
+    rows = tokens // 1000
+    found: dict[str, tuple[Any, float]] = {}
+    for order, states, branching in SOURCES:
+        source = MarkovSource(order, states, branching, seed)
+        found[f"Markov, order {order}, {states} states"] = (source.sample(rows, 1000, rng), source.entropy_rate)
+    p = 1.0 / np.arange(1, 201)
+    p /= p.sum()
+    found["independent, Zipf"] = (rng.choice(200, (rows, 1000), p=p), float(-(p * np.log(p)).sum()))
+    pair = MarkovSource(1, 32, 4, 2 * seed + 1), MarkovSource(1, 32, 4, 2 * seed + 2)
+    mixed = np.concatenate([source.sample(rows // 2, 1000, rng) for source in pair])
+    mean = (pair[0].entropy_rate + pair[1].entropy_rate) / 2
+    found["mixture of two Markov sources"] = (mixed[rng.permutation(len(mixed))], mean)
+    for back in (5, 20):
+        bits = rng.integers(0, 2, (rows, 1000))
+        for j in range(back, 1000):
+            bits[:, j] = np.where(rng.random(rows) < 0.9, bits[:, j - 1] ^ bits[:, j - back], bits[:, j])
+        found[f"exclusive or, {back} back"] = (bits, float(-(0.95 * np.log(0.95) + 0.05 * np.log(0.05))))
+    return found
+
+
+def coverage() -> list[dict[str, Any]]:
+    rows = []
+    for tokens in SIZES:
+        for seed in SEEDS:
+            for name, (ids, entropy) in sources(tokens, seed).items():
+                found = sf.entropy_bounds(ids, seed=seed)
+                text = found.from_text
+                row: dict[str, Any] = {"source": name, "tokens": tokens, "seed": seed, "entropy": entropy}
+                row |= {"upper": found.upper, "determined": text is not None}
+                if text is not None:
+                    row |= {"lower": text.lower, "estimate": text.estimate, "top": text.upper}
+                rows.append(row)
+        print(tokens, "tokens done", flush=True)
+    for seed in SEEDS:
+        config = CorpusConfig(source="question_formation", tokenizer="words", packing="line", n_lines=8000, seed=seed)
+        found = sf.entropy_bounds(config, seed=seed)
+        row = {"source": "grammar that copies", "tokens": found.n_train, "seed": seed, "entropy": found.exact}
+        rows.append(row | {"upper": found.upper, "determined": found.from_text is not None})
+    return rows
+
+
+def main() -> None:
+    asked = sys.argv[1:] or ["coverage", "predict"]
+    document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name, measure in (("coverage", coverage), ("predict", predict)):
+        if name in asked:
+            document[name] = measure()
+            RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB at most")
+
+
+if __name__ == "__main__":
+    main()
