@@ -15,6 +15,7 @@ from scalefit.fitting.identifiability import (
     unexplained_notes,
     unexplained_spread,
 )
+from scalefit.fitting.intervals import trend_of
 from scalefit.fitting.solution import Solution
 
 #: Where these were noted, runs at the same inputs differ in something else, and their scatter is not noise.
@@ -78,6 +79,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
         )
         details = {"by": shared.by, "share": shared.share, "ratio": shared.ratio, "clusters": shared.n_clusters}
         notes.append(Note("shared_noise", "info", text, details))
+    notes += _trend_notes(result)
     notes += unexplained_notes(unexplained_spread(result.problem, result.x, result.n_free))
     if certificate.trusted:
         notes += outlier_notes(result.problem, result.x, result.row_labels)
@@ -118,6 +120,20 @@ def _centred(result: Solution) -> Array:
     """Residuals (n_runs,), those of an edge about their middle."""
     residual = result.residuals
     return residual - np.mean(residual) if result.problem.objective.lopsided else residual
+
+
+def _trend_notes(result: Solution) -> list[Note]:
+    """Say that runs of more compute scatter less, or more, about the law."""
+    trend = trend_of(result)
+    if trend is None or not result.certificate.trusted or float(np.abs(result.residuals).max()) < _EXACT:
+        return []
+    ends = trend.factor(np.array([trend.lower, trend.upper]))
+    less, times = ("less", ends[0] / ends[1]) if ends[0] > ends[1] else ("more", ends[1] / ends[0])
+    text = (
+        f"Runs of more compute scatter {less} about the law: as C^{trend.power:.2f}, {times:.1f} times from the "
+        f"smallest to the largest. Intervals for new runs allow for it; beyond the runs they take the noise to stay."
+    )
+    return [Note("noise_by_compute", "info", text, {"power": trend.power, "t": trend.t})]
 
 
 def _influence_notes(result: Solution) -> list[Note]:

@@ -50,7 +50,8 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
             size = np.sqrt((slopes**2).sum(axis=1))
             if not np.isfinite(slopes).all() or (size <= _OFF * size.max()).any():
                 return
-            _, values, vectors = np.linalg.svd((slopes / size[:, None]).T, full_matrices=True)
+            scaled = (slopes / size[:, None]).T
+            _, values, vectors = np.linalg.svd(scaled, full_matrices=scaled.shape[0] < scaled.shape[1])
             rank = int((values > _NO_CHANGE * values[0]).sum())
             if rank == slopes.shape[0]:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitWarning
 from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.fitting.clusters import quantiles
+from scalefit.fitting.noise import NoiseTrend, compute_of, find_trend
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.solution import Solution
 from scalefit.laws._inputs import check_inputs
@@ -32,9 +34,10 @@ def predict_interval(
     """Interval for the target of a new run, or for the law's own value.
 
     The law's part is Student's t with robust errors, or the percentiles of bootstrap draws; the noise is the
-    quantile of the residuals, widened by sqrt(n / (n - p)); the two add in squares, on the scale of the law's target:
-    in logarithms for a loss, in log-odds for a share, plainly for a difference. Where predicting too much and too
-    little cost different amounts, the law is an edge of the runs, and a new run's interval is about their middle.
+    quantile of the residuals, widened by sqrt(n / (n - p)), and a power of compute where their sizes show one; the two
+    add in squares, on the scale of the law's target: in logarithms for a loss, in log-odds for a share, plainly for a
+    difference. Where predicting too much and too little cost different amounts, the law is an edge of the runs, and a
+    new run's interval is about their middle.
 
     Parameters
     ----------
@@ -76,9 +79,9 @@ def predict_interval(
         below, above = np.maximum(centre - low, 0.0), np.maximum(high - centre, 0.0)
     else:
         below = above = quantiles(result, 1 - tail, slopes) * se
-    middle, down, up = (0.0, 0.0, 0.0) if kind == "mean" else _noise(result, level)
+    middle, down, up = (0.0, 0.0, 0.0) if kind == "mean" else _noise(result, level, flat)
     steep = np.abs(scale.link_slope(loss))
-    _, lower_sd, upper_sd = _noise(result, _ONE_SIGMA)
+    _, lower_sd, upper_sd = _noise(result, _ONE_SIGMA, flat)
     out = pd.DataFrame(
         {
             "loss": loss,
@@ -112,15 +115,31 @@ def relative_residuals(result: Solution) -> Array:
         return np.asarray(scale.link(predicted) - scale.link(problem.loss))
 
 
-def noise_of(result: Solution, level: float) -> float:
-    """Half-width that holds `level` of the residuals, corrected for the parameters fitted to them."""
-    return float(_rank(np.abs(relative_residuals(result)), level) * _widening(result))
+def noise_of(result: Solution, level: float, columns: Mapping[str, Array] | None = None) -> float | Array:
+    """Half-width that holds `level` of the residuals, corrected for the parameters fitted to them.
+
+    Where the noise goes with compute, that at the inputs `columns` (m,), or at the runs' mean compute without them.
+    """
+    sizes, trend = np.abs(relative_residuals(result)), trend_of(result)
+    compute = None if trend is None else compute_of(result.problem.raw_columns)
+    if trend is not None and compute is not None:
+        sizes = sizes / trend.factor(compute)
+    half = float(_rank(sizes, level) * _widening(result))
+    asked = None if columns is None else compute_of(columns)
+    return half if trend is None or asked is None else half * trend.factor(asked)
 
 
-def _noise(result: Solution, level: float) -> tuple[float, float, float]:
+def trend_of(result: Solution) -> NoiseTrend | None:
+    """Return the power of compute that the noise goes with, where the residuals show one."""
+    if result.problem.objective.lopsided:
+        return None
+    return find_trend(result.problem, relative_residuals(result), result.n_free)
+
+
+def _noise(result: Solution, level: float, columns: Mapping[str, Array]) -> tuple[float, float | Array, float | Array]:
     """Middle of the runs' scatter about the law, and how far down and up from there `level` of it reaches."""
     if not result.problem.objective.lopsided:
-        half = noise_of(result, level)
+        half = noise_of(result, level, columns)
         return 0.0, half, half
     runs = -relative_residuals(result)
     middle = float(np.median(runs))

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
+from scalefit.fitting.arrow import Arrow, arrow_step
 
 _CHUNK = 96  # problems evaluated together: their work arrays stay in the second-level cache
 _RELATIVE = 1e-12
@@ -87,6 +88,7 @@ def minimise(
     rivals: bool = False,
     bar: Array | None = None,
     bar_steps: int = 40,
+    arrow: Arrow | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Minimum:
     """Minimise each row of a batch of problems.
@@ -108,6 +110,8 @@ def minimise(
     bar : ndarray (b,), optional
         Value known for each problem: one that after `bar_steps` evaluations is far above it, or that four times its
         Newton decrement would not bring there, is given up.
+    arrow : Arrow, optional
+        What each series has of its own, where the matrix is an arrow.
     progress : callable, optional
         Told (done, total) whenever problems end.
     """
@@ -124,7 +128,7 @@ def minimise(
             tick += 1
             f_t, g_t, h_t, s_t = model.evaluate(state.trial, None if weights is None else weights[ids])
             f_t = np.where(np.isfinite(f_t), f_t, np.inf)
-            done, converged = state.step(f_t, g_t, h_t, s_t, lower[ids], upper[ids], floor)
+            done, converged = state.step(f_t, g_t, h_t, s_t, lower[ids], upper[ids], floor, arrow)
             exhausted = state.count >= max_steps
             finished = done | exhausted
             if rivals:
@@ -176,7 +180,7 @@ class _State:
         return _State(*(np.concatenate(pair) for pair in pairs))
 
     def step(
-        self, f: Array, g: Array, h: Array, s: Array, lower: Array, upper: Array, floor: float
+        self, f: Array, g: Array, h: Array, s: Array, lower: Array, upper: Array, floor: float, arrow: Arrow | None
     ) -> tuple[AnyArray, AnyArray]:
         """Take or refuse the trial, then propose the next one; returns (done, converged)."""
         self.count += 1
@@ -195,7 +199,7 @@ class _State:
         else:
             self.x, self.f, self.g, self.h, self.s = self.trial, f, g, h, s
         self.new = np.zeros_like(self.new)
-        step, failed = self._solve(lower, upper)
+        step, failed = self._solve(lower, upper, arrow)
         self.trial = np.minimum(np.maximum(self.x + step, lower), upper)
         self.slope = np.einsum("bi,bi->b", self.g, self.trial - self.x)
         self.decrement = -self.slope / np.maximum(np.abs(self.f), 1e-300)
@@ -209,14 +213,16 @@ class _State:
         converged |= stuck & (gain <= 1e-9) & np.isfinite(self.f)
         return converged | stuck, converged
 
-    def _solve(self, lower: Array, upper: Array) -> tuple[Array, AnyArray]:
+    def _solve(self, lower: Array, upper: Array, arrow: Arrow | None) -> tuple[Array, AnyArray]:
         """Newton step of each problem with its damping, bent downhill where the matrix is not definite."""
         g, matrix = self.g, self.h + self.damping[:, None, None] * self.s
         held = ((self.x <= lower) & (g > 0)) | ((self.x >= upper) & (g < 0)) | (lower == upper)
         if held.any():
             g = np.where(held, 0.0, g)
             matrix = _hold(matrix, held)
-        step, ok = _cholesky_step(matrix, g, self.damping)
+        step, ok = (
+            _cholesky_step(matrix, g, self.damping) if arrow is None else arrow_step(matrix, g, self.damping, arrow)
+        )
         if not ok.all():
             bad = ~ok
             step[bad], ok[bad] = _downhill_step(matrix[bad], g[bad])

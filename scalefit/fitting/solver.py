@@ -9,6 +9,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import FitError
+from scalefit.fitting.arrow import arrow_of
 from scalefit.fitting.certificate import Certificate, certify
 from scalefit.fitting.newton import Minimum, minimise
 from scalefit.fitting.power_sum import model_of
@@ -250,6 +251,7 @@ def descend(
                 rivals=weights is None and len(bands) == 1,
                 bar=bar if len(bands) == 1 else None,
                 bar_steps=bar_steps,
+                arrow=arrow_of(problem.index) if problem.penalty is None else None,
                 progress=progress,
             )
             points = ends.x

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -270,7 +270,7 @@ def _call(law: Any, seed: int, draws: int, options: Mapping[str, Any]) -> str:
 
 def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
     """Parameters and draws, the runs' noise, and the laws as scripts: all that sf.plan works with."""
-    from scalefit.fitting.intervals import noise_of
+    from scalefit.fitting.intervals import noise_of, trend_of
     from scalefit.laws import published
     from scalefit.reporting.formula import script_of
 
@@ -283,7 +283,7 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
         raise ArgumentError(
             "This law has no parameters that a page could compute with, and no planner was made. Ask sf.plan."
         )
-    names, powers = list(own.law.parameters), two_powers(own.law)
+    names, powers, trend = list(own.law.parameters), two_powers(own.law), trend_of(result)
     knows_repetition = "unique_tokens" in own.law.inputs
     repeats = published("data_constrained", "muennighoff2023").constants.values["R_D"]
     own_form = {
@@ -307,7 +307,8 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
         "repeated": repeated_form,
         "scripts": {"own": script_of(own.law), "repeated": script_of(repeated.law)},
         "borrowed": [note.message for note in repeated.notes],
-        "noise": [(share, noise_of(result, share)) for share in sorted({*LEVELS, level})],
+        "noise": [(share, float(noise_of(result, share))) for share in sorted({*LEVELS, level})],
+        "trend": None if trend is None else asdict(trend),
         "seen": largest(result),
         "R_D": repeats,
         "call": call,

@@ -86,6 +86,12 @@ function outer(values, level) {
   return [rows[Math.floor(tail * last)], rows[Math.ceil((1 - tail) * last)]];
 }
 
+// Noise at compute C relative to that at the runs' mean; beyond the runs it stays.
+function trendFactor(trend, C) {
+  if (trend === null) return 1;
+  return (Math.min(Math.max(C, trend.lower), trend.upper) / trend.centre) ** trend.power;
+}
+
 // Interval for the loss of a run at N and D: draws and the runs' own noise, added in squares, as predict_interval does.
 // Where repetition is borrowed, it is the own law's for as many fresh tokens, about this loss.
 function lossInterval(model, s, N, D, level) {
@@ -96,7 +102,7 @@ function lossInterval(model, s, N, D, level) {
   }
   const tail = (1 - level) / 2, losses = s.form.rows.map((_, row) => s.loss(N, D, row));
   const middle = Math.log(losses[0]), paths = sorted(losses.slice(1).map(Math.log));
-  const noise = model.noise.find(([share]) => share === level)[1];
+  const noise = model.noise.find(([share]) => share === level)[1] * trendFactor(model.trend, 6 * N * D);
   const below = Math.max(middle - quantile(paths, tail), 0), above = Math.max(quantile(paths, 1 - tail) - middle, 0);
   return [losses[0] * Math.exp(-Math.hypot(below, noise)), losses[0] * Math.exp(Math.hypot(above, noise))];
 }
