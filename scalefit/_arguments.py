@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
 _SUFFIX |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
@@ -48,24 +48,32 @@ def parse_quantity(value: str | float | int) -> float:
     >>> parse_quantity("7B"), parse_quantity("1.4T"), parse_quantity("1,500"), parse_quantity(5e8)
     (7000000000.0, 1400000000000.0, 1500.0, 500000000.0)
     """
+    return read_quantity(value, repr(value))
+
+
+def read_quantity(value: str | float | int, shown: str) -> float:
+    """Read a quantity; a message shows it as `shown`."""
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:
             raise ArgumentError(
-                f"{str(value)[:40]}... is beyond any number of parameters, tokens or FLOP. Nothing was computed. "
-                "Check it."
+                f"{str(value)[:40]}... is beyond any number of parameters, tokens or FLOP",
+                "nothing was computed",
+                "Check it",
             ) from None
     match = _NUMBER.match(str(value).strip())
     if match is None and _DECIMAL_COMMA.match(str(value).strip()):
         raise ArgumentError(
-            f"{value!r} has a comma that is not between thousands, so nothing was computed: it may be a decimal comma. "
-            "Write 5.2593 for 5,2593."
+            f"{shown} has a comma that is not between thousands; it may be a decimal comma",
+            "nothing was computed",
+            "Write 5.2593 for 5,2593",
         )
     if match is None:
         raise ArgumentError(
-            f"{value!r} is not a quantity, and nothing was computed. Write a number such as 7e9, or one with a "
-            "suffix: 124M, 7B, 1.4T."
+            f"{shown} is not a quantity",
+            "nothing was computed",
+            "Write a number such as 7e9, or one with a suffix: 124M, 7B, 1.4T",
         )
     return float(match[1].replace(",", "").replace("_", "")) * _SUFFIX[match[2].lower()]
 
@@ -79,7 +87,9 @@ def check_level(level: Any) -> float:
     number = check_number("level", level)
     if not 0 < number < 1:
         raise ArgumentError(
-            f"level={level!r} is no coverage, and nothing was computed. Give a number between 0 and 1, such as 0.9."
+            f"{arg('level', level)} must be between 0 and 1",
+            "nothing was computed",
+            "Give the coverage of an interval, such as 0.9",
         )
     return number
 
@@ -87,11 +97,11 @@ def check_level(level: Any) -> float:
 def check_number(name: str, value: Any) -> float:
     """Return `value` as a float; text, complex and truth values are no numbers."""
     if isinstance(value, (bool, str, bytes, complex)):
-        raise ArgumentError(f"{name}={value!r} is not a number, and nothing was computed. Give one.")
+        raise ArgumentError(f"{arg(name, value)} is not a number", "nothing was computed", "Give one")
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(f"{name}={value!r:.80} is not a number, and nothing was computed. Give one.") from None
+        raise ArgumentError(f"{arg(name, value)} is not a number", "nothing was computed", "Give one") from None
 
 
 def check_quantity(name: str, value: Any, *, zero: bool = False) -> float:
@@ -99,20 +109,20 @@ def check_quantity(name: str, value: Any, *, zero: bool = False) -> float:
     if hasattr(value, "item") and np.ndim(value) == 0:  # numpy's and torch's numbers, arrays without a dimension
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        seen = " ".join(repr(value).split())
         raise ArgumentError(
-            f"{name}={seen:.80} must be a number, such as 1e24 or '7B'. Nothing was computed. Correct it."
+            f"{arg(name, value)} must be a number, such as 1e24 or '7B'",
+            "nothing was computed",
+            "Correct it",
         )
     try:
-        number = parse_quantity(value)
+        number = read_quantity(value, arg(name, value))
     except OverflowError:
         number = float("inf")
-    except ArgumentError as error:
-        raise ArgumentError(f"{name}={error}") from None
     if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
         raise ArgumentError(
-            f"{name}={repr(value):.40} must be {'zero or ' if zero else ''}positive and finite. Nothing was computed: "
-            f"check the value and its unit."
+            f"{arg(name, value)} must be {'zero or ' if zero else ''}positive and finite",
+            "nothing was computed",
+            "Check the value and its unit",
         )
     return number
 
@@ -122,9 +132,7 @@ def as_numbers(name: str, value: Any, what: str = "a number, or numbers") -> Arr
     try:
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(
-            f"{name}={' '.join(repr(value).split()):.80} must be {what}. Nothing was computed. Correct it."
-        ) from None
+        raise ArgumentError(f"{arg(name, value)} must be {what}", "nothing was computed", "Correct it") from None
 
 
 def check_numbers(name: str, value: Any) -> Array:
@@ -132,7 +140,7 @@ def check_numbers(name: str, value: Any) -> Array:
     numbers = as_numbers(name, value, "a list of numbers")
     if numbers.ndim != 1:
         raise ArgumentError(
-            f"{name} has shape {numbers.shape}, and nothing was computed. Give a list of numbers, one after another."
+            f"{name} has shape {numbers.shape}", "nothing was computed", "Give a list of numbers, one after another"
         )
     return numbers
 
@@ -145,7 +153,7 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
         number = float("nan")
     if not (np.isfinite(number) and number == int(number) and number >= least):
         raise ArgumentError(
-            f"{name}={value!r:.80} must be a whole number, at least {least}. Nothing was computed. Correct it."
+            f"{arg(name, value)} must be a whole number, at least {least}", "nothing was computed", "Correct it"
         )
     return int(value)
 
@@ -161,7 +169,9 @@ def check_mapping(name: str, value: Any, example: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise ArgumentError(
-            f"{name}={value!r:.80} must map names to values. Nothing was computed. Give {name}={example}, for one."
+            f"{arg(name, value)} must map names to values",
+            "nothing was computed",
+            f"Give {arg(name, shown=example)}, for one",
         )
     return dict(value)
 
@@ -173,6 +183,6 @@ def broadcast(columns: Mapping[str, Array]) -> tuple[tuple[int, ...], dict[str, 
     except ValueError:
         sizes = ", ".join(f"{key} has shape {value.shape}" for key, value in columns.items())
         raise ArgumentError(
-            f"The inputs do not go together: {sizes}. Nothing was computed. Pass one value, or as many of each."
+            f"The inputs do not go together: {sizes}", "nothing was computed", "Pass one value, or as many of each"
         ) from None
     return shape, {key: np.broadcast_to(value, shape).ravel() for key, value in columns.items()}

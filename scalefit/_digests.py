@@ -47,7 +47,7 @@ def check_digest(document: Mapping[str, Any], name: Any) -> None:
     except ValueError:
         pass
     seen = "has no SHA-256" if told is None else "was changed after it was saved: its SHA-256 differs"
-    raise DataError(f"{name} {seen}. It was not read. Use the original file, or save it again.")
+    raise DataError(f"{name} {seen}", "it was not read", "Use the original file, or save it again")
 
 
 def finite(value: Any) -> Any:

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def write_whole(path: Any, content: str | bytes) -> None:
         write_atomically(target, content.encode("utf-8") if isinstance(content, str) else content)
     except OSError as error:
         raise DataError(
-            f"{target} cannot be written: {error.strerror or error}. Nothing was saved. Check the folder."
+            f"{target} cannot be written: {error.strerror or error}", "nothing was saved", "Check the folder"
         ) from error
 
 
@@ -80,9 +80,9 @@ def _regular(target: Path, named: Path) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(old.st_mode):
-        raise DataError(f"{named} is a folder, so nothing was written. Name a file in it.")
+        raise DataError(f"{named} is a folder", "nothing was written", "Name a file in it")
     if not stat.S_ISREG(old.st_mode):
-        raise DataError(f"{named} is a device, a pipe or a socket, so nothing was written. Name a regular file.")
+        raise DataError(f"{named} is a device, a pipe or a socket", "nothing was written", "Name a regular file")
     return old
 
 
@@ -127,13 +127,14 @@ def read_bounded(path: Any, max_bytes: int = MAX_BYTES) -> bytes:
     with target.open("rb") as stream:
         while block := stream.read(_BLOCK):
             if not blocks and block.count(0) == len(block):
-                raise DataError(f"{target} holds NUL bytes, not text. It was not read. Name another file.")
+                raise DataError(f"{target} holds NUL bytes, not text", "it was not read", "Name another file")
             blocks.append(block)
             size += len(block)
             if size > max_bytes:
                 raise DataError(
-                    f"{target} is larger than {max_bytes:,} bytes, or has no end. It was not read. Name another file, "
-                    "or raise max_bytes= where there is that option."
+                    f"{target} is larger than {max_bytes:,} bytes, or has no end",
+                    "it was not read",
+                    f"Name another file, or raise {arg('max_bytes')} where there is that option",
                 )
     return b"".join(blocks)
 
@@ -158,7 +159,7 @@ def save_figure(figure: Figure, path: Any, **options: Any) -> None:
     kind = target.suffix.lower().removeprefix(".") or "png"
     if kind not in known:
         listed = ", ".join(sorted(known))
-        raise ArgumentError(f"{target}: no format {target.suffix!r}; nothing was drawn. Known: {listed}.")
+        raise ArgumentError(f"{target}: no format {target.suffix!r}", "nothing was drawn", f"Known: {listed}")
     drawn = io.BytesIO()
     figure.savefig(drawn, format=kind, dpi=150, **options)
     write_whole(target if target.suffix else target.with_name(f"{target.name}.png"), drawn.getvalue())
@@ -175,10 +176,10 @@ def as_path(path: Any) -> Path:
         found = Path(path)
     except TypeError:
         raise ArgumentError(
-            f"path={path!r:.80} is not the path of a file, and nothing was opened. Give text or a pathlib.Path."
+            f"{arg('path', path)} is not the path of a file", "nothing was opened", "Give text or a pathlib.Path"
         ) from None
     if "\0" in str(found):
         raise ArgumentError(
-            f"path={path!r:.80} holds a NUL byte, as no file's name does. Nothing was opened. Name another one."
+            f"{arg('path', path)} holds a NUL byte, as no file's name does", "nothing was opened", "Name another one"
         )
     return found

@@ -30,8 +30,9 @@ def thinned(steps: npt.ArrayLike, lr: npt.ArrayLike, max_knots: int) -> tuple[Ar
     logged, rates = check_numbers("steps", steps), check_numbers("lr", lr)
     if logged.shape != rates.shape:
         raise ArgumentError(
-            f"{logged.size} steps and {rates.size} rates were given, and nobody knows which belong together. Give "
-            "a rate for every step; NaN where none was logged."
+            f"{logged.size} steps and {rates.size} rates were given",
+            "no schedule was made",
+            "Give a rate for every step; NaN where none was logged",
         )
     x, first = np.unique(logged, return_index=True)
     y = rates[first]
@@ -52,15 +53,17 @@ def check_knots(steps: npt.ArrayLike, lr: npt.ArrayLike) -> None:
     x, y = np.asarray(steps, dtype=float), np.asarray(lr, dtype=float)
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ArgumentError(
-            f"Steps of shape {x.shape} and rates of shape {y.shape} make no schedule, and none was made. Give two or "
-            "more of each, as many steps as rates."
+            f"Steps of shape {x.shape} and rates of shape {y.shape} make no schedule",
+            "none was made",
+            "Give two or more of each, as many steps as rates",
         )
     if not (np.all(np.isfinite(x)) and np.all(np.diff(x) > 0) and x[0] >= 0):
         raise ArgumentError(
-            "The steps of a schedule must be finite, not negative, and strictly increasing. None was made. Correct "
-            "them."
+            "The steps of a schedule must be finite, not negative, and strictly increasing",
+            "none was made",
+            "Correct them",
         )
     if not (np.all(np.isfinite(y)) and np.all(y >= 0) and y.max() > 0):
         raise ArgumentError(
-            "The rates of a schedule must be finite, not negative, and not all zero. None was made. Correct them."
+            "The rates of a schedule must be finite, not negative, and not all zero", "none was made", "Correct them"
         )

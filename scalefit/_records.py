@@ -18,7 +18,9 @@ class Record(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ArgumentError(_one_line(type(self).__name__, error)) from None
+            raise ArgumentError(
+                _one_line(type(self).__name__, error), "nothing was made of it", "Correct the setting, or leave it out"
+            ) from None
 
 
 def _one_line(name: str, error: ValidationError) -> str:
@@ -31,5 +33,4 @@ def _one_line(name: str, error: ValidationError) -> str:
         elif item["loc"]:
             text = f"{text} (got {item['input']!r:.60})"
         parts.append(f"{where}: {text}" if where else text)
-    said = "; ".join(parts).rstrip(".")
-    return f"{name}: {said}. Nothing was made of it: correct the setting, or leave it out."
+    return f"{name}: " + "; ".join(parts).rstrip(".")

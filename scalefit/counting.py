@@ -13,7 +13,7 @@ import numpy as np
 from scalefit._arguments import as_numbers, one_of
 from scalefit._arguments import parse_quantity as parse_quantity
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.flops import training_flops as training_flops
 
 #: What N may count. Fitted exponents depend on it, so it has a name and travels with tables, constants and results.
@@ -56,7 +56,7 @@ def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None
     """
     values = as_numbers("loss", loss)
     if not isinstance(unit, str):
-        raise ArgumentError(f"Unknown loss unit {unit!r:.80}. Nothing was converted. Pass 'nat/token', for one.")
+        raise ArgumentError(f"Unknown loss unit {unit!r:.80}", "nothing was converted", "Pass 'nat/token', for one")
     if unit == "nat/token":
         return values
     if unit == "bit/token":
@@ -67,14 +67,16 @@ def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None
     if unit in ("bit/byte", "nat/byte"):
         if bytes_per_token is None:
             raise ArgumentError(
-                f"A loss in {unit} becomes nats per token by the bytes per token alone; nothing was converted. Give "
-                "bytes_per_token=."
+                f"A loss in {unit} becomes nats per token by the bytes per token alone",
+                "nothing was converted",
+                f"Give {arg('bytes_per_token')}",
             )
         nats = values * (math.log(2.0) if unit == "bit/byte" else 1.0)
         return np.asarray(nats * np.asarray(bytes_per_token, float))
     raise ArgumentError(
-        f"Unknown loss unit {unit!r}; nothing was converted. Known: nat/token, bit/token, bit/byte, nat/byte, "
-        "perplexity."
+        f"Unknown loss unit {unit!r}",
+        "nothing was converted",
+        "Known: nat/token, bit/token, bit/byte, nat/byte, perplexity",
     )
 
 
@@ -193,13 +195,17 @@ def count_parameters(
     """
     if not one_of(architecture, ARCHITECTURES):
         raise ArgumentError(
-            f"architecture is {architecture!r}; nothing was counted. Known: {', '.join(ARCHITECTURES)}."
+            f"{arg('architecture', architecture)} is not known",
+            "nothing was counted",
+            f"Known: {', '.join(ARCHITECTURES)}",
         )
     if not one_of(convention, ("exact", "paper")):
-        raise ArgumentError(f"convention is {convention!r}; nothing was counted. Known: exact, paper.")
+        raise ArgumentError(
+            f"{arg('convention', convention)} is not known", "nothing was counted", "Known: exact, paper"
+        )
     for name, flag in (("tied", tied), ("bias", bias), ("head_bias", head_bias)):
         if not isinstance(flag, (bool, np.bool_)):
-            raise ArgumentError(f"{name}={flag!r:.80} is no truth value; nothing was counted. Give True or False.")
+            raise ArgumentError(f"{arg(name, flag)} is no truth value", "nothing was counted", "Give True or False")
     layers, d = _size("n_layers", n_layers, 1), _size("d_emb", d_emb, 1)
     context, vocabulary = _size("T_max", T_max, 0), _size("vocab_size", vocab_size, 0)
     inner = 4 * d if d_ff is None else _size("d_ff", d_ff, 1)
@@ -211,8 +217,9 @@ def count_parameters(
     if convention == "paper":
         if architecture != "gpt2" or not bias:
             raise ArgumentError(
-                "convention='paper' counts a GPT-2 with biases, and nothing was counted. Leave out architecture= and "
-                "bias=."
+                f"{arg('convention', 'paper')} counts a GPT-2 with biases",
+                "nothing was counted",
+                f"Leave out {arg('architecture')} and {arg('bias')}",
             )
         return ParameterCounts(
             **embeddings,
@@ -240,7 +247,9 @@ def count_parameters(
 def _size(name: str, value: int, least: int) -> int:
     number = value if isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < 1e300 else None
     if number is None or isinstance(value, bool) or not math.isfinite(number) or number != int(number):
-        raise ArgumentError(f"{name} is {value!r}; nothing was counted. Give a whole number of at least {least}.")
+        raise ArgumentError(
+            f"{arg(name, value)} is out of range", "nothing was counted", f"Give a whole number of at least {least}"
+        )
     if number < least:
-        raise ArgumentError(f"{name} is {value!r}; nothing was counted. Give at least {least}.")
+        raise ArgumentError(f"{arg(name, value)} is out of range", "nothing was counted", f"Give at least {least}")
     return int(number)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import one_of
-from scalefit.errors import ArgumentError, DataError, Note, note_record
+from scalefit.errors import ArgumentError, DataError, Note, arg, note_record
 from scalefit.tables.runs import read_runs
 
 
@@ -148,7 +148,7 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
     bundled = {folder.name: folder for folder in _bundled_folders()}
     if not one_of(drop, (None, "authors", "doubtful")):  # said before anything is downloaded
         raise ArgumentError(
-            f"drop={drop!r} is no known reason; nothing was dropped. Known: None, 'authors', 'doubtful'."
+            f"{arg('drop', drop)} is no known reason", "nothing was dropped", "Known: None, 'authors', 'doubtful'"
         )
     name = name if isinstance(name, str) else f"{name!r:.80}"  # which is no data set, and is said below
     if name in bundled:
@@ -159,7 +159,7 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
         runs = read_runs(path, incomplete="keep", **entry.columns)
     else:
         known = ", ".join(sorted({*bundled, *DOWNLOADS}))
-        raise ArgumentError(f"There is no data set {name!r}, and nothing was loaded. Known: {known}.")
+        raise ArgumentError(f"There is no data set {name!r}", "nothing was loaded", f"Known: {known}")
     runs.attrs["scalefit"]["source"] = name
     if drop is not None:
         runs = _drop(runs, name, drop)
@@ -177,8 +177,9 @@ def _drop(runs: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
         why = "doubtful: see the column doubt"
     else:
         raise ArgumentError(
-            f"drop={reason!r} does not apply to {name}, and nothing was dropped: 'authors' is for tables whose "
-            "authors drop rows, 'doubtful' for tables with a column doubt."
+            f"{arg('drop', reason)} does not apply to {name}",
+            "nothing was dropped",
+            "'authors' is for tables whose authors drop rows, 'doubtful' for tables with a column doubt",
         )
     kept = runs[~out].copy()
     rows = [int(row) for row in runs.index[out]]
@@ -234,8 +235,10 @@ def _local_file(name: str, entry: Download) -> Path | None:
     if folder and (path := Path(folder) / name / entry.file).is_file():
         if _sha256(path) != entry.sha256:
             raise DataError(
-                f"{path} was not loaded, for it is not the file that {name} names: its sha256 is "
-                f"{_sha256(path)[:12]}..., not {entry.sha256[:12]}.... Remove it, and it is downloaded."
+                f"{path} is not the file that {name} names: its sha256 is {_sha256(path)[:12]}..., not "
+                f"{entry.sha256[:12]}...",
+                "it was not loaded",
+                "Remove it to download the right one",
             )
         return path
     path = _cache() / name / entry.file
@@ -271,6 +274,8 @@ def _download(name: str, entry: Download) -> Path:
         except OSError as error:
             failures.append(f"it could not be saved ({error.strerror or error})")
     raise DataError(
-        f"{name} was not loaded: {'; then '.join(dict.fromkeys(failures))}. The address is "
-        f"{entry.addresses[0]}. Fetch it yourself into SCALEFIT_DATA_DIR/{name}/{entry.file}, or try again."
+        f"{name}: {'; then '.join(dict.fromkeys(failures))}",
+        "it was not loaded",
+        f"The address is {entry.addresses[0]}. Fetch it yourself into SCALEFIT_DATA_DIR/{name}/{entry.file}, or try "
+        "again",
     )

@@ -82,8 +82,9 @@ class FlopConvention:
             return _inverse(lambda N: self._by_user(N, D, more), C)
         if self.size_from != "N":
             raise ArgumentError(
-                f"C by {self.name!r} gives {self.size_from}, not N. Nothing was computed. Give N itself, or another "
-                "convention."
+                f"C by {self.name!r} gives {self.size_from}, not N",
+                "nothing was computed",
+                "Give N itself, or another convention",
             )
         size = (C / D - self._attention(more)) / TRAIN
         return np.asarray(np.where(size > 0, size, np.nan))
@@ -98,20 +99,22 @@ class FlopConvention:
             return np.asarray(self.function(N, D, **more), float)
         except (TypeError, ValueError) as error:
             raise ArgumentError(
-                f"The FLOP convention {self.name!r} cannot be called as C(N, D, **columns): {error}. Nothing was "
-                "counted. Give a function of N and D that returns FLOP."
+                f"The FLOP convention {self.name!r} cannot be called as C(N, D, **columns): {error}",
+                "nothing was counted",
+                "Give a function of N and D that returns FLOP",
             ) from None
 
     def _columns(self, given: dict[str, ArrayLike], but: str = "") -> dict[str, Array]:
         if not self.computes:
             raise ArgumentError(
-                f"By the convention {self.name!r} C does not follow from N and D, and nothing was computed. Give C "
-                "itself, or a convention that computes: " + ", ".join(k for k, c in CONVENTIONS.items() if c.computes)
+                f"By the convention {self.name!r} C does not follow from N and D",
+                "nothing was computed",
+                f"Give C, or a convention that computes: {', '.join(k for k, c in CONVENTIONS.items() if c.computes)}",
             )
         missing = [key for key in self.reads if key not in given and key != but]
         if missing:
             raise ArgumentError(
-                f"C by {self.name!r} needs {', '.join(missing)} beside N and D, and nothing was computed. Give it."
+                f"C by {self.name!r} needs {', '.join(missing)} beside N and D", "nothing was computed", "Give it"
             )
         wanted = given if self.function is not None else {key: given[key] for key in self.reads if key in given}
         return {key: as_numbers(key, value) for key, value in wanted.items()}
@@ -175,7 +178,7 @@ def convention(flops: str | Callable[..., Any] | FlopConvention) -> FlopConventi
         return FlopConvention(f"custom:{name}", "a function given by the user", function=flops)
     if not isinstance(flops, str) or flops not in CONVENTIONS:
         raise ArgumentError(
-            f"Unknown FLOP convention {flops!r:.80}; nothing was counted. Known: {', '.join(CONVENTIONS)}."
+            f"Unknown FLOP convention {flops!r:.80}", "nothing was counted", f"Known: {', '.join(CONVENTIONS)}"
         )
     return CONVENTIONS[flops]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,8 +121,9 @@ class Held:
         strange = sorted(set(held) - set(of.inputs))
         if strange:
             raise ArgumentError(
-                f"at: {', '.join(strange)} cannot be held, as the law reads {', '.join(of.inputs)}. Nothing was held. "
-                "Hold an input of the law."
+                f"at: {', '.join(strange)} cannot be held, as the law reads {', '.join(of.inputs)}",
+                "nothing was held",
+                "Hold an input of the law",
             )
         self._of = of
         self._held = {name: check_quantity(name, value, zero=True) for name, value in held.items()}
@@ -235,9 +236,10 @@ class Held:
         twice = sorted(name for name in set(inputs) & set(self._held) if inputs[name] is not None)
         if twice:
             raise ArgumentError(
-                f"{', '.join(f'{name}={inputs[name]!r:.40}' for name in twice)}: already held at "
-                f"{', '.join(f'{self._held[name]:g}' for name in twice)}. Nothing was predicted. Leave it out, or "
-                "start from the result without at()."
+                f"{', '.join(arg(name, inputs[name]) for name in twice)}: already held at "
+                f"{', '.join(f'{self._held[name]:g}' for name in twice)}",
+                "nothing was predicted",
+                "Leave it out, or start from the result without at()",
             )
         return {**self._held, **inputs}
 
@@ -299,7 +301,7 @@ class _Callable:
         return {"kind": self.name}
 
     def to_json(self, path: str | Path | None = None) -> str:
-        raise ArgumentError(f"A {self.name} has nothing but predict, so nothing was saved. Save what it was made from.")
+        raise ArgumentError(f"A {self.name} has nothing but predict", "nothing was saved", "Save what it was made from")
 
 
 _ASKED = ("predict", "predict_interval", "draws", "seen", "at", "correction")
@@ -319,8 +321,9 @@ def predictor_of(value: Any, purpose: str = "A plan") -> Predictor:
         return found
     if not callable(getattr(value, "predict", None)) or isinstance(value, type):
         raise ArgumentError(
-            f"{purpose} needs something that predicts, and {kind.__name__} does not; nothing was computed. Pass what "
-            "sf.fit, sf.forecast or sf.published returned."
+            f"{purpose} needs something that predicts, and {kind.__name__} does not",
+            "nothing was computed",
+            "Pass what sf.fit, sf.forecast or sf.published returned",
         )
     return _Callable(value)
 

@@ -94,16 +94,18 @@ def _chain_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | No
     """Return the chain that a file held."""
     if raw.get("format") != CHAIN_FORMAT or set(raw) - {KEY} != _CHAIN:
         raise DataError(
-            f"{path} is not a chain of format {CHAIN_FORMAT}, and was not read. Save it again with to_json."
+            f"{path} is not a chain of format {CHAIN_FORMAT}", "it was not read", "Save it again with to_json"
         )
     first, second = (_step_from(raw[step], f"{path}, {step}", law) for step in ("loss", "metric"))
     try:
         found = chain(first, second)
     except ArgumentError as error:
-        raise DataError(f"{path} is not a saved chain, and was not read: {error}") from error
+        raise DataError(f"{path} is not a saved chain: {error}", "it was not read", "Save it again") from error
     if found.through != raw["through"]:
         raise DataError(
-            f"{path} was changed, and was not read: its steps do not meet in {raw['through']!r:.40}. Save it again."
+            f"{path} was changed: its steps do not meet in {raw['through']!r:.40}",
+            "it was not read",
+            "Save it again",
         )
     return found
 
@@ -111,7 +113,7 @@ def _chain_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | No
 def _step_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> Predictor:
     """Return a step of a chain: a saved result, or published constants, with what was held."""
     if not isinstance(raw, dict):
-        raise DataError(f"{path} holds {type(raw).__name__} in place of a result, and was not read. Save it again.")
+        raise DataError(f"{path} holds {type(raw).__name__} in place of a result", "it was not read", "Save it again")
     rest = {key: value for key, value in raw.items() if key != "held_inputs"}
     of = str(rest.get("law"))
     try:
@@ -120,20 +122,23 @@ def _step_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> Predi
         else:
             read = _result_from(rest, path, law if known(of) is None else None)
             if isinstance(read, Fits):
-                raise DataError(f"{path} holds fits of several losses, and was not read. Save a chain of one of them.")
+                raise DataError(
+                    f"{path} holds fits of several losses", "it was not read", "Save a chain of one of them"
+                )
             found = read
         held = raw.get("held_inputs")
         return found.at(**held) if isinstance(held, dict) else found
     except ArgumentError as error:
-        raise DataError(f"{path} is not a saved result, and was not read: {error}") from error
+        raise DataError(f"{path} is not a saved result: {error}", "it was not read", "Save it again") from error
 
 
 def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitResult:
     found = raw.get("format") if isinstance(raw, dict) else None
     if type(found) is not int or found != FORMAT:
         raise DataError(
-            f"{path} has format {found!r} and was not read: this scalefit ({__version__}) reads {FORMAT}. Fit and "
-            "save again."
+            f"{path} has format {found!r} while this scalefit ({__version__}) reads {FORMAT}",
+            "it was not read",
+            "Fit and save again",
         )
     try:
         saved = SavedFit.model_validate_json(json.dumps(raw))
@@ -141,14 +146,15 @@ def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitRes
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise DataError(
-            f"{path} was not read, being no saved result: {where}: {first['msg']}. Fit and save again."
+            f"{path} is not a saved result: {where}: {first['msg']}", "it was not read", "Fit and save again"
         ) from error
     chosen = law_of(saved.law, law, path)
     misfit = _misfit(saved, chosen)
     if misfit is not None:
         raise DataError(
-            f"{path} does not fit the law {chosen.name}: its {misfit} cannot be right. It was not read. Fit and save "
-            "again."
+            f"{path} does not fit the law {chosen.name}: its {misfit} cannot be right",
+            "it was not read",
+            "Fit and save again",
         )
     try:
         result = _restored(saved, chosen)
@@ -158,23 +164,29 @@ def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitRes
         )
     except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError) as error:
         said = " ".join(str(error).split())
-        raise DataError(f"{path} was not read, being no saved result: {said:.120}. Fit and save again.") from error
+        raise DataError(
+            f"{path} is not a saved result: {said:.120}", "it was not read", "Fit and save again"
+        ) from error
     if not agrees:
         raise DataError(
-            f"{path} was changed, and was not read: its parameters disagree with the optimum it holds. Fit again."
+            f"{path} was changed: its parameters disagree with the optimum it holds",
+            "it was not read",
+            "Fit again",
         )
     with np.errstate(all="ignore"):
         value = result.objective_value
     if not np.isclose(value, saved.objective_value, rtol=1e-6, atol=result.problem.cost_of(_ROUNDING)):
         raise DataError(
-            f"{path} was not read: the objective that {chosen.name} has at its optimum is {value:.6g}, and was "
-            f"{saved.objective_value:.6g} when it was saved. The law has another formula since, or the file was "
-            "changed. Fit again."
+            f"{path}: the objective that {chosen.name} has at its optimum is {value:.6g}, and was "
+            f"{saved.objective_value:.6g} when it was saved",
+            "it was not read",
+            "The law has another formula since, or the file was changed. Fit again",
         )
     if result.data_digest != saved.data:
         raise DataError(
-            f"{path} was changed, and was not read: its runs have digest {result.data_digest}, not {saved.data}. Fit "
-            "again."
+            f"{path} was changed: its runs have digest {result.data_digest}, not {saved.data}",
+            "it was not read",
+            "Fit again",
         )
     return result
 
@@ -273,7 +285,7 @@ def _fits_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | Non
     """Return the fits of several losses that a file held."""
     if raw.get("format") != FITS_FORMAT or not isinstance(raw.get("results"), dict) or not raw["results"]:
         raise DataError(
-            f"{path} holds no fits of format {FITS_FORMAT}, and was not read. Save them again with to_json."
+            f"{path} holds no fits of format {FITS_FORMAT}", "it was not read", "Save them again with to_json"
         )
     return Fits({name: _fit_from(one, f"{path}, {name}", law) for name, one in raw["results"].items()})
 
@@ -286,12 +298,13 @@ def _average_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | 
     """Return the blend that a file held."""
     if raw.get("format") != AVERAGE_FORMAT or set(raw) - {"sha256"} != _AVERAGE:
         raise DataError(
-            f"{path} is not an average of format {AVERAGE_FORMAT}, and was not read. Save it again with to_json."
+            f"{path} is not an average of format {AVERAGE_FORMAT}", "it was not read", "Save it again with to_json"
         )
     if not isinstance(raw["results"], list):
         raise DataError(
-            f"{path} holds {type(raw['results']).__name__} in place of its results, and was not read. Save it again "
-            "with to_json."
+            f"{path} holds {type(raw['results']).__name__} in place of its results",
+            "it was not read",
+            "Save it again with to_json",
         )
     parts = []
     for k, one in enumerate(raw["results"]):
@@ -300,4 +313,6 @@ def _average_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | 
     try:
         return average(parts, raw["weights"])
     except (ArgumentError, TypeError) as error:
-        raise DataError(f"{path} is not a saved average, and was not read: {error}") from error
+        raise DataError(
+            f"{path} is not a saved average: {error}", "it was not read", "Save it again with to_json"
+        ) from error

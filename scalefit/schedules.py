@@ -18,7 +18,7 @@ from scalefit._arguments import as_numbers, check_number, check_numbers, one_of
 from scalefit._knots import Shape, check_knots, decay, thinned
 from scalefit._records import Record
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 
 Kind = Literal["constant", "linear", "cosine", "wsd", "two_stage", "knots"]
 
@@ -80,8 +80,9 @@ class Schedule(Record):
         usual: dict[str, Any] = {"final": USUAL_FINAL[kind]} if kind in USUAL_FINAL else {}
         if kind == "two_stage" and "final" not in given:
             raise ArgumentError(
-                "A two_stage schedule drops to a rate that only its maker knows; no schedule was made. Give final=, "
-                "such as 0.1."
+                "A two_stage schedule drops to a rate that only its maker knows",
+                "no schedule was made",
+                f"Give {arg('final')}, such as 0.1",
             )
         if kind == "knots" and isinstance(knots, (list, tuple)) and knots:
             usual["total"] = knots[-1]
@@ -91,36 +92,43 @@ class Schedule(Record):
     def _check(self) -> Schedule:
         if not (np.isfinite(self.total) and self.total > 0):
             raise ArgumentError(
-                f"A schedule of {self.total:g} steps was given, and none was made. Give a positive number of steps."
+                f"A schedule of {self.total:g} steps was given", "none was made", "Give a positive number of steps"
             )
         if not (np.isfinite(self.warmup) and self.warmup >= 0):
             raise ArgumentError(
-                f"A warm-up of {self.warmup:g} steps was given; no schedule was made. Give zero or more steps."
+                f"A warm-up of {self.warmup:g} steps was given", "no schedule was made", "Give zero or more steps"
             )
         if not 0 <= self.final <= 1:
             raise ArgumentError(
-                f"final={self.final:g} is not in [0, 1]; no schedule was made. Give the last rate as a share of the "
-                "peak."
+                f"{arg('final', shown=f'{self.final:g}')} is not in [0, 1]",
+                "no schedule was made",
+                "Give the last rate as a share of the peak",
             )
         if self.kind == "wsd" and not 0 < self.cooldown <= 1:
             raise ArgumentError(
-                f"cooldown={self.cooldown:g} is not in (0, 1]; no schedule was made. Give a share of the total."
+                f"{arg('cooldown', shown=f'{self.cooldown:g}')} is not in (0, 1]",
+                "no schedule was made",
+                "Give a share of the total",
             )
         if self.kind == "two_stage" and not self.warmup < self.switch < self.total:
             raise ArgumentError(
-                f"switch={self.switch:g} lies outside the schedule; none was made. Give a step between warm-up and end."
+                f"{arg('switch', shown=f'{self.switch:g}')} lies outside the schedule",
+                "none was made",
+                "Give a step between warm-up and end",
             )
         if self.kind == "knots":
             check_knots(self.steps, self.lr_over_peak)
             if self.total != self.steps[-1]:
                 raise ArgumentError(
-                    f"total={self.total:g}, but the last knot is at step {self.steps[-1]:g}; no schedule was made. "
-                    "Leave total out."
+                    f"{arg('total', shown=f'{self.total:g}')}, but the last knot is at step {self.steps[-1]:g}",
+                    "no schedule was made",
+                    "Leave total out",
                 )
             if abs(max(self.lr_over_peak) - 1) > 1e-9:
                 raise ArgumentError(
-                    f"lr_over_peak reaches {max(self.lr_over_peak):g}, and rates are relative to their peak here; no "
-                    "schedule was made. Divide them by it, or use Schedule.from_knots, which does."
+                    f"lr_over_peak reaches {max(self.lr_over_peak):g}, and rates are relative to their peak here",
+                    "no schedule was made",
+                    "Divide them by it, or use Schedule.from_knots, which does",
                 )
         return self
 
@@ -210,25 +218,28 @@ class Schedule(Record):
         step, steps, final = (check_number(*pair) for pair in (("step", step), ("steps", steps), ("final", final)))
         if not one_of(shape, get_args(Shape)):
             raise ArgumentError(
-                f"shape={shape!r} is no cooldown. Nothing was changed. Known: {', '.join(get_args(Shape))}."
+                f"{arg('shape', shape)} is no cooldown", "nothing was changed", f"Known: {', '.join(get_args(Shape))}"
             )
         if not 0 <= final <= 1:
             raise ArgumentError(
-                f"final={final:g} is not in [0, 1]; no schedule was made. Give the last rate as a share of that at "
-                f"step {step:g}."
+                f"{arg('final', shown=f'{final:g}')} is not in [0, 1]",
+                "no schedule was made",
+                f"Give the last rate as a share of that at step {step:g}",
             )
         if not (steps > 0 and 0 <= step):
             raise ArgumentError(
-                f"A cooldown of {steps:g} steps from step {step:g} was asked, and no schedule was made. Give positive "
-                "ones."
+                f"A cooldown of {steps:g} steps from step {step:g} was asked",
+                "no schedule was made",
+                "Give positive ones",
             )
         before = self.knot_steps < step
         x = np.linspace(0, 1, CURVE_KNOTS if shape != "linear" else 2)
         start = float(self.lr(step))
         if start <= 0:
             raise ArgumentError(
-                f"The learning rate is already zero at step {step:g}, so nothing was cooled down. Begin at an earlier "
-                "step."
+                f"The learning rate is already zero at step {step:g}",
+                "nothing was cooled down",
+                "Begin at an earlier step",
             )
         return Schedule.from_knots(
             np.concatenate([self.knot_steps[before], step + x * steps]),
@@ -347,7 +358,9 @@ class Schedule(Record):
         """
         x, y = self._knots
         if not one_of(warmup, ("actual", "peak")):
-            raise ArgumentError(f"warmup={warmup!r:.80} is not known. Nothing was integrated. Known: actual, peak.")
+            raise ArgumentError(
+                f"{arg('warmup', warmup)} is not known", "nothing was integrated", "Known: actual, peak"
+            )
         t = as_numbers("step", step)
         i = np.clip(np.searchsorted(x, t, side="right") - 1, 0, len(x) - 2)
         d = np.minimum(t, x[-1]) - x[i]

@@ -90,6 +90,7 @@ def test_the_parts_are_all_known():
         "_files",
         "_knots",
         "_latex",
+        "_plain",
         "_numeric",
         "_records",
         "_text",

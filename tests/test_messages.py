@@ -1,62 +1,107 @@
-"""Every error says what was seen, what scalefit did, and what to do: read from the source, so that none is missed."""
+"""Every error has its three parts as fields, and each face words the arguments in them in its own way."""
 
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 from pathlib import Path
 
 import pytest
 
+from scalefit import errors
+from scalefit.errors import ArgumentError, DataError, Mention, ScalefitWarning, arg, way
+
 PACKAGE = Path(__file__).parents[1] / "scalefit"
-RAISED = {"ArgumentError", "DataError", "FitError", "MissingExtraError", "BadParameter"}
-#: What scalefit did, or did not.
-DID = re.compile(r"(?i)\b(nothing|neither|none|no [\w'-]+( [\w'-]+)?) (was|were|is) |\b(was|were|is) (not|left|read) ")
-#: What to do: a sentence that begins with one of these, or a list of what is known.
-TO_DO = re.compile(
-    r"(?:^|[.;:,}]\s|\bor )(?:then )?(?:Known|There are|It has|The table has|Add|Ask|Begin|Change|Check|Choose|Compare|"
-    r"Convert|Copy|Correct|Delete|Divide|Download|Drop|Export|Fetch|Fit|Fix|Forecast|Free|Give|Hold|Install|Keep|Leave|Look|"
-    r"Lower|Make|Mend|Move|Name|Pass|Plan|Predict|Put|Raise|Plot|Read|Register|Remove|Rename|Report|Run|Save|Say|Score|Set|Split|Tie|Use|Wait|"
-    r"Write)\b",
-    re.IGNORECASE,
-)
+RAISED = {"ArgumentError", "DataError", "FitError", "MissingExtraError", "StoreError", "ScalefitError"}
+FLAG = re.compile(r"(?<![\w-])--[a-z]")
 
 
-def messages(source: str) -> list[tuple[int, str]]:
-    """Line and words of each error raised with a sentence of its own; fragments that another one completes are not."""
+def raised(path: Path) -> list[tuple[int, ast.Call]]:
+    """Line and call of each error of ours that a file makes."""
     found = []
-    for node in ast.walk(ast.parse(source)):
-        if not (isinstance(node, ast.Call) and node.args):
-            continue
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        words = _words(node.args[0])
-        if name in RAISED and words.endswith("."):
-            found.append((node.lineno, words))
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RAISED:
+            found.append((node.lineno, node))
     return found
-
-
-def _words(node: ast.expr) -> str:
-    """The text of a message, with {} for what is put in."""
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(map(_words, node.values))
-    if isinstance(node, ast.BinOp):
-        return _words(node.left) + _words(node.right)
-    if isinstance(node, ast.IfExp):
-        return _words(node.body)
-    return "{}"
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_error_has_its_three_parts(path):
-    for line, words in messages(path.read_text(encoding="utf-8")):
-        assert DID.search(words), f"{path.name}:{line} does not say what scalefit did: {words}"
-        assert TO_DO.search(words), f"{path.name}:{line} does not say what to do: {words}"
+    for line, call in raised(path):
+        assert len(call.args) == 3, f"{path.name}:{line}: what was seen, what scalefit did, what to do"
+        for part in call.args:
+            assert not (isinstance(part, ast.Constant) and not part.value), f"{path.name}:{line} leaves a part empty"
 
 
-def test_the_reader_of_messages_sees_what_is_missing():
-    two_parts = 'raise ArgumentError(f"level={level!r} must lie between 0 and 1.")\nraise DataError("a " + reason)\n'
-    assert [words for _, words in messages(two_parts)] == ["level={} must lie between 0 and 1."]
-    assert not DID.search("level={} must lie between 0 and 1.")
-    assert not TO_DO.search("level={} must lie between 0 and 1. Nothing was computed.")
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_python_face_names_no_flags_and_spells_no_argument_by_hand(path):
+    if "cli" in path.parts:
+        return
+    for line, call in raised(path):
+        for part in call.args:
+            for text in _plain_texts(part):
+                assert "{arg(" not in text and "{way(" not in text, f"{path.name}:{line} is no f-string"
+                assert not FLAG.search(text), f"{path.name}:{line} names a flag: {text}"
+                spelled = re.search(r"(?<![\w(, ])\b[a-z_]\w*=(?!=)|^[a-z_]\w*=(?!=)", text)
+                assert not spelled, f"{path.name}:{line} spells an argument; mark it by arg(...): {text}"
+
+
+def _plain_texts(node: ast.expr) -> list[str]:
+    """Literal text of a message, without that of `arg` and `way`."""
+    if isinstance(node, ast.Constant):
+        return [str(node.value)]
+    if isinstance(node, ast.JoinedStr):
+        return ["".join("{}" if isinstance(v, ast.FormattedValue) else str(v.value) for v in node.values)]
+    if isinstance(node, (ast.Tuple, ast.BinOp)):
+        parts = node.elts if isinstance(node, ast.Tuple) else [node.left, node.right]
+        return [text for part in parts for text in _plain_texts(part)]
+    return []
+
+
+def in_flags(mention: Mention) -> str | None:
+    """A face that has --level alone."""
+    return f"--level {mention.shell}".strip() if mention.name == "level" else None
+
+
+def test_each_face_has_its_words():
+    error = ArgumentError(
+        f"{arg('level', 2)} is too large",
+        "nothing was computed",
+        (f"give {arg('level')}", f"pass {arg('by', 'pool')}", way("call sf.plan", "run scalefit plan")),
+    )
+    assert error.argument == ("level",)
+    assert (error.seen, error.did) == ("level=2 is too large", "nothing was computed")
+    assert str(error).endswith("nothing was computed. Give level=, pass by='pool', or call sf.plan.")
+    assert error.worded(in_flags) == "--level 2 is too large; nothing was computed. Give --level."
+
+
+def test_what_a_face_lacks_has_its_name():
+    error = ArgumentError(f"{arg('by', 'size')} is not known", "nothing was fitted", "Leave it out")
+    assert error.worded(in_flags) == "by size is not known; nothing was fitted. Leave it out."
+
+
+@pytest.mark.parametrize(
+    ("value", "python", "shell"),
+    [
+        ({"E": ...}, "fixed={'E': ...}", "E=..."),
+        ({"E": (3.0, 1.0)}, "fixed={'E': (3.0, 1.0)}", "E=3.0:1.0"),
+        (["Q", "R"], "fixed=['Q', 'R']", "Q,R"),
+        ("two words", "fixed='two words'", "'two words'"),
+        (None, "fixed=None", "None"),
+        ("\x02mark\x03", r"fixed='\x02mark\x03'", r"'\x02mark\x03'"),
+    ],
+)
+def test_values_in_both_spellings(value, python, shell):
+    found: list[Mention] = []
+    errors.worded(arg("fixed", value), lambda mention: found.append(mention) or "")
+    assert (found[0].python, found[0].shell) == (python, shell)
+
+
+def test_errors_and_warnings_survive_other_processes():
+    error = DataError(f"{arg('loss')} names a column", "nothing was read", "Name it").about("a.csv")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == "a.csv: loss= names a column; nothing was read. Name it."
+    assert again.argument == ("loss",) and again.worded(in_flags) == error.worded(in_flags)
+    warning = ScalefitWarning(f"Pass {arg('by', 'pool')}.")
+    assert str(pickle.loads(pickle.dumps(warning))) == str(warning) == "Pass by='pool'."

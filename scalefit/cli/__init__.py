@@ -17,8 +17,8 @@ from typing import Any
 
 import typer
 
-from scalefit.cli._words import for_the_shell
-from scalefit.errors import ScalefitError
+from scalefit.cli._words import in_shell
+from scalefit.errors import ScalefitError, Wording, in_python, worded
 
 
 class ExitCode(IntEnum):
@@ -74,12 +74,12 @@ def _provenance() -> str:
     return f"scalefit {scalefit.__version__} ({', '.join(parts)}; {Path(scalefit.__file__).parent})"
 
 
-def _options_of(app: typer.Typer, words: list[str]) -> set[str]:
-    """Options of the command that was called."""
+def _parameters_of(app: typer.Typer, words: list[str]) -> list[Any]:
+    """Options and arguments of the command that was called."""
     command = typer.main.get_command(app)
     for word in words:
         command = getattr(command, "commands", {}).get(word, command)
-    return {option for parameter in command.params for option in parameter.opts}
+    return list(command.params)
 
 
 def _usage(error: Any) -> str:
@@ -99,17 +99,24 @@ def _usage(error: Any) -> str:
     return f"{said}{end} Nothing was done. See {' '.join(['scalefit', *words, '--help'])}."
 
 
+def _warned(message: Any, words: Wording) -> str:
+    """A warning in the words of the shell; those of other libraries as they are."""
+    return worded(getattr(message, "template", str(message)), words) or str(message)
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with a named code; bad input never ends in a traceback."""
-    warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {message}", err=True)
+    words: Wording = in_python
     try:
         app = build_app()
+        words = in_shell(_parameters_of(app, args or sys.argv[1:]))
+        warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {_warned(message, words)}", err=True)
         code = app(args=args, prog_name="scalefit", standalone_mode=False)
         if code == ExitCode.INTERRUPTED:  # typer catches the interrupt itself
             raise KeyboardInterrupt
         sys.exit(int(code or 0))
     except ScalefitError as error:
-        typer.echo(f"scalefit: {for_the_shell(str(error), _options_of(app, args or sys.argv[1:]))}", err=True)
+        typer.echo(f"scalefit: {error.worded(words)}", err=True)
         sys.exit(ExitCode.BAD_INPUT)
     except BrokenPipeError:
         sys.stderr.close()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import read_text, write_whole
+from scalefit._plain import plain
 from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -22,16 +23,17 @@ if TYPE_CHECKING:
 
 _PATIENCE = 1.0  # seconds of silence before a bar appears
 
-_COLUMNS = "Columns and conventions"
+#: Where the help lists the options that name columns and conventions.
+COLUMNS_PANEL = "Columns and conventions"
 
 
 def _column(help: str, flag: str | None = None, metavar: str = "COLUMN") -> Any:
-    option = typer.Option(*([flag] if flag else []), help=help, metavar=metavar, rich_help_panel=_COLUMNS)
+    option = typer.Option(*([flag] if flag else []), help=help, metavar=metavar, rich_help_panel=COLUMNS_PANEL)
     return Annotated[str | None, option]
 
 
 def _limit(help: str) -> Any:
-    return Annotated[int | None, typer.Option(help=help, metavar="COUNT", min=1, rich_help_panel=_COLUMNS)]
+    return Annotated[int | None, typer.Option(help=help, metavar="COUNT", min=1, rich_help_panel=COLUMNS_PANEL)]
 
 
 _LIMITS = ("max_rows", "max_bytes")
@@ -84,9 +86,9 @@ def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
     help = "A column or convention by its name: N=n_params, loss_unit=bit/byte. Repeatable."
     if taken:
         help += f" Needed for {', '.join(taken)}, which say something else here."
-    pairs = typer.Option("--column", help=help, metavar="NAME=COLUMN", rich_help_panel=_COLUMNS)
+    pairs = typer.Option("--column", help=help, metavar="NAME=COLUMN", rich_help_panel=COLUMNS_PANEL)
     help = "A column of what else the law reads: n_experts=config.moe.n, or a number for every run. Repeatable."
-    more = typer.Option("--input", help=help, metavar="NAME=COLUMN", rich_help_panel=_COLUMNS)
+    more = typer.Option("--input", help=help, metavar="NAME=COLUMN", rich_help_panel=COLUMNS_PANEL)
     lists = {"column": Annotated[list[str] | None, pairs], "input": Annotated[list[str] | None, more]}
     annotations = {**offered, **lists}
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -132,7 +134,7 @@ def _checked_figure(path: Path | None) -> Path | None:
         known = sorted(FigureCanvasBase.get_supported_filetypes())
         if path.suffix.lower().removeprefix(".") not in known:
             listed = ", ".join(f".{name}" for name in known)
-            raise ArgumentError(f"{path}: no format {path.suffix!r}; nothing was drawn. Known: {listed}.")
+            raise ArgumentError(f"{path}: no format {path.suffix!r}", "nothing was drawn", f"Known: {listed}")
     return path
 
 
@@ -191,10 +193,12 @@ def may_write(
     target = Path(path)
     for source in inputs:
         if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
-            raise ArgumentError(f"{option} {path} is the input itself, and was left alone. Name another file.")
+            raise ArgumentError(f"{option} {path} is the input itself", "it was left alone", "Name another file")
     if target.parent != target and not target.parent.is_dir():
         raise ArgumentError(
-            f"{option} {path} cannot be written: there is no folder {target.parent}. Nothing was done. Make it first."
+            f"{option} {path} cannot be written: there is no folder {target.parent}",
+            "nothing was done",
+            "Make it first",
         )
     if force or not target.is_file() or not target.stat().st_size or (kind == "table" and columns is None):
         return
@@ -208,8 +212,9 @@ def may_write(
     }
     if not same[kind]:
         raise ArgumentError(
-            f"{option} {path} is there and does not hold {_WHAT[kind]}; it was left alone. Name another file, or add "
-            "--force."
+            f"{option} {path} is there and does not hold {_WHAT[kind]}",
+            "it was left alone",
+            "Name another file, or add --force",
         )
 
 
@@ -273,20 +278,6 @@ def points(given: Iterable[str]) -> list[dict[str, float]]:
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document; numbers that are not finite become null."""
     typer.echo(json.dumps(plain(document), indent=1, allow_nan=False))
-
-
-def plain(value: Any) -> Any:
-    """Return plain data that JSON can hold, from numpy, pandas, tuples and paths."""
-    if isinstance(value, Mapping) or hasattr(value, "to_dict"):
-        items = value.items() if isinstance(value, Mapping) else value.to_dict().items()
-        return {str(key): plain(item) for key, item in items}
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def json_keys(path: Path, *, any_suffix: bool = False) -> set[str]:

@@ -1,53 +1,60 @@
-"""Errors in the words of the shell: the library says loss='val', the command line has --loss val."""
+"""Errors and warnings in the words of the shell: the library marks its arguments, each command has options for them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
+from typing import Any
 
-_RENAMED = {"fixed": "--fix", "tied": "--tie", "bounds": "--bound", "n_starts": "--starts"}
-_PHRASES = {
-    r"Pass the runs of one: runs\[runs\['series'\] == '([^']*)'\]": r"Keep the runs of one: --only '\1'",
-    r"or one series at a time": r"or keep one with --only NAME",
-    r"Compare laws on one series at a time": r"Compare laws on one series, kept with --only NAME",
+from scalefit.cli._shared import COLUMNS_PANEL
+from scalefit.errors import Mention, Wording
+
+#: Options whose names are not those of the arguments; the first that the command has.
+_OPTIONS = {
+    "fixed": ("--fix", "--hold"),
+    "tied": ("--tie",),
+    "bounds": ("--bound",),
+    "n_starts": ("--starts",),
+    "columns": ("--column",),
+    "inputs": ("--input",),
+    "laws": ("--law", "--laws"),
+    "weights": ("--weight",),
+    "path": ("--out", "--save"),
 }
-_ARGUMENT = re.compile(
-    r"\b(?P<name>[A-Za-z_]\w*)="
-    r"(?P<value>\{'(?P<key>\w+)': (?P<item>[\w.+-]+|\((?P<low>[\w.+-]+), (?P<high>[\w.+-]+)\))\}"
-    r"|\{\.\.\.\}|\['(?P<listed>[^']*)'\]|'[^']*'|-?\d[\w.+-]*|\.\.\.)?"
-)
 
 
-def for_the_shell(text: str, options: Collection[str]) -> str:
-    """Put the arguments that a message names as options, where the command has them.
+def in_shell(parameters: Iterable[Any]) -> Wording:
+    """Return what words a marked argument as an option of the command that has these parameters.
 
     Examples
     --------
-    >>> for_the_shell("Name the column with loss=. Or fix one (fixed={'E': ...}).", {"--loss", "--fix"})
-    'Name the column with --loss. Or fix one (--fix E=...).'
-    >>> for_the_shell("bounds={'E': (3.0, 1.0)} and fixed=['Q']; delta=-1.0", {"--bound", "--fix", "--delta"})
-    '--bound E=3.0:1.0 and --fix Q; --delta -1.0'
-    >>> for_the_shell("Pass by='pool'.", {"--loss"})
-    "Pass by='pool'."
+    >>> from scalefit.errors import ArgumentError, arg
+    >>> class Option:
+    ...     opts, rich_help_panel = ["--fix"], None
+    >>> error = ArgumentError(
+    ...     f"{arg('fixed', {'Q': 1.0})} names no parameter",
+    ...     "nothing was fitted",
+    ...     ("name another", f"use {arg('tied')}"),
+    ... )
+    >>> print(error.worded(in_shell([Option()])))
+    --fix Q=1.0 names no parameter; nothing was fitted. Name another.
     """
-    text = text.replace("that to_json wrote", "that scalefit fit --save wrote")
-    if "--only" in options:
-        for said, better in _PHRASES.items():
-            text = re.sub(said, better, text)
+    parameters = list(parameters)
+    panels = {option: getattr(p, "rich_help_panel", None) for p in parameters for option in p.opts}
 
-    def as_option(found: re.Match[str]) -> str:
-        name, value = found["name"], found["value"] or ""
-        option = _RENAMED.get(name, "--" + name.replace("_", "-"))
-        if name == "fixed" and "--hold" in options:
-            option = "--hold"
-        if option not in options:
-            return found[0]
-        if found["key"]:
-            value = f"{found['key']}={found['item'] if found['low'] is None else found['low'] + ':' + found['high']}"
-        elif found["listed"] is not None:
-            value = found["listed"]
-        elif value == "{...}":
-            value = "NAME=VALUE"
-        return f"{option} {value.strip(chr(39))}".rstrip() if value else option
+    def word(mention: Mention) -> str | None:
+        if mention.kind == "way":
+            flags = re.match(r"\W*(--[\w-]+)", mention.shell)
+            return None if flags and flags[1] not in panels else mention.shell
+        option = _option(mention.name, panels)
+        if mention.kind == "column" and panels.get(option or "") != COLUMNS_PANEL:
+            named = f"--column {mention.name}={mention.shell or 'NAME'}"
+            return named if "--column" in panels else None
+        return option if option is None else f"{option} {mention.shell}".rstrip()
 
-    return _ARGUMENT.sub(as_option, text)
+    return word
+
+
+def _option(name: str, known: Iterable[str]) -> str | None:
+    spelled = (*_OPTIONS.get(name, ()), f"--{name}", f"--{name.replace('_', '-')}")
+    return next((option for option in spelled if option in known), None)

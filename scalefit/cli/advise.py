@@ -64,7 +64,7 @@ def advise(
     """Forecast the end of a run and say whether to go on, stop, cool down or roll back."""
     if watch and as_json:
         raise ArgumentError(
-            "--watch shows a live view and --json prints once, so nothing was read. Give one of the two."
+            "--watch shows a live view and --json prints once", "nothing was read", "Give one of the two"
         )
     if not 0 <= interval <= _DAY:
         raise typer.BadParameter(f"{interval:g} is no pause of 0 to {_DAY:g} seconds", param_hint="--interval")
@@ -89,14 +89,14 @@ def _read_plan(path: Path) -> RunPlan:
     from scalefit.stopping.run_plan import RunPlan
 
     if not path.exists():
-        raise DataError(f"There is no plan {path}, and nothing was read. Write one, a file such as:\n{EXAMPLE}")
+        raise DataError(f"There is no plan {path}", "nothing was read", f"Write one, a file such as:\n{EXAMPLE}")
     try:
         text = read_text(path)
         record = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML, JSON and text errors are ValueErrors
-        raise DataError(f"The plan {path} cannot be read: {error}. No advice was given. Correct the file.") from None
+        raise DataError(f"The plan {path} cannot be read: {error}", "no advice was given", "Correct the file") from None
     if not isinstance(record, dict) or "schedule" not in record:
-        raise DataError(f"The plan {path} has no [schedule], and nothing was read. Give it one, as in:\n{EXAMPLE}")
+        raise DataError(f"The plan {path} has no [schedule]", "nothing was read", f"Give it one, as in:\n{EXAMPLE}")
     return RunPlan(**record)
 
 
@@ -137,8 +137,9 @@ class _Reader:
         if {"schema_version", "plan", "series"} <= shared.json_keys(Path(name)):
             if other:
                 raise ArgumentError(
-                    f"--history {entry}: {name} is a saved monitor and holds its own plan. Nothing was read. Leave "
-                    f"={other} out."
+                    f"--history {entry}: {name} is a saved monitor and holds its own plan",
+                    "nothing was read",
+                    f"Leave ={other} out",
                 )
             return load_monitor(name)
         table = read_log(name, **self.names).dropna(subset=["val_loss"])
@@ -157,8 +158,9 @@ class _Reader:
         plan, notes = (self.plan, []) if self.plan is not None else plan_from_log(table)
         if self.plan is not None and table.attrs["counts"] == "epochs":
             raise DataError(
-                f"{self.log} counts epochs and the plan counts steps, so nothing was judged. Put epochs in the plan, "
-                "or leave --plan out."
+                f"{self.log} counts epochs and the plan counts steps",
+                "nothing was judged",
+                "Put epochs in the plan, or leave --plan out",
             )
         unit = table.attrs["loss_unit"]
         if plan.loss_unit == "nat/token" and unit != plan.loss_unit:

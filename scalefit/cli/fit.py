@@ -188,8 +188,9 @@ def _cluster(runs: pd.DataFrame, column: str) -> Any:
 
     if column not in runs:
         raise DataError(
-            f"There is no column {column!r} to resample by, and nothing was resampled. The table has "
-            f"{', '.join(map(str, runs))}."
+            f"There is no column {column!r} to resample by",
+            "nothing was resampled",
+            f"The table has {', '.join(map(str, runs))}",
         )
     return runs[column]
 
@@ -252,7 +253,7 @@ def _predict_saved(
 
     result = load_result(path, law)
     if isinstance(result, Fits):
-        raise DataError(f"{path} holds fits of several losses; nothing was predicted. Save one: fits['loss_web'].")
+        raise DataError(f"{path} holds fits of several losses", "nothing was predicted", "Save one: fits['loss_web']")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the notes are printed below
         asked: dict[str, Any] = inputs if series is None else {**inputs, "series": series}

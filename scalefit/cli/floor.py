@@ -54,7 +54,9 @@ def floor(
     if plans is None:
         if out is not None:
             raise ArgumentError(
-                f"--out {out} belongs to a table of plans, and none was given. Pass one, or use --json."
+                f"--out {out} belongs to a table of plans, and none was given",
+                "nothing was computed",
+                "Pass one, or use --json",
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ScalefitWarning)  # they are in the result's notes
@@ -67,8 +69,9 @@ def floor(
     both = [name for name, value in given.items() if value is not None]
     if both:
         raise ArgumentError(
-            f"{plans} is a table of plans, and nothing was computed: leave out {', '.join(both)}, or leave out the "
-            f"table."
+            f"{plans} is a table of plans",
+            "nothing was computed",
+            f"Leave out {', '.join(both)}, or leave out the table",
         )
     table = loss_floor(plans, **{name: read[name] for name in options}, **reading)
     if out is not None:
@@ -91,4 +94,6 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise ArgumentError(f"radius is {text!r}; nothing was computed. Say volume, critical, or a number.") from error
+        raise ArgumentError(
+            f"radius is {text!r}", "nothing was computed", "Say volume, critical, or a number"
+        ) from error

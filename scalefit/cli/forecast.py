@@ -102,7 +102,7 @@ def _register(result: ForecastResult, points: list[dict[str, float]], path: Path
 
     if len(points) > 1:
         raise ArgumentError(
-            f"--register writes down one run, and {len(points)} were given; nothing was registered. Give one --at."
+            f"--register writes down one run, and {len(points)} were given", "nothing was registered", "Give one --at"
         )
     inputs = dict(points[0]) if points else {}
     if set(inputs) == {"C"} and "C" not in result.law.inputs:

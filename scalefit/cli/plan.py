@@ -191,7 +191,7 @@ def envelope(
         if run not in curves:
             has = ", ".join(map(str, curves))
             raise DataError(
-                f"There is no column {run!r} to tell runs apart. Nothing was computed; the table has {has}."
+                f"There is no column {run!r} to tell runs apart", "nothing was computed", f"The table has {has}"
             )
         curves = curves.assign(run=curves[run])
     with shared.working("Following the envelope"):
@@ -267,8 +267,9 @@ def _result(
     if (source is None) == (published is None):
         seen = "None of them was given" if source is None else f"{source} and --published {published} were both given"
         raise ArgumentError(
-            f"{seen}, and nothing was computed. Pass a table of runs, a saved result, or constants by --published: one "
-            f"of them."
+            f"{seen}",
+            "nothing was computed",
+            "Pass a table of runs, a saved result, or constants by --published: one of them",
         )
     is_table = source is not None and not _is_saved(Path(source))
     if columns and not is_table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +11,7 @@ import typer
 
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
-from scalefit.errors import DataError, FitError
+from scalefit.errors import DataError, FitError, ScalefitWarning
 
 if TYPE_CHECKING:
     from scalefit.reporting.report import Report
@@ -55,7 +56,7 @@ def report(
     if only is not None and by is not None:
         raise typer.BadParameter(f"{only}: leave --by out for the report on one series", param_hint="--only")
     made: dict[str | None, Report] = {}
-    refused: dict[str, str] = {}
+    refused: dict[str | None, FitError | DataError] = {}
     pool: Literal["pool"] | None = "pool" if by == By.pool else None
     with shared.working("Writing the report") as progress:
         runs = shared.read_table(table, laws=[law], **columns)
@@ -72,14 +73,15 @@ def report(
             except (FitError, DataError) as error:
                 if label is None:
                     raise
-                refused[label] = str(error)
+                refused[label] = error
             else:
                 made[label].save(path)
     if refused and not made:
-        raise FitError(f"No series can be fitted, and no page was made. {_series_said(refused)}")
+        raise FitError("No series can be fitted", "no page was made", _reasons(refused))
     if as_json:
         documents = {label: _about(page, files[label]) for label, page in made.items()}
-        several = {"series": documents} | ({"refused": refused} if refused else {})
+        reasons = {label: str(error) for label, error in refused.items()}
+        several = {"series": documents} | ({"refused": reasons} if refused else {})
         shared.print_json(documents[None] if None in documents else several)
     else:
         for label, page in made.items():
@@ -90,12 +92,12 @@ def report(
             )
     if refused:
         seen = f"{len(refused)} of {len(files)} series could not be fitted, and no page was made of them."
-        typer.echo(f"warning: {seen} {_series_said(refused)}", err=True)
+        warnings.warn(f"{seen} {_reasons(refused)}", ScalefitWarning, stacklevel=1)
     return 0 if all(page.trusted for page in made.values()) else ExitCode.UNTRUSTED
 
 
-def _series_said(refused: dict[str, str]) -> str:
-    return "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
+def _reasons(refused: dict[str | None, FitError | DataError]) -> str:
+    return "; ".join(f"{label!r}: {error.template}" for label, error in refused.items())
 
 
 def _about(page: Report, path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 from scalefit._arguments import one_of, parse_quantity
 from scalefit.collecting import discovery, final_loss, recipes, sizes
 from scalefit.collecting.records import Run, number
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.errors import ArgumentError, DataError, Note, arg
 from scalefit.flops import training_flops
 from scalefit.integrations._log_columns import plain
 
@@ -97,7 +97,7 @@ def collect(
     places = [place for root in roots for place in discovery.find(root, options.columns)]
     listed = ", ".join(str(root) for root in roots)
     if not places:
-        raise DataError(f"{listed}: no runs of a known store were found, and no table was made. Name another folder.")
+        raise DataError(f"{listed}: no runs of a known store were found", "no table was made", "Name another folder")
     said = _Said()
     rows = []
     n_runs = 0
@@ -119,7 +119,7 @@ def collect(
     notes = said.notes(n_runs)
     if not rows:
         why = " ".join(note.message for note in notes if note.severity == "warning")
-        raise DataError(f"{listed}: no finished run with a loss among {n_runs}; no table was made. {why}")
+        raise DataError(f"{listed}: no finished run with a loss among {n_runs}", "no table was made", f"{why}")
     table = recipes.table_of(rows)
     notes += _mixed(table)
     table.attrs["notes"] = [
@@ -137,19 +137,27 @@ class _Options:
         self.N, self.D = _quantity("N", N), _quantity("D", D)
         for name, value, known in (("final", final, final_loss.WAYS), ("unfinished", unfinished, _UNFINISHED)):
             if value is not None and not one_of(value, known):
-                raise ArgumentError(f"{name}={value!r:.80}; nothing was collected. Known: {', '.join(known)}.")
+                raise ArgumentError(f"{arg(name, value)}", "nothing was collected", f"Known: {', '.join(known)}")
         if loss is not None and not isinstance(loss, str):
-            raise ArgumentError(f"loss={loss!r:.80} names no quantity; nothing was collected. Give its name.")
+            raise ArgumentError(f"{arg('loss', loss)} names no quantity", "nothing was collected", "Give its name")
         if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
-            raise ArgumentError(f"k={k!r:.80}; nothing was collected. Give a whole number of at least 1.")
+            raise ArgumentError(f"{arg('k', k)}", "nothing was collected", "Give a whole number of at least 1")
         if k is not None and final not in (None, "mean"):
-            raise ArgumentError(f"k={k} goes with final='mean', not {final!r}. Nothing was collected. Leave one out.")
+            raise ArgumentError(
+                f"{arg('k', k)} goes with {arg('final', 'mean')}, not {final!r}",
+                "nothing was collected",
+                "Leave one out",
+            )
         if config is not None and not isinstance(config, Mapping):
-            raise ArgumentError(f"config={config!r:.80} is no mapping; nothing was collected. Give names and values.")
+            raise ArgumentError(
+                f"{arg('config', config)} is no mapping", "nothing was collected", "Give names and values"
+            )
         self.loss, self.final, self.k, self.unfinished = loss, "mean" if k is not None else final, k, unfinished
         batch = _quantity("batch_tokens", batch_tokens)
         if isinstance(batch, (str, Mapping)):
-            raise ArgumentError(f"batch_tokens={batch_tokens!r:.80} is no number; nothing was collected. Give tokens.")
+            raise ArgumentError(
+                f"{arg('batch_tokens', batch_tokens)} is no number", "nothing was collected", "Give tokens"
+            )
         self.batch_tokens = batch
         self.config = dict(config or {})
         self.columns = {"N": N if isinstance(N, str) else None, "D": D if isinstance(D, str) else None}
@@ -169,7 +177,7 @@ def _quantity(name: str, asked: Any) -> sizes.Asked:
         except ArgumentError:
             return asked
     if isinstance(asked, bool) or not isinstance(asked, (int, float)) or not 0 < asked < math.inf:
-        raise ArgumentError(f"{name}={asked!r:.80}; nothing was collected. Give a positive number, or a name.")
+        raise ArgumentError(f"{arg(name, asked)}", "nothing was collected", "Give a positive number, or a name")
     return float(asked)
 
 
@@ -178,13 +186,13 @@ def _roots(paths: Any) -> list[Path]:
     roots = []
     for item in given:
         if not isinstance(item, (str, Path)):
-            raise ArgumentError(f"paths={item!r:.80} is no path; nothing was collected. Give folders or files.")
+            raise ArgumentError(f"{arg('paths', item)} is no path", "nothing was collected", "Give folders or files")
         path = Path(item)
         if not path.exists():
-            raise DataError(f"There is no folder or file {path}, and nothing was collected. Check the path.")
+            raise DataError(f"There is no folder or file {path}", "nothing was collected", "Check the path")
         roots.append(path)
     if not roots:
-        raise ArgumentError("paths=[] names no folder; nothing was collected. Give one.")
+        raise ArgumentError(f"{arg('paths', [])} names no folder", "nothing was collected", "Give one")
     return roots
 
 

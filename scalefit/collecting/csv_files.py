@@ -32,7 +32,7 @@ def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
     try:
         table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} was not read: {' '.join(str(error).split()):.200}. Export it again.") from None
+        raise DataError(f"{path}: {' '.join(str(error).split()):.200}", "it was not read", "Export it again") from None
     table.columns = [str(column) for column in table.columns]
     step = next((c for c in table.columns if c.lower() in _STEPS), None)
     wide = [c for c in table.columns if " - " in c and not c.endswith(_STATISTICS) and not c.endswith(" - _step")]

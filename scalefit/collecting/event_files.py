@@ -28,7 +28,7 @@ def read(folder: Path) -> list[Run]:
         else:
             parts.append(points)
     if not parts:
-        raise DataError(f"{folder} holds event files without scalars. Nothing was read of it. Name another folder.")
+        raise DataError(f"{folder} holds event files without scalars", "nothing was read of it", "Name another folder")
     config = flat(read_yaml(folder / "hparams.yaml")) if (folder / "hparams.yaml").is_file() else {}
     return [_run(folder, points, config, i, len(parts)) for i, points in enumerate(parts)]
 

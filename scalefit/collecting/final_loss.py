@@ -13,7 +13,7 @@ import pandas as pd
 
 from scalefit._typing import Array
 from scalefit.collecting.records import Run, number
-from scalefit.errors import DataError
+from scalefit.errors import DataError, arg
 from scalefit.integrations import _log_columns as names
 
 WAYS = ("last", "mean", "best")
@@ -89,8 +89,9 @@ def _column(run: Run, known: Sequence[str], loss: str | None, is_last: bool = Fa
             return None, False
         everything = [*run.series, *run.summary]
         raise DataError(
-            f"{run.source} has no {loss!r} among {names.listed(everything)}; no table was made. Name the loss with "
-            f"loss=, or leave it out."
+            f"{run.source} has no {loss!r} among {names.listed(everything)}",
+            "no table was made",
+            f"Name the loss with {arg('loss')}, or leave it out",
         )
     try:
         for name in names.LOSSES:
@@ -98,9 +99,9 @@ def _column(run: Run, known: Sequence[str], loss: str | None, is_last: bool = Fa
             if column is not None:
                 return column, name == "val_loss"
     except DataError as error:
-        listed = str(error).split(": ", 1)[-1].rsplit(". Nothing was read", 1)[0]
+        listed = error.seen.split(": ", 1)[-1]
         raise DataError(
-            f"{run.source}: several losses fit ({listed}), and none was taken. Choose one with loss=."
+            f"{run.source}: several losses fit ({listed})", "none was taken", f"Choose one with {arg('loss')}"
         ) from None
     return None, False
 

@@ -20,7 +20,7 @@ def read(folder: Path) -> list[Run]:
     """Read a version."""
     lines = list(csv.DictReader(io.StringIO(read_text(folder / "metrics.csv"))))
     if not lines or "step" not in lines[0]:
-        raise DataError(f"{folder / 'metrics.csv'} has no column step and was not read. Name another folder.")
+        raise DataError(f"{folder / 'metrics.csv'} has no column step", "it was not read", "Name another folder")
     name = f"{folder.parent.name}/{folder.name}" if folder.name.startswith("version_") else folder.name
     run = Run(name, str(folder), "lightning")
     for column in lines[0]:

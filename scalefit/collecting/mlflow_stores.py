@@ -78,10 +78,10 @@ def read_database(path: Path) -> list[Run]:
         with closing(sqlite3.connect(address, uri=True)) as base:
             tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"runs", "metrics", "params"} <= tables:
-                raise DataError(f"{path} is a database, but none of MLflow's. It was not read. Name another file.")
+                raise DataError(f"{path} is a database, but none of MLflow's", "it was not read", "Name another file")
             return _runs(base, path)
     except sqlite3.Error as error:
-        raise DataError(f"{path} was not read: {error}. Copy the database while nothing writes to it.") from None
+        raise DataError(f"{path}: {error}", "it was not read", "Copy the database while nothing writes to it") from None
 
 
 def _runs(base: sqlite3.Connection, path: Path) -> list[Run]:

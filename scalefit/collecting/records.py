@@ -123,9 +123,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(read_text(path, _SETTINGS_BYTES * 4))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} was not read: {' '.join(str(error).split()):.200}. Check the file.") from None
+        raise DataError(f"{path}: {' '.join(str(error).split()):.200}", "it was not read", "Check the file") from None
     if not isinstance(found, dict):
-        raise DataError(f"{path} holds no JSON object and was not read. Check the file.")
+        raise DataError(f"{path} holds no JSON object", "it was not read", "Check the file")
     return found
 
 
@@ -147,7 +147,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         finally:
             loader.dispose()
     except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(f"{path} was not read: {' '.join(str(error).split()):.200}. Check the file.") from None
+        raise DataError(f"{path}: {' '.join(str(error).split()):.200}", "it was not read", "Check the file") from None
     return found if isinstance(found, dict) else {}
 
 

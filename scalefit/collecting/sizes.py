@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit.collecting import counts
 from scalefit.collecting.records import Run, number
-from scalefit.errors import DataError
+from scalefit.errors import DataError, arg
 from scalefit.tables.columns import NON_EMBEDDING_NAMES, USUAL_NAMES
 
 Asked = str | float | Mapping[str, Any] | None
@@ -133,7 +133,9 @@ def _setting(settings: Mapping[str, Any], names: tuple[str, ...], target: str | 
         if len({value for _, value in found}) > 1 and target is not None:
             keys = ", ".join(key for key, _ in found)
             raise DataError(
-                f"Settings {keys} differ and could each be {target}; no table was made. Name one with {target}=."
+                f"Settings {keys} differ and could each be {target}",
+                "no table was made",
+                f"Name one with {arg(target)}",
             )
         if found:
             return found[0]

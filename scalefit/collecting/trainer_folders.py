@@ -30,7 +30,7 @@ def read(folder: Path) -> list[Run]:
     step, path, state = max(states, key=lambda item: (item[0], item[1].parent == folder))
     rows = [row for row in state.get("log_history", ()) if isinstance(row, dict)]
     if not rows:
-        raise DataError(f"{path} has an empty log_history, and no run was read from it. Name another folder.")
+        raise DataError(f"{path} has an empty log_history", "no run was read from it", "Name another folder")
     run = Run(folder.name, str(folder), "trainer")
     points: dict[str, list[tuple[Any, float]]] = {}
     for row in rows:

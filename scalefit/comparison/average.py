@@ -14,7 +14,7 @@ import numpy as np
 from scalefit import __version__
 from scalefit._arguments import check_level, check_numbers
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.fitting.solution import Solution
 from scalefit.forecasting.result import ForecastResult
 from scalefit.predictor import Held
@@ -235,31 +235,35 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     found = tuple(results) if isinstance(results, Iterable) else ()
     if not found or not all(isinstance(one, Solution | ForecastResult) for one in found):
         raise ArgumentError(
-            f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}, and nothing was "
-            f"averaged. Pass a list."
+            f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}",
+            "nothing was averaged",
+            "Pass a list",
         )
     w = np.full(len(found), 1.0) if weights is None else check_numbers("weights", weights)
     if w.shape != (len(found),) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
         raise ArgumentError(
-            f"weights={weights!r} are not of use; nothing was averaged. Give one for each of {len(found)} results, "
-            "none negative, not all 0."
+            f"{arg('weights', weights)} are not of use",
+            "nothing was averaged",
+            f"Give one for each of {len(found)} results, none negative, not all 0",
         )
     first = found[0]
     for other in found[1:]:
         if not np.array_equal(np.sort(first.problem.loss), np.sort(other.problem.loss)):
             raise ArgumentError(
                 f"The results are of different tables ({first.problem.loss.size} and {other.problem.loss.size} runs, "
-                "or other losses): nothing was averaged, as their predictions do not compare. Fit every law to the "
-                "same table."
+                "or other losses)",
+                "nothing was averaged, as their predictions do not compare",
+                "Fit every law to the same table",
             )
         if _unit(first) != _unit(other):
             raise ArgumentError(
-                f"The results are in {_unit(first)} and {_unit(other)}; nothing was averaged. Fit both in one unit."
+                f"The results are in {_unit(first)} and {_unit(other)}", "nothing was averaged", "Fit both in one unit"
             )
         if _objective(first) is not None and _objective(other) not in (None, _objective(first)):
             raise ArgumentError(
-                f"The results minimise {_objective(first)} and {_objective(other)}; nothing was averaged. Fit every "
-                "law with one objective."
+                f"The results minimise {_objective(first)} and {_objective(other)}",
+                "nothing was averaged",
+                "Fit every law with one objective",
             )
     return Average(found, w / w.sum())
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, one_of
-from scalefit._text import shortlist
 from scalefit._typing import Array
 from scalefit.comparison.holdouts import Fold, folds, needs_compute
 from scalefit.comparison.scores import Record, gap_of, row_of, stacking, verdict
-from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning
+from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning, arg
 from scalefit.fitting.fit import fit
 from scalefit.fitting.objectives import Kind, Scale
 from scalefit.fitting.result import FitResult
@@ -22,6 +21,7 @@ from scalefit.fitting.weights import is_rule, weights_of, with_weights
 from scalefit.laws import get
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import LOSS, Target
+from scalefit.tables.series import several_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,12 +122,13 @@ def compare(
     seed = check_count("seed", seed, least=0)
     if not one_of(by, (None, "pool")):
         raise ArgumentError(
-            f"by={by!r} is not known, as a comparison is of one series; nothing was compared. Known: 'pool'."
+            f"{arg('by', by)} is not known, as a comparison is of one series", "nothing was compared", "Known: 'pool'"
         )
     if "prior" in options and options["prior"] is not None and len(named) > 1:
         raise ArgumentError(
-            "prior= speaks of one law's parameters: laws under different objectives do not compare, and none was "
-            "fitted. Leave it out."
+            f"{arg('prior')} speaks of one law's parameters: laws under different objectives do not compare",
+            "none was fitted",
+            "Leave it out",
         )
     target = _target_of(named)
     runs = name_columns(runs, columns, inputs, _declared(named.values(), target))
@@ -148,10 +149,7 @@ def compare(
     series = checked.columns.get("series")
     labels = [] if series is None else list(dict.fromkeys(np.asarray(series).tolist()))
     if len(labels) > 1 and by is None:
-        raise FitError(
-            f"The table holds {len(labels)} series ({shortlist(labels)}): their losses do not compare. "
-            "Nothing was fitted. Compare laws on one series at a time, or pass by='pool' to ignore it."
-        )
+        raise several_series(FitError, labels, "nothing was fitted", f"pass {arg('by', 'pool')} to ignore it")
     fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in borne.values())
     order_of = by_label(checked.row_labels)
     arrays = {key: column[order_of] for key, column in arrays.items()}
@@ -165,8 +163,9 @@ def compare(
     if all(len(record.failed) == len(parts) for record in records.values()):
         first = next(iter(records))
         raise FitError(
-            f"No law could be fitted to the training runs of any of the {len(parts)} folds, so nothing was compared. "
-            f"{first}, {records[first].failed[0]}"
+            f"No law could be fitted to the training runs of any of the {len(parts)} folds",
+            "nothing was compared",
+            f"{first}, {records[first].failed[0]}",
         )
     tested = np.concatenate([fold.test for fold in parts])
     blank = np.full(tested.size, np.nan)
@@ -201,24 +200,28 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
         laws = [laws]
     if not isinstance(laws, Iterable):
         raise ArgumentError(
-            f"laws={laws!r:.80} is no list of laws; nothing was compared. Give ['chinchilla', 'kaplan'], for one."
+            f"{arg('laws', laws)} is no list of laws", "nothing was compared", "Give ['chinchilla', 'kaplan'], for one"
         )
     given = laws.items() if isinstance(laws, Mapping) else ((None, law) for law in laws)
     found = [(name, law if one_of(law, (FORECAST,)) else get(law)) for name, law in given]
     pairs = [(str(law) if name is None else name, law) for name, law in found]
     if not pairs:
         raise ArgumentError(
-            "laws is empty, so nothing was compared. Name at least one law, and two or more to compare."
+            "laws is empty", "nothing was compared", "Name at least one law, and two or more to compare"
         )
     names = [name for name, _ in pairs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ArgumentError(
-            f"laws names {', '.join(twice)} twice; nothing was compared. Give each once, or a mapping of names to laws."
+            f"laws names {', '.join(twice)} twice",
+            "nothing was compared",
+            "Give each once, or a mapping of names to laws",
         )
     for _, law in pairs:
         if not isinstance(law, str) and law.choices and ":" not in law.name:
-            raise ArgumentError(f"{law.name} lacks its variable; nothing was compared. Write {law.name}:C, for one.")
+            raise ArgumentError(
+                f"{law.name} lacks its variable", "nothing was compared", f"Write {law.name}:C, for one"
+            )
     return dict(pairs)
 
 
@@ -233,7 +236,7 @@ def _target_of(named: Mapping[str, str | type[Law]]) -> Target:
     targets = {name: LOSS if isinstance(law, str) else law.target for name, law in named.items()}
     if len({target.name for target in targets.values()}) > 1:
         said = ", ".join(f"{name} predicts {target.name}" for name, target in targets.items())
-        raise ArgumentError(f"{said}: these do not compare, and nothing was compared. Name laws of one target.")
+        raise ArgumentError(f"{said}: these do not compare", "nothing was compared", "Name laws of one target")
     return next(iter(targets.values()))
 
 

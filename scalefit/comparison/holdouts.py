@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, FitError
+from scalefit.errors import ArgumentError, FitError, arg
 
 NAMES = ("largest_C", "k-fold", "leave-one-budget-out", "rolling")
 #: Cut ratios of ``largest_C``: train on C <= C_max / r.
@@ -61,7 +61,9 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
     """
     if not isinstance(holdout, str):
         raise ArgumentError(
-            f"holdout={holdout!r:.80} is not known; nothing was held out. Known: {', '.join(NAMES)} (or '10-fold')."
+            f"{arg('holdout', holdout)} is not known",
+            "nothing was held out",
+            f"Known: {', '.join(NAMES)} (or '10-fold')",
         )
     asked, holdout = holdout, _canonical(holdout)
     n = compute.size
@@ -87,8 +89,9 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         if label.max() == 0 or label.max() + 1 > n / 2:
             raise FitError(
                 f"The {n} runs form {label.max() + 1} groups of compute: leave-one-budget-out needs at least two "
-                "budgets, of two or more runs each on average. Nothing was fitted. Use holdout='largest_C' or "
-                "'5-fold'."
+                "budgets, of two or more runs each on average",
+                "nothing was fitted",
+                f"Use {arg('holdout', 'largest_C')} or '5-fold'",
             )
         found = []
         for budget in range(label.max() + 1):
@@ -98,21 +101,24 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         k = _FOLDS if holdout == "k-fold" else int(holdout[:-5])
         if not 2 <= k <= n:
             raise ArgumentError(
-                f"holdout={holdout!r} asks for too few folds or too many: with {n} runs, k must lie between 2 and "
-                f"{n}. Nothing was fitted. Change k."
+                f"{arg('holdout', holdout)} asks for too few folds or too many: with {n} runs, k must lie between 2 "
+                f"and {n}",
+                "nothing was fitted",
+                "Change k",
             )
         part = np.random.default_rng(seed).permutation(n) % k
         found = [Fold(f"fold {i + 1} of {k}", everything[part != i], everything[part == i]) for i in range(k)]
     else:
         raise ArgumentError(
-            f"holdout={asked!r} is not known; nothing was held out. Known: {', '.join(NAMES)} (or '10-fold')."
+            f"{arg('holdout', asked)} is not known", "nothing was held out", f"Known: {', '.join(NAMES)} (or '10-fold')"
         )
     usable = [fold for fold in found if fold.test.size and fold.train.size >= fewest]
     if not usable:
         raise FitError(
-            f"No fold of holdout={holdout!r} leaves {fewest} runs to train on and one to test: the table has {n} runs "
-            f"over a factor of {compute.max() / compute.min():.3g} in compute. Nothing was fitted. Use 'k-fold', or "
-            "laws with fewer parameters."
+            f"No fold of {arg('holdout', holdout)} leaves {fewest} runs to train on and one to test: the table has "
+            f"{n} runs over a factor of {compute.max() / compute.min():.3g} in compute",
+            "nothing was fitted",
+            "Use 'k-fold', or laws with fewer parameters",
         )
     return usable
 

@@ -12,7 +12,7 @@ import numpy as np
 from scalefit._arguments import check_level, check_quantity
 from scalefit._files import save_figure
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, ScalefitWarning
+from scalefit.errors import ArgumentError, ScalefitWarning, arg
 from scalefit.fitting.solution import Solution
 from scalefit.flops import training_flops
 from scalefit.forecasting.result import ForecastResult
@@ -79,8 +79,9 @@ def plot(
     units = {str(result.conventions.get("loss_unit", "nat/token")) for result in named.values()}
     if len(units) > 1:
         raise ArgumentError(
-            f"The losses are in {' and '.join(sorted(units))}, and nothing was drawn: they do not compare. Draw "
-            f"results of one unit."
+            f"The losses are in {' and '.join(sorted(units))}",
+            "nothing was drawn: they do not compare",
+            "Draw results of one unit",
         )
     axis = _axis(named)
     run = {key: check_quantity(key, value) for key, value in (planned or {}).items()}
@@ -101,14 +102,16 @@ def _named(results: Any, names: Sequence[str] | None) -> dict[str, Predictor]:
     if strange or not found:
         raise ArgumentError(
             f"sf.plot draws results of fit, forecast, average and published, and {strange[0] if strange else 'none'} "
-            f"was given. Nothing was drawn. Pass one, a list, or a mapping of names to results."
+            "was given",
+            "nothing was drawn",
+            "Pass one, a list, or a mapping of names to results",
         )
     if names is None:
         laws = ["average" if item.law is None else item.law.name for item in found]
         names = [law if laws.count(law) == 1 else f"{law} {laws[:i].count(law) + 1}" for i, law in enumerate(laws)]
     if len(names) != len(found):
         raise ArgumentError(
-            f"{len(names)} names were given for {len(found)} results; nothing was drawn. Give one each."
+            f"{len(names)} names were given for {len(found)} results", "nothing was drawn", "Give one each"
         )
     return dict(zip(map(str, names), found, strict=True))
 
@@ -124,13 +127,15 @@ def _axis(named: Mapping[str, Predictor]) -> str:
             axes |= inputs
         else:
             raise ArgumentError(
-                f"{name} reads {', '.join(result.inputs)}, so no one line shows it; nothing was drawn. Hold inputs "
-                f"with result.at(...) until N and D, or one input, are left."
+                f"{name} reads {', '.join(result.inputs)}, so no one line shows it",
+                "nothing was drawn",
+                "Hold inputs with result.at(...) until N and D, or one input, are left",
             )
     if len(axes) > 1:
         raise ArgumentError(
-            f"These laws are drawn along {' and '.join(sorted(axes))}, which are different axes; nothing was drawn. "
-            f"Draw them in figures of their own."
+            f"These laws are drawn along {' and '.join(sorted(axes))}, which are different axes",
+            "nothing was drawn",
+            "Draw them in figures of their own",
         )
     return axes.pop()
 
@@ -173,8 +178,9 @@ def _needed(name: str, result: Predictor, run: Mapping[str, float]) -> tuple[str
     missing = [key for key in result.inputs if key not in run]
     if missing:
         raise ArgumentError(
-            f"planned= has no {', '.join(missing)}, which {name} reads; nothing was drawn. Give "
-            f"{', '.join(result.inputs)} of the planned run."
+            f"{arg('planned')} has no {', '.join(missing)}, which {name} reads",
+            "nothing was drawn",
+            f"Give {', '.join(result.inputs)} of the planned run",
         )
     return result.inputs
 
@@ -185,8 +191,9 @@ def _place(run: Mapping[str, float], axis: str) -> float | None:
     if axis == "C" and {"N", "D"} <= set(run):
         return float(training_flops(run["N"], run["D"]))
     raise ArgumentError(
-        f"planned= gives {', '.join(run)}, which does not say where on the axis of {axis} the run lies; nothing was "
-        f"drawn. Give {axis}, or N and D for compute."
+        f"{arg('planned')} gives {', '.join(run)}, which does not say where on the axis of {axis} the run lies",
+        "nothing was drawn",
+        f"Give {axis}, or N and D for compute",
     )
 
 

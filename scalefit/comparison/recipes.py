@@ -15,7 +15,7 @@ from scalefit.comparison.recipes_arm import Arm, RunsOf, same_cells
 from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointly, outlying
 from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path, Surface
-from scalefit.errors import ArgumentError, DataError, FitError, Note
+from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, way
 from scalefit.tables.labels import SAYS_WHAT_LOSS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def compare_recipes(
     _known("differ", differ, PRIORS)
     for name, value in (("same_loss", same_loss), ("branches", branches)):
         if value not in (None, True, False):
-            raise ArgumentError(f"{name}={value!r:.60} is neither True nor False; nothing was compared. Pass one.")
+            raise ArgumentError(f"{arg(name, value)} is neither True nor False", "nothing was compared", "Pass one")
     tables, conventions = _tables(runs, recipe)
     first = _baseline(tables, baseline)
     _refuse_other_losses(tables, same_loss)
@@ -129,7 +129,7 @@ def compare_recipes(
 
 def _known(name: str, value: Any, known: Any) -> None:
     if not one_of(value, known):
-        raise ArgumentError(f"{name}={value!r:.60} is not known; nothing was compared. Known: {', '.join(known)}.")
+        raise ArgumentError(f"{arg(name, value)} is not known", "nothing was compared", f"Known: {', '.join(known)}")
 
 
 def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, dict[str, Any]]]:
@@ -148,18 +148,23 @@ def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, 
             tables = {label: read(source) for label, source in runs.items()}
             return tables, {label: dict(frame.attrs["scalefit"]) for label, frame in tables.items()}
     if not isinstance(recipe, str):
-        raise ArgumentError(f"recipe={recipe!r:.60} names no column; nothing was compared. Pass the name of one.")
+        raise ArgumentError(f"{arg('recipe', recipe)} names no column", "nothing was compared", "Pass the name of one")
     frame = read(runs)
     if recipe not in frame:
         raise DataError(
-            f"The table has no column {recipe!r:.60} that names the recipe; nothing was compared. Pass recipe= "
-            f"with one of: {', '.join(map(str, list(frame.columns)[:12]))}; or a table per recipe, {{'adamw': table}}."
+            f"The table has no column {recipe!r:.60} that names the recipe",
+            "nothing was compared",
+            (
+                f"pass {arg('recipe')} with one of: {', '.join(map(str, list(frame.columns)[:12]))}",
+                way("a table per recipe, {'adamw': table}", ""),
+            ),
         )
     missing = frame[recipe].isna()
     if missing.any():
         raise DataError(
-            f"{int(missing.sum())} rows name no recipe in column {recipe!r} (first: row {frame.index[missing][0]}); "
-            "nothing was compared. Fill them in or drop them."
+            f"{int(missing.sum())} rows name no recipe in column {recipe!r} (first: row {frame.index[missing][0]})",
+            "nothing was compared",
+            "Fill them in or drop them",
         )
     said = dict(frame.attrs["scalefit"])
     tables = {label: part for label, part in frame.groupby(recipe, sort=False)}
@@ -169,24 +174,29 @@ def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, 
 def _baseline(tables: Mapping[Any, Any], baseline: Any) -> Any:
     names = ", ".join(map(str, list(tables)[:12]))
     if len(tables) < 2:
-        raise DataError(f"One recipe alone ({names}); nothing was compared. Give runs of two or more.")
+        raise DataError(f"One recipe alone ({names})", "nothing was compared", "Give runs of two or more")
     if baseline is None:
         if len(tables) > 2:
             raise ArgumentError(
-                f"{len(tables)} recipes and no baseline; nothing was compared. Pass baseline= as one of: {names}."
+                f"{len(tables)} recipes and no baseline",
+                "nothing was compared",
+                f"Pass {arg('baseline')} as one of: {names}",
             )
         return next(iter(tables))
     for label in tables:
         if label == baseline or str(label) == str(baseline):
             return label
-    raise ArgumentError(f"baseline={baseline!r:.60} is not among the recipes; nothing was compared. Known: {names}.")
+    raise ArgumentError(
+        f"{arg('baseline', baseline)} is not among the recipes", "nothing was compared", f"Known: {names}"
+    )
 
 
 def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | None) -> None:
     if same_loss is False:
         raise DataError(
-            "same_loss=False: losses on other text or by another tokenizer have no multiplier, and nothing was "
-            "compared. Compare losses on one text, in bits per byte where tokenizers differ."
+            f"{arg('same_loss', False)}: losses on other text or by another tokenizer have no multiplier",
+            "nothing was compared",
+            "Compare losses on one text, in bits per byte where tokenizers differ",
         )
     if same_loss:
         return
@@ -197,9 +207,10 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
         if len(said) == len(tables) and len({tuple(v) for v in said.values()}) > 1:
             listed = "; ".join(f"{label}: {', '.join(v[:3])}" for label, v in list(said.items())[:4])
             raise DataError(
-                f"The recipes differ in {name} ({listed}), so their losses do not compare; nothing was compared. "
-                "Compare losses on one text (bits per byte where tokenizers differ), or pass same_loss=True if "
-                "you know that they compare."
+                f"The recipes differ in {name} ({listed}), so their losses do not compare",
+                "nothing was compared",
+                "Compare losses on one text (bits per byte where tokenizers differ), or pass "
+                f"{arg('same_loss', True)} if you know that they compare",
             )
 
 
@@ -215,8 +226,9 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
     if "series" in frame and frame["series"].nunique() > 1:
         names = shortlist(frame["series"].unique(), 6)
         raise FitError(
-            f"Recipe {label} holds {frame['series'].nunique()} series ({names}): their losses do not compare. Nothing "
-            "was compared. Compare recipes on one series at a time."
+            f"Recipe {label} holds {frame['series'].nunique()} series ({names}): their losses do not compare",
+            "nothing was compared",
+            f"Compare recipes on one series at a time{way('', ' (--only NAME)')}",
         )
     part = frame.copy()
     part.attrs["scalefit"] = dict(said)
@@ -230,19 +242,22 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
     repeats = float((D / unique).max()) if unique is not None else 1.0
     if len(N) < _FEWEST_RUNS:
         raise FitError(
-            f"{len(N)} runs of {label} are too few to compare; nothing was fitted. Give {_FEWEST_RUNS} or more "
-            "per recipe."
+            f"{len(N)} runs of {label} are too few to compare",
+            "nothing was fitted",
+            f"Give {_FEWEST_RUNS} or more per recipe",
         )
     if len(np.unique(np.round(np.log(C), 2))) < _FEWEST_BUDGETS:
         raise FitError(
-            f"The runs of {label} have fewer than {_FEWEST_BUDGETS} different computes C; nothing was fitted. "
-            "Add cheaper or dearer runs."
+            f"The runs of {label} have fewer than {_FEWEST_BUDGETS} different computes C",
+            "nothing was fitted",
+            "Add cheaper or dearer runs",
         )
     slope = float(np.polyfit(np.log(C), np.log(loss), 1)[0])
     if slope > -_FLAT:
         raise FitError(
-            f"The loss of {label} does not fall with compute (it goes as C^{slope:.2g}), so none buys "
-            "a lower one; nothing was fitted. Check for diverged runs and a wrong loss column."
+            f"The loss of {label} does not fall with compute (it goes as C^{slope:.2g}), so none buys a lower one",
+            "nothing was fitted",
+            "Check for diverged runs and a wrong loss column",
         )
     unit = "other" if checked.conventions.get("loss_unit") == "other" else "nat/token"
     params = str(checked.conventions.get("params", "total"))
@@ -252,13 +267,15 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
 def _refuse_other_counts(a: RunsOf, b: RunsOf, law: str) -> None:
     if a.params != b.params and not law.startswith("power_law"):
         raise DataError(
-            f"N counts {a.params} parameters in {a.label} and {b.params} in {b.label}; nothing was compared. Count "
-            "both the same way, or give a column C that does and pass law='power_law'."
+            f"N counts {a.params} parameters in {a.label} and {b.params} in {b.label}",
+            "nothing was compared",
+            f"Count both the same way, or give a column C that does and pass {arg('law', 'power_law')}",
         )
     if a.unit != b.unit:
         raise DataError(
-            f"The loss of {a.label} is in {a.unit} and that of {b.label} in {b.unit}; nothing was compared. Give both "
-            "in nat/token, or bytes_per_token with both."
+            f"The loss of {a.label} is in {a.unit} and that of {b.label} in {b.unit}",
+            "nothing was compared",
+            "Give both in nat/token, or bytes_per_token with both",
         )
 
 

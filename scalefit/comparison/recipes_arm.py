@@ -11,7 +11,7 @@ from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.recipes_fit import JointFit, Mixture
 from scalefit.comparison.recipes_surfaces import Path
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 
 _FAR = 100.0  # times the dearest common run, beyond which nothing is read unless asked for
 _BELOW = 10.0
@@ -107,14 +107,15 @@ class Arm:
             return
         if C > _FAR * self.C_max * (1 + 1e-9):
             raise ArgumentError(
-                f"C = {C:.3g} is {C / self.C_max:.3g} times the dearest run of both ({self.C_max:.3g}); nothing was "
-                f"read, as a trend over these runs is not one over so many decades. Ask up to {_FAR:g} times, or pass "
-                "extrapolate=True."
+                f"C = {C:.3g} is {C / self.C_max:.3g} times the dearest run of both ({self.C_max:.3g})",
+                "nothing was read, as a trend over these runs is not one over so many decades",
+                f"Ask up to {_FAR:g} times, or pass {arg('extrapolate', True)}",
             )
         if C < cheapest / _BELOW * (1 - 1e-9):
             raise ArgumentError(
-                f"C = {C:.3g} is less than a tenth of the cheapest run ({cheapest:.3g}); nothing was read. Ask nearer "
-                "the runs, or pass extrapolate=True."
+                f"C = {C:.3g} is less than a tenth of the cheapest run ({cheapest:.3g})",
+                "nothing was read",
+                f"Ask nearer the runs, or pass {arg('extrapolate', True)}",
             )
 
     def beyond(self, C: float) -> bool:

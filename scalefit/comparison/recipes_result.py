@@ -14,7 +14,7 @@ from scalefit._typing import Array
 from scalefit.comparison.recipes_arm import Arm, Reading
 from scalefit.comparison.recipes_surfaces import ComputeSurface, Path
 from scalefit.comparison.recipes_words import holm, text, verdict
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,17 +145,18 @@ class RecipeComparison:
         asked = {"N": N, "D": D, "ratio": ratio, "wall": unique_tokens}
         held = {kind: check_quantity(kind, value) for kind, value in asked.items() if value is not None}
         if len(held) > 1:
-            raise ArgumentError(f"{' and '.join(held)} were all given; nothing was read. Hold one of them.")
+            raise ArgumentError(f"{' and '.join(held)} were all given", "nothing was read", "Hold one of them")
         path = Path(*next(iter(held.items()))) if held else None  # type: ignore[arg-type]
         asked_C = None if C is None else [check_quantity("C", v) for v in as_numbers("C", C).ravel().tolist()]
         if asked_C is not None and not asked_C:
-            raise ArgumentError("C is empty; nothing was read. Give one compute or several [FLOP].")
+            raise ArgumentError("C is empty", "nothing was read", "Give one compute or several [FLOP]")
         records = []
         for label, arm in self.arms.items():
             if path is not None and isinstance(arm.fit.surface, ComputeSurface):
                 raise ArgumentError(
-                    f"{label}: a power law of compute was used, so nothing can be read {path.words()}; nothing was "
-                    "read. Leave it out, or give runs at several ratios with law='chinchilla'."
+                    f"{label}: a power law of compute was used, so nothing can be read {path.words()}",
+                    "nothing was read",
+                    f"Leave it out, or give runs at several ratios with {arg('law', 'chinchilla')}",
                 )
             for value in asked_C if asked_C is not None else [arm.C_max]:
                 arm.check(value, extrapolate=extrapolate)
@@ -283,8 +284,9 @@ class RecipeComparison:
         unknown = [label for label in throughput if label not in self.arms]
         if unknown:
             raise ArgumentError(
-                f"throughput names {unknown[0]!r:.40}, which is not compared here; nothing was computed. Known: "
-                f"{', '.join(map(str, self.arms))}."
+                f"throughput names {unknown[0]!r:.40}, which is not compared here",
+                "nothing was computed",
+                f"Known: {', '.join(map(str, self.arms))}",
             )
         drawn, rng, records = self.draws(n, C=C), np.random.default_rng(1), {}
         for label, given in throughput.items():

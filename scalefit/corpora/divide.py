@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import AnyArray
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 
 #: Longest contiguous piece of a document that is taken into a sample [tokens, or characters of text].
 PIECE = 1 << 16
@@ -29,8 +29,9 @@ def divide(
     by_document = heldout == "document" or (heldout is None and len(documents) >= DOCUMENTS)
     if by_document and len(documents) < 4:
         raise ArgumentError(
-            f"heldout='document' and there are {len(documents)} documents; nothing was computed. Give more, or hold "
-            "out chunks."
+            f"{arg('heldout', 'document')} and there are {len(documents)} documents",
+            "nothing was computed",
+            "Give more, or hold out chunks",
         )
     total = sum(map(len, documents))
     share = min(1.0, most / max(total * (1 - SHARE), 1))

@@ -17,7 +17,7 @@ from scalefit.corpora.entropy_result import Bracket, EntropyBounds
 from scalefit.corpora.kneser_ney import in_sample_entropies
 from scalefit.corpora.learning import Learning, cluster_means, learn, mean_and_error
 from scalefit.corpora.read import Sample, read_corpus
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 
 #: Contexts of the n-grams [tokens], for bytes and for other tokens.
 _BYTES, _TOKENS = 11, 7
@@ -242,12 +242,15 @@ def _check_model(model: Any, corpus: Any) -> None:
     own = getattr(model, "corpus", None)
     if not callable(getattr(type(model), "loss", None)) or own is None:
         raise ArgumentError(
-            f"model={model!r:.80} has no held-out loss; nothing was computed. Give what "
-            "scalefit.training.load_trained returns."
+            f"{arg('model', model)} has no held-out loss",
+            "nothing was computed",
+            "Give what scalefit.training.load_trained returns",
         )
     if getattr(corpus, "config", corpus) != own.config:
         raise ArgumentError(
-            "model= was trained on another corpus than this one, and nothing was computed. Give model.corpus as corpus."
+            f"{arg('model')} was trained on another corpus than this one",
+            "nothing was computed",
+            "Give model.corpus as corpus",
         )
 
 

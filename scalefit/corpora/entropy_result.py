@@ -14,8 +14,7 @@ import pandas as pd
 
 from scalefit._files import write_whole
 from scalefit._text import percent
-from scalefit.errors import Note
-from scalefit.tables.runs import note_record
+from scalefit.errors import Note, note_record
 
 if TYPE_CHECKING:
     from scalefit.plots.corpora import EntropyFigure

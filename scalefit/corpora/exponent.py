@@ -18,7 +18,7 @@ from scalefit.corpora.correlations import CENTRINGS, MOST_TOKENS, Centring, Corr
 from scalefit.corpora.exponent_result import Decay, ExponentPrediction, data_exponent
 from scalefit.corpora.learning import Learning, learn
 from scalefit.corpora.read import Sample, read_corpus
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 
 #: Windows of lags [tokens] whose exponents show how far the choice matters.
 WINDOWS = ((1.0, 8.0), (1.0, 16.0), (1.0, 32.0), (2.0, 64.0))
@@ -98,7 +98,9 @@ def predict_exponent(
     check_level(level)
     low, high = _checked_window(window)
     if not one_of(centring, CENTRINGS):
-        raise ArgumentError(f"centring={centring!r} is not known. Nothing was computed. Use 'document' or 'pooled'.")
+        raise ArgumentError(
+            f"{arg('centring', centring)} is not known", "nothing was computed", "Use 'document' or 'pooled'"
+        )
     floor = check_number("entropy", entropy)
     sample = read_corpus(corpus, tokenizer=tokenizer, max_tokens=max_tokens, heldout=heldout, seed=seed)
     longest = int(max(high, *(b for _, b in WINDOWS)))
@@ -111,8 +113,10 @@ def predict_exponent(
     loss, best = learning.loss[-1], learning.loss.min(axis=1)
     if not floor < best[-1]:
         raise ArgumentError(
-            f"entropy={floor:g} is not below the best loss found, {best[-1]:.4g} nat/token, so no power law falls "
-            "towards it. Nothing was predicted. Give a lower one."
+            f"{arg('entropy', shown=f'{floor:g}')} is not below the best loss found, {best[-1]:.4g} nat/token, so no "
+            "power law falls towards it",
+            "nothing was predicted",
+            "Give a lower one",
         )
     converged = learning.converged()
     contexts = int(np.clip(converged, _FEWEST, _MOST))
@@ -148,8 +152,9 @@ def _checked_window(window: Any) -> tuple[float, float]:
         low = high = 0.0
     if not 1 <= low < high <= 4096:
         raise ArgumentError(
-            f"window={window!r:.60} is no range of distances. Nothing was computed. Give two, such as (1, 16), from 1 "
-            "to 4096 tokens."
+            f"{arg('window', window)} is no range of distances",
+            "nothing was computed",
+            "Give two, such as (1, 16), from 1 to 4096 tokens",
         )
     return low, high
 

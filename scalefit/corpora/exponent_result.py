@@ -17,8 +17,7 @@ from scalefit._files import write_whole
 from scalefit._text import percent
 from scalefit._typing import Array
 from scalefit.corpora.correlations import Correlations
-from scalefit.errors import ArgumentError, Note
-from scalefit.tables.runs import note_record
+from scalefit.errors import ArgumentError, Note, arg, note_record
 
 if TYPE_CHECKING:
     from scalefit.plots.corpora import CorrelationFigure
@@ -49,7 +48,11 @@ def data_exponent(gamma: float, beta: float, gamma_error: float = 0.0, beta_erro
     values = {"gamma": gamma, "beta": beta, "gamma_error": gamma_error, "beta_error": beta_error}
     gamma, beta, gamma_error, beta_error = (check_number(name, value) for name, value in values.items())
     if not (0 < gamma < math.inf and 0 < beta < math.inf):
-        raise ArgumentError(f"gamma={gamma:g} and beta={beta:g} must be positive. Nothing was computed. Check them.")
+        raise ArgumentError(
+            f"{arg('gamma', shown=f'{gamma:g}')} and {arg('beta', shown=f'{beta:g}')} must be positive",
+            "nothing was computed",
+            "Check them",
+        )
     found = gamma / (2 * beta)
     return found, math.hypot(gamma_error / (2 * beta), found * beta_error / beta)
 

@@ -13,7 +13,7 @@ import numpy as np
 from scalefit._arguments import check_count, one_of
 from scalefit._typing import AnyArray
 from scalefit.corpora.divide import LEAST_TOKENS, PIECE, SHARE, divide, up_to
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.errors import ArgumentError, DataError, Note, arg
 from scalefit.training.config import CorpusConfig
 from scalefit.training.data.corpus import Corpus, open_corpus
 from scalefit.training.data.corpus_build import markov_source
@@ -124,7 +124,7 @@ def read_corpus(
     seed = check_count("seed", seed, least=0)
     if not one_of(heldout, (None, "document", "chunk")):
         raise ArgumentError(
-            f"heldout={heldout!r} is not known. Nothing was read. Use 'document', 'chunk', or leave it out."
+            f"{arg('heldout', heldout)} is not known", "nothing was read", "Use 'document', 'chunk', or leave it out"
         )
     rng = np.random.default_rng([seed, 31])
     if isinstance(corpus, CorpusConfig):
@@ -134,7 +134,7 @@ def read_corpus(
         return _from_harness(corpus, max_tokens, rng)
     documents, source, notes = _documents(corpus)
     if not isinstance(tokenizer, str):
-        raise ArgumentError(f"tokenizer={tokenizer!r:.80} is not the name of one. Nothing was read. Use 'byte'.")
+        raise ArgumentError(f"{arg('tokenizer', tokenizer)} is not the name of one", "nothing was read", "Use 'byte'")
     if documents and isinstance(documents[0], str):
         return _from_text(documents, source, notes, tokenizer, max_tokens, heldout, rng)
     return _from_ids(documents, source, notes, max_tokens, heldout, rng)
@@ -153,8 +153,9 @@ def _documents(corpus: Any) -> tuple[list[Any], str, list[Note]]:
         return [_ids(row) for row in np.atleast_2d(corpus)], "token ids", notes
     if not isinstance(corpus, Iterable):
         raise ArgumentError(
-            f"{corpus!r:.80} is no corpus, and nothing was read. Give a path, a text, a list of texts, an array of "
-            "token ids, or a corpus of scalefit.training."
+            f"{corpus!r:.80} is no corpus",
+            "nothing was read",
+            "Give a path, a text, a list of texts, an array of token ids, or a corpus of scalefit.training",
         )
     parts = list(corpus)
     if parts and all(isinstance(part, str) for part in parts):
@@ -170,7 +171,7 @@ def _loaded(path: str) -> AnyArray:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as an array ({error}); nothing was computed. Give .npy.") from error
+        raise DataError(f"{path} cannot be read as an array ({error})", "nothing was computed", "Give .npy") from error
 
 
 def _note_dropped(count: int, notes: list[Note]) -> None:
@@ -209,11 +210,12 @@ def _read(pattern: str, notes: list[Note]) -> list[str]:
 def _ids(values: AnyArray) -> AnyArray:
     if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or (values.size and int(values.min()) < 0):
         raise ArgumentError(
-            f"Token ids must be whole numbers from 0 in a row; these are {values.dtype} of shape {values.shape}. "
-            "Nothing was computed. Give an array of integers, or several in a list."
+            f"Token ids must be whole numbers from 0 in a row; these are {values.dtype} of shape {values.shape}",
+            "nothing was computed",
+            "Give an array of integers, or several in a list",
         )
     if values.size and int(values.max()) >= 1 << 31:
-        raise ArgumentError(f"A token id is {int(values.max())}; nothing was computed. Give ids below 2**31.")
+        raise ArgumentError(f"A token id is {int(values.max())}", "nothing was computed", "Give ids below 2**31")
     return values.astype(np.int64)
 
 
@@ -325,8 +327,9 @@ def _sample(
     if n_train < LEAST_TOKENS or n_held < LEAST_TOKENS // 20 or len({c for _, c in held}) < 2:
         raise DataError(
             f"{facts['source']} holds {n_train:,} tokens to learn from and {n_held:,} held out in "
-            f"{len({c for _, c in held})} parts, too few to say anything: {LEAST_TOKENS:,} are needed. Nothing was "
-            "computed. Give more text."
+            f"{len({c for _, c in held})} parts, too few to say anything: {LEAST_TOKENS:,} are needed",
+            "nothing was computed",
+            "Give more text",
         )
     return Sample(
         tuple(piece for piece, _ in pairs),

@@ -16,7 +16,7 @@ from scalefit._arguments import check_count, check_level
 from scalefit._typing import Array, ArrayLike
 from scalefit.downstream.composed import FIRST, SECOND, compose
 from scalefit.downstream.quantiles import SCORES, quantile_table
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import INPUTS
 from scalefit.laws._inputs import check_inputs
@@ -119,8 +119,9 @@ class Chain:
         rest = [key for key in self.second.inputs if key != self.through and key not in self.first.inputs]
         if self.through in inputs:
             raise ArgumentError(
-                f"{self.through}={inputs[self.through]!r:.60} is what the first step predicts; nothing was predicted. "
-                f"Pass {', '.join(self.first.inputs)}, or ask the metric's own fit."
+                f"{arg(self.through, inputs[self.through])} is what the first step predicts",
+                "nothing was predicted",
+                f"Pass {', '.join(self.first.inputs)}, or ask the metric's own fit",
             )
         shared = {key: inputs[key] for key in rest if key in inputs}
         return {key: value for key, value in inputs.items() if key not in shared}, shared
@@ -280,20 +281,24 @@ def chain(loss_result: Any, metric_result: Any) -> Chain:
     first, second = predictor_of(loss_result, "A chain"), predictor_of(metric_result, "A chain")
     if first.series or second.series:
         raise ArgumentError(
-            f"A step has series of its own ({', '.join(first.series or second.series)}); nothing was chained. Fit the "
-            "one that you mean."
+            f"A step has series of its own ({', '.join(first.series or second.series)})",
+            "nothing was chained",
+            "Fit the one that you mean",
         )
     if first.law is not None and first.law.target.sense >= 0:
         raise ArgumentError(
-            f"{first.law.name} predicts {first.law.target.name}, which is no loss; nothing was chained. Pass the "
-            "prediction of the loss first, that of the metric second."
+            f"{first.law.name} predicts {first.law.target.name}, which is no loss",
+            "nothing was chained",
+            "Pass the prediction of the loss first, that of the metric second",
         )
     through = [name for name in second.inputs if name not in INPUTS and name not in first.inputs]
     if len(through) != 1:
         said = f"reads {', '.join(second.inputs) or 'nothing'}"
         raise ArgumentError(
-            f"The metric's law {said}: one input must be the loss, and nothing was chained. Fit a law such as "
-            "'downstream_error' or 'ladder_sigmoid' to the loss and the metric, and hold what else it reads with at()."
+            f"The metric's law {said}: one input must be the loss",
+            "nothing was chained",
+            "Fit a law such as 'downstream_error' or 'ladder_sigmoid' to the loss and the metric, and hold what "
+            "else it reads with at()",
         )
     _refuse_losses_apart(first, second, through[0])
     return Chain(first, second, through[0])
@@ -308,8 +313,9 @@ def _refuse_losses_apart(first: Predictor, second: Predictor, through: str) -> N
     if losses.min() > span[1] or losses.max() < span[0]:
         raise ArgumentError(
             f"The losses of the first step run from {losses.min():.4g} to {losses.max():.4g}, those that the metric "
-            f"was fitted at from {span[0]:.4g} to {span[1]:.4g}: another text, tokenizer or unit? Nothing was chained. "
-            "Use one loss for both."
+            f"was fitted at from {span[0]:.4g} to {span[1]:.4g}: another text, tokenizer or unit?",
+            "nothing was chained",
+            "Use one loss for both",
         )
 
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import check_mapping, check_number, one_of
-from scalefit._typing import Array
 from scalefit.downstream.judgement import FEWEST
+from scalefit.downstream.metrics import metric_values
 from scalefit.downstream.models import AVERAGE, Models
 from scalefit.downstream.result import DownstreamResult
-from scalefit.errors import ArgumentError, DataError, FitError, Note
+from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, note_record
 from scalefit.fitting.identifiability import each_series
 from scalefit.forecasting.forecast import forecast
 from scalefit.predictor import predictor_of
+from scalefit.tables.series import several_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 _FEWEST_LOSSES = 4
 _UP = {"acc", "accuracy", "score", "exact", "em", "f1", "pass", "auc", "auroc", "match", "correct", "top1", "top5"}
 _DOWN = {"err", "error", "wer", "errors"}
-_PERCENT = 1.5
 
 
 @overload
@@ -151,9 +151,11 @@ def fit_downstream(
     """
     span = _span(range)
     if not one_of(by, (None, "series", "pool")):
-        raise ArgumentError(f"by={by!r:.40} is not known; nothing was fitted. Pass 'series' or 'pool'.")
+        raise ArgumentError(f"{arg('by', by)} is not known", "nothing was fitted", "Pass 'series' or 'pool'")
     if same_loss not in (None, True, False):
-        raise ArgumentError(f"same_loss={same_loss!r:.60} is neither True nor False; nothing was fitted. Pass one.")
+        raise ArgumentError(
+            f"{arg('same_loss', same_loss)} is neither True nor False", "nothing was fitted", "Pass one"
+        )
     first = None if loss_result is None else predictor_of(loss_result, "A downstream fit")
     frame = _read(runs, loss, loss_unit, columns, inputs, first is None)
     names = _tasks(frame, metric)
@@ -167,12 +169,17 @@ def fit_downstream(
 
     if by == "series":
         if not labels:
-            raise ArgumentError("by='series' needs a column series, and there is none; nothing was fitted. Name it.")
+            raise ArgumentError(
+                f"{arg('by', 'series')} needs a column series, and there is none", "nothing was fitted", "Name it"
+            )
         return each_series(labels, lambda label: one(_part(frame, label)), "a downstream fit")
     if len(labels) > 1 and by is None:
-        raise FitError(
-            f"The table holds {len(labels)} series ({', '.join(map(str, labels[:8]))}): models of other data have "
-            "other curves. Nothing was fitted. Pass by='series' for a result each, or by='pool' to ignore it."
+        raise several_series(
+            FitError,
+            labels,
+            "nothing was fitted",
+            f"pass {arg('by', 'series')} for a result each",
+            f"{arg('by', 'pool')} to ignore it",
         )
     return one(frame)
 
@@ -205,7 +212,6 @@ def _read(
 def _without_inputs(runs: Any, loss: str | None, loss_unit: str | None) -> pd.DataFrame:
     """A table of losses and metrics alone."""
     from scalefit.tables.reader import Request, read
-    from scalefit.tables.runs import note_record
 
     table = read(runs, Request({"loss": loss}, loss_unit=loss_unit, incomplete="keep", inputs=("loss",)), None)
     table.frame.attrs["scalefit"] = {**table.conventions, "notes": [note_record(note) for note in table.notes]}
@@ -222,9 +228,11 @@ def _span(given: Any) -> tuple[float, float]:
     try:
         low, high = (check_number("range", value) for value in given)
     except (TypeError, ValueError):
-        raise ArgumentError(f"range={given!r:.60} is no pair of numbers; nothing was fitted. Pass (0, 1).") from None
+        raise ArgumentError(
+            f"{arg('range', given)} is no pair of numbers", "nothing was fitted", "Pass (0, 1)"
+        ) from None
     if not (np.isfinite([low, high]).all() and low < high):
-        raise ArgumentError(f"range={given!r:.60} is no range; nothing was fitted. Pass (lower, upper).")
+        raise ArgumentError(f"{arg('range', given)} is no range", "nothing was fitted", "Pass (lower, upper)")
     return low, high
 
 
@@ -232,21 +240,25 @@ def _tasks(frame: pd.DataFrame, metric: Any) -> list[str]:
     """Names of the columns that hold metrics."""
     asked = [metric] if isinstance(metric, str) else list(metric) if isinstance(metric, Iterable) else []
     if not asked or not all(isinstance(name, str) for name in asked):
-        raise ArgumentError(f"metric={metric!r:.60} names no columns; nothing was fitted. Pass a name, or several.")
+        raise ArgumentError(
+            f"{arg('metric', metric)} names no columns", "nothing was fitted", "Pass a name, or several"
+        )
     own = [str(name) for name in frame.columns if name not in ("N", "D", "C", "loss", "series", "status", "weight")]
     found: list[str] = []
     for name in asked:
         hits = [name] if name in own else fnmatch.filter(own, name)
         if not hits:
             raise DataError(
-                f"The table has no column {name!r:.60} of a metric; nothing was fitted. It has: {', '.join(own[:12])}"
-                f"{', ...' if len(own) > 12 else ''}. Pass metric= with one of them, several, or a pattern: 'acc|*'."
+                f"The table has no column {name!r:.60} of a metric",
+                "nothing was fitted",
+                f"It has: {', '.join(own[:12])}{', ...' if len(own) > 12 else ''}. Pass {arg('metric')} with one of "
+                "them, several, or a pattern: 'acc|*'",
             )
         found += hits
     names = list(dict.fromkeys(found))
     if AVERAGE in names and len(names) > 1:
         raise DataError(
-            f"A task is called {AVERAGE!r}, as the mean of all is here; nothing was fitted. Rename or leave out one."
+            f"A task is called {AVERAGE!r}, as the mean of all is here", "nothing was fitted", "Rename or leave out one"
         )
     return names
 
@@ -255,7 +267,9 @@ def _direction(names: list[str], better: Any) -> bool:
     """Whether more is better."""
     if better is not None:
         if not one_of(better, ("higher", "lower")):
-            raise ArgumentError(f"better={better!r:.40} is not known; nothing was fitted. Pass 'higher' or 'lower'.")
+            raise ArgumentError(
+                f"{arg('better', better)} is not known", "nothing was fitted", "Pass 'higher' or 'lower'"
+            )
         return bool(better == "higher")
     said = {name: set(re.split(r"[^a-z0-9]+", name.lower())) for name in names}
     up = [name for name in names if said[name] & _UP and not said[name] & _DOWN]
@@ -264,8 +278,9 @@ def _direction(names: list[str], better: Any) -> bool:
         return bool(up)
     unclear = next(name for name in names if name not in (up if len(up) >= len(down) else down))
     raise ArgumentError(
-        f"Whether more or less is better is not clear from the name {unclear!r:.60}; nothing was fitted. Pass "
-        "better='higher' for accuracies, better='lower' for errors."
+        f"Whether more or less is better is not clear from the name {unclear!r:.60}",
+        "nothing was fitted",
+        f"Pass {arg('better', 'higher')} for accuracies, {arg('better', 'lower')} for errors",
     )
 
 
@@ -277,15 +292,17 @@ def _chances(names: list[str], chance: Any, span: tuple[float, float]) -> dict[s
         strange = [name for name in chance if name not in names]
         if strange:
             raise ArgumentError(
-                f"chance names {strange[0]!r:.60}, which is no metric here; nothing was fitted. Known: "
-                f"{', '.join(names[:12])}."
+                f"chance names {strange[0]!r:.60}, which is no metric here",
+                "nothing was fitted",
+                f"Known: {', '.join(names[:12])}",
             )
     found = {name: None if rate is None else check_number("chance", rate) for name, rate in given.items()}
     for name, rate in found.items():
         if rate is not None and not span[0] <= rate < span[1]:
             raise ArgumentError(
-                f"chance={rate:g} of {name} is not within the range {span[0]:g} to {span[1]:g}; nothing was fitted. "
-                "Give the share that guessing gets right, such as 0.25 for four choices."
+                f"{arg('chance', shown=f'{rate:g}')} of {name} is not within the range {span[0]:g} to {span[1]:g}",
+                "nothing was fitted",
+                "Give the share that guessing gets right, such as 0.25 for four choices",
             )
     return found
 
@@ -295,16 +312,18 @@ def _refuse_other_losses(frame: pd.DataFrame, same_loss: bool | None) -> None:
 
     if same_loss is False:
         raise DataError(
-            "same_loss=False: losses of other text or by another tokenizer have no curve in common, and nothing was "
-            "fitted. Use one loss for all models, in bits per byte where tokenizers differ."
+            f"{arg('same_loss', False)}: losses of other text or by another tokenizer have no curve in common",
+            "nothing was fitted",
+            "Use one loss for all models, in bits per byte where tokenizers differ",
         )
     for name in () if same_loss else SAYS_WHAT_LOSS:
         said = sorted({str(value) for value in frame[name].dropna()}) if name in frame else []
         if len(said) > 1:
             raise DataError(
-                f"The models differ in {name} ({', '.join(said[:4])}), so their losses do not compare; nothing was "
-                "fitted. Use one loss for all (bits per byte where tokenizers differ), or pass same_loss=True if you "
-                "know that they compare."
+                f"The models differ in {name} ({', '.join(said[:4])}), so their losses do not compare",
+                "nothing was fitted",
+                f"Use one loss for all (bits per byte where tokenizers differ), or pass {arg('same_loss', True)} if "
+                "you know that they compare",
             )
 
 
@@ -322,15 +341,16 @@ def _fit(
     have_inputs = sum(name in frame for name in ("N", "D", "C")) >= 2
     if first is None and not have_inputs:
         raise DataError(
-            "The table has no N and D to predict the loss from; nothing was fitted. Name their columns, or pass "
-            "loss_result= with a prediction of the loss."
+            "The table has no N and D to predict the loss from",
+            "nothing was fitted",
+            f"Name their columns, or pass {arg('loss_result')} with a prediction of the loss",
         )
     bare = frame.drop(columns="series", errors="ignore")
     bare.attrs.update(frame.attrs)
     checked = check_for_fit(bare, ("N", "D") if have_inputs else ())
     loss = np.asarray(checked.columns["loss"], float)
     rows = frame.loc[checked.row_labels.tolist()]
-    metrics = {name: _numbers(rows[name], name, span) for name in names}
+    metrics = {name: metric_values(rows[name], name, span) for name in names}
     notes = [*checked.notes]
     usable = np.asarray(np.isfinite(np.stack(list(metrics.values()))).any(axis=0))
     if not usable.all():
@@ -338,13 +358,15 @@ def _fit(
         notes.append(Note("no_metric", "info", text, {"n": int((~usable).sum())}))
     if usable.sum() < FEWEST:
         raise FitError(
-            f"{int(usable.sum())} models with a metric are too few for a curve; nothing was fitted. Add models, "
-            f"to {FEWEST} or more."
+            f"{int(usable.sum())} models with a metric are too few for a curve",
+            "nothing was fitted",
+            f"Add models, to {FEWEST} or more",
         )
     if len(np.unique(np.round(np.log(loss[usable]), 3))) < _FEWEST_LOSSES:
         raise FitError(
-            f"The models have fewer than {_FEWEST_LOSSES} different losses, which are no curve; nothing was fitted. "
-            "Add models of other sizes or tokens."
+            f"The models have fewer than {_FEWEST_LOSSES} different losses, which are no curve",
+            "nothing was fitted",
+            "Add models of other sizes or tokens",
         )
     if same_loss is None:
         said = "Taken as given: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
@@ -365,26 +387,3 @@ def _fit(
         notes=tuple(notes),
     )
     return DownstreamResult(step, every.part(usable))
-
-
-def _numbers(column: Any, name: str, span: tuple[float, float]) -> Array:
-    """A metric (n,), NaN where a model has none."""
-    from scalefit.tables.columns import numbers
-
-    values, unread = numbers(column)
-    if unread:
-        row, cell = next(iter(unread.items()))
-        raise DataError(
-            f"{name} of row {column.index[row]} is {cell}, not a number; nothing was fitted. Correct it, or "
-            "leave it empty."
-        )
-    values = np.where(np.isfinite(values), values, np.nan)
-    known = values[np.isfinite(values)]
-    if known.size and (known.min() < span[0] or known.max() > span[1]):
-        worst = known.max() if known.max() > span[1] else known.min()
-        percent = " Pass range=(0, 100) for percentages." if span == (0.0, 1.0) and worst > _PERCENT else ""
-        raise DataError(
-            f"{name} reaches {worst:g}, outside of its range {span[0]:g} to {span[1]:g}; nothing was fitted.{percent} "
-            "Pass range= as the metric has it."
-        )
-    return np.asarray(values, float)

@@ -19,7 +19,7 @@ from scalefit.downstream.composed import FIRST, SECOND, compose
 from scalefit.downstream.curve_law import curve_law, parameters_of
 from scalefit.downstream.curves import N_DRAWS
 from scalefit.downstream.tasks import TaskFits
-from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import Held
@@ -122,7 +122,9 @@ class DownstreamResult(TaskFits):
         for name in asked:
             self._known(name)
         if steps not in (1, 2):
-            raise ArgumentError(f"steps={steps!r:.40} is neither 2 nor 1; nothing was predicted. Pass one of them.")
+            raise ArgumentError(
+                f"{arg('steps', steps)} is neither 2 nor 1", "nothing was predicted", "Pass one of them"
+            )
         if steps == 1:
             loss, between, curves = self._straight(inputs)
         else:
@@ -130,8 +132,9 @@ class DownstreamResult(TaskFits):
             curves = self.curves
         if len(between) != 1:
             raise ArgumentError(
-                f"{len(between)} points were given, and nothing was predicted. Give one N and one D, or ask "
-                "predict_interval(task=...)."
+                f"{len(between)} points were given",
+                "nothing was predicted",
+                f"Give one N and one D, or ask predict_interval({arg('task', ...)})",
             )
         records, jump = [], self._jump(inputs)
         for name in asked:
@@ -149,7 +152,7 @@ class DownstreamResult(TaskFits):
         self._curve(task)
         between = np.atleast_1d(np.asarray(loss, float)).ravel()
         if not (np.isfinite(between) & (between > 0)).all():
-            raise ArgumentError(f"loss={loss!r:.60} is not positive and finite; nothing was predicted. Check it.")
+            raise ArgumentError(f"{arg('loss', loss)} is not positive and finite", "nothing was predicted", "Check it")
         name = task or self.lead
         rows = np.broadcast_to(between, (N_DRAWS, len(between)))
         value, lower, upper = self._ends(name, rows, between, check_level(level), 1.0)
@@ -181,7 +184,7 @@ class DownstreamResult(TaskFits):
         n = min(check_count("n", n), N_DRAWS)
         loss, between, _ = self._losses(inputs)
         if len(between) != 1:
-            raise ArgumentError(f"{len(between)} points were given; nothing was drawn. Give one N and one D.")
+            raise ArgumentError(f"{len(between)} points were given", "nothing was drawn", "Give one N and one D")
         names = [name for name in self.tasks if self.judgements[name].predictable]
         rng = np.random.default_rng(check_count("seed", seed, least=0))
         factor = np.linalg.cholesky(self._shared(names)).T

@@ -84,18 +84,19 @@ def models_from(raw: Any, path: Any) -> tuple[dict[str, Any], Models]:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise DataError(
-            f"{path} was not read, being no saved result: {where}: {first['msg']}. Fit and save again."
+            f"{path} is not a saved result: {where}: {first['msg']}", "it was not read", "Fit and save again"
         ) from error
     if saved.format != FORMAT:
         raise DataError(
-            f"{path} has format {saved.format!r} and was not read: this scalefit ({__version__}) reads {FORMAT}. Fit "
-            "and save again."
+            f"{path} has format {saved.format!r} while this scalefit ({__version__}) reads {FORMAT}",
+            "it was not read",
+            "Fit and save again",
         )
     kept, n = saved.models, len(saved.models.loss)
     columns: list[list[Any]] = [*kept.inputs.values(), *kept.metrics.values(), kept.labels]
     lengths = {len(column) for column in columns}
     if lengths != {n} or set(kept.metrics) != set(kept.chance) or not kept.span[0] < kept.span[1]:
-        raise DataError(f"{path} was changed, and was not read: its columns do not fit together. Fit again.")
+        raise DataError(f"{path} was changed: its columns do not fit together", "it was not read", "Fit again")
     return saved.first, Models(
         inputs={key: np.array(value, float) for key, value in kept.inputs.items()},
         loss=np.array(kept.loss, float),

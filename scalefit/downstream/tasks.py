@@ -15,7 +15,7 @@ from scalefit.downstream.holdouts import Straight, compare_roads, curves_of, low
 from scalefit.downstream.judgement import Judgement, judge, too_few
 from scalefit.downstream.models import Models
 from scalefit.downstream.quantiles import draws_of, even_scores, quantile_table
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -171,8 +171,9 @@ class TaskFits:
     def _straight(self, inputs: Mapping[str, Any]) -> tuple[Array, Array, dict[str, Curve]]:
         if self.models.C is None or not {"N", "D"} <= set(inputs):
             raise ArgumentError(
-                "steps=1 goes straight from N and D, and one of them is missing; nothing was predicted. Give a table "
-                "with N and D, and both here."
+                f"{arg('steps', 1)} goes straight from N and D, and one of them is missing",
+                "nothing was predicted",
+                "Give a table with N and D, and both here",
             )
         N, D = (np.atleast_1d(np.asarray(inputs[key], float)) for key in ("N", "D"))
         x = self._rival.x(N, D)
@@ -211,13 +212,15 @@ class TaskFits:
     def _known(self, name: Any) -> str:
         if name not in self.tasks:
             listed = ", ".join(self.tasks[:12])
-            raise ArgumentError(f"task={name!r:.60} is not among the tasks; nothing was predicted. Known: {listed}.")
+            raise ArgumentError(
+                f"{arg('task', name)} is not among the tasks", "nothing was predicted", f"Known: {listed}"
+            )
         return str(name)
 
     def _curve(self, task: str | None) -> Curve:
         name = self.lead if task is None else self._known(task)
         if name not in self.curves:
             raise ArgumentError(
-                f"{name} has no curve ({self.judgements[name].reason}); nothing was predicted. Give more models."
+                f"{name} has no curve ({self.judgements[name].reason})", "nothing was predicted", "Give more models"
             )
         return self.curves[name]

@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._arguments import check_count
 from scalefit._typing import AnyArray, Array, Seed
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.covariance import bread, free_covariance
 from scalefit.fitting.frozen import Frozen
 from scalefit.fitting.layout import in_raw_units, to_units, within_bounds
@@ -56,8 +56,9 @@ def _generator(seed: int | np.random.Generator | None) -> np.random.Generator:
         return np.random.default_rng(seed)
     except (TypeError, ValueError):
         raise ArgumentError(
-            f"seed={seed!r:.80} must be a whole number, zero or more, or a Generator. Nothing was drawn. Give one of "
-            f"these."
+            f"{arg('seed', seed)} must be a whole number, zero or more, or a Generator",
+            "nothing was drawn",
+            "Give one of these",
         ) from None
 
 
@@ -73,13 +74,15 @@ def bootstrap_draws(
     problem, workers = result.problem, check_count("workers", workers)
     if n * problem.loss.size > _MOST_WEIGHTS:
         raise ArgumentError(
-            f"n={n!r:.20} resamples of {problem.loss.size} runs would take hours; nothing was resampled. Ask "
-            "for a thousand to ten thousand."
+            f"{arg('n', n)} resamples of {problem.loss.size} runs would take hours",
+            "nothing was resampled",
+            "Ask for a thousand to ten thousand",
         )
     if progress is not None and not callable(progress):
         raise ArgumentError(
-            f"progress={progress!r:.80} cannot be called with what is done and the total; nothing was resampled. "
-            "Leave it out."
+            f"{arg('progress', progress)} cannot be called with what is done and the total",
+            "nothing was resampled",
+            "Leave it out",
         )
     rng = seed if isinstance(seed, np.random.RandomState) else _generator(seed)
     refits = _Refits(result)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.covariance import bread, interval_around
 from scalefit.flops import training_flops
 
@@ -198,21 +198,24 @@ def labels_of(result: Solution, cluster: Any) -> AnyArray:
     """Whole numbers (n_runs,) from labels of the runs."""
     if isinstance(cluster, str):
         raise ArgumentError(
-            f"cluster={cluster!r} is a name, and a fit keeps no columns; nothing was computed. Pass the labels: "
-            f"cluster=runs[{cluster!r}]."
+            f"{arg('cluster', cluster)} is a name, and a fit keeps no columns",
+            "nothing was computed",
+            f"Pass the labels: {arg('cluster', shown=f'runs[{cluster!r}]')}",
         )
     # A Series is matched by its index, because runs may have been set aside or sorted since.
     values = np.asarray(cluster.reindex(result.row_labels) if hasattr(cluster, "reindex") else cluster)
     if values.shape != (result.n_runs,):
         raise ArgumentError(
-            f"cluster has shape {values.shape}, the fit {result.n_runs} runs; nothing was computed. Give one label for "
-            "each run."
+            f"cluster has shape {values.shape}, the fit {result.n_runs} runs",
+            "nothing was computed",
+            "Give one label for each run",
         )
     labels = np.unique(values, return_inverse=True)[1].ravel()
     if labels.max() < 2:
         raise ArgumentError(
-            f"{labels.max() + 1} clusters say nothing of how clusters differ, and nothing was computed. Give 3 or "
-            "more, or leave cluster= out."
+            f"{labels.max() + 1} clusters say nothing of how clusters differ",
+            "nothing was computed",
+            f"Give 3 or more, or leave {arg('cluster')} out",
         )
     return np.asarray(labels)
 

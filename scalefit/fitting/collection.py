@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._arguments import check_count
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, FitError, Note
+from scalefit.errors import ArgumentError, FitError, Note, arg
 from scalefit.fitting.covariance import influences
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.schema import to_json
@@ -146,7 +146,7 @@ def loss_columns(runs: Any, given: Any) -> list[str]:
         return [given]  # whether it is there, the reader of the table says
     found = matching(given, columns_of(runs), "loss")
     if not found:
-        raise ArgumentError("loss=[] names no column, and nothing was fitted. Name one or more.")
+        raise ArgumentError(f"{arg('loss', [])} names no column", "nothing was fitted", "Name one or more")
     return found
 
 
@@ -160,15 +160,16 @@ def fit_each(names: Sequence[str], make: Callable[[str], Any], by: str | None) -
     """
     if by == "series":
         raise ArgumentError(
-            "by='series' and several losses were both asked for; nothing was fitted. Fit one loss by series, or the "
-            "losses of one series."
+            f"{arg('by', 'series')} and several losses were both asked for",
+            "nothing was fitted",
+            "Fit one loss by series, or the losses of one series",
         )
     results: dict[str, FitResult] = {}
     for name in names:
         try:
             results[name] = make(name)
         except FitError as error:
-            raise FitError(f"loss {name!r}: {error}") from None
+            raise error.about(f"loss {name!r}") from None
     return Fits(results)
 
 
@@ -196,7 +197,9 @@ def _moves(result: FitResult) -> Array:
     """How far each run moves the free vector (p, n)."""
     if len(result.problem.groups) > 1 or result.tangent is not None:
         raise ArgumentError(
-            "Fits with by='shared' or with expressions have no draws that go together; nothing was drawn. Fit without."
+            f"Fits with {arg('by', 'shared')} or with expressions have no draws that go together",
+            "nothing was drawn",
+            "Fit without",
         )
     held: AnyArray = result.at_bound
     moves = influences(result.problem, result.x, held)

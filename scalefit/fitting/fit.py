@@ -9,9 +9,8 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import check_count, check_mapping, check_number, one_of
-from scalefit._text import shortlist
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, FitError
+from scalefit.errors import ArgumentError, FitError, arg
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.collection import Fits, fit_each, loss_columns
 from scalefit.fitting.identifiability import (
@@ -35,6 +34,7 @@ from scalefit.fitting.shipped import prior_of
 from scalefit.fitting.solver import solve
 from scalefit.laws import get
 from scalefit.laws._base import Law
+from scalefit.tables.series import several_series
 
 #: Starts to polish; more on few runs, where the objective has several basins.
 _STARTS, _STARTS_ON_FEW, _FEW = 3, 8, 100
@@ -224,8 +224,9 @@ def fit(
     parts = {"parameters": chosen.parameters, "inputs": chosen.inputs, "loss": "loss" in dir(chosen)}
     if absent := [part for part, there in parts.items() if not there]:
         raise ArgumentError(
-            f"law={chosen.__name__} has no {' and no '.join(absent)}, so nothing was fitted. Give it sf.Parameter "
-            "attributes, inputs, and a static method loss that takes both."
+            f"{arg('law', shown=chosen.__name__)} has no {' and no '.join(absent)}",
+            "nothing was fitted",
+            "Give it sf.Parameter attributes, inputs, and a static method loss that takes both",
         )
     if chosen.shares:
         runs, chosen = with_shares(runs, chosen, columns, inputs)
@@ -243,14 +244,17 @@ def fit(
         sides=sides_of(kind, overestimate_penalty, quantile),
     )
     if not one_of(by, (None, "series", "shared", "pool")):
-        raise ArgumentError(f"by={by!r} is not known; nothing was fitted. Known: 'series', 'shared', 'pool'.")
+        raise ArgumentError(f"{arg('by', by)} is not known", "nothing was fitted", "Known: 'series', 'shared', 'pool'")
     table = read(runs, chosen, weights)
     labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
     if len(labels) > 1 and by is None:
-        raise FitError(
-            f"The table holds {len(labels)} series ({shortlist(labels)}): their losses do not compare. "
-            "Nothing was fitted. Pass by='series' for a law each, by='shared' for shared exponents, or by='pool' to "
-            "ignore it."
+        raise several_series(
+            FitError,
+            labels,
+            "nothing was fitted",
+            f"pass {arg('by', 'series')} for a law each",
+            f"{arg('by', 'shared')} for shared exponents",
+            f"{arg('by', 'pool')} to ignore it",
         )
     request = _Request(
         chosen,
@@ -266,8 +270,9 @@ def fit(
         return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
     if table.series is None:
         raise ArgumentError(
-            "by='series' needs a column named series, and this table has none. Nothing was fitted. Name it: "
-            "series='...'."
+            f"{arg('by', 'series')} needs a column named series, and this table has none",
+            "nothing was fitted",
+            f"Name it: {arg('series', '...')}",
         )
     return each_series(labels, lambda label: _fit(table.part(table.series == label), request, []), chosen.name)
 
@@ -361,15 +366,17 @@ def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tu
     items = list(law) if isinstance(law, Sequence) else []
     if not items or not all(isinstance(item, (str, type)) for item in items):
         raise ArgumentError(
-            f"law={law!r} is neither a law's name nor a Law, nor a list of a law and constraints like 'beta = alpha'. "
-            f"Nothing was fitted. Give one of these."
+            f"{arg('law', law)} is neither a law's name nor a Law, nor a list of a law and constraints like 'beta = "
+            "alpha'",
+            "nothing was fitted",
+            "Give one of these",
         )
     out = dict(tied or {})
     for item in items[1:]:
         name, sign, expression = str(item).partition("=")
         if not sign or not expression.strip():
             raise ArgumentError(
-                f"Constraint {item!r} is no constraint; nothing was fitted. Write 'parameter = expression'."
+                f"Constraint {item!r} is no constraint", "nothing was fitted", "Write 'parameter = expression'"
             )
         out[name.strip()] = expression.strip()
     return items[0], out

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import FitError, Note, ScalefitWarning
+from scalefit.errors import FitError, Note, ScalefitWarning, arg
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
 
@@ -53,12 +53,13 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
     spare = 1 if floors_of(law) & pinned else 2  # a pinned floor leaves a line in logarithms: one run can speak of it
     if n < n_free + spare:
         raise FitError(
-            f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + spare} are needed, and "
-            f"nothing was fitted. Add runs, fix or tie parameters (fixed={{'E': ...}}), or fit a law with fewer."
+            f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + spare} are needed",
+            "nothing was fitted",
+            ("add runs", f"fix or tie parameters ({arg('fixed', {'E': ...})})", "fit a law with fewer"),
         )
     if np.ptp(loss) <= 1e-9 * np.abs(loss).max():  # targets that are no loss may be zero or negative
         raise FitError(
-            f"All {n} losses are {loss[0]:.6g}: there is nothing to fit, and no law was fitted. Check the loss column."
+            f"All {n} losses are {loss[0]:.6g}: there is nothing to fit", "no law was fitted", "Check the loss column"
         )
     notes = []
     if n == n_free + 1:
@@ -73,8 +74,9 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
             others = [other for other in varied if other != key and np.ptp(varied[other]) >= _CONSTANT]
             raise FitError(
                 f"{key} is {np.exp(value[0]):.4g} in all {n} runs, so {_effects(law, key)} cannot be told from the "
-                f"floor, and nothing was fitted. Add runs that vary {key}"
-                + (f", or fit power_law:{others[0]}." if others else ".")
+                "floor",
+                "nothing was fitted",
+                (f"add runs that vary {key}", *(f"fit power_law:{other}" for other in others[:1])),
             )
         decades = np.ptp(value) / np.log(10)
         if decades < 1.0 and np.ptp(value) >= _CONSTANT:
@@ -106,8 +108,9 @@ def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]
         said = ", ".join(f"{label!r} ({size} runs)" for label, size in thin.items())
         raise FitError(
             f"Series {said}: too few runs for the {len(own)} coefficients that each series has of its own "
-            f"({', '.join(own)}). Nothing was fitted. Add runs to it, leave it out, or fix a coefficient "
-            f"(fixed={{...}})."
+            f"({', '.join(own)})",
+            "nothing was fitted",
+            ("add runs to it", "leave it out", f"fix a coefficient ({arg('fixed', {own[0]: ...})})"),
         )
 
 
@@ -124,10 +127,10 @@ def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) ->
         try:
             results[label] = make(label)
         except FitError as error:
-            refused[label] = str(error)
+            refused[label] = error.template
     reasons = "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
     if not results:
-        raise FitError(f"No series allows {what}, and nothing was fitted. {reasons}")
+        raise FitError(f"No series allows {what}", "nothing was fitted", reasons)
     if refused:
         text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they do not allow {what}."
         warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
@@ -142,9 +145,13 @@ def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:
         else:
             ratio = f"D follows N^{slope:.2f}"
         raise FitError(
-            f"N and D move together ({ratio}), so {law.name} cannot tell the effect of size from that of data. "
-            "Nothing was fitted. Add runs off that line, fit a law of compute (power_law:C), or fix an exponent "
-            f"(fixed={{...}})."
+            f"N and D move together ({ratio}), so {law.name} cannot tell the effect of size from that of data",
+            "nothing was fitted",
+            (
+                "add runs off that line",
+                "fit a law of compute (power_law:C)",
+                f"fix an exponent ({arg('fixed', {(input_exponents(law, 'D') or ['...'])[0]: ...})})",
+            ),
         )
     if left < _NEARLY_COLLINEAR:
         return [

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import FitError
+from scalefit.errors import FitError, arg
 from scalefit.fitting.identifiability import input_exponents
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import descend
@@ -67,8 +67,10 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
     if settings + len(known) < len(names):
         raise FitError(
             f"These {problem.loss.size} runs have {settings} distinct settings of {' and '.join(levels)}, and "
-            f"{problem.law.name} has {len(names)} free parameters: {' and '.join(lost)} cannot be told apart, whatever "
-            f"the losses are. Nothing was fitted. Add runs at other settings, or fix some (fixed={{...}})."
+            f"{problem.law.name} has {len(names)} free parameters: {' and '.join(lost)} cannot be told apart, "
+            "whatever the losses are",
+            "nothing was fitted",
+            ("add runs at other settings", f"fix some ({arg('fixed', {lost[-1]: ...})})"),
         )
     if levels[key] > 3:  # settings enough: what is open is the law's own, and the certificate says so
         return
@@ -77,7 +79,9 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
     raise FitError(
         f"{key} takes {levels[key]} distinct value{'s' if levels[key] > 1 else ''} ({shown}) in these "
         f"{problem.loss.size} runs, too few for {problem.law.name} to tell {' and '.join(lost)} apart, whatever the "
-        f"losses are. Nothing was fitted. Add runs at other {key}, or fix one of these (fixed={{{lost[-1]!r}: ...}})."
+        "losses are",
+        "nothing was fitted",
+        (f"add runs at other {key}", f"fix one of these ({arg('fixed', {lost[-1]: ...})})"),
     )
 
 

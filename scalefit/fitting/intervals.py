@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.fitting.clusters import quantiles
 from scalefit.fitting.noise import NoiseTrend, compute_of, find_trend
@@ -63,7 +63,7 @@ def predict_interval(
 
     check_level(level)
     if not one_of(kind, ("new_run", "mean")):
-        raise ArgumentError(f"kind={kind!r} is not known; nothing was predicted. Pass 'new_run' or 'mean'.")
+        raise ArgumentError(f"{arg('kind', kind)} is not known", "nothing was predicted", "Pass 'new_run' or 'mean'")
     columns = check_inputs(result.law, inputs)
     shape, flat = broadcast(columns)
     group, scale = result._group(series), target_scale(result)

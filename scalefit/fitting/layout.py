@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._arguments import check_number
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg, way
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
@@ -38,27 +38,30 @@ class Layout:
             unknown = [key for key in given if key not in names]
             if unknown:
                 raise ArgumentError(
-                    f"{argument}={unknown!r} names no parameter, and nothing was fitted. Known: {', '.join(names)}."
+                    f"{arg(argument, unknown)} names no parameter", "nothing was fitted", f"Known: {', '.join(names)}"
                 )
         for key, value in fixed.items():
             fixed[key] = value = check_number(f"fixed[{key!r}]", value)
             low, high = law.parameters[key].bounds
             if not low <= value <= high:
                 raise ArgumentError(
-                    f"fixed={{{key!r}: {value!r}}} lies outside [{low:g}, {high:g}]; nothing was fitted. Fix {key} in "
-                    "there, or widen bounds=."
+                    f"{arg('fixed', {key: value})} lies outside [{low:g}, {high:g}]",
+                    "nothing was fitted",
+                    f"Fix {key} in there, or widen {arg('bounds')}",
                 )
         for key, other in tied.items():
             if not isinstance(other, str):
                 raise ArgumentError(
-                    f"tied={{{key!r}: {other!r}}} names no parameter; nothing was fitted. Name one; for a number use "
-                    f"fixed=."
+                    f"{arg('tied', {key: other})} names no parameter",
+                    "nothing was fitted",
+                    f"Name one; for a number use {arg('fixed')}",
                 )
         for key, pair in bounds.items():
             if np.shape(pair) != (2,):
                 raise ArgumentError(
-                    f"bounds={{{key!r}: {pair!r:.80}}} must be (lower, upper), and nothing was fitted. Give two "
-                    f"numbers; None for one keeps the law's."
+                    f"{arg('bounds', {key: pair})} must be (lower, upper)",
+                    "nothing was fitted",
+                    "Give two numbers; None for one keeps the law's",
                 )
             usual = law.parameters[key].bounds
             low, high = (
@@ -68,20 +71,23 @@ class Layout:
             bounds[key] = (low, high)
             if not low < high:
                 raise ArgumentError(
-                    f"bounds={{{key!r}: {(low, high)}}} must be (lower, upper) with lower < upper. Nothing was "
-                    f"fitted. Correct it."
+                    f"{arg('bounds', {key: (low, high)})} must be (lower, upper) with lower < upper",
+                    "nothing was fitted",
+                    "Correct it",
                 )
             if law.parameters[key].log and not high > 0:
                 raise ArgumentError(
-                    f"bounds={{{key!r}: {(low, high)}}} leaves {key}, which is positive, no value. Nothing was "
-                    f"fitted. Raise the upper bound."
+                    f"{arg('bounds', {key: (low, high)})} leaves {key}, which is positive, no value",
+                    "nothing was fitted",
+                    "Raise the upper bound",
                 )
         simple = {key: other for key, other in tied.items() if key not in expressions}
         for key, other in simple.items():
             if key == other or other in simple or key in fixed or law.parameters[key].log != law.parameters[other].log:
                 raise ArgumentError(
-                    f"tied={{{key!r}: {other!r}}} cannot be; nothing was fitted. Tie a free parameter to another of "
-                    f"the same kind."
+                    f"{arg('tied', {key: other})} cannot be",
+                    "nothing was fitted",
+                    "Tie a free parameter to another of the same kind",
                 )
         self.law, self.fixed, self.tied, self.bounds = law, fixed, tied, bounds
         self.index = np.full((n_groups, len(names)), -1)
@@ -103,8 +109,9 @@ class Layout:
         self.n_free = len(found)
         if not found:
             raise ArgumentError(
-                "Every parameter is fixed: there is nothing to fit, and no law was fitted. Free one, or predict with "
-                "sf.published."
+                "Every parameter is fixed: there is nothing to fit",
+                "no law was fitted",
+                f"Free one, or predict with {way('sf.published', 'scalefit predict --published')}",
             )
 
     def problem(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import Solution
 
@@ -91,9 +91,10 @@ def fit_with_expressions(
 
     if len(problem.groups) > 1:
         raise ArgumentError(
-            f"tied={dict(tied)!r}: expressions are for one series, and this fit shares parameters between "
-            f"{len(problem.groups)}; nothing was fitted. Tie parameters plainly ({{'beta': 'alpha'}}), or pass "
-            f"by='series'."
+            f"{arg('tied', dict(tied))}: expressions are for one series, and this fit shares parameters between "
+            f"{len(problem.groups)}",
+            "nothing was fitted",
+            f"Tie parameters plainly ({{'beta': 'alpha'}}), or pass {arg('by', 'series')}",
         )
     law = problem.law
     names = [name for j, name in enumerate(law.parameters) if problem.index[0, j] >= 0]
@@ -120,8 +121,9 @@ def fit_with_expressions(
                 _ = parameters[name].value
             except Exception as error:  # asteval raises many kinds; each is the reader's expression
                 raise ArgumentError(
-                    f"tied={{{name!r}: {expression!r}}} cannot be read; nothing was fitted. Write an expression of "
-                    f"{', '.join(law.parameters)}."
+                    f"{arg('tied', {name: expression})} cannot be read",
+                    "nothing was fitted",
+                    f"Write an expression of {', '.join(law.parameters)}",
                 ) from error
         return parameters
 

@@ -84,9 +84,11 @@ def refuse_few_mixtures(law: type[Law], columns: Mapping[str, Array], n_free: in
             said += f"; {', '.join(constant[:8])} never {'varies' if len(constant) == 1 else 'vary'}"
         elif lost:
             said += f"; {', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''} cannot be told apart"
-        raise FitError(f"The {seen} {said}, so the law is not determined. Nothing was fitted. {how}")
+        raise FitError(f"The {seen} {said}, so the law is not determined", "nothing was fitted", f"{how}")
     if distinct < n_free + 2:
         raise FitError(
             f"The {seen} vary every share, and {law.name.split(':')[0]} has {n_free} free parameters: at least "
-            f"{n_free + 2} mixtures are needed, or the fit says nothing of its own error. Nothing was fitted. {how}"
+            f"{n_free + 2} mixtures are needed, or the fit says nothing of its own error",
+            "nothing was fitted",
+            f"{how}",
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit._arguments import check_number, one_of
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 
 Kind = Literal["huber", "squared", "absolute", "quantile"]
 Scale = Literal["log_loss", "loss", "logit"]
@@ -52,14 +52,17 @@ class Objective:
     def __post_init__(self) -> None:
         if not one_of(self.kind, ("huber", "squared", "absolute", "quantile")):
             raise ArgumentError(
-                f"Unknown objective {self.kind!r}; nothing was fitted. Known: huber, squared, absolute, quantile."
+                f"Unknown objective {self.kind!r}", "nothing was fitted", "Known: huber, squared, absolute, quantile"
             )
         if not one_of(self.on, ("log_loss", "loss", "logit")):
-            raise ArgumentError(f"Unknown scale on={self.on!r}; nothing was fitted. Known: log_loss, loss, logit.")
+            raise ArgumentError(
+                f"Unknown scale {arg('on', self.on)}", "nothing was fitted", "Known: log_loss, loss, logit"
+            )
         if not (np.isfinite(self.delta) and self.delta > 0):
             raise ArgumentError(
-                f"delta={self.delta!r} is no half-width of Huber's band; nothing was fitted. Give a positive number, "
-                "such as 1e-3."
+                f"{arg('delta', self.delta)} is no half-width of Huber's band",
+                "nothing was fitted",
+                "Give a positive number, such as 1e-3",
             )
 
     @property
@@ -176,25 +179,30 @@ def sides_of(kind: str | None, overestimate_penalty: float, quantile: float | No
     penalty = check_number("overestimate_penalty", overestimate_penalty)
     if not (np.isfinite(penalty) and penalty > 0):
         raise ArgumentError(
-            f"overestimate_penalty={overestimate_penalty!r} must be positive and finite; nothing was fitted. Give 10 "
-            "for a lower envelope, 1 for none."
+            f"{arg('overestimate_penalty', overestimate_penalty)} must be positive and finite",
+            "nothing was fitted",
+            "Give 10 for a lower envelope, 1 for none",
         )
     if kind != "quantile":
         if quantile is not None:
             raise ArgumentError(
-                f"quantile={quantile!r} is of objective='quantile' alone, and nothing was fitted. Pass both, or "
-                "neither."
+                f"{arg('quantile', quantile)} is of {arg('objective', 'quantile')} alone",
+                "nothing was fitted",
+                "Pass both, or neither",
             )
         return penalty, 1.0
     tau = 0.5 if quantile is None else check_number("quantile", quantile)
     if penalty != 1.0:
         raise ArgumentError(
-            f"overestimate_penalty={penalty:g} and objective='quantile' say the same thing twice; nothing was fitted. "
-            f"Pass one: a penalty of w on absolute errors is the quantile 1 / (1 + w)."
+            f"{arg('overestimate_penalty', shown=f'{penalty:g}')} and {arg('objective', 'quantile')} say the same "
+            "thing twice",
+            "nothing was fitted",
+            "Pass one: a penalty of w on absolute errors is the quantile 1 / (1 + w)",
         )
     if not 0 < tau < 1:
         raise ArgumentError(
-            f"quantile={quantile!r} must lie between 0 and 1; nothing was fitted. Give 0.1, for one, for a law that a "
-            "tenth of the runs lie below."
+            f"{arg('quantile', quantile)} must lie between 0 and 1",
+            "nothing was fitted",
+            "Give 0.1, for one, for a law that a tenth of the runs lie below",
         )
     return 1.0 - tau, tau

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.problem import Problem
 
 _NOISE_FLOOR = 0.002
@@ -55,13 +55,15 @@ class Prior:
         mean, cov = np.asarray(self.mean, float), np.asarray(self.cov, float)
         if mean.shape != (k,) or cov.shape != (k, k) or not np.isfinite(mean).all() or not np.isfinite(cov).all():
             raise ArgumentError(
-                f"A prior over {k} parameters holds other shapes, or numbers that are not finite, and was not made. "
-                f"Give {k} means and a {k} by {k} covariance."
+                f"A prior over {k} parameters holds other shapes, or numbers that are not finite",
+                "it was not made",
+                f"Give {k} means and a {k} by {k} covariance",
             )
         if np.linalg.eigvalsh(cov)[0] <= 0:
             raise ArgumentError(
-                "The prior's covariance is not positive definite, and no prior was made. Give positive standard "
-                "deviations, correlations short of 1."
+                "The prior's covariance is not positive definite",
+                "no prior was made",
+                "Give positive standard deviations, correlations short of 1",
             )
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "cov", cov)
@@ -73,13 +75,15 @@ class Prior:
             pairs = np.array([[float(mean), float(sd)] for mean, sd in given.values()])
         except (TypeError, ValueError) as error:
             raise ArgumentError(
-                f"prior={given!r} cannot be read; nothing was fitted. Give (mean, sd) for each parameter, {{'E': "
-                f"(1.7, 0.1)}}."
+                f"{arg('prior', given)} cannot be read",
+                "nothing was fitted",
+                "Give (mean, sd) for each parameter, {'E': (1.7, 0.1)}",
             ) from error
         if (pairs[:, 1:] < 0).any():
             raise ArgumentError(
-                f"prior={dict(given)!r}: a standard deviation must be positive; nothing was fitted. Give (mean, sd) "
-                f"with sd above 0."
+                f"{arg('prior', dict(given))}: a standard deviation must be positive",
+                "nothing was fitted",
+                "Give (mean, sd) with sd above 0",
             )
         return cls(tuple(given), pairs[:, 0], np.diag(pairs[:, 1] ** 2))
 
@@ -96,8 +100,9 @@ class Prior:
         if isinstance(value, str) and value == "shipped" and shipped is not None:
             return shipped()
         raise ArgumentError(
-            f"prior={value!r:.80} is not a prior, and nothing was fitted. Give a Prior, a mapping such as "
-            f"{{'alpha': (0.34, 0.05)}}, 'shipped', or None."
+            f"{arg('prior', value)} is not a prior",
+            "nothing was fitted",
+            "Give a Prior, a mapping such as {'alpha': (0.34, 0.05)}, 'shipped', or None",
         )
 
 
@@ -189,12 +194,15 @@ def penalty_of(problem: Problem, prior: Prior, scale: float) -> Penalty:
     for name in prior.names:
         if name not in names or len(problem.groups) > 1:
             raise ArgumentError(
-                f"prior={name!r} names no parameter to hold; nothing was fitted. Known: {', '.join(names)}, one "
-                "series at a time."
+                f"{arg('prior', name)} names no parameter to hold",
+                "nothing was fitted",
+                f"Known: {', '.join(names)}, one series at a time",
             )
         where = int(problem.index[0, names.index(name)])
         if where < 0:
-            raise ArgumentError(f"prior={name!r} is of a fixed parameter; nothing was fitted. Drop one of the two.")
+            raise ArgumentError(
+                f"{arg('prior', name)} is of a fixed parameter", "nothing was fitted", "Drop one of the two"
+            )
         at.append(where)
         inner.append(problem.law.parameters[name].log)
     return Penalty(prior, tuple(at), tuple(inner), scale)

@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_number, one_of
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.layout import in_raw_units, scale_dependent
 from scalefit.fitting.solution import Solution
 from scalefit.fitting.solver import descend
@@ -24,8 +24,9 @@ def profile(result: Solution, name: str, values: ArrayLike | None, n: int) -> pd
 
     if not one_of(name, result.names) or len(result.problem.groups) > 1 or result.tangent is not None:
         raise ArgumentError(
-            f"profile({name!r}) has nothing to walk; nothing was refitted. Choose a free parameter of a plain fit: "
-            f"{', '.join(result.names)}."
+            f"profile({name!r}) has nothing to walk",
+            "nothing was refitted",
+            f"Choose a free parameter of a plain fit: {', '.join(result.names)}",
         )
     if values is None:
         points = _points(result, name, check_count("n", n, least=2))
@@ -35,8 +36,9 @@ def profile(result: Solution, name: str, values: ArrayLike | None, n: int) -> pd
     if not (points.size and np.isfinite(points).all()) or (log and (points <= 0).any()):
         kind = "positive and finite" if log else "finite"
         raise ArgumentError(
-            f"profile({name!r}): values={values!r:.80} must be {kind} numbers, one or more; nothing was refitted. "
-            f"Pass others, or none for the interval of {name}."
+            f"profile({name!r}): {arg('values', values)} must be {kind} numbers, one or more",
+            "nothing was refitted",
+            f"Pass others, or none for the interval of {name}",
         )
     return pd.DataFrame({"value": points, "objective_value": _heights(result, name, points)})
 
@@ -48,8 +50,9 @@ def _points(result: Solution, name: str, n: int) -> Array:
     ends = result.conf_int(0.9999).loc[name].to_numpy(float)
     if not (np.isfinite(ends).all() and np.isfinite(result.std_errors[name])):
         raise ArgumentError(
-            f"profile({name!r}): the runs do not determine {name}, so it has no interval to walk, and nothing was "
-            f"refitted. Pass the values to hold it at as values=."
+            f"profile({name!r}): the runs do not determine {name}, so it has no interval to walk",
+            "nothing was refitted",
+            f"Pass the values to hold it at as {arg('values')}",
         )
     first, last = np.clip(ends, low if low < 0 else max(low, 1e-9), high)
     spread = np.geomspace if parameter.log else np.linspace

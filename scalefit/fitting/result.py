@@ -13,7 +13,7 @@ import numpy as np
 from scalefit._arguments import LEVEL, check_level
 from scalefit._files import save_figure
 from scalefit._typing import Array, ArrayLike, Seed
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.clusters import Shared, clustered, conf_int, detect, draws_for_intervals, labels_of
 from scalefit.fitting.solution import Solution
 from scalefit.predictor import Held, Kind
@@ -114,12 +114,14 @@ class FitResult(Solution):
         from scalefit.fitting.bootstrap import bootstrap_draws
 
         if not isinstance(n, (int, np.integer)) or n < 2:
-            text = "must be a whole number of resamples, 2 or more. Nothing was resampled. Give 1000, for one."
-            raise ArgumentError(f"n={n!r} {text}")
+            raise ArgumentError(
+                f"{arg('n', n)} must be a whole number of resamples, 2 or more", "nothing was resampled", "Give 1000"
+            )
         if self.tangent is not None:
             raise ArgumentError(
-                "Fits with expression constraints have robust errors only, and nothing was resampled. Tie parameters "
-                "plainly to bootstrap."
+                "Fits with expression constraints have robust errors only",
+                "nothing was resampled",
+                "Tie parameters plainly to bootstrap",
             )
         labels = None if cluster is None else labels_of(self, cluster)
         if labels is not None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scalefit import __version__
 from scalefit._digests import with_digest
 from scalefit._files import is_document, read_text, write_whole
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.errors import ArgumentError, DataError, Note, arg, way
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.solution import Solution
 from scalefit.laws import get
@@ -175,11 +175,15 @@ def read_saved(path: str | Path) -> tuple[Any, str]:
         raise
     except OSError as error:
         raise DataError(
-            f"{name} cannot be read: {error.strerror or error}. Nothing was loaded. Name a file that to_json wrote."
+            f"{name} cannot be read: {error.strerror or error}",
+            "nothing was loaded",
+            f"Name a file that {way('to_json', 'scalefit fit --save')} wrote",
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{name} was not read, being no saved result: {error}. Name a file that to_json wrote."
+            f"{name} is not a saved result: {error}",
+            "it was not read",
+            f"Name a file that {way('to_json', 'scalefit fit --save')} wrote",
         ) from error
 
 
@@ -201,15 +205,17 @@ def law_of(name: str, given: str | type[Law] | None, source: str | Path) -> type
         if law.name == name:
             return law
         raise DataError(
-            f"{source} holds a fit of {name!r:.60}, and the law given is {law.name!r}. It was not read. Give the law "
-            "that it was fitted with."
+            f"{source} holds a fit of {name!r:.60}, and the law given is {law.name!r}",
+            "it was not read",
+            "Give the law that it was fitted with",
         )
     found = known(name)
     if found is None:
         raise DataError(
-            f"{source} holds a fit of {name!r:.60}, which is not one of scalefit's own laws, and was not read. Give "
-            "that law, law='mylaw.py:Mine' for one: the class, the file it is in, or the name by which an installed "
-            "package gives it."
+            f"{source} holds a fit of {name!r:.60}, which is not one of scalefit's own laws",
+            "it was not read",
+            f"Give that law, {arg('law', 'mylaw.py:Mine')} for one: the class, the file it is in, or the name by "
+            "which an installed package gives it",
         )
     return found
 

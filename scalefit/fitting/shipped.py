@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.priors import Prior
 from scalefit.laws._base import Law
 
@@ -53,8 +53,9 @@ def prior_of(prior: Any, law: type[Law], conventions: Mapping[str, Any]) -> Prio
             names = [name for name in names if name != "E"]
         if found is None or not names:
             raise ArgumentError(
-                f"prior='shipped' was learned for chinchilla, coupled and power_law:C, not for {law.name}; nothing was "
-                f"fitted. Give a mapping, such as {{'E': (1.8, 0.1)}}."
+                f"{arg('prior', 'shipped')} was learned for chinchilla, coupled and power_law:C, not for {law.name}",
+                "nothing was fitted",
+                "Give a mapping, such as {'E': (1.8, 0.1)}",
             )
         at = np.array([found.names.index(name) for name in names])
         return Prior(tuple(names), found.mean[at], found.cov[np.ix_(at, at)], found.log, found.source)

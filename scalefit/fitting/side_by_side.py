@@ -62,13 +62,14 @@ def summary_table(results: Fits, names: Sequence[str] | None = None, *, latex: b
     strange = [type(fit).__name__ for fit in fits if not isinstance(fit, FitResult)]
     if strange or not fits:
         raise ArgumentError(
-            f"summary_table takes results of sf.fit, and {strange[0] if strange else 'none'} was given. "
-            "No table was made. Pass a list of fits, or a mapping of names to fits."
+            f"summary_table takes results of sf.fit, and {strange[0] if strange else 'none'} was given",
+            "no table was made",
+            "Pass a list of fits, or a mapping of names to fits",
         )
     if names is None:
         names = [str(key) for key in results] if isinstance(results, Mapping) else _apart(fits)
     if len(names) != len(fits):
-        raise ArgumentError(f"{len(names)} names were given for {len(fits)} fits; no table was made. Give one each.")
+        raise ArgumentError(f"{len(names)} names were given for {len(fits)} fits", "no table was made", "Give one each")
     rows = list(dict.fromkeys(str(name) for fit in fits for name in fit.params.index))
     cells = {row: [_cell(fit, row) for fit in fits] for row in rows}
     below = {name: [written(name, fit.statistics[name]) for fit in fits] for name in BELOW}

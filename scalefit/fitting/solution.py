@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._arguments import LEVEL, broadcast, check_count, check_level
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
@@ -238,14 +238,16 @@ class Solution:
         if not self.series:
             if series is not None:
                 raise ArgumentError(
-                    f"series={series!r}: this fit is of one table, not by='shared'; nothing was computed. Leave out "
-                    "series=."
+                    f"{arg('series', series)}: this fit is of one table, not {arg('by', 'shared')}",
+                    "nothing was computed",
+                    f"Leave out {arg('series')}",
                 )
             return 0
         if series not in self.series:
             raise ArgumentError(
-                f"series={series!r} is none of this fit's, and nothing was computed. Pass series= one of "
-                f"{', '.join(self.series)}."
+                f"{arg('series', series)} is none of this fit's",
+                "nothing was computed",
+                f"Pass {arg('series')} one of {', '.join(self.series)}",
             )
         return self.series.index(series)
 

@@ -52,8 +52,9 @@ def solve(
     ends = _go_on(problem, _search(problem, starts, lower, upper), lower, upper)
     if not np.isfinite(ends.value.min()):
         raise FitError(
-            f"{problem.law.name} has no finite objective anywhere near these runs. Nothing was fitted. Check their "
-            "units."
+            f"{problem.law.name} has no finite objective anywhere near these runs",
+            "nothing was fitted",
+            "Check their units",
         )
     sensitivity = _sensitivity(problem, ends.best)
     for at in _faint(problem, ends.best, sensitivity, lower):

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._numeric import excess_over_hull
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 
 _POWER = re.compile(r"(.+?)\s*\^\s*([+-]?\d*\.?\d+)")
 #: Excess of the log loss over the frontier at which a run counts half.
@@ -44,13 +44,14 @@ def weights_by_rule(rule: str, columns: Mapping[str, AnyArray]) -> Array:
     if name not in columns:
         what = "the compute of each run" if name == "C" else f"a numeric column {name!r}"
         do = "Give C, or N and D." if name == "C" else f"The table has {', '.join(columns)}."
-        raise ArgumentError(f"weights={rule!r} needs {what}; nothing was fitted. {do}")
+        raise ArgumentError(f"{arg('weights', rule)} needs {what}", "nothing was fitted", f"{do}")
     values = np.asarray(columns[name], float)
     if power is not None:
         if not (np.isfinite(values).all() and (values > 0).all()):
             raise ArgumentError(
-                f"weights={rule!r} needs positive numbers in {name}, and nothing was fitted. Leave out the rows that "
-                "have none."
+                f"{arg('weights', rule)} needs positive numbers in {name}",
+                "nothing was fitted",
+                "Leave out the rows that have none",
             )
         return np.asarray((values / values.max()) ** float(power[2]))
     compute = values
@@ -79,7 +80,7 @@ def with_weights(runs: Any, weights: str | ArrayLike | None) -> Any:
         runs = read_runs(runs)
     if len(runs) != values.size:
         raise ArgumentError(
-            f"weights has {values.size} entries, the table {len(runs)} runs; nothing was fitted. Give one a run."
+            f"weights has {values.size} entries, the table {len(runs)} runs", "nothing was fitted", "Give one a run"
         )
     return runs.assign(weight=values)
 
@@ -97,7 +98,9 @@ def _as_weights(weights: Any) -> Array:
         return np.asarray(weights, float)
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(
-            f"weights={weights!r:.80} cannot be read; nothing was fitted. Give numbers, one a run, or a column's name."
+            f"{arg('weights', weights)} cannot be read",
+            "nothing was fitted",
+            "Give numbers, one a run, or a column's name",
         ) from None
 
 
@@ -113,8 +116,9 @@ def weights_of(columns: Mapping[str, AnyArray], weights: Any) -> Array | None:
     found = columns.get(weights if named else "weight")
     if named and found is None:
         raise ArgumentError(
-            f"weights={weights!r}: the table has no such numeric column, and nothing was fitted. Name one, or pass an "
-            f"array."
+            f"{arg('weights', weights)}: the table has no such numeric column",
+            "nothing was fitted",
+            "Name one, or pass an array",
         )
     if isinstance(weights, str) and is_rule(weights):
         found = (1.0 if found is None else found) * weights_by_rule(weights, columns)
@@ -124,7 +128,8 @@ def weights_of(columns: Mapping[str, AnyArray], weights: Any) -> Array | None:
 def _check_weights(weights: Array) -> Array:
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ArgumentError(
-            "weights holds NaN, infinity or negative numbers, or zeros alone; nothing was fitted. Give one a run, "
-            "zero or more."
+            "weights holds NaN, infinity or negative numbers, or zeros alone",
+            "nothing was fitted",
+            "Give one a run, zero or more",
         )
     return weights

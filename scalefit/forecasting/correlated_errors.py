@@ -264,7 +264,9 @@ def _climb(problem: Problem, x: Array, inverse: Array) -> tuple[Array, bool]:
         f = _value(problem, x, inverse)
         if not np.isfinite(f):
             raise FitError(
-                f"{problem.law.name} has no finite likelihood near these runs. Nothing was forecast. Check their units."
+                f"{problem.law.name} has no finite likelihood near these runs",
+                "nothing was forecast",
+                "Check their units",
             )
         for _ in range(_STEPS):
             gradient, hessian, _ = _normal(problem, x, inverse)

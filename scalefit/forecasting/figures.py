@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit._arguments import check_number
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.forecasting.notes import OUTLIER
 
 _POINTS = 60
@@ -63,7 +63,7 @@ def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> F
     ratio = check_number("ratio", ratio)
     if not (np.isfinite(ratio) and ratio > 1):
         raise ArgumentError(
-            f"ratio={ratio!r} goes no further than the largest run; nothing was drawn. Give a factor above 1."
+            f"{arg('ratio', ratio)} goes no further than the largest run", "nothing was drawn", "Give a factor above 1"
         )
     runs = result.runs()
     axis = "C" if "C" in runs else result.inputs[0]

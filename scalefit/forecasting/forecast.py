@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import one_of
-from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, FitError, Note
+from scalefit.errors import ArgumentError, FitError, Note, arg, way
 from scalefit.fitting.identifiability import each_series, repeated_notes, sweep_notes
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Objective
@@ -26,6 +25,7 @@ from scalefit.forecasting.result import ForecastResult
 from scalefit.forecasting.suitability import check_varied, choose, size_notes, thin
 from scalefit.laws import get
 from scalefit.laws._base import Law
+from scalefit.tables.series import several_series
 
 if TYPE_CHECKING:
     pass
@@ -131,22 +131,24 @@ def forecast(
 
     if one_of(loss_unit, ("perplexity",)):
         raise ArgumentError(
-            "loss_unit='perplexity' is read, not forecast, and nothing was forecast. Pass read_runs(..., "
-            "loss_unit='perplexity')."
+            f"{arg('loss_unit', 'perplexity')} is read, not forecast",
+            "nothing was forecast",
+            "Read it first: " + way("read_runs(..., loss_unit='perplexity')", "scalefit fit --loss-unit perplexity"),
         )
     if not one_of(loss_unit, (None, *LOSS_UNITS)):
         raise ArgumentError(
-            f"loss_unit={loss_unit!r} is not known; nothing was forecast. Known: {', '.join(LOSS_UNITS)}."
+            f"{arg('loss_unit', loss_unit)} is not known", "nothing was forecast", f"Known: {', '.join(LOSS_UNITS)}"
         )
     if not one_of(by, (None, "series", "pool")):
         raise ArgumentError(
-            f"by={by!r} is not known, as a forecast is of one series; nothing was forecast. Pass by='series' for a "
-            "dict of them, or by='pool' to take them for one."
+            f"{arg('by', by)} is not known, as a forecast is of one series",
+            "nothing was forecast",
+            f"Pass {arg('by', 'series')} for a dict of them, or {arg('by', 'pool')} to take them for one",
         )
     known: Prior | Literal["shipped"] | None = "shipped" if one_of(prior, ("shipped",)) else Prior.of(prior)
     if not isinstance(constants, ForecastCalibration | None):
         raise ArgumentError(
-            f"constants={constants!r:.80} must be a ForecastCalibration; nothing was forecast. Leave them out."
+            f"{arg('constants', constants)} must be a ForecastCalibration", "nothing was forecast", "Leave them out"
         )
     own_law = None if law is None else get(law)
     reads = ("N", "D") if own_law is None else own_law.inputs
@@ -164,9 +166,12 @@ def forecast(
     series = checked.columns.get("series")
     labels = list(dict.fromkeys(np.asarray(series).tolist())) if series is not None else []
     if len(labels) > 1 and by is None:
-        raise FitError(
-            f"The table holds {len(labels)} series ({shortlist(labels)}): their losses do not compare. "
-            "Nothing was forecast. Pass by='series' for a forecast each, or by='pool' to ignore it."
+        raise several_series(
+            FitError,
+            labels,
+            "nothing was forecast",
+            f"pass {arg('by', 'series')} for a forecast each",
+            f"{arg('by', 'pool')} to ignore it",
         )
     chosen = shipped() if constants is None else constants
 
@@ -179,8 +184,9 @@ def forecast(
         return _forecast(table, noted(checked.columns), known, chosen, own_law)
     if series is None:
         raise ArgumentError(
-            "by='series' needs a column named series, and this table has none. Nothing was forecast. Name it: "
-            "series='...'."
+            f"{arg('by', 'series')} needs a column named series, and this table has none",
+            "nothing was forecast",
+            f"Name it: {arg('series', '...')}",
         )
 
     def one(label: Any) -> ForecastResult:

@@ -22,8 +22,9 @@ def compute_optimal(law: type[Law], params: Any, budget: Array) -> dict[str, Arr
         return {"C": budget}
     if set(law.inputs) != {"N", "D"}:
         raise ArgumentError(
-            f"{law.name} reads {', '.join(law.inputs)}, so a budget alone fixes no run; none was found. Hold "
-            f"the other inputs with result.at(...), or give every input."
+            f"{law.name} reads {', '.join(law.inputs)}, so a budget alone fixes no run",
+            "none was found",
+            "Hold the other inputs with result.at(...), or give every input",
         )
     values = {str(key): float(value) for key, value in dict(params).items()}
     total = budget / TRAIN

@@ -54,14 +54,17 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
     """Return the forecast that a file contains."""
     if not isinstance(raw, dict) or raw.get("kind") != KIND or raw.get("format") != FORMAT:
         raise DataError(
-            f"{path} is not a forecast of format {FORMAT}, and was not read. Use load_result for fits, or forecast "
-            "and save again."
+            f"{path} is not a forecast of format {FORMAT}",
+            "it was not read",
+            "Use load_result for fits, or forecast and save again",
         )
     try:
         saved = SavedForecast.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         raise DataError(
-            f"{path} was not read: it is no saved forecast ({str(error).splitlines()[0]}). Forecast and save again."
+            f"{path} is not a saved forecast ({str(error).splitlines()[0]})",
+            "it was not read",
+            "Forecast and save again",
         ) from error
     law = law_of(saved.law, law, path)
     n, p = len(saved.loss), len(law.parameters)
@@ -71,8 +74,9 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
     same = set(saved.columns) == set(saved.units) == set(law.inputs)
     if lengths != {n} or len(saved.x) != p or not same or not positive:
         raise DataError(
-            f"{path} does not fit the law {law.name}: its columns or parameters differ. It was not read. Forecast and "
-            "save again."
+            f"{path} does not fit the law {law.name}: its columns or parameters differ",
+            "it was not read",
+            "Forecast and save again",
         )
     try:
         result = _restored(saved, law, path)
@@ -90,11 +94,13 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
     ) as error:
         said = " ".join(str(error).split())
         raise DataError(
-            f"{path} was not read, because it is not a saved forecast: {said:.120}. Forecast and save again."
+            f"{path} is not a saved forecast: {said:.120}", "it was not read", "Forecast and save again"
         ) from error
     if not agrees:
         raise DataError(
-            f"{path} was changed, and was not read: its parameters disagree with the optimum it holds. Forecast again."
+            f"{path} was changed: its parameters disagree with the optimum it holds",
+            "it was not read",
+            "Forecast again",
         )
     return result
 
@@ -136,4 +142,6 @@ def _sizes(saved: SavedForecast, path: str | Path) -> tuple[Discrepancy, Interva
         about = Discrepancy(**{**saved.discrepancy, "rounds": rounds})  # type: ignore[arg-type]
         return about, IntervalCalibration(**saved.spread)
     except (TypeError, KeyError) as error:
-        raise DataError(f"{path} was not read: its discrepancy or spread is not one ({error}). Save again.") from error
+        raise DataError(
+            f"{path}: its discrepancy or spread is not one ({error})", "it was not read", "Save again"
+        ) from error

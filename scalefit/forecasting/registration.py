@@ -18,7 +18,7 @@ import numpy as np
 from scalefit import __version__
 from scalefit._arguments import check_quantity
 from scalefit._digests import check_digest, digest_of, with_digest
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,14 +120,16 @@ def registered(
     """
     if not inputs or any(np.ndim(value) for value in inputs.values()):
         raise ArgumentError(
-            f"inputs={dict(inputs)!r:.80} must be of one run, and nothing was registered. Pass them as numbers: "
-            "forecast.register('plan.json', N=7e9, D=2e12)."
+            f"{arg('inputs', dict(inputs))} must be of one run",
+            "nothing was registered",
+            f"Pass them as numbers: forecast.register('plan.json', {arg('N', 7e9)}, {arg('D', 2e12)})",
         )
     target = Path(path)
     if target.exists():
         raise DataError(
-            f"{target} exists already, and a registered prediction is not replaced; nothing was written. Give another "
-            f"name, or score the one there."
+            f"{target} exists already, and a registered prediction is not replaced",
+            "nothing was written",
+            "Give another name, or score the one there",
         )
     row = predict(**inputs)
     notes = [str(note) for note in row.attrs["notes"]]
@@ -199,7 +201,7 @@ def calibration_curve(scores: Iterable[Score]) -> pd.DataFrame:
 
     z = np.array([abs(each.z) for each in scores])
     if z.size == 0:
-        raise ArgumentError("There is no score to draw a curve of; none was made. Score predictions first.")
+        raise ArgumentError("There is no score to draw a curve of", "none was made", "Score predictions first")
     freedom = shipped().interval.freedom
     needed = 1.0 - 2.0 * stdtr(freedom, -z)
     levels = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
@@ -212,12 +214,15 @@ def read_registered(path: str | Path) -> dict[str, Any]:
 
     saved, _ = read_saved(path)
     if not isinstance(saved, dict) or saved.get("kind") != KIND or saved.get("format") != FORMAT:
-        raise DataError(f"{path} is not a registered prediction of format {FORMAT}, and was not scored. Register one.")
+        raise DataError(
+            f"{path} is not a registered prediction of format {FORMAT}", "it was not scored", "Register one"
+        )
     wrong = [key for key, kind in _FIELDS.items() if not isinstance(saved.get(key), kind) or saved.get(key) is None]
     if wrong or set(saved) != set(_FIELDS):
         raise DataError(
-            f"{path} was not scored: {', '.join(wrong) or 'unknown fields'} are not as register writes them. Register "
-            f"again."
+            f"{path}: {', '.join(wrong) or 'unknown fields'} are not as register writes them",
+            "it was not scored",
+            "Register again",
         )
     check_digest(saved, path)
     return saved

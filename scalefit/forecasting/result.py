@@ -14,7 +14,7 @@ import numpy as np
 
 from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import with_compute
@@ -223,7 +223,9 @@ class ForecastResult:
 
         level = check_level(level)
         if not one_of(kind, ("new_run", "mean")):
-            raise ArgumentError(f"kind={kind!r} is not known; nothing was predicted. Pass 'new_run' or 'mean'.")
+            raise ArgumentError(
+                f"{arg('kind', kind)} is not known", "nothing was predicted", "Pass 'new_run' or 'mean'"
+            )
         _, flat, scaled = self._columns(inputs)
         loss, parameter, law, noise = self._parts(scaled)
         if kind == "mean":

@@ -42,27 +42,31 @@ def choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
     n = loss.size
     if n < _FEWEST_RUNS:
         raise FitError(
-            f"{n} runs do not identify a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible. None "
-            f"was made. Add runs."
+            f"{n} runs do not identify a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible",
+            "none was made",
+            "Add runs",
         )
     if np.ptp(np.log(loss)) < 1e-9:
         raise FitError(
-            f"All {n} losses are {loss[0]:.6g}: there is nothing to extrapolate, and no forecast was made. Check the "
-            f"loss column."
+            f"All {n} losses are {loss[0]:.6g}: there is nothing to extrapolate",
+            "no forecast was made",
+            "Check the loss column",
         )
     log_n, log_d = np.log(columns["N"]), np.log(columns["D"])
     if np.ptp(log_n + log_d) < 0.1:
         raise FitError(
-            f"All {n} runs have one compute budget ({6 * np.exp(np.median(log_n + log_d)):.3g} FLOP): nothing in them "
-            "says how loss falls with compute, and none was forecast. Add runs at two or more other budgets, a "
-            "factor of 3 apart."
+            f"All {n} runs have one compute budget ({6 * np.exp(np.median(log_n + log_d)):.3g} FLOP): nothing in "
+            "them says how loss falls with compute",
+            "none was forecast",
+            "Add runs at two or more other budgets, a factor of 3 apart",
         )
     for key, values in (("N", log_n), ("D", log_d)):
         if np.ptp(values) < _CONSTANT:
             other = "D" if key == "N" else "N"
             raise FitError(
-                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: nothing in them says what a larger {key} does, "
-                f"and no loss was forecast. Add runs that vary {key}, or fit power_law:{other} for runs at this {key}."
+                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: nothing in them says what a larger {key} does",
+                "no loss was forecast",
+                f"Add runs that vary {key}, or fit power_law:{other} for runs at this {key}",
             )
     left, slope = unexplained(log_d, log_n)
     if left < _COLLINEAR:
@@ -80,13 +84,15 @@ def check_varied(law: type[Law], columns: Mapping[str, Array], loss: Array) -> N
     fewest = max(_FEWEST_RUNS, len(law.parameters) - 2)
     if n < fewest:
         raise FitError(
-            f"{n} runs do not identify {law.name}: at least {fewest} are needed. None was forecast. Add runs."
+            f"{n} runs do not identify {law.name}: at least {fewest} are needed", "none was forecast", "Add runs"
         )
     still = [key for key, column in columns.items() if np.ptp(column) <= _CONSTANT * np.abs(column).max()]
     if still or np.ptp(np.log(loss)) < 1e-9:
         raise FitError(
             f"{', '.join(still) or 'loss'} is the same in all {n} runs: nothing in them says what it does under "
-            f"{law.name}, and no loss was forecast. Add runs that vary it."
+            f"{law.name}",
+            "no loss was forecast",
+            "Add runs that vary it",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError
+from scalefit.errors import DataError, arg
 
 LOSSES = ("val_loss", "train_loss")
 # Names that tools use, after lower-casing and reducing everything but letters to underscores.
@@ -66,7 +66,7 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
     if wanted is not None:
         if wanted not in columns:
             raise DataError(
-                f"There is no column {wanted!r} among {listed(columns)}. Nothing was read. Name one of them."
+                f"There is no column {wanted!r} among {listed(columns)}", "nothing was read", "Name one of them"
             )
         return wanted
     usual = [column for column in columns if " - " not in str(column) and not _STATISTIC.search(str(column))]
@@ -92,9 +92,9 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
         preferred = [c for c in found if not _PERPLEXITY.search(str(c))]  # beside a loss, a perplexity is the same
         found = preferred or found
     if len(found) > 1:
-        flag = "val=" if name == "val_loss" else "train="
+        how = f"Choose one with {arg('val' if name == 'val_loss' else 'train')}"
         what = "runs or losses" if name in LOSSES else "columns"
-        raise DataError(f"Several {what} fit {name}: {listed(found)}. Nothing was read. Choose one with {flag}.")
+        raise DataError(f"Several {what} fit {name}: {listed(found)}", "nothing was read", how)
     return found[0] if found else None
 
 

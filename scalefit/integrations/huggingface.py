@@ -13,7 +13,7 @@ from typing import Any, ClassVar, get_args
 
 import numpy as np
 
-from scalefit.errors import ArgumentError, MissingExtraError, ScalefitError
+from scalefit.errors import ArgumentError, MissingExtraError, ScalefitError, arg
 from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Action, Advice
 from scalefit.stopping.monitor import Monitor
@@ -24,8 +24,9 @@ try:
     from transformers.trainer_callback import ExportableState, TrainerCallback
 except ImportError as error:
     raise MissingExtraError(
-        "Trainer callbacks need transformers, which is not installed, so nothing was done. Install it with: pip "
-        "install 'scalefit-lm[integrations]'."
+        "Trainer callbacks need transformers, which is not installed",
+        "nothing was done",
+        "Install it with: pip install 'scalefit-lm[integrations]'",
     ) from error
 
 logger = logging.getLogger("scalefit")
@@ -103,19 +104,22 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
     ) -> None:
         if plan is not None and not isinstance(plan, RunPlan):
             raise ArgumentError(
-                f"plan is a {type(plan).__name__}; no callback was made. Make one with scalefit.RunPlan(schedule=...)."
+                f"plan is a {type(plan).__name__}",
+                "no callback was made",
+                f"Make one with scalefit.RunPlan({arg('schedule', ...)})",
             )
         unknown = sorted(set(stop_on) - set(get_args(Action)))
         if unknown:
             raise ArgumentError(
-                f"stop_on holds {', '.join(map(repr, unknown))}; no callback was made. "
-                f"Known: {', '.join(get_args(Action))}."
+                f"stop_on holds {', '.join(map(repr, unknown))}",
+                "no callback was made",
+                f"Known: {', '.join(get_args(Action))}",
             )
         if not rebuilt:
             self._in_code[name] = _Settings(plan, history, law, dry_run, tuple(stop_on), min_gain, metric, on_advice)
         elif name not in self._in_code:
             raise ArgumentError(
-                f"No AdviceCallback named {name!r} was made in code, and nothing was restored. Pass one to the Trainer."
+                f"No AdviceCallback named {name!r} was made in code", "nothing was restored", "Pass one to the Trainer"
             )
         self.name, self.settings = name, self._in_code[name]
         self.monitor: Monitor | None = None

@@ -19,8 +19,9 @@ except ImportError:
         from pytorch_lightning import Callback
     except ImportError as error:
         raise MissingExtraError(
-            "Lightning callbacks need lightning, which is not installed, so nothing was done. Install it with: pip "
-            "install 'scalefit-lm[integrations]'."
+            "Lightning callbacks need lightning, which is not installed",
+            "nothing was done",
+            "Install it with: pip install 'scalefit-lm[integrations]'",
         ) from error
 
 logger = logging.getLogger("scalefit")

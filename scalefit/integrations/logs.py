@@ -14,7 +14,7 @@ import pandas as pd
 
 from scalefit._files import read_text
 from scalefit._text import shortlist
-from scalefit.errors import ArgumentError, DataError, require
+from scalefit.errors import ArgumentError, DataError, arg, require
 from scalefit.integrations import _log_columns as names
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
 from scalefit.stopping.monitor import Monitor
@@ -67,9 +67,9 @@ def read_log(
     """
     source = Path(path)
     if not source.exists():
-        raise DataError(f"There is no file {source}, so nothing was read. Check the path.")
+        raise DataError(f"There is no file {source}", "nothing was read", "Check the path")
     if kind is not None and kind not in KINDS:
-        raise ArgumentError(f"Unknown kind of log {kind!r}; nothing was read. Known: {', '.join(KINDS)}.")
+        raise ArgumentError(f"Unknown kind of log {kind!r}", "nothing was read", f"Known: {', '.join(KINDS)}")
     source = _in_folder(source)
     kind = kind or _kind_of(source)
     try:
@@ -82,7 +82,7 @@ def read_log(
             else:
                 table = read_lines(kind, text) if kind in FORMATS else _table(text, val, train)
     except DataError as error:
-        raise DataError(f"{source}: {error}") from None
+        raise error.about(source) from None
     said: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
     said |= {str(key): value for key, value in table.attrs.items()}
     said["notes"] = list(said.get("notes", []))
@@ -100,9 +100,10 @@ def read_log(
     table = table.groupby("step", as_index=False).last().sort_values("step", ignore_index=True)
     if table[["train_loss", "val_loss"]].isna().all(axis=None):
         raise DataError(
-            f"{source} was read as {kind} but holds no loss, so nothing was kept. Columns: "
-            f"{names.listed(said.get('columns', table.columns))}. Name the losses with val= and train=, or the kind "
-            f"with one of {', '.join(KINDS)}."
+            f"{source} was read as {kind} but holds no loss",
+            "nothing was kept",
+            f"Columns: {names.listed(said.get('columns', table.columns))}. Name the losses with {arg('val')} and "
+            f"{arg('train')}, or the kind with one of {', '.join(KINDS)}",
         )
     table.attrs.clear()
     table.attrs.update(said)
@@ -140,19 +141,19 @@ def _text(source: Path, growing: bool = False) -> str:
         return text[: text.rfind("\n") + 1] if growing and source.suffix != ".json" else text
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{source} is not a text log ({error.reason} at byte {error.start}) and was not read. Save it as UTF-8."
+            f"{source} is not a text log ({error.reason} at byte {error.start})", "it was not read", "Save it as UTF-8"
         ) from None
 
 
 def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
     """Read CSV, TSV, JSON lines or a JSON list: ours, exports of trackers, or long tables with a split column."""
     if not text.strip():
-        raise DataError("The log is empty; nothing was read. Wait for its first lines, or name another file.")
+        raise DataError("The log is empty", "nothing was read", "Wait for its first lines, or name another file")
     try:
         table, comma = _parsed(text)
     except (ValueError, RecursionError, csv.Error, pd.errors.ParserError) as error:
         raise DataError(
-            f"The log was not read: it is not a table ({' '.join(str(error).split())[:200]}). Export it again."
+            f"The log is not a table ({' '.join(str(error).split())[:200]})", "it was not read", "Export it again"
         ) from None
     if {"step", "split", "loss"} <= set(table.columns):
         table = _from_long(table)
@@ -200,8 +201,10 @@ def _chosen(table: pd.DataFrame, val: str | None, train: str | None, comma: bool
             break
     if not {"step", "tokens", "epoch"} & set(out):
         raise DataError(
-            f"The log has no step column among {names.listed(columns)}; nothing was read. Name the column of optimizer "
-            f"steps 'step', or export with steps; 'tokens' does as well where the batch size is known, and 'epoch'."
+            f"The log has no step column among {names.listed(columns)}",
+            "nothing was read",
+            "Name the column of optimizer steps 'step', or export with steps; 'tokens' does as well where the batch "
+            "size is known, and 'epoch'",
         )
     found = pd.DataFrame(out)
     total = names.find(columns, "step", "total_steps") if "total_steps" in columns else None
@@ -229,8 +232,9 @@ def _steps_from(
     if "tokens" in table:
         if tokens_per_step is None:
             raise DataError(
-                "The log counts tokens and no steps, which need the batch size; nothing was read. Put tokens_per_step "
-                "in the plan."
+                "The log counts tokens and no steps, which need the batch size",
+                "nothing was read",
+                "Put tokens_per_step in the plan",
             )
         return table.assign(step=table["tokens"] / tokens_per_step).drop(columns="tokens")
     epoch = table["epoch"]
@@ -257,8 +261,10 @@ def _resumed(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFram
             row, step = logged[i], steps[logged[i]]
             if step <= steps[logged[0]] and i >= _NEW_RUN:
                 raise DataError(
-                    f"{source} holds two runs: the steps of {name} go back from {steps[logged[i - 1]]:g} to {step:g}, "
-                    f"where they began. Nothing was read. Split the file in two."
+                    f"{source} holds two runs: the steps of {name} go back from {steps[logged[i - 1]]:g} to "
+                    f"{step:g}, where they began",
+                    "nothing was read",
+                    "Split the file in two",
                 )
             earlier = np.arange(len(table)) < row
             drop |= earlier & ((steps > step) | ((steps == step) & table[name].notna().to_numpy()))
@@ -276,7 +282,7 @@ def _trainer_state(text: str, val: str | None, train: str | None) -> pd.DataFram
         rows = [dict(row) for row in record["log_history"]]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(
-            f"This is not a trainer_state.json, and was not read: {error}. Give the file of a checkpoint."
+            f"This is not a trainer_state.json: {error}", "it was not read", "Give the file of a checkpoint"
         ) from None
     keys = {"step": "step", "val_loss": val or "eval_loss", "train_loss": train or "loss"}
     keys |= {"lr": "learning_rate", "grad_norm": "grad_norm"}
@@ -300,7 +306,7 @@ def _tensorboard(source: Path, val: str | None, train: str | None) -> pd.DataFra
         folders = sorted({file.parent for file in source.rglob("events.out.tfevents*")})
         if len(folders) > 1:
             shown = shortlist(str(folder.relative_to(source)) or "." for folder in folders)
-            raise DataError(f"{len(folders)} folders hold runs ({shown}). Nothing was read. Name one of them.")
+            raise DataError(f"{len(folders)} folders hold runs ({shown})", "nothing was read", "Name one of them")
         source = folders[0] if folders else source
     events = module.EventAccumulator(str(source), size_guidance={"scalars": 0, "tensors": 0})
     events.Reload()
@@ -314,7 +320,8 @@ def _tensorboard(source: Path, val: str | None, train: str | None) -> pd.DataFra
             frames.append(pd.DataFrame(rows, columns=["step", name]))
     if not frames:
         raise DataError(
-            f"{source} has no loss among its scalars: {names.listed(scalars, 20)}. Nothing was read. Name one: "
-            "val=... or train=...."
+            f"{source} has no loss among its scalars: {names.listed(scalars, 20)}",
+            "nothing was read",
+            f"Name one: {arg('val', ...)} or {arg('train', ...)}",
         )
     return pd.concat(frames, ignore_index=True)

@@ -152,7 +152,9 @@ class Law(metaclass=_LawMeta):
             return cls.over(column.split(","))
         if column not in cls.choices:
             allowed = ", ".join(cls.choices) or "none: its inputs are fixed"
-            raise ArgumentError(f"Law {cls.name} cannot be fitted in {column!r}; nothing was done. Known: {allowed}.")
+            raise ArgumentError(
+                f"Law {cls.name} cannot be fitted in {column!r}", "nothing was done", f"Known: {allowed}"
+            )
         base = cls.name.split(":")[0]
         body: dict[str, Any] = {"name": f"{base}:{column}", "inputs": (column,)}
         body["__doc__"], body["__module__"] = cls.__doc__, cls.__module__
@@ -173,7 +175,7 @@ class Law(metaclass=_LawMeta):
         ('r_web', 'r_code')
         """
         if not cls.shares:
-            raise ArgumentError(f"Law {cls.name} reads no shares, so nothing was done. Choose a law of mixtures.")
+            raise ArgumentError(f"Law {cls.name} reads no shares", "nothing was done", "Choose a law of mixtures")
         labels = domains if isinstance(domains, int) else [re.sub(r"[^\w./+-]+", "_", str(name)) for name in domains]
         shares = replace(getattr(cls, cls.shares), domains=labels)
         own = {key: getattr(cls, key, None) for key in cls.arguments}

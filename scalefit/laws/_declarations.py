@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalefit._typing import AnyArray
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 
 _INF = float("inf")
 
@@ -60,8 +60,9 @@ class Input:
         _check_range("Input", self.meaning, self.range)
         if self.typical and not self.admits(self.typical).all():
             raise ArgumentError(
-                f"typical={tuple(self.typical)!r} of the input {self.meaning!r} leaves its range {self.allowed}; "
-                "nothing was declared. Correct one of them."
+                f"{arg('typical', tuple(self.typical))} of the input {self.meaning!r} leaves its range {self.allowed}",
+                "nothing was declared",
+                "Correct one of them",
             )
 
     def admits(self, values: Any) -> AnyArray:
@@ -127,8 +128,9 @@ class Shares:
         domains = tuple(self.domains) if isinstance(self.domains, Sequence) else ()
         if len(domains) < 2 or len(set(domains)) < len(domains) or isinstance(self.domains, str):
             raise ArgumentError(
-                f"Shares {self.meaning!r} have domains={self.domains!r:.80}; nothing was declared. Give two or more "
-                "different names, or how many there are."
+                f"Shares {self.meaning!r} have {arg('domains', self.domains)}",
+                "nothing was declared",
+                "Give two or more different names, or how many there are",
             )
 
     @property
@@ -188,13 +190,15 @@ class Target:
         _check_range("Target", self.name, self.range)
         if self.sense not in (-1, 0, 1) or self.scale not in ("log", "linear", "logit"):
             raise ArgumentError(
-                f"Target {self.name!r} has sense={self.sense!r} and scale={self.scale!r}; nothing was declared. "
-                "Give a sense of -1, 0 or 1, and a scale of log, linear or logit."
+                f"Target {self.name!r} has {arg('sense', self.sense)} and {arg('scale', self.scale)}",
+                "nothing was declared",
+                "Give a sense of -1, 0 or 1, and a scale of log, linear or logit",
             )
         if self.scale == "logit" and tuple(self.range) != (0, 1):
             raise ArgumentError(
-                f"Target {self.name!r} has range={self.range!r}, and log-odds are those of a share; nothing was "
-                "declared. Give range=(0, 1)."
+                f"Target {self.name!r} has {arg('range', self.range)}, and log-odds are those of a share",
+                "nothing was declared",
+                f"Give {arg('range', (0, 1))}",
             )
 
     def admits(self, values: Any) -> AnyArray:
@@ -248,7 +252,9 @@ class Golden:
 def _check_range(kind: str, name: str, limits: tuple[float, float]) -> None:
     if np.shape(limits) != (2,) or not limits[0] < limits[1]:
         raise ArgumentError(
-            f"{kind} {name!r} has range={limits!r:.80}; nothing was declared. Give (lower, upper) with lower < upper."
+            f"{kind} {name!r} has {arg('range', limits)}",
+            "nothing was declared",
+            "Give (lower, upper) with lower < upper",
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.counting import parse_quantity
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.flops import FlopConvention, convention
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import INPUTS
@@ -50,15 +50,18 @@ def check_inputs(
         others = readers(strange[0])
         known = f" Laws that read {strange[0]}: {', '.join(others)}." if others else ""
         raise ArgumentError(
-            f"Law {law.name} does not read {', '.join(strange)}, and nothing was predicted. It reads "
-            f"{', '.join(law.inputs)}.{known}"
+            f"Law {law.name} does not read {', '.join(strange)}",
+            "nothing was predicted",
+            f"It reads {', '.join(law.inputs)}.{known}",
         )
     given = {key: _as_numbers(key, inputs[key]) for key in there}
     for key, value in given.items():
         declared = law.declarations.get(key) or INPUTS.get(key)
         if declared is not None and not declared.admits(value).all():
             raise ArgumentError(
-                f"{key}={value.tolist()!r:.80} is not {declared.allowed}; nothing was predicted. Check it and its unit."
+                f"{arg(key, value.tolist())} is not {declared.allowed}",
+                "nothing was predicted",
+                "Check it and its unit",
             )
     columns = _complete(law, given, rule)
     for key, declared in law.declarations.items():
@@ -71,8 +74,9 @@ def check_inputs(
     absent = [key for key in law.inputs if key not in columns]
     if absent:
         raise ArgumentError(
-            f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing, and nothing was "
-            f"predicted. Pass {', '.join(f'{key}=...' for key in absent)}."
+            f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing",
+            "nothing was predicted",
+            f"Pass {', '.join(arg(key, ...) for key in absent)}",
         )
     columns = {key: columns[key] for key in law.inputs}
     if law.shares:
@@ -97,15 +101,17 @@ def spread_shares(law: type[Law], inputs: Mapping[str, Any]) -> Mapping[str, Any
         unknown = sorted(set(shares) - set(domains))
         if unknown:
             raise ArgumentError(
-                f"{name} names {', '.join(unknown[:5])}, and the law knows {', '.join(domains)}. Nothing was "
-                "predicted. Name its domains; what is left out counts as 0."
+                f"{name} names {', '.join(unknown[:5])}, and the law knows {', '.join(domains)}",
+                "nothing was predicted",
+                "Name its domains; what is left out counts as 0",
             )
         return {**rest, **{f"{name}_{domain}": shares.get(domain, 0.0) for domain in domains}}
     table = np.asarray(given, float)
     if table.ndim == 0 or table.shape[-1] != len(domains):
         raise ArgumentError(
-            f"{name} has shape {table.shape} and the law {len(domains)} domains ({', '.join(domains)}). Nothing was "
-            "predicted. Give one share for each, in this order."
+            f"{name} has shape {table.shape} and the law {len(domains)} domains ({', '.join(domains)})",
+            "nothing was predicted",
+            "Give one share for each, in this order",
         )
     return {**rest, **{f"{name}_{domain}": table[..., k] for k, domain in enumerate(domains)}}
 
@@ -116,8 +122,9 @@ def _demand_whole(law: type[Law], columns: Mapping[str, Array]) -> None:
     off = np.abs(total - 1)
     if (off > getattr(law, law.shares).tolerance).any():
         raise ArgumentError(
-            f"The shares sum to {float(total.flat[int(np.argmax(off))]):.4g}, not to 1; nothing was predicted. Give "
-            f"all of {', '.join(f'{law.shares}_{domain}' for domain in law.domains())}, each as a part of 1."
+            f"The shares sum to {float(total.flat[int(np.argmax(off))]):.4g}, not to 1",
+            "nothing was predicted",
+            f"Give all of {', '.join(f'{law.shares}_{domain}' for domain in law.domains())}, each as a part of 1",
         )
 
 
@@ -146,8 +153,10 @@ def _complete(law: type[Law], given: dict[str, Array], rule: FlopConvention) -> 
             C, by_rule = np.broadcast_arrays(given["C"], implied)
             worst = int(np.argmax(off))
             raise ArgumentError(
-                f"C={C.flat[worst]:.4g} contradicts N and D, which give {by_rule.flat[worst]:.4g} FLOP by "
-                f"{rule.name}. Nothing was predicted. Leave out one of the three."
+                f"{arg('C', shown=f'{C.flat[worst]:.4g}')} contradicts N and D, which give {by_rule.flat[worst]:.4g} "
+                f"FLOP by {rule.name}",
+                "nothing was predicted",
+                "Leave out one of the three",
             )
     elif "C" in law.inputs and {"N", "D"} <= set(given):
         columns["C"] = rule.train(given["N"], given["D"], **more)
@@ -168,5 +177,5 @@ def _as_numbers(name: str, value: Any) -> Array:
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(
-            f"{name}={value!r:.80} must be a number or an array of them; nothing was predicted. Correct it."
+            f"{arg(name, value)} must be a number or an array of them", "nothing was predicted", "Correct it"
         ) from None

@@ -39,8 +39,9 @@ def law_in_file(found: re.Match[str]) -> type[Law]:
         module = _module(path.resolve(), about.st_mtime_ns, about.st_size)
     except OSError as error:
         raise ArgumentError(
-            f"{path} cannot be read: {error.strerror or error}. Nothing was done. Name a Python file, as in "
-            "mylaw.py:Mine."
+            f"{path} cannot be read: {error.strerror or error}",
+            "nothing was done",
+            "Name a Python file, as in mylaw.py:Mine",
         ) from error
     laws = {
         key: value
@@ -50,14 +51,16 @@ def law_in_file(found: re.Match[str]) -> type[Law]:
     shown = ", ".join(laws) or "none"
     if name is None and len(laws) != 1:
         raise ArgumentError(
-            f"{path} has {len(laws)} laws ({shown}), and none was taken. Name one, as in {path.name}:"
-            f"{next(iter(laws), 'Mine')}."
+            f"{path} has {len(laws)} laws ({shown})",
+            "none was taken",
+            f"Name one, as in {path.name}:{next(iter(laws), 'Mine')}",
         )
     chosen = next(iter(laws.values())) if name is None else laws.get(name)
     if chosen is None:
         raise ArgumentError(
-            f"{path} has no law {name}, and nothing was done. It has these subclasses of scalefit.Law: {shown}. Name "
-            "one of them."
+            f"{path} has no law {name}",
+            "nothing was done",
+            f"It has these subclasses of scalefit.Law: {shown}. Name one of them",
         )
     return chosen
 
@@ -77,7 +80,7 @@ def _module(path: Path, changed: int, size: int) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ArgumentError(f"{path} does not run: {_said(error)}. No law was taken from it. Correct it.") from error
+        raise ArgumentError(f"{path} does not run: {_said(error)}", "no law was taken from it", "Correct it") from error
     return module
 
 
@@ -107,25 +110,31 @@ def law_of_package(points: list[EntryPoint]) -> type[Law]:
     point = points[0]
     if len(points) > 1:
         raise ArgumentError(
-            f"The law {point.name!r} is given by {' and by '.join(map(package_of, points))}, and none was taken. "
-            "Remove all but one."
+            f"The law {point.name!r} is given by {' and by '.join(map(package_of, points))}",
+            "none was taken",
+            "Remove all but one",
         )
     try:
         law = point.load()
     except (Exception, SystemExit) as error:
         raise ArgumentError(
             f"The law {point.name!r} of the package {package_of(point)} cannot be imported ({point.value}): "
-            f"{_said(error)}. Nothing was done. Correct or remove that package."
+            f"{_said(error)}",
+            "nothing was done",
+            "Correct or remove that package",
         ) from error
     if not (isinstance(law, type) and issubclass(law, Law)):
         raise ArgumentError(
             f"The package {package_of(point)} gives {point.value} as the law {point.name!r}, which is not a subclass "
-            "of scalefit.Law. Nothing was done. Correct or remove that package."
+            "of scalefit.Law",
+            "nothing was done",
+            "Correct or remove that package",
         )
     if law.name != point.name:
         raise ArgumentError(
-            f"The package {package_of(point)} gives the law {law.name!r} under the name {point.name!r}. Nothing was "
-            "done. The entry point's name must be the law's own: correct or remove that package."
+            f"The package {package_of(point)} gives the law {law.name!r} under the name {point.name!r}",
+            "nothing was done",
+            "The entry point's name must be the law's own: correct or remove that package",
         )
     return law
 

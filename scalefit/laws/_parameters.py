@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from scalefit.counting import PARAMS_CONVENTIONS
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.laws._declarations import Golden
 
 #: Exponents worth starting from when a law does not say: three octaves either side of what is published.
@@ -110,8 +110,9 @@ class Constants:
     def __post_init__(self) -> None:
         if self.params not in PARAMS_CONVENTIONS:
             raise ArgumentError(
-                f"Constants {self.key!r} have params={self.params!r}; nothing was declared. Known: "
-                f"{', '.join(PARAMS_CONVENTIONS)}."
+                f"Constants {self.key!r} have {arg('params', self.params)}",
+                "nothing was declared",
+                f"Known: {', '.join(PARAMS_CONVENTIONS)}",
             )
 
     @property

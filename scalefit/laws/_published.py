@@ -207,10 +207,13 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
         known = ", ".join(sets) or "none"
         if key is None:
             raise ArgumentError(
-                f"Law {found.name} has {len(sets)} published sets of constants, and none was taken. Name one of "
-                f"{known}."
+                f"Law {found.name} has {len(sets)} published sets of constants",
+                "none was taken",
+                f"Name one of {known}",
             )
-        raise ArgumentError(f"Law {found.name} has no published constants {key!r}; nothing was taken. Known: {known}.")
+        raise ArgumentError(
+            f"Law {found.name} has no published constants {key!r}", "nothing was taken", f"Known: {known}"
+        )
     if found.choices and "_" in key and key.rsplit("_", 1)[1] in found.choices:
         found = found.on(key.rsplit("_", 1)[1])
     if sets[key].domains:

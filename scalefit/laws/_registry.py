@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, way
 from scalefit.laws._base import Law
 from scalefit.laws._outside import in_a_file, law_in_file, law_of_package, package_of, plugins
 
@@ -67,7 +67,7 @@ def get(name: str | type[Law] | Law) -> type[Law]:
         return name
     if not isinstance(name, str):
         raise ArgumentError(
-            f"{name!r} is neither a law's name nor a subclass of scalefit.Law. Nothing was done. Give one of them."
+            f"{name!r} is neither a law's name nor a subclass of scalefit.Law", "nothing was done", "Give one of them"
         )
     if (found := in_a_file(name)) is not None:
         return _on(_own(law_in_file(found), found["path"]), found["column"])
@@ -83,7 +83,9 @@ def usable() -> tuple[dict[str, type[Law]], dict[str, str]]:
             if name in found:
                 packages = " and ".join(map(package_of, points))
                 raise ArgumentError(
-                    f"{name!r} of {packages} was left out: one of scalefit's own laws has that name. Rename it there."
+                    f"A law of {packages} is named {name!r}, as one of scalefit's own is",
+                    "it was left out",
+                    "Rename it there",
                 )
             found[name] = law_of_package(points)
         except ArgumentError as error:
@@ -116,8 +118,9 @@ def _own(law: type[Law], where: str) -> type[Law]:
     """The law of a file, whose name must not be that of one of scalefit's own: saved results go by it."""
     if law.name in registry():
         raise ArgumentError(
-            f"{where} has a law named {law.name!r}, as one of scalefit's own is. It was not taken. Give it another "
-            "name (name = ...), so that saved results say which of them they are of."
+            f"{where} has a law named {law.name!r}, as one of scalefit's own is",
+            "it was not taken",
+            "Give it another name (name = ...), so that saved results say which of them they are of",
         )
     return law
 
@@ -136,8 +139,9 @@ def _by_authors(base: str) -> type[Law]:
     found = _laws_of_authors(plain(base))
     if len(found) > 1:
         raise ArgumentError(
-            f"{base!r:.60} stands for {len(found)} laws: {', '.join(law.name for law in found)}. None was taken. Name "
-            "one of them."
+            f"{base!r:.60} stands for {len(found)} laws: {', '.join(law.name for law in found)}",
+            "none was taken",
+            "Name one of them",
         )
     if found:
         return found[0]
@@ -147,10 +151,12 @@ def _by_authors(base: str) -> type[Law]:
     )
     spelled = {plain(key): key for key in (*every, *authors)}
     near = difflib.get_close_matches(plain(base), spelled, n=1)
-    hint = f" Did you mean {spelled[near[0]]!r}?" if near else ""
+    hint = f"Did you mean {spelled[near[0]]!r}? " if near else ""
     raise ArgumentError(
-        f"There is no law {base!r:.60}, and nothing was done.{hint} Choose one of the {len(every)} that "
-        "sf.laws.names() or `scalefit laws` list, or name a file (mylaw.py:Mine)."
+        f"There is no law {base!r:.60}",
+        "nothing was done",
+        f"{hint}Choose one of the {len(every)} that {way('sf.laws.names()', 'scalefit laws')} lists, or name a file "
+        "(mylaw.py:Mine)",
     )
 
 

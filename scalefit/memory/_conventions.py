@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalefit._typing import Array, ArrayLike, Seed
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 
 Convention = Literal["exact", "paper"]
 Dimension = Literal["sequence", "token"]
@@ -22,7 +22,9 @@ PATTERNS = ("replicated", "split")
 def choice(name: str, value: object, allowed: Sequence[str]) -> None:
     """Refuse a keyword that is not one of the allowed words."""
     if not isinstance(value, str) or value not in allowed:
-        raise ArgumentError(f"{name} is {value!r}; nothing was computed. Known: {', '.join(map(repr, allowed))}.")
+        raise ArgumentError(
+            f"{arg(name, value)} is not known", "nothing was computed", f"Known: {', '.join(map(repr, allowed))}"
+        )
 
 
 def reals(name: str, value: ArrayLike) -> Array:
@@ -31,14 +33,20 @@ def reals(name: str, value: ArrayLike) -> Array:
         raw = np.asarray(value)
     except ValueError as error:
         raise ArgumentError(
-            f"{name} is {_shown(value)}: rows of different lengths. Nothing was computed. Give rows of one length."
+            f"{arg(name, shown=_shown(value))} has rows of different lengths",
+            "nothing was computed",
+            "Give rows of one length",
         ) from error
     if raw.dtype.kind not in "iufO" or value is None:
-        raise ArgumentError(f"{name} is {_shown(value)}; nothing was computed. Give real numbers.")
+        raise ArgumentError(
+            f"{arg(name, shown=_shown(value))} is not a real number", "nothing was computed", "Give real numbers"
+        )
     try:
         return np.asarray(raw, float)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ArgumentError(f"{name} is {_shown(value)}; nothing was computed. Give real numbers.") from error
+        raise ArgumentError(
+            f"{arg(name, shown=_shown(value))} is not a real number", "nothing was computed", "Give real numbers"
+        ) from error
 
 
 def positive(
@@ -53,8 +61,9 @@ def positive(
     if not np.all(good):
         kind = "a positive integer" if integer else "positive and finite"
         raise ArgumentError(
-            f"{first_bad(name, numbers, good, rows)}; it must be {kind}{f' [{unit}]' if unit else ''}. "
-            f"Nothing was computed: correct the value{' or drop the row' if numbers.ndim else ''}."
+            f"{first_bad(name, numbers, good, rows)} must be {kind}{f' [{unit}]' if unit else ''}",
+            "nothing was computed",
+            f"Correct the value{' or drop the row' if numbers.ndim else ''}",
         )
     return numbers
 
@@ -63,7 +72,9 @@ def scalar(name: str, value: Any, *, integer: bool = False) -> float:
     """Return one positive finite number, or say what is there instead."""
     number = positive(name, value, integer=integer)
     if number.ndim:
-        raise ArgumentError(f"{name} has shape {number.shape}; it must be one number. Nothing was computed. Give one.")
+        raise ArgumentError(
+            f"{name} has shape {number.shape} and must be one number", "nothing was computed", "Give one"
+        )
     return float(number)
 
 
@@ -75,7 +86,9 @@ def generator(seed: Seed) -> np.random.Generator | np.random.RandomState:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            f"seed is {_shown(seed)}; nothing was drawn. Give a whole number, zero or more, or a Generator."
+            f"{arg('seed', shown=_shown(seed))} is not a seed",
+            "nothing was drawn",
+            "Give a whole number, zero or more, or a Generator",
         ) from error
 
 
@@ -86,18 +99,19 @@ def broadcast(**values: Array) -> list[Array]:
     except ValueError as error:
         shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
         raise ArgumentError(
-            f"Shapes do not broadcast: {shapes}. Nothing was computed. Give arrays of one shape, or scalars."
+            f"Shapes do not broadcast: {shapes}", "nothing was computed", "Give arrays of one shape, or scalars"
         ) from error
 
 
 def first_bad(name: str, numbers: Array, good: Any, rows: Sequence[Any] | None = None) -> str:
     """Name the first value that fails, with its row where there are rows."""
     if numbers.ndim == 0:
-        return f"{name} is {numbers:g}"
+        return arg(name, shown=f"{numbers:g}")
     row = int(np.flatnonzero(~np.ravel(good))[0])
     others = int(np.size(good) - np.count_nonzero(good)) - 1
     place = row if rows is None else rows[row]
-    return f"{name} is {np.ravel(numbers)[row]:g} in row {place}" + (f" (and {others} more)" if others else "")
+    value = arg(name, shown=f"{np.ravel(numbers)[row]:g}")
+    return f"{value} in row {place}" + (f" (and {others} more)" if others else "")
 
 
 def as_given(result: Array, *inputs: ArrayLike) -> Any:

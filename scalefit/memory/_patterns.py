@@ -27,16 +27,19 @@ def read_patterns(patterns: ArrayLike, *, binary: bool = False) -> Array:
     stored = np.asarray(patterns)[...] if mapped else np.array(reals("patterns", patterns), float)
     if stored.ndim != 2 or 0 in stored.shape:
         raise ArgumentError(
-            f"patterns have shape {stored.shape}; nothing was stored. Give a matrix (d patterns, n dimensions) with "
-            "at least one of each. For d patterns of one dimension pass np.reshape(patterns, (-1, 1))."
+            f"patterns have shape {stored.shape}",
+            "nothing was stored",
+            "Give a matrix (d patterns, n dimensions) with at least one of each. For d patterns of one dimension "
+            "pass np.reshape(patterns, (-1, 1))",
         )
     for start, block in pattern_blocks(stored, 1):
         good = np.abs(block) == 1.0 if binary else np.isfinite(block)
         if not good.all():
             row, column = np.argwhere(~good)[0]
             raise ArgumentError(
-                f"pattern {start + row} has the value {block[row, column]:g} in dimension {column}; nothing was "
-                f"stored. Give {'-1 and +1 only' if binary else 'finite numbers'}."
+                f"pattern {start + row} has the value {block[row, column]:g} in dimension {column}",
+                "nothing was stored",
+                f"Give {'-1 and +1 only' if binary else 'finite numbers'}",
             )
     stored.flags.writeable = False
     return stored
@@ -47,13 +50,14 @@ def read_queries(x: ArrayLike, n: int, *, binary: bool = False, name: str = "x")
     queries = reals(name, x)
     if queries.ndim == 0 or queries.shape[-1] != n:
         raise ArgumentError(
-            f"{name} has shape {queries.shape}; its last axis must have the patterns' width, {n}. Nothing was "
-            f"computed. Pass one of shape ({n},) or a batch (..., {n})."
+            f"{name} has shape {queries.shape}; its last axis must have the patterns' width, {n}",
+            "nothing was computed",
+            f"Pass one of shape ({n},) or a batch (..., {n})",
         )
     good = np.abs(queries) == 1.0 if binary else np.isfinite(queries)
     if not good.all():
         rule = "-1 and +1 only" if binary else "finite numbers"
-        raise ArgumentError(f"{name} holds {queries[~good][0]:g}; nothing was computed. Give {rule}.")
+        raise ArgumentError(f"{name} holds {queries[~good][0]:g}", "nothing was computed", f"Give {rule}")
     return np.reshape(queries, (-1, n)), queries.shape[:-1]
 
 
@@ -71,11 +75,13 @@ def query_chunks(n_queries: int, per_query: int = 1) -> Iterator[slice]:
         yield slice(start, min(start + rows, n_queries))
 
 
-def overflow(patterns: Array, queries: Array) -> str:
-    """Return what to say where an energy is not finite."""
-    return (
+def overflow(patterns: Array, queries: Array) -> ArgumentError:
+    """Return the error of an energy that is not finite."""
+    return ArgumentError(
         f"The energy of a query overflows float64: patterns reach {np.abs(patterns).max():.3g} and queries "
-        f"{np.abs(queries).max():.3g}. Nothing was returned: rescale both."
+        f"{np.abs(queries).max():.3g}",
+        "nothing was returned",
+        "Rescale both",
     )
 
 
@@ -114,7 +120,7 @@ def _stream(patterns: Array, x: Array, scores: Scores, *, with_mean: bool) -> tu
                 score = scores(queries, block, start)
             best = np.maximum(top, score.max(axis=1))
             if not np.isfinite(best).all():
-                raise ArgumentError(overflow(block, queries))
+                raise overflow(block, queries)
             rescale = np.exp(top - best)
             weight = np.exp(score - best[:, None])
             total = total * rescale + weight.sum(axis=1)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit.errors import ArgumentError, DataError
+from scalefit._arguments import read_quantity
+from scalefit.errors import ArgumentError, DataError, arg
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def plans_of(source: Any) -> Any:
             return pd.DataFrame(dict(source))
         except ValueError as error:
             raise DataError(
-                f"The plans make no table ({error}); nothing was computed. Give columns of one length."
+                f"The plans make no table ({error})", "nothing was computed", "Give columns of one length"
             ) from None
     if hasattr(source, "keys"):
         raise _one_plan(source)
@@ -48,25 +49,27 @@ def read_plans(path: str | Path) -> pd.DataFrame:
     DataError
         The file cannot be read, has no rows, or a cell is no number.
     """
-    from scalefit.tables.columns import choose, numbers
+    from scalefit.tables.cells import numbers
+    from scalefit.tables.columns import choose
     from scalefit.tables.files import read_file
 
     raw = read_file(Path(path), check=lambda head: None)
     if raw.unreadable:
         row, reason = raw.unreadable[0]
         raise DataError(
-            f"{raw.name}, row {row}: {reason}. Nothing was computed: a plan left out would not be noticed. Correct "
-            "the file."
+            f"{raw.name}, row {row}: {reason}",
+            "nothing was computed: a plan left out would not be noticed",
+            "Correct the file",
         )
     if not len(raw.frame):
-        raise DataError(f"{raw.name} has a header and no rows, so nothing was computed. Give it a row for each plan.")
+        raise DataError(f"{raw.name} has a header and no rows", "nothing was computed", "Give it a row for each plan")
     names = {a: b for a, b in _ALIASES.items() if a in raw.frame.columns and b not in raw.frame.columns}
     factors: dict[str, float] = {}
     for target in PLAN_COLUMNS:
         try:
             choice = choose(target, None, raw.frame.columns)
         except DataError as error:
-            raise DataError(str(error).replace("{name}", raw.name)) from None
+            raise error.naming(name=raw.name) from None
         if choice is not None and choice.column is not None:
             names[choice.column], factors[target] = target, choice.factor
     frame = raw.frame.rename(columns=names)
@@ -76,8 +79,9 @@ def read_plans(path: str | Path) -> pd.DataFrame:
             values, unread = numbers(frame[name], factors.get(name, 1.0))
             for i, cell in unread.items():
                 raise DataError(
-                    f"{raw.name}, row {raw.rows[i]}: {name} is {cell}, which is not a number. Nothing was computed. "
-                    "Correct the file."
+                    f"{raw.name}, row {raw.rows[i]}: {name} is {cell}, which is not a number",
+                    "nothing was computed",
+                    "Correct the file",
                 )
             frame[name] = values
     return frame
@@ -85,19 +89,14 @@ def read_plans(path: str | Path) -> pd.DataFrame:
 
 def quantity(name: str, value: Any) -> Any:
     """Return text such as ``"124M"`` as a number, anything else as it is."""
-    from scalefit.counting import parse_quantity
-
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse_quantity(value)
-    except ArgumentError as error:
-        raise ArgumentError(f"{name}={error}") from None
+    return read_quantity(value, arg(name, value)) if isinstance(value, str) else value
 
 
 def _one_plan(source: Any) -> ArgumentError:
     return ArgumentError(
-        f"N is a {type(source).__name__}; pass one plan as loss_floor(**plan), many as a table. Nothing was computed."
+        f"N is a {type(source).__name__}",
+        "nothing was computed",
+        "Pass one plan as loss_floor(**plan), many as a table",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.memory import _patterns
 from scalefit.memory import capacity as _capacity
 from scalefit.memory._conventions import Convention, as_given, scalar
@@ -60,7 +60,7 @@ class Hopfield(BinaryEnergy):
         super().__post_init__()
         bias = np.zeros(self.dim) if self.bias is None else _patterns.read_queries(self.bias, self.dim, name="bias")[0]
         if bias.size != self.dim:
-            raise ArgumentError(f"bias holds {bias.size} numbers; nothing was computed. Give shape ({self.dim},).")
+            raise ArgumentError(f"bias holds {bias.size} numbers", "nothing was computed", f"Give shape ({self.dim},)")
         object.__setattr__(self, "_bias", bias.ravel())
 
     @property
@@ -125,11 +125,16 @@ class KrotovHopfield(BinaryEnergy):
     def __post_init__(self) -> None:
         super().__post_init__()
         if scalar("order", self.order, integer=True) < 2:
-            raise ArgumentError(f"order is {self.order!r}; no network was made. Give a whole number of at least 2.")
+            raise ArgumentError(
+                f"{arg('order', self.order)} is out of range",
+                "no network was made",
+                "Give a whole number of at least 2",
+            )
         if self.order * math.log(self.dim) > 700.0:
             raise ArgumentError(
-                f"order {self.order} at dimension {self.dim} overflows float64 ({self.dim}**{self.order}); no network "
-                "was made. Use a smaller order, or Demircigil for the exponential limit."
+                f"order {self.order} at dimension {self.dim} overflows float64 ({self.dim}**{self.order})",
+                "no network was made",
+                "Use a smaller order, or Demircigil for the exponential limit",
             )
 
     def _power(self, z: Array, order: int) -> Array:

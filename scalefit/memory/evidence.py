@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._typing import ArrayLike
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.memory._conventions import first_bad, positive, reals, scalar
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ def check_floor(runs: Any, *, floor: float = 1.0) -> pd.DataFrame:
     runs = _with_loss(runs)
     if runs.attrs.get("scalefit", {}).get("loss_unit") == "other":
         raise DataError(
-            "The table's loss is in a unit of its own (loss_unit='other'), so the floor, which is per token, was not "
-            "tested. Read the table again with its unit."
+            f"The loss of the table is in a unit of its own ({arg('loss_unit', 'other')}), and the floor is per token",
+            "the floor was not tested",
+            "Read the table again with its unit",
         )
     limit = scalar("floor", floor)
     loss = pd.to_numeric(runs["loss"], errors="coerce").to_numpy(float, na_value=np.nan)
@@ -83,8 +84,9 @@ def check_floor(runs: Any, *, floor: float = 1.0) -> pd.DataFrame:
     tested = in_nats & np.isfinite(loss)
     if len(runs) and not tested.any():
         raise DataError(
-            f"None of the {len(runs)} runs has a finite loss in nats per token, so the floor was not tested. "
-            f"Convert with scalefit.counting.nats_per_token."
+            f"None of the {len(runs)} runs has a finite loss in nats per token",
+            "the floor was not tested",
+            "Convert with scalefit.counting.nats_per_token",
         )
     below = tested & (loss < limit)
     found = runs.loc[below].copy()
@@ -118,15 +120,16 @@ def _with_loss(runs: Any) -> pd.DataFrame:
         frame = runs
     else:
         raise DataError(
-            f"check_floor was given a {type(runs).__name__}; nothing was tested. Pass a table with a column 'loss'."
+            f"check_floor was given a {type(runs).__name__}", "nothing was tested", "Pass a table with a column 'loss'"
         )
     if list(frame.columns).count("loss") > 1:
-        raise DataError("The table has several columns 'loss'; nothing was tested. Keep the one in nats per token.")
+        raise DataError("The table has several columns 'loss'", "nothing was tested", "Keep the one in nats per token")
     found = choose("loss", None, frame.columns)
     if found is None:
         raise DataError(
-            f"The table has no column 'loss' (its columns: {', '.join(map(str, frame.columns)) or 'none'}). "
-            f"Nothing was tested. Rename the one that holds the loss in nats per token."
+            f"The table has no column 'loss' (its columns: {', '.join(map(str, frame.columns)) or 'none'})",
+            "nothing was tested",
+            "Rename the one that holds the loss in nats per token",
         )
     return frame if found.column == "loss" else frame.rename(columns={found.column: "loss"})
 
@@ -161,7 +164,9 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
     numbers = reals("counts", counts)
     if numbers.ndim > 1:
         raise ArgumentError(
-            f"counts have shape {numbers.shape}; nothing was estimated. Pass one count a distinct sample, shape (k,)."
+            f"counts have shape {numbers.shape}",
+            "nothing was estimated",
+            "Pass one count a distinct sample, shape (k,)",
         )
     if numbers.ndim == 0:
         k = float(positive("counts", counts, integer=True))
@@ -171,7 +176,9 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
     good = np.isfinite(numbers) & (numbers >= 0)
     if not good.all() or not numbers.any():
         bad = "counts sum to zero" if good.all() else first_bad("counts", numbers, good)
-        raise ArgumentError(f"{bad}; nothing was estimated. Give finite counts, zero or more, one at least positive.")
+        raise ArgumentError(
+            f"{bad}", "nothing was estimated", "Give finite counts, zero or more, one at least positive"
+        )
     share = numbers / numbers.max()
     share = share / share.sum()
     held = share > 0
@@ -181,7 +188,8 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
     tokens = positive("lengths", lengths)
     if tokens.ndim > 1 or (tokens.ndim == 1 and tokens.shape != numbers.shape):
         raise ArgumentError(
-            f"lengths have shape {tokens.shape}; nothing was estimated. Pass one number or {len(numbers)}, one a "
-            "sample."
+            f"lengths have shape {tokens.shape}",
+            "nothing was estimated",
+            f"Pass one number or {len(numbers)}, one a sample",
         )
     return float(nats / (share * tokens).sum())

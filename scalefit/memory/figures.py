@@ -98,7 +98,9 @@ def energy_landscapes(
     modern, distance = ModernHopfield(patterns, beta=beta), DistanceEnergy(patterns)
     stored = modern._stored
     if modern.dim > 2:
-        raise ArgumentError(f"patterns have {modern.dim} dimensions; nothing was drawn. Give patterns of one or two.")
+        raise ArgumentError(
+            f"patterns have {modern.dim} dimensions", "nothing was drawn", "Give patterns of one or two"
+        )
     n = int(positive("resolution", resolution, integer=True))
     low, high = stored.min(axis=0) - margin, stored.max(axis=0) + margin
     axes = tuple(np.linspace(a, b, n) for a, b in zip(low, high, strict=True))
@@ -124,7 +126,7 @@ def plot_energy_landscapes(data: EnergyLandscapes | None = None, *, axes: Any = 
     data = energy_landscapes() if data is None else data
     axes = new_grid(1, 4, (13.0, 3.2)) if axes is None else np.ravel(np.asarray(axes, dtype=object))
     if len(axes) != len(PANELS):
-        raise ArgumentError(f"axes holds {len(axes)}; nothing was drawn. Give {len(PANELS)}, one a panel.")
+        raise ArgumentError(f"axes holds {len(axes)}", "nothing was drawn", f"Give {len(PANELS)}, one a panel")
     for ax, (name, title) in zip(axes, PANELS.items(), strict=True):
         energy = data.energies[name]
         if len(data.axes) == 1:

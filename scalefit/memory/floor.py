@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._plain import plain
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning, arg
 from scalefit.memory import _assumptions as words
 from scalefit.memory._conventions import (
     CONVENTIONS,
@@ -234,33 +235,34 @@ def loss_floor(
         both = [name for name, value in given.items() if value is not None]
         if both:
             raise ArgumentError(
-                f"A table of plans was passed together with {', '.join(both)}; nothing was computed. Pass one of them."
+                f"A table of plans came with {', '.join(map(arg, both))}", "nothing was computed", "Pass one of them"
             )
         return _floor_table(plans, options, convention, dimension, radius, patterns)
     missing = [name for name, value in given.items() if value is None]
     if missing or N is None:
         raise ArgumentError(
-            f"{', '.join(missing or ['N'])} missing; a plan needs {', '.join(PLAN_COLUMNS)}. Nothing was computed. "
-            f"Give them all."
+            f"{', '.join(missing or ['N'])} missing; a plan needs {', '.join(PLAN_COLUMNS)}",
+            "nothing was computed",
+            "Give them all",
         )
     for name, value in {"N": N, **given, **options}.items():
         if np.ndim(value) > 0:
             raise ArgumentError(
-                f"{name} has shape {np.shape(value)}; pass many plans as a DataFrame instead. Nothing was computed."
+                f"{name} has shape {np.shape(value)}", "nothing was computed", "Pass many plans as a DataFrame"
             )
     plan = _read_plan({name: quantity(name, value) for name, value in {"N": N, **given, **options}.items()})
     values = evaluate(plan, convention, dimension, radius, patterns)
     notes = tuple(_mismatch(plan, values["implied_params"]))
     for note in notes:
         warnings.warn(note.message, ScalefitWarning, stacklevel=2)
-    floor = {name: _plain(value) for name, value in values.items()}
+    floor = {name: plain(value) for name, value in values.items()}
     floor["dim"] = int(floor["dim"])
     return Floor(
         **floor,
-        assumptions=words.assumptions(floor, _plain(plan["T_max"]), convention, dimension, radius, patterns),
+        assumptions=words.assumptions(floor, plain(plan["T_max"]), convention, dimension, radius, patterns),
         notes=notes,
-        N=_plain(plan["N"]),
-        D=_plain(plan["D"]),
+        N=plain(plan["N"]),
+        D=plain(plan["D"]),
         n_layers=int(plan["n_layers"]),
         d_emb=int(plan["d_emb"]),
         T_max=int(plan["T_max"]),
@@ -285,27 +287,31 @@ def _floor_table(
     if missing:
         raise DataError(
             f"The table of plans has no column {', '.join(missing)} (its columns: "
-            f"{', '.join(map(str, plans.columns)) or 'none'}). Nothing was computed. Give it {', '.join(PLAN_COLUMNS)}."
+            f"{', '.join(map(str, plans.columns)) or 'none'})",
+            "nothing was computed",
+            f"Give it {', '.join(PLAN_COLUMNS)}",
         )
     names = list(map(str, plans.columns))
     twice = [name for name in (*PLAN_COLUMNS, *options) if names.count(name) > 1]
     if twice:
         raise DataError(
-            f"The table of plans has several columns {', '.join(twice)}; nothing was computed. Keep one of each."
+            f"The table of plans has several columns {', '.join(twice)}", "nothing was computed", "Keep one of each"
         )
     taken = [name for name in FLOOR_COLUMNS if name in plans.columns]
     if taken:
         raise DataError(
-            f"The table of plans already has {', '.join(taken)}; nothing was computed. Rename or drop those columns "
-            "first."
+            f"The table of plans already has {', '.join(taken)}",
+            "nothing was computed",
+            "Rename or drop those columns first",
         )
     raw = {name: plans[name].to_numpy() for name in PLAN_COLUMNS}
     raw |= {name: plans[name].to_numpy() if name in plans.columns else v for name, v in options.items()}
     kept, reasons = _usable(raw, list(plans.index))
     if reasons and not any(kept):
         raise DataError(
-            f"No row of the table makes a plan: {_listed(reasons)}. Nothing was computed. Correct the table, or drop "
-            f"those rows."
+            f"No row of the table makes a plan: {_listed(reasons)}",
+            "nothing was computed",
+            "Correct the table, or drop those rows",
         )
     if reasons:
         text = f"{len(reasons)} of {len(kept)} rows make no plan and were set aside: {_listed(reasons)}."
@@ -334,7 +340,7 @@ def _usable(raw: Mapping[str, Any], rows: Sequence[Any]) -> tuple[list[bool], li
             _read_plan({name: v[i] if np.ndim(v) else v for name, v in raw.items()})
         except ArgumentError as error:
             kept.append(False)
-            reasons.append(f"row {row}: {str(error).split(';')[0].split('. Nothing')[0]}")
+            reasons.append(f"row {row}: {error.seen}")
         else:
             kept.append(True)
     return kept, reasons
@@ -357,8 +363,9 @@ def _read_plan(raw: Mapping[str, Any], rows: Sequence[Any] | None = None) -> dic
         row = int(np.flatnonzero(~np.ravel(fits))[0])
         context = float(np.ravel(plan["T_max"])[row])
         raise ArgumentError(
-            f"{first_bad('D', plan['D'], fits, rows)} with T_max {context:g}: less than one training sequence. "
-            "Nothing was computed: D counts tokens. Give T_max or more."
+            f"{first_bad('D', plan['D'], fits, rows)} with T_max {context:g}: less than one training sequence",
+            "nothing was computed: D counts tokens",
+            "Give T_max or more",
         )
     for name in ("vocab_size", "d_ff"):
         value = raw.get(name)
@@ -391,9 +398,3 @@ def _mismatch(plan: Mapping[str, Array], implied: ArrayLike, rows: Sequence[Any]
             {"N": float(N[row]), "implied_params": float(expected[row])},
         )
     ]
-
-
-def _plain(value: Any) -> Any:
-    """Return a Python scalar from an array of one."""
-    item = np.asarray(value)[()]
-    return str(item) if isinstance(item, np.str_) else item.item()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.memory import _patterns
 from scalefit.memory._conventions import CONVENTIONS, Convention, as_given, choice, generator, reals, scalar
 from scalefit.memory.energies import DistanceEnergy
@@ -54,7 +54,9 @@ def split_patterns(patterns: ArrayLike, n_layers: int, *, seed: Seed = None) -> 
     layers = int(scalar("n_layers", n_layers, integer=True))
     if layers > len(stored):
         raise ArgumentError(
-            f"n_layers is {layers} for {len(stored)} patterns; nothing was split. Give a layer a pattern at least."
+            f"{arg('n_layers', layers)} for {len(stored)} patterns",
+            "nothing was split",
+            "Give a layer a pattern at least",
         )
     order: AnyArray = np.arange(len(stored))
     if seed is not None:
@@ -126,13 +128,15 @@ def global_energy(
     if combine == "logsumexp":
         if weights is not None:
             raise ArgumentError(
-                "weights belong to combine='sum'; eq. 7 has none, and nothing was combined. Leave them out."
+                f"weights belong to {arg('combine', 'sum')}; eq. 7 has none", "nothing was combined", "Leave them out"
             )
         return as_given(soft_minimum(energies), shape)
     factors = np.ones(len(energies)) if weights is None else reals("weights", weights)
     if factors.shape != (len(energies),) or not np.isfinite(factors).all():
         raise ArgumentError(
-            f"weights are {weights!r}; nothing was combined. Pass {len(energies)} finite numbers, one a layer."
+            f"{arg('weights', weights)} does not fit",
+            "nothing was combined",
+            f"Pass {len(energies)} finite numbers, one a layer",
         )
     return as_given(np.tensordot(factors, energies, axes=1), shape)
 
@@ -333,16 +337,18 @@ def _towards(x: Array, goal: Array, distance: Array, delta: float) -> Array:
 def _read_layers(layers: Sequence[ArrayLike]) -> list[Array]:
     if isinstance(layers, (str, bytes)) or not hasattr(layers, "__iter__"):
         raise ArgumentError(
-            f"layers is {layers!r}; nothing was computed. Pass one array of patterns a layer (see split_patterns)."
+            f"{arg('layers', layers)} is not a list of arrays",
+            "nothing was computed",
+            "Pass one array of patterns a layer (see split_patterns)",
         )
     stored = [np.asarray(_patterns.read_patterns(part), float) for part in layers]
     if not stored:
         raise ArgumentError(
-            "layers is empty; nothing was computed. Pass one array of patterns a layer (see split_patterns)."
+            "layers is empty", "nothing was computed", "Pass one array of patterns a layer (see split_patterns)"
         )
     widths = sorted({part.shape[1] for part in stored})
     if len(widths) > 1:
-        raise ArgumentError(f"The layers' patterns have widths {widths}; nothing was computed. Give all layers one.")
+        raise ArgumentError(f"The layers' patterns have widths {widths}", "nothing was computed", "Give all layers one")
     return stored
 
 
@@ -350,13 +356,18 @@ def _read_radii(radius: ArrayLike, n_layers: int, convention: str) -> Array:
     reach = reals("radius", radius)
     if reach.ndim > 1 or (reach.ndim == 1 and len(reach) != n_layers):
         raise ArgumentError(
-            f"radius has shape {reach.shape}; nothing was computed. Pass one number or {n_layers}, one a layer."
+            f"radius has shape {reach.shape}", "nothing was computed", f"Pass one number or {n_layers}, one a layer"
         )
     if not np.all(reach > 0):
-        raise ArgumentError(f"radius is {radius!r}; nothing was computed. Give a positive one (infinite for no ball).")
+        raise ArgumentError(
+            f"{arg('radius', radius)} is out of range",
+            "nothing was computed",
+            "Give a positive one (infinite for no ball)",
+        )
     if convention == "paper" and not np.isfinite(reach).all():
         raise ArgumentError(
-            "radius is infinite under convention='paper', where a step runs from the patterns for ever; nothing was "
-            "computed. Pass a finite radius."
+            f"{arg('radius', shown='infinite')} under {arg('convention', 'paper')}, where a step never ends",
+            "nothing was computed",
+            "Pass a finite radius",
         )
     return np.broadcast_to(reach, n_layers)

@@ -94,11 +94,13 @@ def separation(patterns: ArrayLike, radii: ArrayLike = 0.0, *, max_pairs: int = 
     reach = reals("radii", radii)
     if reach.ndim > 1 or (reach.ndim == 1 and len(reach) != len(stored)):
         raise ArgumentError(
-            f"radii have shape {reach.shape}; nothing was counted. Pass one number or {len(stored)}, one a pattern."
+            f"radii have shape {reach.shape}", "nothing was counted", f"Pass one number or {len(stored)}, one a pattern"
         )
     good = np.isfinite(reach) & (reach >= 0)
     if not good.all():
-        raise ArgumentError(f"{first_bad('radii', reach, good)}; nothing was counted. Give finite radii, zero or more.")
+        raise ArgumentError(
+            f"{first_bad('radii', reach, good)}", "nothing was counted", "Give finite radii, zero or more"
+        )
     return _Sweep(stored, np.broadcast_to(reach, len(stored)), limit).run()
 
 
@@ -135,8 +137,9 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
         stored = stored[np.sort(np.unique(stored, axis=0, return_index=True)[1])]
     if len(stored) < 2:
         raise ArgumentError(
-            f"{len(stored)} distinct point is left, and nothing was measured: a nearest neighbour needs two. Give "
-            "more points."
+            f"{len(stored)} distinct point is left",
+            "nothing was measured: a nearest neighbour needs two",
+            "Give more points",
         )
     cloud = _Cloud(stored, sort=False)
     if stored.shape[1] <= _FEW_DIMENSIONS:

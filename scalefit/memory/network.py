@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._arguments import check_number
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.memory import _patterns
 from scalefit.memory._conventions import CONVENTIONS, Convention, as_given, choice, positive, scalar
 
@@ -69,7 +69,7 @@ class Energy(ABC):
         with np.errstate(over="ignore", invalid="ignore"):
             result = function(queries)
         if not np.isfinite(result).all():
-            raise ArgumentError(_patterns.overflow(self._stored, queries))
+            raise _patterns.overflow(self._stored, queries)
         return result
 
     def update(self, x: ArrayLike) -> Array:
@@ -134,7 +134,9 @@ class Energy(ABC):
         choice("convention", convention, CONVENTIONS)
         if not 0.0 <= check_number("corruption", corruption) < 0.5:
             raise ArgumentError(
-                f"corruption is {corruption!r}; nothing was computed. Give a share of flipped bits in [0, 0.5)."
+                f"{arg('corruption', corruption)} is out of range",
+                "nothing was computed",
+                "Give a share of flipped bits in [0, 0.5)",
             )
         dims = positive("n", n, integer=True)
         return as_given(np.asarray(self._log_capacity(dims, convention, corruption)), n)

@@ -170,7 +170,7 @@ def loss(log_z: ArrayLike) -> Any:
     """
     values = reals("log_z", log_z)
     if np.isnan(values).any():
-        raise ArgumentError(f"{first_bad('log_z', values, ~np.isnan(values))}; nothing was computed. Give a number.")
+        raise ArgumentError(f"{first_bad('log_z', values, ~np.isnan(values))}", "nothing was computed", "Give a number")
     with np.errstate(over="ignore", invalid="ignore"):
         return as_given(np.where(values == -np.inf, np.inf, values + np.exp(-values)), log_z)
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError
 from scalefit.memory import _patterns
 from scalefit.memory._conventions import as_given, choice
 from scalefit.memory.energies import ModernHopfield
@@ -79,7 +78,7 @@ def nearest_index(patterns: Array, x: Array) -> tuple[Array, Any]:
             best[chunk] = np.where(closer, found, best[chunk])
             index[chunk] = np.where(closer, first + start, index[chunk])
     if not np.isfinite(best).all():
-        raise ArgumentError(_patterns.overflow(patterns, x))
+        raise _patterns.overflow(patterns, x)
     return best, index
 
 

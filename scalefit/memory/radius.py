@@ -77,7 +77,8 @@ def _at_least_one(n_patterns: ArrayLike) -> Array:
     counts = positive("n_patterns", n_patterns)
     if not np.all(counts >= 1):
         raise ArgumentError(
-            f"{first_bad('n_patterns', counts, counts >= 1)}; at least one must be stored. Nothing was computed. Give "
-            f"1 or more."
+            f"{first_bad('n_patterns', counts, counts >= 1)}; at least one must be stored",
+            "nothing was computed",
+            "Give 1 or more",
         )
     return counts

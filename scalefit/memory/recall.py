@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._arguments import check_number
 from scalefit._typing import AnyArray, Array, Seed
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.memory._conventions import generator, scalar
 from scalefit.memory.network import BinaryEnergy, Energy
 from scalefit.memory.propositions import nearest_index
@@ -93,15 +93,18 @@ def measure_recall(
     """
     if not callable(network):
         raise ArgumentError(
-            f"network is {network!r}; nothing was measured. Pass a class such as Hopfield, or a function from "
-            "patterns to one."
+            f"{arg('network', network)} is not a network",
+            "nothing was measured",
+            "Pass a class such as Hopfield, or a function from patterns to one",
         )
     n, d = (int(scalar(name, v, integer=True)) for name, v in (("dim", dim), ("n_patterns", n_patterns)))
     wanted = int(scalar("n_queries", n_queries, integer=True))
     scalar("scale", scale)
     scalar("closeness", closeness)
     if not 0.0 <= check_number("corruption", corruption) < 0.5:
-        raise ArgumentError(f"corruption is {corruption!r}; nothing was measured. Give a share in [0, 0.5).")
+        raise ArgumentError(
+            f"{arg('corruption', corruption)} is out of range", "nothing was measured", "Give a share in [0, 0.5)"
+        )
     rng = generator(seed)
     n_sets = min(_SETS, -(-wanted // d))
     found = [_recover(network, n, d, corruption, min(wanted, d), closeness, scale, rng) for _ in range(n_sets)]
@@ -164,7 +167,9 @@ def measure_capacity(
     True
     """
     if not 0.0 < check_number("share", share) < 1.0:
-        raise ArgumentError(f"share is {share!r}; nothing was measured. Give a number between 0 and 1.")
+        raise ArgumentError(
+            f"{arg('share', share)} is out of range", "nothing was measured", "Give a number between 0 and 1"
+        )
     limit = int(scalar("max_patterns", max_patterns, integer=True))
 
     def recalls(count: int) -> bool:

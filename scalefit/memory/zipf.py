@@ -58,11 +58,11 @@ class ZipfFacts:
 
     def __post_init__(self) -> None:
         if scalar("n_keys", self.n_keys, integer=True) > _LARGEST:
-            raise ArgumentError(f"n_keys is {self.n_keys:g}; nothing was computed. Give at most {_LARGEST:,} keys.")
+            raise ArgumentError(f"n_keys is {self.n_keys:g}", "nothing was computed", f"Give at most {_LARGEST:,} keys")
         if not 0 <= float(_one("exponent", self.exponent)) < 100:
-            raise ArgumentError(f"exponent is {self.exponent!r}; nothing was computed. Give a number in [0, 100).")
+            raise ArgumentError(f"exponent is {self.exponent!r}", "nothing was computed", "Give a number in [0, 100)")
         if self.n_values is not None and scalar("n_values", self.n_values, integer=True) < 2:
-            raise ArgumentError(f"n_values is {self.n_values!r}; nothing was computed. Give 2 or more, or None.")
+            raise ArgumentError(f"n_values is {self.n_values!r}", "nothing was computed", "Give 2 or more, or None")
 
     @functools.cached_property
     def probabilities(self) -> Array:
@@ -188,12 +188,16 @@ class ZipfFacts:
         """
         measures = {"tail": self.tail, "unseen": self.unseen}
         if of not in measures:
-            raise ArgumentError(f"of is {of!r}; nothing was computed. Known: 'tail', 'unseen'.")
+            raise ArgumentError(f"of is {of!r}", "nothing was computed", "Known: 'tail', 'unseen'")
         if not 0 < scalar("low", low) < scalar("high", high):
-            raise ArgumentError(f"low {low!r} is not below high {high!r}; nothing was computed. Give two sizes.")
+            raise ArgumentError(f"low {low!r} is not below high {high!r}", "nothing was computed", "Give two sizes")
         first, last = (float(measures[of](size)) for size in (low, high))
         if last <= 0:
-            raise ArgumentError(f"No mass is left at {high:g} of {self.n_keys} keys; no slope was computed. Lower it.")
+            raise ArgumentError(
+                f"No mass is left at {high:g} of {self.n_keys} keys",
+                "no slope was computed",
+                "Lower it",
+            )
         return math.log(first / last) / math.log(high / low)
 
 
@@ -256,8 +260,9 @@ def _above_one(exponent: float) -> float:
     a = scalar("exponent", exponent)
     if a <= 1:
         raise ArgumentError(
-            f"exponent is {exponent!r}; nothing was computed. Infinitely many keys need an exponent above 1: give one, "
-            "or a number of keys to ZipfFacts."
+            f"exponent is {exponent!r}",
+            "nothing was computed",
+            "Infinitely many keys need an exponent above 1: give one, or a number of keys to ZipfFacts",
         )
     return a
 
@@ -265,7 +270,9 @@ def _above_one(exponent: float) -> float:
 def _one(name: str, value: Any) -> Array:
     numbers = _not_negative(name, value)
     if numbers.ndim:
-        raise ArgumentError(f"{name} has shape {numbers.shape}; it must be one number. Nothing was computed. Give one.")
+        raise ArgumentError(
+            f"{name} has shape {numbers.shape}; it must be one number", "nothing was computed", "Give one"
+        )
     return numbers
 
 
@@ -274,7 +281,7 @@ def _not_negative(name: str, value: ArrayLike) -> Array:
     good = numbers >= 0
     if not np.all(good):
         raise ArgumentError(
-            f"{first_bad(name, numbers, good)}; nothing was computed. Give numbers that are zero or more."
+            f"{first_bad(name, numbers, good)}", "nothing was computed", "Give numbers that are zero or more"
         )
     return numbers
 
@@ -283,5 +290,5 @@ def _share(name: str, value: ArrayLike) -> Array:
     numbers = _not_negative(name, value)
     good = numbers <= 1
     if not np.all(good):
-        raise ArgumentError(f"{first_bad(name, numbers, good)}; nothing was computed. Give shares between 0 and 1.")
+        raise ArgumentError(f"{first_bad(name, numbers, good)}", "nothing was computed", "Give shares between 0 and 1")
     return numbers

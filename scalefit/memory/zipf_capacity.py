@@ -90,7 +90,7 @@ def width_for_facts(facts: ArrayLike, capacity: str = "parameters", T_max: Array
         d = P**2 / (np.pi * context)
     else:
         if np.any(P <= 1):
-            raise ArgumentError(f"facts holds {P.min():g}; nothing was computed. Give numbers above 1.")
+            raise ArgumentError(f"facts holds {P.min():g}", "nothing was computed", "Give numbers above 1")
         d = np.sqrt(_NICHANI * P * np.log(P))
     return as_given(np.asarray(d), facts, T_max)
 
@@ -157,16 +157,16 @@ def zipf_exponents(
     """
     choice("capacity", capacity, tuple(CAPACITIES))
     if (zipf is None) == (data is None):
-        raise ArgumentError("zipf and data are both given or both missing; nothing was computed. Give one of them.")
+        raise ArgumentError("zipf and data are both given or both missing", "nothing was computed", "Give one of them")
     if data is not None:
         share = scalar("data", data)
         if share >= 1:
-            raise ArgumentError(f"data is {data!r}; nothing was computed. Give an exponent between 0 and 1.")
+            raise ArgumentError(f"data is {data!r}", "nothing was computed", "Give an exponent between 0 and 1")
         a = 1.0 / (1.0 - share)
     else:
         a = scalar("zipf", zipf)
         if a <= 1:
-            raise ArgumentError(f"zipf is {zipf!r}; nothing was computed. Give an exponent above 1.")
+            raise ArgumentError(f"zipf is {zipf!r}", "nothing was computed", "Give an exponent above 1")
     width = CAPACITIES[capacity] * (a - 1.0)
     return ZipfExponents(a, capacity, width, width / 2.0, 1.0 - 1.0 / a)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import AnyArray, Array, ArrayLike, Seed
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.memory._conventions import choice, generator, reals, scalar
 from scalefit.memory.zipf import ZipfFacts
 
@@ -68,12 +68,15 @@ class LinearMemory:
         f = np.asarray(labels)
         if e.ndim != 2 or u.ndim != 2 or e.shape[1] != u.shape[1] or f.shape != (len(e),) or q.shape != f.shape:
             raise ArgumentError(
-                f"keys {e.shape}, values {u.shape}, labels {f.shape} and strengths {q.shape} do not fit; nothing was "
-                "stored. Give shapes (K, d), (M, d), (K,) and (K,)."
+                f"keys {e.shape}, values {u.shape}, labels {f.shape} and strengths {q.shape} do not fit",
+                "nothing was stored",
+                "Give shapes (K, d), (M, d), (K,) and (K,)",
             )
         if f.dtype.kind not in "iu" or (len(f) and not 0 <= f.min() <= f.max() < len(u)):
             raise ArgumentError(
-                f"labels are not all indices of the {len(u)} values; nothing was stored. Give whole numbers from 0 on."
+                f"labels are not all indices of the {len(u)} values",
+                "nothing was stored",
+                "Give whole numbers from 0 on",
             )
         (held,) = np.nonzero(q)
         by_value = np.zeros((len(u), len(held)))  # keys of one value are added up first: M products of width d, not K
@@ -133,7 +136,9 @@ def store_strengths(frequencies: ArrayLike, store: str, capacity: float | None =
     choice("store", store, STORES[:3])
     counts = reals("frequencies", frequencies)
     if counts.ndim != 1 or not len(counts) or not (counts >= 0).all() or not counts.any():
-        raise ArgumentError("frequencies are not a row of numbers, zero or more; nothing was stored. Give shape (K,).")
+        raise ArgumentError(
+            "frequencies are not a row of numbers, zero or more", "nothing was stored", "Give shape (K,)"
+        )
     if store == "weighted":
         return np.asarray(counts / counts.sum())
     seen = (counts > 0).astype(float)
@@ -189,7 +194,7 @@ def measure_store(
     if samples is not None:
         scalar("samples", samples, integer=True)
         if store == "trained":
-            raise ArgumentError("A trained store learns from all keys; nothing was measured. Leave samples out.")
+            raise ArgumentError("A trained store learns from all keys", "nothing was measured", "Leave samples out")
     labels, errors = np.arange(facts.n_keys) % n_values, np.empty(n_draws)
     for draw in range(n_draws):
         keys = rng.normal(size=(facts.n_keys, d)) / np.sqrt(d)
@@ -290,11 +295,13 @@ def _train(keys: Array, values: Array, labels: AnyArray, p: Array, steps: int = 
 
 def _values(facts: ZipfFacts) -> int:
     if not isinstance(facts, ZipfFacts) or facts.n_values is None:
-        raise ArgumentError(f"facts is {facts!r}; nothing was computed. Give ZipfFacts with n_values.")
+        raise ArgumentError(f"facts is {facts!r}", "nothing was computed", "Give ZipfFacts with n_values")
     return int(facts.n_values)
 
 
 def _stored(capacity: float | None) -> int:
     if capacity is None:
-        raise ArgumentError("A thresholded store has no capacity; nothing was stored. Give capacity=, such as d / 8.")
+        raise ArgumentError(
+            "A thresholded store has no capacity", "nothing was stored", f"Give {arg('capacity')}, such as d / 8"
+        )
     return max(1, int(scalar("capacity", capacity)))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg
+from scalefit.tables.series import several_series
 
 #: Budgets closer than this [ln C] are one; runs of one budget spread over no more than four times it.
 SAME_BUDGET = 0.1
@@ -66,8 +66,10 @@ def gather(C: Array, nominal: Array | None = None) -> AnyArray:
         low, high = np.exp(log_c[number == wide][[0, -1]])
         raise DataError(
             f"The runs do not gather on budgets: {int((number == wide).sum())} of {C.size} fill {low:.3g} to "
-            f"{high:.3g} FLOP without a gap of {SAME_BUDGET:.0%}. Nothing was computed. Name the column of nominal "
-            "budgets, budget='...', or pass runs with several D per N to sf.envelope."
+            f"{high:.3g} FLOP without a gap of {SAME_BUDGET:.0%}",
+            "nothing was computed",
+            f"Name the column of nominal budgets, {arg('budget', '...')}, or pass runs with several D per N to "
+            "sf.envelope",
         )
     return group
 
@@ -82,15 +84,17 @@ def nominal_budgets(columns: dict[str, AnyArray], name: str) -> Array:
     """
     if not isinstance(name, str) or name not in columns or columns[name].dtype.kind not in "iuf":
         raise ArgumentError(
-            f"budget={name!r} is not a numeric column of this table. Nothing was computed. It has "
-            f"{', '.join(key for key, value in columns.items() if value.dtype.kind in 'iuf')}."
+            f"{arg('budget', name)} is not a numeric column of this table",
+            "nothing was computed",
+            f"It has {', '.join((key for key, value in columns.items() if value.dtype.kind in 'iuf'))}",
         )
     nominal = np.asarray(columns[name], float)
     bad = ~(np.isfinite(nominal) & (nominal > 0))
     if bad.any():
         raise ArgumentError(
-            f"Column {name!r} holds {nominal[bad][0]:g} as a budget, in {int(bad.sum())} of {bad.size} runs. Nothing "
-            f"was computed. Correct them, or leave budget= out to gather the runs by their C."
+            f"Column {name!r} holds {nominal[bad][0]:g} as a budget, in {int(bad.sum())} of {bad.size} runs",
+            "nothing was computed",
+            f"Correct them, or leave {arg('budget')} out to gather the runs by their C",
         )
     return nominal
 
@@ -105,11 +109,7 @@ def refuse_several_series(columns: dict[str, AnyArray]) -> None:
     """
     labels = np.unique(columns["series"]).tolist() if "series" in columns else []
     if len(labels) > 1:
-        raise ArgumentError(
-            f"The table holds {len(labels)} series ({shortlist(labels)}): "
-            f"their losses do not compare, and nothing was computed. Pass the runs of one: "
-            f"runs[runs['series'] == {labels[0]!r}]."
-        )
+        raise several_series(ArgumentError, labels, "nothing was computed")
 
 
 def curves_of(columns: dict[str, AnyArray], labels: AnyArray, group: AnyArray, budget: Array | None) -> list[Curve]:

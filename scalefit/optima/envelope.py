@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_numbers, one_of
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, DataError, FitError, Note
+from scalefit.errors import ArgumentError, DataError, FitError, Note, arg
 from scalefit.optima.curves import Curve, refuse_several_series
 from scalefit.optima.isoflop import optima_of
 from scalefit.optima.power_law_fit import PowerLine
@@ -89,8 +89,9 @@ def envelope(
 
     if not one_of(method, LABELS):
         raise ArgumentError(
-            f"method={method!r} is no way to find an optimum. Nothing was computed. Known: "
-            f"{', '.join(map(repr, LABELS))}."
+            f"{arg('method', method)} is no way to find an optimum",
+            "nothing was computed",
+            f"Known: {', '.join(map(repr, LABELS))}",
         )
     n_budgets = check_count("n_budgets", n_budgets, least=2)
     if isinstance(curves, Mapping):
@@ -98,7 +99,7 @@ def envelope(
             curves = pd.DataFrame({str(key): np.asarray(curves[key]) for key in curves})
         except ValueError as error:
             raise DataError(
-                f"The columns do not make a table: {error}. Nothing was computed. Give lists of one length."
+                f"The columns do not make a table: {error}", "nothing was computed", "Give lists of one length"
             ) from None
     elif not hasattr(curves, "columns"):
         curves = read_runs(curves, incomplete="keep")
@@ -116,8 +117,9 @@ def envelope(
     if len(traces) < _FEWEST_RUNS:
         found_runs = "1 run has" if len(traces) == 1 else f"{len(traces)} runs have"
         raise FitError(
-            f"{found_runs} two measurements or more; an envelope needs {_FEWEST_RUNS} runs of different size, and "
-            "none was made. Add runs, or rows along each run."
+            f"{found_runs} two measurements or more; an envelope needs {_FEWEST_RUNS} runs of different size",
+            "none was made",
+            "Add runs, or rows along each run",
         )
     at = _budgets(traces, budgets, n_budgets)
     notes = tuple(note for note in checked.notes if note.code != "inconsistent_compute")
@@ -181,16 +183,18 @@ def _budgets(traces: list[Any], budgets: Any, n: int) -> Array:
         at = np.unique(check_numbers("budgets", budgets))
         if at.size < 2 or not (np.isfinite(at).all() and (at > 0).all()):
             raise ArgumentError(
-                f"budgets={budgets!r:.80} must be two or more different positive numbers [FLOP]. Nothing was computed: "
-                f"leave it out for budgets where three curves or more run."
+                f"{arg('budgets', budgets)} must be two or more different positive numbers [FLOP]",
+                "nothing was computed",
+                "Leave it out for budgets where three curves or more run",
             )
         return at
     starts, ends = (np.sort([trace[1][side] for trace in traces]) for side in (0, -1))
     low, high = starts[2], ends[-3]
     if high <= low:
         raise FitError(
-            "At no compute do three runs have a loss: the curves do not overlap, and no envelope was made. Add rows "
-            "along each run."
+            "At no compute do three runs have a loss: the curves do not overlap",
+            "no envelope was made",
+            "Add rows along each run",
         )
     return np.asarray(np.exp(np.linspace(low, high, n)))
 

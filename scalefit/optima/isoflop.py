@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, one_of
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, FitError, Note, ScalefitError
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitError, arg
 from scalefit.optima.curves import (
     Curve,
     curves_of,
@@ -80,8 +80,9 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
 
     if not one_of(method, _METHODS):
         raise ArgumentError(
-            f"method={method!r} is no way to find an optimum. Nothing was computed. Known: "
-            f"{', '.join(map(repr, _METHODS))}."
+            f"{arg('method', method)} is no way to find an optimum",
+            "nothing was computed",
+            f"Known: {', '.join(map(repr, _METHODS))}",
         )
     if not (isinstance(runs, Mapping) or hasattr(runs, "columns")):
         runs = read_runs(runs, incomplete="keep")
@@ -164,8 +165,9 @@ def optima_of(
         reasons = "; ".join(f"{row.C:.3g} FLOP: {row.reason}" for row in left_out.head(8).itertuples())
         one = "Only one budget has" if len(table) else "No budget has"
         raise FitError(
-            f"{one} an optimum, an exponent needs two{f' ({reasons})' if reasons else ''}, and none was fitted. Add "
-            "runs that are too small and too large for their budget, on two budgets or more."
+            f"{one} an optimum, an exponent needs two{f' ({reasons})' if reasons else ''}",
+            "none was fitted",
+            "Add runs that are too small and too large for their budget, on two budgets or more",
         )
     C, se = table["C"].to_numpy(), table["se_log_N"].to_numpy()
     line_n = power_line(C, table["N"].to_numpy(), se)

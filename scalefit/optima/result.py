@@ -16,7 +16,7 @@ import numpy as np
 
 from scalefit._arguments import LEVEL, check_level, check_numbers, check_quantity
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import ArgumentError, Note, ScalefitError, note_record
+from scalefit.errors import ArgumentError, Note, ScalefitError, arg, note_record
 from scalefit.optima.curves import Curve
 from scalefit.optima.power_law_fit import PowerLine, power_line
 from scalefit.plots.isoflop import IsoflopFigure
@@ -115,7 +115,7 @@ class Optima:
         check_level(level)
         budgets = np.atleast_1d(check_quantity("C", C)) if np.ndim(C) == 0 else check_numbers("C", C)
         if not (np.isfinite(budgets).all() and (budgets > 0).all()):
-            raise ArgumentError(f"C={C!r:.80} must be positive and finite. Nothing was predicted: check its unit.")
+            raise ArgumentError(f"{arg('C', C)} must be positive and finite", "nothing was predicted", "Check its unit")
         out: dict[str, Array] = {"C": budgets}
         for name, line in (("N", self.line_N), ("D", self.line_D)):
             out[name] = line.at(budgets)

@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_quantity
 from scalefit.counting import ParameterCounts, count_parameters
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.planning.hyperparameters import Recipe, recipes
 from scalefit.planning.shape_search import nearest_shape
 
@@ -136,8 +136,9 @@ def architecture_for(
     """
     if params not in _COUNTED:
         raise ArgumentError(
-            f"params={params!r} is no count that a shape is found for. None was looked for. Known: "
-            f"{', '.join(_COUNTED)}."
+            f"{arg('params', params)} is not a count that a shape can be found for",
+            "no shape was chosen",
+            f"Known: {', '.join(_COUNTED)}",
         )
     N, vocab_size, T_max = check_quantity("N", N), check_count("vocab_size", vocab_size), check_count("T_max", T_max)
     tokens = None if D is None else check_quantity("D", D)
@@ -156,7 +157,7 @@ def architecture_for(
     count = _COUNTED[params](counts)
     vocabulary = 0.0 if params == "non_embedding" else counts.token_embedding / count
     if abs(np.log(count / N)) > 0.3 or vocabulary > _MOSTLY_VOCABULARY:
-        raise ArgumentError(_no_shape(N, params, vocab_size, count, vocabulary))
+        raise _no_shape(N, params, vocab_size, count, vocabulary)
     rules = {} if tokens is None else recipes(counts.blocks, tokens, T_max)
     return Architecture(
         n_layers=layers,
@@ -174,17 +175,19 @@ def architecture_for(
     )
 
 
-def _no_shape(N: float, params: str, vocab_size: int, nearest: int, vocabulary: float) -> str:
-    """Say that no shape has N parameters, and which way out there is."""
+def _no_shape(N: float, params: str, vocab_size: int, nearest: int, vocabulary: float) -> ArgumentError:
+    """Return the error of a size that no shape has, with the way out there is."""
     if nearest < N * (1 - 1e-9) and vocabulary <= _MOSTLY_VOCABULARY:
-        return (
-            f"No transformer of a published shape up to {_WIDEST} wide has N = {N:.3g} ({params}). No shape was "
-            f"chosen. Plan a smaller N."
+        return ArgumentError(
+            f"No transformer of a published shape up to {_WIDEST} wide has N = {N:.3g} ({params})",
+            "no shape was chosen",
+            "Plan a smaller N",
         )
-    return (
-        f"No transformer with a vocabulary of {vocab_size} has N = {N:.3g} ({params}). No shape was chosen: the "
-        f"nearest has {nearest:.3g}, {vocabulary:.0%} of them embeddings. Pass a smaller vocab_size, or count N "
-        f"without embeddings."
+    return ArgumentError(
+        f"No transformer with a vocabulary of {vocab_size} has N = {N:.3g} ({params}); the nearest has {nearest:.3g}, "
+        f"{vocabulary:.0%} of them embeddings",
+        "no shape was chosen",
+        "Pass a smaller vocab_size, or count N without embeddings",
     )
 
 

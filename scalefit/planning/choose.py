@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import check_mapping, check_number
-from scalefit.errors import ArgumentError, ScalefitError
+from scalefit.errors import ArgumentError, ScalefitError, arg
 from scalefit.predictor import Predictor
 
 #: Values tried over a range, and rounds of them, each over the neighbourhood of the best so far.
@@ -41,8 +41,9 @@ def choose_inputs(
     spans = {name: _span(predictor, name, value) for name, value in wanted.items()}
     if question != "C":
         raise ArgumentError(
-            f"choose= compares what inputs reach on one budget, and {question}= fixes no budget. No plan was made. Ask "
-            "with C=, or hold the inputs, at={...}."
+            f"{arg('choose')} compares what inputs reach on one budget, and {arg(question)} fixes no budget",
+            "no plan was made",
+            f"Ask with {arg('C')}, or hold the inputs, {arg('at', {name: ... for name in spans})}",
         )
     best = {name: _rounded(law, name, float(np.sqrt(low * high))) for name, (low, high) in spans.items()}
     scores: dict[tuple[float, ...], float] = {}
@@ -75,8 +76,10 @@ def choose_inputs(
 def _span(predictor: Predictor, name: str, value: Any) -> tuple[float, float]:
     if name not in predictor.inputs or name in ("N", "D", "C"):
         raise ArgumentError(
-            f"choose={{{name!r}: ...}}: the plan finds N and D itself, and the law reads "
-            f"{', '.join(predictor.inputs)}. No plan was made. Choose another input of the law."
+            f"{arg('choose', {name: ...})}: the plan finds N and D itself, and the law reads "
+            f"{', '.join(predictor.inputs)}",
+            "no plan was made",
+            "Choose another input of the law",
         )
     try:
         low, high = (check_number(f"choose[{name!r}]", end) for end in value)
@@ -84,8 +87,9 @@ def _span(predictor: Predictor, name: str, value: Any) -> tuple[float, float]:
         low, high = 0.0, 0.0
     if not 0 < low < high < np.inf:
         raise ArgumentError(
-            f"choose={{{name!r}: {value!r:.60}}} is not a rising pair of positive numbers. No plan was made. Give "
-            f"choose={{{name!r}: (1, 64)}}, for one."
+            f"{arg('choose', {name: value})} must be a rising pair of positive numbers",
+            "no plan was made",
+            f"Give {arg('choose', {name: (1, 64)})}, for one",
         )
     return low, high
 

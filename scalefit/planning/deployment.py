@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_count, check_quantity
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.planning.allocation import SERVE, TRAIN, Allocation, for_loss, reach_loss
 from scalefit.planning.loss_surface import surface_of
 from scalefit.predictor import predictor_of
@@ -80,13 +80,15 @@ class Hardware:
             value = getattr(self, key)
             if value is not None and value > 1:
                 raise ArgumentError(
-                    f"{key}={value!r} is more than the device's peak. No hardware was made. Give a share, often 0.3 "
-                    "to 0.5."
+                    f"{arg(key, value)} is more than the device's peak",
+                    "no hardware was made",
+                    "Give a share, often 0.3 to 0.5",
                 )
         if self.serving_price is not None and self.price is None:
             raise ArgumentError(
-                f"serving_price={self.serving_price!r} has no price of training to stand against. No hardware was "
-                f"made. Pass price= too."
+                f"{arg('serving_price', self.serving_price)} has no price of training to stand against",
+                "no hardware was made",
+                f"Pass {arg('price')} too",
             )
 
     @classmethod
@@ -101,8 +103,9 @@ class Hardware:
         name = str(device).lower()
         if name not in DEVICES:
             raise ArgumentError(
-                f"There is no device {device!r} in the list. Nothing was computed. Known: {', '.join(DEVICES)}; or "
-                f"give its peak, Hardware(peak=989e12, mfu=0.4)."
+                f"There is no device {device!r} in the list",
+                "nothing was computed",
+                f"Known: {', '.join(DEVICES)}; or give its peak, Hardware({arg('peak', 989e12)}, {arg('mfu', 0.4)})",
             )
         return cls(DEVICES[name], name=name, **options)
 
@@ -131,14 +134,16 @@ class Hardware:
         """
         if (hours is None) == (money is None):
             raise ArgumentError(
-                f"hours={hours!r} and money={money!r}: compute follows from one of them, and none was made of these. "
-                "Give one."
+                f"{arg('hours', hours)} and {arg('money', money)}: compute follows from one of them",
+                "no compute was worked out",
+                "Give one",
             )
         if money is not None:
             if self.price is None:
                 raise ArgumentError(
-                    f"money={money!r} buys no hours, because a device-hour has no price here. Nothing was computed. "
-                    "Make the hardware with price=."
+                    f"{arg('money', money)} buys no hours, because a device-hour has no price here",
+                    "nothing was computed",
+                    f"Make the hardware with {arg('price')}",
                 )
             hours = check_quantity("money", money) / self.price
         return check_quantity("hours", hours) * 3600 * self.peak * self.mfu
@@ -221,7 +226,9 @@ def frontier(
     least = cheapest(0.0)
     if not np.isfinite(least.cost[0]):
         raise ArgumentError(
-            f"loss={loss:.6g} lies at or below what the law ever reaches. No frontier was made. Ask for a higher loss."
+            f"{arg('loss', shown=f'{loss:.6g}')} lies at or below what the law ever reaches",
+            "no frontier was made",
+            "Ask for a higher loss",
         )
     served = np.concatenate([[0.0], np.geomspace(0.1, 1000.0, check_count("n", n, least=2) - 1) * least.D[0]])
     plans = [cheapest(float(tokens * weight)) for tokens in served]

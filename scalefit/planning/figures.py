@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import check_level, check_numbers
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.optima.result import Optima
 from scalefit.planning.allocation import on_budget
 from scalefit.planning.loss_surface import surface_of
@@ -39,8 +39,9 @@ def allocation_data(
     level, ends = check_level(level), check_numbers("C", C)
     if not roads or ends.size != 2 or not 0 < ends[0] < ends[1] < np.inf:
         raise ArgumentError(
-            f"C={C!r:.80} and roads={list(roads)!r} span nothing, and nothing was drawn. Give a rising pair of budgets "
-            f"and one road or more."
+            f"{arg('C', C)} and {arg('roads', list(roads))} span nothing",
+            "nothing was drawn",
+            "Give a rising pair of budgets and one road or more",
         )
     grid = np.geomspace(ends[0], ends[1], n)
     lines, optima = {}, {}

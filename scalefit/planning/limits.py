@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.flops import training_flops
 from scalefit.planning.loss_surface import Surface
 from scalefit.predictor import Predictor
@@ -73,14 +73,16 @@ def refuse_absurd(predictor: Predictor, question: str, asked: float, said: str =
     limit = ABSOLUTE if question == "C" else 1e25
     if question in ("C", "N", "D") and asked > limit:
         raise ArgumentError(
-            f"{said}={asked:.3g} is more than anybody can train ({limit:.0e} is where plans end). No plan was "
-            "made. Check its unit."
+            f"{arg(said, shown=f'{asked:.3g}')} is more than anybody can train ({limit:.0e} is where plans end)",
+            "no plan was made",
+            "Check its unit",
         )
     if question in seen and asked > ABSURD * seen[question]:
         raise ArgumentError(
-            f"{said}={asked:.3g} is {asked / seen[question]:.2g} times the largest run behind the law "
-            f"({seen[question]:.3g}): no law can speak about that, and no plan was made. Ask for less, or fit larger "
-            "runs."
+            f"{arg(said, shown=f'{asked:.3g}')} is {asked / seen[question]:.2g} times the largest run behind the law "
+            f"({seen[question]:.3g}): no law can speak about that",
+            "no plan was made",
+            "Ask for less, or fit larger runs",
         )
 
 
@@ -98,9 +100,10 @@ def refuse_absurd_answer(predictor: Predictor, question: str, asked: float, C: f
         most = float(training_flops(seen["N"], seen["D"]))
     if C > ABSURD * most:
         raise ArgumentError(
-            f"{question}={asked:.6g} takes {C:.2g} FLOP under this law, {C / most:.2g} times the largest run behind it "
-            f"({most:.3g} FLOP): no law can speak about that, and no plan was made. Ask for something nearer to the "
-            f"runs, or with C=."
+            f"{arg(question, shown=f'{asked:.6g}')} takes {C:.2g} FLOP under this law, {C / most:.2g} times the "
+            f"largest run behind it ({most:.3g} FLOP): no law can speak about that",
+            "no plan was made",
+            f"Ask for something nearer to the runs, or with {arg('C')}",
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.flops import training_flops
 from scalefit.laws import published
 from scalefit.laws._base import Law
@@ -112,14 +112,19 @@ def surface_of(result: Any, *, series: str | None = None, unique_tokens: float |
         return _from_predict(predictor, type(result).__name__, unique_tokens)
     if not {"N", "D"} <= set(predictor.inputs):
         raise ArgumentError(
-            f"Law {law.name} reads {', '.join(predictor.inputs)}: it does not weigh N against D, so it cannot plan, "
-            "and no plan was made. Fit a law in N and D, such as 'chinchilla'."
+            f"Law {law.name} reads {', '.join(predictor.inputs)}: it does not weigh N against D, so it cannot plan",
+            "no plan was made",
+            "Fit a law in N and D, such as 'chinchilla'",
         )
     free = sorted(set(predictor.inputs) - set(PLANNED))
     if free:
         raise ArgumentError(
-            f"Law {law.name} also needs {', '.join(free)}, which a plan does not choose by itself; no plan was made. "
-            f"Hold it, at={{{free[0]!r}: ...}}, or let the plan choose within a range, choose={{{free[0]!r}: (1, 64)}}."
+            f"Law {law.name} also needs {', '.join(free)}, which a plan does not choose by itself",
+            "no plan was made",
+            (
+                f"hold it, {arg('at', {free[0]: ...})}",
+                f"let the plan choose within a range, {arg('choose', {free[0]: (1, 64)})}",
+            ),
         )
     params, source = _parameter_rows(predictor, series)
     n_rows = len(next(iter(params.values())))
@@ -155,8 +160,10 @@ def refuse_settings(law: type[Law] | None) -> None:
     """
     if law is not None and sense_of(law) == 0:
         raise ArgumentError(
-            f"Law {law.name} predicts {law.target.name}, a setting of which neither more nor less is better: there is "
-            "nothing to plan for, and no plan was made. Plan with a law of the loss; predict gives the setting."
+            f"Law {law.name} predicts {law.target.name}, a setting of which neither more nor less is better: there "
+            "is nothing to plan for",
+            "no plan was made",
+            "Plan with a law of the loss; predict gives the setting",
         )
 
 
@@ -193,13 +200,15 @@ def _parameter_rows(predictor: Predictor, series: str | None) -> tuple[dict[str,
     point = {str(key): float(value) for key, value in predictor.params.items()}
     if series is not None and not predictor.series:
         raise ArgumentError(
-            f"series={series!r} was given, and this result has no series to choose from. Nothing was computed. Leave "
-            f"series= out, or fit with by='shared'."
+            f"{arg('series', series)} was given, and this result has no series to choose from",
+            "nothing was computed",
+            f"Leave {arg('series')} out, or fit with {arg('by', 'shared')}",
         )
     if predictor.series and series not in predictor.series:
         raise ArgumentError(
-            f"series={series!r} is none of this fit's, and nothing was computed. Pass series= one of "
-            f"{', '.join(predictor.series)}."
+            f"{arg('series', series)} is none of this fit's",
+            "nothing was computed",
+            f"Pass {arg('series')} one of {', '.join(predictor.series)}",
         )
     draws = predictor.draws(N_DRAWS)
     rows = {}

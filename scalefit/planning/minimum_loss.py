@@ -19,7 +19,7 @@ from scalefit._arguments import check_level, check_quantity
 from scalefit._files import write_whole
 from scalefit._text import percent
 from scalefit.counting import count_parameters
-from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, note_record
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg, note_record
 from scalefit.flops import training_flops
 from scalefit.laws._published import PublishedLaw, published
 from scalefit.laws._registry import registry
@@ -253,8 +253,9 @@ def _forecast(runs: Any, plan: Mapping[str, float], level: float, notes: list[No
     missing = [name for name in wanted if name not in given]
     if missing:
         raise ArgumentError(
-            f"What runs= holds reads {', '.join(missing)} besides N and D; nothing was computed. Hold them with "
-            "result.at(...) first."
+            f"What {arg('runs')} holds reads {', '.join(missing)} besides N and D",
+            "nothing was computed",
+            "Hold them with result.at(...) first",
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScalefitWarning)  # they are in the notes of the interval

@@ -15,7 +15,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_quantity, one_of
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.intervals import relative_residuals
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.solution import Solution
@@ -105,8 +105,9 @@ def next_runs(
     if surface.n_rows < 20:
         raise ArgumentError(
             f"The next runs follow from what a fit does not know, and this {type(result).__name__} has "
-            f"{surface.n_rows - 1} draws that say it. No run was chosen. Pass what sf.fit returned; where its "
-            f"information is singular, result.bootstrap() first."
+            f"{surface.n_rows - 1} draws that say it",
+            "no run was chosen",
+            "Pass what sf.fit returned; where its information is singular, result.bootstrap() first",
         )
     seen = _seen(predictor, type(result).__name__)
     ahead = _AHEAD * float(seen["C"].max()) if C is None else check_quantity("C", C)
@@ -114,8 +115,9 @@ def next_runs(
     answer, name = _answer(surface, target, ahead)
     if answer.std() <= _ROUNDING * max(1.0, abs(float(answer.mean()))):
         raise ArgumentError(
-            f"The fit leaves no doubt about {name}: its standard deviation is {answer.std():.2g}, so no run was chosen "
-            f"to make it surer. Choose another target, or free what holds it: a fixed parameter, or one at its bound."
+            f"The fit leaves no doubt about {name}: its standard deviation is {answer.std():.2g}",
+            "no run was chosen to make it surer",
+            "Choose another target, or free what holds it: a fixed parameter, or one at its bound",
         )
     sizes, tokens = _candidates(seen, total)
     cost = allocation.TRAIN * sizes * tokens
@@ -127,7 +129,9 @@ def next_runs(
     tries = sorted((list(start) for start in starts), key=problem.variance)[:_POLISHED]
     if not tries:
         raise ArgumentError(
-            f"budget={total:.3g} FLOP buys none of the {cost.size} runs that were tried. No run was chosen. Raise it."
+            f"{arg('budget', shown=f'{total:.3g}')} FLOP buys none of the {cost.size} runs that were tried",
+            "no run was chosen",
+            "Raise it",
         )
     best = min((_exchange(problem, start, total) for start in tries), key=problem.variance)
     chosen, left = _in_order(problem, best)
@@ -181,7 +185,9 @@ def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
     params = surface.params or {}
     if not isinstance(target, str) or target not in params:
         raise ArgumentError(
-            f"target={target!r} is not an answer of this law. No run was chosen. Known: loss, N, {', '.join(params)}."
+            f"{arg('target', target)} is not an answer of this law",
+            "no run was chosen",
+            f"Known: loss, N, {', '.join(params)}",
         )
     assert surface.law is not None
     if surface.law.parameters[target].log:
@@ -200,8 +206,9 @@ def _seen(predictor: Predictor, kind: str) -> dict[str, Array]:
     seen = predictor.runs()
     if not {"N", "D"} <= set(seen):
         raise ArgumentError(
-            f"A {kind} does not hold the runs it was fitted to, so no run was chosen beside them. "
-            f"Pass what sf.fit or sf.forecast returned."
+            f"A {kind} does not hold the runs it was fitted to",
+            "no run was chosen beside them",
+            "Pass what sf.fit or sf.forecast returned",
         )
     return seen
 
@@ -223,8 +230,10 @@ def _candidates(seen: dict[str, Array], total: float) -> tuple[Array, Array]:
     keep = (cost <= total) & (cost >= compute.min() * 0.999)
     if not keep.any():
         raise ArgumentError(
-            f"budget={total:.3g} FLOP is less than the cheapest run so far took ({compute.min():.3g}), and nobody "
-            f"knows that the law holds below it. No run was chosen. Raise the budget."
+            f"{arg('budget', shown=f'{total:.3g}')} FLOP is less than the cheapest run so far took "
+            f"({compute.min():.3g}), and nobody knows that the law holds below it",
+            "no run was chosen",
+            "Raise the budget",
         )
     return N[keep], D[keep]
 

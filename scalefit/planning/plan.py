@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._arguments import check_level, check_mapping, check_quantity
 from scalefit._typing import AnyArray
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.planning.choose import choose_inputs
 from scalefit.planning.deployment import Hardware, as_hardware
 from scalefit.planning.loss_surface import sense_of
@@ -136,7 +136,9 @@ def plan(
     if C is not None and not isinstance(C, str) and np.ndim(C) > 0:
         budgets = [check_quantity("C", one) for one in np.ravel(np.asarray(C, dtype=object))]
         if not budgets or np.ndim(C) != 1:
-            raise ArgumentError(f"C={C!r:.80} must be a budget or a list of them. No plan was made. Give [1e21, 1e22].")
+            raise ArgumentError(
+                f"{arg('C', C)} must be a budget or a list of them", "no plan was made", "Give [1e21, 1e22]"
+            )
         options: dict[str, Any] = {"at": at, "choose": choose, "fixed": fixed, "hardware": hardware, "level": level}
         options |= {"series": series, "inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
         the_question({"C": budgets[0], "loss": loss, "N": N, "D": D, "ratio": ratio})
@@ -180,10 +182,13 @@ def the_question(given: Mapping[str, Any]) -> tuple[str, float]:
     """The one question, and its value."""
     asked = {key: value for key, value in given.items() if value is not None}
     if len(asked) != 1:
-        seen = ", ".join(f"{key}={value!r}" for key, value in asked.items()) or "none of them"
+        seen = ", ".join(arg(key, value) for key, value in asked.items()) or "none of them"
         raise ArgumentError(
-            f"Exactly one of C=, loss=, N=, D= and ratio= fixes the question; got {seen}, and no plan was made. To "
-            f"hold N, D or the ratio on a budget, pass fixed={{'ratio': 20}} beside C= or loss=."
+            f"Exactly one of {arg('C')}, {arg('loss')}, {arg('N')}, {arg('D')} and {arg('ratio')} fixes the "
+            f"question; got {seen}",
+            "no plan was made",
+            f"To hold N, D or the ratio on a budget, pass {arg('fixed', {'ratio': 20})} beside {arg('C')} or "
+            f"{arg('loss')}",
         )
     ((question, value),) = asked.items()
     return question, check_quantity(question, value)
@@ -194,7 +199,8 @@ def _held(question: str, fixed: Any) -> dict[str, float]:
     held = check_mapping("fixed", fixed, "{'ratio': 20}")
     if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {"N", "D", "ratio"}):
         raise ArgumentError(
-            f"Holding {', '.join(map(str, held))} beside {question}= fixes no plan, and none was made. fixed= holds "
-            f"one of N, D or ratio, beside C= or loss=. Pass fixed={{'ratio': 20}}, for one."
+            f"Holding {', '.join(map(str, held))} beside {arg(question)} fixes no plan",
+            "none was made",
+            f"Hold one of N, D or ratio, {arg('fixed', {'ratio': 20})} for one, beside {arg('C')} or {arg('loss')}",
         )
     return {key: check_quantity(f"fixed[{key!r}]", value) for key, value in held.items()}

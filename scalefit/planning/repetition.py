@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit._arguments import check_numbers, check_quantity
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.planning.loss_surface import Surface, borrowed_repeats, forecast_correction, surface_of
 from scalefit.predictor import predictor_of
 
@@ -70,7 +70,7 @@ def epoch_returns(
     passes = check_numbers("epochs", epochs)
     if not passes.size or not np.isfinite(passes).all() or (passes < 1).any():
         raise ArgumentError(
-            f"epochs={epochs!r:.80} are not all of at least 1 and finite. Nothing was computed. Give others."
+            f"{arg('epochs', epochs)} are not all of at least 1 and finite", "nothing was computed", "Give others"
         )
     N, unique_tokens = check_quantity("N", N), check_quantity("unique_tokens", unique_tokens)
     predictor = predictor_of(result)
@@ -132,7 +132,9 @@ def mark_repetition(runs: Any) -> pd.DataFrame:
     table = read_runs(runs)
     if "unique_tokens" not in table:
         raise DataError(
-            "The table has no unique_tokens column; nothing was computed. Name it, read_runs(..., unique_tokens='...')."
+            "The table has no unique_tokens column",
+            "nothing was computed",
+            f"Name it, {arg('unique_tokens', ..., column=True)}",
         )
     keys = [key for key in ("series", "N", "unique_tokens") if key in table]
     ordered = table.sort_values("D", kind="stable")

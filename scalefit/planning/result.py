@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._text import folded
-from scalefit.errors import ArgumentError, Note, note_record
+from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.planning.allocation import SERVE, TRAIN, on_budget
 from scalefit.planning.architecture import Architecture, architecture_for
 from scalefit.planning.deployment import Hardware
@@ -205,8 +205,9 @@ class Plan:
 
         if self.unique_tokens is None:
             raise ArgumentError(
-                "This plan has unique_tokens=None, so nothing is seen twice and there are no epochs to compare. Pass "
-                "unique_tokens= to sf.plan."
+                f"This plan has {arg('unique_tokens', None)}",
+                "nothing is seen twice and there are no epochs to compare",
+                f"Pass {arg('unique_tokens')} to sf.plan",
             )
         return epoch_returns(self.result, self.N, self.unique_tokens, series=self.series)
 
@@ -343,7 +344,7 @@ def contour_data(plan: Plan, n: int = 80) -> ContourFigure:
     """Numbers behind the contours: two decades either side of the plan."""
     if plan.surface is None:
         raise ArgumentError(
-            f"Law {plan.law} reads C alone, so there are no contours over N and D; nothing was drawn. Plot the fit."
+            f"Law {plan.law} reads C alone, so there are no contours over N and D", "nothing was drawn", "Plot the fit"
         )
     surface = plan.surface.first()
     N = np.geomspace(plan.N / 100, plan.N * 100, n)

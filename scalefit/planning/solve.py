@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, Note, ScalefitWarning
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.planning import allocation
 from scalefit.planning.deployment import Hardware
 from scalefit.planning.limits import (
@@ -138,16 +138,20 @@ def _in_compute(predictor: Predictor, request: Request) -> Plan:
     assert law is not None
     if question not in ("C", "loss") or request.held or request.serve or request.wall is not None:
         raise ArgumentError(
-            f"Law {law.name} reads C alone: it says nothing of N, D, serving or repeated tokens, and no plan was made. "
-            "Ask with C= or loss=, or fit a law in N and D."
+            f"Law {law.name} reads C alone: it says nothing of N, D, serving or repeated tokens",
+            "no plan was made",
+            f"Ask with {arg('C')} or {arg('loss')}, or fit a law in N and D",
         )
     refuse_absurd(predictor, question, asked)
     draws = predictor.draws(N_DRAWS)
     point = {str(key): float(value) for key, value in predictor.params.items()}
     names = {name: name if name in point else f"{name}[{request.series}]" for name in law.parameters}
     if not set(names.values()) <= set(point):
-        raise ArgumentError(f"series={request.series!r}: pass series= one of {', '.join(predictor.series)}; no plan "
-                            "was made.")  # fmt: skip
+        raise ArgumentError(
+            f"{arg('series', request.series)} is not a series of this fit",
+            "no plan was made",
+            f"Pass one of {', '.join(predictor.series)}",
+        )
     rest = {name: draws[key].to_numpy(float) if len(draws) else np.empty(0) for name, key in names.items()}
     params = {name: np.concatenate([[point[key]], rest[name]]) for name, key in names.items()}
     k, sense = 1 + len(draws), sense_of(law)
@@ -163,8 +167,10 @@ def _in_compute(predictor: Predictor, request: Request) -> Plan:
         if np.isnan(found[0]):
             ends = value(np.zeros(k))[0], value(np.full(k, np.log(ABSOLUTE)))[0]
             raise ArgumentError(
-                f"loss={asked:.6g} is reached at no budget: from 1 to {ABSOLUTE:.0e} FLOP the law goes from "
-                f"{ends[0]:.6g} to {ends[1]:.6g}. No plan was made. Ask for a value between them."
+                f"{arg('loss', shown=f'{asked:.6g}')} is reached at no budget: from 1 to {ABSOLUTE:.0e} FLOP the law "
+                f"goes from {ends[0]:.6g} to {ends[1]:.6g}",
+                "no plan was made",
+                "Ask for a value between them",
             )
     C = float(np.exp(found[0]))
     refuse_absurd_answer(predictor, question, asked, C)
@@ -230,41 +236,51 @@ def _refuse_nowhere(
         if not held and question in ("C", "loss") and min(n, d) < _EDGE:
             what = "parameter" if n < d else "token"
             raise ArgumentError(
-                f"{question}={asked:.6g}: under this law the best use of a budget lies at the edge of the search "
-                f"(N = {n:.3g}, D = {d:.3g}: ever fewer {what}s), so the law does not weigh N against D there. No plan "
-                "was made. Check what the law predicts, or hold one of them: fixed={'ratio': 20}."
+                f"{arg(question, shown=f'{asked:.6g}')}: under this law the best use of a budget lies at the edge of "
+                f"the search (N = {n:.3g}, D = {d:.3g}: ever fewer {what}s), so the law does not weigh N against D "
+                "there",
+                "no plan was made",
+                f"Check what the law predicts, or hold one of them: {arg('fixed', {'ratio': 20})}",
             )
         needed = allocation.TRAIN * n * d
         if question != "C" and needed > ABSOLUTE:
             raise ArgumentError(
-                f"{question}={asked:.6g} takes {needed:.2g} FLOP under this law, more than anybody can train "
-                f"({ABSOLUTE:.0e} is where plans end). No plan was made. Ask for less."
+                f"{arg(question, shown=f'{asked:.6g}')} takes {needed:.2g} FLOP under this law, more than anybody "
+                f"can train ({ABSOLUTE:.0e} is where plans end)",
+                "no plan was made",
+                "Ask for less",
             )
         return
     if question == "loss":
         lowest = surface.first().loss(np.array([[1e25]]), np.array([[1e30]]))[0, 0]
         stays = "above" if surface.sense < 0 else "below"
-        with_held = f" with {', '.join(f'{k}={v:.4g}' for k, v in held.items())}" if held else ""
+        with_held = f" with {', '.join(f'{k} = {v:.4g}' for k, v in held.items())}" if held else ""
         raise ArgumentError(
-            f"loss={asked:.6g} is never reached{with_held}: at any size and length the law stays {stays} {lowest:.6g}. "
-            f"No plan was made. Ask for a {'higher' if surface.sense < 0 else 'lower'} loss."
+            f"{arg('loss', shown=f'{asked:.6g}')} is never reached{with_held}: at any size and length the law stays "
+            f"{stays} {lowest:.6g}",
+            "no plan was made",
+            f"Ask for a {'higher' if surface.sense < 0 else 'lower'} loss",
         )
     if question == "ratio":
         probe = [allocation.on_budget(surface.first(), C, weighed) for C in (1e18, 1e28)]
         low, high = (float(p.D[0] / p.N[0]) for p in probe)
         raise ArgumentError(
-            f"ratio={asked:.4g} tokens per parameter is optimal on no budget: from 1e18 to 1e28 FLOP the optimum goes "
-            f"from {low:.3g} to {high:.3g}. No plan was made. Hold it on a budget instead: plan(result, C=..., "
-            f"fixed={{'ratio': {asked:.4g}}})."
+            f"{arg('ratio', shown=f'{asked:.4g}')} tokens per parameter is optimal on no budget: from 1e18 to 1e28 "
+            f"FLOP the optimum goes from {low:.3g} to {high:.3g}",
+            "no plan was made",
+            f"Hold it on a budget instead: {arg('C', ...)} and {arg('fixed', {'ratio': float(f'{asked:.4g}')})}",
         )
     if question == "C":
         what = f" after serving {serve:.3g} tokens" if serve else ""
         raise ArgumentError(
-            f"C={asked:.3g} FLOP trains nothing{what}: not one parameter on one token. No plan was made. Raise C."
+            f"{arg('C', shown=f'{asked:.3g}')} FLOP trains nothing{what}: not one parameter on one token",
+            "no plan was made",
+            "Raise C",
         )
     raise ArgumentError(
-        f"{question}={asked:.4g} is optimal on no budget under this law, and no plan was made. Ask with C=, and "
-        f"fixed={{'{question}': {asked:.4g}}} to hold it."
+        f"{arg(question, shown=f'{asked:.4g}')} is optimal on no budget under this law",
+        "no plan was made",
+        f"Ask with {arg('C')}, and {arg('fixed', {question: float(f'{asked:.4g}')})} to hold it",
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._typing import AnyArray
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,8 +52,9 @@ def axes_for(ax: Any, size: tuple[float, float] = (7.0, 5.0)) -> Axes:
         return new_figure(size).add_subplot()
     if not isinstance(ax, Axes):
         raise ArgumentError(
-            f"ax={ax!r:.80} is no matplotlib Axes, and nothing was drawn. Pass axes, or leave ax out and save what is "
-            f"returned: plot().figure.savefig(path)."
+            f"{arg('ax', ax)} is no matplotlib Axes",
+            "nothing was drawn",
+            "Pass axes, or leave ax out and save what is returned: plot().figure.savefig(path)",
         )
     return ax
 

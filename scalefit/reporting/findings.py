@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
+from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning, way
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import FitResult
 from scalefit.planning.allocation import two_powers
@@ -197,7 +197,9 @@ def _next_runs(result: FitResult, planned: Plan, budget: float) -> pd.DataFrame:
     from scalefit.planning.next_runs import next_runs
 
     if not result.trusted:
-        raise ArgumentError("No run was chosen: a fit without trust cannot say which would help. Read the notes.")
+        raise ArgumentError(
+            "A fit without trust cannot tell which run would help", "no run was chosen", "Read the notes"
+        )
     return next_runs(result, budget, C=planned.asked, n_runs=5)
 
 
@@ -215,8 +217,9 @@ def _isoflop(runs: pd.DataFrame) -> Optima:
     placed = int(optima.optima["n_runs"].sum())
     if placed < len(runs) / 2:
         raise ArgumentError(
-            f"Only {placed} of {len(runs)} runs lie on a budget with a lowest point between smaller and larger "
-            "models: these runs were not made for isoFLOP curves. Run several sizes on each of a few budgets."
+            f"Only {placed} of {len(runs)} runs lie on a budget with a lowest point between smaller and larger models",
+            "no isoFLOP curve was drawn",
+            "Run several sizes on each of a few budgets",
         )
     return optima
 
@@ -229,8 +232,9 @@ def _floor(runs: pd.DataFrame, planned: Plan) -> tuple[Floor, Architecture]:
     if not set(_SHAPE) <= set(runs.columns):
         missing = [name for name in _SHAPE if name not in runs.columns]
         raise ArgumentError(
-            f"The floor depends on the shape of a model, and this table has no {', '.join(missing)}: none was "
-            f"computed. Add the columns {', '.join(_SHAPE)} to it, or ask scalefit floor for one plan."
+            f"The floor depends on the shape of a model, and this table has no {', '.join(missing)}",
+            "none was computed",
+            f"Add the columns {', '.join(_SHAPE)} to it, or ask scalefit floor for one plan",
         )
     known: dict[str, int] = {}
     for name in ("T_max", "vocab_size"):
@@ -255,8 +259,10 @@ def _minimum_loss(planned: Plan) -> MinimumLoss:
     found = planned.minimum_loss
     if found is None:
         raise ArgumentError(
-            "No published law was asked: they speak of losses in nat/token of transformers with a vocabulary of 50257, "
-            "and the planned run is none. Ask scalefit minimum-loss for a shape of your own."
+            "Published laws predict losses in nat/token of transformers with a vocabulary of 50257; the planned run "
+            "has another unit or shape",
+            "none was asked",
+            f"Ask {way('sf.minimum_loss', 'scalefit minimum-loss')} for a shape of your own",
         )
     return found
 
@@ -276,12 +282,12 @@ def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
 
     if result.resamples is None:
         raise ArgumentError(
-            "This fit has no bootstrap draws for the planner's intervals, and no planner was made. Ask sf.plan."
+            "This fit has no bootstrap draws for the planner's intervals", "no planner was made", "Ask sf.plan"
         )
     own, repeated = surface_of(result), surface_of(result, unique_tokens=1.0)
     if own.law is None or own.params is None or repeated.law is None or repeated.params is None:
         raise ArgumentError(
-            "This law has no parameters that a page could compute with, and no planner was made. Ask sf.plan."
+            "This law has no parameters that a page could compute with", "no planner was made", "Ask sf.plan"
         )
     names, powers, trend = list(own.law.parameters), two_powers(own.law), trend_of(result)
     knows_repetition = "unique_tokens" in own.law.inputs

@@ -66,7 +66,7 @@ def script_of(law: type[Law]) -> str:
         tree = ast.parse(textwrap.dedent(inspect.getsource(law.loss)))
     except (OSError, TypeError, SyntaxError) as error:
         raise ArgumentError(
-            f"The source of law {law.name} is not at hand, so no planner was made. Ask sf.plan."
+            f"The source of law {law.name} is not at hand", "no planner was made", "Ask sf.plan"
         ) from error
     function = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     names = tuple(inspect.signature(law.loss).parameters)
@@ -143,6 +143,7 @@ class _Writer:
 
     def refusal(self, node: ast.AST) -> ArgumentError:
         return ArgumentError(
-            f"Law {self.law} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do by itself, so "
-            "no planner was made. Write its loss with operators and np.exp, np.log and the like, or ask sf.plan."
+            f"Law {self.law} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do by itself",
+            "no planner was made",
+            "Write its loss with operators and np.exp, np.log and the like, or ask sf.plan",
         )

@@ -14,8 +14,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
 from scalefit._files import as_path, write_whole
-from scalefit._text import shortlist
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.fitting.result import FitResult
 from scalefit.laws import get
 from scalefit.reporting import sections
@@ -23,7 +22,7 @@ from scalefit.reporting.findings import Findings, find
 from scalefit.reporting.html import csp_hash, join, json_text, tag, text
 from scalefit.reporting.planning_sections import minimum_loss, next_runs, payload, plan_table, planner
 from scalefit.tables.runs import read_runs
-from scalefit.tables.series import names_of_series, runs_of
+from scalefit.tables.series import names_of_series, runs_of, several_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +139,7 @@ def report(
     """
     level, seed = check_level(level), check_count("seed", seed, least=0)
     if title is not None and not isinstance(title, str):
-        raise ArgumentError(f"title={title!r:.80} is not text. No page was made. Pass a string.")
+        raise ArgumentError(f"{arg('title', title)} is not text", "no page was made", "Pass a string")
     compute = None if budget is None else check_quantity("budget", budget)
     declared = get(law[0] if isinstance(law, list | tuple) and law else law).reads()
     read = read_runs(runs, incomplete="keep", columns=columns, inputs=inputs, declared=declared)
@@ -157,17 +156,20 @@ def _one_series(table: pd.DataFrame, only: str | None, by: str | None) -> pd.Dat
     """The rows of one series, or of all as one; without the column, so that no part meets several."""
     if not one_of(by, (None, "pool")):
         raise ArgumentError(
-            f"by={by!r} does not make one law of several series, and a page is about one law. No page was made. Pass "
-            f"by='pool', or only= for one series at a time."
+            f"{arg('by', by)} does not make one law of several series, and a page is about one law",
+            "no page was made",
+            f"Pass {arg('by', 'pool')}, or {arg('only')} for one series at a time",
         )
     labels = names_of_series(table)
     if only is not None:
         table = runs_of(table, only)
     elif len(labels) > 1 and by is None:
-        raise DataError(
-            f"The table holds {len(labels)} series ({shortlist(labels)}), and "
-            f"their losses do not compare. No page was made. Report on one of them, only={labels[0]!r}, or on all as "
-            f"one, by='pool'."
+        raise several_series(
+            DataError,
+            labels,
+            "no page was made",
+            f"on all as one, {arg('by', 'pool')}",
+            one=f"report on one, {arg('only', labels[0])}",
         )
     if not table.index.is_unique:
         table = table.reset_index(drop=True)  # rows are known by their labels

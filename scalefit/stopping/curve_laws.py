@@ -18,7 +18,7 @@ import numpy as np
 from scalefit._arguments import check_numbers, check_quantity
 from scalefit._numeric import solve_nonnegative
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.laws._base import Parameter
 from scalefit.schedules import Schedule
 from scalefit.stopping.annealing import anneal_response, tissue_momentum
@@ -239,14 +239,18 @@ def fit_curve(
     """
     if isinstance(law, str):
         if law not in CURVE_LAWS:
-            raise ArgumentError(f"There is no curve law {law!r}; nothing was fitted. Known: {', '.join(CURVE_LAWS)}.")
+            raise ArgumentError(
+                f"There is no curve law {law!r}", "nothing was fitted", f"Known: {', '.join(CURVE_LAWS)}"
+            )
         law = CURVE_LAWS[law]
     elif not (isinstance(law, type) and issubclass(law, CurveLaw)):
-        raise ArgumentError(f"law={law!r:.60} is no curve law. Nothing was fitted. Known: {', '.join(CURVE_LAWS)}.")
+        raise ArgumentError(
+            f"{arg('law', law)} is no curve law", "nothing was fitted", f"Known: {', '.join(CURVE_LAWS)}"
+        )
     noise = check_quantity("noise", noise)
     t, y = check_numbers("steps", steps), check_numbers("loss", loss)
     if t.shape != y.shape:
-        raise ArgumentError(f"{t.size} steps and {y.size} losses were given; nothing was fitted. Give one for each.")
+        raise ArgumentError(f"{t.size} steps and {y.size} losses were given", "nothing was fitted", "Give one for each")
     keep = np.isfinite(y) & (t >= schedule.warmup_end) & (t > 0)
     t, y = t[keep], y[keep]
     order = np.argsort(t, kind="stable")
@@ -256,8 +260,9 @@ def fit_curve(
     names = law.linear()
     if len(t) < len(names):
         raise DataError(
-            f"{law.name} has {len(names)} linear parameters but only {len(t)} points lie after the warm-up; nothing "
-            f"was fitted: wait for more evaluations."
+            f"{law.name} has {len(names)} linear parameters but only {len(t)} points lie after the warm-up",
+            "nothing was fitted",
+            "Wait for more evaluations",
         )
     if len(t) > MAX_POINTS:
         pick = np.unique(np.searchsorted(t, np.geomspace(t[0], t[-1], MAX_POINTS)).clip(0, len(t) - 1))
@@ -268,8 +273,9 @@ def fit_curve(
     for name, (mean, sd) in (prior or {}).items():
         if name not in names or not sd > 0:
             raise ArgumentError(
-                f"prior={{{name!r}: ({mean!r}, {sd!r})}} does not fit {law.name}. Nothing was fitted. Give a mean and "
-                f"a positive standard deviation for {', '.join(names)}."
+                f"{arg('prior', {name: (mean, sd)})} does not fit {law.name}",
+                "nothing was fitted",
+                f"Give a mean and a positive standard deviation for {', '.join(names)}",
             )
         ridge[names.index(name)], centre[names.index(name)] = (noise / sd) ** 2, mean
     scale = np.sqrt(np.mean(X**2, axis=1))  # columns differ by orders of magnitude

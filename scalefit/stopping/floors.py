@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning
+from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning, arg
 from scalefit.predictor import Predictor
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.run_plan import RunPlan
@@ -57,8 +57,9 @@ def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
     floors: dict[str, float] = {}
     if not isinstance(law, Predictor):
         raise ArgumentError(
-            f"law={law!r:.80} does not predict, so it is no floor and was not used. Pass what scalefit.fit or "
-            "scalefit.published gave."
+            f"{arg('law', law)} does not predict, so it is no floor",
+            "it was not used",
+            "Pass what scalefit.fit or scalefit.published gave",
         )
     params = dict(law.params)
     if "E" in params:

@@ -76,13 +76,15 @@ class FinishedRun:
         end = schedule.total if total is None else float(total)
         if len(t) < 4:
             raise DataError(
-                f"A history run has {len(t)} finite losses, and nothing was learned from it. Give four or more, or "
-                "leave it out."
+                f"A history run has {len(t)} finite losses",
+                "nothing was learned from it",
+                "Give four or more, or leave it out",
             )
         if t[-1] < 0.9 * end:
             raise DataError(
-                f"A history run ends at step {t[-1]:g} of {end:g}; only finished runs teach, and nothing was learned "
-                "from it. Leave it out, or give it the plan it really followed."
+                f"A history run ends at step {t[-1]:g} of {end:g}; only finished runs teach",
+                "nothing was learned from it",
+                "Leave it out, or give it the plan it really followed",
             )
         if len(t) > KEPT_POINTS:
             pick = np.unique(

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._arguments import check_number
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,9 @@ def check_step(step: Any) -> float:
     """Return a step number, zero or more [steps]."""
     at = check_number("step", step)
     if not (np.isfinite(at) and at >= 0):
-        raise ArgumentError(f"step={step!r} is no step number. Nothing was logged or forgotten. Give zero or more.")
+        raise ArgumentError(
+            f"{arg('step', step)} is no step number", "nothing was logged or forgotten", "Give zero or more"
+        )
     return at
 
 
@@ -157,25 +159,27 @@ def logged_columns(table: pd.DataFrame) -> tuple[Array, dict[Quantity, Array], l
     """
     if not hasattr(table, "columns"):
         raise ArgumentError(
-            f"A {type(table).__name__} is no table; nothing was logged. Pass a DataFrame with step and a loss."
+            f"A {type(table).__name__} is no table", "nothing was logged", "Pass a DataFrame with step and a loss"
         )
     names = [name for name in ARGUMENTS if name in table]
     if "step" not in table or not names:
         raise ArgumentError(
-            f"The table has {', '.join(map(str, table))[:200]}; nothing was logged: give it step and a loss."
+            f"The table has {', '.join(map(str, table))[:200]}", "nothing was logged", "Give it step and a loss"
         )
     try:
         numbers = table[["step", *names]].to_numpy(dtype=float)
     except (TypeError, ValueError):
         raise ArgumentError(
-            "The table holds something that is not a number; nothing was logged. Mend it, or read it anew."
+            "The table holds something that is not a number", "nothing was logged", "Mend it, or read it anew"
         ) from None
     numbers = numbers[~np.isnan(numbers[:, 1:]).all(axis=1)]
     steps = numbers[:, 0]
     bad = ~(np.isfinite(steps) & (steps >= 0))
     if bad.any():
         raise ArgumentError(
-            f"step={steps[bad][0]:g} must be a step number, zero or more. Nothing was logged. Correct it."
+            f"{arg('step', shown=f'{steps[bad][0]:g}')} must be a step number, zero or more",
+            "nothing was logged",
+            "Correct it",
         )
     columns = {ARGUMENTS[name]: numbers[:, 1 + j] for j, name in enumerate(names)}
     losses = [values for name, values in columns.items() if name in ("train", "val")]

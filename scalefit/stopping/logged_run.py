@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit._arguments import check_number, one_of
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.stopping.logged import ARGUMENTS, QUANTITIES, LoggedSeries, Quantity, check_step, logged_columns
 
 if TYPE_CHECKING:
@@ -56,9 +56,11 @@ class LoggedRun:
         given = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr, "grad_norm": grad_norm, "val_sem": val_sem}
         numbers = {ARGUMENTS[name]: check_number(name, value) for name, value in given.items() if value is not None}
         if not numbers:
-            raise ArgumentError(f"Nothing was given at step {at:g}, so nothing was logged: give at least one loss.")
+            raise ArgumentError(f"No loss was given at step {at:g}", "nothing was logged", "Give at least one")
         if numbers.get("val_sem", 0.0) < 0:
-            raise ArgumentError(f"val_sem={val_sem!r} is no standard error; nothing was logged. Give zero or more.")
+            raise ArgumentError(
+                f"{arg('val_sem', val_sem)} is no standard error", "nothing was logged", "Give zero or more"
+            )
         for name, number in numbers.items():
             if np.isfinite(number):
                 self._series[name].add(at, number)
@@ -105,6 +107,6 @@ class LoggedRun:
     def curve(self, name: Quantity = "val") -> tuple[Array, Array]:
         """Steps and values of one of `QUANTITIES`, such as ``"val"`` or ``"lr"``, shapes (n,) and (n,)."""
         if not one_of(name, self._series):
-            raise ArgumentError(f"No quantity {name!r}; nothing was returned. There are {', '.join(QUANTITIES)}.")
+            raise ArgumentError(f"No quantity {name!r}", "nothing was returned", f"There are {', '.join(QUANTITIES)}")
         steps, values, _ = self._series[name].arrays()
         return steps, values

@@ -13,7 +13,7 @@ from scalefit._arguments import check_level, check_number, check_numbers
 from scalefit._digests import with_digest
 from scalefit._files import write_whole
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice, Forecast, Reason
 from scalefit.stopping.figures import MonitorFigure, monitor_figure
@@ -86,9 +86,13 @@ class Monitor(LoggedRun):
     ) -> None:
         check_plan(plan)
         if min_gain is not None and not check_number("min_gain", min_gain) >= 0:
-            raise ArgumentError(f"min_gain={min_gain} is no gain in nat/token; no monitor was made. Give zero or more.")
+            raise ArgumentError(
+                f"{arg('min_gain', min_gain)} is no gain in nat/token", "no monitor was made", "Give zero or more"
+            )
         if not 0 <= check_number("min_saving", min_saving) < 1:
-            raise ArgumentError(f"min_saving={min_saving} is no share; no monitor was made. Give a number in [0, 1).")
+            raise ArgumentError(
+                f"{arg('min_saving', min_saving)} is no share", "no monitor was made", "Give a number in [0, 1)"
+            )
         self.plan = plan
         self.min_gain, self.min_saving = min_gain, min_saving
         self.notes: list[Note] = []
@@ -226,7 +230,7 @@ class Monitor(LoggedRun):
         """What forecasts another schedule, and that schedule behind the run's own past."""
         if not isinstance(schedule, Schedule):
             raise ArgumentError(
-                f"schedule is a {type(schedule).__name__}; none was used: make one with scalefit.Schedule."
+                f"schedule is a {type(schedule).__name__}", "none was used", "Make one with scalefit.Schedule"
             )
         view = self.view()
         seen = summarize(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
@@ -236,8 +240,9 @@ class Monitor(LoggedRun):
         now = forecaster.step_now
         if schedule.total < now:
             raise ArgumentError(
-                f"The schedule ends at step {schedule.total:g}, before the latest one, {now:g}. Nothing was "
-                f"forecast. Give a schedule that goes on from there."
+                f"The schedule ends at step {schedule.total:g}, before the latest one, {now:g}",
+                "nothing was forecast",
+                "Give a schedule that goes on from there",
             )
         return forecaster, self.plan.schedule.spliced(schedule, now)
 
@@ -259,7 +264,9 @@ class Monitor(LoggedRun):
         """
         bar = None if threshold is None else check_number("threshold", threshold)
         if bar is not None and np.isnan(bar):
-            raise ArgumentError("threshold=nan is no loss to beat, and no trial was judged. Leave it out for now.")
+            raise ArgumentError(
+                f"{arg('threshold', threshold)} is not a loss", "no trial was judged", "Leave it out for now"
+            )
         advice = self.advise(level)
         if advice.action in ("stop", "rollback"):
             return True
@@ -325,7 +332,7 @@ class Monitor(LoggedRun):
         A plan in the state that differs from this one leaves a note.
         """
         if not isinstance(state, MonitorState):
-            raise ArgumentError(f"A {type(state).__name__} is no state; none was taken. Pass what state() returned.")
+            raise ArgumentError(f"A {type(state).__name__} is no state", "none was taken", "Pass what state() returned")
         for name, saved in state.series.items():
             self._series[name] = LoggedSeries.from_state(**saved.model_dump())
         self._last_step = state.last_step

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from scalefit._records import Record
 from scalefit.counting import parse_quantity
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.schedules import Schedule
 
 FLOP_PER_PARAM_TOKEN = 6  # forward and backward pass, C = 6 N D
@@ -99,8 +99,9 @@ class RunPlan(Record):
             implied = self.total_tokens / self.tokens_per_step
             if abs(implied / self.steps - 1) > 0.02:
                 raise ArgumentError(
-                    f"total_tokens / tokens_per_step is {implied:g} steps but the plan has {self.steps:g}; no plan "
-                    "was made. Give two of the three, or correct one."
+                    f"total_tokens / tokens_per_step is {implied:g} steps but the plan has {self.steps:g}",
+                    "no plan was made",
+                    "Give two of the three, or correct one",
                 )
         return self
 
@@ -144,5 +145,7 @@ def check_plan(plan: Any, where: str = "plan") -> None:
     """Refuse what is not a plan."""
     if not isinstance(plan, RunPlan):
         raise ArgumentError(
-            f"{where} is a {type(plan).__name__}; nothing was done. Make one with scalefit.RunPlan(schedule=...)."
+            f"{where} is a {type(plan).__name__}",
+            "nothing was done",
+            f"Make one with scalefit.RunPlan({arg('schedule', ...)})",
         )

@@ -34,7 +34,7 @@ class SavedCurve(Record):
     def _check(self) -> SavedCurve:
         _check_curve(self.steps, self.values)
         if self.counts is not None and (len(self.counts) != len(self.steps) or not all(n > 0 for n in self.counts)):
-            raise ArgumentError(f"{len(self.counts)} counts for {len(self.steps)} steps, or one that is not positive")
+            raise ValueError(f"{len(self.counts)} counts for {len(self.steps)} steps, or one that is not positive")
         return self
 
 
@@ -61,9 +61,9 @@ def _check_curve(steps: list[float], values: list[float]) -> None:
     """Refuse a curve that no monitor can have written."""
     t, y = np.array(steps), np.array(values)
     if t.shape != y.shape:
-        raise ArgumentError(f"{t.size} steps with {y.size} values")
+        raise ValueError(f"{t.size} steps with {y.size} values")
     if not (np.isfinite(t).all() and np.isfinite(y).all() and (np.diff(t) > 0).all()):
-        raise ArgumentError("steps that do not increase, or numbers that are not finite")
+        raise ValueError("steps that do not increase, or numbers that are not finite")
 
 
 class SavedNote(Record):
@@ -113,17 +113,17 @@ def read_state(source: str | Path) -> MonitorState:
         text = read_text(source)
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{source} is not text: {error.reason}. It was not read. Give the file that Monitor.to_json wrote."
+            f"{source} is not text: {error.reason}", "it was not read", "Give the file that Monitor.to_json wrote"
         ) from None
     except OSError as error:
         reason = error.strerror or error
         raise DataError(
-            f"{source} cannot be read: {reason}. Nothing was loaded. Give the file that Monitor.to_json wrote."
+            f"{source} cannot be read: {reason}", "nothing was loaded", "Give the file that Monitor.to_json wrote"
         ) from None
     try:
         return parse_state(text)
     except DataError as error:
-        raise DataError(f"{source}: {error}") from None
+        raise error.about(source) from None
 
 
 def parse_state(text: str) -> MonitorState:
@@ -135,8 +135,9 @@ def parse_state(text: str) -> MonitorState:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
         what = " ".join(f"{'.'.join(map(str, first.get('loc', ())))} {first['msg']}".split())[:160]
         raise DataError(
-            f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}. It was not read. Write it with "
-            "Monitor.to_json of this version of scalefit."
+            f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}",
+            "it was not read",
+            "Write it with Monitor.to_json of this version of scalefit",
         ) from None
     check_digest(raw, "This monitor's state")
     return found
@@ -151,8 +152,9 @@ def history_entries(history: Sequence[Any], plan: RunPlan, notes: list[Note]) ->
     """Turn what a person passes as `history` into finished runs; what does not fit is set aside with a note."""
     if isinstance(history, str) or not isinstance(history, Sequence):
         raise ArgumentError(
-            f"history is a {type(history).__name__}, and nothing was learned from it. Give a list of finished "
-            "Monitors, or of pairs (RunPlan, table with the columns step and val_loss)."
+            f"history is a {type(history).__name__}",
+            "nothing was learned from it",
+            "Give a list of finished Monitors, or of pairs (RunPlan, table with the columns step and val_loss)",
         )
     runs = []
     for number, entry in enumerate(history):
@@ -173,7 +175,7 @@ def _read_entry(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
     try:
         return _finished(number, entry)
     except DataError as error:
-        raise DataError(f"History run {number}: {error}") from None
+        raise error.about(f"History run {number}") from None
 
 
 def _finished(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
@@ -183,20 +185,24 @@ def _finished(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
         other, table = entry
     except (TypeError, ValueError):
         raise ArgumentError(
-            f"History run {number} is a {type(entry).__name__}; nothing was learned. Give a finished Monitor or a "
-            "pair (RunPlan, table with the columns step and val_loss)."
+            f"History run {number} is a {type(entry).__name__}",
+            "nothing was learned",
+            "Give a finished Monitor or a pair (RunPlan, table with the columns step and val_loss)",
         ) from None
     check_plan(other, f"History run {number}: the first of the pair")
     try:
         steps, loss = np.asarray(table["step"], dtype=float), np.asarray(table["val_loss"], dtype=float)
     except (KeyError, TypeError, ValueError, IndexError):
         raise ArgumentError(
-            f"History run {number}: its table has no numeric columns step and val_loss. Nothing was learned. Add them."
+            f"History run {number}: its table has no numeric columns step and val_loss",
+            "nothing was learned",
+            "Add them",
         ) from None
     if steps.shape != loss.shape or steps.ndim != 1:
         raise ArgumentError(
-            f"History run {number} has steps of shape {steps.shape} and losses of shape {loss.shape}. Nothing was "
-            "learned from it. Give a loss for every step; NaN where none was logged."
+            f"History run {number} has steps of shape {steps.shape} and losses of shape {loss.shape}",
+            "nothing was learned from it",
+            "Give a loss for every step; NaN where none was logged",
         )
     return other, FinishedRun.from_curve(other.schedule, steps, loss, other.steps)
 

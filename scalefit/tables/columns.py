@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit._typing import AnyArray, Array
+from scalefit._typing import AnyArray
 from scalefit.counting import parse_quantity
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg
 
 NON_EMBEDDING_NAMES = (
     "n_non_embedding non_embedding_params n_params_non_embedding params_non_embedding params_no_embed "
@@ -80,9 +80,6 @@ _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e1
 _UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_({'|'.join(_UNIT)}))$")
 
 
-#: As `repr` shows a cell.
-_DECIMAL_COMMA = re.compile(r"'\s*[+-]?\d+,(?:\d{1,2}(?!\d)|\d{4,})")
-_ONE_GROUP = re.compile(r"^[+-]?\d{1,3},\d{3}(?![\d,.])")
 _LARGEST = 1e300  # a whole number of more digits is no float
 #: Names that say too little inside a nested one: config.data.size is not the model's.
 _TOO_SHORT = frozenset("n d c u size budget compute data loss_val".split())
@@ -166,8 +163,9 @@ def only_one(target: str, found: list[str], factor: float = 1.0) -> Choice:
     """Take the column that was found, or ask where there are several."""
     if len(found) > 1:
         raise DataError(
-            f"Columns {_listed(found)} of {{name}} could each be {target}, and none was taken. Say which one: "
-            f"{target}={found[0]!r}."
+            f"Columns {_listed(found)} of {{name}} could each be {target}",
+            "none was taken",
+            f"Say which one: {arg(target, found[0], column=True)}",
         )
     return Choice(found[0], factor=factor, guessed=True)
 
@@ -197,8 +195,9 @@ def as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
     if isinstance(asked, str):
         if names.count(asked) > 1:
             raise DataError(
-                f"Column {asked!r}, named by {target}=, is in the table {names.count(asked)} times. Nothing was read. "
-                "Rename the others."
+                f"Column {asked!r}, named by {arg(target, column=True)}, is in the table {names.count(asked)} times",
+                "nothing was read",
+                "Rename the others",
             )
         if asked in names:
             return Choice(asked)
@@ -210,11 +209,16 @@ def as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
     if isinstance(asked, (int, float, np.integer, np.floating)) and not isinstance(asked, bool):
         if not 0 < asked < _LARGEST:
             raise ArgumentError(
-                f"{target}={asked!r:.80} is none of the columns. Nothing was read. Name a column, or give a positive "
-                "number for every run."
+                f"{arg(target, asked, column=True)} is none of the columns",
+                "nothing was read",
+                "Name a column, or give a positive number for every run",
             )
         return Choice(None, constant=float(asked))
-    raise DataError(f"No column {asked!r}, which {target}= names; nothing was read. {_closest(str(asked), names)}")
+    raise DataError(
+        f"No column {asked!r}, which {arg(target, column=True)} names",
+        "nothing was read",
+        f"{_closest(str(asked), names)}",
+    )
 
 
 def refuse_shared(chosen: Mapping[str, Choice]) -> None:
@@ -224,31 +228,40 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
         column = chosen[target].column if target in chosen else None
         if column is not None and column in role:
             raise DataError(
-                f"Column {column!r} of {{name}} would be both {role[column]} and {target}; nothing was read. Name "
-                f"another column for one of them: {role[column]}=... or {target}=...."
+                f"Column {column!r} of {{name}} would be both {role[column]} and {target}",
+                "nothing was read",
+                f"Name another for one: {arg(role[column], ..., column=True)} or {arg(target, ..., column=True)}",
             )
         if column is not None:
             role[column] = target
 
 
-def missing_column(target: str, names: Iterable[Any], argument: str | None = None) -> str:
-    """Say that a column is missing, what the table has, and how to name one: by an argument, where there is one."""
+def missing_column(target: str, names: Iterable[Any], argument: str | None = None) -> DataError:
+    """Return the error of a missing column: what the table has, and by which argument to name one, if any."""
     listed = [str(name) for name in names]
     near = [name for name in listed if plain_name(name) not in _ELSEWHERE[target]] if target in _ELSEWHERE else listed
-    has = f"{_closest(target, listed, near)} Nothing was read."
+    has = _closest(target, listed, near)
     if target == "loss":
         for name in listed:
             if plain_name(name) in PERPLEXITY_NAMES:
-                how = f"loss={name!r}, loss_unit='perplexity'"
-                return f"There is no loss column in {{name}}, but {name!r}. {has} If that is per token, pass {how}."
+                how = f"{arg('loss', name, column=True)}, {arg('loss_unit', 'perplexity', column=True)}"
+                return DataError(
+                    f"There is no loss column in {{name}}, but {name!r}. {has}",
+                    "nothing was read",
+                    f"If that is per token, pass {how}",
+                )
     others = {"N": "D", "D": "N"}
     if target in others and {"N", "D", "C"} & set(listed):
         what = f"{target} column, and not both {others[target]} and C to compute it from,"
     else:
         what = {"N": "N, D or C column"}.get(target, f"{target} column")
     argument = target if argument is None and target in USUAL_NAMES else argument
-    how = f"Name the column that holds it {target!r}" if argument is None else f"Name the column with {argument}="
-    return f"There is no {what} in {{name}}. {has} {how}."
+    how = (
+        f"Name the column with {arg(argument, column=True)}"
+        if argument
+        else f"Name the column that holds it {target!r}"
+    )
+    return DataError(f"There is no {what} in {{name}}. {has}", "nothing was read", f"Name the column {how}")
 
 
 def stated_unit(frame: pd.DataFrame) -> str | None:
@@ -294,78 +307,6 @@ def _without_unit(name: str) -> tuple[str, str, float]:
     """Split "Params (M)" or "tokens_b" into its plain name, itself and its factor."""
     match = _UNIT_IN_NAME.match(name.strip().lower())
     return (plain_name(match[1]), name, _UNIT[match[2] or match[3]]) if match else ("", name, 1.0)
-
-
-def numbers(column: pd.Series[Any], factor: float = 1.0) -> tuple[Array, dict[int, str]]:
-    """Read a column as numbers.
-
-    Parameters
-    ----------
-    column : Series, shape (n_rows,)
-        Numbers, or text such as ``"7B"``.
-    factor : float
-        What plain numbers are multiplied by; a suffix in a cell wins over it.
-
-    Returns
-    -------
-    values : ndarray, shape (n_rows,)
-        NaN where there is no number.
-    unread : dict of int to str
-        Position and text of each cell that is neither a number nor blank.
-    """
-    dtype = column.dtype
-    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
-        return np.array(column.to_numpy(), dtype=float) * factor, {}
-    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
-        if not pd.api.types.is_complex_dtype(dtype):
-            return column.to_numpy(dtype=float, na_value=np.nan) * factor, {}
-    cells = column.to_numpy(dtype=object)
-    values = np.full(len(cells), np.nan)
-    unread: dict[int, str] = {}
-    known: dict[str, float | None] = {}
-    for i, cell in enumerate(cells):
-        if isinstance(cell, str):
-            if cell not in known:
-                known[cell] = _parse(cell, factor)
-            number = known[cell]
-        else:
-            number = _parse(cell, factor)
-        if number is None:
-            unread[i] = repr(cell if len(str(cell)) <= 40 else str(cell)[:37] + "...")
-        else:
-            values[i] = number
-    if any(_DECIMAL_COMMA.match(text) for text in unread.values()):
-        for i, cell in enumerate(cells):  # beside 5,2593 a cell 5,259 may have a decimal comma as well
-            if isinstance(cell, str) and _ONE_GROUP.match(cell.strip()):
-                values[i], unread[i] = math.nan, repr(cell)
-    return values, unread
-
-
-def _parse(cell: Any, factor: float) -> float | None:
-    """Return the number in a cell, NaN for a blank one and None where there is no number."""
-    if cell is None or cell is pd.NA or cell is pd.NaT:
-        return math.nan
-    if isinstance(cell, str):
-        text = cell.strip()
-        if text.lower() in ("", "nan", "na", "n/a", "none", "null", "-", "--"):
-            return math.nan
-        if text.lower().lstrip("+-") in ("inf", "infinity"):
-            return -math.inf if text.startswith("-") else math.inf
-        try:
-            number = parse_quantity(text)
-        except (ArgumentError, OverflowError):
-            return None
-        return number * (factor if text[-1].isdigit() or text[-1] == "." else 1.0)
-    if isinstance(cell, (bool, np.bool_)) or isinstance(cell, (complex, np.complexfloating)):
-        return None
-    if not hasattr(cell, "__float__") or isinstance(cell, np.ndarray):
-        return None
-    try:
-        return float(cell) * factor
-    except OverflowError:
-        return math.inf
-    except (TypeError, ValueError):
-        return None
 
 
 def label_series(frame: pd.DataFrame, columns: str | Iterable[str]) -> pd.Series[Any]:

@@ -45,16 +45,17 @@ def refuse_bad_header(first: str, sample: list[str], separator: str, name: str) 
     header = split(first)
     if all(_NUMBER.match(cell) for cell in header):
         raise DataError(
-            f"{name} has no header: its first row is {first[:60]!r}. It was not read. Add one, such as N,D,loss."
+            f"{name} has no header: its first row is {first[:60]!r}", "it was not read", "Add one, such as N,D,loss"
         )
     twice = sorted({cell for cell in header if cell.strip() and header.count(cell) > 1})
     if twice:
-        raise DataError(f"{name} has the column {twice[0]!r} more than once; it was not read. Rename or remove one.")
+        raise DataError(f"{name} has the column {twice[0]!r} more than once", "it was not read", "Rename or remove one")
     row = next((split(line) for line in sample if line.strip()), [])
     if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
         raise DataError(
-            f"{name} names {len(header)} columns, but its first row has {len(row)} cells. It was not read. Name every "
-            "column in the header."
+            f"{name} names {len(header)} columns, but its first row has {len(row)} cells",
+            "it was not read",
+            "Name every column in the header",
         )
     return header
 

@@ -23,8 +23,9 @@ import pandas as pd
 
 from scalefit._files import as_path
 from scalefit._typing import AnyArray
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, DataError, arg, way
 from scalefit.tables.delimited import decimal, refuse_bad_header, separator_of, skipped_lines
+from scalefit.tables.json_shapes import frame_of, records_in
 from scalefit.tables.limits import Limits
 
 HEAD_BYTES = 1 << 16
@@ -91,26 +92,30 @@ def read_file(
         The file is missing, empty, binary, cut or too large, or `check` raised.
     """
     if format is not None and format not in FORMATS:
-        raise ArgumentError(f"format={format!r} is no format of tables; nothing was read. Known: {', '.join(FORMATS)}.")
+        raise ArgumentError(
+            f"{arg('format', format)} is no format of tables", "nothing was read", f"Known: {', '.join(FORMATS)}"
+        )
     path = as_path(path).expanduser()
     name = path.name or str(path)
     if "://" in str(path) or re.match(r"^[a-z]{2,6}:/", str(path)):
-        raise DataError(f"{str(path)!r} is an address, and nothing was fetched. Download the file first.")
+        raise DataError(f"{str(path)!r} is an address", "nothing was fetched", "Download the file first")
     try:
         with path.open("rb") as stream:
             return _read_stream(stream, path, name, check, format, limits or Limits())
     except FileNotFoundError:
         raise DataError(
-            f"There is no file {str(path)!r}; nothing was read. Check the path from {Path.cwd()}."
+            f"There is no file {str(path)!r}", "nothing was read", f"Check the path from {Path.cwd()}"
         ) from None
     except IsADirectoryError:
-        raise DataError(f"{str(path)!r} is a folder, so nothing was read. Name one file of runs in it.") from None
+        raise DataError(f"{str(path)!r} is a folder", "nothing was read", "Name one file of runs in it") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{name} is a damaged or cut gzip file ({error}); it was not read. Copy it again.") from None
+        raise DataError(f"{name} is a damaged or cut gzip file ({error})", "it was not read", "Copy it again") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{name} was not read: {error.reason} at byte {error.start}. Save it as UTF-8.") from None
+        raise DataError(
+            f"{name}: {error.reason} at byte {error.start}", "it was not read", "Save it as UTF-8"
+        ) from None
     except OSError as error:
-        raise DataError(f"{name} was not read: {error.strerror or error}. Check your rights to it.") from None
+        raise DataError(f"{name}: {error.strerror or error}", "it was not read", "Check your rights to it") from None
 
 
 def _read_stream(
@@ -157,14 +162,15 @@ def _rewound(stream: IO[bytes], head: bytes, name: str, limits: Limits) -> IO[by
 def _limited(stream: IO[bytes], limit: int, name: str) -> bytes:
     content = stream.read(limit + 1)
     if len(content) > limit:
-        raise DataError(_too_large(name, limit))
+        raise _too_large(name, limit)
     return content
 
 
-def _too_large(name: str, limit: int) -> str:
-    return (
-        f"{name} unpacks to more than {limit / (1 << 20):.3g} MiB, which no table of training runs has; it was not "
-        "loaded. Keep the columns N, D and loss, or read it with read_runs(..., max_bytes=...)."
+def _too_large(name: str, limit: int) -> DataError:
+    return DataError(
+        f"{name} unpacks to more than {limit / (1 << 20):.3g} MiB, which no table of training runs has",
+        "it was not loaded",
+        f"Keep the columns N, D and loss, or read it with {way('read_runs(..., max_bytes=...)', '--max-bytes')}",
     )
 
 
@@ -172,13 +178,15 @@ def _judge_text(head: bytes, name: str) -> tuple[str, str]:
     """Return the head as text and its encoding, or refuse what is not text."""
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
-            raise DataError(f"{name} is {what}, not a table that scalefit reads; it was not opened. Export it as csv.")
+            raise DataError(
+                f"{name} is {what}, not a table that scalefit reads", "it was not opened", "Export it as csv"
+            )
     encoding = "utf-8-sig"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
         head = head[: len(head) // 2 * 2]
     elif _CONTROL.search(head):
-        raise DataError(f"{name} is binary, not text, and was not loaded. Export it as csv, tsv, json or parquet.")
+        raise DataError(f"{name} is binary, not text", "it was not loaded", "Export it as csv, tsv, json or parquet")
     else:
         try:
             head.decode(encoding)
@@ -188,7 +196,7 @@ def _judge_text(head: bytes, name: str) -> tuple[str, str]:
             encoding = encoding if cut else "cp1252"
     text = head.decode(encoding, errors="replace")
     if not text.strip():
-        raise DataError(f"{name} is empty, so nothing was read. Give it a header row and a row for each run.")
+        raise DataError(f"{name} is empty", "nothing was read", "Give it a header row and a row for each run")
     return text, encoding
 
 
@@ -237,7 +245,9 @@ def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck, limits: Limi
         if isinstance(error, DataError):
             raise
         text = " ".join(str(error).split())[:160]
-        raise DataError(f"{name} is not a readable parquet file: {text}. Nothing was read. Write it again.") from None
+        raise DataError(
+            f"{name} is not a readable parquet file: {text}", "nothing was read", "Write it again"
+        ) from None
     labels = frame.index.to_numpy() if frame.index.name == "row" else np.arange(1, len(frame) + 1)
     frame = frame.reset_index(drop=frame.index.name in (None, "row"))
     frame.attrs.update(attrs if isinstance(attrs, dict) else {})
@@ -262,57 +272,22 @@ def _read_json(content: bytes, name: str, check: HeaderCheck, encoding: str) -> 
         document = json.loads(content.decode(encoding))
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{name} was not read: it is not complete json: {error.msg} at line {error.lineno}, column {error.colno}. "
-            f"Write the file again; a list of runs looks like {_EXAMPLE}."
+            f"{name} is not complete json: {error.msg} at line {error.lineno}, column {error.colno}",
+            "it was not read",
+            f"Write the file again; a list of runs looks like {_EXAMPLE}",
         ) from None
     except (RecursionError, ValueError) as error:
-        raise DataError(f"{name} is not json that can be read: {error}. Nothing was read. Write it again.") from None
-    records = _records(document)
+        raise DataError(f"{name} is not json that can be read: {error}", "nothing was read", "Write it again") from None
+    records = records_in(document)
     if records is None:
         raise DataError(
-            f"{name} holds json, but not a table, and was not read. Write a list of runs, {_EXAMPLE}, or a column of "
-            "values for each name."
+            f"{name} holds json, but not a table",
+            "it was not read",
+            f"Write a list of runs, {_EXAMPLE}, or a column of values for each name",
         )
-    frame = _frame_of(records, name)
+    frame = frame_of(records, name)
     check(frame.head(100))
     return RawTable(frame, np.arange(1, len(frame) + 1), name)
-
-
-def _records(document: Any) -> Any:
-    """Find the list of runs, or the columns, in a json document; None where there is none."""
-    if isinstance(document, list):
-        return document if document and all(isinstance(run, dict) for run in document) else None
-    if not isinstance(document, dict):
-        return None
-    if isinstance(document.get("columns"), list) and isinstance(document.get("data"), list):
-        width = len(document["columns"])
-        if all(isinstance(row, list) and len(row) == width for row in document["data"]):
-            return [dict(zip(map(str, document["columns"]), row, strict=True)) for row in document["data"]]
-        return None
-    for key in ("runs", "data", "rows"):
-        if isinstance(document.get(key), list):
-            return _records(document[key])
-    values = list(document.values())
-    if values and all(isinstance(column, list) for column in values):
-        return document if len({len(column) for column in values}) == 1 else None
-    if values and all(isinstance(column, dict) for column in values):
-        return {key: list(column.values()) for key, column in document.items()}
-    return [document] if values else None
-
-
-def _frame_of(records: Any, name: str) -> pd.DataFrame:
-    try:
-        return flat(records)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise DataError(f"{name} was not read: it is no table ({error}). Give every run the same columns.") from None
-
-
-def flat(records: Any) -> pd.DataFrame:
-    """Frame of records, nested ones made flat: {"config": {"n_params": 1e8}} becomes config.n_params."""
-    if isinstance(records, list) and all(isinstance(run, dict) for run in records):
-        if any(isinstance(cell, dict) for run in records for cell in run.values()):
-            return pd.json_normalize(records)
-    return pd.DataFrame(records)
 
 
 def _read_jsonl(text: IO[str], name: str, check: HeaderCheck) -> RawTable:
@@ -332,12 +307,12 @@ def _read_jsonl(text: IO[str], name: str, check: HeaderCheck) -> RawTable:
         else:
             unreadable.append((number, "the line is not a json object"))
         if len(records) == 100:
-            check(_frame_of(records, name))
+            check(frame_of(records, name))
         if not records and len(unreadable) == 100:
             break
     if not records:
-        raise DataError(f'{name} holds no json object and was not read. Write line 1 like {{"N": 1e8, "loss": 3.1}}.')
-    frame = _frame_of(records, name)
+        raise DataError(f"{name} holds no json object", "it was not read", 'Write line 1 like {"N": 1e8, "loss": 3.1}')
+    frame = frame_of(records, name)
     check(frame.head(100))
     return RawTable(frame, np.asarray(rows), name, unreadable)
 
@@ -347,7 +322,7 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
     n_comments = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     body = lines[n_comments:]
     if not body or (len(body) == 1 and len(head) >= HEAD_BYTES // 2):
-        raise DataError(f"{name} has no line that could be a header, so it was not read. Add one: N,D,loss.")
+        raise DataError(f"{name} has no line that could be a header", "it was not read", "Add one: N,D,loss")
     first = next((line for line in body if line.strip()), "")
     n_skipped = n_comments + body.index(first)
     separator = separator or separator_of(first)
@@ -386,4 +361,4 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
 
 def _ragged(name: str, error: Exception) -> DataError:
     said = " ".join(str(error).split())[:160]
-    return DataError(f"{name} cannot be split into columns: {said}. Nothing was read. Mend its rows.")
+    return DataError(f"{name} cannot be split into columns: {said}", "nothing was read", "Mend its rows")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalefit._arguments import check_count
-from scalefit.errors import DataError
+from scalefit.errors import DataError, way
 
 #: The largest tables of runs that are published have some ten thousand rows; text takes 3 to 10 times its size in
 #: memory, json 10 to 40 times (measured with empty cells and empty objects, the worst).
@@ -38,11 +38,13 @@ class Limits:
         """Refuse a table that is larger."""
         if rows > self.max_rows:
             raise DataError(
-                f"{name} has more than {self.max_rows:,} rows, which no table of training runs has. It was not "
-                f"loaded. Keep one row per run, or read it with read_runs(..., max_rows=...)."
+                f"{name} has more than {self.max_rows:,} rows, which no table of training runs has",
+                "it was not loaded",
+                f"Keep one row per run, or read it with {way('read_runs(..., max_rows=...)', '--max-rows')}",
             )
         if cells > self.max_bytes // _CELL_BYTES or size > self.max_bytes:
             raise DataError(
-                f"{name} unpacks to more than {self.max_bytes:,} bytes. It was not loaded. Keep the columns N, D and "
-                f"loss, or read it with read_runs(..., max_bytes=...)."
+                f"{name} unpacks to more than {self.max_bytes:,} bytes",
+                "it was not loaded",
+                f"Keep N, D and loss, or read it with {way('read_runs(..., max_bytes=...)', '--max-bytes')}",
             )

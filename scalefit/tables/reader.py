@@ -12,9 +12,11 @@ import pandas as pd
 
 from scalefit._typing import Array
 from scalefit.counting import nats_per_token
-from scalefit.errors import DataError, Note
+from scalefit.errors import DataError, Note, arg
 from scalefit.tables import columns as _columns
 from scalefit.tables import files as _reading
+from scalefit.tables.cells import numbers
+from scalefit.tables.json_shapes import flat
 from scalefit.tables.limits import Limits
 from scalefit.tables.rows import QUANTITIES, SMALLEST_COUNT, Rows, in_order, name_rows, oddities, set_aside_note
 
@@ -59,15 +61,15 @@ class Request:
         for name in self.series:
             _columns.choose("series", name, names)
         if "loss" not in chosen:
-            raise DataError(_columns.missing_column("loss", names))
+            raise _columns.missing_column("loss", names)
         known = {*chosen, *map(str, names)}
         if len(known & set(QUANTITIES)) >= 2:
             known |= set(QUANTITIES)
         for name in self.inputs:
             if name not in known and not (name == "unique_tokens" and "D" in known):
-                raise DataError(_columns.missing_column(name, names))
+                raise _columns.missing_column(name, names)
         if not self.inputs and not self.declared and not self.named and not known & set(QUANTITIES):
-            raise DataError(_columns.missing_column("N", names))
+            raise _columns.missing_column("N", names)
         return chosen
 
     @property
@@ -82,7 +84,7 @@ class Request:
         if choice is None and names.count("loss") == 1:
             choice = _columns.Choice("loss")
         if choice is None:
-            raise DataError(_columns.missing_column(target.name, names, "loss"))
+            raise _columns.missing_column(target.name, names, "loss")
         return {"loss": choice}
 
 
@@ -117,7 +119,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         if choice.column is None:
             columns[target] = np.full(n_rows, choice.constant, dtype=float)
             continue
-        columns[target], unread = _columns.numbers(raw.frame[choice.column], choice.factor)
+        columns[target], unread = numbers(raw.frame[choice.column], choice.factor)
         rows.refuse({i: f"{target} is {cell}, not a number" for i, cell in unread.items()})
         if choice.guessed and target in ("N", "D"):
             _refuse_small(target, choice, columns[target], raw.name)
@@ -141,7 +143,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     rows.demand_new(raw.frame)
     keep, set_aside = rows.usable, in_order([*raw.unreadable, *rows.set_aside()])
     if not keep.any():
-        raise DataError(no_row(raw.name, set_aside))
+        raise no_row(raw.name, set_aside)
     frame = pd.DataFrame({name: columns[name] for name in (*QUANTITIES, "loss") if name in columns})
     for name in dict.fromkeys(("unique_tokens", "weight", *_columns.SHAPE_NAMES, *request.named, *request.declared)):
         if name in columns and name not in frame:
@@ -192,9 +194,10 @@ def _refuse_small(target: str, choice: _columns.Choice, values: Array, name: str
         what = {"N": "parameters", "D": "tokens"}[target]
         raise DataError(
             f"Column {choice.column!r} of {name} looks like {target}, but its largest value is {largest:g} {what}, "
-            f"which no language model is trained with. Nothing was read. If it counts billions, name it "
-            f"{str(choice.column) + '_b'!r} or multiply it by 1e9; if it is right as it is, pass "
-            f"{target}={choice.column!r}."
+            "which no language model is trained with",
+            "nothing was read",
+            f"If it counts billions, name it {str(choice.column) + '_b'!r} or multiply it by 1e9; if it is right as "
+            f"it is, pass {arg(target, choice.column, column=True)}",
         )
 
 
@@ -248,22 +251,23 @@ def as_frame(source: Any) -> pd.DataFrame:
         frame = pd.DataFrame(source)
     elif isinstance(source, (Mapping, Sequence)) and not isinstance(source, (str, bytes)):
         try:
-            frame = pd.DataFrame(dict(source)) if isinstance(source, Mapping) else _reading.flat(list(source))
+            frame = pd.DataFrame(dict(source)) if isinstance(source, Mapping) else flat(list(source))
         except (ValueError, TypeError, OverflowError) as error:
             raise DataError(
-                f"The columns do not make a table: {error}. Nothing was read. Give lists of one length."
+                f"The columns do not make a table: {error}", "nothing was read", "Give lists of one length"
             ) from None
     else:
         raise DataError(
-            f"A {type(source).__name__} is not a table of runs, and nothing was read. Pass a path, a DataFrame, a "
-            "mapping of columns or a list of records."
+            f"A {type(source).__name__} is not a table of runs",
+            "nothing was read",
+            "Pass a path, a DataFrame, a mapping of columns or a list of records",
         )
     if frame.columns.nlevels > 1:
         raise DataError(
-            "The table has several header rows and was not read. Give it one name a column (frame.columns = [...])."
+            "The table has several header rows", "it was not read", "Give it one name a column (frame.columns = [...])"
         )
     if not len(frame):
-        raise DataError("The table has no rows, so nothing was read. Give it a row for each run.")
+        raise DataError("The table has no rows", "nothing was read", "Give it a row for each run")
     return frame
 
 
@@ -272,7 +276,7 @@ def _named(name: str, choose: Any, frame: pd.DataFrame) -> Any:
     try:
         return choose(frame)
     except DataError as error:
-        raise DataError(str(error).replace("{name}", name)) from None
+        raise error.naming(name=name) from None
 
 
 def _bytes_per_token(given: str | float | None, raw: _reading.RawTable, rows: Rows) -> Array | float | None:
@@ -281,7 +285,7 @@ def _bytes_per_token(given: str | float | None, raw: _reading.RawTable, rows: Ro
     choice = _columns.choose("bytes_per_token", given, raw.frame.columns)
     if choice is None or choice.column is None:
         return None if choice is None else choice.constant
-    values, unread = _columns.numbers(raw.frame[choice.column])
+    values, unread = numbers(raw.frame[choice.column])
     rows.refuse({i: f"{choice.column} is {cell}, not a number" for i, cell in unread.items()})
     rows.refuse({int(i): f"{choice.column} is {values[i]:g}" for i in np.flatnonzero(~(values > 0))})
     return values
@@ -299,9 +303,9 @@ def _guesses(chosen: Mapping[str, _columns.Choice]) -> list[Note]:
     return [Note("guessed", "info", text, {target: choice.column for target, choice in guessed.items()})]
 
 
-def no_row(name: str, set_aside: list[tuple[Any, str]]) -> str:
-    """Say that a file gives no usable row, and why."""
+def no_row(name: str, set_aside: list[tuple[Any, str]]) -> DataError:
+    """Return the error of a file without a usable row, with the reasons."""
     if not set_aside:
-        return f"{name} has a header and no rows, so nothing was read. Add a row for each run."
+        return DataError(f"{name} has a header and no rows", "nothing was read", "Add a row for each run")
     rows = f"all {len(set_aside)} were set aside: {name_rows(set_aside)}"
-    return f"{name} has no usable row; {rows}. Nothing was read. Mend the table."
+    return DataError(f"{name} has no usable row; {rows}", "nothing was read", "Correct the table")

@@ -18,9 +18,10 @@ import pandas as pd
 from scalefit._arguments import check_mapping, one_of
 from scalefit._typing import AnyArray
 from scalefit.counting import PARAMS_CONVENTIONS
-from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning, note_record
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, note_record
 from scalefit.flops import CONVENTIONS
 from scalefit.tables import columns as _columns
+from scalefit.tables.cells import numbers
 from scalefit.tables.limits import Limits
 from scalefit.tables.reader import Request, as_frame, conventions_of, no_row, read
 from scalefit.tables.rows import QUANTITIES, Rows, in_order, oddities, set_aside_note
@@ -169,15 +170,16 @@ def read_runs(
         elif name not in asked or asked[name] is not None:
             why = "was named twice" if name in asked or name == "series" else "is not one of them"
             raise ArgumentError(
-                f"columns={{{name!r}: {column!r:.60}}}: {name!r:.40} {why}; nothing was read. Known: "
-                f"{', '.join((*asked, 'series'))}; what else a law reads goes into inputs=."
+                f"{arg('columns', {name: column})}: {name!r:.40} {why}",
+                "nothing was read",
+                f"Known: {', '.join((*asked, 'series'))}; what else a law reads goes into {arg('inputs')}",
             )
         else:
             asked[name] = column
     named = check_mapping("inputs", inputs, "{'n_experts': 'config.moe.n'}")
     for name in [name for name in named if name in asked]:
         if asked[name] is not None:
-            raise ArgumentError(f"inputs= names {name!r} again; nothing was read. Name it once.")
+            raise ArgumentError(f"{arg('inputs')} names {name!r} again", "nothing was read", "Name it once")
         asked[name] = named.pop(name)
     request = Request(
         asked,
@@ -287,11 +289,11 @@ def _check(
     """Return the runs, and what to say of the rows that were set aside here."""
     if not isinstance(loss, str) or not isinstance(inputs, Iterable) or not all(isinstance(i, str) for i in inputs):
         raise ArgumentError(
-            f"inputs={inputs!r:.60}, loss={loss!r:.60} name no columns; nothing was read. Pass their names."
+            f"{arg('inputs', inputs)}, {arg('loss', loss)} name no columns", "nothing was read", "Pass their names"
         )
     frame, conventions, notes, earlier = _admit(runs, inputs, loss, declared or {})
     columns: dict[str, AnyArray] = {
-        str(name): _columns.numbers(frame[name])[0].copy()
+        str(name): numbers(frame[name])[0].copy()
         for name, dtype in frame.dtypes.items()
         if getattr(dtype, "kind", "O") in "iuf"
     }
@@ -315,7 +317,7 @@ def _check(
     keep, here = rows.usable, rows.set_aside()
     aside = in_order([*earlier, *here])
     if not keep.any():
-        raise DataError(no_row(conventions["source"], aside))
+        raise no_row(conventions["source"], aside)
     if "series" in frame:
         columns["series"] = _columns.label_series(frame, "series").to_numpy()
     if here:
@@ -385,11 +387,11 @@ def _names_of(series: Any) -> tuple[str, ...]:
     names = (series,) if isinstance(series, str) else tuple(series) if isinstance(series, Iterable) else (series,)
     if not all(isinstance(name, str) for name in names):
         raise ArgumentError(
-            f"series={series!r:.80} names no columns; nothing was read. Pass the name of one, or a list of names."
+            f"{arg('series', series)} names no columns", "nothing was read", "Pass the name of one, or a list of names"
         )
     return names
 
 
 def _require_known(argument: str, value: str, known: Iterable[str]) -> None:
     if not one_of(value, known):
-        raise ArgumentError(f"{argument}={value!r:.80} is not known; nothing was read. Known: {', '.join(known)}.")
+        raise ArgumentError(f"{arg(argument, value)} is not known", "nothing was read", f"Known: {', '.join(known)}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from scalefit.errors import ArgumentError
+from scalefit._text import shortlist
+from scalefit.errors import ArgumentError, ScalefitError, arg, way
 from scalefit.tables.columns import label_series
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Refusal = TypeVar("Refusal", bound=ScalefitError)
 
 
 def names_of_series(runs: pd.DataFrame) -> list[str]:
@@ -27,5 +31,17 @@ def runs_of(runs: pd.DataFrame, only: str) -> pd.DataFrame:
     labels = names_of_series(runs)
     if only not in labels:
         known = ", ".join(labels[:12]) or "none: no column tells series apart"
-        raise ArgumentError(f"only={only!r} is not a series of this table, so no run was chosen. It has {known}.")
+        raise ArgumentError(
+            f"{arg('only', only)} is not a series of this table", "no run was chosen", f"It has {known}"
+        )
     return runs[label_series(runs, "series") == only]
+
+
+def several_series(kind: type[Refusal], labels: Sequence[Any], did: str, *ways: str, one: str = "") -> Refusal:
+    """Return the error of several series where one is needed, with the ways out: `one` takes the runs of one."""
+    alone = one or way(
+        f"pass the runs of one: runs[runs['series'] == {labels[0]!r}]", f"keep one series: --only {labels[0]}"
+    )
+    return kind(
+        f"The table holds {len(labels)} series ({shortlist(labels)}): their losses do not compare", did, (alone, *ways)
+    )

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, DataError
-from scalefit.tables.columns import numbers
+from scalefit.errors import ArgumentError, DataError, arg
+from scalefit.tables.cells import numbers
 from scalefit.tables.files import read_file
 from scalefit.tables.reader import as_frame
 
@@ -60,16 +60,18 @@ def share_columns(
         columns = matching(given, names, name)
     if len(columns) < 2:
         raise DataError(
-            f"{name} names the column{'s' if len(columns) != 1 else ''} {', '.join(columns)}; nothing was read, as a "
-            "mixture has two domains or more. Name every share, what remains too."
+            f"{name} names the column{'s' if len(columns) != 1 else ''} {', '.join(columns)}",
+            "nothing was read, as a mixture has two domains or more",
+            "Name every share, what remains too",
         )
     labels = _domains(columns)
     if domains and set(labels) != set(domains):
         labels = [column.removeprefix(f"{name}_") for column in columns]
     if domains and set(labels) != set(domains):
         raise DataError(
-            f"The law is for the domains {', '.join(domains)}, and the table has shares of {', '.join(labels)}. "
-            f"Nothing was read. Name the columns in its order: inputs={{{name!r}: [...]}}."
+            f"The law is for the domains {', '.join(domains)}, and the table has shares of {', '.join(labels)}",
+            "nothing was read",
+            f"Name the columns in its order: {arg('inputs', {name: [...]})}",
         )
     _demand_whole(frame, columns, rows, tolerance)
     found = dict(zip(labels, columns, strict=True))
@@ -82,13 +84,13 @@ def matching(given: Any, names: Sequence[str], what: str) -> list[str]:
     if isinstance(asked, str):
         asked = [asked]
     if not isinstance(asked, Iterable) or isinstance(asked, Mapping):
-        raise ArgumentError(f"{what}={given!r:.80} names no columns; nothing was read. Give a list of their names.")
+        raise ArgumentError(f"{arg(what, given)} names no columns", "nothing was read", "Give a list of their names")
     found: list[str] = []
     for text in map(str, asked):
         here = [text] if text in names else [x for x in names if "*" in text and fnmatch.fnmatchcase(x, text)]
         if not here:
             shown = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-            raise DataError(f"No column {text!r}, which {what}= names; nothing was read. The table has {shown}.")
+            raise DataError(f"No column {text!r}, which {what}= names", "nothing was read", f"The table has {shown}")
         found += [column for column in here if column not in found]
     return found
 
@@ -127,7 +129,7 @@ def _found(frame: pd.DataFrame, names: list[str], name: str, tolerance: float) -
     if len(distinct) > 1:
         shown = " and ".join(f"{groups[mark][0]!r}, ..." for mark in distinct[:3])
         raise DataError(
-            f"Several groups of columns sum to 1 in each row ({shown}), and none was taken for the shares. {how}"
+            f"Several groups of columns sum to 1 in each row ({shown})", "none was taken for the shares", f"{how}"
         )
     telling = [m for m in groups if sums[m] is not None and re.sub(r"[^a-z]", "", (m[0] + m[1]).lower()) in _MARKS]
     if telling:
@@ -138,8 +140,9 @@ def _found(frame: pd.DataFrame, names: list[str], name: str, tolerance: float) -
         return free
     shown = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     raise DataError(
-        f"No columns of shares were found, such as 'share_web' and 'share_code' that sum to 1 in each row; nothing was "
-        f"read. The table has {shown}. {how}"
+        "No columns of shares were found, such as 'share_web' and 'share_code' that sum to 1 in each row",
+        "nothing was read",
+        f"The table has {shown}. {how}",
     )
 
 
@@ -186,7 +189,7 @@ def _demand_whole(frame: pd.DataFrame, columns: list[str], rows: AnyArray, toler
     for column in columns:
         values = _values(frame, column)
         if values is None:
-            raise DataError(f"Column {column!r} holds no numbers, so it is no share; nothing was read. Correct it.")
+            raise DataError(f"Column {column!r} holds no numbers, so it is no share", "nothing was read", "Correct it")
         parts.append(values)
     table = np.stack(parts, axis=1)
     total = table.sum(axis=1)
@@ -207,7 +210,7 @@ def _demand_whole(frame: pd.DataFrame, columns: list[str], rows: AnyArray, toler
     else:
         why = f"they sum to {seen:.4g} in row {row}" + (f" and {bad.size - 1} more rows" if bad.size > 1 else "")
         how = "Name every share, what remains too, or correct these rows."
-    raise DataError(f"The shares {listed} do not sum to 1: {why}. Nothing was read. {how}")
+    raise DataError(f"The shares {listed} do not sum to 1: {why}", "nothing was read", f"{how}")
 
 
 def _domains(columns: Sequence[str]) -> list[str]:

@@ -111,7 +111,7 @@ class Config:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, 1)
                 hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
-                raise ArgumentError(f"{cls.__name__} got an unknown field {key!r}; nothing was run. {hint}")
+                raise ArgumentError(f"{cls.__name__} got an unknown field {key!r}", "nothing was run", f"{hint}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Config:
     def _check(self, good: bool, name: str, allowed: str) -> None:
         if not good:
             raise ArgumentError(
-                f"{type(self).__name__}.{name} = {getattr(self, name)!r}; nothing was run. Make it {allowed}."
+                f"{type(self).__name__}.{name} = {getattr(self, name)!r}", "nothing was run", f"Make it {allowed}"
             )
 
 

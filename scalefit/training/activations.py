@@ -62,14 +62,16 @@ def nearest_distances(points: npt.ArrayLike | torch.Tensor, device: str | None =
     x = torch.as_tensor(np.asarray(points) if not isinstance(points, torch.Tensor) else points, dtype=torch.float32)
     if x.dim() != 2 or len(x) < 2:
         raise ArgumentError(
-            f"Nearest neighbours need two points or more in rows; got shape {tuple(x.shape)}; nothing was measured. "
-            "Give an array of shape (n_points, n)."
+            f"Nearest neighbours need two points or more in rows; got shape {tuple(x.shape)}",
+            "nothing was measured",
+            "Give an array of shape (n_points, n)",
         )
     if not torch.isfinite(x).all():
         n_bad = int((~torch.isfinite(x)).any(dim=1).sum())
         raise ArgumentError(
-            f"{n_bad} of {len(x)} points hold NaN or infinity; nothing was measured. Drop them, or look for the "
-            "divergence that made them."
+            f"{n_bad} of {len(x)} points hold NaN or infinity",
+            "nothing was measured",
+            "Drop them, or look for the divergence that made them",
         )
     x = x.to(device) if device is not None else x
     distances = torch.empty(len(x), dtype=torch.float64, device=x.device)
@@ -214,8 +216,9 @@ def measure_radius(
     kept = kept[np.random.default_rng(seed).permutation(len(kept))]
     if len(kept) * min(shares) < 2:
         raise ArgumentError(
-            f"{len(kept)} distinct points are too few for a share of {min(shares):g}; nothing was measured. Give more "
-            "contexts or a larger smallest share."
+            f"{len(kept)} distinct points are too few for a share of {min(shares):g}",
+            "nothing was measured",
+            "Give more contexts or a larger smallest share",
         )
     distances = {share: nearest_distances(kept[: round(share * len(kept))], device) for share in shares}
     rms = float(np.sqrt((kept.astype(np.float64) ** 2).sum(axis=1).mean()))
@@ -303,6 +306,7 @@ def _final_norm(model: Any) -> Any:
             if base is not None and getattr(base, name, None) is not None:
                 return getattr(base, name)
     raise ArgumentError(
-        f"{type(model).__name__} has no final norm under the names {', '.join(names)}; nothing was measured. Give the "
-        "activations to measure_radius yourself."
+        f"{type(model).__name__} has no final norm under the names {', '.join(names)}",
+        "nothing was measured",
+        "Give the activations to measure_radius yourself",
     )

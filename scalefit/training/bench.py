@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from scalefit._arguments import check_number
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.training.config import ModelConfig
 from scalefit.training.distributed import best_device
 from scalefit.training.models.build import build_model
@@ -66,9 +66,9 @@ def bench(
     chosen = sizes or (tuple(SIZES) if cuda else CPU_SIZES)
     unknown = set(chosen) - set(SIZES)
     if unknown:
-        raise ArgumentError(f"Unknown sizes {sorted(unknown)}; nothing was measured. Known: {', '.join(SIZES)}.")
+        raise ArgumentError(f"Unknown sizes {sorted(unknown)}", "nothing was measured", f"Known: {', '.join(SIZES)}")
     if not check_number("seconds", seconds) > 0:
-        raise ArgumentError(f"seconds={seconds!r} measures nothing; nothing was measured. Give 2 or more.")
+        raise ArgumentError(f"{arg('seconds', seconds)} measures nothing", "nothing was measured", "Give 2 or more")
     rows = []
     for name in chosen:
         rows += _bench_size(name, place, seconds, compare)

@@ -37,7 +37,8 @@ def read(path: Path, run_id: str) -> tuple[dict[str, torch.Tensor], dict[str, An
             raise ValueError(f"it belongs to run {facts['run_id']}")
     except Exception as error:  # safetensors raises its own class, which it does not export everywhere
         raise StoreError(
-            f"The checkpoint {path} cannot be used ({error}); the run was not started. Delete the file to run again "
-            "from the start."
+            f"The checkpoint {path} cannot be used ({error})",
+            "the run was not started",
+            "Delete the file to run again from the start",
         ) from error
     return tensors, facts

@@ -19,12 +19,13 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         text = read_text(path)
     except OSError as error:
         raise ArgumentError(
-            f"The config file {path} cannot be read: {error.strerror}; nothing was run. Check the path."
+            f"The config file {path} cannot be read: {error.strerror}", "nothing was run", "Check the path"
         ) from error
     except UnicodeDecodeError as error:
         raise ArgumentError(
-            f"The config file {path} is not text ({error.reason} at byte {error.start}); nothing was run. Save it as "
-            "UTF-8."
+            f"The config file {path} is not text ({error.reason} at byte {error.start})",
+            "nothing was run",
+            "Save it as UTF-8",
         ) from error
     try:
         if path.suffix == ".toml":
@@ -35,16 +36,16 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
             values = json.loads(text)
         else:
             raise ArgumentError(
-                f"{path.name} is not a config file scalefit knows; nothing was run. Use .toml, .yaml or .json."
+                f"{path.name} is not a config file scalefit knows", "nothing was run", "Use .toml, .yaml or .json"
             )
     except ArgumentError:
         raise
     except Exception as error:
         raise ArgumentError(
-            f"{path} is not valid {path.suffix[1:].upper()}: {error}. Nothing was run. Correct it."
+            f"{path} is not valid {path.suffix[1:].upper()}: {error}", "nothing was run", "Correct it"
         ) from error
     if not isinstance(values, dict):
-        raise ArgumentError(f"{path} holds a {type(values).__name__}; nothing was run. Write a table of fields.")
+        raise ArgumentError(f"{path} holds a {type(values).__name__}", "nothing was run", "Write a table of fields")
     return values
 
 

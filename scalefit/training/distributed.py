@@ -109,7 +109,7 @@ def best_device(device: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         text = str(error).splitlines()[0]
         raise ArgumentError(
-            f"device = {device!r} cannot be used here ({text}); nothing was run. Use 'cpu' or 'auto'."
+            f"device = {device!r} cannot be used here ({text})", "nothing was run", "Use 'cpu' or 'auto'"
         ) from error
 
 

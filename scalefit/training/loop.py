@@ -69,7 +69,7 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
         The process got SIGTERM: the run is saved, and goes on from there when it is started again.
     """
     if not isinstance(config, RunConfig):
-        raise ArgumentError(f"config is a {type(config).__name__}; nothing was run. Make a RunConfig.")
+        raise ArgumentError(f"config is a {type(config).__name__}", "nothing was run", "Make a RunConfig")
     world = distributed.start(config.runtime.device)
     root = FilePath(store)
     with world.first():  # one process builds the corpus, the others then find it
@@ -80,8 +80,9 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
         return folder.read_record()
     if world.is_first and not folder.acquire():
         raise StoreError(
-            f"Another worker holds {folder.path}; this one did nothing. If it is dead, its lease runs out within "
-            "five minutes."
+            f"Another worker holds {folder.path}",
+            "this one did nothing",
+            "If it is dead, its lease runs out within five minutes",
         )
     try:
         with _asked_to_end() as ending, folder.kept_alive(SIGN_OF_LIFE if world.is_first else None):
@@ -125,8 +126,9 @@ class _Run:
         self.world, self.progress, self.ending = world, progress, ending
         if config.optimizer.batch_size % world.size:
             raise ArgumentError(
-                f"batch_size = {config.optimizer.batch_size} does not divide into {world.size} processes; nothing was "
-                f"run. Use a multiple of {world.size}."
+                f"batch_size = {config.optimizer.batch_size} does not divide into {world.size} processes",
+                "nothing was run",
+                f"Use a multiple of {world.size}",
             )
         self.run_id = config.run_id(corpus.sha)
         self.members = config.members
@@ -159,8 +161,9 @@ class _Run:
             if self.world.size > 1:  # the others wait in a collective: record it for all, and let torchrun end them
                 self._write_result()
                 raise StoreError(
-                    f"Process {self.world.rank} of {self.world.size} ran out of memory; the run is recorded as oom in "
-                    f"{self.folder.path}. Use runtime.micro_batch, a smaller batch or more devices."
+                    f"Process {self.world.rank} of {self.world.size} ran out of memory",
+                    f"the run is recorded as oom in {self.folder.path}",
+                    "Use runtime.micro_batch, a smaller batch or more devices",
                 ) from error
         if self.world.is_first:
             self._write_result()

@@ -54,5 +54,5 @@ def preset_fields(name: str) -> dict[str, Any]:
     768
     """
     if name not in PRESETS:
-        raise ArgumentError(f"Unknown model preset {name!r}; nothing was built. Known: {', '.join(PRESETS)}.")
+        raise ArgumentError(f"Unknown model preset {name!r}", "nothing was built", f"Known: {', '.join(PRESETS)}")
     return dict(PRESETS[name])

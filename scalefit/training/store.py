@@ -96,8 +96,9 @@ class RunFolder:
         with store_errors(self.path):
             if self.curve_size() < size:
                 raise StoreError(
-                    f"{self.curve_path} has {self.curve_size()} bytes and its checkpoint remembers {size}; the run "
-                    f"was not resumed. Delete {self.path} to start it again."
+                    f"{self.curve_path} has {self.curve_size()} bytes and its checkpoint remembers {size}",
+                    "the run was not resumed",
+                    f"Delete {self.path} to start it again",
                 )
             if self.curve_path.exists():
                 os.truncate(self.curve_path, size)
@@ -117,8 +118,9 @@ class RunFolder:
                 if number == len(lines):
                     break  # killed within a write: everything before it is whole
                 raise StoreError(
-                    f"{self.curve_path}, line {number} is not JSON; the curve was not read. Delete {self.path} to "
-                    "run it again."
+                    f"{self.curve_path}, line {number} is not JSON",
+                    "the curve was not read",
+                    f"Delete {self.path} to run it again",
                 ) from error
         return tuple(records)
 
@@ -139,8 +141,9 @@ class RunFolder:
             return RunRecord(result["run_id"], result["status"], rows, self.read_curve(), result["seconds"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
-                f"{path} is not a result that scalefit wrote ({error}); nothing was changed. Delete {self.path} to "
-                "run it again."
+                f"{path} is not a result that scalefit wrote ({error})",
+                "nothing was changed",
+                f"Delete {self.path} to run it again",
             ) from error
 
     def acquire(self) -> bool:
@@ -209,8 +212,9 @@ class RunFolder:
         """
         if self._lost:
             raise StoreError(
-                f"Another worker has taken {self.path} over; this one stopped and wrote nothing more. It was silent "
-                f"for more than {STALE_LEASE:.0f} s: check that machine's clock and filesystem."
+                f"Another worker has taken {self.path} over, as this one was silent for more than {STALE_LEASE:.0f} s",
+                "this one stopped and wrote nothing more",
+                "Check the clock and the filesystem of its machine",
             )
 
     def release(self) -> None:
@@ -280,7 +284,7 @@ def store_errors(path: Path) -> Iterator[None]:
             errno.EPERM: "it is not writable; choose another store",
             errno.EROFS: "it is read-only; choose another store",
         }.get(error.errno or 0, f"{error.strerror or error}; check the path")
-        raise StoreError(f"Cannot write to {path}: {what}. What was finished before is kept; run again.") from error
+        raise StoreError(f"Cannot write to {path}: {what}", "what was finished before is kept", "Run again") from error
 
 
 def _finite(value: Any) -> Any:

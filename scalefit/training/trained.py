@@ -47,8 +47,10 @@ def load_trained(config: RunConfig, store: str | Path) -> TrainedModel:
     found = checkpoint.read(folder.weights_path, run_id)
     if found is None:
         raise StoreError(
-            f"{folder.path} holds no weights; nothing was loaded. Train with runtime.keep_weights = true; a run that "
-            "finished without keeps none, so delete its folder or use another store."
+            f"{folder.path} holds no weights",
+            "nothing was loaded",
+            "Train with runtime.keep_weights = true; a run that finished without keeps none, so delete its folder "
+            "or use another store",
         )
     model = build_model(config.model, corpus.vocab_size, [seed for _, seed in config.members]).module
     model.load_state_dict(found[0], strict=False)

@@ -78,7 +78,7 @@ def test_an_error_of_its_own_is_one_line_too(run, table, monkeypatch):
 
 def test_values_read_as_they_were_typed(run, table):
     said = one_line(run("fit", table, "--law", "chinchila"))
-    assert "no law 'chinchila', and nothing was done. Did you mean 'chinchilla'? Choose one" in said
+    assert "no law 'chinchila'; nothing was done. Did you mean 'chinchilla'? Choose one" in said
     assert "scalefit: --bound E=3.0:1.0 must be (lower, upper)" in one_line(run("fit", table, "--bound", "E=3:1"))
     assert "scalefit: --fix Q names no parameter" in one_line(run("fit", table, "--fix", "Q=1"))
     assert "scalefit: --delta -1.0 is no half-width" in one_line(run("fit", table, "--delta", "-1"))
@@ -88,8 +88,8 @@ def test_values_read_as_they_were_typed(run, table):
 def test_errors_speak_of_options(run, tmp_path, table):
     two = tmp_path / "two.csv"
     two.write_text("N,D,loss,series\n1e8,2e9,3,a\n2e8,2e9,2.9,b\n")
-    assert "Keep the runs of one: --only 'a'." in one_line(run("isoflop", two))
-    assert "--only a, or on all as one, --by pool" in one_line(run("report", two, "-o", tmp_path / "r.html"))
+    assert "Keep one series: --only a." in one_line(run("isoflop", two))
+    assert "on one, --only a, or on all as one, --by pool" in one_line(run("report", two, "-o", tmp_path / "r.html"))
     assert "(--fix E=...)" in one_line(run("fit", two, "--only", "a"))
     assert "It has a, b." in one_line(run("forecast", two, "--only", "c"))
     assert "no column tells series apart" in one_line(run("fit", table, "--only", "c"))

@@ -75,4 +75,4 @@ def test_no_series_that_bears_a_report_is_an_error(run, tmp_path):
     path = tmp_path / "runs.csv"
     pd.concat([simulate(n).head(3).assign(series=f"s{n}") for n in range(2)]).to_csv(path, index=False)
     code, out, err = run("report", path, "--by", "series", "--out", tmp_path / "page.html")
-    assert code == 1 and not out and "No series can be fitted, and no page was made. 's0': 3 runs" in err
+    assert code == 1 and not out and "No series can be fitted; no page was made. 's0': 3 runs" in err

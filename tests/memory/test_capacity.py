@@ -60,13 +60,13 @@ def test_the_search_stops_at_its_limit():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: measure_recall(Hopfield, 0, 1), "dim is 0"),
-        (lambda: measure_recall("hopfield", 5, 1), "network is 'hopfield'"),
-        (lambda: measure_recall(Hopfield, 5, 1, seed=-1), "seed is -1"),
-        (lambda: measure_recall(Hopfield, 5, 1.5), "n_patterns is 1.5"),
-        (lambda: measure_recall(Hopfield, 5, 1, corruption=0.5), "corruption is 0.5"),
-        (lambda: measure_recall(Hopfield, 5, 1, scale=-1.0), "scale is -1"),
-        (lambda: measure_capacity(Hopfield, 5, share=1.0), "share is 1.0"),
+        (lambda: measure_recall(Hopfield, 0, 1), "dim=0"),
+        (lambda: measure_recall("hopfield", 5, 1), "network='hopfield'"),
+        (lambda: measure_recall(Hopfield, 5, 1, seed=-1), "seed=-1"),
+        (lambda: measure_recall(Hopfield, 5, 1.5), "n_patterns=1.5"),
+        (lambda: measure_recall(Hopfield, 5, 1, corruption=0.5), "corruption=0.5"),
+        (lambda: measure_recall(Hopfield, 5, 1, scale=-1.0), "scale=-1"),
+        (lambda: measure_capacity(Hopfield, 5, share=1.0), "share=1.0"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -77,7 +77,7 @@ def test_a_unit_of_its_own_is_not_tested():
 
 def test_an_empty_table_has_no_counter_example():
     assert len(check_floor(pd.DataFrame({"loss": []}))) == 0
-    with pytest.raises(ArgumentError, match="floor is 0"):
+    with pytest.raises(ArgumentError, match="floor=0"):
         check_floor(pd.DataFrame({"loss": [1.0]}), floor=0)
 
 
@@ -103,12 +103,12 @@ def test_entropy_is_between_zero_and_log_n_and_has_no_scale(counts, factor):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sample_entropy([-1, 2]), "counts is -1 in row 0"),
+        (lambda: sample_entropy([-1, 2]), "counts=-1 in row 0"),
         (lambda: sample_entropy([0, 0]), "sum to zero"),
-        (lambda: sample_entropy(0), "counts is 0"),
-        (lambda: sample_entropy(2.5), "counts is 2.5"),
+        (lambda: sample_entropy(0), "counts=0"),
+        (lambda: sample_entropy(2.5), "counts=2.5"),
         (lambda: sample_entropy([1, 2], [1, 2, 3]), r"lengths have shape \(3,\)"),
-        (lambda: sample_entropy([1, 2], 0), "lengths is 0"),
+        (lambda: sample_entropy([1, 2], 0), "lengths=0"),
         (lambda: sample_entropy([]), "sum to zero"),
         (lambda: sample_entropy([[1, 2]]), r"counts have shape \(1, 2\)"),
     ],

@@ -73,9 +73,9 @@ def test_distances_give_the_printed_layer_term():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"radius": 0.0}, "radius is 0"),
-        ({"energy": "both"}, "energy is 'both'"),
-        ({"patterns": "x"}, "patterns is 'x'"),
+        ({"radius": 0.0}, "radius=0"),
+        ({"energy": "both"}, "energy='both'"),
+        ({"patterns": "x"}, "patterns='x'"),
     ],
 )
 def test_refusals(change, message):

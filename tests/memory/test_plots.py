@@ -84,7 +84,7 @@ def test_theory_beside_measurement():
 def test_bad_input_is_named():
     with pytest.raises(ArgumentError, match="3 dimensions"):
         plots.energy_landscapes([[1.0, 2.0, 3.0]])
-    with pytest.raises(ArgumentError, match="dims is 0 in row 0"):
+    with pytest.raises(ArgumentError, match="dims=0 in row 0"):
         plots.capacity_against_dimension((0,))
-    with pytest.raises(ArgumentError, match="radius is -1 in row 0"):
+    with pytest.raises(ArgumentError, match="radius=-1 in row 0"):
         plots.loss_against_radius(10, radius=[-1.0])

@@ -111,7 +111,7 @@ def test_nearest_over_blocks(monkeypatch):
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ArgumentError, match="convention is 'typo'"):
+    with pytest.raises(ArgumentError, match="convention='typo'"):
         proposition_3([[1.0]], [1.0], convention="typo")
     with pytest.raises(ArgumentError, match=r"width, 1"):
         nearest([[1.0]], [1.0, 2.0])

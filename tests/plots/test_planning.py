@@ -81,7 +81,7 @@ def test_budgets_of_contours_are_named_inside_the_frame_and_ticks_are_round(runs
 def test_a_path_in_place_of_axes_is_refused(runs, tmp_path):
     plan, optima = sf.plan(LAW, C=1e21), sf.isoflop(runs, method="local")
     for draw in (plan.plot, optima.plot):
-        with pytest.raises(sf.ScalefitError, match="is no matplotlib Axes, and nothing was drawn"):
+        with pytest.raises(sf.ScalefitError, match="is no matplotlib Axes; nothing was drawn"):
             draw(tmp_path / "figure.png")
 
 

@@ -107,5 +107,5 @@ def test_solver_beats_every_other_feasible_point(seed):
 def test_bad_requests():
     with pytest.raises(ArgumentError, match="Known: power"):
         fit_curve("nothing", SCHEDULE, STEPS, STEPS)
-    with pytest.raises(DataError, match="wait for more"):
+    with pytest.raises(DataError, match="Wait for more"):
         fit_curve("tissue", SCHEDULE, STEPS[:2], STEPS[:2])

@@ -56,7 +56,7 @@ def test_knots_by_hand_are_checked():
         (lambda: sf.RunPlan(schedule=COSINE, n_params="heavy"), "'heavy' is not a quantity"),
         (lambda: fed().rewind(float("nan")), "step=nan"),
         (lambda: fed().rewind(-5), "step=-5"),
-        (lambda: fed().path("plan", [6000]), "make one with scalefit.Schedule"),
+        (lambda: fed().path("plan", [6000]), "Make one with scalefit.Schedule"),
         (lambda: fed().path(COSINE, ["a"]), "must be a list of numbers"),
         (lambda: fed().path(COSINE, [6000], level=3), "level=3"),
         (lambda: fed().plot(what_if={"short": sf.Schedule.cosine(3000)}), "before the latest one, 5000"),

@@ -127,7 +127,7 @@ def _cached_starts(path: str, sha: str, split: str, length: int, packing: str, c
     if packing == "fact":
         if length < facts.INPUTS:
             raise ArgumentError(
-                f"A fact needs {facts.INPUTS} positions and T_max is {length}; nothing was run. Raise it."
+                f"A fact needs {facts.INPUTS} positions and T_max is {length}", "nothing was run", "Raise it"
             )
         return np.arange(0, len(tokens), facts.ROW, dtype=np.int64)
     if packing == "line":
@@ -135,7 +135,7 @@ def _cached_starts(path: str, sha: str, split: str, length: int, packing: str, c
         longest = int(np.diff(separators).max(initial=0))
         if longest > length:
             raise ArgumentError(
-                f"The longest line needs {longest} positions and T_max is {length}; nothing was run. Raise T_max."
+                f"The longest line needs {longest} positions and T_max is {length}", "nothing was run", "Raise T_max"
             )
         return separators[:-1].astype(np.int64)
     if chain:
@@ -149,8 +149,9 @@ def _starts(corpus: Corpus, split: str, length: int) -> npt.NDArray[np.int64]:
     starts = _cached_starts(meta["path"], corpus.sha, split, length, corpus.packing, meta["chain"])
     if len(starts) == 0:
         raise ArgumentError(
-            f"The {split} split has too few tokens for one row of T_max = {length}; nothing was run. Use a larger "
-            "corpus, a larger val_fraction or a smaller T_max."
+            f"The {split} split has too few tokens for one row of T_max = {length}",
+            "nothing was run",
+            "Use a larger corpus, a larger val_fraction or a smaller T_max",
         )
     return starts
 
@@ -198,11 +199,12 @@ def _verified(folder: str, _: int) -> dict[str, Any]:
         same = all(found[split] == meta[f"{split}_sha256"] for split in found)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"The corpus in {path} cannot be read ({error}); nothing was run. Delete the folder to rebuild it."
+            f"The corpus in {path} cannot be read ({error})", "nothing was run", "Delete the folder to rebuild it"
         ) from error
     if not same:
         raise DataError(
-            f"The tokens in {path} are not the ones that were written: their sha256 differs. Nothing was run. Delete "
-            "the folder to rebuild it."
+            f"The tokens in {path} are not the ones that were written: their sha256 differs",
+            "nothing was run",
+            "Delete the folder to rebuild it",
         )
     return meta

@@ -120,8 +120,9 @@ def _write(config: CorpusConfig, folder: Path) -> dict[str, Any]:
     if not counts["train"]["documents"] or not counts["val"]["documents"]:
         raise DataError(
             f"The split left {counts['train']['documents']} training and {counts['val']['documents']} held-out "
-            "documents; nothing was built. Give more documents (a lone file's are its paragraphs), or change "
-            "val_fraction or fraction."
+            "documents",
+            "nothing was built",
+            "Give more documents (a lone file's are its paragraphs), or change val_fraction or fraction",
         )
     meta: dict[str, Any] = {
         "tokenizer": tokenizer.spec, "vocab_size": tokenizer.vocab_size, "eos": tokenizer.eos, "chain": 0
@@ -204,21 +205,23 @@ def _write_ids(config: CorpusConfig, folder: Path) -> dict[str, Any]:
             ids = np.memmap(path, np.uint16, "r")
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} is not a file of token ids ({error}); nothing was built. Give .npy, or .bin of uint16."
+            f"{path} is not a file of token ids ({error})", "nothing was built", "Give .npy, or .bin of uint16"
         ) from error
     parts = [slice(start, start + BATCH_IDS) for start in range(0, len(ids) if ids.ndim else 0, BATCH_IDS)]
     whole = ids.ndim == 1 and ids.size >= 2 and np.issubdtype(ids.dtype, np.integer)
     largest = max((int(ids[part].max()) for part in parts), default=-1) if whole else -1
     if not whole or min(int(ids[part].min()) for part in parts) < 0 or largest > 2**32 - 1:
         raise DataError(
-            f"{path} holds {ids.dtype} of shape {ids.shape}; nothing was built. Give one row of whole numbers from 0 "
-            "to 4,294,967,295."
+            f"{path} holds {ids.dtype} of shape {ids.shape}",
+            "nothing was built",
+            "Give one row of whole numbers from 0 to 4,294,967,295",
         )
     cut = len(ids) - max(2, round(len(ids) * config.val_fraction))  # no documents are known: the tail is held out
     if cut < 2:
         raise DataError(
-            f"{path} holds {len(ids)} ids, of which {len(ids) - cut} are held out; nothing was built. Give more of "
-            "them, or a smaller val_fraction."
+            f"{path} holds {len(ids)} ids, of which {len(ids) - cut} are held out",
+            "nothing was built",
+            "Give more of them, or a smaller val_fraction",
         )
     meta: dict[str, Any] = {"tokenizer": None, "vocab_size": largest + 1, "eos": None, "chain": 0}
     kept = min(cut, config.n_tokens or cut)

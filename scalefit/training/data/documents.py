@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from scalefit.errors import DataError, require
+from scalefit.errors import DataError, arg, require
 
 TEXT_SUFFIXES = {".txt", ".md", ".py", ".rst", ".tex", ".html", ".c", ".h", ".js", ".rs", ".go", ".java"}
 _UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
@@ -62,8 +62,9 @@ def read_files(pattern: str, text_field: str, lines: bool = False) -> Iterator[s
     found = find_files(pattern)
     if not found:
         raise DataError(
-            f"No text, .jsonl, .parquet or .tar file at {pattern!r}; the corpus was not built. Check the path; text "
-            f"means {', '.join(sorted(TEXT_SUFFIXES))}."
+            f"No text, .jsonl, .parquet or .tar file at {pattern!r}",
+            "the corpus was not built",
+            f"Check the path; text means {', '.join(sorted(TEXT_SUFFIXES))}",
         )
     for path in found:
         reader = _reader(path, alone=len(found) == 1)
@@ -131,8 +132,9 @@ def _read_jsonl(path: Path, text_field: str) -> Iterator[str]:
                 text = json.loads(line)[text_field]
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(
-                    f"{path}, line {number}: no JSON object with the field {text_field!r} ({error}); the corpus was "
-                    "not built. Name the field with text_field=."
+                    f"{path}, line {number}: no JSON object with the field {text_field!r} ({error})",
+                    "the corpus was not built",
+                    f"Name the field with {arg('text_field')}",
                 ) from error
             if text:  # null and "" are no documents
                 yield str(text)
@@ -143,8 +145,9 @@ def _read_parquet(path: Path, text_field: str) -> Iterator[str]:
     table = parquet.ParquetFile(path)
     if text_field not in table.schema_arrow.names:
         raise DataError(
-            f"{path} has no column {text_field!r} (it has {', '.join(table.schema_arrow.names)}); the corpus was not "
-            "built. Name the column with text_field=."
+            f"{path} has no column {text_field!r} (it has {', '.join(table.schema_arrow.names)})",
+            "the corpus was not built",
+            f"Name the column with {arg('text_field')}",
         )
     for batch in table.iter_batches(columns=[text_field]):
         yield from (text for text in batch.column(0).to_pylist() if text)

@@ -49,8 +49,9 @@ class FactSource:
         self.vocab_size = 2 * self.side + n_values
         if self.vocab_size > 1 << 16:
             raise ArgumentError(
-                f"Facts with {n_keys:,} keys and {n_values:,} values need {self.vocab_size:,} tokens; nothing was "
-                "built. Keep them at or below 65,536: fewer keys or values."
+                f"Facts with {n_keys:,} keys and {n_values:,} values need {self.vocab_size:,} tokens",
+                "nothing was built",
+                "Keep them at or below 65,536: fewer keys or values",
             )
         rng = np.random.default_rng([seed, n_keys, n_values, 77])
         self._codes = rng.permutation(self.side**2)[:n_keys]

@@ -48,8 +48,9 @@ class MarkovSource:
         if n_states ** (order + 1) > LARGEST_TABLE:
             raise ArgumentError(
                 f"A Markov source of order {order} over {n_states} states has a table of "
-                f"{n_states ** (order + 1):.1e} entries; nothing was built. Keep n_states ** (order + 1) at or below "
-                f"{LARGEST_TABLE:.0e}."
+                f"{n_states ** (order + 1):.1e} entries",
+                "nothing was built",
+                f"Keep n_states ** (order + 1) at or below {LARGEST_TABLE:.0e}",
             )
         self.order, self.n_states = order, n_states
         rng = np.random.default_rng([seed, order, n_states, branching])

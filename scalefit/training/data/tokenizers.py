@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from scalefit.errors import ArgumentError, DataError, require
+from scalefit.errors import ArgumentError, DataError, arg, require
 
 Ids = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -76,8 +76,9 @@ class WordTokenizer:
             return np.array([self._ids[word] for word in text.split()], self._type)
         except KeyError as error:
             raise DataError(
-                f"The word {error.args[0]!r} is not in the vocabulary of {self.vocab_size - 1} words; the corpus was "
-                "not built. Use tokenizer='byte' or 'bpe:V' for open vocabularies."
+                f"The word {error.args[0]!r} is not in the vocabulary of {self.vocab_size - 1} words",
+                "the corpus was not built",
+                f"Use {arg('tokenizer', 'byte')} or 'bpe:V' for open vocabularies",
             ) from None
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
@@ -103,8 +104,9 @@ class SubwordTokenizer:
 
         if vocab_size < 257:
             raise ArgumentError(
-                f"bpe:{vocab_size} is too small: 256 bytes and the separator already need 257. Nothing was built; use "
-                "bpe:257 or more."
+                f"bpe:{vocab_size} is too small: 256 bytes and the separator already need 257",
+                "nothing was built",
+                "Use bpe:257 or more",
             )
         inner = library.Tokenizer(models.BPE())
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -125,14 +127,16 @@ class SubwordTokenizer:
             text = tokenizer.backend_tokenizer.to_str()
         except Exception as error:
             raise DataError(
-                f"No usable fast tokenizer in {path!r}: {error}. Nothing was built. Give a local folder with a "
-                "tokenizer.json."
+                f"No usable fast tokenizer in {path!r}: {error}",
+                "nothing was built",
+                "Give a local folder with a tokenizer.json",
             ) from error
         eos = tokenizer.eos_token_id
         if eos is None:
             raise DataError(
-                f"The tokenizer in {path!r} has no end-of-text token to separate documents with; nothing was built. "
-                "Set eos_token in its tokenizer_config.json."
+                f"The tokenizer in {path!r} has no end-of-text token to separate documents with",
+                "nothing was built",
+                "Set eos_token in its tokenizer_config.json",
             )
         return cls({"kind": "subword", "json": text, "eos": int(eos)})
 
@@ -159,4 +163,4 @@ def train_tokenizer(name: str, documents: Iterable[str]) -> Tokenizer:
         return SubwordTokenizer.train(documents, int(argument))
     if kind == "hf" and argument:
         return SubwordTokenizer.from_folder(argument)
-    raise ArgumentError(f"Unknown tokenizer {name!r}; nothing was built. Use byte, words, bpe:512 or hf:/path.")
+    raise ArgumentError(f"Unknown tokenizer {name!r}", "nothing was built", "Use byte, words, bpe:512 or hf:/path")

@@ -42,14 +42,14 @@ def run_experiment(
         Unknown name, size or setting.
     """
     if name not in NAMES:
-        raise ArgumentError(f"Unknown experiment {name!r}; nothing was run. Known: {', '.join(NAMES)}.")
+        raise ArgumentError(f"Unknown experiment {name!r}", "nothing was run", f"Known: {', '.join(NAMES)}")
     module = importlib.import_module(f"{__name__}.{name}")
     if size not in module.SIZES:
-        raise ArgumentError(f"{name} has no size {size!r}; nothing was run. Known: {', '.join(module.SIZES)}.")
+        raise ArgumentError(f"{name} has no size {size!r}", "nothing was run", f"Known: {', '.join(module.SIZES)}")
     settings = dict(module.SIZES[size])
     unknown = set(changes) - set(settings)
     if unknown:
-        raise ArgumentError(f"{name} has no setting {sorted(unknown)}; nothing was run. Known: {sorted(settings)}.")
+        raise ArgumentError(f"{name} has no setting {sorted(unknown)}", "nothing was run", f"Known: {sorted(settings)}")
     finding: Finding = module.run({**settings, **changes}, Path(store))
     finding.write(Path(out) / f"{name}-{size}")
     return finding

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.training.activations import (
     RadiusReport,
     collect_activations,
@@ -81,7 +81,9 @@ def _models(settings: dict[str, Any], corpus: CorpusConfig, store: Path, vocab_s
         return measured, fresh.inner
     if not settings["tokens"]:
         raise ArgumentError(
-            "figure2 at full size measures a released model; nothing was run. Pass model_path= and corpus_path=."
+            "figure2 at full size measures a released model",
+            "nothing was run",
+            f"Pass {arg('model_path')} and {arg('corpus_path')}",
         )
     config = ModelConfig(
         n_layers=settings["n_layers"], d_emb=settings["d_emb"], n_heads=settings["n_heads"], T_max=settings["T_max"]

@@ -93,8 +93,9 @@ def train_to_end(config: RunConfig, store: Path) -> RunRecord:
     if record.status != "finished":
         raise ScalefitError(
             f"A run of this experiment (series {config.series}, {config.model.n_layers} layers, d_emb "
-            f"{config.model.d_emb}, lr {config.optimizer.lr}) ended as {record.status!r}; no verdict was written. "
-            f"It is kept in {store} as run {record.run_id}: change its lr, batch_size or steps, and call again."
+            f"{config.model.d_emb}, lr {config.optimizer.lr}) ended as {record.status!r}",
+            "no verdict was written",
+            f"It is kept in {store} as run {record.run_id}: change its lr, batch_size or steps, and call again",
         )
     return record
 

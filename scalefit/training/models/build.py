@@ -22,15 +22,17 @@ def build_model(config: ModelConfig, vocab_size: int, seeds: Sequence[int]) -> B
     """
     if config.vocab_size is not None and config.vocab_size < vocab_size:
         raise ArgumentError(
-            f"The model has vocab_size = {config.vocab_size:,} and the corpus uses {vocab_size:,} tokens; nothing "
-            "was run. Leave vocab_size out to take the corpus's."
+            f"The model has vocab_size = {config.vocab_size:,} and the corpus uses {vocab_size:,} tokens",
+            "nothing was run",
+            "Leave vocab_size out to take the corpus's",
         )
     vocab_size = config.vocab_size or vocab_size
     if config.family == "huggingface":
         if len(seeds) != 1:
             raise ArgumentError(
-                f"A transformers model trains one member at a time, not {len(seeds)}; nothing was run. Give one seed "
-                "and one learning rate a run."
+                f"A transformers model trains one member at a time, not {len(seeds)}",
+                "nothing was run",
+                "Give one seed and one learning rate a run",
             )
         return load_for_training(config, vocab_size, seeds[0])
     counts = count_parameters(config, vocab_size)

@@ -66,7 +66,7 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
         theirs = transformers.AutoConfig.from_pretrained(_existing(config.path), local_files_only=True)
     except Exception as error:
         raise DataError(
-            f"No model config at {config.path!r}: {error}. Nothing was run. Give a local folder with a config.json."
+            f"No model config at {config.path!r}: {error}", "nothing was run", "Give a local folder with a config.json"
         ) from error
     theirs.vocab_size = vocab_size
     for name in dir(theirs):
@@ -78,8 +78,9 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
     limit = getattr(theirs, "max_position_embeddings", None)
     if limit is not None and limit < config.T_max:
         raise ArgumentError(
-            f"The model at {config.path!r} has {limit} positions and T_max is {config.T_max}; nothing was run. Lower "
-            "T_max."
+            f"The model at {config.path!r} has {limit} positions and T_max is {config.T_max}",
+            "nothing was run",
+            "Lower T_max",
         )
     # transformers draws its initial weights from torch's global generator: seeded here, restored after
     with torch.random.fork_rng(devices=[]):
@@ -122,8 +123,9 @@ def load_pretrained(path: str) -> Any:
         ).eval()
     except Exception as error:
         raise DataError(
-            f"No causal language model in {path!r}: {error}. Nothing was measured. Give a local folder with "
-            "safetensors weights."
+            f"No causal language model in {path!r}: {error}",
+            "nothing was measured",
+            "Give a local folder with safetensors weights",
         ) from error
 
 

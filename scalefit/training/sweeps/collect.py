@@ -50,8 +50,9 @@ def collect(sweep: Sweep, out: str | Path | None = None) -> Any:
         mixed = table.groupby("series")["corpus_sha"].nunique()
         if (mixed > 1).any():
             raise StoreError(
-                f"The series {', '.join(mixed.index[mixed > 1])} mixes corpora of different sha256; no table was "
-                "written. Collect each store by itself, or give its series another name."
+                f"The series {', '.join(mixed.index[mixed > 1])} mixes corpora of different sha256",
+                "no table was written",
+                "Collect each store by itself, or give its series another name",
             )
     folder = Path(out) if out is not None else sweep.root / "tables" / sweep.config.name
     with store_errors(folder):

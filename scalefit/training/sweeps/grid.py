@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from scalefit._arguments import check_number
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.training._config import Config, Number, Several, Text, Whole
 from scalefit.training.config import (
     CorpusConfig,
@@ -111,8 +111,9 @@ class SweepConfig(Config):
         own = all(size.tokens for size in self.sizes)
         if len(given) > 1 or not (given or own):
             raise ArgumentError(
-                f"SweepConfig has {' and '.join(given) or 'no token counts'}; nothing was run. Give exactly one of "
-                "tokens, ratios and flops, or tokens in every size."
+                f"SweepConfig has {' and '.join(given) or 'no token counts'}",
+                "nothing was run",
+                "Give exactly one of tokens, ratios and flops, or tokens in every size",
             )
         self._check(self.name.replace("-", "").replace("_", "").isalnum(), "name", "letters, digits, - and _")
         self._check(len(self.corpora) > 0, "corpora", "one or more named corpora")
@@ -134,7 +135,9 @@ class SweepConfig(Config):
         if missing or not len(table["N"]):
             raise ArgumentError(
                 f"A table of runs to train needs rows with N and D; this {type(table).__name__} lacks "
-                f"{' and '.join(sorted(missing)) or 'rows'}; nothing was planned. Give what sf.next_runs returns."
+                f"{' and '.join(sorted(missing)) or 'rows'}",
+                "nothing was planned",
+                "Give what sf.next_runs returns",
             )
         corpus = corpus or CorpusConfig()
         vocab_size = corpus_vocabulary(corpus)
@@ -143,7 +146,9 @@ class SweepConfig(Config):
             N, D = check_number("N", given_n), check_number("D", given_d)
             if not (0 < N < math.inf and 0 < D < math.inf):
                 raise ArgumentError(
-                    f"Row {row} of the table has N={N:g}, D={D:g}; nothing was planned. Make both positive and finite."
+                    f"Row {row} of the table has {arg('N', shown=f'{N:g}')}, {arg('D', shown=f'{D:g}')}",
+                    "nothing was planned",
+                    "Make both positive and finite",
                 )
             wanted.setdefault(shape_for(N, vocab_size), set()).add(round(D))
         sizes = tuple(SizeConfig(model=model, tokens=tuple(sorted(D))) for model, D in wanted.items())
@@ -172,7 +177,7 @@ class Sweep:
 
     def __init__(self, config: SweepConfig, store: str | Path) -> None:
         if not isinstance(config, SweepConfig):
-            raise ArgumentError(f"config is a {type(config).__name__}; nothing was run. Make a SweepConfig.")
+            raise ArgumentError(f"config is a {type(config).__name__}", "nothing was run", "Make a SweepConfig")
         self.config, self.root = config, Path(store)
         self.corpora = {name: open_corpus(item, self.root / "corpora") for name, item in config.corpora.items()}
         self._pin()
@@ -183,13 +188,16 @@ class Sweep:
         found = sorted((Path(store) / "sweeps").glob(f"{name or '*'}.json"))
         if len(found) != 1:
             names = ", ".join(path.stem for path in found) or "none"
-            raise ArgumentError(f"{store} holds the sweeps: {names}; no single one was meant. Name one that is there.")
+            raise ArgumentError(
+                f"{store} holds the sweeps: {names}", "no single one was meant", "Name one that is there"
+            )
         try:
             config = SweepConfig.from_dict(json.loads(found[0].read_text())["config"])
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(
-                f"{found[0]} cannot be read ({error}); nothing was run. Delete it, and start the sweep again from its "
-                "config."
+                f"{found[0]} cannot be read ({error})",
+                "nothing was run",
+                "Delete it, and start the sweep again from its config",
             ) from error
         return cls(config, store)
 
@@ -202,15 +210,17 @@ class Sweep:
                 saved = dict(json.loads(path.read_text())["corpora"])
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise StoreError(
-                    f"{path} cannot be read ({error}); nothing was run. Delete it, and the sweep begins again with the "
-                    "runs that are finished."
+                    f"{path} cannot be read ({error})",
+                    "nothing was run",
+                    "Delete it, and the sweep begins again with the runs that are finished",
                 ) from error
             foreign = {name: sha for name, sha in shas.items() if saved.get(name, sha) != sha}
             if foreign:
                 raise StoreError(
                     f"The corpus of {', '.join(foreign)} has another sha256 here ({foreign}) than where the sweep "
-                    f"{self.config.name!r} began ({saved}); nothing was run. Copy corpora/ from there, or use "
-                    "another store."
+                    f"{self.config.name!r} began ({saved})",
+                    "nothing was run",
+                    "Copy corpora/ from there, or use another store",
                 )
         with store_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ def _local_processes(store: str | Path, name: str, workers: int) -> None:
         raise
     if failed:
         last = failed[0][-1] if failed[0] else "no message"
-        raise StoreError(f"{len(failed)} of {workers} workers failed: {last}. Finished runs are kept; run again.")
+        raise StoreError(f"{len(failed)} of {workers} workers failed: {last}", "finished runs are kept", "Run again")
 
 
 def _cuda_devices() -> list[str]:

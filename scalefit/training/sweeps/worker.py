@@ -56,8 +56,9 @@ def work(
             time.sleep(PATIENCE)  # all are held by others; probes may open up new points
     if failed:
         raise StoreError(
-            f"{len(failed)} runs could not be trained: {', '.join(sorted(failed))}. The others are kept; the log "
-            "above says why."
+            f"{len(failed)} runs could not be trained: {', '.join(sorted(failed))}",
+            "the others are kept",
+            "The log above says why",
         )
     return done
 

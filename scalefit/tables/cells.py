@@ -1,0 +1,90 @@
+"""The numbers in the cells of a column, as people type them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit._typing import Array
+from scalefit.counting import parse_quantity
+from scalefit.errors import ArgumentError
+
+#: As `repr` shows a cell.
+_DECIMAL_COMMA = re.compile(r"'\s*[+-]?\d+,(?:\d{1,2}(?!\d)|\d{4,})")
+_ONE_GROUP = re.compile(r"^[+-]?\d{1,3},\d{3}(?![\d,.])")
+
+
+def numbers(column: pd.Series[Any], factor: float = 1.0) -> tuple[Array, dict[int, str]]:
+    """Read a column as numbers.
+
+    Parameters
+    ----------
+    column : Series, shape (n_rows,)
+        Numbers, or text such as ``"7B"``.
+    factor : float
+        What plain numbers are multiplied by; a suffix in a cell wins over it.
+
+    Returns
+    -------
+    values : ndarray, shape (n_rows,)
+        NaN where there is no number.
+    unread : dict of int to str
+        Position and text of each cell that is neither a number nor blank.
+    """
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
+        return np.array(column.to_numpy(), dtype=float) * factor, {}
+    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
+        if not pd.api.types.is_complex_dtype(dtype):
+            return column.to_numpy(dtype=float, na_value=np.nan) * factor, {}
+    cells = column.to_numpy(dtype=object)
+    values = np.full(len(cells), np.nan)
+    unread: dict[int, str] = {}
+    known: dict[str, float | None] = {}
+    for i, cell in enumerate(cells):
+        if isinstance(cell, str):
+            if cell not in known:
+                known[cell] = _parse(cell, factor)
+            number = known[cell]
+        else:
+            number = _parse(cell, factor)
+        if number is None:
+            unread[i] = repr(cell if len(str(cell)) <= 40 else str(cell)[:37] + "...")
+        else:
+            values[i] = number
+    if any(_DECIMAL_COMMA.match(text) for text in unread.values()):
+        for i, cell in enumerate(cells):  # beside 5,2593 a cell 5,259 may have a decimal comma as well
+            if isinstance(cell, str) and _ONE_GROUP.match(cell.strip()):
+                values[i], unread[i] = math.nan, repr(cell)
+    return values, unread
+
+
+def _parse(cell: Any, factor: float) -> float | None:
+    """Return the number in a cell, NaN for a blank one and None where there is no number."""
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return math.nan
+    if isinstance(cell, str):
+        text = cell.strip()
+        if text.lower() in ("", "nan", "na", "n/a", "none", "null", "-", "--"):
+            return math.nan
+        if text.lower().lstrip("+-") in ("inf", "infinity"):
+            return -math.inf if text.startswith("-") else math.inf
+        try:
+            number = parse_quantity(text)
+        except (ArgumentError, OverflowError):
+            return None
+        return number * (factor if text[-1].isdigit() or text[-1] == "." else 1.0)
+    if isinstance(cell, (bool, np.bool_)) or isinstance(cell, (complex, np.complexfloating)):
+        return None
+    if not hasattr(cell, "__float__") or isinstance(cell, np.ndarray):
+        return None
+    try:
+        return float(cell) * factor
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return None
