@@ -48,7 +48,10 @@ def compute_of(columns: Mapping[str, Array]) -> Array | None:
     """Compute [FLOP] of runs with these inputs, where they say it."""
     if "C" in columns:
         return np.asarray(columns["C"], float)
-    return np.asarray(training_flops(columns["N"], columns["D"])) if {"N", "D"} <= set(columns) else None
+    if not {"N", "D"} <= set(columns):
+        return None
+    with np.errstate(over="ignore"):  # an absurd size is beyond the runs, whatever its compute
+        return np.asarray(training_flops(columns["N"], columns["D"]))
 
 
 def find_trend(problem: Problem, residual: Array, n_free: int) -> NoiseTrend | None:
