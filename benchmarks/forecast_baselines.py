@@ -28,9 +28,15 @@ def fit_or_compute(split: Split, law: str, **options: object) -> tuple[sf.FitRes
     try:
         return sf.fit(split.train[COLUMNS], law, **options), {"N": N, "D": D}
     except sf.FitError:
-        table = {"C": 6.0 * (split.train.N * split.train.D).to_numpy(), "loss": split.train.loss.to_numpy()}
-        pinned = {"E": 0.0} if np.unique(table["C"]).size < 3 else None  # two budgets give a line, and no floor
-        return sf.fit(table, "power_law:C", objective="squared", fixed=pinned), {"C": 6.0 * N * D}
+        return _law_of_compute(6.0 * (split.train.N * split.train.D).to_numpy(), split.train.loss.to_numpy()), {
+            "C": 6.0 * N * D
+        }
+
+
+def _law_of_compute(C: np.ndarray, loss: np.ndarray) -> sf.FitResult:
+    """Least squares of L(C) = E + A C^-alpha; with two budgets a line, and no floor."""
+    budgets = np.unique(np.round(np.log(C), 6)).size
+    return sf.fit({"C": C, "loss": loss}, "power_law:C", objective="squared", fixed={"E": 0.0} if budgets < 3 else None)
 
 
 def _fitted(law: str, **options: object) -> Callable[[Split], np.ndarray]:
@@ -47,8 +53,7 @@ def frontier(split: Split) -> np.ndarray:
     log_c = np.log(6.0 * runs.N * runs.D).to_numpy()
     excess = excess_over_hull(log_c, np.log(runs.loss.to_numpy()))
     near = excess <= max(_ON_FRONTIER, np.sort(excess)[min(7, len(runs) - 1)])
-    table = {"C": np.exp(log_c[near]), "loss": runs.loss.to_numpy()[near]}
-    result = sf.fit(table, "power_law:C", objective="squared")
+    result = _law_of_compute(np.exp(log_c[near]), runs.loss.to_numpy()[near])
     return np.asarray(result.predict(C=6.0 * split.test.N.to_numpy() * split.test.D.to_numpy()))
 
 
