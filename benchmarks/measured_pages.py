@@ -78,7 +78,7 @@ def peers(fit: dict[str, Any], forecast: dict[str, Any], stopping: dict[str, Any
     ours, huber = (methods[name]["overall"] for name in ("sf.forecast", "chinchilla, Huber 1e-3"))
     resampled = methods["case bootstrap, chinchilla"]["overall"]
     add(
-        "mean error for larger runs, eight public tables",
+        f"mean error for larger runs, {len(methods['sf.forecast']['tables'])} public tables",
         f"{ours['percent']:.2f} % (`sf.forecast`)",
         f"Chinchilla's law by least squares: {methods['chinchilla, least squares']['overall']['percent']:.2f} %",
         f"by Huber loss: {huber['percent']:.2f} %",

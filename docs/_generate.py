@@ -34,7 +34,7 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "forecast",
         "Forecasting, comparing, averaging",
-        ("scalefit.forecasting", "scalefit.comparison"),
+        ("scalefit.forecasting", "scalefit.comparison", "scalefit.downstream"),
         ("scalefit.comparison.average.Average",),
     ),
     (
