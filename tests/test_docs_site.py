@@ -34,7 +34,7 @@ def test_every_public_name_is_on_exactly_one_page(generate, tmp_path):
 
 def test_pages_begin_with_what_people_call(generate):
     fit = [path.split(".")[-1] for path in generate.chapters()["fit"]]
-    assert fit[:3] == ["fit", "load_result", "FitResult"] and fit[-1] in ("Certificate", "Prior")
+    assert fit[:4] == ["fit", "load_result", "summary_table", "FitResult"] and fit[-1] in ("Certificate", "Prior")
     assert generate.chapters()["memory"][0] == "scalefit.memory"
     assert "[`sf.counting.count_parameters`]" in generate.api_index()
 

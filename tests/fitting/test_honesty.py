@@ -91,7 +91,8 @@ def test_six_clusters_give_a_wider_interval_not_a_refusal():
     assert width(result.conf_int(cluster=groups)) > width(plain.conf_int())
     assert np.isfinite(result.bootstrap(50, cluster=groups).conf_int().to_numpy()).all()
     assert result.shared_noise is not None and result.shared_noise.by == "C"
-    assert "shared_noise" in {note.code for note in result.notes} and "by C (6 clusters)" in " ".join(str(result).split())
+    assert "shared_noise" in {note.code for note in result.notes}
+    assert "by C (6 clusters)" in " ".join(str(result).split())
 
 
 def test_fit_and_forecast_take_the_same_priors():
