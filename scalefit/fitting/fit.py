@@ -38,6 +38,8 @@ from scalefit.tables.series import several_series
 
 #: Starts to polish; more on few runs, where the objective has several basins.
 _STARTS, _STARTS_ON_FEW, _FEW = 3, 8, 100
+#: Runs below which a law with basins between them is started from still more.
+_VERY_FEW = 40
 
 
 @overload
@@ -312,7 +314,8 @@ def _fit(table: Runs, request: _Request, shared: list[Any]) -> FitResult:
     refuse_too_few_settings(problem, layout.names, prior_names)
 
     few = loss.size < _FEW and not expressions  # lmfit takes its time for each start
-    usual = max(_STARTS_ON_FEW if few else _STARTS, 0 if expressions else law.n_starts)
+    many = 0 if expressions else max(law.n_starts, law.n_starts_on_few if loss.size < _VERY_FEW else 0)
+    usual = max(_STARTS_ON_FEW if few else _STARTS, many)
     n_starts = usual if request.n_starts is None else request.n_starts
 
     def search(problem: Problem) -> tuple[Array, Array | None, Certificate]:

@@ -41,21 +41,18 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
     """
     small = subset(problem, _RUNS) if problem.loss.size > _RUNS else problem
     small = replace(small, penalty=None)
+    told = np.array([name in known for name in names])
     open_ones: AnyArray | None = None
     with np.errstate(all="ignore"):
+        usual = small.law.example()
+        usual = usual if small.law.rescale is None else small.law.rescale(usual, dict(small.units))
+        first = None if len(small.groups) > 1 else _open_directions(small, small.free_vector(usual), told)
+        if first is not None and not first.any():  # told apart at one point, they are at nearly every one
+            return
         for x in find_starts(small, _POINTS):
-            slopes = small.jacobian(x[None])[1][0]
-            prior = np.eye(len(names))[:, [name in known for name in names]]
-            slopes = np.concatenate([slopes, prior * np.abs(slopes).max()], axis=1)
-            size = np.sqrt((slopes**2).sum(axis=1))
-            if not np.isfinite(slopes).all() or (size <= _OFF * size.max()).any():
+            open_ones = _open_directions(small, x, told)
+            if open_ones is None or not open_ones.any():
                 return
-            scaled = (slopes / size[:, None]).T
-            _, values, vectors = np.linalg.svd(scaled, full_matrices=scaled.shape[0] < scaled.shape[1])
-            rank = int((values > _NO_CHANGE * values[0]).sum())
-            if rank == slopes.shape[0]:
-                return
-            open_ones = np.abs(vectors[rank:]).max(axis=0) > 1e-4
     if open_ones is None:
         return
     lost = [name for name, flag in zip(names, open_ones, strict=True) if flag]
@@ -83,6 +80,19 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
         "nothing was fitted",
         (f"add runs at other {key}", f"fix one of these ({arg('fixed', {lost[-1]: ...})})"),
     )
+
+
+def _open_directions(problem: Problem, x: Array, known: AnyArray) -> AnyArray | None:
+    """Which parameters (p,) the slopes at x leave open; None where a summand is off there, which says nothing."""
+    slopes = problem.jacobian(x[None])[1][0]
+    slopes = np.concatenate([slopes, np.eye(x.size)[:, known] * np.abs(slopes).max()], axis=1)
+    size = np.sqrt((slopes**2).sum(axis=1))
+    if not np.isfinite(slopes).all() or (size <= _OFF * size.max()).any():
+        return None
+    scaled = (slopes / size[:, None]).T
+    _, values, vectors = np.linalg.svd(scaled, full_matrices=scaled.shape[0] < scaled.shape[1])
+    rank = int((values > _NO_CHANGE * values[0]).sum())
+    return np.asarray(np.abs(vectors[rank:]).max(axis=0, initial=0.0) > 1e-4)
 
 
 def exponents_of(problem: Problem) -> list[str]:

@@ -22,7 +22,9 @@ _RELATIVE = 1e-12
 _DECREMENT = 1e-14
 _CAP = 5.0
 _LIGHT = 1e3
-_LOSER_STEPS = 40
+#: Steps that a start far above the best goes on once another has converged; and more of them in a wider field, where
+#: basins lie side by side.
+_LOSER_STEPS, _WIDE_FIELD = (12, 40), 8
 #: Objectives closer than this, relatively, are equal: which start wins must not hang on the last bits.
 _TIE = 1e-11
 #: An entry of a matrix with unit diagonal that leaves no digit of the diagonal; the smallest eigenvalue to divide by.
@@ -123,6 +125,7 @@ def minimise(
     queue = ids.size
     state = _fresh(ids, starts, lower, upper)
     best, best_at, tick = np.inf, 0, 0
+    patience = _LOSER_STEPS[total > _WIDE_FIELD]
     with np.errstate(all="ignore"):
         while ids.size:
             tick += 1
@@ -134,7 +137,7 @@ def minimise(
             if rivals:
                 if converged.any() and state.f[converged].min() < best:
                     best, best_at = float(state.f[converged].min()), best_at or tick
-                lagging = np.isfinite(best) & (tick - best_at > _LOSER_STEPS) & (state.f > 1.2 * best)
+                lagging = np.isfinite(best) & (tick - best_at > patience) & (state.f > 1.2 * best)
                 finished = finished | lagging
             if bar is not None:
                 promise = state.f * (1.0 - 4.0 * np.abs(state.decrement))

@@ -14,9 +14,9 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.fitting.problem import DEAD, Problem
 
-_ROWS = 256
+_ROWS = 96
 _NODES = 4096
-_REWEIGHTS = 3
+_REWEIGHTS = 2
 
 
 def find_starts(problem: Problem, n: int, given: Mapping[str, tuple[float, float]] | None = None) -> Array:

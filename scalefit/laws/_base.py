@@ -102,6 +102,8 @@ class Law(metaclass=_LawMeta):
     starts: ClassVar[Callable[..., Array] | None] = None
     #: Optional: fewest starts to walk down at any number of runs, for a law with many basins.
     n_starts: ClassVar[int] = 0
+    #: The same on few runs, where each gap between runs can hold a basin.
+    n_starts_on_few: ClassVar[int] = 0
     #: Name of the parameter at whose value 1 the law is the sum of its terms; empty where there is none.
     coupling: ClassVar[str] = ""
     #: Whether its E and exponents mean what those of the shipped prior do.

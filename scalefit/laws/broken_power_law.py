@@ -78,6 +78,8 @@ class BrokenPowerLaw(Law):
 
     #: Breaks lie side by side in one table, each with a valley of its own: more of them are walked down.
     n_starts = 32
+    #: On few runs a sharp break can stand in any gap between two of them.
+    n_starts_on_few = 128
 
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:
