@@ -418,6 +418,61 @@ def recipes(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", said]) + "\n"
 
 
+def hyperparameters(document: dict[str, Any]) -> str:
+    """Laws of public sweeps, loss lost on their larger cells, and coverage on simulated sweeps."""
+    sweeps = {name: document[name] for name in ("dense", "moe")}
+    lines = ["| sweep | setting | exponent of N | exponent of D | scatter |", "|---" * 5 + "|"]
+    for name, found in sweeps.items():
+        for setting, law in found["laws"].items():
+            ends = [f"{law[one]:.2f} [{law[f'{one}_lower']:.2f}, {law[f'{one}_upper']:.2f}]" for one in ("N", "D")]
+            lines.append(f"| {name}, {found['cells']} cells | {setting} | {' | '.join(ends)} | {law['scatter']:.3f} |")
+    methods = list(sweeps["dense"]["held_out"][0]["lost"])
+    said = "Larger cells from the n smallest: loss lost at the predicted settings [10⁻³ nat/token], mean (largest)."
+    lines += ["", said, "", f"| sweep | n | held out | compute beyond | {' | '.join(methods)} |"]
+    lines.append("|---" * (4 + len(methods)) + "|")
+    inside = total = 0.0
+    for name, found in sweeps.items():
+        for row in found["held_out"]:
+            least = min(cell["mean"] for cell in row["lost"].values())
+            cells = []
+            for lost in (row["lost"][method] for method in methods):
+                shown = f"{1e3 * lost['mean']:.1f} ({1e3 * lost['largest']:.1f})"
+                cells.append(f"**{shown}**" if lost["mean"] == least else shown)
+            first = f"{name} | {row['cells']} | {row['held_out']} | {row['beyond']:.1f} x"
+            lines.append(f"| {first} | {' | '.join(cells)} |")
+            inside += row["held_out"] * sum(row["inside"].values())
+            total += row["held_out"] * len(row["inside"])
+    costs = {
+        name: ", ".join(f"{one['setting']} x {one['factor']:g} {one['penalty']:.4f}" for one in found["off_by_2"])
+        for name, found in sweeps.items()
+    }
+    text = (
+        f"Step Law's constants were fitted to these dense cells, held-out ones included: its dense rows are no "
+        f"forecast. The intervals ({document['level']} claimed) held {inside / total:.2f} of the held-out cells' own "
+        f"optima. Being off by a factor of two at the largest N and D costs [nat/token] "
+        f"{'; '.join(f'{name}: {cost}' for name, cost in costs.items())}."
+    )
+    low, high = document["target"]
+    summary = document["simulated"]["summary"]
+    lines += ["", *wrapped(text), ""]
+    lines.append("| simulated sweeps with | tables | optimum of a cell | lr, compute x 10 | lr, N and D x 10 each |")
+    lines.append("|---" * 5 + "|")
+    for name, cell in summary.items():
+        shares = []
+        for where in ("cells", "compute", "both"):
+            part = cell[where]["coverage"]
+            share = f"{part:.2f}" if low <= part <= high else f"**{part:.2f}**"
+            shares.append(f"{share} (x {math.exp(cell[where]['width']):.2f})")
+        lines.append(f"| {name} | {cell['tables']} | {' | '.join(shares)} |")
+    fewest = min(cell["tables"] for cell in summary.values())
+    text = (
+        f"Coverage of intervals ({document['level']} claimed) of the learning rate, and upper over lower end "
+        f"(median); shares outside [{low}, {high}] are bold, and the counting error of a share is "
+        f"{(0.09 / fewest) ** 0.5:.3f} or less. Ten times beyond the largest cell, for a new optimum with its scatter."
+    )
+    return "\n".join([*lines, "", *wrapped(text)]) + "\n"
+
+
 #: By page and marker: what renders the measured part, and the files in results/ that it takes.
 PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "README.md": {"peers": (peers, ("fit", "forecast", "stopping", "training"))},

@@ -40,9 +40,10 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "plan",
         "Planning",
-        ("scalefit.planning", "scalefit.optima"),
+        ("scalefit.planning", "scalefit.optima", "scalefit.tuning"),
         (
             "scalefit.planning.result.Plan",
+            "scalefit.planning.plan_settings.PlannedSettings",
             "scalefit.optima.result.Optima",
             "scalefit.planning.deployment.Hardware",
             "scalefit.planning.architecture.Architecture",

@@ -65,6 +65,8 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.tables.runs import CheckedRuns as CheckedRuns
     from scalefit.tables.runs import check_runs as check_runs
     from scalefit.tables.runs import read_runs as read_runs
+    from scalefit.tuning.hyperparameters import fit_hyperparameters as fit_hyperparameters
+    from scalefit.tuning.result import Hyperparameters as Hyperparameters
 
 __version__ = "0.1.0"
 
@@ -100,6 +102,8 @@ _LAZY = {
     "load_dataset": "scalefit.datasets",
     "envelope": "scalefit.optima.envelope",
     "fit": "scalefit.fitting.fit",
+    "fit_hyperparameters": "scalefit.tuning.hyperparameters",
+    "Hyperparameters": "scalefit.tuning.result",
     "forecast": "scalefit.forecasting.forecast",
     "ForecastResult": "scalefit.forecasting.result",
     "load_forecast": "scalefit.forecasting.loading",

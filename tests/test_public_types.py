@@ -27,11 +27,12 @@ forecast: sf.ForecastResult = sf.forecast(runs)
 collected: pd.DataFrame = sf.collect("runs/")
 chained: sf.Chain = sf.chain(forecast, result)
 tasks: sf.DownstreamResult = sf.fit_downstream(runs, loss="val_loss", metric=["accuracy"], chance=0.25)
+tuned: sf.Hyperparameters = sf.fit_hyperparameters(runs, of=("lr", "batch_size"))
 recipes: sf.RecipeComparison = sf.compare_recipes(runs, recipe="recipe", baseline="adamw")
 table: pd.DataFrame = sf.compare(runs, ["chinchilla", "kaplan"])
 one = sf.plan(result, C=1e21)
 n: float = one.N
-several: pd.DataFrame = sf.plan(result, C=[1e21, 1e22])
+several: pd.DataFrame = sf.plan(result, C=[1e21, 1e22], hyperparameters=tuned)
 more: pd.DataFrame = sf.next_runs(result, budget=1e19)
 published = sf.published("chinchilla", "hoffmann2022")
 

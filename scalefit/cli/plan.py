@@ -77,6 +77,9 @@ def plan(
         float | None, typer.Option(help="Price of a device-hour of serving; --price by default.")
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Devices, for days of training.")] = None,
+    hyperparameters: Annotated[
+        Path | None, typer.Option(help="Fitted settings that scalefit hyperparameters --save wrote.", metavar="FILE")
+    ] = None,
     law: LawName = None,
     published: Annotated[
         str | None,
@@ -106,6 +109,7 @@ def plan(
     options = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
     options |= {"price": price, "serving_price": serving_price}
     device = None if hardware is None else Hardware.named(hardware, **options)
+    tuned = None if hyperparameters is None else sf.Hyperparameters.load(hyperparameters)
     with shared.working("Planning"):
         result = _result(source, law, published, columns, series, bootstrap)
         answer = sf.plan(
@@ -117,6 +121,7 @@ def plan(
             inference_tokens=inference_tokens,
             unique_tokens=unique_tokens,
             hardware=device,
+            hyperparameters=tuned,
             level=level,
             series=series,
         )

@@ -9,7 +9,7 @@ import numpy as np
 from scalefit._arguments import check_count, check_quantity
 from scalefit.counting import ParameterCounts, count_parameters
 from scalefit.errors import ArgumentError, arg
-from scalefit.planning.hyperparameters import Recipe, recipes
+from scalefit.planning.published_rules import Recipe, recipes
 from scalefit.planning.shape_search import nearest_shape
 
 # Brown et al. (2020), arXiv:2005.14165, table 2.1: parameters, layers, width.
@@ -28,6 +28,8 @@ _SHAPES = np.array(
 SOURCE = "width over depth as in Brown et al. (2020), arXiv:2005.14165, table 2.1, interpolated in ln N"
 #: A model with more of its parameters than this in its embeddings is no transformer worth planning.
 _MOSTLY_VOCABULARY = 0.85
+#: Learning rates of published rules that differ by more are said to.
+_DIFFER = 1.2
 #: Widths are tried up to this one.
 _WIDEST = 65536
 #: Named count of `tables.PARAMS_CONVENTIONS` -> what it counts here.
@@ -85,9 +87,16 @@ class Architecture:
         ]
         lines += [
             f"  {rule.rule}: peak learning rate {rule.learning_rate:.2e}, batch {rule.batch_tokens:.3g} tokens "
-            f"({rule.source}{f'; {rule.beyond:.2g} times beyond its largest model' if rule.beyond > 1.5 else ''})"
+            f"({rule.source}; {rule.remark}"
+            f"{f'; {rule.beyond:.2g} times beyond its largest model' if rule.beyond > 1.5 else ''})"
             for rule in self.recipes.values()
         ]
+        rates = [rule.learning_rate for rule in self.recipes.values()]
+        if rates and max(rates) > _DIFFER * min(rates):
+            lines.append(
+                f"  these rules differ {max(rates) / min(rates):.2g} times in the learning rate and have no intervals; "
+                "sf.fit_hyperparameters gives one rate with an interval from a sweep of your own"
+            )
         return "\n".join(lines)
 
 
@@ -173,6 +182,11 @@ def architecture_for(
         off_by=count / N - 1,
         recipes=rules,
     )
+
+
+def count_of(counts: ParameterCounts, params: str) -> int | None:
+    """Parameters by a convention; None for one that no shape is found for."""
+    return _COUNTED[params](counts) if params in _COUNTED else None
 
 
 def _no_shape(N: float, params: str, vocab_size: int, nearest: int, vocabulary: float) -> ArgumentError:

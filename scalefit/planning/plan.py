@@ -14,9 +14,11 @@ from scalefit.errors import ArgumentError, arg
 from scalefit.planning.choose import choose_inputs
 from scalefit.planning.deployment import Hardware, as_hardware
 from scalefit.planning.loss_surface import sense_of
+from scalefit.planning.plan_settings import check_hyperparameters
 from scalefit.planning.result import Plan
 from scalefit.planning.solve import Request, solve_for
 from scalefit.predictor import predictor_of
+from scalefit.tuning.result import Hyperparameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +41,7 @@ def plan(
     inference_tokens: float | str = 0,
     unique_tokens: float | str | None = None,
     hardware: Hardware | str | None = None,
+    hyperparameters: Hyperparameters | None = None,
     level: float = 0.9,
     series: str | None = None,
 ) -> Plan: ...
@@ -59,6 +62,7 @@ def plan(
     inference_tokens: float | str = 0,
     unique_tokens: float | str | None = None,
     hardware: Hardware | str | None = None,
+    hyperparameters: Hyperparameters | None = None,
     level: float = 0.9,
     series: str | None = None,
 ) -> pd.DataFrame: ...
@@ -78,6 +82,7 @@ def plan(
     inference_tokens: float | str = 0,
     unique_tokens: float | str | None = None,
     hardware: Hardware | str | None = None,
+    hyperparameters: Hyperparameters | None = None,
     level: float = 0.9,
     series: str | None = None,
 ) -> Plan | pd.DataFrame:
@@ -108,6 +113,9 @@ def plan(
         Distinct tokens there are [tokens]; training beyond them repeats them.
     hardware : Hardware or str, optional
         Devices: device-hours and money, and what a served FLOP costs against a trained one.
+    hyperparameters : Hyperparameters, optional
+        What ``sf.fit_hyperparameters`` found in a sweep: the plan then has one learning rate, batch and so on, each
+        with an interval, in place of what published rules say.
     level : float
         Coverage of the intervals.
     series : str, optional
@@ -117,8 +125,8 @@ def plan(
     -------
     Plan
         Or, where C is a sequence, a DataFrame with one row per budget: ``C N D loss lower upper tokens_per_param``, the
-        intervals of N and D, and the inputs chosen; ``attrs["plans"]`` holds the plans. A law in C alone answers
-        ``C=`` and ``loss=``, with NaN for N and D.
+        intervals of N and D, the inputs chosen, and the settings of `hyperparameters`; ``attrs["plans"]`` holds the
+        plans. A law in C alone answers ``C=`` and ``loss=``, with NaN for N and D.
 
     Raises
     ------
@@ -140,7 +148,12 @@ def plan(
                 f"{arg('C', C)} must be a budget or a list of them", "no plan was made", "Give [1e21, 1e22]"
             )
         options: dict[str, Any] = {"at": at, "choose": choose, "fixed": fixed, "hardware": hardware, "level": level}
-        options |= {"series": series, "inference_tokens": inference_tokens, "unique_tokens": unique_tokens}
+        options |= {
+            "hyperparameters": hyperparameters,
+            "series": series,
+            "inference_tokens": inference_tokens,
+            "unique_tokens": unique_tokens,
+        }
         the_question({"C": budgets[0], "loss": loss, "N": N, "D": D, "ratio": ratio})
         return _table([plan(result, C=one, **options) for one in budgets])
     question, asked = the_question({"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio})
@@ -148,7 +161,7 @@ def plan(
     held = _held(question, fixed)
     serve = check_quantity("inference_tokens", inference_tokens, zero=True)
     wall = None if unique_tokens is None else check_quantity("unique_tokens", unique_tokens)
-    devices = as_hardware(hardware)
+    devices, tuned = as_hardware(hardware), check_hyperparameters(hyperparameters)
     request = Request(question, asked, held, serve, wall, devices, level, series, type(result).__name__)
     predictor = predictor_of(result)
     if at:
@@ -159,7 +172,8 @@ def plan(
         )
     else:
         chosen = {}
-    return replace(solve_for(predictor, request), chosen=tuple(chosen))
+    found = replace(solve_for(predictor, request), chosen=tuple(chosen))
+    return found if tuned is None else found.with_hyperparameters(tuned)
 
 
 def _table(plans: list[Plan]) -> pd.DataFrame:
@@ -172,7 +186,8 @@ def _table(plans: list[Plan]) -> pd.DataFrame:
         row |= {key: getattr(one, key) for key in ("N", "D", "loss", "lower", "upper", "tokens_per_param")}
         for name, span in (("N", one.N_interval), ("D", one.D_interval)):
             row[f"{name}_lower"], row[f"{name}_upper"] = span or (np.nan, np.nan)
-        rows.append({**row, **{name: one.at[name] for name in one.chosen}})
+        settings = {} if one.settings is None else one.settings.values
+        rows.append({**row, **{name: one.at[name] for name in one.chosen}, **settings})
     frame = pd.DataFrame(rows)
     frame.attrs["plans"] = plans
     return frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from scalefit.planning.architecture import Architecture, architecture_for
 from scalefit.planning.deployment import Hardware
 from scalefit.planning.limits import LEAP
 from scalefit.planning.loss_surface import Surface
+from scalefit.planning.plan_settings import PlannedSettings, settings_for, settings_text
 from scalefit.plots.planning import ContourFigure
 from scalefit.predictor import Predictor
+from scalefit.tuning.result import Hyperparameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +66,8 @@ class Plan:
         Which series the plan is for, where the law has several.
     at : mapping
         Values of the law's other inputs; `chosen` names those that the plan chose.
+    hyperparameters, settings : Hyperparameters, PlannedSettings or None
+        The sweep that was given, and its learning rate, batch and so on at the plan, each with an interval.
     target, unit : str
         What `loss` is, and its unit: a law may predict something else.
     notes : tuple of Note
@@ -104,6 +108,8 @@ class Plan:
     chosen: tuple[str, ...] = ()
     target: str = "loss"
     unit: str = "nat/token"
+    hyperparameters: Hyperparameters | None = field(default=None, repr=False)
+    settings: PlannedSettings | None = None
 
     @cached_property
     def architecture(self) -> Architecture | None:
@@ -112,9 +118,15 @@ class Plan:
         :meth:`shape` takes another vocabulary or context.
         """
         try:
-            return self.shape()
+            shape = self.shape()
         except ArgumentError:
             return None
+        return shape if self.hyperparameters is None else replace(shape, recipes={})
+
+    def with_hyperparameters(self, found: Hyperparameters) -> Plan:
+        """The same plan, with the settings that a sweep gives for it in place of published rules."""
+        settings = settings_for(found, self.N, self.D, self.params_convention, self.architecture, self.level)
+        return replace(self, hyperparameters=found, settings=settings, notes=(*self.notes, *settings.notes))
 
     def shape(self, **options: Any) -> Architecture:
         """Architecture for N with another vocabulary or context; see `architecture_for`.
@@ -271,6 +283,8 @@ def plan_text(plan: Plan) -> str:
         lines.append("  " + ", ".join(takes))
     if plan.architecture is not None:
         lines += ["  " + line for line in str(plan.architecture).splitlines()]
+    if plan.hyperparameters is not None and plan.settings is not None:
+        lines.append("  " + settings_text(plan.hyperparameters, plan.settings))
     sources = {
         "bootstrap": "intervals: bootstrap draws of the fit",
         "refits": "intervals: refits to resampled runs, as no covariance describes so loose a law",
@@ -327,6 +341,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         record["floor"] = {key: _clean(getattr(floor, key)) for key in ("loss_lower", "loss_upper", "regime")}
     least = plan.minimum_loss
     record["minimum_loss"] = None if least is None else {k: least.to_dict()[k] for k in ("verdict", "table", "notes")}
+    record["settings"] = None if plan.settings is None else {**plan.settings.values, "rule": plan.settings.rule}
     record["notes"] = [note_record(note) for note in plan.notes]
     return record
 

@@ -104,7 +104,11 @@ class Choice:
 
 
 def choose(
-    target: str, asked: str | float | None, columns: Iterable[Any], loss_unit: str = "nat/token"
+    target: str,
+    asked: str | float | None,
+    columns: Iterable[Any],
+    loss_unit: str = "nat/token",
+    usual: Iterable[str] | None = None,
 ) -> Choice | None:
     """Find the column for a canonical name, as asked for or by its usual names.
 
@@ -118,6 +122,8 @@ def choose(
         What the table has.
     loss_unit : str
         Loss columns named for bits per byte are guessed only where the unit is per byte.
+    usual : iterable of str, optional
+        The usual names of a target that is not one of those known here.
 
     Returns
     -------
@@ -134,7 +140,7 @@ def choose(
         return as_asked(target, asked, names)
     if names.count(target) == 1:
         return Choice(target)
-    usual = SHAPE_NAMES[target] if target in SHAPE_NAMES else USUAL_NAMES[target]
+    usual = tuple(SHAPE_NAMES.get(target) or USUAL_NAMES[target]) if usual is None else tuple(usual)
     if target == "loss":
         usual = (*PER_BYTE_NAMES, *usual) if loss_unit.endswith("/byte") else (*usual, *PER_BYTE_NAMES)
     if target == "N":

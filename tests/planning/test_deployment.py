@@ -11,7 +11,7 @@ import scalefit as sf
 from scalefit.counting import count_parameters
 from scalefit.planning.architecture import architecture_for
 from scalefit.planning.deployment import Hardware, frontier
-from scalefit.planning.hyperparameters import recipes
+from scalefit.planning.published_rules import recipes
 from scalefit.planning.repetition import epoch_returns, mark_repetition
 
 LAW = sf.published("chinchilla", "besiroglu2024")

@@ -13,7 +13,7 @@ from scalefit.optima.power_law_fit import power_line
 from scalefit.planning.approaches import agreement
 from scalefit.planning.architecture import architecture_for
 from scalefit.planning.deployment import Hardware, frontier
-from scalefit.planning.hyperparameters import recipes
+from scalefit.planning.published_rules import recipes
 from scalefit.planning.repetition import epoch_returns
 
 
