@@ -251,7 +251,7 @@ def test_numbers_beyond_a_float_and_layers_that_are_none(result):
     with pytest.raises(sf.ScalefitError, match="more than memory holds|would take hours"):
         result.bootstrap(n=10**400)
     for layers in (3, float("nan"), object(), b"x"):
-        with pytest.raises(sf.ScalefitError, match="layers is"):
+        with pytest.raises(sf.ScalefitError, match="layers="):
             sf.memory.global_energy(layers, [1.0, 2.0])
 
 

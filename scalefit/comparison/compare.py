@@ -165,7 +165,7 @@ def compare(
         raise FitError(
             f"No law could be fitted to the training runs of any of the {len(parts)} folds",
             "nothing was compared",
-            f"{first}, {records[first].failed[0]}",
+            f"See why: {first}, {records[first].failed[0]}",
         )
     tested = np.concatenate([fold.test for fold in parts])
     blank = np.full(tested.size, np.nan)

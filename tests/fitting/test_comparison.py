@@ -171,7 +171,7 @@ def test_mixtures_are_refused(results, weights, said):
 def test_a_table_that_no_law_can_be_fitted_to_is_an_error():
     rng = np.random.default_rng(0)
     table = {"N": 10 ** rng.uniform(7, 9, 40), "D": 10 ** rng.uniform(9, 11, 40), "loss": np.full(40, 3.0)}
-    with pytest.raises(sf.FitError, match="nothing was compared. chinchilla, .*All .* losses are 3"):
+    with pytest.raises(sf.FitError, match="nothing was compared. See why: chinchilla, .*All .* losses are 3"):
         sf.compare(table, ["chinchilla", "kaplan"])
 
 

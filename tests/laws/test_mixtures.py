@@ -106,7 +106,7 @@ def test_shares_that_are_none_are_refused(change, words):
 def test_one_bad_row_is_named():
     table = runs()
     table.loc[7, "share_web"] += 0.3
-    with pytest.raises(sf.DataError, match=r"they sum to 1\.3 in row 7\."):
+    with pytest.raises(sf.DataError, match=r"they sum to 1\.3 in row 7;"):
         sf.fit(table, "data_mixing", loss="loss_web")
 
 
