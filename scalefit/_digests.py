@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from scalefit._plain import plain
 from scalefit.errors import DataError
 
 KEY = "sha256"
@@ -28,8 +28,8 @@ def digest_of(document: Mapping[str, Any]) -> str:
 
 def with_digest(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document as JSON has it, null for NaN and infinities, with its digest."""
-    plain = {key: finite(value) for key, value in document.items() if key != KEY}
-    return {**plain, KEY: digest_of(plain)}
+    rest = plain({key: value for key, value in document.items() if key != KEY})
+    return {**rest, KEY: digest_of(rest)}
 
 
 def check_digest(document: Mapping[str, Any], name: Any) -> None:
@@ -48,12 +48,3 @@ def check_digest(document: Mapping[str, Any], name: Any) -> None:
         pass
     seen = "has no SHA-256" if told is None else "was changed after it was saved: its SHA-256 differs"
     raise DataError(f"{name} {seen}", "it was not read", "Use the original file, or save it again")
-
-
-def finite(value: Any) -> Any:
-    """Return a value with null for every NaN and infinity in it, as JSON has neither."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from scalefit import __version__
 from scalefit._digests import KEY, check_digest
+from scalefit._records import load_note
 from scalefit._typing import Array
 from scalefit.comparison.average import FORMAT as AVERAGE_FORMAT
 from scalefit.comparison.average import Average, average
@@ -26,7 +27,7 @@ from scalefit.fitting.collection import Fits
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
-from scalefit.fitting.schema import FORMAT, SavedFit, law_of, load_note, read_saved
+from scalefit.fitting.schema import FORMAT, SavedFit, law_of, read_saved
 from scalefit.forecasting.loading import forecast_from
 from scalefit.forecasting.result import ForecastResult
 from scalefit.laws import published

@@ -98,6 +98,7 @@ def test_the_parts_are_all_known():
         "_typing",
         "errors",
         "counting",
+        "extrapolation",
         "flops",
         "predictor",
         "schedules",

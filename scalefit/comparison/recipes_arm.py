@@ -12,8 +12,8 @@ from scalefit._typing import AnyArray, Array
 from scalefit.comparison.recipes_fit import JointFit, Mixture
 from scalefit.comparison.recipes_surfaces import Path
 from scalefit.errors import ArgumentError, Note, arg
+from scalefit.extrapolation import AHEAD
 
-_FAR = 100.0  # times the dearest common run, beyond which nothing is read unless asked for
 _BELOW = 10.0
 _MOST = 10.0  # times the baseline's dearest run (or the compute asked for): its law is not read further
 _MUCH_WIDE, _MUCH_SIZE, _FEW_GROUPS = 0.3, 0.5, 8
@@ -105,11 +105,11 @@ class Arm:
         cheapest = float(min(self.a.C.min(), self.b.C.min()))
         if extrapolate:
             return
-        if C > _FAR * self.C_max * (1 + 1e-9):
+        if C > AHEAD * self.C_max * (1 + 1e-9):
             raise ArgumentError(
                 f"C = {C:.3g} is {C / self.C_max:.3g} times the dearest run of both ({self.C_max:.3g})",
                 "nothing was read, as a trend over these runs is not one over so many decades",
-                f"Ask up to {_FAR:g} times, or pass {arg('extrapolate', True)}",
+                f"Ask up to {AHEAD:g} times, or pass {arg('extrapolate', True)}",
             )
         if C < cheapest / _BELOW * (1 - 1e-9):
             raise ArgumentError(

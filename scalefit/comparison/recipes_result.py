@@ -10,6 +10,7 @@ import numpy as np
 
 from scalefit import _latex
 from scalefit._arguments import as_numbers, check_count, check_level, check_mapping, check_quantity
+from scalefit._plain import plain
 from scalefit._typing import Array
 from scalefit.comparison.recipes_arm import Arm, Reading
 from scalefit.comparison.recipes_surfaces import ComputeSurface, Path
@@ -336,17 +337,17 @@ class RecipeComparison:
         table = self.table.reset_index()
         crossing = self.crossing().reset_index()
         return {
-            "baseline": _plain(self.baseline),
+            "baseline": plain(self.baseline),
             "differ": self.differ,
             "level": self.level,
             "loss_unit": self.loss_unit,
             "verdict": self.verdict,
             "recipes": _records(table),
             "crossing": _records(crossing),
-            "runs_needed": {str(k): _plain(v) for k, v in self.runs_needed.items()},
+            "runs_needed": {str(k): plain(v) for k, v in self.runs_needed.items()},
             "weights": _records(self.weights),
             "pairs": _records(self.pairs),
-            "set_aside": [[_plain(label), _plain(row)] for label, row in self.set_aside],
+            "set_aside": [[plain(label), plain(row)] for label, row in self.set_aside],
             "notes": [note_record(note) for note in self.notes],
         }
 
@@ -374,12 +375,5 @@ class RecipeComparison:
     __repr__ = __str__
 
 
-def _plain(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    return [{str(k): plain(v) for k, v in row.items()} for row in frame.to_dict("records")]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit._files import write_whole
+from scalefit._plain import plain
 from scalefit._text import percent
 from scalefit.errors import Note, note_record
 
@@ -138,10 +139,6 @@ class EntropyBounds:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it; a number that is not finite becomes None."""
-
-        def plain(value: Any) -> Any:
-            return None if isinstance(value, float) and not math.isfinite(value) else value
-
         text = None if self.from_text is None else {k: getattr(self.from_text, k) for k in Bracket.__slots__}
         return {
             "kind": "entropy_bounds",

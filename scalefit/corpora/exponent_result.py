@@ -14,6 +14,7 @@ import pandas as pd
 
 from scalefit._arguments import check_number
 from scalefit._files import write_whole
+from scalefit._plain import plain
 from scalefit._text import percent
 from scalefit._typing import Array
 from scalefit.corpora.correlations import Correlations
@@ -193,12 +194,6 @@ class ExponentPrediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it; a number that is not finite becomes None."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return [plain(item) for item in value]
-            return None if isinstance(value, float) and not math.isfinite(value) else value
-
         curves = {
             name: [
                 {"lag": float(lag), "norm": float(norm), "error": plain(float(error)), "kept": bool(kept)}

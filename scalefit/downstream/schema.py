@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from scalefit import __version__
 from scalefit._digests import KEY
+from scalefit._plain import plain
+from scalefit._records import SavedNote, Strict, load_note, save_note
 from scalefit.downstream.models import Models
 from scalefit.errors import DataError, Note
-from scalefit.fitting.schema import SavedNote, Strict, load_note, save_note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ def document(
     kept = SavedModels.model_validate(
         {**models.to_dict(), "span": tuple(models.span), "notes": [save_note(note) for note in models.notes]}
     )
-    rows = {str(name): {str(k): _plain(v) for k, v in row.items()} for name, row in table.to_dict("index").items()}
+    rows = {str(name): {str(k): plain(v) for k, v in row.items()} for name, row in table.to_dict("index").items()}
     saved = SavedDownstream(
         kind=KIND,
         format=FORMAT,
@@ -108,8 +109,3 @@ def models_from(raw: Any, path: Any) -> tuple[dict[str, Any], Models]:
         conventions=dict(kept.conventions),
         notes=tuple(load_note(note) for note in kept.notes),
     )
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import Array
 from scalefit.errors import Note
@@ -149,7 +150,7 @@ def _influence_notes(result: Solution) -> list[Note]:
     name, without, moved, positions = found
     if not np.isfinite(moved) or moved < _MOVED:
         return []
-    rows = [_plain(value) for value in result.row_labels[positions]]
+    rows = [plain(value) for value in result.row_labels[positions]]
     shown = shortlist(rows)
     said = f"rows {shown}) carry" if len(rows) > 1 else f"row {shown}) carries"
     them = "them" if len(rows) > 1 else "it"
@@ -163,7 +164,3 @@ def _influence_notes(result: Solution) -> list[Note]:
             {"parameter": name, "rows": rows, "with": float(result.params[name]), "without": without},
         )
     ]
-
-
-def _plain(value: object) -> object:
-    return value.item() if isinstance(value, np.generic) else value

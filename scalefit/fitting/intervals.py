@@ -11,6 +11,7 @@ import numpy as np
 from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
+from scalefit.extrapolation import NEAR
 from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.fitting.clusters import quantiles
 from scalefit.fitting.noise import NoiseTrend, compute_of, find_trend
@@ -22,8 +23,6 @@ from scalefit.predictor import Kind
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Predictions beyond this many times the largest training compute, N or D are extrapolation.
-REACH = 3.0
 #: Share within one standard deviation of a normal distribution.
 _ONE_SIGMA = 0.6827
 
@@ -170,7 +169,7 @@ def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Not
         return float(np.exp(min(np.max(asked, initial=-np.inf) - np.max(seen), 700.0)))
 
     ratio, part = max(((reach(part), part) for part in keys), key=lambda item: item[0], default=(0.0, ()))
-    if ratio <= REACH:
+    if ratio <= NEAR:
         return []
     what = part[0] if part in (("N",), ("D",)) else "compute"
     text = (

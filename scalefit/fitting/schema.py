@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from scalefit import __version__
 from scalefit._digests import with_digest
 from scalefit._files import is_document, read_text, write_whole
+from scalefit._plain import plain
+from scalefit._records import SavedNote, Strict, save_note
 from scalefit.errors import ArgumentError, DataError, Note, arg, way
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.solution import Solution
@@ -21,21 +22,6 @@ from scalefit.laws._base import Law
 from scalefit.laws._registry import known
 
 FORMAT = 1
-
-
-class Strict(BaseModel):
-    """Part of a file: every entry known, of its own type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
-
-
-class SavedNote(Strict):
-    """A note in a file."""
-
-    code: str
-    severity: str
-    message: str
-    details: dict[str, Any]
 
 
 class _SavedCertificate(Strict):
@@ -122,8 +108,8 @@ def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
         n_runs=result.n_runs,
         data=result.data_digest,
         params={str(key): float(value) for key, value in result.params.items()},
-        std_errors={str(key): _finite(value) for key, value in result.std_errors.items()},
-        interval_95={str(key): (_finite(row["lower"]), _finite(row["upper"])) for key, row in interval.iterrows()},
+        std_errors={str(key): plain(value) for key, value in result.std_errors.items()},
+        interval_95={str(key): (plain(row["lower"]), plain(row["upper"])) for key, row in interval.iterrows()},
         objective_value=result.objective_value,
         success=result.success,
         trusted=result.trusted,
@@ -140,7 +126,7 @@ def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
         groups=[rows.tolist() for rows in problem.groups] if len(problem.groups) > 1 else None,
         index=problem.index.tolist(),
         fixed_values=problem.fixed.tolist(),
-        row_labels=[plain_label(label) for label in result.row_labels],
+        row_labels=[plain(label) for label in result.row_labels],
         series=list(result.series),
         conventions=dict(result.conventions or {}),
         bounds={key: (float(low), float(high)) for key, (low, high) in (result.bounds or {}).items()},
@@ -218,22 +204,3 @@ def law_of(name: str, given: str | type[Law] | None, source: str | Path) -> type
             "which an installed package gives it",
         )
     return found
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def plain_label(label: Any) -> Any:
-    """A row label as JSON holds it."""
-    return label.item() if isinstance(label, np.generic) else label
-
-
-def save_note(note: Note) -> SavedNote:
-    """Return a note as a file holds it."""
-    return SavedNote(code=note.code, severity=note.severity, message=note.message, details=dict(note.details))
-
-
-def load_note(note: SavedNote) -> Note:
-    """Return the note that a file holds."""
-    return Note(note.code, note.severity, note.message, note.details)  # type: ignore[arg-type]

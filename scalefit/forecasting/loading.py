@@ -10,11 +10,12 @@ import numpy as np
 from pydantic import ValidationError
 
 from scalefit._digests import KEY, check_digest
+from scalefit._records import load_note
 from scalefit.errors import DataError
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.priors import penalty_from_document
 from scalefit.fitting.problem import Problem
-from scalefit.fitting.schema import law_of, load_note, read_saved
+from scalefit.fitting.schema import law_of, read_saved
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.correlated_errors import Discrepancy, assemble
 from scalefit.forecasting.result import ForecastResult

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import Note
+from scalefit.extrapolation import CALIBRATED
 from scalefit.fitting.identifiability import unexplained_notes, unexplained_problem, unexplained_spread
 from scalefit.fitting.problem import Problem
-from scalefit.fitting.schema import plain_label
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.correlated_errors import CorrelatedFit
 
@@ -21,7 +22,6 @@ from scalefit.forecasting.correlated_errors import CorrelatedFit
 OUTLIER = 0.5
 #: Factor on intervals from which a note tells of the scatter behind it (a choice: half as wide again).
 _WIDE = 1.5
-_FAR_RATIO = 500.0
 _OFF_LINE = np.log(1.5)
 
 
@@ -63,7 +63,7 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
     given = 1.0 if facts.problem.weights is None else facts.problem.weights / facts.problem.weights.max()
     out = np.flatnonzero(fitted.weight < OUTLIER * given)
     if out.size:
-        rows = [plain_label(label) for label in facts.row_labels[out]]
+        rows = [plain(label) for label in facts.row_labels[out]]
         shown = shortlist(rows)
         text = (
             f"{out.size} of {n} runs (rows {shown}) miss the law and their neighbours by over four times the noise; "
@@ -96,10 +96,10 @@ def jump_notes(
     """Say where predictions lie beyond what was calibrated, or off the line that a law of compute holds along."""
     notes = []
     ratio = float(ratios.max(initial=0.0))
-    if ratio > _FAR_RATIO:
+    if ratio > CALIBRATED:
         text = (
             f"The largest prediction is {ratio:.3g} times the largest run's compute. Intervals were calibrated on "
-            f"jumps up to {_FAR_RATIO:g}; beyond, they grow as they did up to there, which nobody has checked. "
+            f"jumps up to {CALIBRATED:g}; beyond, they grow as they did up to there, which nobody has checked. "
             f"Train runs nearer to it first (sf.next_runs says which)."
         )
         notes.append(Note("beyond_calibration", "warning", text, {"ratio": ratio}))

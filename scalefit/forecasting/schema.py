@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from scalefit import __version__
-from scalefit.fitting.schema import SavedNote, Strict, plain_label, save_note
+from scalefit._plain import plain
+from scalefit._records import SavedNote, Strict, save_note
 
 FORMAT = 1
 KIND = "forecast"
@@ -71,7 +72,7 @@ def document(result: Any) -> dict[str, Any]:
         prior=None if problem.penalty is None else problem.penalty.document(),
         discrepancy={key: float(value) for key, value in asdict(result.discrepancy).items()},
         spread={key: float(value) for key, value in asdict(result.spread).items()},
-        row_labels=[plain_label(label) for label in result.row_labels],
+        row_labels=[plain(label) for label in result.row_labels],
         conventions=dict(result.conventions),
         table_notes=[save_note(note) for note in result.table_notes],
         recipe_spread=float(result.recipe_spread),

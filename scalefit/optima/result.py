@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import LEVEL, check_level, check_numbers, check_quantity
+from scalefit._plain import plain
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitError, arg, note_record
 from scalefit.optima.curves import Curve
@@ -212,7 +213,7 @@ def optima_record(optima: Optima, level: float = LEVEL) -> dict[str, Any]:
         "exponent_N": optima.exponent_N,
         "exponent_D": optima.exponent_D,
         "level": level,
-        "interval": {name: [_finite(row["lower"]), _finite(row["upper"])] for name, row in interval.iterrows()},
+        "interval": {name: [plain(row["lower"]), plain(row["upper"])] for name, row in interval.iterrows()},
         "optima": optima.optima.to_dict(orient="records"),
         "refused": optima.refused.to_dict(orient="records"),
         "strange": optima.strange.to_dict(orient="records"),
@@ -222,10 +223,6 @@ def optima_record(optima: Optima, level: float = LEVEL) -> dict[str, Any]:
         "params_convention": optima.conventions.get("params", "total"),
         "notes": [note_record(note) for note in optima.notes],
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def isoflop_data(optima: Optima) -> IsoflopFigure:

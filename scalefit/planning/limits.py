@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
+from scalefit.extrapolation import ABSURD, NEAR
 from scalefit.flops import training_flops
 from scalefit.planning.loss_surface import Surface
 from scalefit.predictor import Predictor
 
-#: A plan this many times beyond the largest run says so; so far beyond that it is refused.
-FAR, ABSURD = 3.0, 1e8
-#: From this many times the largest run's compute on, a plan says so before its numbers.
-LEAP = 1e3
 #: More compute than this [FLOP] is refused under any law: a thousand times all that computers had done by 2025.
 ABSOLUTE = 1e32
 
@@ -31,7 +28,7 @@ def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
     ratios = {
         key: value / seen[key] for key, value in (("N", N), ("D", D), ("C", float(training_flops(N, D)))) if key in seen
     }
-    beyond = {key: ratio for key, ratio in ratios.items() if ratio > (FAR if key == "C" else 1.0)}
+    beyond = {key: ratio for key, ratio in ratios.items() if ratio > (NEAR if key == "C" else 1.0)}
     if not beyond or ("C" in ratios and "C" not in beyond):
         return []
     words = {"N": "parameters", "D": "tokens", "C": "compute"}
@@ -52,7 +49,7 @@ def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
 def compute_notes(predictor: Predictor, C: float) -> list[Note]:
     """Say by how much a budget leaves the runs of a law in C."""
     most = largest(predictor).get("C")
-    if most is None or C <= FAR * most:
+    if most is None or C <= NEAR * most:
         return []
     text = (
         f"The plan has {C / most:.3g} times the compute of the largest run behind the law: that is extrapolation, "

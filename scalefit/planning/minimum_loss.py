@@ -20,12 +20,13 @@ from scalefit._files import write_whole
 from scalefit._text import percent
 from scalefit.counting import count_parameters
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg, note_record
+from scalefit.extrapolation import LEAP
 from scalefit.flops import training_flops
 from scalefit.laws._published import PublishedLaw, published
 from scalefit.laws._registry import registry
 from scalefit.memory._conventions import Convention, Patterns
 from scalefit.memory.floor import Floor, loss_floor
-from scalefit.planning.limits import LEAP, largest
+from scalefit.planning.limits import largest
 from scalefit.predictor import Predictor, predictor_of
 
 if TYPE_CHECKING:

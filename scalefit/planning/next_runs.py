@@ -16,6 +16,7 @@ import numpy as np
 from scalefit._arguments import check_count, check_quantity, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
+from scalefit.extrapolation import AHEAD
 from scalefit.fitting.intervals import relative_residuals
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.solution import Solution
@@ -27,8 +28,6 @@ from scalefit.predictor import Held, Predictor, predictor_of
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The plan in view lies this many times beyond the largest run unless C says otherwise.
-_AHEAD = 100.0
 _SIZES, _RATIOS = 28, 13
 #: Tokens per parameter that are ever proposed.
 _RATIO_RANGE = (1.0, 1000.0)
@@ -110,7 +109,7 @@ def next_runs(
             "Pass what sf.fit returned; where its information is singular, result.bootstrap() first",
         )
     seen = _seen(predictor, type(result).__name__)
-    ahead = _AHEAD * float(seen["C"].max()) if C is None else check_quantity("C", C)
+    ahead = AHEAD * float(seen["C"].max()) if C is None else check_quantity("C", C)
     refuse_absurd(predictor, "C", ahead)
     answer, name = _answer(surface, target, ahead)
     if answer.std() <= _ROUNDING * max(1.0, abs(float(answer.mean()))):

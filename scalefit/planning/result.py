@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._plain import plain
 from scalefit._text import folded
 from scalefit.errors import ArgumentError, Note, arg, note_record
+from scalefit.extrapolation import LEAP
 from scalefit.planning.allocation import SERVE, TRAIN, on_budget
 from scalefit.planning.architecture import Architecture, architecture_for
 from scalefit.planning.deployment import Hardware
-from scalefit.planning.limits import LEAP
 from scalefit.planning.loss_surface import Surface
 from scalefit.planning.plan_settings import PlannedSettings, settings_for, settings_text
 from scalefit.plots.planning import ContourFigure
@@ -325,7 +326,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "exponent_D exponent_N_interval inference_tokens serving_flops total_flops unique_tokens epochs device_hours "
         "days money series law params_convention interval_source"
     ).split()
-    record: dict[str, Any] = {name: _clean(getattr(plan, name)) for name in names}
+    record: dict[str, Any] = {name: plain(getattr(plan, name)) for name in names}
     record["fixed"], record["at"], record["chosen"] = dict(plan.fixed), dict(plan.at), list(plan.chosen)
     shape = plan.architecture
     record |= {"architecture": None, "floor": None}
@@ -338,21 +339,12 @@ def plan_record(plan: Plan) -> dict[str, Any]:
             for name, rule in shape.recipes.items()
         }
         floor = plan.floor
-        record["floor"] = {key: _clean(getattr(floor, key)) for key in ("loss_lower", "loss_upper", "regime")}
+        record["floor"] = {key: plain(getattr(floor, key)) for key in ("loss_lower", "loss_upper", "regime")}
     least = plan.minimum_loss
     record["minimum_loss"] = None if least is None else {k: least.to_dict()[k] for k in ("verdict", "table", "notes")}
     record["settings"] = None if plan.settings is None else {**plan.settings.values, "rule": plan.settings.rule}
     record["notes"] = [note_record(note) for note in plan.notes]
     return record
-
-
-def _clean(value: Any) -> Any:
-    """Replace what JSON cannot hold: infinities and NaN become null."""
-    if isinstance(value, tuple):
-        return [_clean(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def contour_data(plan: Plan, n: int = 80) -> ContourFigure:

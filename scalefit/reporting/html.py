@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import math
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from scalefit._plain import plain
 
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _VOID = {"br", "hr", "input", "link", "meta", "circle", "line", "path", "rect", "polyline", "polygon"}
@@ -87,7 +88,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, w
 
 def json_text(value: Any) -> str:
     """JSON that can stand inside a script element: no ``<``, ``>`` or ``&``, no NaN."""
-    out = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+    out = json.dumps(plain(value), allow_nan=False, separators=(",", ":"))
     for char in "<>&\u2028\u2029":
         out = out.replace(char, f"\\u{ord(char):04x}")
     return out
@@ -96,15 +97,3 @@ def json_text(value: Any) -> str:
 def csp_hash(source: str) -> str:
     """The source expression by which a Content-Security-Policy allows this inline script or style."""
     return f"'sha256-{b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -12,6 +12,7 @@ import numpy as np
 from scalefit._arguments import check_level, check_number, check_numbers
 from scalefit._digests import with_digest
 from scalefit._files import write_whole
+from scalefit._records import load_note, save_note
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.schedules import Schedule
@@ -33,7 +34,6 @@ from scalefit.stopping.schema import (
     history_entries,
     read_state,
     saved_curves,
-    saved_notes,
     saved_runs,
 )
 
@@ -313,7 +313,7 @@ class Monitor(LoggedRun):
             last_step=self._last_step,
             nonfinite=self._nonfinite,
             history=saved_runs(self._history_runs),
-            notes=saved_notes(self.notes),
+            notes=[save_note(note) for note in self.notes],
             law_floors=self._law_floors,
             frontier_compute=self._frontier[0],
             frontier_loss=self._frontier[1],
@@ -352,7 +352,7 @@ class Monitor(LoggedRun):
         """Return the monitor that `state` came from."""
         monitor = cls(state.plan, min_gain=state.min_gain, min_saving=state.min_saving)
         monitor.restore(state)
-        monitor.notes = [Note(**note.model_dump()) for note in state.notes]
+        monitor.notes = [load_note(note) for note in state.notes]
         monitor._history_runs = [finished_from(entry) for entry in state.history]
         monitor._learn()
         monitor._law_floors = dict(state.law_floors)

@@ -12,7 +12,7 @@ from pydantic import ValidationError, model_validator
 
 from scalefit._digests import KEY, check_digest
 from scalefit._files import is_document, read_text
-from scalefit._records import Record
+from scalefit._records import Record, SavedNote
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.schedules import Schedule
 from scalefit.stopping.history import FinishedRun
@@ -66,15 +66,6 @@ def _check_curve(steps: list[float], values: list[float]) -> None:
         raise ValueError("steps that do not increase, or numbers that are not finite")
 
 
-class SavedNote(Record):
-    """A `Note` on disk."""
-
-    code: str
-    severity: Literal["info", "warning", "error"]
-    message: str
-    details: dict[str, Any] = {}
-
-
 class MonitorState(Record):
     """Everything a `Monitor` needs to go on, and nothing that is derived."""
 
@@ -98,11 +89,6 @@ def saved_runs(runs: Sequence[FinishedRun]) -> list[SavedRun]:
         SavedRun(schedule=run.schedule, steps=run.steps.tolist(), loss=run.loss.tolist(), total=run.total)
         for run in runs
     ]
-
-
-def saved_notes(notes: Sequence[Note]) -> list[SavedNote]:
-    """Return what is kept of notes."""
-    return [SavedNote(code=n.code, severity=n.severity, message=n.message, details=dict(n.details)) for n in notes]
 
 
 def read_state(source: str | Path) -> MonitorState:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from scalefit._files import write_atomically as write_atomically
+from scalefit._plain import plain
 from scalefit.errors import DataError
 
 #: A lease whose owner has not renewed it for so long is free to take [s].
@@ -80,12 +81,12 @@ class RunFolder:
         """Write a JSON file atomically."""
         with store_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path / name, json.dumps(_finite(value), indent=1).encode())
+            write_atomically(self.path / name, json.dumps(plain(value), indent=1).encode())
 
     def append_curve(self, record: Mapping[str, Any]) -> None:
         """Append one line in one write."""
         with store_errors(self.path), self.curve_path.open("ab") as out:
-            out.write((json.dumps(_finite(record)) + "\n").encode())
+            out.write((json.dumps(plain(record)) + "\n").encode())
 
     def curve_size(self) -> int:
         """Return the bytes of the curve file so far."""
@@ -285,14 +286,3 @@ def store_errors(path: Path) -> Iterator[None]:
             errno.EROFS: "it is read-only; choose another store",
         }.get(error.errno or 0, f"{error.strerror or error}; check the path")
         raise StoreError(f"Cannot write to {path}: {what}", "what was finished before is kept", "Run again") from error
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: absent numbers are null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
