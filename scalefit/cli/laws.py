@@ -78,7 +78,7 @@ def _full(law: type[Law]) -> str:
 
 
 def _constants(law: type[Law], constants: Constants) -> list[str]:
-    values = ", ".join(f"{key} = {constants.values[key]:.6g}" for key in law.parameters)
+    values = ", ".join(f"{key} = {value:.6g}" for key, value in constants.values.items())
     lines = [f"{constants.key}: {values}", f"  source: {constants.source}"]
     spans = ", ".join(f"{name} {_span(limits)}" for name, limits in constants.covered.items()) or "unknown"
     lines.append(f"  fitted on: {spans} (N counts {constants.params}); {constants.corpus}".rstrip("; "))

@@ -84,8 +84,8 @@ def predict_interval(
     out = pd.DataFrame(
         {
             "loss": loss,
-            "lower": scale.unlink(centre + middle - np.hypot(below, down)),
-            "upper": scale.unlink(centre + middle + np.hypot(above, up)),
+            "lower": np.clip(scale.unlink(centre + middle - np.hypot(below, down)), *result.law.target.range),
+            "upper": np.clip(scale.unlink(centre + middle + np.hypot(above, up)), *result.law.target.range),
             "se_parameter": se / steep,
             "se_noise": 0.5 * (lower_sd + upper_sd) / steep,
         }

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._typing import Array
 from scalefit.laws._base import Constants, Law, Parameter, Usual
+from scalefit.laws._starts import repetition_starts
 from scalefit.laws.chinchilla import Chinchilla
 
 
@@ -113,20 +113,4 @@ class DataConstrained(Law):
         ]
 
     rescale = staticmethod(Chinchilla.rescale)  # unique tokens share D's unit
-
-    @staticmethod
-    def starts(columns: dict[str, Array], loss: Array) -> Array:
-        """Chinchilla's least squares on effective tokens, for a grid of exponents and repetition constants."""
-        n, d = columns["N"], columns["D"]
-        u = np.minimum(d, columns["unique_tokens"])
-        rows = []
-        for R_D in (3.0, 15.0, 75.0):
-            d_eff = u * (1 + R_D * (1 - np.exp(-(d / u - 1) / R_D)))
-            for alpha in np.geomspace(0.1, 1.0, 5):
-                for beta in np.geomspace(0.1, 1.0, 5):
-                    basis = np.stack([np.ones_like(n), n**-alpha, d_eff**-beta]) / loss
-                    size = np.abs(basis).mean(axis=1, keepdims=True)
-                    E, A, B = np.linalg.lstsq((basis / size).T, np.ones_like(n), rcond=None)[0]
-                    E, A, B = (max(c, 1e-3) / k for c, k in zip((E, A, B), size[:, 0], strict=True))
-                    rows += [(E, A, alpha, B, beta, R_D, R_N) for R_N in (1.0, 5.0, 25.0)]
-        return np.asarray(rows)
+    starts = staticmethod(repetition_starts)
