@@ -103,15 +103,28 @@ def on_pre_build(config: Any) -> None:
 
 def claims_page() -> str:
     """Every claim of the associative-memory paper, computed while the page is made."""
-    table = sf.memory.claims()
+    lines = [
+        "# The papers' claims, one by one",
+        "",
+        "`scalefit theory` and `sf.memory.claims()` compute these tables anew.",
+    ]
+    for paper, title, page in (
+        ("niu2024", "Niu et al. (2024)", "[the theory's page](theory.md)"),
+        ("cabannes2024", "Cabannes et al. (2024)", "[the page on facts under Zipf's law](zipf.md)"),
+    ):
+        lines += _claims_of(paper, title, page)
+    return "\n".join(lines) + "\n"
+
+
+def _claims_of(paper: str, title: str, page: str) -> list[str]:
+    table = sf.memory.claims(paper)
     counts = "; ".join(f"{count} {verdict}" for verdict, count in table["verdict"].value_counts().items())
-    lines = ["# The paper's claims, one by one", "", "`scalefit theory` and `sf.memory.claims()` compute this table"]
-    lines[-1] += f" anew: {counts}. The reasons are on [the theory's page](theory.md)."
+    lines = ["", f"## {title}", "", f"{counts}. The reasons are on {page}."]
     lines += ["", "| claim | printed | right | computed | verdict | see |", "|---|---|---|---|---|---|"]
     for row in table.to_dict("records"):
         cells = [str(row[name]).replace("|", "\\|") for name in ("claim", "printed", "exact", "computed", "verdict")]
         lines.append("| " + " | ".join([*cells, "" if row["how"] == "-" else f"`{row['how']}`"]) + " |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def write_experiments(folder: Path) -> None:

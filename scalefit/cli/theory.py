@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Annotated
 
 import typer
 
@@ -14,11 +15,16 @@ def register(app: typer.Typer) -> None:
     app.command()(theory)
 
 
-def theory(as_json: shared.AsJson = False) -> None:
-    """Check every claim of the associative-memory paper (arXiv:2405.08707) by computing it."""
+def theory(
+    paper: Annotated[str, typer.Option(help="niu2024 (arXiv:2405.08707) or cabannes2024 (arXiv:2310.02984).")] = (
+        "niu2024"
+    ),
+    as_json: shared.AsJson = False,
+) -> None:
+    """Check every claim of a paper on associative memories by computing it."""
     from scalefit.memory.claims import claims
 
-    table = claims()
+    table = claims(paper)
     if as_json:
         shared.print_json({"claims": table.to_dict("records")})
         return
