@@ -102,7 +102,7 @@ def on_pre_build(config: Any) -> None:
 
 
 def claims_page() -> str:
-    """Every claim of the associative-memory paper, computed while the page is made."""
+    """Every claim of the papers on associative memories, computed while the page is made."""
     lines = [
         "# The papers' claims, one by one",
         "",

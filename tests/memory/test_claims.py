@@ -18,6 +18,11 @@ def table():
     return sf.memory.claims().set_index("claim")
 
 
+@pytest.fixture(scope="module")
+def zipf_table():
+    return sf.memory.claims("cabannes2024").set_index("claim")
+
+
 def test_every_numbered_thing_of_the_paper_has_a_row(table):
     wanted = {
         "eq.": range(1, 15),
@@ -80,3 +85,17 @@ def test_the_command_prints_every_row(table):
     record = json.loads(runner.invoke(build_app(), ["theory", "--json"]).stdout)
     assert [row["claim"] for row in record["claims"]] == list(table.index)
     assert set(record["claims"][0]) == set(COLUMNS)
+
+
+def test_claims_about_facts_under_zipfs_law(zipf_table):
+    verdicts = zipf_table["verdict"]
+    for name in ("capacity term", "data term", "store, thresholded", "store, weighted", "store, all", "tie"):
+        assert verdicts[name] == "holds", zipf_table.loc[name, "computed"]
+    assert verdicts["data term, few keys"] == "fails; the corrected form holds"
+    assert verdicts["transformers"] == verdicts["minimax"] == "not decided by computing"
+    assert "0.0060490" in zipf_table.loc["capacity term", "computed"]
+
+
+def test_an_unknown_paper_is_one_clear_error():
+    with pytest.raises(sf.ScalefitError, match="Known: 'niu2024', 'cabannes2024'"):
+        sf.memory.claims("nobody1999")
