@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import zipf_page
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 START, END = "<!-- measured: {} -->\n", "<!-- end -->"
@@ -488,6 +490,15 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     },
     "docs/recipes.md": {"recipes": (recipes, ("recipes",))},
     "docs/theory.md": {"against": (against, ("associative_memory",))},
+    "docs/zipf.md": {
+        "stores": (zipf_page.stores, ("zipf",)),
+        "data": (zipf_page.data, ()),
+        "widths": (zipf_page.widths, ()),
+        "compared": (zipf_page.compared, ()),
+        "laws": (zipf_page.laws, ("zipf",)),
+        "held out": (zipf_page.held_out, ("zipf",)),
+    },
+    "docs/validation.md": {"zipf": (zipf_page.verdict, ("zipf",))},
     "docs/planning.md": {
         "repetition": (repetition, ("roads",)),
         "exponents": (exponents, ("roads",)),

@@ -27,6 +27,8 @@ HELD_OUT = 0.25
 LEVEL = 0.9
 #: Intervals that hold 90 % hold fewer than 7 of 11 independent cells once in 360 times.
 TOO_FEW = 0.6
+#: What benchmarks/measured_pages.py fills in from other measurements: run it after this.
+OTHERS = "\n## Theories that predict exponents\n\n<!-- measured: zipf -->\n<!-- end -->\n"
 RESULTS = Path(__file__).parent / "results" / "validation.json"
 
 
@@ -207,7 +209,7 @@ def main(source: Path, page: Path) -> None:
         "interval of E holds it; the intervals take the cells as independent, which cells of one trunk are not. "
         "These models are small (below a million parameters) and short-trained: where E lies above H(data), the law "
         "takes for irreducible what the models of this range could not learn. Laws without a row here have no such "
-        "constant: Kaplan's loss falls to 0, and the associative-memory floor moves with D.\n"
+        "constant: Kaplan's loss falls to 0, and the associative-memory floor moves with D.\n" + OTHERS
     )
     print(page.read_text())
 

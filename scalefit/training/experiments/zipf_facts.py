@@ -36,17 +36,18 @@ TITLE = "Facts under Zipf's law: what is not seen and what does not fit"
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "exponents": (1.5, 2.0), "n_values": 8, "facts": (512, 2048), "epochs": 8, "n_keys": 1024, "widest": 32,
-        "lr": 1e-2, "seeds": (0,), "widths": (4, 8), "width_keys": 256, "width_lr": 2e-2, "steps_per_width": 25,
+        "lr": 1e-2, "seeds": (0,), "widths": (4, 8), "width_keys": 256, "width_lr": 2e-2, "width_seeds": (0,),
+        "steps_per_width": 25,
     },
     "small": {
         "exponents": (1.2, 1.5, 2.0), "n_values": 64, "facts": (4096, 16_384, 65_536), "epochs": 8, "n_keys": 65_536,
         "widest": 64, "lr": 3e-3, "seeds": (0, 1), "widths": (4, 6, 8, 12, 16), "width_keys": 2048, "width_lr": 2e-2,
-        "steps_per_width": 200,
+        "width_seeds": (0,), "steps_per_width": 200,
     },
     "full": {
         "exponents": (1.2, 1.5, 2.0), "n_values": 64, "facts": (4096, 16_384, 65_536, 262_144, 1_048_576), "epochs": 16,
         "n_keys": 1 << 20, "widest": 256, "lr": 1e-3, "seeds": (0, 1, 2), "widths": (4, 6, 8, 12, 16, 24, 32),
-        "width_keys": 16_384, "width_lr": 2e-2, "steps_per_width": 400,
+        "width_keys": 16_384, "width_lr": 2e-2, "width_seeds": (0, 1, 2), "steps_per_width": 400,
     },
 }  # fmt: skip
 #: How the number of facts that fit may grow with the width d.
@@ -119,7 +120,7 @@ def _data_rows(settings: dict[str, Any], store: Path, zipf: float, facts: int) -
 
 def _width_rows(settings: dict[str, Any], store: Path) -> list[dict[str, Any]]:
     rows = []
-    for seed in settings["seeds"]:
+    for seed in settings["width_seeds"]:
         for width in settings["widths"]:
             found = population_rows(
                 store / "zipf_facts",
