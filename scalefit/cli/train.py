@@ -152,7 +152,9 @@ def collect(
 
 
 def experiment(
-    name: Annotated[str, typer.Argument(help="figure2, figure3, figure4, memoriser, balance or fresh_floor.")],
+    name: Annotated[
+        str, typer.Argument(help="figure2, figure3, figure4, memoriser, balance, fresh_floor or zipf_facts.")
+    ],
     size: Annotated[
         str, typer.Option(help="tiny (seconds), small (minutes on a CPU) or full (as published).")
     ] = "small",
@@ -162,7 +164,7 @@ def experiment(
     model_path: Annotated[str | None, typer.Option(help="Local transformers model for figure2.")] = None,
     as_json: _Json = False,
 ) -> None:
-    """Reproduce an experiment of Niu et al. (2024) with the numbers that could refute it."""
+    """Put a memory theory to the test: an experiment with the numbers that could refute it."""
     _require_torch()
     from scalefit.training.experiments import run_experiment
 

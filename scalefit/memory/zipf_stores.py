@@ -218,8 +218,9 @@ def predict_store(
 
     The score of a value y for the key x is q(x) if y is its own, plus the noise of all other facts. Given x that noise
     is Gaussian, with the variance (S_y + (S - S_y) / d) / d, where S sums the squared weights of all other facts and
-    S_y of those with the value y. The scores of different values are taken as independent, which leaves an error of the
-    order 1/sqrt(d); the probability that the own one is largest is then one integral a key.
+    S_y of those with the value y. The scores of different values are taken as independent, and the probability
+    that the own one is largest is then one integral a key. Measured stores agree to a few percent where d exceeds the
+    number of values; with 64 values and d = 16 the prediction for a weighted store is up to a quarter too high.
 
     Parameters
     ----------
