@@ -213,6 +213,7 @@ def verdict(document: dict[str, Any]) -> str:
         f"mass of the keys that are not in its data, with nothing fitted. **The number of facts that fit grows like "
         f"d^{min(powers):.1f} to d^{max(powers):.1f}** in transformers, not like d. **On tables of losses the tie is "
         f"not told from no tie**: mean error on larger runs {held['zipf_memory']:.2f} % against "
-        f"{held['chinchilla']:.2f} % for Chinchilla's law with one parameter more. The theory is of a 0-1 error without an entropy floor."
+        f"{held['chinchilla']:.2f} % for Chinchilla's law with one parameter more. The theory is of a 0-1 error "
+        f"without an entropy floor."
     )
     return wrapped(text) + "\n" + compared()

@@ -232,3 +232,33 @@ def test_training_stores_more_than_any_fixed_weights():
         for store, c in (("weighted", None), ("all", None), ("thresholded", 8), ("thresholded", 16))
     )
     assert trained < 0.8 * fixed
+
+
+# the law
+
+
+@pytest.mark.parametrize(
+    ("law", "power"), [("zipf_memory", 1.0), ("zipf_memory_width", 0.5), ("zipf_memory_sequences", 0.25)]
+)
+def test_the_law_ties_both_exponents_and_comes_back(law, power):
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 1e10, 6), np.geomspace(1e9, 2e11, 6)))
+    found = zipf_exponents(1.6)
+    loss = 1.7 + 400.0 * N ** (-power * (found.zipf - 1)) + 3000.0 * D**-found.data
+    result = sf.fit({"N": N, "D": D, "loss": loss}, law)
+    assert result.params["a"] == pytest.approx(1.6, rel=1e-6) and result.params["E"] == pytest.approx(1.7, rel=1e-6)
+
+
+def test_on_the_240_points_the_capacity_of_the_width_fits_and_the_others_do_not(external_data):
+    import pandas as pd
+
+    runs = pd.read_csv(external_data / "forecast_benchmark" / "chinchilla.csv")
+    runs = runs.sort_values("loss").head(240)[["N", "D", "loss"]]
+    free = sf.fit(runs, "chinchilla")
+    asked = zipf_exponents(data=float(free.params["beta"]), capacity="width")
+    assert asked.zipf == pytest.approx(1.58, abs=0.01) and free.params["alpha"] == pytest.approx(0.347, abs=1e-3)
+    costs = {
+        law: sf.fit(runs, law).objective_value / free.objective_value
+        for law in ("zipf_memory", "zipf_memory_width", "zipf_memory_sequences")
+    }
+    assert 1 <= costs["zipf_memory_width"] < 1.05
+    assert min(costs["zipf_memory"], costs["zipf_memory_sequences"]) > 1.2
