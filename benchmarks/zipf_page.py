@@ -45,8 +45,14 @@ def stores(document: dict[str, Any]) -> str:
 
 
 def ladder() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of both protocols."""
     table = pd.read_csv(EXPERIMENT)
     return table[table["protocol"] == "data"], table[table["protocol"] == "width"]
+
+
+def unsaturated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of models that do not hold nearly all keys."""
+    return rows[~rows["saturated"].astype(bool)]
 
 
 def geometric(values: Any) -> float:
@@ -78,10 +84,12 @@ def widths() -> str:
     """The width ladder: what each error says is stored, and how that grows."""
     _, rows = ladder()
     lines, powers = [], []
-    for a, part in rows.groupby("zipf"):
+    for a, every in rows.groupby("zipf"):
         shown = []
-        for _, here in part.groupby("width"):
-            shown.append(f"{geometric(here['capacity']):,.0f} ({geometric(here['capacity_per_d2']):.1f})")
+        for _, here in every.groupby("width"):
+            mark = "*" if here["saturated"].any() else ""
+            shown.append(f"{geometric(here['capacity']):,.0f}{mark} ({geometric(here['capacity_per_d2']):.1f})")
+        part = unsaturated(every)
         lines.append(f"| {a:g} | {' | '.join(shown)} |")
         measured = slope(part["width"], part["capacity"])
         misfits = {
@@ -99,6 +107,7 @@ def widths() -> str:
 def exponents() -> list[dict[str, Any]]:
     """Exponents of both ladders: measured, predicted exactly at these sizes, and the limits."""
     seen, fitting = ladder()
+    fitting = unsaturated(fitting)
     out = []
     for a, part in seen.groupby("zipf"):
         by_size = part.groupby("D")
@@ -206,7 +215,7 @@ def verdict(document: dict[str, Any]) -> str:
     tested = seen[seen["zipf"] >= 1.5]
     near = int((abs(tested["ratio"] - 1) <= 0.05).sum())
     held = document["held_out"]["overall"]
-    powers = [slope(part["width"], part["capacity"]) for _, part in fitting.groupby("zipf")]
+    powers = [slope(part["width"], part["capacity"]) for _, part in unsaturated(fitting).groupby("zipf")]
     text = (
         f"Facts under Zipf's law ([page](zipf.md), arXiv:2310.02984). **The data term holds with its constant**: after "
         f"several epochs {near} of {len(tested)} errors of the widest model at a = 1.5 and 2 are within 5 % of the "

@@ -55,6 +55,8 @@ RIVALS = ("d", "d^2", "d^2/ln", "N")
 _BATCHES = (16, 256)
 #: The mass not seen is met where the error is within this share of it.
 NEAR = 0.05
+#: A model that holds this share of equally frequent keys has room for nearly all: its error says no capacity.
+SATURATED = 0.8
 
 
 def run(settings: dict[str, Any], store: Path) -> Finding:
@@ -132,6 +134,7 @@ def _width_rows(settings: dict[str, Any], store: Path) -> list[dict[str, Any]]:
                 lr=settings["width_lr"],
                 seed=seed,
             )
+            full = 1.0 - found[0]["error"] > SATURATED  # of keys that are drawn alike
             for row in found:
                 facts = ZipfFacts(settings["width_keys"], row["zipf"], settings["n_values"])
                 stored = facts.capacity(row["error"])
@@ -149,6 +152,7 @@ def _width_rows(settings: dict[str, Any], store: Path) -> list[dict[str, Any]]:
                         "capacity": stored,
                         "capacity_per_d2": stored / width**2,
                         "capacity_per_N": stored / row["N"],
+                        "saturated": full,
                         "steps": row["steps"],
                     }
                 )
@@ -213,7 +217,7 @@ def rival_misfits(rows: list[dict[str, Any]]) -> dict[str, float]:
 def _width_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
     said = []
     for a in (0.0, *settings["exponents"]):
-        mine = [row for row in rows if row["zipf"] == a and row["capacity"] > 0]
+        mine = [row for row in rows if row["zipf"] == a and row["capacity"] > 0 and not row["saturated"]]
         power, error = capacity_power(mine)
         misfits = rival_misfits(mine)
         sizes, errors = _means(mine, "width", "error")
@@ -225,11 +229,15 @@ def _width_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
             f"{', '.join(f'{misfits[name]:.2f} for {name}' for name in RIVALS)}, least for {best}; raw exponent of the "
             f"error in d {-log_slope(sizes, errors):.2f}{limit}"
         )
+    full = sorted({row["width"] for row in rows if row["saturated"]})
+    left_out = (
+        f"; width {', '.join(map(str, full))} holds nearly all keys and is left out of what follows" if full else ""
+    )
     return (
         f"Width: models of width {min(settings['widths'])} to {max(settings['widths'])} on infinite data, "
         f"{settings['width_keys']:,} keys, {settings['steps_per_width']} steps for each unit of width. The capacity P "
-        f"is the number of most frequent facts whose loss of the rest is the measured error. {'; '.join(said)}. Raw "
-        "exponents of the error are those of a finite number of keys, not the asymptotic ones."
+        f"is the number of most frequent facts whose loss of the rest is the measured error{left_out}. "
+        f"{'; '.join(said)}. Raw exponents of the error are those of a finite number of keys, not the asymptotic ones."
     )
 
 
