@@ -36,7 +36,7 @@ TITLE = "Facts under Zipf's law: what is not seen and what does not fit"
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "exponents": (1.5, 2.0), "n_values": 8, "facts": (512, 2048), "epochs": 8, "n_keys": 1024, "widest": 32,
-        "lr": 1e-2, "seeds": (0,), "widths": (4, 8), "width_keys": 256, "width_lr": 2e-2, "width_seeds": (0,),
+        "lr": 1e-2, "seeds": (0,), "widths": (4, 8), "width_keys": 512, "width_lr": 2e-2, "width_seeds": (0,),
         "steps_per_width": 25,
     },
     "small": {
@@ -218,6 +218,9 @@ def _width_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
     said = []
     for a in (0.0, *settings["exponents"]):
         mine = [row for row in rows if row["zipf"] == a and row["capacity"] > 0 and not row["saturated"]]
+        if len({row["width"] for row in mine}) < 2:
+            said.append(f"a = {a:g}: too few widths to tell")
+            continue
         power, error = capacity_power(mine)
         misfits = rival_misfits(mine)
         sizes, errors = _means(mine, "width", "error")
@@ -248,13 +251,18 @@ def _draw(figure: Any, seen: list[dict[str, Any]], fitting: list[dict[str, Any]]
         line = left.plot([row["D"] for row in mine], [row["error"] for row in mine], "o", label=f"a = {a:g}")[0]
         sizes, exact = _means(mine, "D", "predicted_error")
         left.plot(sizes, exact, "-", color=line.get_color(), linewidth=1)
+    sizes = sorted({row["D"] for row in seen})
     left.set(xscale="log", yscale="log", xlabel="facts D", ylabel="error", title="points: measured; lines: not seen")
+    left.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    left.set_xticks([], minor=True)
     left.legend()
     for a in sorted({row["zipf"] for row in fitting}):
         mine = [row for row in fitting if row["zipf"] == a]
         right.plot([row["width"] for row in mine], [row["capacity"] for row in mine], "o", label=f"a = {a:g}")
     widths = np.array(sorted({row["width"] for row in fitting}), float)
-    middle = math.exp(np.mean([math.log(max(row["capacity_per_d2"], 1e-9)) for row in fitting]))
+    middle = math.exp(np.mean([math.log(row["capacity_per_d2"]) for row in fitting if row["capacity"] > 0]))
     right.plot(widths, middle * widths**2, "-", color="black", linewidth=1, label=f"{middle:.1f} d^2")
     right.set(xscale="log", yscale="log", xlabel="width d", ylabel="facts held P", title="inverted capacity")
+    right.set_xticks(widths, [f"{width:g}" for width in widths])
+    right.set_xticks([], minor=True)
     right.legend()
