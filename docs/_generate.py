@@ -40,7 +40,7 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "plan",
         "Planning",
-        ("scalefit.planning", "scalefit.optima", "scalefit.tuning"),
+        ("scalefit.planning", "scalefit.optima", "scalefit.tuning", "scalefit.mixture"),
         (
             "scalefit.planning.result.Plan",
             "scalefit.planning.plan_settings.PlannedSettings",

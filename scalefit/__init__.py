@@ -49,6 +49,8 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.laws import published as published
     from scalefit.memory.floor import Floor as Floor
     from scalefit.memory.floor import loss_floor as loss_floor
+    from scalefit.mixture.optimal_mixture import optimal_mixture as optimal_mixture
+    from scalefit.mixture.result import OptimalMixture as OptimalMixture
     from scalefit.optima.envelope import envelope as envelope
     from scalefit.optima.isoflop import isoflop as isoflop
     from scalefit.planning.minimum_loss import MinimumLoss as MinimumLoss
@@ -116,6 +118,8 @@ _LAZY = {
     "MinimumLoss": "scalefit.planning.minimum_loss",
     "minimum_loss": "scalefit.planning.minimum_loss",
     "next_runs": "scalefit.planning.next_runs",
+    "optimal_mixture": "scalefit.mixture.optimal_mixture",
+    "OptimalMixture": "scalefit.mixture.result",
     "plan": "scalefit.planning.plan",
     "plot": "scalefit.comparison.overlay",
     "published": "scalefit.laws",

@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts before it, and itself. Whatever is not named is common ground: errors, counting, typing.
 ORDER = ["plots", "tables", "memory", "laws", "fitting", "forecasting", "optima", "comparison", "downstream", "saving"]
-ORDER += ["tuning", "planning", "stopping", "report"]
+ORDER += ["mixture", "tuning", "planning", "stopping", "report"]
 PARTS = {
     "tables": ("tables", "datasets"),
     "laws": ("laws",),
@@ -25,6 +25,7 @@ PARTS = {
     "downstream": ("downstream",),
     "optima": ("optima",),
     "saving": ("saving",),
+    "mixture": ("mixture",),
     "tuning": ("tuning",),
     "planning": ("planning",),
     "stopping": ("stopping",),

@@ -94,6 +94,13 @@ def bootstrap_draws(
     return best_x, int((~ok).sum())
 
 
+def refits(result: Solution, counts: Array) -> Array:
+    """Free vectors (n, p) of refits in which each run counts as often as `counts` (n, n_runs) says."""
+    weights = counts if result.problem.weights is None else counts * result.problem.weights
+    size, inner = int(np.clip(_GROUP_WEIGHTS // counts.shape[1], 8, _GROUP)), _Refits(result)
+    return np.concatenate([inner.run(weights[at : at + size])[0] for at in range(0, len(weights), size)])
+
+
 def _weights_in_groups(problem: Problem, n: int, rng: Any, clusters: AnyArray | None) -> Iterator[tuple[slice, Array]]:
     """Rows of resamples and their weights (b, n_runs), drawn as they are wanted: memory does not grow with `n`."""
     total = problem.loss.size

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_count
-from scalefit._typing import AnyArray, Array
+from scalefit._typing import Array
 from scalefit.errors import ArgumentError, FitError, Note, arg
-from scalefit.fitting.covariance import influences
+from scalefit.fitting.bootstrap import refits, resample_counts
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.schema import to_json
 
@@ -93,7 +93,7 @@ class Fits(Mapping[str, FitResult]):
         """Draws of every law's parameters, in natural units; row k of each table belongs to row k of the others.
 
         A run whose losses are all high moves all the laws: errors of laws from the same runs are correlated. Each draw
-        weights the runs by the same random numbers in every law, to first order, with Student's t for so few runs.
+        refits every law to the same resample of the runs.
         """
         import pandas as pd
 
@@ -174,35 +174,19 @@ def fit_each(names: Sequence[str], make: Callable[[str], Any], by: str | None) -
 
 
 def joint_draws(fits: Mapping[str, FitResult], n: int, seed: int) -> dict[str, Array]:
-    """Free vectors (n, p) of every fit, drawn together: the same runs weigh more in all of them."""
-    rng = np.random.default_rng(seed)
+    """Free vectors (n, p) of every fit, refitted to the same resamples of the runs."""
     labels: dict[Any, int] = {}
     for result in fits.values():
+        if len(result.problem.groups) > 1 or result.tangent is not None:
+            raise ArgumentError(
+                f"Fits with {arg('by', 'shared')} or with expressions have no draws that go together",
+                "nothing was drawn",
+                "Fit without",
+            )
         for label in result.row_labels.tolist():
             labels.setdefault(label, len(labels))
-    steps = rng.standard_normal((n, len(labels)))
-    chi = rng.standard_normal((n, 1000))
-    found = {}
-    for name, result in fits.items():
-        moves = _moves(result)
-        rows = [labels[label] for label in result.row_labels.tolist()]
-        left = min(max(result.n_runs - result.n_free, 1), 1000)
-        heavier = np.sqrt(left / (chi[:, :left] ** 2).sum(axis=1, keepdims=True))  # Student's t for few runs
-        drawn = result.x + heavier * (steps[:, rows] @ moves.T)
-        found[name] = np.clip(drawn, *result.problem.bounds(result.bounds or {}))
-    return found
-
-
-def _moves(result: FitResult) -> Array:
-    """How far each run moves the free vector (p, n)."""
-    if len(result.problem.groups) > 1 or result.tangent is not None:
-        raise ArgumentError(
-            f"Fits with {arg('by', 'shared')} or with expressions have no draws that go together",
-            "nothing was drawn",
-            "Fit without",
-        )
-    held: AnyArray = result.at_bound
-    moves = influences(result.problem, result.x, held)
-    if moves is None or not np.isfinite(moves).all():
-        return np.zeros((result.x.size, result.n_runs))
-    return moves
+    counts = resample_counts(len(labels), n, seed)
+    return {
+        name: refits(result, counts[:, [labels[label] for label in result.row_labels.tolist()]])
+        for name, result in fits.items()
+    }

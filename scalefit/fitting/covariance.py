@@ -30,36 +30,11 @@ def free_covariance(problem: Problem, x: Array, held: AnyArray, tangent: Array |
     close to the absolute value it is not: there a score is clipped however far the run lies, and the runs that hide are
     those fitted exactly, which the bread leaves out. A prior's mean is one more measurement, with its covariance.
     """
-    parts = _parts(problem, x, held, tangent)
-    if parts is None:
-        return np.full((x.size, x.size), np.nan)
-    turn, scores, known = parts
-    meat = scores @ scores.T
-    if problem.penalty is not None:
-        meat += problem.penalty.scale * known
-    cov = turn @ meat @ turn.T
-    if tangent is None and held.any():
-        cov[held, :], cov[:, held] = np.nan, np.nan
-    return np.asarray(cov)
-
-
-def influences(problem: Problem, x: Array, held: AnyArray) -> Array | None:
-    """How far each run moves the free vector (p, n), to first order and with its leverage counted; 0 where held.
-
-    Their products sum to the sandwich covariance; those of several fits to the same runs to the covariance between
-    them. None where nothing is finite.
-    """
-    parts = _parts(problem, x, held, None)
-    return None if parts is None else np.asarray(parts[0] @ parts[1])
-
-
-def _parts(problem: Problem, x: Array, held: AnyArray, tangent: Array | None) -> tuple[Array, Array, Array] | None:
-    """Inverse bread in the free directions (p, k), scores of the runs (k, n), and the prior's part (k, k)."""
     problem = problem.bands(x)[-1]
     basis = np.eye(x.size)[:, ~held] if tangent is None else tangent
     found = bread(problem, x, basis.shape[1])
     if found is None:
-        return None
+        return np.full((x.size, x.size), np.nan)
     w = np.ones(problem.loss.size) if problem.weights is None else problem.weights
     psi, _, least_squares = problem.objective.slopes(found.residual)
     known, slopes = basis.T @ found.known @ basis, basis.T @ found.slopes
@@ -67,7 +42,14 @@ def _parts(problem: Problem, x: Array, held: AnyArray, tangent: Array | None) ->
     if not found.narrow:
         scores = scores / _one_minus_leverage(slopes, np.ravel(w * least_squares), known)
     middle = basis.T @ found.hessian @ basis
-    return basis @ np.linalg.pinv(middle, hermitian=True), scores, known
+    meat = scores @ scores.T
+    if problem.penalty is not None:
+        meat += problem.penalty.scale * known
+    inverse = np.linalg.pinv(middle, hermitian=True)
+    cov = basis @ inverse @ meat @ inverse @ basis.T
+    if tangent is None and held.any():
+        cov[held, :], cov[:, held] = np.nan, np.nan
+    return np.asarray(cov)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

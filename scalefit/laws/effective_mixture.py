@@ -31,7 +31,7 @@ class EffectiveMixture(Law):
     >>> import scalefit as sf
     >>> law = sf.laws.get("effective_mixture:web,code")
     >>> round(float(law.loss((0.8, 0.2), 1.0, 1.0, 0.3, (0.05, 1.0))), 3)  # on code
-    2.535
+    2.534
     """
 
     inputs = ("r",)

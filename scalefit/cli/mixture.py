@@ -1,0 +1,92 @@
+"""``scalefit mixture``: the mixture of training domains with the lowest weighted loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scalefit._files import save_figure
+from scalefit.cli import _shared as shared
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("mixture")(mixture)
+
+
+@shared.takes_columns
+def mixture(
+    table: shared.Table,
+    columns: shared.Columns,
+    loss: Annotated[
+        list[str] | None, typer.Option("--loss", help="A column of losses, or a pattern: 'loss_*'. Repeatable.")
+    ] = None,
+    law: Annotated[
+        str, typer.Option(help="A law of shares.", autocompletion=shared.laws_beginning)
+    ] = "effective_mixture",
+    weight: Annotated[
+        list[str] | None,
+        typer.Option("--weight", help="Weight of a loss: loss_web=0.5. Repeatable; all the same without."),
+    ] = None,
+    bound: Annotated[
+        list[str] | None, typer.Option("--bound", help="Bounds of a share: web=0:0.8, or web=0.5. Repeatable.")
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option("--baseline", help="A share of a mixture to compare with: web=0.7. Repeatable.")
+    ] = None,
+    at: Annotated[
+        list[str] | None, typer.Option("--at", help="Value of what else the law reads: N=1e9. Repeatable.")
+    ] = None,
+    within: Annotated[float, typer.Option(help="More loss [nat/token] that counts as nearly as good.")] = 0.01,
+    level: shared.Level = 0.9,
+    save: Annotated[Path | None, typer.Option(help="Write the mixture here as JSON.")] = None,
+    plot: shared.Figure = None,
+    force: shared.Force = False,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Find the mixture of training domains with the lowest weighted loss, with intervals.
+
+    Shares are looked for by what their columns share ('share_web', 'share_code', ...) or named by --input
+    'r=share_web,share_code'.
+    """
+    from scalefit.cli import ExitCode
+    from scalefit.fitting.fit import fit
+    from scalefit.mixture.optimal_mixture import optimal_mixture
+
+    shared.may_write("--save", save, "result", [table], force=force)
+    shared.may_write("--plot", plot, "figure", [table], force=force)
+    weights = shared.assignments("--weight", weight or (), float)
+    limits = shared.assignments("--bound", bound or (), _limits)
+    against = shared.assignments("--baseline", baseline or (), float)
+    held = shared.assignments("--at", at or (), shared.quantity)
+    only, inputs = columns.pop("only", None), columns.pop("inputs", None)
+    runs: Any = table
+    if only is not None:
+        runs = shared.read_table(table, only=only, **columns, inputs=inputs)
+    with shared.working("Fitting the laws of the losses"):
+        names: Any = list(loss) if loss else ["loss"]
+        fits = fit(runs, law, loss=names, columns=columns or None, inputs=inputs)
+        found = optimal_mixture(
+            fits,
+            weights or None,
+            limits or None,
+            baseline=against or None,
+            at=held or None,
+            within=within,
+            level=level,
+        )
+    if as_json:
+        shared.print_json(found.to_dict())
+    else:
+        typer.echo(str(found))
+    if save is not None:
+        found.to_json(save)
+    if plot is not None:
+        save_figure(found.plot().figure, plot)  # type: ignore[arg-type]
+    return ExitCode.DONE if found.trusted else ExitCode.UNTRUSTED
+
+
+def _limits(text: str) -> Any:
+    return shared.pair(text) if ":" in text else shared.quantity(text)

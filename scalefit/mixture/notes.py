@@ -1,0 +1,129 @@
+"""What must be known of an optimal mixture: extrapolation, flatness, luck, and what the runs leave open."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalefit.errors import Note, Severity
+from scalefit.mixture.result import OptimalMixture
+
+#: Beyond what was tried by less than the first part of the tokens nothing is said; by more than the second, and than
+#: the tried mixtures are from one another, the mixture is not trusted.
+_INSIDE, _FAR = 0.005, 0.2
+#: A share further than this outside its tried range is named.
+_OUTSIDE = 0.01
+#: A share that can move by this much at little cost is named.
+_FLAT = 0.3
+
+
+def notes_of(found: OptimalMixture) -> tuple[Note, ...]:
+    """Notes of a mixture, the severe ones first."""
+    notes = [
+        *_fits(found),
+        *_beyond(found),
+        *_open(found),
+        *_bounds(found),
+        *_gain(found),
+        *_flat(found),
+        *_luck(found),
+    ]
+    order = {"error": 0, "warning": 1, "info": 2}
+    return tuple(sorted(notes, key=lambda note: order[note.severity]))
+
+
+def _listed(items: list[str], most: int = 6) -> str:
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def _fits(found: OptimalMixture) -> list[Note]:
+    if found.fits_trusted and not np.isnan(found.interval).any():
+        return []
+    why = "no draw of the laws' parameters gave an optimum" if found.fits_trusted else "a law behind it is not trusted"
+    if found.open_parameters:
+        why += f" (not determined: {_listed(list(found.open_parameters))})"
+    text = f"The mixture was computed, and {why}. Do not use it: print the fits, and add mixtures or merge domains."
+    return [Note("untrusted_fits", "error", text, {"parameters": list(found.open_parameters)})]
+
+
+def _beyond(found: OptimalMixture) -> list[Note]:
+    if found.beyond <= _INSIDE:
+        return []
+    low, high = found.tried
+    out = [
+        f"{domain} {share:.2f} (tried {a:.2f} to {b:.2f})"
+        for domain, share, a, b in zip(found.domains, found.shares, low, high, strict=True)
+        if share > b + _OUTSIDE or share < a - _OUTSIDE
+    ]
+    which = f"; outside of its range alone: {_listed(out)}" if out else ""
+    usual = f"nine in ten mixtures tried are within {100 * found.usual:.0f} % of a blend of the others"
+    far = found.beyond > max(_FAR, found.usual)
+    worth = found.blend_loss - found.loss + found.optimism
+    text = (
+        f"This is extrapolation: {100 * found.beyond:.0f} % of the tokens would have to move for a blend of tried "
+        f"mixtures ({usual}){which}. The best blend of tried ones, .blend, costs {max(worth, 0.0):.3g} nat more by the "
+        "laws. Run this mixture or one on the way to it before relying on it, or narrow bounds."
+    )
+    severity: Severity = "error" if far else "warning" if found.beyond > found.usual or out else "info"
+    return [Note("extrapolation", severity, text, {"beyond": found.beyond, "usual": found.usual})]
+
+
+def _open(found: OptimalMixture) -> list[Note]:
+    names = list(found.undetermined)
+    if not names or np.isnan(found.interval).any():
+        return []
+    text = (
+        f"The runs leave open how much of {_listed(names)} is best: the interval covers nearly all that was allowed. "
+        "The loss is known better than the shares; add mixtures that vary these, or take any that is cheap."
+    )
+    return [Note("undetermined", "warning", text, {"domains": names})]
+
+
+def _bounds(found: OptimalMixture) -> list[Note]:
+    low, high = found.bounds
+    held = [
+        f"{domain} at {share:.3g}"
+        for domain, share, a, b in zip(found.domains, found.shares, low, high, strict=True)
+        if a < b and ((share == a and a > 0) or (share == b and b < 1))
+    ]
+    if not held:
+        return []
+    text = (
+        f"Bounds decide the share of {_listed(held)}: the laws would go further. Widen bounds= where that is allowed."
+    )
+    return [Note("at_bound", "info", text, {"domains": held})]
+
+
+def _gain(found: OptimalMixture) -> list[Note]:
+    best = found.comparisons[0]
+    if not best.lower <= 0:
+        return []
+    text = (
+        f"The interval of the gain over the best mixture tried (row {found.best_tried}) reaches {best.lower:.3g} nat: "
+        "the runs do not show that this mixture is better. Keep that one, or run both."
+    )
+    return [Note("gain_not_shown", "warning", text, {"lower": best.lower, "upper": best.upper})]
+
+
+def _flat(found: OptimalMixture) -> list[Note]:
+    wide = [
+        f"{domain} {a:.2f} to {b:.2f}"
+        for domain, a, b in zip(found.domains, *found.flat, strict=True)
+        if b - a >= _FLAT
+    ]
+    if not wide:
+        return []
+    text = (
+        f"The optimum is flat: at {found.within:g} nat more, a share may be {_listed(wide)}, the others following it. "
+    )
+    text += "Choose among these by cost or by what there is of each."
+    return [Note("flat", "info", text, {"within": found.within})]
+
+
+def _luck(found: OptimalMixture) -> list[Note]:
+    text = (
+        f"Of {found.n_tried} mixtures the one with the lowest measured loss (row {found.best_tried}) was "
+        f"{abs(found.luck):.3g} nat {'below' if found.luck > 0 else 'above'} what the laws give for it; the gain is "
+        f"counted from the laws' value, as the lowest of many is partly luck. From the laws' own lowest value "
+        f"{found.optimism:.3g} nat of luck was taken off. Compare runs, not measured minima."
+    )
+    return [Note("selection", "info", text, {"luck": found.luck, "optimism": found.optimism})]
