@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit._arguments import check_mapping, check_number
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, arg, way
+from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.result import FitResult
 from scalefit.laws._inputs import check_inputs, spread_shares
 
@@ -22,7 +22,7 @@ def named_fits(fits: Any) -> dict[str, FitResult]:
         raise ArgumentError(
             f"A {type(fits).__name__} holds no fits",
             "nothing was computed",
-            f"Pass what {way("sf.fit(runs, 'data_mixing', loss=[...])", 'scalefit fit')} gave",
+            "Pass what sf.fit gave for several losses",
         )
     for name, result in fits.items():
         if not result.law.shares:
@@ -78,17 +78,16 @@ def bounds_of(given: Any, domains: tuple[str, ...]) -> tuple[Array, Array]:
                 "nothing was computed",
                 "Name these",
             )
+        entry = f"bounds['{key}']"
         ends = pair if isinstance(pair, (tuple, list)) else (pair, pair)
         if len(ends) != 2:
-            raise ArgumentError(
-                f"{arg(f"bounds['{key}']", pair)} is not (lower, upper)", "nothing was computed", "Correct it"
-            )
+            raise ArgumentError(f"{arg(entry, pair)} is not (lower, upper)", "nothing was computed", "Correct it")
         at = domains.index(key)
-        low = 0.0 if ends[0] is None else check_number(f"bounds['{key}']", ends[0])
-        high = 1.0 if ends[1] is None else check_number(f"bounds['{key}']", ends[1])
+        low = 0.0 if ends[0] is None else check_number(entry, ends[0])
+        high = 1.0 if ends[1] is None else check_number(entry, ends[1])
         if not 0 <= low <= high <= 1:
             raise ArgumentError(
-                f"{arg(f"bounds['{key}']", (low, high))} does not lie between 0 and 1, the lower first",
+                f"{arg(entry, (low, high))} does not lie between 0 and 1, the lower first",
                 "nothing was computed",
                 "Correct it",
             )

@@ -12,7 +12,7 @@ import numpy as np
 from scalefit import _text as words
 from scalefit._files import write_whole
 from scalefit._typing import Array
-from scalefit.errors import Note
+from scalefit.errors import Note, note_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,8 +192,6 @@ class OptimalMixture:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON can hold it; NaN becomes None."""
-        from scalefit.tables.runs import note_record
-
         return {
             "kind": "mixture",
             "law": self.law,
