@@ -96,7 +96,7 @@ def optimal_mixture(
     >>> best.table["share"].round(3).to_dict(), round(best.loss, 3)
     ({'web': 0.74, 'code': 0.26}, 1.766)
     >>> sf.optimal_mixture(fits, weights={"loss_code": 1.0}, bounds={"web": (0.2, 1)}).table["share"].to_dict()
-    {'web': 0.2, 'code': 0.8}
+    {'code': 0.8, 'web': 0.2}
     """
     named = named_fits(fits)
     names = list(named)
