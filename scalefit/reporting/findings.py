@@ -123,11 +123,11 @@ def find(
     except ArgumentError:
         pass  # expression constraints: robust errors stay
     seen = largest(result)
-    plannable = _or_why(lambda: surface_of(result))
+    plannable = or_why(lambda: surface_of(result))
     if isinstance(plannable, str):
         planned: Plan | str = plannable
     else:
-        planned = _or_why(lambda: _plan(result, budget or NEXT * seen["C"], level))
+        planned = or_why(lambda: _plan(result, budget or NEXT * seen["C"], level))
     plans = planned if isinstance(planned, str) else _plans(result, planned.asked, seen["C"], level)
     return Findings(
         result=result,
@@ -135,19 +135,19 @@ def find(
         level=level,
         plans=plans,
         planned=planned,
-        forecasts=plans if isinstance(plans, str) else _or_why(lambda: _forecasts(runs, plans, level)),
-        next_runs=planned if isinstance(planned, str) else _or_why(lambda: _next_runs(result, planned, seen["C"])),
-        comparison=_or_why(lambda: _compare(runs, result, level)),
-        isoflop=_or_why(lambda: _isoflop(runs)),
-        floor=planned if isinstance(planned, str) else _or_why(lambda: _floor(runs, planned)),
-        minimum_loss=planned if isinstance(planned, str) else _or_why(lambda: _minimum_loss(planned)),
+        forecasts=plans if isinstance(plans, str) else or_why(lambda: _forecasts(runs, plans, level)),
+        next_runs=planned if isinstance(planned, str) else or_why(lambda: _next_runs(result, planned, seen["C"])),
+        comparison=or_why(lambda: _compare(runs, result, level)),
+        isoflop=or_why(lambda: _isoflop(runs)),
+        floor=planned if isinstance(planned, str) else or_why(lambda: _floor(runs, planned)),
+        minimum_loss=planned if isinstance(planned, str) else or_why(lambda: _minimum_loss(planned)),
         planner=planned
         if isinstance(planned, str)
-        else _or_why(lambda: _planner(result, level, _call(law, seed, draws, options))),
+        else or_why(lambda: _planner(result, level, _call(law, seed, draws, options))),
     )
 
 
-def _or_why(make: Callable[[], T]) -> T | str:
+def or_why(make: Callable[[], T]) -> T | str:
     """The value, or the sentence in which scalefit refuses it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScalefitWarning)  # what is warned of is in the notes
@@ -167,7 +167,7 @@ def _plans(result: FitResult, budget: float, most: float, level: float) -> list[
     """Plans around the largest run and up to the planned one and beyond; budgets that have none are left out."""
     budgets = sorted({most * multiple for multiple in MULTIPLES} | {budget})
     kept = [C for i, C in enumerate(budgets) if C == budget or abs(np.log(C / budget)) > 0.1]
-    found = [_or_why(lambda C=C: _plan(result, C, level)) for C in kept]  # type: ignore[misc]
+    found = [or_why(lambda C=C: _plan(result, C, level)) for C in kept]  # type: ignore[misc]
     return [item for item in found if not isinstance(item, str)] or str(found[0])
 
 

@@ -18,7 +18,8 @@ from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.fitting.result import FitResult
 from scalefit.laws import get
 from scalefit.reporting import sections
-from scalefit.reporting.findings import Findings, find
+from scalefit.reporting.beside import Found, find_beside
+from scalefit.reporting.findings import Findings, find, or_why
 from scalefit.reporting.html import csp_hash, join, json_text, tag, text
 from scalefit.reporting.planning_sections import minimum_loss, next_runs, payload, plan_table, planner
 from scalefit.tables.runs import read_runs
@@ -146,7 +147,8 @@ def report(
     table = _one_series(read, only, by)
     found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
     source = _source(runs) + (f", {only}" if only is not None else "")
-    made = Report(_page(found, title or f"Scaling report: {source}", source), found.result)
+    beside = find_beside(table, level, or_why)
+    made = Report(_page(found, beside, title or f"Scaling report: {source}", source), found.result)
     if path is not None:
         made.save(path)
     return made
@@ -183,7 +185,7 @@ def _source(runs: Any) -> str:
     return str(dict(getattr(runs, "attrs", {}).get("scalefit", {})).get("source", "the table"))
 
 
-def _page(found: Findings, title: str, source: str) -> str:
+def _page(found: Findings, beside: tuple[Found, ...], title: str, source: str) -> str:
     from scalefit import __version__
 
     result, said = found.result, dict(found.result.conventions or {})
@@ -206,6 +208,7 @@ def _page(found: Findings, title: str, source: str) -> str:
         "comparison": ("Other laws", sections.comparison(found)),
         "minimum": ("Least loss", minimum_loss(found)),
         "floor": ("Floor", sections.floor(found)),
+        **{one.kind.key: (one.kind.title, one.section(found.planned, found.level)) for one in beside},
         "runs": ("Runs", sections.runs_table(found, unit)),
         "methods": ("Methods", sections.methods(found, about)),
     }

@@ -429,3 +429,23 @@ def test_the_heading_counts_the_warnings_that_are_listed():
     head = re.search(r"Use with care: (\d+) warnings? on the fit, (\d+) on the plan", section(page, "verdict"))
     assert head is not None
     assert section(page, "notes").count('<li class="warning"') == int(head[1]) + int(head[2])
+
+
+def test_recipes_and_accuracies_are_taken_where_a_table_has_them_and_said_to_be():
+    runs = grid(n_budgets=5, per_budget=6)
+    rng = np.random.default_rng(0)
+    runs["acc_scales"] = 0.25 + 0.7 / (1 + np.exp(3 * (runs["loss"] - 2.6))) + 0.005 * rng.standard_normal(len(runs))
+    runs["acc_random"] = 0.5 + 0.05 * rng.standard_normal(len(runs))
+    runs["recipe"] = ["<b>one</b>", "two"] * (len(runs) // 2)
+    page = sf.report(runs).html
+    tasks, recipes = section(page, "tasks"), section(page, "recipes")
+    assert "columns acc_scales, acc_random" in tasks and "1 of 2 cannot be predicted" in tasks
+    assert "column recipe" in recipes and "<b>one" not in page and "&lt;b&gt;one&lt;/b&gt;" in recipes
+    assert Reader(page).open == []
+
+
+def test_columns_that_give_no_answer_say_why():
+    runs = grid(n_budgets=4, per_budget=6)
+    runs["recipe"] = ["one"] * (len(runs) - 2) + ["two"] * 2
+    page = sf.report(runs).html
+    assert "too few to compare" in section(page, "recipes") and 'id="tasks"' not in page
