@@ -475,6 +475,67 @@ def hyperparameters(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
 
+def downstream_story(document: dict[str, Any]) -> str:
+    """The worked story: larger models of a public table from smaller ones."""
+    said = document["story"]
+    lines = ["| tokens D | mean accuracy predicted | 90 % interval | measured |", "|---" * 4 + "|"]
+    for row in said["average"]:
+        ends = f"[{row['lower']:.3f}, {row['upper']:.3f}]"
+        lines.append(f"| {row['D'] / 1e9:.3g}B | {row['loss']:.3f} | {ends} | {row['truth']:.3f} |")
+    lines += ["", "| task, the model of most tokens | predicted | 90 % interval | measured |", "|---" * 4 + "|"]
+    for row in said["tasks"]:
+        ends = f"[{row['lower']:.3f}, {row['upper']:.3f}]"
+        name = row["task"].removeprefix("acc|")
+        lines.append(f"| {name} | {row['value']:.3f} | {ends} | {row['truth']:.3f} |")
+    off = [abs(row["loss"] - row["truth"]) / (1 - row["truth"]) for row in said["average"]]
+    inside = sum(row["lower"] <= row["truth"] <= row["upper"] for row in said["tasks"])
+    text = (
+        f"The mean error (1 less the accuracy) was off by {100 * sum(off) / len(off):.1f} % on average and by "
+        f"{100 * max(off):.1f} % at most. {inside} of the {len(said['tasks'])} predictable tasks lie inside; "
+        f"{len(said['named'])} others had been named as not predictable."
+    )
+    return "\n".join([*lines, "", *wrapped(text)]) + "\n"
+
+
+def downstream(document: dict[str, Any]) -> str:
+    """Held-out models of a public table, and simulated tables."""
+
+    def share(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2f}" if 0.85 <= value <= 0.95 else f"**{value:.2f}**"
+
+    def errors(row: dict[str, Any]) -> str:
+        return " | ".join(f"{row[f'able_{name}']:.4f}" for name in ("error", "one_step", "flat"))
+
+    columns = ("predictable", "covered", "error", "one step", "flat")
+    head = ("held out (public)", "times the compute", *columns, "mean: covered", "error", "one step")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in document["public"]:
+        cells = [row["split"], f"{row['jump']:.0f}", f"{row['predictable']} of {row['tasks']}", share(row["covered"])]
+        cells += [errors(row), share(row["average_covered"])]
+        cells += [
+            f"{row['average_error']:.4f} ({100 * row['average_relative']:.1f} %)",
+            f"{row['average_one_step']:.4f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    head = ("scatter (simulated)", "guessing rate", *columns, "mean: covered")
+    lines += ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in document["simulated"]:
+        cells = [f"{row['scatter']}", "known" if row["known"] else "estimated"]
+        cells += [f"{row['predictable']} of {row['tasks']}", share(row["covered"]), errors(row)]
+        lines.append(f"| {' | '.join([*cells, share(row['average_covered'])])} |")
+    called: dict[str, dict[bool, float]] = {}
+    for row in document["called_predictable"]:
+        called.setdefault(row["kind"], {})[row["known"]] = row["share"]
+    said = "; ".join(f"{kind} {both[True]:.2f} and {both[False]:.2f}" for kind, both in called.items())
+    text = (
+        f"{document['level']} claimed; shares outside [.85, .95] are bold. Covered, error, one step (straight from N "
+        f"and D) and flat (no further gain) are of the predictable tasks, in accuracy; the mean is that over tasks, its "
+        f"error in brackets relative to the mean error (1 less the accuracy). {document['tables']} simulated tables a "
+        f"row. Called predictable, with the guessing rate known and estimated, by kind of task: {said}."
+    )
+    return "\n".join([*lines, "", *wrapped(text)]) + "\n"
+
+
 #: By page and marker: what renders the measured part, and the files in results/ that it takes.
 PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "README.md": {"peers": (peers, ("fit", "forecast", "stopping", "training"))},
@@ -489,6 +550,7 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
         "priors": (priors, ("../../scalefit/stopping/_priors",)),
     },
     "docs/recipes.md": {"recipes": (recipes, ("recipes",))},
+    "docs/downstream.md": {"story": (downstream_story, ("downstream",)), "downstream": (downstream, ("downstream",))},
     "docs/theory.md": {"against": (against, ("associative_memory",))},
     "docs/zipf.md": {
         "stores": (zipf_page.stores, ("zipf",)),
