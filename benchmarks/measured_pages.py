@@ -530,8 +530,8 @@ def downstream(document: dict[str, Any]) -> str:
     text = (
         f"{document['level']} claimed; shares outside [.85, .95] are bold. Covered, error, one step (straight from N "
         f"and D) and flat (no further gain) are of the predictable tasks, in accuracy; the mean is that over tasks, "
-        f"its error in brackets relative to the mean error (1 less the accuracy). {document['tables']} simulated tables a "
-        f"row. Called predictable, with the guessing rate known and estimated, by kind of task: {said}."
+        f"its error in brackets relative to the mean error (1 less the accuracy). {document['tables']} simulated "
+        f"tables a row. Called predictable, with the guessing rate known and estimated, by kind of task: {said}."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
