@@ -15,6 +15,9 @@ from scalefit._arguments import as_numbers
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 
+#: Size, tokens and compute, which a convention ties together; and the two that give the third.
+QUANTITIES = ("N", "D", "C")
+SIZES = ("N", "D")
 #: FLOP per parameter and token of training: two forward, four backward (Kaplan et al. 2020, arXiv:2001.08361, 2.1).
 TRAIN = 6.0
 #: FLOP per parameter and token of the forward pass alone.

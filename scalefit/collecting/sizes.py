@@ -12,6 +12,7 @@ import numpy as np
 from scalefit.collecting import counts
 from scalefit.collecting.records import Run, number
 from scalefit.errors import DataError, arg
+from scalefit.flops import TRAIN
 from scalefit.tables.columns import NON_EMBEDDING_NAMES, USUAL_NAMES
 
 Asked = str | float | Mapping[str, Any] | None
@@ -193,4 +194,4 @@ def _from_flos(run: Run) -> Size | None:
     if run.kind != "trainer" or not flos or counted is None:
         return None
     weights = counted[0].total - counted[0].token_embedding - counted[0].position
-    return Size(flos / (6.0 * weights), "total_flos / (6 x parameters without embeddings), padding included", True)
+    return Size(flos / (TRAIN * weights), "total_flos / (6 x parameters without embeddings), padding included", True)

@@ -18,6 +18,7 @@ from scalefit.fitting.objectives import Kind, Scale
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.runs import by_label
 from scalefit.fitting.weights import is_rule, weights_of, with_weights
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws import get
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import LOSS, Target
@@ -255,8 +256,8 @@ def _inputs_of(laws: Iterable[str | type[Law]], yardstick: Iterable[str]) -> lis
     """Columns that the laws and the holdouts read: N, D and C first."""
     inputs = set(yardstick)
     for law in laws:
-        inputs |= {"N", "D"} if isinstance(law, str) else set(law.inputs)
-    return [key for key in ("N", "D", "C") if key in inputs] + sorted(inputs - {"N", "D", "C"})
+        inputs |= set(SIZES) if isinstance(law, str) else set(law.inputs)
+    return [key for key in QUANTITIES if key in inputs] + sorted(inputs - set(QUANTITIES))
 
 
 def _absent_inputs(
@@ -298,7 +299,7 @@ def _predict(
     n_params = 6 if law == FORECAST else len(get(law).parameters)
     for fold in parts:
         train = {key: column[fold.train] for key, column in columns.items()}
-        where = {key: columns[key][fold.test] for key in (("N", "D") if law == FORECAST else get(law).inputs)}
+        where = {key: columns[key][fold.test] for key in (SIZES if law == FORECAST else get(law).inputs)}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ScalefitWarning)

@@ -14,7 +14,7 @@ from scalefit._files import save_figure
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, ScalefitWarning, arg
 from scalefit.fitting.solution import Solution
-from scalefit.flops import training_flops
+from scalefit.flops import SIZES, training_flops
 from scalefit.forecasting.result import ForecastResult
 from scalefit.plots.overlay import OverlayData, OverlayLine, draw_overlay
 from scalefit.predictor import Predictor
@@ -86,7 +86,7 @@ def plot(
     axis = _axis(named)
     run = {key: check_quantity(key, value) for key, value in (planned or {}).items()}
     lines = [line for name, result in named.items() for line in _lines(name, result, axis, run, level)]
-    title = "lowest loss for the compute" if any({"N", "D"} <= set(result.inputs) for result in named.values()) else ""
+    title = "lowest loss for the compute" if any(set(SIZES) <= set(result.inputs) for result in named.values()) else ""
     axes = draw_overlay(OverlayData(axis, tuple(lines), level, units.pop(), title), ax)
     if path is not None:
         save_figure(axes.figure, path)  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def _axis(named: Mapping[str, Predictor]) -> str:
     axes = set()
     for name, result in named.items():
         inputs = set(result.inputs)
-        if inputs in ({"N", "D"}, {"C"}):
+        if inputs in (set(SIZES), {"C"}):
             axes.add("C")
         elif len(inputs) == 1:
             axes |= inputs
@@ -188,7 +188,7 @@ def _needed(name: str, result: Predictor, run: Mapping[str, float]) -> tuple[str
 def _place(run: Mapping[str, float], axis: str) -> float | None:
     if axis in run or not run:
         return run.get(axis)
-    if axis == "C" and {"N", "D"} <= set(run):
+    if axis == "C" and set(SIZES) <= set(run):
         return float(training_flops(run["N"], run["D"]))
     raise ArgumentError(
         f"{arg('planned')} gives {', '.join(run)}, which does not say where on the axis of {axis} the run lies",

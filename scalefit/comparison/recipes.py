@@ -16,6 +16,7 @@ from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointl
 from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path, Surface
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, way
+from scalefit.flops import SIZES, training_flops
 from scalefit.tables.labels import SAYS_WHAT_LOSS
 
 if TYPE_CHECKING:
@@ -233,11 +234,11 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
     part = frame.copy()
     part.attrs["scalefit"] = dict(said)
     of_compute = law.startswith("power_law")
-    checked = check_for_fit(part, ("C",) if of_compute else ("N", "D"))
+    checked = check_for_fit(part, ("C",) if of_compute else SIZES)
     loss = np.asarray(checked.columns["loss"], float)
     unknown = np.full(len(loss), np.nan)
-    N, D = (np.asarray(checked.columns.get(name, unknown), float) for name in ("N", "D"))
-    C = np.asarray(checked.columns["C"], float) if of_compute else 6.0 * N * D
+    N, D = (np.asarray(checked.columns.get(name, unknown), float) for name in SIZES)
+    C = np.asarray(checked.columns["C"], float) if of_compute else training_flops(N, D)
     unique = np.asarray(checked.columns["unique_tokens"], float) if "unique_tokens" in checked.columns else None
     repeats = float((D / unique).max()) if unique is not None else 1.0
     if len(N) < _FEWEST_RUNS:

@@ -16,6 +16,7 @@ from scalefit.downstream.models import AVERAGE, Models
 from scalefit.downstream.result import DownstreamResult
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, note_record
 from scalefit.fitting.identifiability import each_series
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.forecasting.forecast import forecast
 from scalefit.predictor import predictor_of
 from scalefit.tables.series import several_series
@@ -338,7 +339,7 @@ def _fit(
 ) -> DownstreamResult:
     from scalefit.tables.runs import check_for_fit
 
-    have_inputs = sum(name in frame for name in ("N", "D", "C")) >= 2
+    have_inputs = sum(name in frame for name in QUANTITIES) >= 2
     if first is None and not have_inputs:
         raise DataError(
             "The table has no N and D to predict the loss from",
@@ -347,7 +348,7 @@ def _fit(
         )
     bare = frame.drop(columns="series", errors="ignore")
     bare.attrs.update(frame.attrs)
-    checked = check_for_fit(bare, ("N", "D") if have_inputs else ())
+    checked = check_for_fit(bare, SIZES if have_inputs else ())
     loss = np.asarray(checked.columns["loss"], float)
     rows = frame.loc[checked.row_labels.tolist()]
     metrics = {name: metric_values(rows[name], name, span) for name in names}
@@ -371,7 +372,7 @@ def _fit(
     if same_loss is None:
         said = "Taken as given: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
         notes.append(Note("same_loss", "info", said))
-    columns = {key: np.asarray(checked.columns[key], float) for key in (("N", "D") if have_inputs else ())}
+    columns = {key: np.asarray(checked.columns[key], float) for key in (SIZES if have_inputs else ())}
     step = (
         first if first is not None else forecast({**columns, "loss": loss}, loss_unit=checked.conventions["loss_unit"])
     )

@@ -11,6 +11,7 @@ from scalefit.downstream.curves import Curve, Grid
 from scalefit.downstream.judgement import too_few
 from scalefit.downstream.models import AVERAGE, Models
 from scalefit.errors import FitError, ScalefitWarning
+from scalefit.flops import SIZES
 from scalefit.forecasting.forecast import forecast
 
 _HELD = 1 / 3
@@ -94,7 +95,7 @@ def compare_roads(models: Models) -> dict[str, dict[str, float]]:
             first = forecast({**small.inputs, "loss": small.loss}, loss_unit=models.conventions.get("loss_unit"))
     except FitError:
         return {}
-    N, D = (models.inputs[key][held] for key in ("N", "D"))
+    N, D = (models.inputs[key][held] for key in SIZES)
     by_loss, straight = curves_of(models.loss, models, ~held), Straight(models, ~held)
     loss, x = np.asarray(first.predict(N=N, D=D), float), straight.x(N, D)
     unit, found = abs(models.span[1] - models.span[0]), {}

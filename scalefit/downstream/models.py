@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note
-from scalefit.flops import training_flops
+from scalefit.flops import SIZES, training_flops
 
 #: Name of the mean over tasks.
 AVERAGE = "average"
@@ -81,7 +81,7 @@ class Models:
     @property
     def C(self) -> Array | None:
         """Compute (n,) [FLOP]; None where the table has no N and D."""
-        return training_flops(self.inputs["N"], self.inputs["D"]) if {"N", "D"} <= set(self.inputs) else None
+        return training_flops(self.inputs["N"], self.inputs["D"]) if set(SIZES) <= set(self.inputs) else None
 
     def to_share(self, values: Array) -> Array:
         """Metrics as shares of which more is better."""

@@ -16,6 +16,7 @@ from scalefit.downstream.judgement import Judgement, judge, too_few
 from scalefit.downstream.models import Models
 from scalefit.downstream.quantiles import draws_of, even_scores, quantile_table
 from scalefit.errors import ArgumentError, Note, arg
+from scalefit.flops import SIZES, training_flops
 from scalefit.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -169,13 +170,13 @@ class TaskFits:
         return Straight(self.models)
 
     def _straight(self, inputs: Mapping[str, Any]) -> tuple[Array, Array, dict[str, Curve]]:
-        if self.models.C is None or not {"N", "D"} <= set(inputs):
+        if self.models.C is None or not set(SIZES) <= set(inputs):
             raise ArgumentError(
                 f"{arg('steps', 1)} goes straight from N and D, and one of them is missing",
                 "nothing was predicted",
                 "Give a table with N and D, and both here",
             )
-        N, D = (np.atleast_1d(np.asarray(inputs[key], float)) for key in ("N", "D"))
+        N, D = (np.atleast_1d(np.asarray(inputs[key], float)) for key in SIZES)
         x = self._rival.x(N, D)
         return np.broadcast_to(x, (N_DRAWS, len(x))), x, self._rival.curves
 
@@ -187,8 +188,8 @@ class TaskFits:
         held = {**self.first.held_inputs, **inputs}
         if "C" in held:
             asked = np.asarray(held["C"], float)
-        elif {"N", "D"} <= set(held):
-            asked = 6.0 * np.asarray(held["N"], float) * np.asarray(held["D"], float)
+        elif set(SIZES) <= set(held):
+            asked = training_flops(held["N"], held["D"])
         else:
             return 1.0
         return np.maximum(np.ravel(asked / C.max()), 1e-300)

@@ -9,6 +9,7 @@ import numpy as np
 from scalefit import _text
 from scalefit.errors import Note
 from scalefit.fitting.printing import note_line
+from scalefit.flops import SIZES
 
 _FEW_SIZES = 3
 _SHOWN = 12
@@ -95,10 +96,10 @@ def text(result: Any) -> str:
 def _ahead(result: Any) -> str:
     """The lead task at ten times the dearest model, its N and D both raised; empty where that is not asked."""
     models = result.models
-    if models.C is None or set(result.inputs) != {"N", "D"} or result.lead not in result.curves:
+    if models.C is None or set(result.inputs) != set(SIZES) or result.lead not in result.curves:
         return ""
     dearest = int(np.argmax(models.C))
-    N, D = (float(models.inputs[key][dearest]) * _AHEAD**0.5 for key in ("N", "D"))
+    N, D = (float(models.inputs[key][dearest]) * _AHEAD**0.5 for key in SIZES)
     row = result.predict_interval(N=N, D=D, level=_LEVEL).iloc[0]
     said = f"{row['loss']:.3g} [{row['lower']:.3g}, {row['upper']:.3g}] ({_text.percent(_LEVEL)})"
     if not row["known"]:

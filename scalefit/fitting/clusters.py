@@ -14,7 +14,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.covariance import bread, interval_around
-from scalefit.flops import training_flops
+from scalefit.flops import SIZES, training_flops
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,7 @@ def detect(result: Solution) -> Shared | None:
 def _groupings(columns: Any) -> list[tuple[str, AnyArray]]:
     """Levels of compute, size and tokens that recur: 3 or more, with 2 runs each and more."""
     columns = dict(columns)
-    if "C" not in columns and {"N", "D"} <= set(columns):
+    if "C" not in columns and set(SIZES) <= set(columns):
         columns["C"] = training_flops(columns["N"], columns["D"])
     found = []
     for name in ("C", "N", "D"):

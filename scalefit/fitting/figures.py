@@ -14,6 +14,7 @@ from scalefit.errors import ScalefitWarning
 from scalefit.fitting.intervals import predict_interval, relative_residuals
 from scalefit.fitting.profiles import profile
 from scalefit.fitting.solution import Solution, with_compute
+from scalefit.flops import QUANTITIES, convention
 from scalefit.plots._axes import new_figure
 from scalefit.plots.fits import Curve, FitData, ProfileData, draw_fit, draw_profile
 from scalefit.plots.residuals import ResidualData, draw_residuals
@@ -44,7 +45,7 @@ def fit_data(result: Solution, *, level: float = 0.9) -> FitData:
     title = f"{result.law.formula}\n{result.n_runs} runs · {result.problem.objective}"
     labels = _series(result)
     inputs = set(result.law.inputs)
-    if not inputs <= {"N", "D", "C", "unique_tokens"}:
+    if not inputs <= {*QUANTITIES, "unique_tokens"}:
         # Reached by a loop over series in shared fits, because each has coefficients of its own.
         predicted = np.empty_like(loss)
         for rows, name in _groups(result):
@@ -71,7 +72,7 @@ def profile_data(result: Solution, name: str, *, level: float = LEVEL, n: int = 
 def residual_data(result: Solution) -> ResidualData:
     """Compute residuals of the log loss over the law's inputs, whatever the objective was."""
     columns = with_compute(result.problem.raw_columns)
-    keys = [key for key in ("N", "D", "C") if key in result.law.inputs] or list(result.law.inputs)[:1]
+    keys = [key for key in QUANTITIES if key in result.law.inputs] or list(result.law.inputs)[:1]
     residual = relative_residuals(result)
     return ResidualData({key: columns[key] for key in keys}, residual, float(np.median(np.abs(residual))))
 
@@ -119,7 +120,7 @@ def _curves(result: Solution, columns: dict[str, Array], axis: str, level: float
         if here.size == 0 or here.min() == here.max():
             here = x
         grid, size = np.geomspace(here.min(), here.max(), _POINTS), float(np.exp(middle))
-        inputs = {"N": np.full(_POINTS, size), "D": grid / (6 * size), "C": grid}
+        inputs = {"N": np.full(_POINTS, size), "D": convention("6ND").tokens(grid, size), "C": grid}
         label = f"N = {words.count(size)}"
         curves.append(_curve(result, inputs, grid, level, label, size, series))
     return curves

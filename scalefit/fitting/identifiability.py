@@ -12,6 +12,7 @@ from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, Note, ScalefitWarning, arg
 from scalefit.fitting.problem import Problem
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws._base import Law
 
 _CONSTANT = 1e-3  # spread of log(input) below which it takes one value
@@ -68,7 +69,7 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
             "intervals hold the law's form and the pinned floor for true, and are very wide. Add runs."
         )
         notes.append(Note("one_degree", "warning", text, {"n_runs": n, "n_free": n_free}))
-    varied = {key: np.log(value) for key, value in columns.items() if key in ("N", "D", "C")}
+    varied = {key: np.log(value) for key, value in columns.items() if key in QUANTITIES}
     for key, value in varied.items():
         if np.ptp(value) < _CONSTANT and not _input_is_pinned(law, key, pinned):
             others = [other for other in varied if other != key and np.ptp(varied[other]) >= _CONSTANT]
@@ -89,7 +90,7 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
                     {"input": key, "decades": float(decades)},
                 )
             )
-    if {"N", "D"} <= set(varied) and not (_input_is_pinned(law, "N", pinned) or _input_is_pinned(law, "D", pinned)):
+    if set(SIZES) <= set(varied) and not (_input_is_pinned(law, "N", pinned) or _input_is_pinned(law, "D", pinned)):
         notes += _collinear(law, varied["N"], varied["D"])
     return notes
 

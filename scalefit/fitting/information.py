@@ -13,6 +13,7 @@ from scalefit.fitting.identifiability import input_exponents
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import descend
 from scalefit.fitting.starts import find_starts, subset
+from scalefit.flops import QUANTITIES
 
 #: Singular value, of slopes with unit columns, below which a direction does not change any loss.
 _NO_CHANGE = 1e-9
@@ -113,7 +114,7 @@ def too_narrow(problem: Problem, x: Array, bounds: tuple[Array, Array], n_free: 
     n = problem.loss.size
     if len(problem.groups) > 1 or n > _MOST:
         return {}
-    keys = [key for key in ("N", "D", "C") if key in problem.columns]
+    keys = [key for key in QUANTITIES if key in problem.columns]
     narrow = [key for key in keys if np.ptp(np.log(problem.columns[key])) < _NARROW * np.log(10)]
     if n < _FEW * n_free:
         asked = exponents_of(problem)

@@ -17,6 +17,7 @@ from scalefit.fitting.clusters import quantiles
 from scalefit.fitting.noise import NoiseTrend, compute_of, find_trend
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.solution import Solution
+from scalefit.flops import SIZES
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import Kind
 
@@ -160,8 +161,8 @@ def _widening(result: Solution) -> float:
 def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Note]:
     """Say by how much the predictions leave the range of the runs."""
     keys: list[tuple[str, ...]] = [(key,) for key in ("C", "N", "D") if key in columns]
-    if {"N", "D"} <= set(columns):
-        keys = [("N", "D"), *keys]
+    if set(SIZES) <= set(columns):
+        keys = [SIZES, *keys]
 
     def reach(part: tuple[str, ...]) -> float:
         asked = sum(np.log(columns[key] / result.problem.units[key]) for key in part)

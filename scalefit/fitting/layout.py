@@ -14,6 +14,7 @@ from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, arg, way
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
+from scalefit.flops import QUANTITIES
 from scalefit.laws._base import Law
 
 #: A bound is kept to this relative rounding.
@@ -129,7 +130,7 @@ class Layout:
         constrained = prior_names | set(self.fixed) | set(self.bounds) | set(self.tied) | mentioned
         if self.law.rescale is not None and not constrained & scale_dependent(self.law):
             for key in self.law.inputs:
-                if key in ("N", "D", "C"):
+                if key in QUANTITIES:
                     units[key] = float(np.exp(np.mean(np.log(columns[key]))))
             if "unique_tokens" in units:
                 units["unique_tokens"] = units["D"]

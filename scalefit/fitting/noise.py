@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.fitting.problem import Problem
-from scalefit.flops import training_flops
+from scalefit.flops import SIZES, training_flops
 
 #: Student's t of the power from which noise counts as changing with compute, and the fewest runs that may show it.
 _SHOWN, _LEAST = 2.0, 20
@@ -48,7 +48,7 @@ def compute_of(columns: Mapping[str, Array]) -> Array | None:
     """Compute [FLOP] of runs with these inputs, where they say it."""
     if "C" in columns:
         return np.asarray(columns["C"], float)
-    if not {"N", "D"} <= set(columns):
+    if not set(SIZES) <= set(columns):
         return None
     with np.errstate(over="ignore"):  # an absurd size is beyond the runs, whatever its compute
         return np.asarray(training_flops(columns["N"], columns["D"]))

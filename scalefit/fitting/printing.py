@@ -11,6 +11,7 @@ from scalefit._arguments import LEVEL
 from scalefit._text import folded
 from scalefit.errors import Note
 from scalefit.fitting.solution import Solution
+from scalefit.flops import QUANTITIES
 
 _ROUNDING = 1e-20  # objective per run of a table without noise
 
@@ -128,7 +129,7 @@ def _method_line(result: Solution) -> str:
 def _convention_line(result: Solution) -> str:
     said = dict(result.conventions or {})
     parts = []
-    sized = {"N", "D", "C"} & set(result.law.inputs)
+    sized = set(QUANTITIES) & set(result.law.inputs)
     if sized and "params" in said:
         parts.append(f"N counts {said['params']} parameters")
     if sized and "flops" in said:

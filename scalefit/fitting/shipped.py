@@ -12,6 +12,7 @@ import numpy as np
 
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.priors import Prior
+from scalefit.flops import SIZES
 from scalefit.laws._base import Law
 
 
@@ -44,7 +45,7 @@ def prior_of(prior: Any, law: type[Law], conventions: Mapping[str, Any]) -> Prio
 
     def shipped() -> Prior:
         of_sizes, of_compute = priors_from(shipped_document())
-        known = {("N", "D"): of_sizes, ("C",): of_compute}
+        known = {SIZES: of_sizes, ("C",): of_compute}
         found = known.get(tuple(law.inputs))
         names = (
             [name for name in found.names if name in law.parameters] if found is not None and law.shared_prior else []

@@ -15,7 +15,7 @@ from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.problem import Problem
-from scalefit.flops import training_flops
+from scalefit.flops import SIZES, training_flops
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import normal_draws, ranges
@@ -359,6 +359,6 @@ def _digits(values: Array) -> bytes:
 def with_compute(columns: Mapping[str, Array]) -> dict[str, Array]:
     """Inputs of runs, and their C [FLOP], by 6ND where the law does not read it."""
     found = dict(columns)
-    if "C" not in found and {"N", "D"} <= set(found):
+    if "C" not in found and set(SIZES) <= set(found):
         found["C"] = training_flops(found["N"], found["D"])
     return found

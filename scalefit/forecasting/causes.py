@@ -13,6 +13,7 @@ import numpy as np
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note
+from scalefit.flops import SIZES
 
 #: Chance of a false alarm of each test, divided among the columns tested (a convention).
 _CHANCE = 0.01
@@ -147,7 +148,7 @@ def _follows_size(columns: Mapping[str, AnyArray], settings: Mapping[str, Array]
     follows = []
     for key, column in settings.items():
         if key.lower() not in _RATES and column.size >= _LEAST_RUNS and "N" in columns:
-            strength = max(abs(float(spearmanr(column, columns[size]).statistic)) for size in ("N", "D"))
+            strength = max(abs(float(spearmanr(column, columns[size]).statistic)) for size in SIZES)
             follows += [key] if strength > 0.9 else []
     if not follows:
         return []
@@ -162,9 +163,9 @@ def _short_runs(columns: Mapping[str, AnyArray], left: Array) -> list[Note]:
     """Residuals that grow with N among the runs of least compute: too few steps, or too long a warm-up."""
     from scipy.stats import spearmanr
 
-    if not {"N", "D"} <= set(columns) or left.size < 2 * _LEAST_RUNS:
+    if not set(SIZES) <= set(columns) or left.size < 2 * _LEAST_RUNS:
         return []
-    N, D = (np.asarray(columns[key], float) for key in ("N", "D"))
+    N, D = (np.asarray(columns[key], float) for key in SIZES)
     low = N * D <= np.quantile(N * D, 1 / 3)
     if low.sum() < _LEAST_RUNS or np.ptp(N[low]) == 0:
         return []

@@ -26,6 +26,7 @@ from scalefit._numeric import excess_over_hull
 from scalefit._typing import Array
 from scalefit.errors import FitError
 from scalefit.fitting.problem import Problem
+from scalefit.flops import QUANTITIES, SIZES
 
 _FRONTIER_GRID = np.linspace(-4.0, 4.0, 33)
 _STEPS = 400
@@ -111,20 +112,20 @@ def positions(problem: Problem, columns: Mapping[str, Array]) -> Array:
 
 def sizes_of(problem: Problem) -> list[str]:
     """Inputs whose logarithms say how near two runs are: sizes, and what else is positive in every run."""
-    return [key for key in problem.law.inputs if key in ("N", "D", "C") or (problem.columns[key] > 0).all()]
+    return [key for key in problem.law.inputs if key in QUANTITIES or (problem.columns[key] > 0).all()]
 
 
 def compute(columns: Mapping[str, Array]) -> Array:
     """Training compute (n,) up to a constant factor; the first input for laws that know neither C nor N and D."""
     if "C" in columns:
         return np.asarray(columns["C"])
-    known = [columns[key] for key in ("N", "D") if key in columns] or list(columns.values())[:1]
+    known = [columns[key] for key in SIZES if key in columns] or list(columns.values())[:1]
     return np.asarray(np.prod(np.broadcast_arrays(*known), axis=0))
 
 
 def excess(problem: Problem, x: Array, columns: Mapping[str, Array]) -> Array:
     """Log loss (n,) above the law's best at the same compute; zero for laws of compute."""
-    if not {"N", "D"} <= set(columns):
+    if not set(SIZES) <= set(columns):
         return np.zeros(next(iter(columns.values())).size)
     params = problem.values(x[None], 0)
     shift = np.exp(_FRONTIER_GRID)[:, None]
@@ -232,7 +233,7 @@ def left_over(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> Ar
 def beyond(problem: Problem, columns: Mapping[str, Array]) -> Array:
     """How far inputs lie beyond the largest run (m,): the largest ln ratio of N, D or C, 0 within."""
     out = np.log(np.maximum(compute(columns) / compute(problem.columns).max(), 1.0))
-    for key in ("N", "D"):
+    for key in SIZES:
         if key in problem.columns:
             out = np.maximum(out, np.log(np.maximum(columns[key] / problem.columns[key].max(), 1.0)))
     return np.asarray(out)

@@ -18,6 +18,7 @@ from scalefit.fitting.objectives import Objective
 from scalefit.fitting.priors import Prior, penalty_of
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import solve
+from scalefit.flops import SIZES, training_flops
 from scalefit.forecasting.calibration import ForecastCalibration, shipped
 from scalefit.forecasting.causes import cause_notes
 from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated, left_over
@@ -151,7 +152,7 @@ def forecast(
             f"{arg('constants', constants)} must be a ForecastCalibration", "nothing was forecast", "Leave them out"
         )
     own_law = None if law is None else get(law)
-    reads = ("N", "D") if own_law is None else own_law.inputs
+    reads = SIZES if own_law is None else own_law.inputs
     runs = name_columns(runs, columns, inputs)
     if isinstance(runs, (str, Path)):
         runs = read_runs(runs)
@@ -238,7 +239,7 @@ def _forecast(
         notes.append(Note("fallback", "warning", reason, {"law": law}))
         slope, intercept = np.polyfit(np.log(columns["N"]), np.log(columns["D"]), 1)
         conventions = {**conventions, "line": [float(intercept), float(slope)]}
-        columns = {"C": 6.0 * columns["N"] * columns["D"]}
+        columns = {"C": training_flops(columns["N"], columns["D"])}
     if prior == "shipped":
         given: Prior | None = constants.prior if not reason else constants.compute_prior
         if own_law is not None and own_law.name != "coupled":

@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError
-from scalefit.flops import TRAIN
+from scalefit.flops import SIZES, TRAIN
 from scalefit.laws._base import Law
 
 _POINTS = 129  # of a search over ln N at one budget
@@ -20,7 +20,7 @@ def compute_optimal(law: type[Law], params: Any, budget: Array) -> dict[str, Arr
     """Return the inputs (m,) with the lowest loss by a law at budgets (m,) [FLOP]."""
     if "C" in law.inputs:
         return {"C": budget}
-    if set(law.inputs) != {"N", "D"}:
+    if set(law.inputs) != set(SIZES):
         raise ArgumentError(
             f"{law.name} reads {', '.join(law.inputs)}, so a budget alone fixes no run",
             "none was found",

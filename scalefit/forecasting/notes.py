@@ -15,6 +15,7 @@ from scalefit.errors import Note
 from scalefit.extrapolation import CALIBRATED
 from scalefit.fitting.identifiability import unexplained_notes, unexplained_problem, unexplained_spread
 from scalefit.fitting.problem import Problem
+from scalefit.flops import SIZES
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.correlated_errors import CorrelatedFit
 
@@ -103,7 +104,7 @@ def jump_notes(
             f"Train runs nearer to it first (sf.next_runs says which)."
         )
         notes.append(Note("beyond_calibration", "warning", text, {"ratio": ratio}))
-    if reason and {"N", "D"} <= set(inputs) and "line" in conventions:
+    if reason and set(SIZES) <= set(inputs) and "line" in conventions:
         intercept, slope = conventions["line"]
         off = np.abs(np.log(np.asarray(inputs["D"], float)) - intercept - slope * np.log(inputs["N"]))
         if float(np.max(off)) > _OFF_LINE:

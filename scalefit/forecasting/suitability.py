@@ -10,6 +10,7 @@ from scalefit._numeric import excess_over_hull
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, Note
 from scalefit.fitting.identifiability import unexplained
+from scalefit.flops import training_flops
 from scalefit.forecasting.calibration import ForecastCalibration
 from scalefit.forecasting.correlated_errors import compute
 from scalefit.laws._base import Law
@@ -54,8 +55,9 @@ def choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
         )
     log_n, log_d = np.log(columns["N"]), np.log(columns["D"])
     if np.ptp(log_n + log_d) < 0.1:
+        budget = float(training_flops(1.0, np.exp(np.median(log_n + log_d))))
         raise FitError(
-            f"All {n} runs have one compute budget ({6 * np.exp(np.median(log_n + log_d)):.3g} FLOP): nothing in "
+            f"All {n} runs have one compute budget ({budget:.3g} FLOP): nothing in "
             "them says how loss falls with compute",
             "none was forecast",
             "Add runs at two or more other budgets, a factor of 3 apart",

@@ -11,6 +11,7 @@ import numpy as np
 from scalefit._arguments import check_count, check_numbers, one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg
+from scalefit.flops import SIZES, TRAIN, training_flops
 from scalefit.optima.curves import Curve, refuse_several_series
 from scalefit.optima.isoflop import optima_of
 from scalefit.optima.power_law_fit import PowerLine
@@ -105,10 +106,10 @@ def envelope(
         curves = read_runs(curves, incomplete="keep")
     if (label := _label_of_run(curves)) is not None:  # text labels would not survive the check
         curves = curves.assign(run=pd.factorize(curves[label])[0].astype(float))
-    checked = check_runs(curves, ("N", "D"))
+    checked = check_runs(curves, SIZES)
     columns = dict(checked.columns)
     refuse_several_series(columns)
-    columns["C"] = 6.0 * columns["N"] * columns["D"]
+    columns["C"] = training_flops(columns["N"], columns["D"])
     run = columns.get("run")
     if run is None:
         run = np.round(np.log(columns["N"]) / 0.01)
@@ -213,7 +214,7 @@ def _slices(traces: list[Any], budgets: Array) -> list[Curve]:
         sizes = np.array(sorted(points))
         loss = np.array([np.mean([value for value, _ in points[size]]) for size in sizes])
         labels = [tuple(row for _, row in points[size]) for size in sizes]
-        found.append(Curve(float(budget), sizes, loss, log_c - np.log(6.0) - sizes, labels))
+        found.append(Curve(float(budget), sizes, loss, log_c - np.log(TRAIN) - sizes, labels))
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scalefit._arguments import check_count, one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError, arg
+from scalefit.flops import QUANTITIES
 from scalefit.optima.curves import (
     Curve,
     curves_of,
@@ -86,7 +87,7 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
         )
     if not (isinstance(runs, Mapping) or hasattr(runs, "columns")):
         runs = read_runs(runs, incomplete="keep")
-    checked = check_runs(runs, ("N", "D", "C"))
+    checked = check_runs(runs, QUANTITIES)
     columns = checked.columns
     refuse_several_series(columns)
     nominal = None if budget is None else nominal_budgets(columns, budget)

@@ -18,6 +18,7 @@ from scalefit._arguments import LEVEL, check_level, check_numbers, check_quantit
 from scalefit._plain import plain
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitError, arg, note_record
+from scalefit.flops import SIZES
 from scalefit.optima.curves import Curve
 from scalefit.optima.power_law_fit import PowerLine, power_line
 from scalefit.plots.isoflop import IsoflopFigure
@@ -172,7 +173,7 @@ def bias_of(optima: Optima) -> dict[str, float] | None:
             tokens.append(np.exp(log_d[at]))
     errors = np.full(budgets.size, 1.0)
     truth_n, truth_d = (power_line(budgets, np.array(values), errors) for values in (sizes, tokens))
-    found_n, found_d = (power_line(budgets, again.optima[key].to_numpy(), errors) for key in ("N", "D"))
+    found_n, found_d = (power_line(budgets, again.optima[key].to_numpy(), errors) for key in SIZES)
     return {
         "exponent_N": found_n.exponent - truth_n.exponent,
         "exponent_D": found_d.exponent - truth_d.exponent,

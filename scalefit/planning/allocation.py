@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
+from scalefit.flops import SIZES
 from scalefit.flops import TRAIN as TRAIN
 from scalefit.laws._base import Law
 from scalefit.planning.loss_surface import Surface, estimate_at, forecast_correction
@@ -128,7 +129,7 @@ def two_powers(law: type[Law]) -> tuple[str, str, str, str] | None:
     if len(powers) != 2 or any(len(term.exponents) != 1 for term in powers):
         return None
     by_input = {next(iter(term.exponents)): term for term in powers}
-    if set(by_input) != {"N", "D"}:
+    if set(by_input) != set(SIZES):
         return None
     n, d = by_input["N"], by_input["D"]
     return n.coefficient, n.exponents["N"], d.coefficient, d.exponents["D"]

@@ -14,6 +14,7 @@ import numpy as np
 from scalefit._arguments import check_level, check_quantity
 from scalefit._typing import Array
 from scalefit.errors import ScalefitError
+from scalefit.flops import QUANTITIES, convention, training_flops
 from scalefit.optima.curves import nominal_budgets, refuse_several_series
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def agreement(
 
     level = check_level(level)
     at = None if C is None else check_quantity("C", C)
-    checked = check_runs(runs, ("N", "D", "C"))
+    checked = check_runs(runs, QUANTITIES)
     columns = checked.columns
     refuse_several_series(columns)
     if budget is not None:
@@ -96,7 +97,7 @@ def agreement(
     for params, flops, size in _conventions(columns, str(checked.conventions.get("params", "total"))):
         table = {"N": size, "D": np.asarray(columns["D"], float), "loss": np.asarray(columns["loss"], float)}
         as_given = flops != "6ND" or params == checked.conventions.get("params", "total")
-        table["C"] = np.asarray(columns["C"], float) if as_given else 6.0 * size * table["D"]
+        table["C"] = np.asarray(columns["C"], float) if as_given else training_flops(size, table["D"])
         if budget is not None and as_given and budget in columns:
             table[budget] = np.asarray(columns[budget], float)
         asked = float(table["C"].max()) if at is None else at
@@ -117,7 +118,7 @@ def _conventions(columns: dict[str, Any], params: str) -> list[tuple[str, str, A
     bare = columns.get("N_non_embedding")
     if bare is not None and np.isfinite(bare).all() and (np.asarray(bare) > 0).all():
         found.append(("non_embedding", "6ND", np.asarray(bare, float)))
-    counted = np.asarray(columns["C"], float) / (6.0 * np.asarray(columns["D"], float))
+    counted = convention("6ND").size(columns["C"], columns["D"])
     if np.abs(np.log(counted / size)).max() > 0.02:
         found.append((params, "as counted in C", counted))
     return found

@@ -9,6 +9,7 @@ import numpy as np
 
 from scalefit._arguments import check_mapping, check_number
 from scalefit.errors import ArgumentError, ScalefitError, arg
+from scalefit.flops import QUANTITIES
 from scalefit.predictor import Predictor
 
 #: Values tried over a range, and rounds of them, each over the neighbourhood of the best so far.
@@ -74,7 +75,7 @@ def choose_inputs(
 
 
 def _span(predictor: Predictor, name: str, value: Any) -> tuple[float, float]:
-    if name not in predictor.inputs or name in ("N", "D", "C"):
+    if name not in predictor.inputs or name in QUANTITIES:
         raise ArgumentError(
             f"{arg('choose', {name: ...})}: the plan finds N and D itself, and the law reads "
             f"{', '.join(predictor.inputs)}",

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.extrapolation import ABSURD, NEAR
-from scalefit.flops import training_flops
+from scalefit.flops import QUANTITIES, SIZES, training_flops
 from scalefit.planning.loss_surface import Surface
 from scalefit.predictor import Predictor
 
@@ -19,7 +19,7 @@ ABSOLUTE = 1e32
 
 def largest(predictor: Predictor) -> dict[str, float]:
     """Largest N [parameters], D [tokens] and C [FLOP] that the law was fitted to; empty where that is not known."""
-    return {key: span[1] for key, span in predictor.seen().items() if key in ("N", "D", "C")}
+    return {key: span[1] for key, span in predictor.seen().items() if key in QUANTITIES}
 
 
 def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
@@ -93,7 +93,7 @@ def refuse_absurd_answer(predictor: Predictor, question: str, asked: float, C: f
     """
     seen = largest(predictor)
     most = seen.get("C", np.inf)
-    if "C" not in seen and {"N", "D"} <= set(seen):
+    if "C" not in seen and set(SIZES) <= set(seen):
         most = float(training_flops(seen["N"], seen["D"]))
     if C > ABSURD * most:
         raise ArgumentError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, Note, arg
-from scalefit.flops import training_flops
+from scalefit.flops import SIZES, training_flops
 from scalefit.laws import published
 from scalefit.laws._base import Law
 from scalefit.predictor import Predictor, predictor_of
@@ -110,7 +110,7 @@ def surface_of(result: Any, *, series: str | None = None, unique_tokens: float |
     refuse_settings(law)
     if law is None:
         return _from_predict(predictor, type(result).__name__, unique_tokens)
-    if not {"N", "D"} <= set(predictor.inputs):
+    if not set(SIZES) <= set(predictor.inputs):
         raise ArgumentError(
             f"Law {law.name} reads {', '.join(predictor.inputs)}: it does not weigh N against D, so it cannot plan",
             "no plan was made",

@@ -21,7 +21,7 @@ from scalefit._text import percent
 from scalefit.counting import count_parameters
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg, note_record
 from scalefit.extrapolation import LEAP
-from scalefit.flops import training_flops
+from scalefit.flops import SIZES, training_flops
 from scalefit.laws._published import PublishedLaw, published
 from scalefit.laws._registry import registry
 from scalefit.memory._conventions import Convention, Patterns
@@ -292,7 +292,7 @@ def _candidates() -> tuple[PublishedLaw, ...]:
     """Published laws of the loss [nat/token] in N, D and distinct tokens alone."""
     found = []
     for name, law in registry().items():
-        if law.target.name == "loss" and law.target.unit == "nat/token" and {"N", "D"} <= set(law.inputs):
+        if law.target.name == "loss" and law.target.unit == "nat/token" and set(SIZES) <= set(law.inputs):
             if set(law.inputs) <= {"N", "D", "unique_tokens"}:
                 found += [published(name, constants.key) for constants in law.published]
     return tuple(found)
@@ -311,7 +311,7 @@ def _published(plan: Mapping[str, float], d_ff: int | None) -> list[dict[str, An
         size = min(float(blocks), plan["N"]) if counts == "non_embedding" else plan["N"]
         inputs = {"N": size, "D": plan["D"]} | ({"unique_tokens": plan["unique_tokens"]} if repeats else {})
         covered = law.constants.covered
-        inside = all(name in covered and covered[name][0] <= inputs[name] <= covered[name][1] for name in ("N", "D"))
+        inside = all(name in covered and covered[name][0] <= inputs[name] <= covered[name][1] for name in SIZES)
         row = {"law": law.law.name, "constants": law.constants.key, "loss": float(law.predict(**inputs))}
         row |= {"lower": math.nan, "upper": math.nan, "source": law.source, "kind": "published"}
         row["range"] = _range(covered, counts, inputs["N"], repeats)
@@ -320,9 +320,9 @@ def _published(plan: Mapping[str, float], d_ff: int | None) -> list[dict[str, An
 
 
 def _range(covered: Mapping[str, tuple[float, float]], counts: str, N: float, repeats: bool) -> str:
-    if not {"N", "D"} <= set(covered):
+    if not set(SIZES) <= set(covered):
         return "not known"
-    spans = [f"{name} {covered[name][0]:.2g} to {covered[name][1]:.2g}" for name in ("N", "D")]
+    spans = [f"{name} {covered[name][0]:.2g} to {covered[name][1]:.2g}" for name in SIZES]
     if counts == "non_embedding":
         spans[0] += f" (without embeddings: {N:.3g} here)"
     return ", ".join(spans) + ("" if repeats else ", fresh data")

@@ -20,6 +20,7 @@ from scalefit.extrapolation import AHEAD
 from scalefit.fitting.intervals import relative_residuals
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.solution import Solution
+from scalefit.flops import SIZES
 from scalefit.planning import allocation
 from scalefit.planning.limits import refuse_absurd
 from scalefit.planning.loss_surface import N_DRAWS, Surface, surface_of
@@ -203,7 +204,7 @@ def _tame(values: Array) -> Array:
 
 def _seen(predictor: Predictor, kind: str) -> dict[str, Array]:
     seen = predictor.runs()
-    if not {"N", "D"} <= set(seen):
+    if not set(SIZES) <= set(seen):
         raise ArgumentError(
             f"A {kind} does not hold the runs it was fitted to",
             "no run was chosen beside them",

@@ -8,6 +8,7 @@ from typing import Any
 
 from scalefit._text import count
 from scalefit.errors import ArgumentError, Note, arg
+from scalefit.flops import SIZES
 from scalefit.planning.architecture import Architecture, count_of
 from scalefit.tuning.result import Hyperparameters
 from scalefit.tuning.words import setting_text
@@ -67,11 +68,11 @@ def settings_for(
         else:
             size = float(counted)
     row = found.predict(N=size, D=D, level=level).iloc[0]
-    values = {str(key): float(value) for key, value in row.items() if key not in ("N", "D")}
+    values = {str(key): float(value) for key, value in row.items() if key not in SIZES}
     cells = found.sweep.N[found.used], found.sweep.D[found.used]
     spans = ", ".join(
         f"{name} {count(float(seen.min()))} to {count(float(seen.max()))}"
-        for name, seen in zip(("N", "D"), cells, strict=True)
+        for name, seen in zip(SIZES, cells, strict=True)
     )
     rule = f"your sweep of {len(cells[0])} cells, {spans}"
     if values["beyond"] > 1:

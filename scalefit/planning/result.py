@@ -14,6 +14,7 @@ from scalefit._plain import plain
 from scalefit._text import folded
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.extrapolation import LEAP
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.planning.allocation import SERVE, TRAIN, on_budget
 from scalefit.planning.architecture import Architecture, architecture_for
 from scalefit.planning.deployment import Hardware
@@ -172,7 +173,7 @@ class Plan:
         unit = (self.result.conventions or {}).get("loss_unit", "nat/token")
         if shape is None or self.target != "loss" or unit != "nat/token" or math.isnan(self.N):
             return None
-        own = set(self.result.inputs) <= {"N", "D", "C", "unique_tokens"} and self.series is None
+        own = set(self.result.inputs) <= {*QUANTITIES, "unique_tokens"} and self.series is None
         own = own and bool(self.result.runs())
         sizes = {name: getattr(shape, name) for name in ("n_layers", "d_emb", "T_max", "vocab_size", "d_ff")}
         return minimum_loss(
@@ -365,7 +366,7 @@ def contour_data(plan: Plan, n: int = 80) -> ContourFigure:
         best = on_budget(surface, total * factor, served)
         path.append((best.N[0], best.D[0]))
     seen = plan.result.runs()
-    runs = np.stack([seen[key] for key in ("N", "D")], axis=1) if {"N", "D"} <= set(seen) else np.empty((0, 2))
+    runs = np.stack([seen[key] for key in SIZES], axis=1) if set(SIZES) <= set(seen) else np.empty((0, 2))
     budgets = {float(plan.C * factor): plan.C * factor / (TRAIN * N) for factor in (0.01, 0.1, 1.0, 10.0, 100.0)}
     label = f"{plan.target} [{plan.unit}]"
     spans = (plan.N_interval, plan.D_interval)

@@ -17,6 +17,7 @@ from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning, way
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import FitResult
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.planning.allocation import two_powers
 from scalefit.planning.limits import largest
 from scalefit.planning.loss_surface import surface_of
@@ -174,7 +175,7 @@ def _plans(result: FitResult, budget: float, most: float, level: float) -> list[
 def _names(runs: pd.DataFrame, result: FitResult) -> list[str]:
     """What the table calls its runs, or their row numbers."""
     lower = {str(name).lower(): name for name in runs.columns}
-    column = next((lower[name] for name in _NAMES if name in lower and lower[name] not in ("N", "D", "C")), None)
+    column = next((lower[name] for name in _NAMES if name in lower and lower[name] not in QUANTITIES), None)
     labels = result.row_labels
     if column is None:
         return [f"row {label}" for label in labels]
@@ -187,7 +188,7 @@ def _forecasts(runs: pd.DataFrame, plans: list[Plan], level: float) -> list[dict
     """The calibrated forecast of each plan."""
     from scalefit.forecasting.forecast import forecast
 
-    N, D = (np.array([getattr(plan, key) for plan in plans]) for key in ("N", "D"))
+    N, D = (np.array([getattr(plan, key) for plan in plans]) for key in SIZES)
     frame = forecast(runs).predict_interval(N=N, D=D, level=level)
     found = zip(plans, frame["loss"], frame["lower"], frame["upper"], strict=True)
     return [{"C": plan.asked, "loss": float(a), "lower": float(b), "upper": float(c)} for plan, a, b, c in found]

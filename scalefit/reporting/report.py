@@ -16,6 +16,7 @@ from scalefit._arguments import check_count, check_level, check_quantity, one_of
 from scalefit._files import as_path, write_whole
 from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.fitting.result import FitResult
+from scalefit.flops import QUANTITIES
 from scalefit.laws import get
 from scalefit.reporting import sections
 from scalefit.reporting.beside import Found, find_beside
@@ -240,7 +241,7 @@ def _runs(found: Findings) -> dict[str, Any]:
     from scalefit.fitting.intervals import relative_residuals
 
     loss = found.result.problem.loss
-    columns: dict[str, Any] = {key: found.columns[key] for key in ("N", "D", "C") if key in found.columns}
+    columns: dict[str, Any] = {key: found.columns[key] for key in QUANTITIES if key in found.columns}
     columns |= {"loss": loss, "predicted": loss * np.exp(relative_residuals(found.result))}
     return {"name": [found.names[i] for i in found.shown], **{key: v[found.shown] for key, v in columns.items()}}
 

@@ -15,6 +15,7 @@ import pandas as pd
 from scalefit._typing import AnyArray
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, DataError, arg
+from scalefit.flops import QUANTITIES, SIZES
 
 NON_EMBEDDING_NAMES = (
     "n_non_embedding non_embedding_params n_params_non_embedding params_non_embedding params_no_embed "
@@ -146,7 +147,7 @@ def choose(
     if target == "N":
         usual = (*usual, *NON_EMBEDDING_NAMES)
     plain = [(plain_name(name), name, 1.0) for name in names]
-    with_unit = [_without_unit(name) for name in names] if target in ("N", "D") else []
+    with_unit = [_without_unit(name) for name in names] if target in SIZES else []
     tracked = [name for name in names if "." in name and name.split(".", 1)[0] in _TRACKED]
     nested = [(plain_name(name.rsplit(".", 1)[1]), name, 1.0) for name in tracked]
     if target != "loss":  # sections of a tracker: throughput/total_tokens
@@ -257,7 +258,7 @@ def missing_column(target: str, names: Iterable[Any], argument: str | None = Non
                     f"If that is per token, pass {how}",
                 )
     others = {"N": "D", "D": "N"}
-    if target in others and {"N", "D", "C"} & set(listed):
+    if target in others and set(QUANTITIES) & set(listed):
         what = f"{target} column, and not both {others[target]} and C to compute it from,"
     else:
         what = {"N": "N, D or C column"}.get(target, f"{target} column")

@@ -13,12 +13,13 @@ import pandas as pd
 from scalefit._typing import Array
 from scalefit.counting import nats_per_token
 from scalefit.errors import DataError, Note, arg
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables import files as _reading
 from scalefit.tables.cells import numbers
 from scalefit.tables.json_shapes import flat
 from scalefit.tables.limits import Limits
-from scalefit.tables.rows import QUANTITIES, SMALLEST_COUNT, Rows, in_order, name_rows, oddities, set_aside_note
+from scalefit.tables.rows import SMALLEST_COUNT, Rows, in_order, name_rows, oddities, set_aside_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
             continue
         columns[target], unread = numbers(raw.frame[choice.column], choice.factor)
         rows.refuse({i: f"{target} is {cell}, not a number" for i, cell in unread.items()})
-        if choice.guessed and target in ("N", "D"):
+        if choice.guessed and target in SIZES:
             _refuse_small(target, choice, columns[target], raw.name)
     kept_as_is = loss_unit == "other" or (loss_unit.endswith("/byte") and request.bytes_per_token is None)
     unit = loss_unit if kept_as_is else "nat/token"

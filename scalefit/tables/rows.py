@@ -10,9 +10,8 @@ import pandas as pd
 
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note
-from scalefit.flops import convention
+from scalefit.flops import QUANTITIES, convention
 
-QUANTITIES = ("N", "D", "C")
 SMALLEST, LARGEST = 1e-12, 1e60  # outside of these a number is a slip or a divergence, whatever its unit
 CONSISTENT = 0.05  # C may differ from its convention by this fraction before it is worth a remark
 LARGEST_LOSS = 14.0  # [nat/token]; a uniform guess over a million different tokens costs ln(1e6) = 13.8

@@ -19,12 +19,12 @@ from scalefit._arguments import check_mapping, one_of
 from scalefit._typing import AnyArray
 from scalefit.counting import PARAMS_CONVENTIONS
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, note_record
-from scalefit.flops import CONVENTIONS
+from scalefit.flops import CONVENTIONS, QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables.cells import numbers
 from scalefit.tables.limits import Limits
 from scalefit.tables.reader import Request, as_frame, conventions_of, no_row, read
-from scalefit.tables.rows import QUANTITIES, Rows, in_order, oddities, set_aside_note
+from scalefit.tables.rows import Rows, in_order, oddities, set_aside_note
 
 LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other")
 
@@ -230,7 +230,7 @@ def name_columns(
 
 def check_runs(
     runs: str | Path | pd.DataFrame | Mapping[str, Any],
-    inputs: Sequence[str] = ("N", "D"),
+    inputs: Sequence[str] = SIZES,
     *,
     loss: str = "loss",
     declared: Mapping[str, Any] | None = None,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scalefit.flops import training_flops
 from scalefit.training.config import RunConfig
 from scalefit.training.data.corpus import Corpus
 from scalefit.training.models.built import Built
@@ -73,7 +74,7 @@ def make_row(facts: RunFacts, member: int, steps: int, score: Score) -> dict[str
     return {
         "N": built.total,
         "D": round(D),
-        "C": 6.0 * built.active * D,
+        "C": float(training_flops(built.active, D)),
         "loss": loss,
         "loss_se": score.loss_se,
         "series": config.series,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from scalefit import counting
 from scalefit.counting import ParameterCounts
+from scalefit.flops import ATTENTION, TRAIN
 from scalefit.training.config import ModelConfig
+
+#: Share of the products of attention that a causal mask keeps.
+_CAUSAL = 0.5
 
 
 def count_parameters(config: ModelConfig, vocab_size: int) -> ParameterCounts:
@@ -71,7 +75,7 @@ def flops_per_token(config: ModelConfig, vocab_size: int) -> float:
         block = _attention(config) + d * (config.n_experts or 0) + experts * 3 * d * config.ff_width
     else:
         block = 4 * d * d + 2 * d * config.ff_width
-    return 6.0 * (layers * block + vocab_size * d) + 6.0 * layers * config.T_max * d
+    return TRAIN * (layers * block + vocab_size * d) + _CAUSAL * ATTENTION * layers * config.T_max * d
 
 
 def _attention(config: ModelConfig) -> int:

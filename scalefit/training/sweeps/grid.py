@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from scalefit._arguments import check_number
 from scalefit.errors import ArgumentError, arg
+from scalefit.flops import convention, training_flops
 from scalefit.training._config import Config, Number, Several, Text, Whole
 from scalefit.training.config import (
     CorpusConfig,
@@ -244,7 +245,7 @@ class Sweep:
         """Rough training FLOP of a job, to sort by."""
         config = job.config
         total = count_total(config.model, corpus_vocabulary(config.corpus))
-        return 6.0 * total * sum(config.schedule.tokens) * len(config.members)
+        return float(training_flops(total, sum(config.schedule.tokens))) * len(config.members)
 
     def _jobs_of(self, series: str, size: SizeConfig) -> list[Job]:
         jobs: list[Job] = []
@@ -283,7 +284,7 @@ class Sweep:
         if size.tokens or self.config.tokens:
             return size.tokens or self.config.tokens
         N = count_total(size.model, self.corpora[series].vocab_size)
-        ratios = self.config.ratios or tuple(C / (6.0 * N * N) for C in self.config.flops)
+        ratios = self.config.ratios or tuple(float(convention("6ND").tokens(C, N)) / N for C in self.config.flops)
         return tuple(round(ratio * N) for ratio in ratios)
 
     def _job(
