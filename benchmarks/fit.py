@@ -6,6 +6,7 @@ the baselines take turns, so that a busy machine slows both. A ratio counts only
     OMP_NUM_THREADS=1 python benchmarks/fit.py                     # all; the package's own grid takes minutes
     OMP_NUM_THREADS=1 python benchmarks/fit.py --package-grid 3    # its grid thinned to 3 a side and scaled up
     OMP_NUM_THREADS=1 python benchmarks/fit.py --package-grid 0    # without it
+    OMP_NUM_THREADS=1 python benchmarks/fit.py --before CHECKOUT   # only what an older checkout took for the same
 """
 
 from __future__ import annotations
@@ -230,6 +231,24 @@ def package(runs: pd.DataFrame, side: int, ready: Path | None) -> dict[str, Any]
     }
 
 
+def parts(before: Path, rounds: int) -> dict[str, Any]:
+    """What people wait for, here and in an older checkout, in turns: medians [s] and their ratios."""
+    script = Path(__file__).with_name("fit_parts.py")
+    times: dict[str, list[dict[str, float]]] = {"now": [], "before": []}
+    for _ in range(rounds):
+        for name, where in (("now", Path(__file__).parent.parent), ("before", before)):
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(where.resolve())}
+            done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=environment,
+                                  cwd=tempfile.gettempdir())  # fmt: skip
+            times[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
+    rows = []
+    for task in times["now"][0]:
+        now, old = (float(np.median([one[task] for one in times[name]])) for name in ("now", "before"))
+        rows.append({"task": task, "seconds": now, "before_seconds": old, "ratio": old / now})
+        print(f"{task:50s} {now:8.4f} s, before {old:8.4f} s: {old / now:.2f} times")
+    return {"before": before.name, "rounds": rounds, "rows": rows}
+
+
 def show(row: dict[str, Any]) -> None:
     print(f"{row['task']}: {row['ours']}")
     print(f"    against {row['baseline']}")
@@ -251,8 +270,14 @@ def main() -> None:
         "--package-grid", type=int, default=5, choices=(0, 2, 3, 5), help="starts a side; 0 leaves it out"
     )
     parser.add_argument("--package-python", type=Path, help="a Python that has chinchilla 0.2.0 already")
+    parser.add_argument("--before", type=Path, help="an older checkout; only the parts are timed, here and there")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    old = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+    if arguments.before:
+        document = {**old, "parts": parts(arguments.before, min(arguments.rounds, 3))}
+        arguments.output.write_text(json.dumps(document, indent=1) + "\n")
+        return
     runs = points()
     rows = fits(runs, arguments.rounds, arguments.starts)
     rows.append(bootstraps(runs, arguments.resamples, arguments.sample))
@@ -265,6 +290,7 @@ def main() -> None:
         "machine": {"processor": platform.machine(), "cpus": os.cpu_count(), "python": sys.version.split()[0]},
         "versions": {"scalefit": sf.__version__, "numpy": np.__version__},
         "rows": rows,
+        **({"parts": old["parts"]} if "parts" in old else {}),
     }
     arguments.output.parent.mkdir(exist_ok=True)
     arguments.output.write_text(json.dumps(document, indent=1) + "\n")

@@ -38,6 +38,92 @@ def speed(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *remarks]) + "\n"
 
 
+def parts(document: dict[str, Any]) -> str:
+    """What people wait for, beside an older version."""
+    found = document["parts"]
+    lines = ["| task | now [ms] | before [ms] | times as fast |", "|---" * 4 + "|"]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['task']} | {1e3 * row['seconds']:.0f} | {1e3 * row['before_seconds']:.0f} | {row['ratio']:.1f} |"
+        )
+    rounds = "of one round" if found["rounds"] == 1 else f"medians of {found['rounds']} rounds"
+    said = f"CPU time, {rounds} in which both took turns; before: {found['before']}."
+    return "\n".join([*lines, "", said]) + "\n"
+
+
+def _shares(cell: dict[str, Any], names: tuple[str, ...], target: tuple[float, float]) -> str:
+    """Shares of a table's row, bold outside the target; a dash where nothing was counted."""
+    low, high = target
+    shown = []
+    for name in names:
+        share = cell[name]
+        shown.append("–" if share is None else f"{share:.3f}" if low <= share <= high else f"**{share:.3f}**")
+    return " | ".join(shown)
+
+
+def narrow(document: dict[str, Any]) -> str:
+    """Plans from tables whose sizes hardly differ."""
+    lines = [
+        "| N within, decades | tables | not known | N* | D* | loss as planned | width of ln N* |",
+        "|---" * 7 + "|",
+    ]
+    for cell in document["cells"]:
+        shares = _shares(cell, ("N", "D", "loss"), document["target"])
+        width = "–" if cell["N_width"] is None else f"{cell['N_width']:.2f}"
+        lines.append(f"| {cell['decades']:g} | {cell['tables']} | {cell['not_known']} | {shares} | {width} |")
+    said = (
+        f"{document['level']} claimed; shares are of the plans that are known, bold outside {document['target']}. "
+        f"Noise {100 * document['noise']:g} %, plans for {document['budget']:.0e} FLOP."
+    )
+    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+
+
+def shared_noise(document: dict[str, Any]) -> str:
+    """Intervals where runs share part of their noise."""
+    names = ("E", "alpha", "beta", "inside", "beyond")
+    lines = ["| design | noise shared by | E | alpha | beta | new run, mid-table | ten times beyond | found |"]
+    lines.append("|---" * 8 + "|")
+    for cell in document["cells"]:
+        found = sum(cell["found"].values()) / cell["tables"]
+        lines.append(f"| {cell['design']} | {cell['by']} | {_shares(cell, names, document['target'])} | {found:.2f} |")
+    tables = document["cells"][0]["tables"]
+    said = (
+        f"{tables} tables a row, {document['level']} claimed, bold outside {document['target']}; the counting error of "
+        f'a share is {(0.09 / tables) ** 0.5:.3f}. "Found" is how often shared noise was: under "none", falsely.'
+    )
+    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+
+
+def falling_noise(document: dict[str, Any]) -> str:
+    """Intervals of new runs where noise goes with compute."""
+    names = ("smallest", "middle", "largest", "beyond")
+    lines = ["| design | runs | noise goes as | smallest C | middle | largest | ten times beyond | found |"]
+    lines.append("|---" * 8 + "|")
+    for cell in document["cells"]:
+        shares = _shares(cell, names, document["target"])
+        power = "C^0" if not cell["power"] else f"C^{cell['power']:g}"
+        lines.append(f"| {cell['design']} | {cell['runs']} | {power} | {shares} | {cell['found']:.2f} |")
+    tables = document["cells"][0]["tables"]
+    said = (
+        f"{tables} tables a row, {document['level']} claimed, bold outside {document['target']}; the counting error of "
+        f"a share is {(0.09 / tables) ** 0.5:.3f}."
+    )
+    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+
+
+def optimum(document: dict[str, Any]) -> str:
+    """Fits against an independent search."""
+    lines = ["| law | tables | trusted | misses | of them trusted | the other search misses |", "|---" * 6 + "|"]
+    for row in document["laws"]:
+        cells = (row["law"], row["fitted"], row["trusted"], row["misses"], row["trusted_misses"])
+        lines.append(f"| {' | '.join(map(str, cells))} | {row['other_search_misses']} |")
+    said = (
+        f"{document['starts']} starts of the other search; a miss is an objective higher than its by over "
+        f"{document['tolerance']:.0e}, relatively."
+    )
+    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+
+
 def coverage(document: dict[str, Any]) -> str:
     low, high = document["target"]
     lines = ["| design | runs | objective | errors | new run | E | A | alpha | B | beta |", "|---" * 10 + "|"]
@@ -539,8 +625,13 @@ def downstream(document: dict[str, Any]) -> str:
 #: By page and marker: what renders the measured part, and the files in results/ that it takes.
 PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "README.md": {"peers": (peers, ("fit", "forecast", "stopping", "training"))},
-    "docs/benchmarks.md": {"fit": (speed, ("fit",))},
-    "docs/uncertainty.md": {"coverage": (coverage, ("coverage",))},
+    "docs/benchmarks.md": {
+        "fit": (speed, ("fit",)),
+        "parts": (parts, ("fit",)),
+    },
+    "docs/uncertainty.md": {
+        "coverage": (coverage, ("coverage",)),
+    },
     "docs/training.md": {"training": (training, ("training",))},
     "docs/stopping.md": {
         "forecast errors": (forecast_errors, ("stopping",)),
