@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import secrets
 import stat
@@ -183,3 +184,20 @@ def as_path(path: Any) -> Path:
             f"{arg('path', path)} holds a NUL byte, as no file's name does", "nothing was opened", "Name another one"
         )
     return found
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a file is a saved result; anything else is a table."""
+    keys = json_keys(path)
+    return {"format", "scalefit"} <= keys and bool({"law", "results"} & keys)
+
+
+def json_keys(path: Path, *, any_suffix: bool = False) -> set[str]:
+    """Names in the JSON object that a .json file holds; none where it holds something else."""
+    if path.suffix != ".json" and not any_suffix:
+        return set()
+    try:
+        document = json.loads(read_text(path))
+    except (OSError, DataError, ValueError, RecursionError):  # whoever reads it as something else says what is wrong
+        return set()
+    return set(document) if isinstance(document, dict) else set()

@@ -82,9 +82,35 @@ def _parameters_of(app: typer.Typer, words: list[str]) -> list[Any]:
     return list(command.params)
 
 
-def _usage(error: Any) -> str:
+#: What people type, and the options that mean it; the first that the command has is named.
+_MEANT = {
+    "--compute": ("--C", "--budget"),
+    "--budget": ("--C",),
+    "--flop": ("--C", "--budget"),
+    "--tokens": ("--D",),
+    "--parameters": ("--N",),
+    "--n-params": ("--N",),
+    "--size": ("--N",),
+    "--gpus": ("--devices",),
+    "--gpu": ("--hardware",),
+    "--device": ("--hardware",),
+    "--cost": ("--price",),
+    "--output": ("--out", "--save"),
+    "--model": ("--law",),
+    "--alpha": ("--level",),
+    "--confidence": ("--level",),
+    "--figure": ("--plot",),
+    "--group": ("--series",),
+}
+
+
+def _usage(error: Any, options: set[str]) -> str:
     """What was wrong with the words of a command, the value included, and where its options are listed."""
     said = " ".join(error.format_message().split())
+    typed = re.match(r"No such option:? '?(--?[\w-]+)", said)
+    meant = [option for option in _MEANT.get(typed[1] if typed else "", ()) if option in options]
+    if typed and meant:
+        said = f"No such option: {typed[1]}. Did you mean {meant[0]}?"
     why = error.__cause__ or error.__context__
     if hasattr(why, "errors"):  # pydantic's, which leave out the value
         value = repr(str(why.errors()[0].get("input")))
@@ -107,9 +133,11 @@ def _warned(message: Any, words: Wording) -> str:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with a named code; bad input never ends in a traceback."""
     words: Wording = in_python
+    options: set[str] = set()
     try:
         app = build_app()
-        words = in_shell(_parameters_of(app, args or sys.argv[1:]))
+        parameters = _parameters_of(app, args or sys.argv[1:])
+        words, options = in_shell(parameters), {option for each in parameters for option in each.opts}
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {_warned(message, words)}", err=True)
         code = app(args=args, prog_name="scalefit", standalone_mode=False)
         if code == ExitCode.INTERRUPTED:  # typer catches the interrupt itself
@@ -130,7 +158,7 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:  # typer's own usage errors, whichever click it vendors
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-            typer.echo(f"scalefit: {_usage(error)}", err=True)
+            typer.echo(f"scalefit: {_usage(error, options)}", err=True)
             sys.exit(int(error.exit_code))
         if os.environ.get("SCALEFIT_DEBUG"):
             raise

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit._files import read_text, write_whole
+from scalefit._files import json_keys, write_whole
 from scalefit._plain import plain
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,10 @@ def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
             if named.setdefault(name, column) != column:
                 said = f"{name} is named twice, {named[name]!r} and {column!r}"
                 raise typer.BadParameter(said, param_hint="--column")
+        if _is_quantity(named.get("flops")):
+            budget = f"; a budget is --C {named['flops']}" if "C" in own.parameters else ""
+            said = f"{named['flops']} is a number, and this names a convention such as 6ND{budget}"
+            raise typer.BadParameter(said, param_hint="--flops")
         inputs = assignments("--input", given.pop("input") or (), str)
         return command(**given, columns=named | ({"inputs": inputs} if inputs else {}))
 
@@ -146,6 +150,8 @@ def _checked_level(level: float) -> float:
 
 Table = Annotated[str, typer.Argument(help="Table of finished runs: csv, tsv, json, jsonl or parquet.")]
 Columns = dict[str, Any]
+#: Where a command writes what it found, by any of the names that people type.
+OUT = ("-o", "--out", "--save")
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that holds something else.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Figure = Annotated[
@@ -255,6 +261,13 @@ def assignments(option: str, given: Iterable[str], read: Callable[[str], Any]) -
     return out
 
 
+def _is_quantity(text: str | None) -> bool:
+    try:
+        return text is not None and quantity(text) > 0
+    except ValueError:
+        return False
+
+
 def quantity(text: str) -> float:
     """Read a number with an optional suffix; ``inf`` too."""
     from scalefit.counting import parse_quantity
@@ -278,17 +291,6 @@ def points(given: Iterable[str]) -> list[dict[str, float]]:
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document; numbers that are not finite become null."""
     typer.echo(json.dumps(plain(document), indent=1, allow_nan=False))
-
-
-def json_keys(path: Path, *, any_suffix: bool = False) -> set[str]:
-    """Names in the JSON object that a .json file holds; none where it holds something else."""
-    if path.suffix != ".json" and not any_suffix:
-        return set()
-    try:
-        document = json.loads(read_text(path))
-    except (OSError, DataError, ValueError, RecursionError):  # whoever reads it as something else says what is wrong
-        return set()
-    return set(document) if isinstance(document, dict) else set()
 
 
 def files_of(path: Path, labels: Iterable[str | None]) -> dict[str | None, Path]:

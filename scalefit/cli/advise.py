@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit._files import read_text, save_figure
+from scalefit._files import json_keys, read_text, save_figure
 from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
 
@@ -134,7 +134,7 @@ class _Reader:
         from scalefit.stopping.monitor import load_monitor
 
         name, other = _log_and_plan(entry)
-        if {"schema_version", "plan", "series"} <= shared.json_keys(Path(name)):
+        if {"schema_version", "plan", "series"} <= json_keys(Path(name)):
             if other:
                 raise ArgumentError(
                     f"--history {entry}: {name} is a saved monitor and holds its own plan",

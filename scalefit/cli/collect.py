@@ -33,7 +33,7 @@ def _setting(text: str) -> Any:
 
 def collect(
     paths: Annotated[list[Path], typer.Argument(help="Folders, searched whole, or files.", metavar="DIR...")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where to write the table.")] = Path("runs.csv"),
+    out: Annotated[Path, typer.Option(*shared.OUT, help="Where to write the table.")] = Path("runs.csv"),
     N: Annotated[
         str | None, typer.Option("--N", help="Parameters: a setting or logged quantity, or a number for every run.")
     ] = None,

@@ -32,7 +32,7 @@ def compare_recipes(
     ] = None,
     branches: Annotated[bool, typer.Option("--branches", help="Runs of one size are branches of one trunk.")] = False,
     level: shared.Level = 0.9,
-    save: Annotated[Path | None, typer.Option(help="Write the comparison here as JSON.")] = None,
+    save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the comparison here as JSON.")] = None,
     plot: shared.Figure = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,

@@ -37,7 +37,7 @@ def downstream(
     ] = None,
     one_step: Annotated[bool, typer.Option("--one-step", help="Predict straight from N and D instead.")] = False,
     level: shared.Level = 0.9,
-    save: Annotated[Path | None, typer.Option(help="Write the result here as JSON.")] = None,
+    save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the result here as JSON.")] = None,
     plot: shared.Figure = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,

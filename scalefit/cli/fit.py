@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalefit._files import is_saved
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 
@@ -80,7 +81,7 @@ def fit(
     starts: Annotated[int | None, typer.Option(help="Starts to polish; more on few runs.")] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
-    save: Annotated[Path | None, typer.Option(help="Write the result here, for scalefit predict.")] = None,
+    save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the result here, for scalefit predict.")] = None,
     plot: shared.Figure = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
@@ -251,6 +252,12 @@ def _predict_saved(
     from scalefit.fitting.collection import Fits
     from scalefit.saving import load_result
 
+    if not is_saved(Path(path)):
+        raise DataError(
+            f"{path} is no saved result",
+            "nothing was predicted",
+            "If it is a table of runs, fit it first with scalefit fit and save the result, or ask scalefit forecast",
+        )
     result = load_result(path, law)
     if isinstance(result, Fits):
         raise DataError(f"{path} holds fits of several losses", "nothing was predicted", "Save one: fits['loss_web']")

@@ -35,7 +35,9 @@ def floor(
     patterns: Annotated[str, typer.Option(help="replicated: every layer stores all; split: d / n_layers each.")] = (
         "replicated"
     ),
-    out: Annotated[Path | None, typer.Option(help="Write the table with its new columns to this csv.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(*shared.OUT, help="Write the table with its new columns to this csv.")
+    ] = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> None:

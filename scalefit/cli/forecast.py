@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,14 +30,14 @@ def forecast(
     columns: shared.Columns,
     at: Annotated[
         list[str] | None,
-        typer.Option(help="Point to predict: N=7e9,D=2e12, or C=1e24 at the best N and D. Repeatable."),
+        typer.Option(help="Point to predict: N=7e9,D=2e12; C=1e24, at the best N and D; or 10x the largest run."),
     ] = None,
     level: shared.Level = 0.9,
     no_prior: Annotated[bool, typer.Option("--no-prior", help="Leave the shipped prior out.")] = False,
     law: Annotated[
         str | None, typer.Option(help="A law in the coupled law's place.", autocompletion=shared.laws_beginning)
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="Write the forecast here as JSON.")] = None,
+    save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the forecast here as JSON.")] = None,
     register_at: Annotated[
         Path | None,
         typer.Option("--register", help="Write down the prediction of the one --at, to be scored later."),
@@ -48,7 +49,8 @@ def forecast(
     """Forecast the loss of larger runs, with calibrated intervals (exit code 3: do not trust it)."""
     from scalefit.forecasting.forecast import forecast as make_forecast
 
-    points = shared.points(at or ())
+    points = shared.points(point for point in at or () if not _RATIO.fullmatch(point))
+    ratios = [float(multiple[1]) for multiple in map(_RATIO.fullmatch, at or ()) if multiple]
     if at is None and {"N", "D"} <= set(columns) and all(_is_number(columns[name]) for name in ("N", "D")):
         raise typer.BadParameter(
             f"--N {columns['N']} --D {columns['D']} would set every run's; a point to predict is "
@@ -74,19 +76,27 @@ def forecast(
             shared.may_write(option, path, kind, [table], force=force)
     documents = {}
     for label, result in results.items():
-        predictions = _predict(result, points, level)
+        asked = [*points, *({k: float(v[0]) for k, v in result.larger_runs(ratio).items()} for ratio in ratios)]
+        predictions = _predict(result, asked, level)
         documents[label] = _document(result, predictions)
         if not as_json:
             _print(result, predictions, label, level)
         if saved:
             result.to_json(saved[label])
         if registered:
-            _register(result, points, registered[label], level)
+            _register(result, asked, registered[label], level)
         if drawn:
             save_figure(result.plot(level=level).figure, drawn[label])
+        if not as_json:
+            made = [("Forecast", saved), ("Figure", drawn), ("Registered", registered)]
+            typer.echo("".join(f"{what}: {files[label]}\n" for what, files in made if files), nl=False)
     if as_json:
         shared.print_json(documents[None] if None in documents else {"series": documents})
     return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
+
+
+#: A point as a multiple of the largest run.
+_RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[x×]\s*")
 
 
 def _is_number(text: str) -> bool:

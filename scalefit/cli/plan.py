@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit._files import save_figure
+from scalefit._files import is_saved, save_figure
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
@@ -70,9 +70,13 @@ def plan(
     inference_tokens: Annotated[str, typer.Option(help="Tokens to be served over the model's life.")] = "0",
     unique_tokens: Annotated[str | None, typer.Option(help="Distinct tokens there are.")] = None,
     hardware: Annotated[str | None, typer.Option(help="Device, such as h100, for hours and money.")] = None,
+    peak: Annotated[
+        str | None, typer.Option(help="Peak of one device [FLOP/s], for one that is not in the list: 3.6e14.")
+    ] = None,
     mfu: Annotated[float, typer.Option(help="Share of the device's peak that training reaches.")] = 0.4,
     serving_mfu: Annotated[float | None, typer.Option(help="Share that serving reaches; --mfu by default.")] = None,
     price: Annotated[float | None, typer.Option(help="Price of a device-hour.")] = None,
+    currency: Annotated[str, typer.Option(help="What the price is in: USD, EUR.")] = "",
     serving_price: Annotated[
         float | None, typer.Option(help="Price of a device-hour of serving; --price by default.")
     ] = None,
@@ -92,7 +96,9 @@ def plan(
     series: Series = None,
     bootstrap: Bootstrap = 500,
     level: shared.Level = 0.9,
+    save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the plan here as JSON.")] = None,
     plot: shared.Figure = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Plan a run: exactly one of --C, --loss, --N, --D and --ratio fixes the question.
@@ -100,16 +106,22 @@ def plan(
     Columns of the table are named by --column N=n_params here, because --N and the like say what is planned.
     """
     import scalefit as sf
+    from scalefit._arguments import check_quantity
     from scalefit.planning.deployment import Hardware
     from scalefit.planning.plan import the_question
 
     asked: dict[str, Any] = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
     the_question(asked)  # before any fit is waited for
     held = shared.assignments("--hold", hold or (), shared.quantity)
-    options = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
-    options |= {"price": price, "serving_price": serving_price}
-    device = None if hardware is None else Hardware.named(hardware, **options)
+    options: dict[str, Any] = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
+    options |= {"price": price, "serving_price": serving_price, "currency": currency}
+    device: Hardware | None
+    if peak is not None:
+        device = Hardware(peak=check_quantity("peak", peak), name=hardware or "device", **options)
+    else:
+        device = None if hardware is None else Hardware.named(hardware, **options)
     tuned = None if hyperparameters is None else sf.Hyperparameters.load(hyperparameters)
+    shared.may_write("--out", save, "plan", [source], force=force)
     with shared.working("Planning"):
         result = _result(source, law, published, columns, series, bootstrap)
         answer = sf.plan(
@@ -126,10 +138,14 @@ def plan(
             series=series,
         )
         _draw(answer, plot)
+        if save is not None:
+            answer.to_json(save)
     if as_json:
         shared.print_json(answer.to_dict())
     else:
         typer.echo(str(answer))
+        _say(save, "Plan")
+        _say(plot, "Figure")
     return 0 if result.trusted else ExitCode.UNTRUSTED
 
 
@@ -156,7 +172,7 @@ def isoflop(
     if curves is not None and not every:
         raise typer.BadParameter("needs --all; scalefit envelope looks at curves alone", param_hint="--curves")
     if plot is not None and every:
-        raise typer.BadParameter("draws one road; leave --all out", param_hint="--plot")
+        raise typer.BadParameter("draws one method; leave --all out", param_hint="--plot")
     runs = shared.read_table(table, **columns)
     if every:
         with shared.working("Walking every road"):
@@ -212,6 +228,7 @@ def _show(optima: Optima, level: float, plot: Path | None, as_json: bool) -> int
         shared.print_json(optima.to_dict(level))
     else:
         typer.echo(optima_text(optima, level))
+        _say(plot, "Figure")
     return 0
 
 
@@ -229,7 +246,9 @@ def next_runs(
     n_runs: Annotated[int, typer.Option(help="Most runs to propose.")] = 8,
     law: LawName = None,
     series: Series = None,
-    out: Annotated[Path | None, typer.Option(help="Write the runs to this csv file, for scalefit sweep.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(*shared.OUT, help="Write the runs to this csv file, for scalefit sweep.")
+    ] = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -276,7 +295,7 @@ def _result(
             "nothing was computed",
             "Pass a table of runs, a saved result, or constants by --published: one of them",
         )
-    is_table = source is not None and not _is_saved(Path(source))
+    is_table = source is not None and not is_saved(Path(source))
     if columns and not is_table:
         named = ", ".join(f"{name}={column}" for name, column in columns.items())
         raise typer.BadParameter(f"{named}: columns are named of a table, and there is none", param_hint="--column")
@@ -301,10 +320,9 @@ def _span(text: str) -> tuple[float, float]:
     return shared.quantity(low), shared.quantity(high)
 
 
-def _is_saved(path: Path) -> bool:
-    """Whether a file is a saved result; anything else is a table."""
-    keys = shared.json_keys(path)
-    return {"format", "scalefit"} <= keys and bool({"law", "results"} & keys)
+def _say(path: Path | None, what: str) -> None:
+    if path is not None:
+        typer.echo(f"{what}: {path}")
 
 
 def _draw(answer: Any, path: Path | None) -> None:

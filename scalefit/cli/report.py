@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def report(
     table: shared.Table,
     columns: shared.Columns,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where to write the page.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(*shared.OUT, help="Where to write the page.")] = Path("report.html"),
     law: Annotated[
         str,
         typer.Option(help="Law to fit: one of scalefit laws, or mylaw.py:Mine.", autocompletion=shared.laws_beginning),

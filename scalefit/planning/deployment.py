@@ -54,6 +54,8 @@ class Hardware:
         Devices that train at once, for days of wall time.
     name : str
         What they are called.
+    currency : str
+        What the price is in, such as ``"USD"``; for prints alone.
 
     Examples
     --------
@@ -69,6 +71,7 @@ class Hardware:
     serving_price: float | None = None
     devices: int | None = None
     name: str = "device"
+    currency: str = ""
 
     def __post_init__(self) -> None:
         for key in ("peak", "mfu", "serving_mfu", "price", "serving_price", "devices"):
@@ -105,7 +108,7 @@ class Hardware:
             raise ArgumentError(
                 f"There is no device {device!r} in the list",
                 "nothing was computed",
-                f"Known: {', '.join(DEVICES)}; or give its peak, Hardware({arg('peak', 989e12)}, {arg('mfu', 0.4)})",
+                f"Known: {', '.join(DEVICES)}; or give the {arg('peak')} of one device in FLOP/s",
             )
         return cls(DEVICES[name], name=name, **options)
 

@@ -379,6 +379,8 @@ def _verdict(table: pd.DataFrame, plan: Mapping[str, float], level: float) -> st
 def _interval(row: Any) -> str:
     if math.isnan(row["lower"]):
         return ""
+    if math.isnan(row["upper"]):
+        return f"{row['lower']:.4g} or more"
     upper = "inf)" if math.isinf(row["upper"]) else f"{row['upper']:.4g}]"
     return f"[{row['lower']:.4g}, {upper}"
 

@@ -17,6 +17,7 @@ from scalefit.planning.loss_surface import sense_of
 from scalefit.planning.plan_settings import check_hyperparameters
 from scalefit.planning.result import Plan
 from scalefit.planning.solve import Request, solve_for
+from scalefit.planning.source import resolved
 from scalefit.predictor import predictor_of
 from scalefit.tuning.result import Hyperparameters
 
@@ -90,8 +91,9 @@ def plan(
 
     Parameters
     ----------
-    result : FitResult, PublishedLaw, or anything that predicts
-        The law. Bootstrap draws give the intervals, or else the fit's robust covariance; published laws have none.
+    result : FitResult, PublishedLaw, anything that predicts, or a table
+        The law. A table (a path or DataFrame) is fitted by Chinchilla's law first; a path may be a saved result.
+        Bootstrap draws give the intervals, or else the fit's robust covariance; published laws have none.
         What it predicts says what is best: a loss is made low, an accuracy high, a setting is not planned for.
     C : float, str or sequence of them
         Compute for training and serving together [FLOP]; the plan has the best target it buys. Several give a table.
@@ -142,6 +144,7 @@ def plan(
     '4.04e+10 2.38e+12 58.9 1.917'
     """
     if C is not None and not isinstance(C, str) and np.ndim(C) > 0:
+        result = resolved(result)
         budgets = [check_quantity("C", one) for one in np.ravel(np.asarray(C, dtype=object))]
         if not budgets or np.ndim(C) != 1:
             raise ArgumentError(
@@ -157,6 +160,7 @@ def plan(
         the_question({"C": budgets[0], "loss": loss, "N": N, "D": D, "ratio": ratio})
         return _table([plan(result, C=one, **options) for one in budgets])
     question, asked = the_question({"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio})
+    result = resolved(result)
     level = check_level(level)
     held = _held(question, fixed)
     serve = check_quantity("inference_tokens", inference_tokens, zero=True)

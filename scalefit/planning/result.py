@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from scalefit._plain import plain
 from scalefit._text import folded
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.extrapolation import LEAP
+from scalefit.fitting.schema import to_json
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.planning.allocation import SERVE, TRAIN, on_budget
 from scalefit.planning.architecture import Architecture, architecture_for
@@ -235,6 +237,10 @@ class Plan:
         """The plan as JSON can hold it."""
         return plan_record(self)
 
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The same as JSON text, written to `path` if given."""
+        return to_json(self.to_dict(), path)
+
     def __str__(self) -> str:
         return plan_text(self)
 
@@ -281,7 +287,7 @@ def plan_text(plan: Plan) -> str:
     if plan.hardware is not None:
         takes = [f"{plan.device_hours:,.0f} {plan.hardware.name} hours at {plan.hardware.mfu:.0%} of peak"]
         takes += [f"{plan.days:.3g} days on {plan.hardware.devices}"] if plan.days is not None else []
-        takes += [f"{plan.money:,.0f} in money"] if plan.money is not None else []
+        takes += [f"{plan.money:,.0f} {plan.hardware.currency or 'at that price'}"] if plan.money is not None else []
         lines.append("  " + ", ".join(takes))
     if plan.architecture is not None:
         lines += ["  " + line for line in str(plan.architecture).splitlines()]

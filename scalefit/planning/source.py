@@ -1,0 +1,33 @@
+"""What a plan is made from, where a file or a table was given in place of a result."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from scalefit._files import is_saved
+
+_RESAMPLES = 500  # behind the intervals of a plan made straight from a table; a tenth of a second
+
+
+def resolved(result: Any) -> Any:
+    """Return a predictor: what was given, the result that a file holds, or Chinchilla's law fitted to a table."""
+    from scalefit.fitting.fit import fit
+    from scalefit.fitting.result import FitResult
+    from scalefit.saving import load_result
+
+    if isinstance(result, str | os.PathLike):
+        path = Path(result)
+        if is_saved(path):
+            return load_result(path)
+    elif not _is_frame(result):
+        return result
+    fitted: Any = fit(result, "chinchilla")
+    return fitted.bootstrap(_RESAMPLES) if isinstance(fitted, FitResult) and fitted.tangent is None else fitted
+
+
+def _is_frame(given: Any) -> bool:
+    import pandas as pd
+
+    return isinstance(given, pd.DataFrame)

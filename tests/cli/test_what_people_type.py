@@ -1,0 +1,85 @@
+"""Options and inputs that people try first: answered with what works, or with the option that was meant."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.cli import main
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(5e7, 2e9, 5), np.geomspace(1e9, 4e10, 5)))
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    loss = loss * np.exp(0.003 * np.random.default_rng(0).standard_normal(25))
+    path = tmp_path_factory.mktemp("typed") / "runs.csv"
+    pd.DataFrame({"n_params": N, "tokens": D, "val_loss": loss}).to_csv(path, index=False)
+    return path
+
+
+def said(capsys, *words):
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    shown = capsys.readouterr()
+    return left.value.code, " ".join((shown.out + shown.err).split())
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("plan", "--compute", "1e22"), "Did you mean --C?"),
+        (("plan", "--tokens", "2e11"), "Did you mean --D?"),
+        (("plan", "--gpus", "64"), "Did you mean --devices?"),
+        (("plan", "--flops", "1e22"), "a budget is --C 1e22"),
+        (("next-runs", "--compute", "1e22"), "Did you mean --C?"),
+        (("fit", "--alpha", "0.05"), "No such option"),
+        (("predict", "--N", "10B", "--D", "200B"), "scalefit fit"),
+        (("plan", "--C", "1e22", "--hardware", "a6000"), "--peak of one device"),
+    ],
+)
+def test_the_option_that_was_meant_is_named(table, capsys, words, answer):
+    code, text = said(capsys, words[0], table, *words[1:])
+    assert code in (1, 2) and answer in text and "Traceback" not in text
+
+
+def test_outputs_have_one_set_of_names_and_are_said(table, tmp_path, capsys):
+    for flag in ("-o", "--out", "--save"):
+        made = tmp_path / f"{flag.strip('-')}.json"
+        code, text = said(capsys, "plan", table, "--C", "1e21", flag, made)
+        assert code == 0 and f"Plan: {made}" in text and json.loads(made.read_text())["question"] == "C"
+        fitted = tmp_path / f"{flag.strip('-')}_fit.json"
+        assert said(capsys, "fit", table, flag, fitted)[0] == 0 and sf.load_result(fitted).n_runs == 25
+    code, text = said(capsys, "plan", table, "--C", "1e21", "--plot", tmp_path / "p.png")
+    assert code == 0 and f"Figure: {tmp_path / 'p.png'}" in text
+    code, text = said(capsys, "forecast", table, "--plot", tmp_path / "f.png", "--out", tmp_path / "f.json")
+    assert f"Forecast: {tmp_path / 'f.json'} Figure: {tmp_path / 'f.png'}" in text
+
+
+def test_ten_times_the_largest_run(table, capsys):
+    code, text = said(capsys, "forecast", table, "--at", "10x", "--json")
+    found = json.loads(text)
+    C = 6 * found["predictions"][0]["N"] * found["predictions"][0]["D"]
+    assert code == 0 and C == pytest.approx(10 * found["largest_compute"], rel=1e-6)
+
+
+def test_a_device_of_ones_own_and_its_currency(table, capsys):
+    words = ("plan", table, "--C", "1e21", "--peak", "3.6e14", "--price", "2", "--currency", "EUR")
+    code, text = said(capsys, *words)
+    hours = 1e21 / (3.6e14 * 0.4 * 3600)
+    assert code == 0 and f"{hours:,.0f} device hours at 40% of peak, {2 * hours:,.0f} EUR" in text
+
+
+def test_python_plans_from_a_table_or_a_saved_result(table, tmp_path):
+    plan = sf.plan(table, C=1e21)
+    assert plan.N_interval is not None and plan.N == pytest.approx(sf.plan(sf.fit(table), C=1e21).N)
+    sf.fit(table).to_json(tmp_path / "fit.json")
+    assert sf.plan(tmp_path / "fit.json", C=1e21).N == pytest.approx(plan.N)
+    assert sf.plan(pd.read_csv(table), C=1e21).N == pytest.approx(plan.N)
+    assert json.loads(plan.to_json(tmp_path / "plan.json")) == json.loads((tmp_path / "plan.json").read_text())
+    with pytest.raises(ValueError, match="There is no file"):
+        sf.plan("nowhere.csv", C=1e21)
