@@ -38,7 +38,9 @@ def hyperparameters(
         str | None, typer.Option("--T-max", help="Tokens per sequence, to tell a batch in tokens.")
     ] = None,
     level: shared.Level = 0.9,
-    save: Annotated[Path | None, typer.Option(help="Write the fit here as JSON, for scalefit plan.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(*shared.OUT, help="Write the fit here as JSON, for scalefit plan.")
+    ] = None,
     plot: shared.Figure = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,

@@ -41,7 +41,7 @@ def mixture(
     ] = None,
     within: Annotated[float, typer.Option(help="More loss [nat/token] that counts as nearly as good.")] = 0.01,
     level: shared.Level = 0.9,
-    save: Annotated[Path | None, typer.Option(help="Write the mixture here as JSON.")] = None,
+    save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the mixture here as JSON.")] = None,
     plot: shared.Figure = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, DataError, arg
+from scalefit.errors import ArgumentError, DataError, arg, way
 from scalefit.tables.cells import numbers
 from scalefit.tables.files import read_file
 from scalefit.tables.reader import as_frame
@@ -125,7 +125,8 @@ def _found(frame: pd.DataFrame, names: list[str], name: str, tolerance: float) -
     distinct = [m for m in distinct if not any(set(groups[m]) < set(groups[other]) for other in distinct)]
     if len(distinct) == 1:
         return groups[distinct[0]]
-    how = f"Name them: inputs={{{name!r}: ['share_web', 'share_code', ...]}}."
+    wanted = way(f"inputs={{{name!r}: ['share_web', 'share_code', ...]}}", f"--input {name}=share_web,share_code")
+    how = f"Name them: {wanted}."
     if len(distinct) > 1:
         shown = " and ".join(f"{groups[mark][0]!r}, ..." for mark in distinct[:3])
         raise DataError(

@@ -98,6 +98,14 @@ BAD = [
     ["datasets", "gone", "-o", "x.csv"],
     ["report", "two.csv", "-o", "r.html"],
     ["report", "runs.csv", "-o", "r.html", "--budget", "-1"],
+    ["hyperparameters", "runs.csv"],
+    ["hyperparameters", "gone.csv"],
+    ["downstream", "runs.csv"],
+    ["downstream", "runs.csv", "--metric", "gone"],
+    ["mixture", "runs.csv"],
+    ["mixture", "gone.csv"],
+    ["entropy", "gone.txt"],
+    ["exponent", "gone.txt"],
 ]
 
 
@@ -191,4 +199,4 @@ def test_python_never_speaks_of_flags(folder, monkeypatch, ask):
         ask()
     said = str(error.value)
     assert not FLAG.search(said) and not re.search(r"[\x00-\x1f]", said), said
-    assert error.value.seen in said and error.value.did in said and error.value.do in said
+    assert error.value.seen in said and error.value.did in said and error.value.do[1:] in said
