@@ -8,11 +8,7 @@ NEAR = 3.0
 #: The run in view where none is named, and the farthest that a comparison of recipes is read unasked. A guess: two
 #: decades, as far as published sweeps plan ahead.
 AHEAD = 100.0
-<<<<<<< HEAD
 #: Intervals of forecasts were calibrated on jumps up to here, the widest in the tables of benchmarks/forecast.py.
-=======
-#: Intervals of forecasts were calibrated on jumps up to here: the widest in the tables of benchmarks/forecast.py.
->>>>>>> 1b56c39 (Try the new commands' messages too; name output files alike)
 CALIBRATED = 500.0
 #: From here on, a plan says so before its numbers, and a forecast decides nothing. A guess: three decades, twice the
 #: calibrated jumps.
