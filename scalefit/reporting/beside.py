@@ -1,4 +1,4 @@
-"""What a table holds beside N, D and loss, each with a section of its own: recipes, and accuracies on tasks.
+"""What a table holds beside N, D and loss, each with a section of its own: recipes, sweeps of settings, accuracies.
 
 An entry of `BESIDE` says by which columns it is found, what is made of them, and how that is shown. A table without
 the columns has no section; one whose columns give no answer has the sentence that says why.
@@ -18,6 +18,9 @@ from scalefit.downstream.fit import fit_downstream
 from scalefit.downstream.result import DownstreamResult
 from scalefit.reporting.html import Markup, join, table, tag
 from scalefit.reporting.sections import section, why_not
+from scalefit.tuning.hyperparameters import fit_hyperparameters
+from scalefit.tuning.result import Hyperparameters
+from scalefit.tuning.settings import find_setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 _MOST_RECIPES, _MOST_TASKS, _LISTED = 12, 60, 6
 _RECIPE = ("recipe",)
+_SETTINGS, _SWEPT = ("lr", "batch_size"), 3  # values in one cell of N and D from which a setting is swept
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +155,44 @@ def _show_tasks(found: DownstreamResult, planned: Plan | str, level: float) -> l
     return [*parts, tag("p", remark, class_="remark")]
 
 
+def _swept(runs: pd.DataFrame) -> list[str]:
+    """Settings of which some cell of one N and D has several values."""
+    if not {"N", "D"} <= set(runs):
+        return []
+    found = {name: find_setting(runs, name) for name in _SETTINGS}
+    cells = [runs["N"], runs["D"]]
+    return [
+        name
+        for name, one in found.items()
+        if one is not None and int(runs[one[0]].groupby(cells).nunique().max()) >= _SWEPT
+    ]
+
+
+def _hyperparameters(runs: pd.DataFrame, columns: list[str], level: float) -> Hyperparameters:
+    return fit_hyperparameters(runs, of=tuple(columns), level=level)
+
+
+def _show_hyperparameters(found: Hyperparameters, planned: Plan | str, level: float) -> list[Markup]:
+    at = None if isinstance(planned, str) else found.predict(N=planned.N, D=planned.D, level=level).iloc[0]
+    rows = []
+    for name, law in ((str(key), value) for key, value in found.laws.iterrows()):
+        row: list[Any] = [name]
+        row += [_with(*law[[one, f"{one}_lower", f"{one}_upper"]].to_numpy(float).tolist()) for one in ("N", "D")]
+        if at is not None:
+            row.append(_with(*at[[name, f"{name}_lower", f"{name}_upper"]].to_numpy(float).tolist()))
+        rows.append(row)
+    head = ["setting", "exponent of N", "exponent of D", *(["of the planned run"] if at is not None else [])]
+    caption = f"Best settings of the cells and their laws, with {words.percent(level)} intervals"
+    remark = (
+        f"Optima of {len(found.optima)} cells of one N and D. The law and the plans of this page are of all runs of "
+        "the sweep, those at poor settings too: fit the best of each cell for a law of the loss."
+    )
+    return [table(head, rows, caption), tag("p", remark, class_="remark")]
+
+
 #: What is looked for, in the order of the page.
 BESIDE = (
     Beside("recipes", "Recipes", _recipe_columns, _recipes, _show_recipes),
+    Beside("settings", "Settings", _swept, _hyperparameters, _show_hyperparameters),
     Beside("tasks", "Tasks", accuracy_columns, _tasks, _show_tasks),
 )

@@ -86,8 +86,8 @@ def report(
     The page needs nothing but itself: no network, no other file. It holds the verdict in words, the fit with its
     residuals and profiles, a planner that computes in the page what :func:`scalefit.plan` computes, plans for a range
     of budgets, isoFLOP curves, other laws on runs held out, what published laws say of the planned run, its
-    associative-memory floor, notes, methods and citations. What cannot be said of a table is said to
-    be so, with the reason.
+    associative-memory floor, notes, methods and citations; and recipes, swept settings and accuracies on tasks where
+    the table has them. What cannot be said of a table is said to be so, with the reason.
 
     Parameters
     ----------

@@ -449,3 +449,14 @@ def test_columns_that_give_no_answer_say_why():
     runs["recipe"] = ["one"] * (len(runs) - 2) + ["two"] * 2
     page = sf.report(runs).html
     assert "too few to compare" in section(page, "recipes") and 'id="tasks"' not in page
+
+
+def test_a_sweep_of_learning_rates_gives_their_law():
+    N, D, step = (a.ravel() for a in np.meshgrid([5e7, 1e8, 2e8], [2e9, 8e9, 3e10], range(5)))
+    best = 1.79 * N**-0.713 * D**0.307
+    lr = 2e-3 * 2.0 ** (np.round(np.log2(best / 2e-3)) + step - 2)
+    law = sf.published("chinchilla", "besiroglu2024")
+    loss = np.asarray(law.predict(N=N, D=D)) + 0.03 * np.log(lr / best) ** 2
+    loss += 0.001 * np.random.default_rng(0).standard_normal(N.size)
+    page = sf.report({"N": N, "D": D, "lr": lr, "loss": loss}).html
+    assert "column lr" in section(page, "settings") and "exponent of N" in section(page, "settings")
