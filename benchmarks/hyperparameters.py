@@ -88,8 +88,9 @@ def held_out(
         lost: dict[str, list[float]] = {}
         inside = {"lr": 0, "batch_size": 0}
         fits = {"cells": fitted(table), "surface": fitted(table, method="surface")}
-        copied = fits["cells"].optima.iloc[-1]
-        best_runs = log_linear(fits["cells"].optima)
+        optima = fits["cells"].optima
+        copied = optima.loc[(optima["N"] * optima["D"]).idxmax()]
+        best_runs = log_linear(optima)
         for key in test:
             N, D = key
             said = rules(N, D, compute[key])

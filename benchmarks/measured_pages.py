@@ -640,6 +640,7 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
         "form": (form, ("stopping_form",)),
         "priors": (priors, ("../../scalefit/stopping/_priors",)),
     },
+    "docs/hyperparameters.md": {"hyperparameters": (hyperparameters, ("hyperparameters",))},
     "docs/recipes.md": {"recipes": (recipes, ("recipes",))},
     "docs/downstream.md": {"story": (downstream_story, ("downstream",)), "downstream": (downstream, ("downstream",))},
     "docs/theory.md": {"against": (against, ("associative_memory",))},
