@@ -167,7 +167,7 @@ def main() -> None:
         document["printed"] = printed(tables["5 domains, 70M"][0])
         RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     if options.only != "tables":
-        cells = [(law, law, n) for law in LAWS for n in (24, 48)]
+        cells = [("data_mixing", "data_mixing", 24), *((law, law, 48) for law in LAWS)]
         cells += [("effective_mixture", "data_mixing", 48), ("data_mixing", "effective_mixture", 48)]
         document["simulated"] = []
         for cell in cells:

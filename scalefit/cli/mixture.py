@@ -31,7 +31,11 @@ def mixture(
         typer.Option("--weight", help="Weight of a loss: loss_web=0.5. Repeatable; all the same without."),
     ] = None,
     bound: Annotated[
-        list[str] | None, typer.Option("--bound", help="Bounds of a share: web=0:0.8, or web=0.5. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--bound",
+            help="Bounds of a share: web=0:0.8, or web=0.5. Repeatable. --bound tried: the ranges of the runs.",
+        ),
     ] = None,
     baseline: Annotated[
         list[str] | None, typer.Option("--baseline", help="A share of a mixture to compare with: web=0.7. Repeatable.")
@@ -52,13 +56,19 @@ def mixture(
     'r=share_web,share_code'.
     """
     from scalefit.cli import ExitCode
+    from scalefit.errors import ArgumentError
     from scalefit.fitting.fit import fit
+    from scalefit.laws import get, names
     from scalefit.mixture.optimal_mixture import optimal_mixture
 
     shared.may_write("--save", save, "result", [table], force=force)
     shared.may_write("--plot", plot, "figure", [table], force=force)
+    if not get(law).shares:
+        known = ", ".join(name for name in names() if get(name).shares)
+        raise ArgumentError(f"The law {law} reads no shares of a mixture", "nothing was fitted", f"Known: {known}")
     weights = shared.assignments("--weight", weight or (), float)
-    limits = shared.assignments("--bound", bound or (), _limits)
+    tried = bound == ["tried"]
+    limits: Any = "tried" if tried else shared.assignments("--bound", bound or (), _limits)
     against = shared.assignments("--baseline", baseline or (), float)
     held = shared.assignments("--at", at or (), shared.quantity)
     only, inputs = columns.pop("only", None), columns.pop("inputs", None)
@@ -66,8 +76,8 @@ def mixture(
     if only is not None:
         runs = shared.read_table(table, only=only, **columns, inputs=inputs)
     with shared.working("Fitting the laws of the losses"):
-        names: Any = list(loss) if loss else ["loss"]
-        fits = fit(runs, law, loss=names, columns=columns or None, inputs=inputs)
+        columns_of_loss: Any = list(loss) if loss else ["loss"]
+        fits = fit(runs, law, loss=columns_of_loss, columns=columns or None, inputs=inputs)
         found = optimal_mixture(
             fits,
             weights or None,

@@ -14,6 +14,7 @@ from scalefit.comparison.holdouts import Fold, folds, needs_compute
 from scalefit.comparison.scores import Record, gap_of, row_of, stacking, verdict
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning, arg
 from scalefit.fitting.fit import fit
+from scalefit.fitting.mixtures import laws_over
 from scalefit.fitting.objectives import Kind, Scale
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.runs import by_label
@@ -132,6 +133,9 @@ def compare(
             "Leave it out",
         )
     target = _target_of(named)
+    if mixed := [name for name, law in named.items() if law != FORECAST and get(law).shares]:
+        runs, over = laws_over(runs, [get(named[name]) for name in mixed], columns, inputs)
+        named, columns, inputs = {**named, **dict(zip(mixed, over, strict=True))}, None, None
     runs = name_columns(runs, columns, inputs, _declared(named.values(), target))
     given = options.pop("weights", None)
     runs = with_weights(runs, given)

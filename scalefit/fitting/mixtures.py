@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,14 @@ def with_shares(
     renamed = dict(zip((f"{law.shares}_{domain}" for domain in law.domains()), found.values(), strict=True))
     table = name_columns(runs, columns, {**named, **renamed})
     return whole(table, list(renamed)), law
+
+
+def laws_over(
+    runs: Any, laws: Sequence[type[Law]], columns: Mapping[str, Any] | None, inputs: Mapping[str, Any] | None
+) -> tuple[Any, list[type[Law]]]:
+    """Return a table that several laws of one mixture can be fitted to, and each of them for its domains."""
+    table, first = with_shares(runs, laws[0], columns, inputs)
+    return table, [law if ":" in law.name else law.over(first.domains()) for law in laws]
 
 
 def held_constants(law: type[Law], columns: Mapping[str, Array], loss: Array, touched: set[str]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from scalefit.laws._mixtures import effective_starts
 
 
 class EffectiveMixture(Law):
-    r"""Power law in effective data, to which a token of each domain adds its worth: the blend of [1]_ at one N and D.
+    r"""Power law in effective data, to which a token of each domain adds its worth [1]_.
 
     .. math:: L(r) = E + A \Big(\sum_j w_j r_j\Big)^{-g}, \qquad \sum_j r_j = 1
 

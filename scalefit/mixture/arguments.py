@@ -10,6 +10,7 @@ import numpy as np
 from scalefit._arguments import check_mapping, check_number
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
+from scalefit.fitting.mixtures import shares_of
 from scalefit.fitting.result import FitResult
 from scalefit.laws._inputs import check_inputs, spread_shares
 
@@ -99,6 +100,18 @@ def bounds_of(given: Any, domains: tuple[str, ...]) -> tuple[Array, Array]:
         raise ArgumentError(f"No mixture keeps these bounds, as {which}", "nothing was computed", "Change them")
     # What the others' bounds leave: ends that no mixture reaches are none.
     return np.maximum(lower, 1 - (upper.sum() - upper)), np.minimum(upper, 1 - (lower.sum() - lower))
+
+
+def tried_ranges(fits: Mapping[str, FitResult]) -> dict[str, tuple[float, float]]:
+    """Smallest and largest share of each domain among the runs."""
+    found: dict[str, tuple[float, float]] = {}
+    for result in fits.values():
+        for domain, column in zip(
+            result.law.domains(), shares_of(result.law, result.problem.raw_columns).T, strict=True
+        ):
+            low, high = found.get(domain, (1.0, 0.0))
+            found[domain] = (min(low, float(column.min())), max(high, float(column.max())))
+    return found
 
 
 def held_inputs(result: FitResult, at: Any) -> dict[str, float]:

@@ -58,10 +58,12 @@ def _beyond(found: OptimalMixture) -> list[Note]:
     usual = f"nine in ten mixtures tried are within {100 * found.usual:.0f} % of a blend of the others"
     far = found.beyond > max(_FAR, found.usual)
     worth = found.blend_loss - found.loss + found.optimism
+    said = "This is extrapolation: " if far or out else ""
     text = (
-        f"This is extrapolation: {100 * found.beyond:.0f} % of the tokens would have to move for a blend of tried "
-        f"mixtures ({usual}){which}. The best blend of tried ones, .blend, costs {max(worth, 0.0):.3g} nat more by the "
-        "laws. Run this mixture or one on the way to it before relying on it, or narrow bounds."
+        f"{said}{100 * found.beyond:.0f} % of the tokens would have to move for a blend of tried mixtures "
+        f"({usual}){which}. The best blend of tried ones, .blend, costs {max(worth, 0.0):.3g} nat more by the laws. "
+        "Run this mixture or one on the way to it before relying on it, or keep to the ranges of the runs "
+        "(bounds='tried')."
     )
     severity: Severity = "error" if far else "warning" if found.beyond > found.usual or out else "info"
     return [Note("extrapolation", severity, text, {"beyond": found.beyond, "usual": found.usual})]

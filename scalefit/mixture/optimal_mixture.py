@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import LEVEL, check_count, check_level, check_number
+from scalefit._arguments import LEVEL, check_count, check_level, check_number, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.collection import joint_draws
 from scalefit.fitting.mixtures import shares_of
 from scalefit.fitting.result import FitResult
-from scalefit.mixture.arguments import bounds_of, domains_of, held_inputs, mixture_of, named_fits, weights_of
+from scalefit.mixture.arguments import (
+    bounds_of,
+    domains_of,
+    held_inputs,
+    mixture_of,
+    named_fits,
+    tried_ranges,
+    weights_of,
+)
 from scalefit.mixture.notes import notes_of
 from scalefit.mixture.result import Comparison, OptimalMixture
 from scalefit.mixture.simplex import (
@@ -38,7 +46,7 @@ _INSIDE = 0.005
 def optimal_mixture(
     fits: Any,
     weights: Mapping[str, float] | None = None,
-    bounds: Mapping[str, Any] | None = None,
+    bounds: Mapping[str, Any] | Literal["tried"] | None = None,
     *,
     baseline: Any = None,
     at: Mapping[str, float] | None = None,
@@ -58,7 +66,7 @@ def optimal_mixture(
         1.
     bounds : mapping, optional
         Lower and upper bound of shares by domain, ``{"web": (0, 0.8)}``, None for an end without; one number holds a
-        share at it. Others may be anything from 0 to 1.
+        share at it. Others may be anything from 0 to 1. ``"tried"`` keeps every share within the range of the runs.
     baseline : mapping or sequence, optional
         A mixture to compare with, such as shares in proportion to the tokens that there are of each domain; by default
         the mean of the mixtures tried.
@@ -101,7 +109,7 @@ def optimal_mixture(
     named = named_fits(fits)
     names = list(named)
     domains = domains_of(named)
-    lower, upper = bounds_of(bounds, domains)
+    lower, upper = bounds_of(tried_ranges(named) if one_of(bounds, ("tried",)) else bounds, domains)
     task = _Task(
         named,
         domains,

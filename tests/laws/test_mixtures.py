@@ -215,3 +215,10 @@ def test_a_law_of_ones_own_reads_shares_beside_sizes():
         sf.Shares("one", 1)
     with pytest.raises(ValueError, match="reads no shares"):
         sf.laws.get("chinchilla").over(["web", "code"])
+
+
+def test_laws_of_mixtures_are_compared_on_held_out_mixtures():
+    table = runs(40, noise=0.002).rename(columns={"loss_web": "loss"})
+    found = sf.compare(table.drop(columns="loss_code"), ["effective_mixture", "data_mixing"], holdout="k-fold")
+    assert set(found["law"]) == {"data_mixing", "effective_mixture"} and found["failed"].sum() == 0
+    assert found["law"].iloc[0] == "data_mixing" and found["rmse"].iloc[0] < 0.02

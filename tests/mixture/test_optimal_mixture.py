@@ -181,6 +181,10 @@ def test_far_from_what_was_tried_is_not_trusted():
     note = next(note for note in best.notes if note.code == "extrapolation")
     assert note.severity == "error" and not best.trusted and "tried 0.0" in note.message
     assert beyond_tried(best.blend, exact_shares(fits)) < 1e-3 < best.beyond
+    ranges = optimal(fits, weights={"loss_code": 1.0}, bounds="tried")
+    assert all(
+        low <= share <= high for low, share, high in zip(ranges.tried[0], ranges.shares, ranges.tried[1], strict=True)
+    )
     inside = optimal(fits, weights={"loss_code": 1.0}, bounds={"web": (0.79, 0.81), "code": (0.09, 0.11)})
     assert inside.trusted
 
@@ -289,6 +293,8 @@ def test_the_command_line_says_the_same(noisy, tmp_path, capsys):
     assert code == (0 if best.trusted else 3) and (tmp_path / "m.png").stat().st_size
     code, out, _ = run(capsys, "mixture", path, "--loss", "loss_web", "--loss", "loss_code", "--law", "data_mixing")
     assert out.startswith("Best mixture: ")
+    code, _, err = run(capsys, "mixture", path, "--loss", "loss_web", "--law", "chinchilla")
+    assert code == 1 and "reads no shares" in err and "data_mixing" in err
     code, _, err = run(capsys, "mixture", path, "--loss", "loss_x*")
     assert code == 1 and "No column 'loss_x*'" in err
     frame = runs()
