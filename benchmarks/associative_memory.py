@@ -1,7 +1,7 @@
 """The associative-memory law against Chinchilla and Kaplan, in sample and on held-out larger runs.
 
 Reads three public tables whose widths and depths are known from the runs' names, split by compute: a law is fitted to
-the cheaper runs and judged on runs that cost 3, 10, 30, ... times as much as the dearest of them. Each series
+the cheaper runs and judged on runs that cost 3, 10, 30, ... times as much as the most expensive of them. Each series
 of a table is fitted by itself with the same objective, Huber (1e-3) on log loss. Prints a table and writes JSON.
 
     python benchmarks/associative_memory.py DIR [--out benchmarks/results/associative_memory.json]

@@ -1,7 +1,7 @@
 """How well are accuracies of larger models predicted, and do the intervals hold? Written to results/downstream.json.
 
 Public part: models of Gadre et al. (2024, arXiv:2403.08540; mlfoundations/scaling, MIT) below 1B, three training
-sets, 46 tasks and their mean; the table is no part of the project (SCALEFIT_DATA_DIR). For each training set larger
+sets, 46 tasks and their mean; the table is not a part of the project (SCALEFIT_DATA_DIR). For each training set larger
 models are held out: the quarter of most compute, all of 412M (sizes up to 154M remain), or all of 154M and more (two
 sizes remain). The held-out models' losses are not used: they are forecast from N and D.
 
@@ -81,7 +81,7 @@ def public(path: Path) -> list[dict]:
 
 
 def story(path: Path) -> dict:
-    """Models trained on C4: from 24 of up to 154M, the 7 of 412M and a few tasks of the dearest of them."""
+    """Models trained on C4: from 24 of up to 154M, the 7 of 412M and a few tasks of the most expensive of them."""
     table = pd.read_csv(path)
     runs = table[table["train"] == "c4_original"]
     small, held = runs[runs["N"] < 4e8], runs[runs["N"] > 4e8].sort_values("D")

@@ -54,7 +54,7 @@ class Split:
 
     @property
     def ratio(self) -> np.ndarray:
-        """Compute of the test runs over the dearest training run's."""
+        """Compute of the test runs over the most expensive training run's."""
         return self.test.C.to_numpy() / self.train.C.max()
 
 

@@ -73,7 +73,7 @@ def rules(N: float, D: float, C: float) -> dict[str, tuple[float, float]]:
 def held_out(
     runs: pd.DataFrame, n_cells: tuple[int, ...], C_of: Callable[[pd.DataFrame], pd.Series]
 ) -> list[dict[str, Any]]:
-    """Predict the dearest cells from the n cheapest."""
+    """Predict the largest cells from the n cheapest."""
     runs = runs.astype({"N": float, "D": float})
     groups = {key: part for key, part in runs.groupby(["N", "D"])}
     compute = {key: float(C_of(part).iloc[0]) for key, part in groups.items()}

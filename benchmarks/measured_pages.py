@@ -228,7 +228,7 @@ def peers(fit: dict[str, Any], forecast: dict[str, Any], stopping: dict[str, Any
 
 
 def exponents(document: dict[str, Any]) -> str:
-    """The isoFLOP roads on Porian et al.'s runs, and the envelope on Gemstones'."""
+    """The isoFLOP approaches on Porian et al.'s runs, and the envelope on Gemstones'."""
     percent = f"{100 * document['level']:g} %"
     lines = [f"| runs | published | local | {percent} | parabola |", "|---" * 5 + "|"]
     for row in document["porian"]:
@@ -302,7 +302,8 @@ def next_runs(document: dict[str, Any]) -> str:
     others = [row for name, row in wrong.items() if name not in ("nothing", "next_runs")]
     ours, low, high = wrong["next_runs"], min(r["rmse_ln_N"] for r in others), max(r["rmse_ln_N"] for r in others)
     text = (
-        f"What it makes surer is what it was asked for, and it believes the law. Where the runs followed another law "
+        "What it makes more certain is what it was asked for, and it believes the law. Where the runs followed another "
+        f"law "
         f"than the one fitted, the loss at the plan had an error of {ours['rmse_ln_loss']:.3f} against "
         f"{min(r['rmse_ln_loss'] for r in others):.3f} and more, and N* one of {ours['rmse_ln_N']:.2f} against "
         f"{low:.2f} to {high:.2f}: compare laws before trusting a design made by one."
@@ -516,12 +517,12 @@ def training(document: dict[str, Any]) -> str:
 def recipes(document: dict[str, Any]) -> str:
     """Coverage of a compute multiplier, pooled over every factor but one."""
     low, high = document["target"]
-    lines = ["| tables with | tables | centre | dearest | ten times beyond |", "|---" * 5 + "|"]
+    lines = ["| tables with | tables | centre | largest | ten times beyond |", "|---" * 5 + "|"]
     summary = dict(document["summary"])
     null = summary.pop("false better")
     for name, cell in summary.items():
         shown = []
-        for where in ("centre", "dearest", "beyond"):
+        for where in ("centre", "largest", "beyond"):
             share = cell[where]["coverage"]
             text = f"{share:.3f}" if low <= share <= high else f"**{share:.3f}**"
             shown.append(f"{text} ({cell[where]['width']:.2f})")
@@ -531,7 +532,7 @@ def recipes(document: dict[str, Any]) -> str:
         f"{document['level']} claimed; shares outside [{low}, {high}] are bold, and the counting error of a share is "
         f"{(0.09 / fewest) ** 0.5:.3f} or less. Where neither recipe is better and the laws are equal "
         f'({null["tables"]} tables), the verdict said "better" in {null["verdict"]:.3f} of them, and the lower end '
-        f"alone was above 1 in {null['centre']:.3f} at the centre and {null['dearest']:.3f} at the dearest."
+        f"alone was above 1 in {null['centre']:.3f} at the centre and {null['largest']:.3f} at the largest."
     )
     return "\n".join([*lines, "", said]) + "\n"
 
@@ -685,10 +686,10 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     },
     "docs/validation.md": {"zipf": (zipf_page.verdict, ("zipf",))},
     "docs/planning.md": {
-        "repetition": (repetition, ("roads",)),
-        "exponents": (exponents, ("roads",)),
-        "methods": (methods, ("roads",)),
-        "labels": (labels, ("roads",)),
+        "repetition": (repetition, ("approaches",)),
+        "exponents": (exponents, ("approaches",)),
+        "methods": (methods, ("approaches",)),
+        "labels": (labels, ("approaches",)),
         "next_runs": (next_runs, ("next_runs",)),
     },
 }

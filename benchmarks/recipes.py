@@ -5,7 +5,7 @@ first at (k_N N, k_D D), with ln(k_N / k_D) drawn with standard deviation 0.2, a
 floor 1 % lower in a third of the cells each. Noise of the log loss 0.3 %: independent, four fifths of its variance
 shared by the two runs of a pair, or seven tenths by the runs of a size. Tables: iso-FLOP budgets, a grid, a ladder at
 20 tokens per parameter (each with cells of its own), and iso-FLOP budgets with the same cells. Read at the centre of
-the runs, at the dearest, and ten times beyond.
+the runs, at the largest, and ten times beyond.
 
     python benchmarks/recipes.py                 # 5 rounds over all 576 cells; the page says how many tables are done
     python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops
@@ -34,7 +34,7 @@ FACTORS = {
     "noise": ("iid", "pair", "size"),
     "laws": ("equal", "alpha", "floor"),
 }
-WHERE = ("centre", "dearest", "beyond")
+WHERE = ("centre", "largest", "beyond")
 SHAPES = {4: (4, 1), 6: (3, 2), 12: (4, 3), 25: (5, 5)}
 
 
@@ -121,7 +121,7 @@ def one_table(cell: dict, seed: int) -> dict:
     }
     found = sf.compare_recipes(tables, baseline="a", level=LEVEL)
     row = found.table.loc["b"]
-    at = {"centre": float(row["C_centre"]), "dearest": float(row["C"]), "beyond": 10 * float(row["C"])}
+    at = {"centre": float(row["C_centre"]), "largest": float(row["C"]), "beyond": 10 * float(row["C"])}
     read = found.multiplier(C=list(at.values()))
     ratio = 20.0 if cell["design"] == "ladder" else None
     record: dict = {**cell, "seed": seed, "verdict_better": " is better:" in str(row["verdict"])}

@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results" / "validation.json"
 
 
 def cells(runs: Any) -> Any:
-    """One row a cell (N, D): finished branches, the mean over seeds."""
+    """One row per cell (N, D): finished branches, the mean over seeds."""
     kept = runs[(runs["status"] == "finished") & (runs["kind"] == "branch")]
     keys = ["N", "D", "C", "n_layers", "d_emb", "T_max", "vocab_size"]
     return kept.groupby(keys, as_index=False)["loss"].mean().sort_values("C", ignore_index=True)
@@ -78,7 +78,7 @@ def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[s
 
 
 def blends(cheap: Any, results: list[Any], dear: Any) -> dict[str, Any]:
-    """Averages of results at the held-out cells: in equal parts, and by how the laws did on the dearer cheap runs."""
+    """Averages of results at the held-out cells: in equal parts, and by how the laws did on the costlier cheap runs."""
     at = inputs(results[0].law, dear)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -178,7 +178,7 @@ def main(source: Path, page: Path) -> None:
         "# Validation on our own points\n\n"
         f"Made by `python benchmarks/validation.py` from `{source}`; do not edit.\n\n"
         "In each series the quarter of the (N, D) cells with the largest C is held out, and the laws are fitted on the "
-        "rest (one row a cell, the mean over seeds; finished cooldown branches only). `C_ratio` is the largest "
+        "rest (one row per cell, the mean over seeds; finished cooldown branches only). `C_ratio` is the largest "
         "held-out C over the largest fitted one, `inside` the share of held-out cells in the 90 % interval of a new "
         "run, `width` its mean width over the loss.\n\n## Held-out error [nat/token]\n\n"
         + markdown(

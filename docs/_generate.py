@@ -1,4 +1,4 @@
-"""Pages made at build time: one a law from the registry, the API from the public names, the experiments' verdicts.
+"""Pages made at build time: one per law from the registry, the API from the public names, the experiments' verdicts.
 
 Nothing here is edited by hand; the pages are written to ``docs/laws``, ``docs/experiments``, ``docs/api`` and
 ``docs/api.md``, which git ignores.

@@ -95,7 +95,7 @@ def check_level(level: Any) -> float:
 
 
 def check_number(name: str, value: Any) -> float:
-    """Return `value` as a float; text, complex and truth values are no numbers."""
+    """Return `value` as a float; text, complex and truth values are not numbers."""
     if isinstance(value, (bool, str, bytes, complex)):
         raise ArgumentError(f"{arg(name, value)} is not a number", "nothing was computed", "Give one")
     try:

@@ -32,7 +32,7 @@ def write_whole(path: Any, content: str | bytes) -> None:
     Raises
     ------
     ArgumentError
-        `path` is no path.
+        `path` is not a path.
     DataError
         Nothing can be written there.
     """
@@ -151,7 +151,7 @@ def save_figure(figure: Figure, path: Any, **options: Any) -> None:
     Raises
     ------
     ArgumentError
-        `path` is no path, or there is no such format.
+        `path` is not a path, or there is no such format.
     DataError
         Nothing can be written there.
     """

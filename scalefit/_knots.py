@@ -49,7 +49,7 @@ def thinned(steps: npt.ArrayLike, lr: npt.ArrayLike, max_knots: int) -> tuple[Ar
 
 
 def check_knots(steps: npt.ArrayLike, lr: npt.ArrayLike) -> None:
-    """Refuse what is no increasing sequence of steps with a rate each."""
+    """Refuse what is not an increasing sequence of steps with a rate each."""
     x, y = np.asarray(steps, dtype=float), np.asarray(lr, dtype=float)
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ArgumentError(

@@ -183,7 +183,7 @@ def count_parameters(
     Raises
     ------
     ArgumentError
-        A size that is no integer of the right sign, or an unknown word.
+        A size that is not an integer of the right sign, or an unknown word.
 
     Examples
     --------
@@ -205,7 +205,7 @@ def count_parameters(
         )
     for name, flag in (("tied", tied), ("bias", bias), ("head_bias", head_bias)):
         if not isinstance(flag, (bool, np.bool_)):
-            raise ArgumentError(f"{arg(name, flag)} is no truth value", "nothing was counted", "Give True or False")
+            raise ArgumentError(f"{arg(name, flag)} is not a truth value", "nothing was counted", "Give True or False")
     layers, d = _size("n_layers", n_layers, 1), _size("d_emb", d_emb, 1)
     context, vocabulary = _size("T_max", T_max, 0), _size("vocab_size", vocab_size, 0)
     inner = 4 * d if d_ff is None else _size("d_ff", d_ff, 1)

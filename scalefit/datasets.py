@@ -148,9 +148,9 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
     bundled = {folder.name: folder for folder in _bundled_folders()}
     if not one_of(drop, (None, "authors", "doubtful")):  # said before anything is downloaded
         raise ArgumentError(
-            f"{arg('drop', drop)} is no known reason", "nothing was dropped", "Known: None, 'authors', 'doubtful'"
+            f"{arg('drop', drop)} is not a known reason", "nothing was dropped", "Known: None, 'authors', 'doubtful'"
         )
-    name = name if isinstance(name, str) else f"{name!r:.80}"  # which is no data set, and is said below
+    name = name if isinstance(name, str) else f"{name!r:.80}"  # which is not a data set, and is said below
     if name in bundled:
         runs = read_runs(_runs_file(bundled[name]), incomplete="keep", **_conventions(bundled[name]))
     elif name in DOWNLOADS:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 Severity = Literal["info", "warning", "error"]
 
-# Around an argument in a text: name, Python wording, shell wording and kind. Control characters that are no whitespace:
+# Around an argument in a text: name, Python wording, shell wording and kind. Control characters, none of them space:
 # no message has any, and repr() escapes those of a value.
 _OPEN, _BETWEEN, _CLOSE = "\x02", "\x04", "\x03"
 _PART = f"([^{_OPEN}{_BETWEEN}{_CLOSE}]*)"

@@ -218,7 +218,9 @@ class Schedule(Record):
         step, steps, final = (check_number(*pair) for pair in (("step", step), ("steps", steps), ("final", final)))
         if not one_of(shape, get_args(Shape)):
             raise ArgumentError(
-                f"{arg('shape', shape)} is no cooldown", "nothing was changed", f"Known: {', '.join(get_args(Shape))}"
+                f"{arg('shape', shape)} is not a cooldown",
+                "nothing was changed",
+                f"Known: {', '.join(get_args(Shape))}",
             )
         if not 0 <= final <= 1:
             raise ArgumentError(

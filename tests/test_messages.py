@@ -41,7 +41,7 @@ def test_the_python_face_names_no_flags_and_spells_no_argument_by_hand(path):
     for line, call in raised(path):
         for part in call.args:
             for text in _plain_texts(part):
-                assert "{arg(" not in text and "{way(" not in text, f"{path.name}:{line} is no f-string"
+                assert "{arg(" not in text and "{way(" not in text, f"{path.name}:{line} is not an f-string"
                 assert not FLAG.search(text), f"{path.name}:{line} names a flag: {text}"
                 spelled = re.search(r"(?<![\w(, ])\b[a-z_]\w*=(?!=)|^[a-z_]\w*=(?!=)", text)
                 assert not spelled, f"{path.name}:{line} spells an argument; mark it by arg(...): {text}"

@@ -1,4 +1,4 @@
-"""Files of runs: every format in, and one clear line for what is no table."""
+"""Files of runs: every format in, and one clear line for what is not a table."""
 
 from __future__ import annotations
 
@@ -222,6 +222,6 @@ def test_european_thousands(tmp_path):
     rows = "params;tokens;loss\n100.000.000;2.000.000.000;3,2\n61.421.331;1.500.000.000;3,4\n"
     runs = sf.read_runs(write(tmp_path / "runs.csv", rows))
     assert runs[["N", "D", "loss"]].to_numpy().tolist() == [[1e8, 2e9, 3.2], [61421331, 1.5e9, 3.4]]
-    mixed = "N;D;loss\n1e8;2e9;3.2\n1,0;2;3\n"  # points are decimals here, so a comma is no thousand
+    mixed = "N;D;loss\n1e8;2e9;3.2\n1,0;2;3\n"  # points are decimals here, so a comma is not a thousand
     with pytest.warns(ScalefitWarning, match="'1,0', not a number"):
         assert sf.read_runs(write(tmp_path / "mixed.csv", mixed))["loss"].tolist() == [3.2]

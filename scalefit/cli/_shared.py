@@ -76,7 +76,9 @@ def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
         for name, column in pairs.items():
             if name not in _COLUMN_OPTIONS or name in _LIMITS:
                 known = ", ".join(_COLUMN_OPTIONS)
-                raise typer.BadParameter(f"{name!r} is no column or convention; known: {known}", param_hint="--column")
+                raise typer.BadParameter(
+                    f"{name!r} is not a column or convention; known: {known}", param_hint="--column"
+                )
             if named.setdefault(name, column) != column:
                 said = f"{name} is named twice, {named[name]!r} and {column!r}"
                 raise typer.BadParameter(said, param_hint="--column")
@@ -188,7 +190,7 @@ def may_write(
     kind : {"result", "page", "figure", "table"}
         What it will write.
     inputs : iterable of paths
-        What it reads; whatever is no file is passed over.
+        What it reads; whatever is not a file is passed over.
     force : bool
         Overwrite a file of another kind; never an input.
     columns : iterable of str, optional
@@ -294,7 +296,7 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def files_of(path: Path, labels: Iterable[str | None]) -> dict[str | None, Path]:
-    """A file a series: the label is put before the suffix, and a number behind labels that read alike in a name."""
+    """One file per series: the label is put before the suffix, and a number behind labels that read alike in a name."""
     found: dict[str | None, Path] = {}
     for label in labels:
         if label is None:

@@ -67,7 +67,7 @@ def advise(
             "--watch shows a live view and --json prints once", "nothing was read", "Give one of the two"
         )
     if not 0 <= interval <= _DAY:
-        raise typer.BadParameter(f"{interval:g} is no pause of 0 to {_DAY:g} seconds", param_hint="--interval")
+        raise typer.BadParameter(f"{interval:g} is not a pause of 0 to {_DAY:g} seconds", param_hint="--interval")
     given = None if plan is None else _read_plan(plan)
     read = _Reader(log, given, history or [], None if law is None else (law, law_from), min_gain, kind, val, train)
     if watch:

@@ -175,23 +175,25 @@ def isoflop(
         raise typer.BadParameter("draws one method; leave --all out", param_hint="--plot")
     runs = shared.read_table(table, **columns)
     if every:
-        with shared.working("Walking every road"):
-            roads = agreement(runs, curves=curves, budget=budget, level=level)
+        with shared.working("Trying every approach"):
+            approaches = agreement(runs, curves=curves, budget=budget, level=level)
         if as_json:
-            rows = json.loads(roads.to_json(orient="records"))
-            shared.print_json({"roads": rows, "verdict": roads.attrs["verdict"]})
+            rows = json.loads(approaches.to_json(orient="records"))
+            shared.print_json({"approaches": rows, "verdict": approaches.attrs["verdict"]})
             return 0
-        shown = roads.drop(columns=["N_lower", "N_upper", "n_budgets"])
+        shown = approaches.drop(columns=["N_lower", "N_upper", "n_budgets"])
         shown["remark"] = shown["remark"].fillna("").str.slice(0, 60)
         typer.echo(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
-        typer.echo(roads.attrs["verdict"])
+        typer.echo(approaches.attrs["verdict"])
         return 0
     return _show(sf.isoflop(runs, method=method.value, budget=budget), level, plot, as_json)
 
 
 @shared.takes_columns
 def envelope(
-    table: Annotated[str, typer.Argument(help="Table of training curves: run, N, D and loss, a row a measurement.")],
+    table: Annotated[
+        str, typer.Argument(help="Table of training curves: run, N, D and loss, one row per measurement.")
+    ],
     columns: shared.Columns,
     run: Annotated[
         str, typer.Option(help="Column that tells runs apart; by their N where there is none.", metavar="COLUMN")
@@ -238,7 +240,7 @@ def next_runs(
     source: Source = None,
     budget: Annotated[str, typer.Option(help="Compute of all new runs together [FLOP].")] = "",
     target: Annotated[
-        str, typer.Option(help="What to make surer: loss (at the plan), N (its size), or a parameter such as E.")
+        str, typer.Option(help="What to make more certain: loss (at the plan), N (its size), or a parameter such as E.")
     ] = "loss",
     C: Annotated[
         str | None, typer.Option("--C", help="Budget of the plan in view [FLOP]; 100 times the largest run.")

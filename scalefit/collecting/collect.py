@@ -150,13 +150,13 @@ class _Options:
             )
         if config is not None and not isinstance(config, Mapping):
             raise ArgumentError(
-                f"{arg('config', config)} is no mapping", "nothing was collected", "Give names and values"
+                f"{arg('config', config)} is not a mapping", "nothing was collected", "Give names and values"
             )
         self.loss, self.final, self.k, self.unfinished = loss, "mean" if k is not None else final, k, unfinished
         batch = _quantity("batch_tokens", batch_tokens)
         if isinstance(batch, (str, Mapping)):
             raise ArgumentError(
-                f"{arg('batch_tokens', batch_tokens)} is no number", "nothing was collected", "Give tokens"
+                f"{arg('batch_tokens', batch_tokens)} is not a number", "nothing was collected", "Give tokens"
             )
         self.batch_tokens = batch
         self.config = dict(config or {})
@@ -186,7 +186,7 @@ def _roots(paths: Any) -> list[Path]:
     roots = []
     for item in given:
         if not isinstance(item, (str, Path)):
-            raise ArgumentError(f"{arg('paths', item)} is no path", "nothing was collected", "Give folders or files")
+            raise ArgumentError(f"{arg('paths', item)} is not a path", "nothing was collected", "Give folders or files")
         path = Path(item)
         if not path.exists():
             raise DataError(f"There is no folder or file {path}", "nothing was collected", "Check the path")
@@ -248,7 +248,7 @@ _DONE = {
     "diverged": _KEPT,
     "no_loss": "They are left out. Name the loss with loss= where it is there.",
     "unreadable": "They are left out.",
-    "probe": "They are no points of a sweep and are left out.",
+    "probe": "They are not points of a sweep and are left out.",
 }
 
 

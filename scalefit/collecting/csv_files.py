@@ -18,7 +18,7 @@ _STATISTICS = ("__MIN", "__MAX")
 
 
 def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
-    """Read the runs of a table; none where it is no table of runs.
+    """Read the runs of a table; none where it is not a table of runs.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ def read_database(path: Path) -> list[Run]:
     Raises
     ------
     DataError
-        It is no database of MLflow, or cannot be read.
+        It is not a database of MLflow, or cannot be read.
     """
     address = f"file:{quote(str(path.resolve()))}?mode=ro"
     try:

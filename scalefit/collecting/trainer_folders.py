@@ -13,7 +13,7 @@ from scalefit.collecting.records import Run, flat, logged, number, read_json
 from scalefit.errors import DataError
 
 STATE = "trainer_state.json"
-#: Folders of a run that are no runs of their own.
+#: Folders of a run that are not runs of their own.
 PARTS = ("checkpoint-", "runs", "logs", "wandb", "tensorboard", "lightning_logs")
 
 

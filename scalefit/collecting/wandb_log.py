@@ -36,7 +36,7 @@ def read(path: Path) -> Run:
     """
     content = read_bounded(path, _MOST_BYTES)
     if not content.startswith(_MAGIC):
-        raise DataError(f"{path} is no log of W&B", "it was not read", "Name its run folder")
+        raise DataError(f"{path} is not a log of W&B", "it was not read", "Name its run folder")
     run = Run(path.stem.removeprefix("run-"), str(path.parent), "wandb")
     config: dict[str, Any] = {}
     summary: dict[str, str] = {}

@@ -221,7 +221,7 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     Raises
     ------
     ArgumentError
-        No result, weights that are no weights, or results of different tables, losses or objectives.
+        No result, weights that are not such, or results of different tables, losses or objectives.
 
     Examples
     --------

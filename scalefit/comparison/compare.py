@@ -72,7 +72,7 @@ def compare(
         Laws by name, or of your own; ``"forecast"`` stands for :func:`scalefit.forecast`.
     holdout : str
         ``"largest_C"`` trains on the cheapest runs, up to C_max / 3, / 10 and / 30, and tests on those beyond twice
-        the dearest of them; ``"k-fold"`` (or ``"10-fold"``), ``"leave-one-budget-out"``, and ``"rolling"``, which
+        the largest of them; ``"k-fold"`` (or ``"10-fold"``), ``"leave-one-budget-out"``, and ``"rolling"``, which
         walks up in compute.
     level : float
         Level of the intervals that coverage and interval score are of.
@@ -86,7 +86,7 @@ def compare(
     Returns
     -------
     DataFrame
-        A row a law, best first: ``law``, ``rmse`` and ``mae`` [nat/token], ``mean_relative_error`` and ``bias``
+        One row per law, best first: ``law``, ``rmse`` and ``mae`` [nat/token], ``mean_relative_error`` and ``bias``
         (relative, positive where the law predicts too much), ``coverage`` and ``interval_score`` [nat/token] of the
         intervals, ``weight`` (stacking: the blend with the least squared error on the held-out runs), then the
         diagnostics ``n_params``, ``folds``, ``failed``, ``trusted`` (share of folds), ``gap`` (its absolute error
@@ -205,7 +205,9 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
         laws = [laws]
     if not isinstance(laws, Iterable):
         raise ArgumentError(
-            f"{arg('laws', laws)} is no list of laws", "nothing was compared", "Give ['chinchilla', 'kaplan'], for one"
+            f"{arg('laws', laws)} is not a list of laws",
+            "nothing was compared",
+            "Give ['chinchilla', 'kaplan'], for one",
         )
     given = laws.items() if isinstance(laws, Mapping) else ((None, law) for law in laws)
     found = [(name, law if one_of(law, (FORECAST,)) else get(law)) for name, law in given]

@@ -13,7 +13,7 @@ from scalefit.errors import ArgumentError, FitError, arg
 NAMES = ("largest_C", "k-fold", "leave-one-budget-out", "rolling")
 #: Cut ratios of ``largest_C``: train on C <= C_max / r.
 RATIOS = (3.0, 10.0, 30.0)
-#: Test runs are at least this far beyond the dearest training run.
+#: Test runs are at least this far beyond the most expensive training run.
 _GAP = 2.0
 _FOLDS = 5
 #: Budgets closer than this in ln C are one: recorded compute of one isoFLOP budget scatters.

@@ -251,7 +251,7 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
         raise FitError(
             f"The runs of {label} have fewer than {_FEWEST_BUDGETS} different computes C",
             "nothing was fitted",
-            "Add cheaper or dearer runs",
+            "Add cheaper or more expensive runs",
         )
     slope = float(np.polyfit(np.log(C), np.log(loss), 1)[0])
     if slope > -_FLAT:

@@ -15,7 +15,7 @@ from scalefit.errors import ArgumentError, Note, arg
 from scalefit.extrapolation import AHEAD
 
 _BELOW = 10.0
-_MOST = 10.0  # times the baseline's dearest run (or the compute asked for): its law is not read further
+_MOST = 10.0  # times the baseline's most expensive run (or the compute asked for): its law is not read further
 _MUCH_WIDE, _MUCH_SIZE, _FEW_GROUPS = 0.3, 0.5, 8
 _SAME_CELL = 1e-6
 _SEEN = 1.05  # the gain that `runs_needed` speaks of
@@ -85,7 +85,7 @@ class Arm:
 
     @property
     def C_max(self) -> float:
-        """The smaller of the two recipes' dearest runs [FLOP]."""
+        """The smaller of the two recipes' most expensive runs [FLOP]."""
         return float(min(self.a.C.max(), self.b.C.max()))
 
     @property
@@ -107,7 +107,7 @@ class Arm:
             return
         if C > AHEAD * self.C_max * (1 + 1e-9):
             raise ArgumentError(
-                f"C = {C:.3g} is {C / self.C_max:.3g} times the dearest run of both ({self.C_max:.3g})",
+                f"C = {C:.3g} is {C / self.C_max:.3g} times the most expensive run of both ({self.C_max:.3g})",
                 "nothing was read, as a trend over these runs is not one over so many decades",
                 f"Ask up to {AHEAD:g} times, or pass {arg('extrapolate', True)}",
             )
@@ -141,7 +141,7 @@ class Arm:
         p_better = 1 - found.below(0.0)
         limit = _MOST * max(float(self.a.C.max()), C)
         if middle * C > limit:
-            why = f"{self.a.label} would need over {_MOST:g} times its dearest run, where its law is not known"
+            why = f"{self.a.label} would need over {_MOST:g} times its most expensive run, where its law is not known"
             return Reading(C, np.nan, min(lower, limit / C), np.inf, p_better, why)
         return Reading(C, middle, lower, upper, p_better)
 
@@ -156,7 +156,7 @@ class Arm:
         return self.fit.mixture(gap, self.fit.weights(beyond=self.beyond(C))).interval(level)
 
     def trend(self, level: float) -> tuple[float, float, float, float]:
-        """Factor on the multiplier per decade of compute below the dearest common run, its interval and p value.
+        """Factor on the multiplier per decade of compute below the most expensive common run, its interval and p value.
 
         Over the fits in which a trend can be: NaN where the laws were said to be equal.
         """

@@ -14,7 +14,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.recipes_surfaces import WIDTHS, Path, Surface, Width
 
-#: Prior weights of the widths; beyond the dearest common run the data cannot vouch that the laws are the same.
+#: Prior weights of the widths; beyond the most expensive common run the data cannot vouch that the laws are the same.
 PRIORS: dict[str, tuple[dict[Width, float], dict[Width, float]]] = {
     "law": ({"same": 0.1, "slight": 0.6, "wide": 0.3}, {"same": 0.0, "slight": 0.7, "wide": 0.3}),
     "nothing": ({"same": 1.0}, {"same": 1.0}),
@@ -77,7 +77,7 @@ class JointFit:
     differ: str
 
     def weights(self, *, beyond: bool = False) -> Array:
-        """Posterior weight of each fit; `beyond` the dearest common run, the prior of equal laws is 0."""
+        """Posterior weight of each fit; `beyond` the most expensive common run, the prior of equal laws is 0."""
         prior = PRIORS[self.differ][int(beyond)]
         logs = self.evidence + np.log([max(prior.get(w, 0.0), 1e-300) for w in self.widths])
         if beyond or self.differ != "law":

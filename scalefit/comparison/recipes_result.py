@@ -29,7 +29,7 @@ class RecipeFigure:
     """What `scalefit.plots.recipes` draws: per recipe its label, computes, and the multiplier with its ends."""
 
     bands: tuple[tuple[Any, Array, Array, Array, Array], ...]
-    dearest: float
+    largest: float
     baseline: Any
     title: str
 
@@ -65,7 +65,7 @@ class RecipeComparison:
         return arm.read(arm.C_max, self.level), arm.read(arm.C_centre, self.level)
 
     def _sure(self) -> dict[Any, tuple[bool, bool]]:
-        """Whether each reading stands after Holm's steps over the recipes, at the dearest run and at the centre."""
+        """Whether each reading stands after Holm's steps over the recipes, at the largest run and at the centre."""
         rows = {label: self._rows(arm) for label, arm in self.arms.items()}
         allowed = (1 - self.level) / 2
         found = []
@@ -81,7 +81,7 @@ class RecipeComparison:
         Returns
         -------
         DataFrame
-            Index ``recipe``. ``multiplier``, ``lower``, ``upper``, ``p_better`` at ``C``, the dearest compute that
+            Index ``recipe``. ``multiplier``, ``lower``, ``upper``, ``p_better`` at ``C``, the largest compute that
             both have [FLOP]; the same with the suffix ``_centre`` at the geometric mean of the runs; ``loss_gap`` at
             ``C`` with its interval (negative: lower than the baseline's); ``trend``, the factor per decade of compute
             with ``p_trend``; ``k_N`` and ``k_D``; ``p_holm``, the chance of seeing so much where there is nothing,
@@ -91,18 +91,18 @@ class RecipeComparison:
 
         sure, records = self._sure(), []
         for label, arm in self.arms.items():
-            dearest, centre = self._rows(arm)
+            largest, centre = self._rows(arm)
             gap = arm.loss_gap(arm.C_max, self.level)
             trend = arm.trend(self.level)
             record: dict[str, Any] = {"recipe": label}
-            for suffix, row in (("", dearest), ("_centre", centre)):
+            for suffix, row in (("", largest), ("_centre", centre)):
                 for name in ("multiplier", "lower", "upper", "p_better", "C"):
                     record[name + suffix] = getattr(row, name)
             record |= {"loss_gap": gap[0], "loss_gap_lower": gap[1], "loss_gap_upper": gap[2]}
             record |= {"trend": trend[0], "trend_lower": trend[1], "trend_upper": trend[2], "p_trend": trend[3]}
             record |= dict(zip(("k_N", "k_D"), arm.split(), strict=True))
             record["n_runs"] = len(arm.b.N)
-            record["verdict"] = verdict(arm, dearest, centre, sure[label])
+            record["verdict"] = verdict(arm, largest, centre, sure[label])
             records.append(record)
         frame = pd.DataFrame(records).set_index("recipe")
         p = np.minimum(frame["p_better"], 1 - frame["p_better"]).tolist()
@@ -125,13 +125,13 @@ class RecipeComparison:
         Parameters
         ----------
         C : float or array, optional
-            Compute of the recipe [FLOP]; the dearest that both have where not given.
+            Compute of the recipe [FLOP]; the largest that both have where not given.
         level : float, optional
             Another level than the comparison's.
         N, D, ratio, unique_tokens : float, optional
             Read with N [parameters], D [tokens] or D/N held, or with at most so many tokens [tokens]: at most one.
         extrapolate : bool
-            Read further than 100 times the dearest common run.
+            Read further than 100 times the most expensive common run.
 
         Returns
         -------
@@ -270,7 +270,7 @@ class RecipeComparison:
         throughput : mapping of recipe to number, or to (number, relative standard error)
             Tokens per second over the baseline's at the same size; its error is taken to be lognormal.
         C : float, optional
-            Compute [FLOP]; the dearest that both have where not given.
+            Compute [FLOP]; the largest that both have where not given.
         n : int
             Draws.
 
@@ -312,8 +312,8 @@ class RecipeComparison:
             names = ("multiplier", "lower", "upper")
             middle, lower, upper = (np.array([getattr(row, name) for row in rows]) for name in names)
             bands.append((label, grid, middle, lower, np.where(np.isfinite(upper), upper, np.nan)))
-        dearest = min(arm.C_max for arm in self.arms.values())
-        return RecipeFigure(tuple(bands), dearest, self.baseline, f"{100 * self.level:g} % intervals")
+        largest = min(arm.C_max for arm in self.arms.values())
+        return RecipeFigure(tuple(bands), largest, self.baseline, f"{100 * self.level:g} % intervals")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the multipliers against compute, to ten times the runs."""
@@ -322,13 +322,13 @@ class RecipeComparison:
         return draw_recipes(self.figure(), ax)
 
     def to_latex(self) -> str:
-        """The table for a paper: multiplier and interval at the centre and at the dearest common run."""
+        """The table for a paper: multiplier and interval at the centre and at the most expensive common run."""
         rows = []
         for label, arm in self.arms.items():
-            dearest, centre = self._rows(arm)
-            p = "--" if np.isnan(dearest.p_better) else f"{dearest.p_better:.3f}"
-            rows.append([_latex.escaped(label), str(len(arm.b.N)), centre.words(), dearest.words(), p])
-        return _latex.tabular("lrrrr", ["recipe", "runs", "centre", "dearest", "$P$(better)"], rows)
+            largest, centre = self._rows(arm)
+            p = "--" if np.isnan(largest.p_better) else f"{largest.p_better:.3f}"
+            rows.append([_latex.escaped(label), str(len(arm.b.N)), centre.words(), largest.words(), p])
+        return _latex.tabular("lrrrr", ["recipe", "runs", "centre", "largest", "$P$(better)"], rows)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON can hold it; NaN and infinity become None."""

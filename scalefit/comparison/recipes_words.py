@@ -9,7 +9,7 @@ import numpy as np
 from scalefit._text import percent, power
 from scalefit.comparison.recipes_arm import Arm, Reading
 
-_ANYTHING = 100.0  # upper end over lower end: such an interval is no finding
+_ANYTHING = 100.0  # upper end over lower end: such an interval is not a finding
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -30,34 +30,34 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in out]
 
 
-def verdict(arm: Arm, dearest: Reading, centre: Reading, sure: tuple[bool, bool]) -> str:
+def verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]) -> str:
     """One sentence; `sure` says for each reading whether it stands when all recipes are read together."""
     label = arm.b.label
     if arm.apart:
         way = "better" if arm.apart == "below" else "worse"
-        return f"{label} looks {way}, but the multiplier is not determined: {dearest.why} ({dearest.words()})."
-    if min(row.upper / max(row.lower, 1e-300) for row in (dearest, centre)) > _ANYTHING:
+        return f"{label} looks {way}, but the multiplier is not determined: {largest.why} ({largest.words()})."
+    if min(row.upper / max(row.lower, 1e-300) for row in (largest, centre)) > _ANYTHING:
         return (
             f"{label}: these runs do not determine the multiplier ({centre.words()}); add runs, or look for odd ones."
         )
     signs = [
         (1 if reading.lower > 1 else -1 if reading.upper < 1 else 0) * held
-        for reading, held in zip((dearest, centre), sure, strict=True)
+        for reading, held in zip((largest, centre), sure, strict=True)
     ]
-    at = f"at {power(dearest.C)} FLOP"
+    at = f"at {power(largest.C)} FLOP"
     if signs[0] and signs[0] == signs[1]:
-        return f"{label} is {'better' if signs[0] > 0 else 'worse'}: {dearest.words()} times the compute {at}."
+        return f"{label} is {'better' if signs[0] > 0 else 'worse'}: {largest.words()} times the compute {at}."
     if signs[1]:
         way = "better" if signs[1] > 0 else "worse"
         return (
             f"{label} was {way} over these runs ({centre.words()} near {power(centre.C)} FLOP), but {at} it cannot be "
-            f"told: {dearest.words()}."
+            f"told: {largest.words()}."
         )
     if signs[0]:
         way = "better" if signs[0] > 0 else "worse"
         at_all = f"but not over all of these runs: {centre.words()} at their centre"
-        return f"{label} is {way} {at} ({dearest.words()}), {at_all}."
-    narrow = centre if centre.upper / centre.lower < dearest.upper / dearest.lower else dearest
+        return f"{label} is {way} {at} ({largest.words()}), {at_all}."
+    narrow = centre if centre.upper / centre.lower < largest.upper / largest.lower else largest
     ends = f"one above x {narrow.upper:.3g} or below x {narrow.lower:.3g} is excluded near {power(narrow.C)} FLOP"
     if not narrow.lower <= 1 <= narrow.upper:
         return f"{label}: no difference seen that stands when all recipes are read together; {ends}."
@@ -66,12 +66,12 @@ def verdict(arm: Arm, dearest: Reading, centre: Reading, sure: tuple[bool, bool]
 
 def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -> list[str]:
     """The lines that are printed for one recipe."""
-    dearest, centre = rows
+    largest, centre = rows
     lines = [sentence]
     lines.append(f"  over the runs compared (near {power(centre.C)} FLOP): {centre.words()}")
-    lines.append(f"  at the dearest common run ({power(dearest.C)} FLOP): {dearest.words()}{better(dearest)}")
+    lines.append(f"  at the most expensive common run ({power(largest.C)} FLOP): {largest.words()}{better(largest)}")
     if not arm.apart:
-        far = arm.read(10 * dearest.C, level)
+        far = arm.read(10 * largest.C, level)
         lines.append(f"  ten times beyond: {far.words()}{likely(far)}; extrapolated, the two laws may differ")
         factor, low, high, p = arm.trend(level)
         if np.isfinite(factor):

@@ -152,7 +152,7 @@ def _checked_window(window: Any) -> tuple[float, float]:
         low = high = 0.0
     if not 1 <= low < high <= 4096:
         raise ArgumentError(
-            f"{arg('window', window)} is no range of distances",
+            f"{arg('window', window)} is not a range of distances",
             "nothing was computed",
             "Give two, such as (1, 16), from 1 to 4096 tokens",
         )

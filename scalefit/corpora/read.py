@@ -153,7 +153,7 @@ def _documents(corpus: Any) -> tuple[list[Any], str, list[Note]]:
         return [_ids(row) for row in np.atleast_2d(corpus)], "token ids", notes
     if not isinstance(corpus, Iterable):
         raise ArgumentError(
-            f"{corpus!r:.80} is no corpus",
+            f"{corpus!r:.80} is not a corpus",
             "nothing was read",
             "Give a path, a text, a list of texts, an array of token ids, or a corpus of scalefit.training",
         )

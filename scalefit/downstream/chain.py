@@ -287,7 +287,7 @@ def chain(loss_result: Any, metric_result: Any) -> Chain:
         )
     if first.law is not None and first.law.target.sense >= 0:
         raise ArgumentError(
-            f"{first.law.name} predicts {first.law.target.name}, which is no loss",
+            f"{first.law.name} predicts {first.law.target.name}, which is not a loss",
             "nothing was chained",
             "Pass the prediction of the loss first, that of the metric second",
         )

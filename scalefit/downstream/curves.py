@@ -27,7 +27,7 @@ _STEEP, _STEEP_SD, _STEEPS = 5.0, 0.9, (0.5, 60.0, 14)
 #: Losses at half of the gain, from this share of the lowest loss seen to the highest seen.
 _LOWEST, _PLACES = 0.4, 18
 _SCATTERS, _SCATTER = 8, (0.05, 1.3)
-#: Scatter that grows with the slope: the loss is no perfect stand-in for what the task asks.
+#: Scatter that grows with the slope: the loss is not a perfect stand-in for what the task asks.
 _SLOPE_SHARES = (0.0, 1.0, 3.0)
 _CHANCE, _CHANCE_SD, _GAIN_SD = 0.3, 0.3, 0.5
 _TRIES = 20

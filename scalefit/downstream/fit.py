@@ -119,7 +119,7 @@ def fit_downstream(
     -------
     DownstreamResult
         ``table`` (per task: predictable or the reason why not), ``predict(N=, D=)``, ``predict_interval``,
-        ``predict_tasks``, ``roads`` (the one-step rival), ``sample``, ``plot()``; or a dict of them by series.
+        ``predict_tasks``, ``approaches`` (the one-step rival), ``sample``, ``plot()``; or a dict of them by series.
 
     Raises
     ------
@@ -230,10 +230,10 @@ def _span(given: Any) -> tuple[float, float]:
         low, high = (check_number("range", value) for value in given)
     except (TypeError, ValueError):
         raise ArgumentError(
-            f"{arg('range', given)} is no pair of numbers", "nothing was fitted", "Pass (0, 1)"
+            f"{arg('range', given)} is not a pair of numbers", "nothing was fitted", "Pass (0, 1)"
         ) from None
     if not (np.isfinite([low, high]).all() and low < high):
-        raise ArgumentError(f"{arg('range', given)} is no range", "nothing was fitted", "Pass (lower, upper)")
+        raise ArgumentError(f"{arg('range', given)} is not a range", "nothing was fitted", "Pass (lower, upper)")
     return low, high
 
 
@@ -293,7 +293,7 @@ def _chances(names: list[str], chance: Any, span: tuple[float, float]) -> dict[s
         strange = [name for name in chance if name not in names]
         if strange:
             raise ArgumentError(
-                f"chance names {strange[0]!r:.60}, which is no metric here",
+                f"chance names {strange[0]!r:.60}, which is not a metric here",
                 "nothing was fitted",
                 f"Known: {', '.join(names[:12])}",
             )
@@ -365,7 +365,7 @@ def _fit(
         )
     if len(np.unique(np.round(np.log(loss[usable]), 3))) < _FEWEST_LOSSES:
         raise FitError(
-            f"The models have fewer than {_FEWEST_LOSSES} different losses, which are no curve",
+            f"The models have fewer than {_FEWEST_LOSSES} different losses, too few for a curve",
             "nothing was fitted",
             "Add models of other sizes or tokens",
         )

@@ -1,4 +1,4 @@
-"""Within the runs at hand: curves from the smaller models against the larger ones, by way of the loss and straight."""
+"""Within these runs: curves from the smaller models against the larger ones, by way of the loss and straight."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Straight:
         return -float(((Grid(x).fit(lead[there]).median(x) - lead[there]) ** 2).sum())
 
 
-def compare_roads(models: Models) -> dict[str, dict[str, float]]:
+def compare_approaches(models: Models) -> dict[str, dict[str, float]]:
     """Mean absolute errors on the third of most compute, from the other models alone.
 
     Returns
@@ -109,5 +109,7 @@ def compare_roads(models: Models) -> dict[str, dict[str, float]]:
             "flat": np.full(len(loss), best[: max(2, len(best) // 4)].mean()),
         }
         if np.isfinite(metric[held]).any():
-            found[name] = {road: unit * float(np.nanmean(np.abs(g - metric[held]))) for road, g in guesses.items()}
+            found[name] = {
+                approach: unit * float(np.nanmean(np.abs(g - metric[held]))) for approach, g in guesses.items()
+            }
     return {name: found[name] for name in models.tasks if name in found}

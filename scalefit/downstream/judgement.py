@@ -1,4 +1,4 @@
-"""Which tasks can be predicted: judged on the runs at hand, before anything is forecast."""
+"""Which tasks can be predicted: judged on the runs available, before anything is forecast."""
 
 from __future__ import annotations
 

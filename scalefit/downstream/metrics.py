@@ -18,7 +18,7 @@ def metric_values(column: Any, name: str, span: tuple[float, float]) -> Array:
     Raises
     ------
     DataError
-        A cell is no number, or lies outside of the metric's range.
+        A cell is not a number, or lies outside of the metric's range.
     """
     from scalefit.tables.cells import numbers
 

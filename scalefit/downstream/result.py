@@ -36,7 +36,7 @@ class DownstreamResult(TaskFits):
     """Metrics on tasks from N and D, by way of the loss. Made by :func:`scalefit.fit_downstream`.
 
     A :class:`scalefit.Predictor` of the average over tasks (or of the one task); ``predict_tasks`` gives every task.
-    ``table``, ``judgements``, ``predictable``, ``roads``, ``tasks`` and ``curves`` are those of
+    ``table``, ``judgements``, ``predictable``, ``approaches``, ``tasks`` and ``curves`` are those of
     :class:`scalefit.downstream.tasks.TaskFits`.
     """
 

@@ -76,7 +76,7 @@ def models_from(raw: Any, path: Any) -> tuple[dict[str, Any], Models]:
     Raises
     ------
     DataError
-        It is no such file, or was changed so that its parts no longer fit.
+        It is not such a file, or was changed so that its parts no longer fit.
     """
     try:
         plain = {key: value for key, value in raw.items() if key != KEY}

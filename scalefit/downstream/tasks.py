@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.downstream.curves import N_DRAWS, Curve
-from scalefit.downstream.holdouts import Straight, compare_roads, curves_of, lowest
+from scalefit.downstream.holdouts import Straight, compare_approaches, curves_of, lowest
 from scalefit.downstream.judgement import Judgement, judge, too_few
 from scalefit.downstream.models import Models
 from scalefit.downstream.quantiles import draws_of, even_scores, quantile_table
@@ -78,7 +78,7 @@ class TaskFits:
         return tuple(name for name, judged in self.judgements.items() if judged.predictable)
 
     @cached_property
-    def roads(self) -> pd.DataFrame:
+    def approaches(self) -> pd.DataFrame:
         """The one-step rival beside it: errors on the third of most compute, from the other models alone.
 
         Returns
@@ -89,7 +89,7 @@ class TaskFits:
         """
         import pandas as pd
 
-        found = pd.DataFrame.from_dict(compare_roads(self.models), orient="index")
+        found = pd.DataFrame.from_dict(compare_approaches(self.models), orient="index")
         found = found.reindex(columns=["two_step", "one_step", "flat"])
         return found.rename_axis("task")
 
@@ -129,7 +129,7 @@ class TaskFits:
             record |= {"explained": judged.explained, "skill": judged.skill}
             records.append(record)
         frame = pd.DataFrame(records).set_index("task")
-        return frame.join(self.roads)
+        return frame.join(self.approaches)
 
     def _shared(self, names: list[str]) -> Array:
         """Correlation (t, t) of the tasks' scatter about their curves, shrunk."""

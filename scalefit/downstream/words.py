@@ -45,9 +45,9 @@ def notes_of(result: Any) -> list[Note]:
             "only part of the tasks in our measurement: add a size."
         )
         found.append(Note("few_sizes", "warning", text))
-    if not result.roads.empty:
-        roads = result.roads.loc[result.roads.index != "average"] if len(single) else result.roads
-        two, one = float(roads["two_step"].mean()), float(roads["one_step"].mean())
+    if not result.approaches.empty:
+        approaches = result.approaches.loc[result.approaches.index != "average"] if len(single) else result.approaches
+        two, one = float(approaches["two_step"].mean()), float(approaches["one_step"].mean())
         if one < two:
             text = (
                 f"Straight from N and D the held-out third was predicted better than by way of the loss (mean error "
@@ -94,19 +94,18 @@ def text(result: Any) -> str:
 
 
 def _ahead(result: Any) -> str:
-    """The lead task at ten times the dearest model, its N and D both raised; empty where that is not asked."""
+    """The lead task at ten times the most expensive model, its N and D both raised; empty where that is not asked."""
     models = result.models
     if models.C is None or set(result.inputs) != set(SIZES) or result.lead not in result.curves:
         return ""
-    dearest = int(np.argmax(models.C))
-    N, D = (float(models.inputs[key][dearest]) * _AHEAD**0.5 for key in SIZES)
+    largest = int(np.argmax(models.C))
+    N, D = (float(models.inputs[key][largest]) * _AHEAD**0.5 for key in SIZES)
     row = result.predict_interval(N=N, D=D, level=_LEVEL).iloc[0]
     said = f"{row['loss']:.3g} [{row['lower']:.3g}, {row['upper']:.3g}] ({_text.percent(_LEVEL)})"
     if not row["known"]:
         said = "not known"
-    return (
-        f"{result.lead} at ten times the compute of the dearest model (N {_text.count(N)}, D {_text.count(D)}): {said}"
-    )
+    sizes = f"N {_text.count(N)}, D {_text.count(D)}"
+    return f"{result.lead} at ten times the compute of the most expensive model ({sizes}): {said}"
 
 
 def _listed(names: list[str], most: int = 6) -> str:

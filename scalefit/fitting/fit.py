@@ -137,7 +137,7 @@ def fit(
     Parameters
     ----------
     runs : DataFrame, path, or mapping of columns
-        One row a run, with the law's inputs (N [parameters], D [tokens], C [FLOP], ...) and ``loss`` [nat/token];
+        One row per run, with the law's inputs (N [parameters], D [tokens], C [FLOP], ...) and ``loss`` [nat/token];
         read as :func:`scalefit.read_runs` reads.
     law : str, Law or sequence
         A law's name, a law of your own (the class, or ``"mylaw.py:Mine"`` for the class in a file, which is run), or a
@@ -379,7 +379,7 @@ def _split_constraints(law: Sequence[str], tied: Mapping[str, str] | None) -> tu
         name, sign, expression = str(item).partition("=")
         if not sign or not expression.strip():
             raise ArgumentError(
-                f"Constraint {item!r} is no constraint", "nothing was fitted", "Write 'parameter = expression'"
+                f"Constraint {item!r} is not a constraint", "nothing was fitted", "Write 'parameter = expression'"
             )
         out[name.strip()] = expression.strip()
     return items[0], out

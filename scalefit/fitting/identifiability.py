@@ -58,7 +58,7 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
             "nothing was fitted",
             ("add runs", f"fix or tie parameters ({arg('fixed', {'E': ...})})", "fit a law with fewer"),
         )
-    if np.ptp(loss) <= 1e-9 * np.abs(loss).max():  # targets that are no loss may be zero or negative
+    if np.ptp(loss) <= 1e-9 * np.abs(loss).max():  # targets other than losses may be zero or negative
         raise FitError(
             f"All {n} losses are {loss[0]:.6g}: there is nothing to fit", "no law was fitted", "Check the loss column"
         )
@@ -66,7 +66,7 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
     if n == n_free + 1:
         text = (
             f"{n} runs for {n_free} free parameters leave one degree of freedom, so the law is hardly tested: "
-            "intervals hold the law's form and the pinned floor for true, and are very wide. Add runs."
+            "intervals assume the law's form and the pinned floor, and are very wide. Add runs."
         )
         notes.append(Note("one_degree", "warning", text, {"n_runs": n, "n_free": n_free}))
     varied = {key: np.log(value) for key, value in columns.items() if key in QUANTITIES}
@@ -190,7 +190,7 @@ def repeated_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note
 
 
 def sweep_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note]:
-    """Say that hyperparameters vary among runs of one size and length: then such runs are no replicates."""
+    """Say that hyperparameters vary among runs of one size and length: then such runs are not replicates."""
     swept = [name for name in columns if name.lower() in HYPERPARAMETERS and name not in law.inputs]
     # A law in C alone has runs of many shapes at each C, and settings that follow N and D there are no sweep.
     sizes = [key for key in dict.fromkeys((*law.inputs, "N", "D", "series")) if key in columns]

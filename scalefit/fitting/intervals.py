@@ -175,7 +175,7 @@ def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Not
     what = part[0] if part in (("N",), ("D",)) else "compute"
     text = (
         f"The largest prediction is {ratio:.3g} times the largest run's {what}: that is extrapolation. The interval "
-        f"holds the law's form for true; intervals of this kind covered 40 to 60 % where 90 % was claimed. "
+        f"assumes that the law's form holds; intervals of this kind covered 40 to 60 % where 90 % was claimed. "
         f"Use sf.forecast for intervals calibrated on such jumps."
     )
     return [Note("extrapolation", "warning", text, {"ratio": ratio})]

@@ -155,7 +155,7 @@ def in_raw_units(problem: Problem) -> Problem:
 def within_bounds(problem: Problem, x: Array) -> AnyArray:
     """Whether each of some free vectors (b, p) keeps the law's bounds (b,) in the units of the table.
 
-    In the units of a search a coefficient is the summand at mid-table, and its own bounds are no box there.
+    In the units of a search a coefficient is the summand at mid-table, and its own bounds are not a box there.
     """
     law, inverse = problem.law, {key: 1.0 / unit for key, unit in problem.units.items()}
     good = np.ones(x.shape[0], bool)

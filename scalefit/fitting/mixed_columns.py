@@ -24,7 +24,7 @@ def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Arra
     """Name the columns by whose kinds the residuals differ, and what to pass.
 
     One-way analysis of variance of the residuals by each column of words, or of few numbers, that the law does not
-    read. Runs that differ in such a column are no replicates of each other.
+    read. Runs that differ in such a column are not replicates of each other.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def _note(law: type[Law], name: str, kinds: AnyArray, means: Mapping[str, float]
     shown = f"{100 * gap:.2g} %" if law.target.on == "log_loss" else f"{gap:.2g}"
     text = (
         f"Runs differ by {name}, which {law.name} does not read: {high} and {low} lie {shown} apart about one law. All "
-        f"were fitted as one, so runs of the same settings are no replicates. Keep the rows of one {name}, or read the "
-        f"table with series={name!r} and fit with by='series'."
+        f"were fitted as one, so runs of the same settings are not replicates. Keep the rows of one {name}, or read "
+        f"the table with series={name!r} and fit with by='series'."
     )
     return Note("mixed_runs", "warning", text, {"column": name, "means": dict(means)})

@@ -104,7 +104,7 @@ def minimise(
     lower, upper : ndarray (p,) or (b, p)
         Bounds; a parameter whose bounds coincide stays put.
     weights : ndarray (b, n), optional
-        Weights of the runs, one row a problem.
+        Weights of the runs, one row per problem.
     floor : float
         Objective below which a problem counts as solved exactly.
     rivals : bool
@@ -206,7 +206,7 @@ class _State:
         self.trial = np.minimum(np.maximum(self.x + step, lower), upper)
         self.slope = np.einsum("bi,bi->b", self.g, self.trial - self.x)
         self.decrement = -self.slope / np.maximum(np.abs(self.f), 1e-300)
-        # A step cut off at bounds may climb: then the decrement is negative, which is no sign of a minimum.
+        # A step cut off at bounds may climb: then the decrement is negative, which is not a sign of a minimum.
         gain = np.abs(self.decrement)
         # Under heavy damping every step is short, which says nothing of a minimum either.
         converged = ((gain <= _DECREMENT) | (small & (gain <= 1e-8))) & ~failed & (self.damping <= _LIGHT)

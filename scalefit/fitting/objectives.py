@@ -60,7 +60,7 @@ class Objective:
             )
         if not (np.isfinite(self.delta) and self.delta > 0):
             raise ArgumentError(
-                f"{arg('delta', self.delta)} is no half-width of Huber's band",
+                f"{arg('delta', self.delta)} is not a half-width of Huber's band",
                 "nothing was fitted",
                 "Give a positive number, such as 1e-3",
             )

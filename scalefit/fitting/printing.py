@@ -88,7 +88,7 @@ def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
         base = name.split("[")[0]
         parameter = result.law.parameters[base]
         se = float(result.std_errors[name])
-        se = 0.0 if se < 1e-9 * abs(value) else se  # a table without noise: rounding is no error
+        se = 0.0 if se < 1e-9 * abs(value) else se  # a table without noise: rounding is not an error
         unit = parameter.unit
         if unit == "nat/token":  # the law's usual unit; the table's may be another
             unit = str((result.conventions or {}).get("loss_unit", unit))

@@ -72,7 +72,7 @@ def read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> Runs:
 
 
 def by_label(labels: AnyArray) -> AnyArray:
-    """Return positions (n,) in the order of numeric row labels, or as they stand where labels are no numbers."""
+    """Return positions (n,) in the order of numeric row labels, or as they stand where labels are not numbers."""
     return np.argsort(labels, kind="stable") if labels.dtype.kind in "iuf" else np.arange(labels.size)
 
 

@@ -153,11 +153,11 @@ def to_json(document: Mapping[str, Any], path: str | Path | None) -> str:
 
 
 def read_saved(path: str | Path) -> tuple[Any, str]:
-    """Return what a JSON file, or the text of one, holds, and what to call it; or say that it is no saved result."""
+    """Return what a JSON file, or the text of one, holds, and what to call it; or say that it is not a saved result."""
     name = "The text" if is_document(path) else str(path)
     try:
         return json.loads(str(path) if is_document(path) else read_text(path)), name
-    except ArgumentError:  # what is no path says so itself
+    except ArgumentError:  # what is not a path says so itself
         raise
     except OSError as error:
         raise DataError(
@@ -183,7 +183,7 @@ def law_of(name: str, given: str | type[Law] | None, source: str | Path) -> type
     DataError
         The caller must give the law, or gave another one.
     ArgumentError
-        What the caller gave is no law.
+        What the caller gave is not a law.
     """
     if given is not None:
         law = get(given)

@@ -46,7 +46,7 @@ def summary_table(results: Fits, names: Sequence[str] | None = None, *, latex: b
     Raises
     ------
     ArgumentError
-        There is no fit, something is no fit, or names do not match.
+        There is no fit, something is not a fit, or names do not match.
 
     Examples
     --------

@@ -189,7 +189,7 @@ def _sensitivity(problem: Problem, x: Array) -> Array:
     with np.errstate(all="ignore"):
         slopes = np.abs(small.jacobian(x[None])[1][0])
     if problem.objective.on == "loss":
-        size = np.abs(small.loss)  # targets that are no loss may be zero or negative
+        size = np.abs(small.loss)  # targets other than losses may be zero or negative
         slopes = slopes / np.maximum(size, 1e-3 * np.median(size) + 1e-300)
     return np.asarray(slopes.max(axis=1))
 

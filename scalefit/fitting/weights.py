@@ -80,7 +80,7 @@ def with_weights(runs: Any, weights: str | ArrayLike | None) -> Any:
         runs = read_runs(runs)
     if len(runs) != values.size:
         raise ArgumentError(
-            f"weights has {values.size} entries, the table {len(runs)} runs", "nothing was fitted", "Give one a run"
+            f"weights has {values.size} entries, the table {len(runs)} runs", "nothing was fitted", "Give one per run"
         )
     return runs.assign(weight=values)
 
@@ -100,7 +100,7 @@ def _as_weights(weights: Any) -> Array:
         raise ArgumentError(
             f"{arg('weights', weights)} cannot be read",
             "nothing was fitted",
-            "Give numbers, one a run, or a column's name",
+            "Give numbers, one per run, or a column's name",
         ) from None
 
 
@@ -130,6 +130,6 @@ def _check_weights(weights: Array) -> Array:
         raise ArgumentError(
             "weights holds NaN, infinity or negative numbers, or zeros alone",
             "nothing was fitted",
-            "Give one a run, zero or more",
+            "Give one per run, zero or more",
         )
     return weights

@@ -44,7 +44,7 @@ class IntervalCalibration:
     pseudo_runs : float
         How many runs that counts for.
     least : float
-        Least factor: a clean fit is no proof of what larger runs do.
+        Least factor: a clean fit is not proof of what larger runs do.
     compute_law : float
         Further factor for a law of compute, which took the coupled law's place.
     reach : float

@@ -113,7 +113,7 @@ def in_nats(values: pd.Series[Any], column: Any) -> tuple[pd.Series[Any], str, s
 
 
 def listed(columns: Iterable[Any], most: int = 12) -> str:
-    """Names of columns, the first ones and none at full length where they are no names."""
+    """Names of columns, the first ones and none at full length where they are not names."""
     names = [text if len(text := str(column)) <= 40 else text[:37] + "..." for column in columns]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "none") + more

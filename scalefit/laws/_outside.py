@@ -105,7 +105,7 @@ def law_of_package(points: list[EntryPoint]) -> type[Law]:
     Raises
     ------
     ArgumentError
-        Several packages give this name, the package cannot be imported, or what it gives is no law of this name.
+        Several packages give this name, the package cannot be imported, or what it gives is not a law of this name.
     """
     point = points[0]
     if len(points) > 1:

@@ -158,7 +158,7 @@ def figure_4() -> Found:
     text = (
         f"{floor.regime}, at the upper Z {floor.loss_at_z_upper:.3g}; the grammar's own entropy is 20.308 / 19.578 = "
     )
-    return Found(f"{text}{20.308 / 19.578:.3f} nat a word, so 1 is no evidence", None)
+    return Found(f"{text}{20.308 / 19.578:.3f} nat a word, so 1 is not evidence", None)
 
 
 def remark_1() -> Found:

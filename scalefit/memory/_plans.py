@@ -47,7 +47,7 @@ def read_plans(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        The file cannot be read, has no rows, or a cell is no number.
+        The file cannot be read, has no rows, or a cell is not a number.
     """
     from scalefit.tables.cells import numbers
     from scalefit.tables.columns import choose

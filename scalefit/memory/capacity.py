@@ -13,7 +13,7 @@ def log_polynomial(n: Array, order: int, corruption: float) -> Array:
     """Return log of ``(1 - 2c)^(2r-2) n^(r-1) / (2 (2r-3)!! log n)``: Demircigil et al. 2017.
 
     At order 2 it is the Hopfield network's ``(1 - 2c)^2 n / (2 log n)`` (McEliece et al. 1987); without
-    corruption it is that of Krotov and Hopfield 2016. Below dimension 3 the logarithm is no guide: n
+    corruption it is that of Krotov and Hopfield 2016. Below dimension 3 the logarithm is not a guide: n
     alone is used.
     """
     double_factorial = sum(math.log(k) for k in range(2 * order - 3, 1, -2))

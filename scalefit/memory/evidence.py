@@ -166,7 +166,7 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
         raise ArgumentError(
             f"counts have shape {numbers.shape}",
             "nothing was estimated",
-            "Pass one count a distinct sample, shape (k,)",
+            "Pass one count per distinct sample, shape (k,)",
         )
     if numbers.ndim == 0:
         k = float(positive("counts", counts, integer=True))
@@ -190,6 +190,6 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
         raise ArgumentError(
             f"lengths have shape {tokens.shape}",
             "nothing was estimated",
-            f"Pass one number or {len(numbers)}, one a sample",
+            f"Pass one number or {len(numbers)}, one per sample",
         )
     return float(nats / (share * tokens).sum())

@@ -175,7 +175,7 @@ def loss_floor(
         Parameters of the model [parameters], such as ``124e6`` or ``"124M"``; or a table of plans with columns
         N, D, n_layers, d_emb, T_max and, where known, vocab_size and d_ff.
     D : float or str
-        Training tokens [tokens], at least `T_max`; distinct ones, since a repeated sequence is no new
+        Training tokens [tokens], at least `T_max`; distinct ones, since a repeated sequence is not a new
         pattern.
     n_layers, d_emb, T_max : int
         Layers, embedding width, context length [tokens].

@@ -29,7 +29,7 @@ def split_patterns(patterns: ArrayLike, n_layers: int, *, seed: Seed = None) -> 
     Parameters
     ----------
     patterns : array_like, shape (d, n)
-        Patterns, one a row; at least one a layer.
+        Patterns, one per row; at least one per layer.
     n_layers : int
         Number of layers l.
     seed : int or Generator, optional
@@ -56,7 +56,7 @@ def split_patterns(patterns: ArrayLike, n_layers: int, *, seed: Seed = None) -> 
         raise ArgumentError(
             f"{arg('n_layers', layers)} for {len(stored)} patterns",
             "nothing was split",
-            "Give a layer a pattern at least",
+            "Give at least one pattern per layer",
         )
     order: AnyArray = np.arange(len(stored))
     if seed is not None:
@@ -136,7 +136,7 @@ def global_energy(
         raise ArgumentError(
             f"{arg('weights', weights)} does not fit",
             "nothing was combined",
-            f"Pass {len(energies)} finite numbers, one a layer",
+            f"Pass {len(energies)} finite numbers, one per layer",
         )
     return as_given(np.tensordot(factors, energies, axes=1), shape)
 
@@ -214,7 +214,7 @@ def retrieve_layers(
     x : array_like, shape (..., n)
         Queries x(0).
     radius : array_like
-        delta, one number or one a layer [embedding distance]; infinite by default. ``"paper"`` needs a
+        delta, one number or one per layer [embedding distance]; infinite by default. ``"paper"`` needs a
         finite one.
     energy : {"nearest", "distance"}
         Each layer's energy under ``"exact"``: g of its patterns, or eq. 4. The minimum of g over a ball is
@@ -339,12 +339,12 @@ def _read_layers(layers: Sequence[ArrayLike]) -> list[Array]:
         raise ArgumentError(
             f"{arg('layers', layers)} is not a list of arrays",
             "nothing was computed",
-            "Pass one array of patterns a layer (see split_patterns)",
+            "Pass one array of patterns per layer (see split_patterns)",
         )
     stored = [np.asarray(_patterns.read_patterns(part), float) for part in layers]
     if not stored:
         raise ArgumentError(
-            "layers is empty", "nothing was computed", "Pass one array of patterns a layer (see split_patterns)"
+            "layers is empty", "nothing was computed", "Pass one array of patterns per layer (see split_patterns)"
         )
     widths = sorted({part.shape[1] for part in stored})
     if len(widths) > 1:
@@ -356,7 +356,7 @@ def _read_radii(radius: ArrayLike, n_layers: int, convention: str) -> Array:
     reach = reals("radius", radius)
     if reach.ndim > 1 or (reach.ndim == 1 and len(reach) != n_layers):
         raise ArgumentError(
-            f"radius has shape {reach.shape}", "nothing was computed", f"Pass one number or {n_layers}, one a layer"
+            f"radius has shape {reach.shape}", "nothing was computed", f"Pass one number or {n_layers}, one per layer"
         )
     if not np.all(reach > 0):
         raise ArgumentError(

@@ -68,9 +68,9 @@ def separation(patterns: ArrayLike, radii: ArrayLike = 0.0, *, max_pairs: int = 
     Parameters
     ----------
     patterns : array_like, shape (d, n)
-        Patterns, one a row.
+        Patterns, one per row.
     radii : array_like
-        One radius, or one a pattern (d,) [embedding distance]. Zero finds duplicates.
+        One radius, or one per pattern (d,) [embedding distance]. Zero finds duplicates.
     max_pairs : int
         Pairs listed at most; all are counted.
 
@@ -94,7 +94,9 @@ def separation(patterns: ArrayLike, radii: ArrayLike = 0.0, *, max_pairs: int = 
     reach = reals("radii", radii)
     if reach.ndim > 1 or (reach.ndim == 1 and len(reach) != len(stored)):
         raise ArgumentError(
-            f"radii have shape {reach.shape}", "nothing was counted", f"Pass one number or {len(stored)}, one a pattern"
+            f"radii have shape {reach.shape}",
+            "nothing was counted",
+            f"Pass one number or {len(stored)}, one per pattern",
         )
     good = np.isfinite(reach) & (reach >= 0)
     if not good.all():
@@ -112,7 +114,7 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
     Parameters
     ----------
     points : array_like, shape (d, n)
-        Activations, one a row; at least two different ones.
+        Activations, one per row; at least two different ones.
     drop_duplicates : bool
         Keep one of each set of equal rows: equal contexts have equal activations and say nothing of the
         radius.
@@ -120,7 +122,7 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
     Returns
     -------
     ndarray, shape (k,)
-        Distances [embedding distance], one a row that was kept, in the order of the rows.
+        Distances [embedding distance], one per row that was kept, in the order of the rows.
 
     Raises
     ------

@@ -23,7 +23,7 @@ class Energy(ABC):
     Parameters
     ----------
     patterns : array_like, shape (d, n)
-        Stored patterns, one a row; copied (a float memory map is not: it is read in blocks).
+        Stored patterns, one per row; copied (a float memory map is not: it is read in blocks).
 
     Raises
     ------

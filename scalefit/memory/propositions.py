@@ -39,7 +39,7 @@ def nearest(patterns: ArrayLike, x: ArrayLike) -> Any:
     Parameters
     ----------
     patterns : array_like, shape (d, n)
-        Patterns, one a row.
+        Patterns, one per row.
     x : array_like, shape (..., n)
         Queries.
 

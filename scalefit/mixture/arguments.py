@@ -139,7 +139,7 @@ def mixture_of(given: Any, law: Any, domains: tuple[str, ...]) -> Array:
     values = np.asarray(given, float)
     if values.shape != (len(domains),) or (values < 0).any() or abs(values.sum() - 1) > 0.01:
         raise ArgumentError(
-            f"{arg('baseline', shown=f'{given!r:.80}')} is no mixture of {', '.join(domains)}",
+            f"{arg('baseline', shown=f'{given!r:.80}')} is not a mixture of {', '.join(domains)}",
             "nothing was computed",
             "Give a share for each, which sum to 1",
         )

@@ -80,7 +80,7 @@ def nominal_budgets(columns: dict[str, AnyArray], name: str) -> Array:
     Raises
     ------
     ArgumentError
-        The column is not there, or holds something that is no budget.
+        The column is not there, or holds something that is not a budget.
     """
     if not isinstance(name, str) or name not in columns or columns[name].dtype.kind not in "iuf":
         raise ArgumentError(

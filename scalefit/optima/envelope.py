@@ -14,7 +14,7 @@ from scalefit.errors import ArgumentError, DataError, FitError, Note, arg
 from scalefit.flops import SIZES, TRAIN, training_flops
 from scalefit.optima.curves import Curve, refuse_several_series
 from scalefit.optima.isoflop import optima_of
-from scalefit.optima.power_law_fit import PowerLine
+from scalefit.optima.power_law_fit import PowerLawFit
 from scalefit.optima.result import Optima
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def envelope(
     Parameters
     ----------
     curves : DataFrame, path, or mapping of columns
-        One row a measurement: ``run`` (which run; or ``run_id``, ``run_name``; else runs are told apart by N), N
+        One row per measurement: ``run`` (which run; or ``run_id``, ``run_name``; else runs are told apart by N), N
         [parameters], D [tokens seen so far] and loss [nat/token]. A table with several D per N serves as well.
     method : {"local", "lowest"}
         Interpolate across sizes at each compute, or take the size of the lowest curve, as published. The published way
@@ -90,7 +90,7 @@ def envelope(
 
     if not one_of(method, LABELS):
         raise ArgumentError(
-            f"{arg('method', method)} is no way to find an optimum",
+            f"{arg('method', method)} is not a method",
             "nothing was computed",
             f"Known: {', '.join(map(repr, LABELS))}",
         )
@@ -218,7 +218,7 @@ def _slices(traces: list[Any], budgets: Array) -> list[Curve]:
     return found
 
 
-def _widen(line: PowerLine, without: list[PowerLine]) -> PowerLine:
+def _widen(line: PowerLawFit, without: list[PowerLawFit]) -> PowerLawFit:
     """The line with the jackknife's covariance where that is larger: slices share their runs."""
     n = len(without)
     if n < 2:

@@ -21,7 +21,7 @@ from scalefit.optima.curves import (
     refuse_several_series,
     strange_runs,
 )
-from scalefit.optima.power_law_fit import power_line
+from scalefit.optima.power_law_fit import fit_power_law
 from scalefit.optima.result import Optima
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
 
     if not one_of(method, _METHODS):
         raise ArgumentError(
-            f"{arg('method', method)} is no way to find an optimum",
+            f"{arg('method', method)} is not a method",
             "nothing was computed",
             f"Known: {', '.join(map(repr, _METHODS))}",
         )
@@ -171,8 +171,8 @@ def optima_of(
             "Add runs that are too small and too large for their budget, on two budgets or more",
         )
     C, se = table["C"].to_numpy(), table["se_log_N"].to_numpy()
-    line_n = power_line(C, table["N"].to_numpy(), se)
-    line_d = power_line(C, table["D"].to_numpy(), se)
+    line_n = fit_power_law(C, table["N"].to_numpy(), se)
+    line_d = fit_power_law(C, table["D"].to_numpy(), se)
     strange = pd.DataFrame(strange_runs(curves, noise), columns=["row", "C", "N", "loss", "off_curve", "sigmas"])
     said = [note for note in notes if note.severity != "info"]
     return Optima(

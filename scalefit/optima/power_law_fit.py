@@ -12,7 +12,7 @@ _LEAST_SPREAD = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PowerLine:
+class PowerLawFit:
     """ln y = ln y0 + exponent (ln C - centre), by weighted least squares.
 
     Attributes
@@ -62,7 +62,7 @@ class PowerLine:
             return np.asarray(middle * np.exp(-half)), np.asarray(middle * np.exp(half))
 
 
-def power_line(C: Array, y: Array, se: Array) -> PowerLine:
+def fit_power_law(C: Array, y: Array, se: Array) -> PowerLawFit:
     """Fit a power law to y(C), with errors `se` of ln y and a scatter that the points themselves show.
 
     The scatter solves sum of weighted squared residuals = n - 2 (Paule & Mandel 1982), so that budgets with a flat
@@ -101,4 +101,4 @@ def power_line(C: Array, y: Array, se: Array) -> PowerLine:
         cov = cov * max(min(1.0, misfit / dof), _LEAST_SPREAD)
     if dof == 0 and not (se > 0).any():  # nothing measures the error of a line through two points
         cov = np.full((2, 2), np.inf)
-    return PowerLine(float(beta[1]), float(beta[0]), centre, np.asarray(cov), float(np.sqrt(tau2)), x.size)
+    return PowerLawFit(float(beta[1]), float(beta[0]), centre, np.asarray(cov), float(np.sqrt(tau2)), x.size)

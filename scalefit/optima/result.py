@@ -20,7 +20,7 @@ from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitError, arg, note_record
 from scalefit.flops import SIZES
 from scalefit.optima.curves import Curve
-from scalefit.optima.power_law_fit import PowerLine, power_line
+from scalefit.optima.power_law_fit import PowerLawFit, fit_power_law
 from scalefit.plots.isoflop import IsoflopFigure
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Optima:
         from the runs' noise) and ``n_runs``.
     refused : DataFrame
         ``C``, ``n_runs`` and ``reason`` of budgets without an optimum.
-    line_N, line_D : PowerLine
+    line_N, line_D : PowerLawFit
         The power laws.
     noise : float
         Standard deviation of ln loss about the curves; NaN where they are too short to show it.
@@ -64,8 +64,8 @@ class Optima:
     method: str
     optima: pd.DataFrame
     refused: pd.DataFrame
-    line_N: PowerLine
-    line_D: PowerLine
+    line_N: PowerLawFit
+    line_D: PowerLawFit
     noise: float
     strange: pd.DataFrame
     curves: tuple[Curve, ...]
@@ -105,7 +105,7 @@ class Optima:
         Returns
         -------
         DataFrame
-            A row a budget: ``C``, ``N`` [parameters] and ``D`` [tokens], each with ``_lower`` and ``_upper``.
+            One row per budget: ``C``, ``N`` [parameters] and ``D`` [tokens], each with ``_lower`` and ``_upper``.
 
         Raises
         ------
@@ -172,8 +172,8 @@ def bias_of(optima: Optima) -> dict[str, float] | None:
             sizes.append(np.exp(x[at]))
             tokens.append(np.exp(log_d[at]))
     errors = np.full(budgets.size, 1.0)
-    truth_n, truth_d = (power_line(budgets, np.array(values), errors) for values in (sizes, tokens))
-    found_n, found_d = (power_line(budgets, again.optima[key].to_numpy(), errors) for key in SIZES)
+    truth_n, truth_d = (fit_power_law(budgets, np.array(values), errors) for values in (sizes, tokens))
+    found_n, found_d = (fit_power_law(budgets, again.optima[key].to_numpy(), errors) for key in SIZES)
     return {
         "exponent_N": found_n.exponent - truth_n.exponent,
         "exponent_D": found_d.exponent - truth_d.exponent,

@@ -1,6 +1,6 @@
-"""Three roads to the optimum side by side: isoFLOP curves, the fitted law, and the envelope, per counting convention.
+"""Three approaches to the optimum side by side, per counting convention: isoFLOP curves, the fitted law, the envelope.
 
-The same runs give exponents from 0.4 to 0.8 with what N counts alone, so every road is walked under every convention
+The same runs give exponents from 0.4 to 0.8 with what N counts alone, so every approach is taken under every convention
 that the table holds.
 """
 
@@ -20,10 +20,9 @@ from scalefit.optima.curves import nominal_budgets, refuse_several_series
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROADS = ("parabola", "cubic", "local")
-_COLUMNS = (
-    "params flops road exponent_N lower upper exponent_D N N_lower N_upper D tokens_per_param n_budgets remark".split()
-)
+_METHODS = ("parabola", "cubic", "local")
+_COLUMNS = "params flops approach exponent_N lower upper exponent_D N N_lower N_upper D".split()
+_COLUMNS += "tokens_per_param n_budgets remark".split()
 
 
 def agreement(
@@ -36,7 +35,7 @@ def agreement(
     budget: str | None = None,
     n_draws: int = 400,
 ) -> pd.DataFrame:
-    """Exponents and optima of every road under every counting convention of a table.
+    """Exponents and optima of every approach under every counting convention of a table.
 
     Parameters
     ----------
@@ -60,17 +59,17 @@ def agreement(
     Returns
     -------
     DataFrame
-        One row a road and convention: ``params`` and ``flops`` (what N and C count), ``road``, ``exponent_N`` with
-        ``lower`` and ``upper``, ``exponent_D``, ``N``, ``N_lower``, ``N_upper``, ``D`` at C, ``n_budgets``, and
-        ``remark`` (why a road is closed). ``frame.attrs["verdict"]`` says in words whether the roads agree.
+        One row per approach and convention: ``params`` and ``flops`` (what N and C count), ``approach``,
+        ``exponent_N`` with ``lower`` and ``upper``, ``exponent_D``, ``N``, ``N_lower``, ``N_upper``, ``D`` at C,
+        ``n_budgets``, and ``remark`` (why an approach gives nothing). ``frame.attrs["verdict"]`` says in words whether they agree.
 
     Raises
     ------
     DataError
         The table cannot be fitted.
     ArgumentError
-        A level, a C or a budget column that makes no sense, or several series. A road that is closed is no error: its
-        row says why.
+        A level, a C or a budget column that makes no sense, or several series. An approach that gives
+        nothing is kept: its row says why.
 
     Examples
     --------
@@ -79,7 +78,7 @@ def agreement(
     >>> N = share * 0.09 * C**0.5
     >>> loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=C / (6 * N))
     >>> runs = {"N": N.ravel(), "D": (C / (6 * N)).ravel(), "C": C.ravel(), "loss": loss.ravel()}
-    >>> agreement(runs, n_draws=50)[["road", "exponent_N"]].round(2).values.tolist()[2:4]
+    >>> agreement(runs, n_draws=50)[["approach", "exponent_N"]].round(2).values.tolist()[2:4]
     [['isoflop local', 0.51], ['law chinchilla', 0.51]]
     """
     import pandas as pd
@@ -128,12 +127,12 @@ def _isoflop_rows(table: dict[str, Array], C: float, level: float, budget: str |
     from scalefit.optima.isoflop import isoflop
 
     rows = []
-    for method in _ROADS:
-        road = f"isoflop {method}"
+    for method in _METHODS:
+        approach = f"isoflop {method}"
         try:
-            rows.append(_from_optima(road, isoflop(table, method, budget=budget), C, level))  # type: ignore[arg-type]
+            rows.append(_from_optima(approach, isoflop(table, method, budget=budget), C, level))  # type: ignore[arg-type]
         except ScalefitError as error:
-            rows.append({"road": road, "remark": str(error)})
+            rows.append({"approach": approach, "remark": str(error)})
     return rows
 
 
@@ -141,18 +140,18 @@ def _envelope_row(curves: Any, table: dict[str, Array], C: float, level: float) 
     from scalefit.optima.envelope import envelope
 
     source = {key: table[key] for key in ("N", "D", "loss")} if curves is None else curves
-    road = "envelope" if curves is not None else "slices of runs"
+    approach = "envelope" if curves is not None else "slices of runs"
     try:
-        return [_from_optima(road, envelope(source), C, level)]
+        return [_from_optima(approach, envelope(source), C, level)]
     except ScalefitError as error:
-        return [{"road": road, "remark": str(error)}]
+        return [{"approach": approach, "remark": str(error)}]
 
 
-def _from_optima(road: str, optima: Any, C: float, level: float) -> dict[str, Any]:
+def _from_optima(approach: str, optima: Any, C: float, level: float) -> dict[str, Any]:
     low, high = optima.interval(level).loc["exponent_N"]
     at = optima.predict(C, level).iloc[0]
     return {
-        "road": road,
+        "approach": approach,
         "exponent_N": optima.exponent_N,
         "lower": low,
         "upper": high,
@@ -174,17 +173,17 @@ def _law_rows(
 
     rows: list[dict[str, Any]] = []
     for law in laws:
-        road = f"law {law}"
+        approach = f"law {law}"
         try:
             result = sf.fit({key: table[key] for key in ("N", "D", "loss")}, law).bootstrap(n_draws, seed=0)
             plan = sf.plan(result, C=C, level=level)
         except ScalefitError as error:
-            rows.append({"road": road, "remark": str(error)})
+            rows.append({"approach": approach, "remark": str(error)})
             continue
         between, sizes = plan.exponent_N_interval or (np.nan, np.nan), plan.N_interval or (np.nan, np.nan)
         rows.append(
             {
-                "road": road,
+                "approach": approach,
                 "exponent_N": plan.exponent_N,
                 "lower": between[0],
                 "upper": between[1],
@@ -201,21 +200,21 @@ def _law_rows(
 
 
 def _verdict(frame: pd.DataFrame, level: float) -> str:
-    """Whether every pair of roads under one convention has overlapping intervals."""
+    """Whether every pair of approaches under one convention has overlapping intervals."""
     said = []
     for (params, flops), part in frame.groupby(["params", "flops"], sort=False):
         open_: list[Any] = part[part["exponent_N"].notna()].to_dict(orient="records")
         if len(open_) < 2:
-            said.append(f"N {params}, C {flops}: fewer than two roads are open")
+            said.append(f"N {params}, C {flops}: fewer than two approaches give an exponent")
             continue
         apart = [
-            f"{a['road']} ({a['exponent_N']:.3f}) and {b['road']} ({b['exponent_N']:.3f})"
+            f"{a['approach']} ({a['exponent_N']:.3f}) and {b['approach']} ({b['exponent_N']:.3f})"
             for i, a in enumerate(open_)
             for b in open_[i + 1 :]
             if a["lower"] > b["upper"] or b["lower"] > a["upper"]
         ]
         exponents = [row["exponent_N"] for row in open_]
         spread = f"exponents of N {min(exponents):.3f} to {max(exponents):.3f}"
-        how = "every two roads agree" if not apart else f"{'; '.join(apart[:3])} do not"
+        how = "every two approaches agree" if not apart else f"{'; '.join(apart[:3])} do not"
         said.append(f"N {params}, C {flops}: {spread}; within {100 * level:.6g}% intervals {how}")
     return ". ".join(said) + "."

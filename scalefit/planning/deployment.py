@@ -198,7 +198,7 @@ def frontier(
     Returns
     -------
     DataFrame
-        One row a plan, from the cheapest to train to the cheapest to serve: ``inference_tokens`` for which it is the
+        One row per plan, from the cheapest to train to the cheapest to serve: ``inference_tokens`` for which it is the
         cheapest of all [tokens], ``N``, ``D``, ``tokens_per_param``, ``C`` to train [FLOP], ``serving_per_token``
         [FLOP], ``extra_training`` (C over the least C, less 1), and ``device_hours`` with hardware.
 

@@ -62,8 +62,8 @@ def next_runs(
     budget : float or str
         Compute of all new runs together [FLOP].
     target : str
-        What to make surer: ``"loss"`` at the plan for `C`, ``"N"`` (the optimal size at `C`), or a parameter of the
-        law, such as ``"E"`` or ``"alpha"``.
+        What to determine better: ``"loss"`` at the plan for `C`, ``"N"`` (the optimal size at `C`), or a parameter of
+        the law, such as ``"E"`` or ``"alpha"``.
     C : float or str, optional
         Budget of the plan in view [FLOP]; 100 times the largest run by default.
     n_runs : int
@@ -76,7 +76,7 @@ def next_runs(
     Returns
     -------
     DataFrame
-        One row a run, in the order to train: ``N`` [parameters], ``D`` [tokens], ``C`` [FLOP] and ``gain``, the share
+        One row per run, in the order to train: ``N`` [parameters], ``D`` [tokens], ``C`` [FLOP] and ``gain``, the share
         of the answer's variance that the run removes given those above it. ``attrs["design"]`` holds ``sd_before`` and
         ``sd_after`` of the answer.
 
@@ -116,12 +116,12 @@ def next_runs(
     if answer.std() <= _ROUNDING * max(1.0, abs(float(answer.mean()))):
         raise ArgumentError(
             f"The fit leaves no doubt about {name}: its standard deviation is {answer.std():.2g}",
-            "no run was chosen to make it surer",
+            "no run was chosen to make it more certain",
             "Choose another target, or free what holds it: a fixed parameter, or one at its bound",
         )
     sizes, tokens = _candidates(seen, total)
     cost = allocation.TRAIN * sizes * tokens
-    logs = _tame(np.log(surface.loss(sizes[None], tokens[None]))[1:])
+    logs = _winsorized(np.log(surface.loss(sizes[None], tokens[None]))[1:])
     spread = _noise(predictor) if spread is None else spread
     variance = np.full(cost.size, spread**2)
     problem = _Problem.of(answer, logs, variance, cost)
@@ -178,10 +178,10 @@ def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
     if one_of(target, ("loss", "N")):
         best = allocation.on_budget(surface, ahead)
         if target == "N":
-            return _tame(np.log(best.N[1:])), f"ln N* at {ahead:.3g} FLOP"
+            return _winsorized(np.log(best.N[1:])), f"ln N* at {ahead:.3g} FLOP"
         k = surface.n_rows
         at = surface.loss(np.full((k, 1), best.N[0]), np.full((k, 1), best.D[0]))[1:, 0]
-        return _tame(np.log(at)), f"ln loss at the plan for {ahead:.3g} FLOP"
+        return _winsorized(np.log(at)), f"ln loss at the plan for {ahead:.3g} FLOP"
     params = surface.params or {}
     if not isinstance(target, str) or target not in params:
         raise ArgumentError(
@@ -191,12 +191,12 @@ def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
         )
     assert surface.law is not None
     if surface.law.parameters[target].log:
-        return _tame(np.log(np.maximum(params[target][1:], 1e-300))), f"ln {target}"
-    return _tame(params[target][1:]), target
+        return _winsorized(np.log(np.maximum(params[target][1:], 1e-300))), f"ln {target}"
+    return _winsorized(params[target][1:]), target
 
 
-def _tame(values: Array) -> Array:
-    """Draws (k, ...) with their few wild ones pulled in, so that a variance means something."""
+def _winsorized(values: Array) -> Array:
+    """Draws (k, ...) winsorized at 4 robust standard deviations, so that a few outliers do not set the variance."""
     middle = np.nanmedian(values, axis=0)
     width = 4 * 1.4826 * np.nanmedian(np.abs(values - middle), axis=0)
     return np.asarray(np.clip(np.where(np.isnan(values), middle, values), middle - width, middle + width))

@@ -39,7 +39,7 @@ def check_hyperparameters(found: Any) -> Hyperparameters | None:
     if found is None or isinstance(found, Hyperparameters):
         return found
     raise ArgumentError(
-        f"{arg('hyperparameters', shown=type(found).__name__)} is no fit of settings",
+        f"{arg('hyperparameters', shown=type(found).__name__)} is not a fit of settings",
         "no plan was made",
         "Pass what sf.fit_hyperparameters returned",
     )

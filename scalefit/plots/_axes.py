@@ -45,14 +45,14 @@ def new_figure(size: tuple[float, float]) -> Figure:
 
 
 def axes_for(ax: Any, size: tuple[float, float] = (7.0, 5.0)) -> Axes:
-    """Return the axes that were given, or those of a new figure of `size` [inch]; a path is no axes."""
+    """Return the axes that were given, or those of a new figure of `size` [inch]; not of a path."""
     from matplotlib.axes import Axes
 
     if ax is None:
         return new_figure(size).add_subplot()
     if not isinstance(ax, Axes):
         raise ArgumentError(
-            f"{arg('ax', ax)} is no matplotlib Axes",
+            f"{arg('ax', ax)} is not a matplotlib Axes",
             "nothing was drawn",
             "Pass axes, or leave ax out and save what is returned: plot().figure.savefig(path)",
         )

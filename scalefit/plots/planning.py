@@ -1,4 +1,4 @@
-"""Where to spend compute: loss over N and D, the roads to the optimum, training cost against serving cost."""
+"""Where to spend compute: loss over N and D, the approaches to the optimum, training cost against serving cost."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class AllocationFigure:
     C : ndarray (n,)
         Compute [FLOP].
     lines : dict of str to ndarray (3, n)
-        Optimal N, its lower and its upper end, by road.
+        Optimal N, its lower and its upper end, by approach.
     optima : dict of str to ndarray (m, 2)
         C and N of optima found budget by budget.
     level : float
@@ -109,7 +109,7 @@ class AllocationFigure:
 
 
 def draw_allocation(data: AllocationFigure, ax: Any = None) -> Any:
-    """Draw the optimal N of every road along C, with bands; returns the axes."""
+    """Draw the optimal N of every approach along C, with bands; returns the axes."""
     ax = axes_for(ax)
     for name, (middle, low, high) in data.lines.items():
         (line,) = ax.plot(data.C, middle, "-", label=name)

@@ -18,7 +18,7 @@ def draw_recipes(data: Any, ax: Axes | None = None) -> Axes:
         ax.fill_between(C, lower, upper, color=colour, alpha=0.2, linewidth=0)
         ax.plot(C, middle, color=colour, label=str(label))
     ax.axhline(1.0, color="black", linewidth=1)
-    ax.axvline(data.dearest, color="grey", linestyle=":", linewidth=1, label="dearest run of both")
+    ax.axvline(data.largest, color="grey", linestyle=":", linewidth=1, label="most expensive run of both")
     ax.set(xscale="log", yscale="log", xlabel="training compute C [FLOP]", title=data.title)
     ax.set_ylabel(f"compute multiplier over {data.baseline}")
     ax.legend(fontsize="small")

@@ -109,7 +109,7 @@ def _show_recipes(found: RecipeComparison, planned: Plan | str, level: float) ->
         )
         for label, row in found.table.iterrows()
     ]
-    head = ("recipe", "runs", "at the centre of the runs", "at the dearest common run", "verdict")
+    head = ("recipe", "runs", "at the centre of the runs", "at the most expensive common run", "verdict")
     caption = f"Compute multiplier over {found.baseline}, with {words.percent(level)} intervals"
     remark = (
         f"{found.baseline} needs so many times the compute for the same loss. The law and the plans of this page are "

@@ -41,7 +41,7 @@ def script_of(law: type[Law]) -> str:
     Parameters
     ----------
     law : type of Law
-        A law; its source must be at hand.
+        A law; its source must be available.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def script_of(law: type[Law]) -> str:
     Raises
     ------
     ArgumentError
-        The loss uses something that is not arithmetic, or its source is not at hand.
+        The loss uses something that is not arithmetic, or its source is not available.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def script_of(law: type[Law]) -> str:
         tree = ast.parse(textwrap.dedent(inspect.getsource(law.loss)))
     except (OSError, TypeError, SyntaxError) as error:
         raise ArgumentError(
-            f"The source of law {law.name} is not at hand", "no planner was made", "Ask sf.plan"
+            f"The source of law {law.name} is not available", "no planner was made", "Ask sf.plan"
         ) from error
     function = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     names = tuple(inspect.signature(law.loss).parameters)

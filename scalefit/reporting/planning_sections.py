@@ -156,7 +156,7 @@ def plan_table(found: Findings) -> Markup:
         rows.append(row)
     head = ["budget [FLOP]", "of the largest run", "parameters N", "tokens D", "D / N", "loss by the law"]
     caption = f"Plans by budget, with {words.percent(found.level)} intervals"
-    said = "Beyond three times the largest run the law's intervals hold its form for true, which nobody knows. "
+    said = "Beyond three times the largest run the law's intervals assume that its form holds, which is untested. "
     if calibrated:
         head.append("loss by sf.forecast")
         said += "sf.forecast's are as wide as such jumps have turned out to need on other tables: quote those."

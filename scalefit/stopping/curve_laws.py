@@ -245,7 +245,7 @@ def fit_curve(
         law = CURVE_LAWS[law]
     elif not (isinstance(law, type) and issubclass(law, CurveLaw)):
         raise ArgumentError(
-            f"{arg('law', law)} is no curve law", "nothing was fitted", f"Known: {', '.join(CURVE_LAWS)}"
+            f"{arg('law', law)} is not a curve law", "nothing was fitted", f"Known: {', '.join(CURVE_LAWS)}"
         )
     noise = check_quantity("noise", noise)
     t, y = check_numbers("steps", steps), check_numbers("loss", loss)

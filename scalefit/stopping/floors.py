@@ -57,7 +57,7 @@ def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
     floors: dict[str, float] = {}
     if not isinstance(law, Predictor):
         raise ArgumentError(
-            f"{arg('law', law)} does not predict, so it is no floor",
+            f"{arg('law', law)} does not predict, so it is not a floor",
             "it was not used",
             "Pass what scalefit.fit or scalefit.published gave",
         )

@@ -35,7 +35,7 @@ def check_step(step: Any) -> float:
     at = check_number("step", step)
     if not (np.isfinite(at) and at >= 0):
         raise ArgumentError(
-            f"{arg('step', step)} is no step number", "nothing was logged or forgotten", "Give zero or more"
+            f"{arg('step', step)} is not a step number", "nothing was logged or forgotten", "Give zero or more"
         )
     return at
 
@@ -159,7 +159,7 @@ def logged_columns(table: pd.DataFrame) -> tuple[Array, dict[Quantity, Array], l
     """
     if not hasattr(table, "columns"):
         raise ArgumentError(
-            f"A {type(table).__name__} is no table", "nothing was logged", "Pass a DataFrame with step and a loss"
+            f"A {type(table).__name__} is not a table", "nothing was logged", "Pass a DataFrame with step and a loss"
         )
     names = [name for name in ARGUMENTS if name in table]
     if "step" not in table or not names:
@@ -170,7 +170,7 @@ def logged_columns(table: pd.DataFrame) -> tuple[Array, dict[Quantity, Array], l
         numbers = table[["step", *names]].to_numpy(dtype=float)
     except (TypeError, ValueError):
         raise ArgumentError(
-            "The table holds something that is not a number", "nothing was logged", "Mend it, or read it anew"
+            "The table holds something that is not a number", "nothing was logged", "Correct it, or read it anew"
         ) from None
     numbers = numbers[~np.isnan(numbers[:, 1:]).all(axis=1)]
     steps = numbers[:, 0]

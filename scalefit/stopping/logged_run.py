@@ -59,7 +59,7 @@ class LoggedRun:
             raise ArgumentError(f"No loss was given at step {at:g}", "nothing was logged", "Give at least one")
         if numbers.get("val_sem", 0.0) < 0:
             raise ArgumentError(
-                f"{arg('val_sem', val_sem)} is no standard error", "nothing was logged", "Give zero or more"
+                f"{arg('val_sem', val_sem)} is not a standard error", "nothing was logged", "Give zero or more"
             )
         for name, number in numbers.items():
             if np.isfinite(number):

@@ -87,11 +87,11 @@ class Monitor(LoggedRun):
         check_plan(plan)
         if min_gain is not None and not check_number("min_gain", min_gain) >= 0:
             raise ArgumentError(
-                f"{arg('min_gain', min_gain)} is no gain in nat/token", "no monitor was made", "Give zero or more"
+                f"{arg('min_gain', min_gain)} is not a gain in nat/token", "no monitor was made", "Give zero or more"
             )
         if not 0 <= check_number("min_saving", min_saving) < 1:
             raise ArgumentError(
-                f"{arg('min_saving', min_saving)} is no share", "no monitor was made", "Give a number in [0, 1)"
+                f"{arg('min_saving', min_saving)} is not a share", "no monitor was made", "Give a number in [0, 1)"
             )
         self.plan = plan
         self.min_gain, self.min_saving = min_gain, min_saving
@@ -215,7 +215,7 @@ class Monitor(LoggedRun):
         Raises
         ------
         ArgumentError
-            As `what_if`, or steps that are no numbers.
+            As `what_if`, or steps that are not numbers.
         """
         level, at = check_level(level), check_numbers("steps", steps)
         if (asked := self._branch(schedule)) is None:
@@ -260,7 +260,7 @@ class Monitor(LoggedRun):
         Raises
         ------
         ArgumentError
-            A threshold that is no number, or no level.
+            A threshold that is not a number, or no level.
         """
         bar = None if threshold is None else check_number("threshold", threshold)
         if bar is not None and np.isnan(bar):
@@ -332,7 +332,9 @@ class Monitor(LoggedRun):
         A plan in the state that differs from this one leaves a note.
         """
         if not isinstance(state, MonitorState):
-            raise ArgumentError(f"A {type(state).__name__} is no state", "none was taken", "Pass what state() returned")
+            raise ArgumentError(
+                f"A {type(state).__name__} is not a state", "none was taken", "Pass what state() returned"
+            )
         for name, saved in state.series.items():
             self._series[name] = LoggedSeries.from_state(**saved.model_dump())
         self._last_step = state.last_step

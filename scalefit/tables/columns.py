@@ -81,7 +81,7 @@ _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e1
 _UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_({'|'.join(_UNIT)}))$")
 
 
-_LARGEST = 1e300  # a whole number of more digits is no float
+_LARGEST = 1e300  # a whole number of more digits is not a float
 #: Names that say too little inside a nested one: config.data.size is not the model's.
 _TOO_SHORT = frozenset("n d c u size budget compute data loss_val".split())
 

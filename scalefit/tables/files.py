@@ -93,7 +93,7 @@ def read_file(
     """
     if format is not None and format not in FORMATS:
         raise ArgumentError(
-            f"{arg('format', format)} is no format of tables", "nothing was read", f"Known: {', '.join(FORMATS)}"
+            f"{arg('format', format)} is not a format of tables", "nothing was read", f"Known: {', '.join(FORMATS)}"
         )
     path = as_path(path).expanduser()
     name = path.name or str(path)
@@ -361,4 +361,4 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
 
 def _ragged(name: str, error: Exception) -> DataError:
     said = " ".join(str(error).split())[:160]
-    return DataError(f"{name} cannot be split into columns: {said}", "nothing was read", "Mend its rows")
+    return DataError(f"{name} cannot be split into columns: {said}", "nothing was read", "Correct its rows")

@@ -79,7 +79,7 @@ class Request:
         return "loss" in self.declared and self.declared["loss"].name != "loss"
 
     def _target(self, names: list[str]) -> dict[str, _columns.Choice]:
-        """The column of a target that is no loss; a column named loss will do."""
+        """The column of a target that is not a loss; a column named loss will do."""
         target = self.declared["loss"]
         choice = _declared_column(target.name, target, names)
         if choice is None and names.count("loss") == 1:
@@ -265,7 +265,9 @@ def as_frame(source: Any) -> pd.DataFrame:
         )
     if frame.columns.nlevels > 1:
         raise DataError(
-            "The table has several header rows", "it was not read", "Give it one name a column (frame.columns = [...])"
+            "The table has several header rows",
+            "it was not read",
+            "Give it one name per column (frame.columns = [...])",
         )
     if not len(frame):
         raise DataError("The table has no rows", "nothing was read", "Give it a row for each run")

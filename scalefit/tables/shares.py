@@ -190,7 +190,9 @@ def _demand_whole(frame: pd.DataFrame, columns: list[str], rows: AnyArray, toler
     for column in columns:
         values = _values(frame, column)
         if values is None:
-            raise DataError(f"Column {column!r} holds no numbers, so it is no share", "nothing was read", "Correct it")
+            raise DataError(
+                f"Column {column!r} holds no numbers, so it is not a share", "nothing was read", "Correct it"
+            )
         parts.append(values)
     table = np.stack(parts, axis=1)
     total = table.sum(axis=1)

@@ -188,7 +188,7 @@ def _found(frame: pd.DataFrame, names: tuple[str, ...], asked: Mapping[str, Any]
     unknown = [name for name in asked if name not in found]
     if unknown:
         raise ArgumentError(
-            f"{arg('inputs')} names {unknown[0]!r:.40}, which is no setting of this fit",
+            f"{arg('inputs')} names {unknown[0]!r:.40}, which is not a setting of this fit",
             "nothing was fitted",
             f"Name it in {arg('of')} too",
         )
@@ -300,7 +300,7 @@ def _inputs(names: tuple[str, ...], drop: Any) -> dict[str, tuple[str, ...]]:
         kept[name] = tuple(one for one in ("N", "D") if one not in out)
     if dropped:
         raise ArgumentError(
-            f"{arg('drop')} names {next(iter(dropped))!r:.40}, which is no setting of this fit",
+            f"{arg('drop')} names {next(iter(dropped))!r:.40}, which is not a setting of this fit",
             "nothing was fitted",
             f"Known: {', '.join(names)}",
         )

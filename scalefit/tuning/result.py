@@ -314,7 +314,7 @@ class Hyperparameters:
         unknown = [name for name in given if name not in self.names]
         if unknown:
             raise ArgumentError(
-                f"{unknown[0]!r:.40} is no setting of this fit",
+                f"{unknown[0]!r:.40} is not a setting of this fit",
                 "nothing was computed",
                 f"Known: {', '.join(self.names)}",
             )

@@ -123,7 +123,7 @@ def read(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        It is no such document, or its parts contradict one another.
+        It is not such a document, or its parts contradict one another.
     """
     text = str(path) if isinstance(path, str) and path.lstrip().startswith("{") else read_text(path)
     name = "The text" if isinstance(path, str) and path.lstrip().startswith("{") else str(path)

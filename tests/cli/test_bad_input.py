@@ -81,7 +81,7 @@ def test_values_read_as_they_were_typed(run, table):
     assert "no law 'chinchila'; nothing was done. Did you mean 'chinchilla'? Choose one" in said
     assert "scalefit: --bound E=3.0:1.0 must be (lower, upper)" in one_line(run("fit", table, "--bound", "E=3:1"))
     assert "scalefit: --fix Q names no parameter" in one_line(run("fit", table, "--fix", "Q=1"))
-    assert "scalefit: --delta -1.0 is no half-width" in one_line(run("fit", table, "--delta", "-1"))
+    assert "scalefit: --delta -1.0 is not a half-width" in one_line(run("fit", table, "--delta", "-1"))
     assert "Name a file that scalefit fit --save wrote." in one_line(run("predict", table, "--N", "7B", "--D", "2T"))
 
 

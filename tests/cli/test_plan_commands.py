@@ -81,8 +81,8 @@ def test_isoflop(run, table, tmp_path):
 
 def test_every_road(run, table):
     code, out, _ = run("isoflop", table, "--all", "--json")
-    roads = json.loads(out)["roads"]
-    assert code == 0 and {row["road"] for row in roads} >= {"isoflop local", "law chinchilla"}
+    approaches = json.loads(out)["approaches"]
+    assert code == 0 and {row["approach"] for row in approaches} >= {"isoflop local", "law chinchilla"}
     code, out, _ = run("isoflop", table, "--all")
     assert code == 0 and "exponents of N" in out
 
@@ -139,12 +139,12 @@ def test_every_command_that_reads_a_table_takes_columns_by_name(run, table, odd,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("isoflop", "--column", "colour=red"), "'colour' is no column or convention"),
+        (("isoflop", "--column", "colour=red"), "'colour' is not a column or convention"),
         (("isoflop", "--column", "N"), "cannot be read"),
         (("isoflop", "--column", "N=a", "--column", "N=b"), "given twice"),
         (("isoflop", "--N", "a", "--column", "N=b"), "N is named twice"),
         (("isoflop", "--curves", "c.csv"), "needs --all"),
-        (("isoflop", "--all", "--plot", "c.png"), "draws one road"),
+        (("isoflop", "--all", "--plot", "c.png"), "draws one approach"),
         (("plan", "--C", "1e21", "--series", "a"), "--only"),
         (("next-runs", "--budget", "1e20", "--series", "a"), "--only"),
     ],
@@ -215,5 +215,7 @@ def test_every_road_with_curves(run, table, tmp_path):
     loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=C / (6 * N))
     path = tmp_path / "curves.csv"
     pd.DataFrame({"N": N.ravel(), "D": (C / (6 * N)).ravel(), "loss": loss.ravel()}).to_csv(path, index=False)
-    roads = json.loads(run("isoflop", table, "--all", "--curves", path, "--json")[1])["roads"]
-    assert next(row for row in roads if row["road"] == "envelope")["exponent_N"] == pytest.approx(0.5126, abs=0.02)
+    approaches = json.loads(run("isoflop", table, "--all", "--curves", path, "--json")[1])["approaches"]
+    assert next(row for row in approaches if row["approach"] == "envelope")["exponent_N"] == pytest.approx(
+        0.5126, abs=0.02
+    )

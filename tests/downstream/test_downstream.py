@@ -129,8 +129,8 @@ def test_what_is_saved_is_read_back_and_a_changed_file_is_refused(found, tmp_pat
 
 
 def test_the_one_step_rival_stands_beside_it(found):
-    assert list(found.roads.columns) == ["two_step", "one_step", "flat"]
-    row = found.roads.loc["accuracy"]
+    assert list(found.approaches.columns) == ["two_step", "one_step", "flat"]
+    row = found.approaches.loc["accuracy"]
     assert row["two_step"] < row["flat"] and row["one_step"] < row["flat"]
     straight = found.predict_tasks(N=2e9, D=5e10, steps=1).loc["accuracy"]
     assert straight["value"] == pytest.approx(sigmoid(LAW.predict(N=2e9, D=5e10)), abs=0.06)

@@ -126,7 +126,7 @@ def test_changed_files_are_refused_or_predict_the_same(name, tmp_path):
 @pytest.mark.parametrize("name", SAVED)
 @pytest.mark.filterwarnings("ignore::scalefit.ScalefitWarning")
 def test_a_file_that_was_changed_and_signed_again_ends_in_no_traceback(name):
-    """The digest is no seal: whoever changes a file can write a new one. What is then read must still make sense."""
+    """The digest is not a seal: whoever changes a file can write a new one. What is then read must still make sense."""
     document, chance = json.loads(SAVED[name]().to_json()), random.Random(name)
     for _ in range(EACH // 2):
         other = changed(document, chance)
@@ -143,7 +143,7 @@ def test_saved_files_are_json_that_any_tool_reads(name):
     text = SAVED[name]().to_json()
 
     def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     document = json.loads(text, parse_constant=refuse)
     assert document["sha256"] == digest_of(document)

@@ -151,7 +151,7 @@ def test_laws_of_different_targets_do_not_compare():
         sf.compare(runs, ["chinchilla", "step_law_lr"])
 
 
-# -- targets that are no loss ------------------------------------------------------------------------------------
+# -- targets other than losses ------------------------------------------------------------------------------------
 
 
 class Share(sf.Law):

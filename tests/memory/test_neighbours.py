@@ -147,7 +147,7 @@ def test_gaussian_points_sit_at_sqrt_2n():
     ("call", "message"),
     [
         (lambda: separation([[0.0], [1.0]], -1.0), "radii=-1"),
-        (lambda: separation([[0.0], [1.0]], [1.0]), r"radii have shape \(1,\).*2, one a pattern"),
+        (lambda: separation([[0.0], [1.0]], [1.0]), r"radii have shape \(1,\).*2, one per pattern"),
         (lambda: separation([[0.0], [1.0]], math.nan), "radii=nan"),
         (lambda: separation([[0.0], [1.0]], max_pairs=0), "max_pairs=0"),
         (lambda: separation([]), r"shape \(0,\)"),

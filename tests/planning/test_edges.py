@@ -9,7 +9,7 @@ from made_runs import grid
 
 import scalefit as sf
 from scalefit.errors import ScalefitError
-from scalefit.optima.power_law_fit import power_line
+from scalefit.optima.power_law_fit import fit_power_law
 from scalefit.planning.approaches import agreement
 from scalefit.planning.architecture import architecture_for
 from scalefit.planning.deployment import Hardware, frontier
@@ -109,8 +109,8 @@ def test_agreement_refuses_instead_of_closing_every_road(runs, options, words):
 
 
 def test_agreement_takes_one_law_by_its_name(runs):
-    roads = agreement(runs, laws="chinchilla", C="1e21", n_draws=20)["road"].tolist()
-    assert [road for road in roads if road.startswith("law")] == ["law chinchilla"]
+    approaches = agreement(runs, laws="chinchilla", C="1e21", n_draws=20)["approach"].tolist()
+    assert [approach for approach in approaches if approach.startswith("law")] == ["law chinchilla"]
 
 
 def test_budgets_that_are_none(runs):
@@ -179,7 +179,7 @@ def test_levels_close_to_the_ends(fit, runs):
     said = str(sf.plan(fit, C=1e22, level=0.9996))
     assert "99.96% [" in said and "100%" not in said
     last = float(np.nextafter(1, 0))
-    line = power_line(np.array([1e18, 1e19, 1e20]), np.array([1e8, 3.1e8, 9.5e8]), np.full(3, 0.02))
+    line = fit_power_law(np.array([1e18, 1e19, 1e20]), np.array([1e8, 3.1e8, 9.5e8]), np.full(3, 0.02))
     assert np.isfinite(line.quantile(last)) and line.quantile(last) > line.quantile(0.999)
     low, high = sf.isoflop(runs).predict(1e21, last).iloc[0][["N_lower", "N_upper"]]
     assert low < 1 and high > 1e20

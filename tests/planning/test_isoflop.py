@@ -1,4 +1,4 @@
-"""IsoFLOP and envelope: published exponents, noise-free truth, refusals by name, and the three roads side by side."""
+"""IsoFLOP and envelope: published exponents, noise-free truth, refusals by name, and approaches side by side."""
 
 import json
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from made_runs import grid
 
 import scalefit as sf
-from scalefit.optima.power_law_fit import power_line
+from scalefit.optima.power_law_fit import fit_power_law
 from scalefit.planning.approaches import agreement
 
 TRUE = 0.36585 / (0.34781 + 0.36585)
@@ -54,8 +54,8 @@ def test_nanochat_optima():
     C = np.array([1e18, 2e18, 5e18, 1e19])
     N = np.array([110_678_115, 167.8e6, 250.7e6, 381.8e6])
     D = np.array([1_241_505_403, 1.785e9, 2.642e9, 3.807e9])
-    assert power_line(C, N, np.zeros(4)).exponent == pytest.approx(0.53, abs=0.015)
-    assert power_line(C, D, np.zeros(4)).exponent == pytest.approx(0.485, abs=0.015)
+    assert fit_power_law(C, N, np.zeros(4)).exponent == pytest.approx(0.53, abs=0.015)
+    assert fit_power_law(C, D, np.zeros(4)).exponent == pytest.approx(0.485, abs=0.015)
 
 
 @pytest.mark.parametrize(("method", "within"), [("local", 0.002), ("cubic", 0.004), ("parabola", 0.02)])
@@ -210,7 +210,7 @@ def test_what_it_prints():
     assert at["N_lower"][0] < at["N"][0] < at["N_upper"][0]
 
 
-# -- the envelope, and the roads together ------------------------------------------------------------------------------
+# -- the envelope, and the approaches together --------------------------------------------------------------------
 
 
 def curves(noise=0.0, seed=0, n_runs=14, law=None):
@@ -256,9 +256,9 @@ def test_an_envelope_needs_overlapping_runs():
         sf.envelope(curves(), budgets=[1e20])
 
 
-def test_three_roads_agree_on_runs_of_a_law():
+def test_three_approaches_agree_on_runs_of_a_law():
     table = agreement(grid(noise=0.002), curves=curves(noise=0.002), n_draws=40)
-    assert table["road"].tolist() == [
+    assert table["approach"].tolist() == [
         "isoflop parabola",
         "isoflop cubic",
         "isoflop local",
@@ -282,21 +282,21 @@ def test_conventions_from_one_table():
     D = C / (6 * N)
     loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
     runs = pd.DataFrame({"N": N, "D": D, "C": C, "loss": loss, "N_non_embedding": bare})
-    table = agreement(runs[(D / N > 0.05) & (D / N < 5000)], n_draws=20).set_index(["params", "road"])
+    table = agreement(runs[(D / N > 0.05) & (D / N < 5000)], n_draws=20).set_index(["params", "approach"])
     total = table.loc[("total", "isoflop local"), "exponent_N"]
     other = table.loc[("non_embedding", "slices of runs"), "exponent_N"]
     assert total == pytest.approx(TRUE, abs=0.02) and other > total + 0.08
     assert "non_embedding" in table.attrs["verdict"]
 
 
-def test_roads_on_published_runs(porian):
+def test_approaches_on_published_runs(porian):
     table = agreement(rows_of(porian, "tuned", "short", "const", "standard"), n_draws=40)
     assert table["exponent_N"].between(0.48, 0.56).all()
-    assert "every two roads agree" in table.attrs["verdict"]
+    assert "every two approaches agree" in table.attrs["verdict"]
 
 
-def test_closed_roads_say_why(hoffmann240):
-    table = agreement(hoffmann240, n_draws=20).set_index("road")
+def test_failed_approaches_say_why(hoffmann240):
+    table = agreement(hoffmann240, n_draws=20).set_index("approach")
     assert "do not gather" in table.loc["isoflop local", "remark"]
     assert table.loc["law chinchilla", "exponent_N"] == pytest.approx(0.5139, abs=1e-4)
 

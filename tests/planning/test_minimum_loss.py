@@ -61,7 +61,7 @@ def test_repeated_data_bring_the_laws_of_repetition_and_end_those_of_fresh_data(
     repeated = sf.published("data_constrained").predict(N=124e6, D=9e9, unique_tokens=9e8)
     assert table.loc["data_constrained", "loss"] == repeated and table.loc["data_constrained", "holds_here"]
     assert not table.loc[["chinchilla", "kaplan", "over_training"], "holds_here"].any()
-    assert found.floor.D == 9e8  # a repeated sequence is no new pattern
+    assert found.floor.D == 9e8  # a repeated sequence is not a new pattern
 
 
 def test_beyond_every_law_the_loss_is_undetermined():

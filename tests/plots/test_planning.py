@@ -81,24 +81,24 @@ def test_budgets_of_contours_are_named_inside_the_frame_and_ticks_are_round(runs
 def test_a_path_in_place_of_axes_is_refused(runs, tmp_path):
     plan, optima = sf.plan(LAW, C=1e21), sf.isoflop(runs, method="local")
     for draw in (plan.plot, optima.plot):
-        with pytest.raises(sf.ScalefitError, match="is no matplotlib Axes; nothing was drawn"):
+        with pytest.raises(sf.ScalefitError, match="is not a matplotlib Axes; nothing was drawn"):
             draw(tmp_path / "figure.png")
 
 
-def test_roads_with_bands(runs):
-    roads = {
+def test_approaches_with_bands(runs):
+    approaches = {
         "isoFLOP": sf.isoflop(runs, method="local"),
         "law": sf.fit(runs),
         "published": LAW,
     }
-    data = figures.allocation_data(roads, (1e18, 1e22))
+    data = figures.allocation_data(approaches, (1e18, 1e22))
     for name in ("isoFLOP", "law"):
         middle, low, high = data.lines[name]
         assert (low < middle).all() and (middle < high).all() and middle[-1] / middle[0] > 50
     assert np.isnan(data.lines["published"][1]).all() and data.optima["isoFLOP"].shape == (3, 2)
     assert len(planning.draw_allocation(data).lines) == 4
     with pytest.raises(ValueError, match="rising pair"):
-        figures.allocation_data(roads, (1e22, 1e18))
+        figures.allocation_data(approaches, (1e22, 1e18))
 
 
 def test_frontier_figure():

@@ -46,7 +46,7 @@ def test_knots_by_hand_are_checked():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: COSINE.cooldown_from(500, 50, shape="cosine"), "shape='cosine' is no cooldown"),
+        (lambda: COSINE.cooldown_from(500, 50, shape="cosine"), "shape='cosine' is not a cooldown"),
         (lambda: COSINE.cooldown_from(500, 50, final=2), "final=2"),
         (lambda: COSINE.cooldown_from(500, 50, final="low"), "final='low' is not a number"),
         (lambda: sf.Schedule.from_log([1, 2, 3], [1, 2]), "3 steps and 2 rates"),
@@ -75,7 +75,7 @@ def test_knots_by_hand_are_checked():
         (lambda: fit_curve("tissue", COSINE, STEPS, LOSS, prior={"E": (1, 1)}), "does not fit tissue"),
         (lambda: fit_curve("tissue", COSINE, STEPS, LOSS, prior={"C": (1, 0)}), "positive standard deviation"),
         (lambda: fit_curve("tissue", COSINE, STEPS, LOSS, noise=-1), "noise=-1"),
-        (lambda: fit_curve(3, COSINE, STEPS, LOSS), "law=3 is no curve law"),
+        (lambda: fit_curve(3, COSINE, STEPS, LOSS), "law=3 is not a curve law"),
     ],
 )
 def test_refusals_say_what_was_seen(make, words):

@@ -60,7 +60,7 @@ def test_failure_10_not_finite_is_an_event_that_clears_itself(monitor, cosine, b
     feed(monitor, steps, loss, until=5000)
     before = monitor.advise()
     monitor.update(step=5010, val_loss=bad)
-    monitor.update(step=5010, val_loss=bad)  # the same step again is no second event
+    monitor.update(step=5010, val_loss=bad)  # the same step again is not a second event
     advice = monitor.advise()
     assert (advice.action, advice.state, advice.final) == ("rollback", "lost", None)
     assert advice.reasons[0].evidence["count"] == 1

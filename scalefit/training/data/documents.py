@@ -136,7 +136,7 @@ def _read_jsonl(path: Path, text_field: str) -> Iterator[str]:
                     "the corpus was not built",
                     f"Name the field with {arg('text_field')}",
                 ) from error
-            if text:  # null and "" are no documents
+            if text:  # null and "" are not documents
                 yield str(text)
 
 

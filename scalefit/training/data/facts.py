@@ -2,7 +2,7 @@
 
 The value follows from the key, so the entropy of the scored token is zero, and the whole population can be scored: one
 pass over all keys, weighted by their probabilities, has no sampling error. A fact is a row of its own. In one stream a
-key that comes twice could be answered by copying, which is no memory of the weights.
+key that comes twice could be answered by copying, which is not memory of the weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Markov sources whose entropy is known exactly: corpora for which the true loss floor is no guess."""
+"""Markov sources whose entropy is known exactly: corpora for which the true loss floor is not a guess."""
 
 from __future__ import annotations
 

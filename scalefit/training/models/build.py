@@ -32,7 +32,7 @@ def build_model(config: ModelConfig, vocab_size: int, seeds: Sequence[int]) -> B
             raise ArgumentError(
                 f"A transformers model trains one member at a time, not {len(seeds)}",
                 "nothing was run",
-                "Give one seed and one learning rate a run",
+                "Give one seed and one learning rate per run",
             )
         return load_for_training(config, vocab_size, seeds[0])
     counts = count_parameters(config, vocab_size)

@@ -136,7 +136,7 @@ def load_pretrained(path: str) -> Any:
 
 
 def _existing(path: str | None) -> str:
-    # a name that is no path would be looked up on a hub
+    # a name that is not a path would be looked up on a hub
     if path is None or not Path(path).exists():
         raise FileNotFoundError("the path does not exist")
     return path

@@ -20,7 +20,7 @@ EVALUATION_SHARE = 0.15
 
 
 def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[dict[str, Any]]:
-    """Return one row a known run: series, N, tokens, members, steps, seconds [s], disk_bytes, finished.
+    """Return one row per known run: series, N, tokens, members, steps, seconds [s], disk_bytes, finished.
 
     Seconds are for the device of the config; disk is what a worker needs at a time: one checkpoint, while a branch
     runs, of six numbers a parameter and member.

@@ -28,7 +28,7 @@ def sweep(config: SweepConfig, store: str | Path = "scalefit_runs", workers: int
     Returns
     -------
     DataFrame
-        One row a point, as ``scalefit.fit`` reads it. ``runs.csv``, ``lr_probes.csv``, ``curves.csv.gz`` and
+        One row per point, as ``scalefit.fit`` reads it. ``runs.csv``, ``lr_probes.csv``, ``curves.csv.gz`` and
         ``METHODS.md`` are written to ``<store>/tables/<name>/``.
 
     Raises

@@ -1,6 +1,6 @@
-"""The roads to the optimum on public runs and on simulated ones, and repeated data: the tables of docs/planning.md.
+"""Approaches to the optimum on public and on simulated runs, and repeated data: the tables of docs/planning.md.
 
-    SCALEFIT_DATA_DIR=... python benchmarks/roads.py --out benchmarks/results/roads.json
+    SCALEFIT_DATA_DIR=... python benchmarks/approaches.py --out benchmarks/results/approaches.json
 
 The data folder holds the public tables by the names of their projects: porian, gemstones, isoflops, forecast_benchmark.
 """
