@@ -183,7 +183,7 @@ def sides_of(kind: str | None, overestimate_penalty: float, quantile: float | No
             "nothing was fitted",
             "Give 10 for a lower envelope, 1 for none",
         )
-    if kind != "quantile":
+    if not one_of(kind, ("quantile",)):
         if quantile is not None:
             raise ArgumentError(
                 f"{arg('quantile', quantile)} is of {arg('objective', 'quantile')} alone",

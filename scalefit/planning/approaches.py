@@ -61,7 +61,8 @@ def agreement(
     DataFrame
         One row per approach and convention: ``params`` and ``flops`` (what N and C count), ``approach``,
         ``exponent_N`` with ``lower`` and ``upper``, ``exponent_D``, ``N``, ``N_lower``, ``N_upper``, ``D`` at C,
-        ``n_budgets``, and ``remark`` (why an approach gives nothing). ``frame.attrs["verdict"]`` says in words whether they agree.
+        ``n_budgets``, and ``remark`` (why an approach gives nothing). ``frame.attrs["verdict"]`` says whether they
+        agree.
 
     Raises
     ------

@@ -94,8 +94,8 @@ def test_documents_that_differ_in_their_words_correlate_only_when_pooled():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"window": (16, 1)}, "no range"),
-        ({"window": 16}, "no range"),
+        ({"window": (16, 1)}, "not a range"),
+        ({"window": 16}, "not a range"),
         ({"window": ("a", 3)}, "window"),
         ({"centring": "mean"}, "'document' or 'pooled'"),
         ({"entropy": 9.0}, "not below the best loss"),
