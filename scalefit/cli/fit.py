@@ -254,7 +254,7 @@ def _predict_saved(
 
     if not is_saved(Path(path)):
         raise DataError(
-            f"{path} is no saved result",
+            f"{path} is not a saved result",
             "nothing was predicted",
             "If it is a table of runs, fit it first with scalefit fit and save the result, or ask scalefit forecast",
         )
