@@ -92,7 +92,51 @@ WRONG = [
     'sf.published("chinchilla").predict_intervall(N=1, D=1)',
     'sf.entropy_bounds("text.txt", tokeniser="byte")',
     'sf.predict_exponent("text.txt").beta',
+    "sf.collect()",
+    'sf.compare_recipes("runs.csv", recipes="recipe")',
+    'sf.compare_recipes("runs.csv", recipe="recipe").tables',
+    "sf.minimum_loss(N=1e8, D=1e9, layers=12)",
+    "sf.minimum_loss(N=1e8, D=1e9, n_layers=12, d_emb=768, T_max=1024).lowest",
+    'sf.isoflop("runs.csv", method="guess")',
+    'sf.isoflop("runs.csv").exponents',
+    'sf.envelope("curves.csv", budget=3)',
+    "sf.average(3)",
+    "sf.loss_floor(n=1e8)",
+    'sf.read_runs("runs.csv", n="params")',
+    'sf.check_runs("runs.csv").runs',
+    'sf.load_result("fit.json", laws="kaplan")',
+    'sf.load_forecast("forecast.json").horizon',
+    'sf.load_monitor("monitor.json").advice',
+    'sf.report("runs.csv").write("page.html")',
+    'sf.chain(sf.fit("runs.csv"))',
+    'sf.fit_downstream("runs.csv", metrics="accuracy")',
+    'sf.fit_hyperparameters("runs.csv", settings=("lr",))',
+    'sf.optimal_mixture(sf.fit("runs.csv", "data_mixing"), weight=1)',
+    "sf.list_datasets(1)",
+    "sf.load_dataset()",
+    "sf.published(law=3)",
+    "sf.RunPlan(schedule=sf.Schedule.cosine(100), steps=100)",
+    "sf.Schedule.cosine()",
+    "sf.Schedule.triangle(100)",
+    "sf.Monitor(plan=None, histories=[])",
+    "sf.Monitor(sf.RunPlan(schedule=sf.Schedule.cosine(100))).update(stp=1)",
+    'sf.Input("experts", name="n_experts")',
+    "sf.Target(unit=3)",
+    'sf.Target("loss", sense=2)',
+    'sf.Parameter("exponent")',
+    'sf.Shares("shares", domain=3)',
+    'sf.laws.get("chinchilla").formulas',
+    "sf.flops.training_flops(N=1e9, tokens=1e10)",
+    "sf.counting.count_parameters(layers=12)",
+    "sf.memory.critical_radius()",
+    'sf.Note("code", "loud", "message")',
 ]
+#: What nobody calls: protocols, bases, errors, and results that functions return.
+NOT_CALLED = {
+    *("Predictor", "Law", "ScalefitError", "DataError", "FitError", "ScalefitWarning", "CheckedRuns", "Fits"),
+    *("FitResult", "ForecastResult", "RecipeComparison", "EntropyBounds", "ExponentPrediction", "Chain", "Floor"),
+    *("DownstreamResult", "OptimalMixture", "MinimumLoss", "Hyperparameters"),
+}
 
 
 def mypy(text: str, folder: Path) -> str:
@@ -118,5 +162,7 @@ def test_a_script_with_every_name_passes_and_wrong_calls_do_not(tmp_path):
     said = mypy(wrong, tmp_path)
     missed = [call for line, call in enumerate(WRONG, start=2) if f"user.py:{line}: error" not in said]
     assert not missed, said
+    untried = [name for name in sf.__all__ if f"sf.{name}" not in wrong and name not in {"__version__", *NOT_CALLED}]
+    assert not untried, "write a wrong call that mypy must refuse"
     unused = [name for name in sf.__all__ if name != "__version__" and f"sf.{name}" not in SCRIPT]
     assert not unused
