@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._plain import plain
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning, arg
 from scalefit.memory import _assumptions as words
@@ -255,14 +254,14 @@ def loss_floor(
     notes = tuple(_mismatch(plan, values["implied_params"]))
     for note in notes:
         warnings.warn(note.message, ScalefitWarning, stacklevel=2)
-    floor = {name: plain(value) for name, value in values.items()}
+    floor = {name: np.asarray(value).item() for name, value in values.items()}
     floor["dim"] = int(floor["dim"])
     return Floor(
         **floor,
-        assumptions=words.assumptions(floor, plain(plan["T_max"]), convention, dimension, radius, patterns),
+        assumptions=words.assumptions(floor, np.asarray(plan["T_max"]).item(), convention, dimension, radius, patterns),
         notes=notes,
-        N=plain(plan["N"]),
-        D=plain(plan["D"]),
+        N=np.asarray(plan["N"]).item(),
+        D=np.asarray(plan["D"]).item(),
         n_layers=int(plan["n_layers"]),
         d_emb=int(plan["d_emb"]),
         T_max=int(plan["T_max"]),

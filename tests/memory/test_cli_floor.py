@@ -90,7 +90,7 @@ def test_a_table_of_plans(run, plans, tmp_path):
         ([*PLAN[:-1], "abc"], "'abc' is not a quantity"),
         (PLAN[:-2], "T_max missing"),
         ([*PLAN[:3], "10", *PLAN[4:]], "less than one training sequence"),
-        ([*PLAN, "--radius", "big"], "radius='big'"),
+        ([*PLAN, "--radius", "big"], "radius is 'big'"),
         ([*PLAN, "--convention", "printed"], "convention='printed'"),
         ([*PLAN, "--out", "x.csv"], "--out x.csv belongs to a table"),
         (["nowhere.csv"], "no file 'nowhere.csv'"),
