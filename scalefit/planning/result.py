@@ -269,10 +269,8 @@ def plan_text(plan: Plan) -> str:
         if not math.isnan(value):  # a law in C alone leaves N and D open
             lines.append(f"  {name:<6}{value:<12.4g}{_between(between, percent):<36}{counted}")
     loss = None if plan.lower is None or plan.upper is None else (plan.lower, plan.upper)
-    lines.append(
     target = f"{plan.target:<5} "
     lines.append(f"  {target}{plan.loss:<12.5g}{_between(loss, percent, 5):<36}{plan.unit}".rstrip())
-    )
     for name, value in plan.at.items():
         lines.append(f"  {name} {'chosen' if name in plan.chosen else 'held'} at {value:.4g}")
     growth = "" if math.isnan(plan.exponent_N) else f"; N* ~ C^{plan.exponent_N:.4f}"
