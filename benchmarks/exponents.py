@@ -2,9 +2,9 @@
 
 Writes results/exponents.json:
 
-    SCALEFIT_DATA_DIR=/path/to/data python benchmarks/exponents.py [coverage] [predict]
+    SCALEFIT_DATA_DIR=/path/to/data python benchmarks/exponents.py [coverage] [predict] [names of corpora]
 
-`predict`: sf.predict_exponent, by its defaults, on Python's standard library, two collections of books and a play (from
+`predict`: sf.predict_exponent, by its defaults, on Python's standard library, 73 books and Shakespeare's plays (from
 the folder that SCALEFIT_DATA_DIR names, under corpora/), the Markov source of data/scalefit_cpu and the standard
 library with its tokens shuffled; against the best n-gram's own exponent at the same H_inf and, where data/scalefit_cpu
 has a ladder of the corpus, Chinchilla's beta with E held at that H_inf, over all sizes and over the larger ones.
@@ -19,6 +19,7 @@ import resource
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +38,25 @@ SIZES, SEEDS = (20_000, 100_000, 400_000), range(4)
 SOURCES = ((1, 8, 2), (1, 64, 8), (1, 512, 8), (2, 16, 4), (2, 64, 4), (3, 8, 2), (3, 16, 4), (3, 32, 8))
 
 
-def corpora() -> dict[str, tuple[Any, str | None, float]]:
-    """Name to corpus, the series of data/scalefit_cpu that was trained on it, and its H_inf."""
-    folder = Path(os.environ.get("SCALEFIT_DATA_DIR", "")) / "corpora"
-    markov = CorpusConfig(source="markov", order=1, n_states=512, branching=8, n_tokens=2_100_000, seed=0)
+def shuffled() -> Any:
+    """Tokens of the standard library in random order."""
     sample = read_corpus("stdlib", tokenizer="bpe:512", max_tokens=2_000_000)
     tokens = np.random.default_rng(0).permutation(np.concatenate(sample.train))
-    found: dict[str, tuple[Any, str | None, float]] = {"standard library": ("stdlib", "stdlib", 0.0)}
-    named = {
-        "73 books": "classic_books_A_35MB.tar.xz",
-        "more books": "classic_books_B_165MB.tar.xz",
-        "Shakespeare": "tinyshakespeare.txt",
+    return tokens[: len(tokens) // 1000 * 1000].reshape(-1, 1000)
+
+
+def corpora() -> dict[str, tuple[Callable[[], Any], str | None, float]]:
+    """Name to what gives the corpus, the series of data/scalefit_cpu that was trained on it, and its H_inf."""
+    folder = Path(os.environ.get("SCALEFIT_DATA_DIR", "")) / "corpora"
+    markov = CorpusConfig(source="markov", order=1, n_states=512, branching=8, n_tokens=2_100_000, seed=0)
+    found: dict[str, tuple[Callable[[], Any], str | None, float]] = {
+        "standard library": (lambda: "stdlib", "stdlib", 0.0)
     }
-    found |= {name: (folder / file, None, 0.0) for name, file in named.items() if (folder / file).exists()}
-    found["Markov source"] = (markov, "markov", MarkovSource(1, 512, 8, 0).entropy_rate)
-    found["standard library, shuffled"] = (tokens[: len(tokens) // 1000 * 1000].reshape(-1, 1000), None, 0.0)
+    for name, file in (("73 books", "classic_books_A_35MB.tar.xz"), ("Shakespeare", "tinyshakespeare.txt")):
+        if (folder / file).exists():
+            found[name] = (lambda path=folder / file: path, None, 0.0)  # type: ignore[misc]
+    found["Markov source"] = (lambda: markov, "markov", MarkovSource(1, 512, 8, 0).entropy_rate)
+    found["standard library, shuffled"] = (shuffled, None, 0.0)
     return found
 
 
@@ -70,12 +75,13 @@ def ladder(series: str, entropy: float) -> list[dict[str, Any]]:
     return rows
 
 
-def predict() -> list[dict[str, Any]]:
-    rows = []
-    for name, (corpus, series, entropy) in corpora().items():
+def predict(names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for name, (make, series, entropy) in corpora().items():
+        if names and name not in names:
+            continue
         start = time.process_time()
         options: dict[str, Any] = {"entropy": 0.0}
-        found = sf.predict_exponent(corpus, **options)
+        found = sf.predict_exponent(make(), **options)
         row: dict[str, Any] = {"name": name, "corpus": found.corpus, "kind": found.decay.kind, "verdict": found.verdict}
         row |= {"n_lags": found.decay.n_lags, "exponent": found.exponent, "interval": found.interval}
         row |= {"beta": found.decay.beta, "gamma": found.gamma, "contexts": found.contexts}
@@ -86,9 +92,8 @@ def predict() -> list[dict[str, Any]]:
         row["ladder_entropy"] = entropy if series else None
         row["ladder"] = ladder(series, entropy) if series else []
         row["cpu_seconds"] = time.process_time() - start
-        rows.append(row)
         print(name, found.verdict, row["ladder"], f"{row['cpu_seconds']:.0f} CPU s", flush=True)
-    return rows
+        yield row
 
 
 def sources(tokens: int, seed: int) -> dict[str, tuple[Any, float]]:
@@ -114,8 +119,7 @@ def sources(tokens: int, seed: int) -> dict[str, tuple[Any, float]]:
     return found
 
 
-def coverage() -> list[dict[str, Any]]:
-    rows = []
+def coverage(_: Sequence[str]) -> Iterator[dict[str, Any]]:
     for tokens in SIZES:
         for seed in SEEDS:
             for name, (ids, entropy) in sources(tokens, seed).items():
@@ -125,23 +129,26 @@ def coverage() -> list[dict[str, Any]]:
                 row |= {"upper": found.upper, "determined": text is not None}
                 if text is not None:
                     row |= {"lower": text.lower, "estimate": text.estimate, "top": text.upper}
-                rows.append(row)
+                yield row
         print(tokens, "tokens done", flush=True)
     for seed in SEEDS:
         config = CorpusConfig(source="question_formation", tokenizer="words", packing="line", n_lines=8000, seed=seed)
         found = sf.entropy_bounds(config, seed=seed)
         row = {"source": "grammar that copies", "tokens": found.n_train, "seed": seed, "entropy": found.exact}
-        rows.append(row | {"upper": found.upper, "determined": found.from_text is not None})
-    return rows
+        yield row | {"upper": found.upper, "determined": found.from_text is not None}
 
 
 def main() -> None:
-    asked = sys.argv[1:] or ["coverage", "predict"]
+    known = ("coverage", "predict")
+    asked = [word for word in sys.argv[1:] if word in known] or known
+    names = [word for word in sys.argv[1:] if word not in known]
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name, measure in (("coverage", coverage), ("predict", predict)):
         if name in asked:
-            document[name] = measure()
-            RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+            document[name] = [row for row in document.get(name, []) if names and row.get("name") not in names]
+            for row in measure(names):
+                document[name].append(row)
+                RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB at most")
 
 

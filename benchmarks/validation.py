@@ -28,7 +28,10 @@ LEVEL = 0.9
 #: Intervals that hold 90 % hold fewer than 7 of 11 independent cells once in 360 times.
 TOO_FEW = 0.6
 #: What benchmarks/measured_pages.py fills in from other measurements: run it after this.
-OTHERS = "\n## Theories that predict exponents\n\n<!-- measured: zipf -->\n<!-- end -->\n"
+OTHERS = (
+    "\n## Theories that predict exponents\n\n<!-- measured: zipf -->\n<!-- end -->\n"
+    "\nFrom a text alone ([how](corpus.md)):\n\n<!-- measured: exponents -->\n<!-- end -->\n"
+)
 RESULTS = Path(__file__).parent / "results" / "validation.json"
 
 

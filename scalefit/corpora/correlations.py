@@ -51,6 +51,11 @@ class Correlations:
     kept: AnyArray
     noise: float
 
+    @property
+    def floor(self) -> float:
+        """Raw norm below which a distance does not count."""
+        return _FLOORS * self.noise
+
 
 def lags(most: int, per_octave: int = 2) -> list[int]:
     """Distances evenly spread in the logarithm: 1, 2, 3, 4, 6, 8, 11, 16, ...

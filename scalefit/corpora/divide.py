@@ -64,9 +64,8 @@ def divide(
 
 
 def _pieces(number: int, document: Any) -> list[Piece]:
-    return [
-        (number, document[s : s + PIECE], s + PIECE >= len(document)) for s in range(0, max(len(document), 0), PIECE)
-    ]
+    size = len(document)
+    return [(number, document[s : s + PIECE], s + PIECE >= size) for s in range(0, size, PIECE)]
 
 
 def _drawn(pieces: list[Piece], share: float, rng: np.random.Generator) -> list[Piece]:

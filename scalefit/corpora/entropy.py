@@ -58,7 +58,7 @@ def entropy_bounds(
     max_context : int, optional
         Longest context of the n-grams [tokens]; 11 for bytes, else 7.
     max_tokens : int
-        Training tokens [tokens]. Time and memory grow with it: about 6 seconds and 0.3 GB for a million.
+        Training tokens [tokens]. Time and memory grow with it: about 10 seconds and 0.3 GB for a million bytes.
     heldout : {"document", "chunk"}, optional
         Whole documents are held out where there are 20 or more, else chunks.
     model : TrainedModel, optional

@@ -29,6 +29,7 @@ _MEANING = {
     "too few lags": "correlations stand above the noise floor at too few distances to tell how they fall",
     "exponential": "correlations fall exponentially, not as a power: the theory predicts no exponent from this text",
     "power or exponential": "a power and an exponential describe the correlations about as well: no exponent",
+    "neither": "neither a power nor an exponential describes how correlations fall: no exponent",
     "no decay": "correlations do not fall with the distance, so there is no exponent",
     "power law": "",
 }
@@ -65,8 +66,8 @@ class Decay:
     Attributes
     ----------
     kind : str
-        ``"power law"``, ``"exponential"``, ``"power or exponential"``, ``"no decay"``, ``"too few lags"`` or
-        ``"none"`` (nothing above the noise).
+        ``"power law"``, ``"exponential"``, ``"power or exponential"``, ``"neither"``, ``"no decay"``,
+        ``"too few lags"`` or ``"none"`` (nothing above the noise).
     n_lags : int
         Distances above the noise.
     beta, beta_error, beta_interval : float, float, (float, float)

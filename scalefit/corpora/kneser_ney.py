@@ -19,6 +19,8 @@ Hashes = npt.NDArray[np.uint64]
 _START = np.uint64(0x9E3779B97F4A7C15)
 #: A discount is never less: something must be left for what was not seen.
 _LEAST_DISCOUNT = 0.01
+#: Pieces are long where they have so many tokens a token of context.
+_LONG = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +113,16 @@ def n_gram_orders(train: Sequence[AnyArray], heldout: Sequence[AnyArray], n_orde
 def in_sample_entropies(pieces: Sequence[AnyArray], n: int, vocab_size: int) -> Array:
     """Mean of -log frequency of each piece's tokens given the n before, by all pieces' frequencies [nat/token].
 
-    Weighted by the pieces' tokens their mean is the entropy of the frequencies, and their scatter gives its error.
+    Weighted by the pieces' tokens their mean is the entropy of the frequencies, and their scatter gives its error. The
+    first n tokens of long pieces, which have less before them, are left out: they would raise it above that of the
+    source.
     """
     stream = join(pieces, vocab_size)
-    real = np.flatnonzero(stream[n:] != vocab_size)
+    inside = stream[n:] != vocab_size
+    if len(stream) >= _LONG * (n + 1) * len(pieces):
+        for j in range(n):
+            inside &= stream[j : len(stream) - n + j] != vocab_size
+    real = np.flatnonzero(inside)
     context = np.full(len(stream), _START)
     for j in range(n):
         context = mix(context[: len(stream) - j - 1] if j else context[: len(stream) - 1], stream[j : len(stream) - 1])

@@ -279,6 +279,12 @@ def _from_ids(
 
 def _from_harness(corpus: Corpus, max_tokens: int, rng: np.random.Generator) -> Sample:
     """A sample of an opened corpus: its own training part and its own held-out part."""
+    if corpus.packing == "fact":
+        raise ArgumentError(
+            "A corpus of facts scores values alone, and holds every fact once in its held-out part",
+            "nothing was computed",
+            "Ask the corpus itself: corpus.entropy(2) is exact",
+        )
     meta, notes = corpus.meta, list[Note]()
     parts: list[tuple[list[AnyArray], list[int]]] = []
     for tokens, most in ((corpus.train, max_tokens), (corpus.val, max(LEAST_TOKENS, round(max_tokens * SHARE)))):

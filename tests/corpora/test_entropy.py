@@ -156,6 +156,7 @@ def test_repeated_documents_are_not_learned_and_asked():
         (np.ones((3, 3)), {}, "whole numbers"),
         (np.array([1, -1] * 3000), {}, "whole numbers"),
         (7, {}, "is not a corpus"),
+        (CorpusConfig(source="facts", n_keys=64, n_states=8, n_tokens=9000), {}, "scores values alone"),
         (np.arange(10_000) % 7, {"level": 90}, "between 0 and 1"),
         (np.arange(10_000) % 7, {"max_tokens": 10}, "at least 2000"),
         (np.arange(10_000) % 7, {"heldout": "half"}, "not known"),

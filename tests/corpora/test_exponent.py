@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.corpora.correlations import correlations
+from scalefit.corpora.correlations import Correlations, correlations
+from scalefit.corpora.exponent import decay_of
 from scalefit.corpora.exponent_result import data_exponent
 from scalefit.training.data.markov import MarkovSource
 
@@ -37,6 +38,28 @@ def test_a_markov_source_decays_exponentially(seed):
     assert found.exponent is None and found.decay.kind in ("exponential", "too few lags")
     assert found.decay.kind == "exponential" or found.decay.n_lags < 4
     assert "power" in found.verdict or "too few" in found.verdict
+
+
+def test_an_exponential_in_the_window_with_a_tail_beyond_is_not_called_exponential():
+    """As in books: lags 1 to 8 bend down, and what is left far out is below the floor and yet surely there."""
+    lag = np.array([1, 2, 3, 4, 6, 8, 11, 16, 23, 32.0])
+    norm = 6e-3 * np.exp(-lag / 2.5)
+    error, kept = np.full(10, 1e-5), lag <= 8
+    alone = decay_of(Correlations(lag, norm, error, kept, 1.5e-4), 1, 16, 0.9)
+    assert alone.kind == "exponential" and alone.length == pytest.approx(2.5)
+    tail = decay_of(Correlations(lag, norm + 2e-4, error, kept, 1.5e-4), 1, 16, 0.9)
+    assert tail.kind == "power law" and tail.rms_power > tail.rms_exponential
+
+
+def test_a_power_law_that_would_have_been_seen_further_on_is_none():
+    """Norms of 1.8 million tokens of a Markov source of 512 states: 4 distances, and the fifth is below the floor."""
+    lag, kept = np.array([1, 2, 3, 4, 6, 8.0]), np.array([True] * 4 + [False] * 2)
+    norm = np.array([4.649e-2, 1.509e-2, 6.843e-3, 2.751e-3, 2.6e-4, 0.0])
+    error = np.array([1e-4, 5e-5, 6e-5, 6e-5, 7e-5, 5e-5])
+    assert decay_of(Correlations(lag, norm, error, kept, 3.7e-4), 1, 16, 0.9).kind == "exponential"
+    less = norm * [1, 1, 0.9, 1.15, 1, 1]  # scatter that makes the two forms about as good
+    assert decay_of(Correlations(lag, less, error, kept, 3.7e-4), 1, 16, 0.9).kind == "exponential"
+    assert decay_of(Correlations(lag, less, error, kept, 2e-3), 1, 16, 0.9).kind == "power or exponential"
 
 
 def persistent(n_rows, length, exponent, rng, states=8):

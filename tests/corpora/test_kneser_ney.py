@@ -72,10 +72,13 @@ def test_in_sample_entropy_is_that_of_the_frequencies():
     share = np.bincount(np.concatenate(pieces)) / 1000
     assert found[0] == pytest.approx(-(share * np.log(share)).sum())
     for n in range(3):
-        by_piece = in_sample_entropies(pieces, n, 4)
-        size = np.array([300, 200, 500])
-        counted = size if n == 0 else size - 0  # the first tokens of a piece have the pad and the piece before
-        assert by_piece @ counted / counted.sum() == pytest.approx(found[n], rel=0.01)
+        size = np.array([300, 200, 500]) - n  # the first n tokens of long pieces are left out
+        by_piece = in_sample_entropies(pieces, n, 4) @ size / size.sum()
+        assert by_piece == pytest.approx(found[n], abs=0.01)
+        whole = np.concatenate([np.stack([p[j : len(p) - n + j] for j in range(n + 1)], 1) for p in pieces])
+        joint, before = (np.unique(w, axis=0, return_counts=True)[1] for w in (whole, whole[:, :n]))
+        exact = [-(c / len(whole) * np.log(c / len(whole))).sum() for c in (joint, before)]
+        assert by_piece == pytest.approx(exact[0] - (exact[1] if n else 0.0))
 
 
 def test_history_counts_what_came_before_in_the_same_piece():

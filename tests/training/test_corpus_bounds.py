@@ -1,0 +1,25 @@
+"""A trained model among the bounds on the entropy of its corpus."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import scalefit as sf
+from scalefit.training import CorpusConfig, RuntimeConfig, load_trained, train
+
+
+def test_a_trained_model_bounds_the_entropy_of_its_corpus(tiny, store):
+    config = replace(tiny, runtime=RuntimeConfig(device="cpu", keep_weights=True))
+    train(config, store)
+    model = load_trained(config, store)
+    found = sf.entropy_bounds(model.corpus, model=model)
+    mean, error = model.loss("val")
+    row = found.table.set_index("model").loc["trained model"]
+    assert (row["loss"], row["se"]) == pytest.approx((mean, error))
+    alone = sf.entropy_bounds(model.corpus)
+    assert found.upper >= alone.upper or found.upper_model == "trained model"  # two bounds: each at a higher level
+    assert found.exact is None or found.upper > found.exact
+    with pytest.raises(ValueError, match="another corpus"):
+        sf.entropy_bounds(CorpusConfig(source="markov", n_states=8, branching=2), model=model)
