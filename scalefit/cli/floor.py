@@ -43,7 +43,7 @@ def floor(
 ) -> None:
     """Loss floor, regime and balance of a plan by the associative-memory theory: a hypothesis under test."""
     from scalefit.counting import parse_quantity
-    from scalefit.errors import ArgumentError, ScalefitWarning
+    from scalefit.errors import ArgumentError, ScalefitWarning, arg
     from scalefit.memory import loss_floor
 
     given = {"N": N, "D": D, "n_layers": layers, "d_emb": d_emb, "T_max": context}
@@ -73,7 +73,7 @@ def floor(
         raise ArgumentError(
             f"{plans} is a table of plans",
             "nothing was computed",
-            f"Leave out {', '.join(both)}, or leave out the table",
+            f"Leave out {', '.join(arg(name) for name in both)}, or the table",
         )
     table = loss_floor(plans, **{name: read[name] for name in options}, **reading)
     if out is not None:
@@ -97,5 +97,5 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise ArgumentError(
-            f"radius is {text!r}", "nothing was computed", "Say volume, critical, or a number"
+            f"--radius {text} is not a number", "nothing was computed", "Say volume, critical, or a number"
         ) from error

@@ -339,7 +339,7 @@ def _usable(raw: Mapping[str, Any], rows: Sequence[Any]) -> tuple[list[bool], li
             _read_plan({name: v[i] if np.ndim(v) else v for name, v in raw.items()})
         except ArgumentError as error:
             kept.append(False)
-            reasons.append(f"row {row}: {error.seen}")
+            reasons.append(f"row {row}: " + error.seen.replace("=", " = ", 1))
         else:
             kept.append(True)
     return kept, reasons

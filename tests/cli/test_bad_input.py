@@ -82,7 +82,7 @@ def test_values_read_as_they_were_typed(run, table):
     assert "scalefit: --bound E=3.0:1.0 must be (lower, upper)" in one_line(run("fit", table, "--bound", "E=3:1"))
     assert "scalefit: --fix Q names no parameter" in one_line(run("fit", table, "--fix", "Q=1"))
     assert "scalefit: --delta -1.0 is not a half-width" in one_line(run("fit", table, "--delta", "-1"))
-    assert "Name a file that scalefit fit --save wrote." in one_line(run("predict", table, "--N", "7B", "--D", "2T"))
+    assert "is not a saved result; nothing was predicted." in one_line(run("predict", table, "--N", "7B", "--D", "2T"))
 
 
 def test_errors_speak_of_options(run, tmp_path, table):

@@ -90,11 +90,11 @@ def test_a_table_of_plans(run, plans, tmp_path):
         ([*PLAN[:-1], "abc"], "'abc' is not a quantity"),
         (PLAN[:-2], "T_max missing"),
         ([*PLAN[:3], "10", *PLAN[4:]], "less than one training sequence"),
-        ([*PLAN, "--radius", "big"], "radius is 'big'"),
-        ([*PLAN, "--convention", "printed"], "convention='printed'"),
+        ([*PLAN, "--radius", "big"], "--radius big is not"),
+        ([*PLAN, "--convention", "printed"], "--convention printed is not known"),
         ([*PLAN, "--out", "x.csv"], "--out x.csv belongs to a table"),
         (["nowhere.csv"], "no file 'nowhere.csv'"),
-        (["nowhere.csv", *PLAN], "leave out N, D, n_layers, d_emb, T_max"),
+        (["nowhere.csv", *PLAN], "Leave out --N, --D, --n-layers, --d-emb, --T-max"),
         ([], "a plan needs N, D"),
     ],
 )
@@ -111,8 +111,8 @@ def test_bad_input_is_one_clear_line(run, args, message):
     [
         ("", "empty"),
         ("N,D\n1e8,1e9\n", "no column n_layers"),
-        ("N,D,layers,d_emb,context\n1e8,x,12,768,1024\n", "D='x', which is not a number"),
-        ("N,D,layers,d_emb,context\n1e8,1e9,12.5,768,1024\n", "row 2: n_layers is 12.5"),
+        ("N,D,layers,d_emb,context\n1e8,x,12,768,1024\n", "D is 'x', which is not a number"),
+        ("N,D,layers,d_emb,context\n1e8,1e9,12.5,768,1024\n", "row 2: n_layers = 12.5 must be"),
         ("N,D,layers,d_emb,context\n", "no rows"),
     ],
 )

@@ -110,7 +110,7 @@ def test_implied_parameters_and_when_they_warn():
     assert sf.loss_floor(**SMALL, vocab_size=50257).implied_params == 124_439_808
     assert sf.loss_floor(**SMALL).implied_params == 12 * (12 * 768**2 + 13 * 768) + 2 * 768
     assert sf.loss_floor(**SMALL).notes == ()
-    with pytest.warns(ScalefitWarning, match="N=5e\\+07 but the blocks alone have 8.506e\\+07"):
+    with pytest.warns(ScalefitWarning, match="N is 5e\\+07 but the blocks alone have 8.506e\\+07"):
         low = sf.loss_floor(**SMALL | {"N": 5e7})
     assert low.notes[0].code == "architecture_mismatch"
     sf.loss_floor(**SMALL | {"N": 1e9})  # without a vocabulary the blocks are only a lower limit
@@ -287,9 +287,9 @@ def test_a_measured_radius_of_ten():
 
 def test_bad_tables_are_named():
     plans = pd.DataFrame([SMALL, SMALL | {"D": 10.0}, SMALL | {"D": 20.0}])
-    with pytest.warns(ScalefitWarning, match=r"2 of 3 rows make no plan and were set aside: row 1: D=10 with T_max"):
+    with pytest.warns(ScalefitWarning, match=r"2 of 3 rows make no plan and were set aside: row 1: D = 10 with T_max"):
         assert len(sf.loss_floor(plans)) == 1
-    with pytest.raises(DataError, match="No row of the table makes a plan: row 1: D=10 with T_max 1024"):
+    with pytest.raises(DataError, match="No row of the table makes a plan: row 1: D = 10 with T_max 1024"):
         sf.loss_floor(plans[1:])
     with pytest.raises(DataError, match="no column D"):
         sf.loss_floor(plans.drop(columns="D"))
@@ -297,13 +297,13 @@ def test_bad_tables_are_named():
         sf.loss_floor(pd.concat([plans, plans], axis=1))
     with pytest.raises(ArgumentError, match=r"N is a dict; .* Pass one plan as loss_floor\(\*\*plan\)"):
         sf.loss_floor(SMALL)
-    with pytest.warns(ScalefitWarning, match="1 of 3 rows make no plan and were set aside: row 1: D=nan"):
+    with pytest.warns(ScalefitWarning, match="1 of 3 rows make no plan and were set aside: row 1: D = nan"):
         assert list(sf.loss_floor(plans.assign(D=pd.array([1e9, pd.NA, 1e9], dtype="Float64"))).index) == [0, 2]
     with pytest.raises(DataError, match="already has regime"):
         sf.loss_floor(plans.assign(regime="x"))
     with pytest.raises(ArgumentError, match="came with D"):
         sf.loss_floor(plans, D=1e9)
-    with pytest.raises(DataError, match="row 0: n_layers=2.5"):
+    with pytest.raises(DataError, match="row 0: n_layers = 2.5"):
         sf.loss_floor(plans.assign(n_layers=2.5))
     with pytest.warns(ScalefitWarning, match="3 of 3 plans do not fit"), warnings.catch_warnings():
         sf.loss_floor(plans.assign(D=9e9, N=1.0))

@@ -221,7 +221,7 @@ def test_one_fit_is_enough_and_predictors_of_other_laws_are_refused(exact):
         ({"bounds": {"web": (0, 0.2), "code": (0, 0.2), "books": (0, 0.2)}}, "upper ones to 0.6"),
         ({"bounds": {"web": (0, 1, 2)}}, "is not .lower, upper"),
         ({"baseline": {"web": 0.5}}, "sum to 0.5"),
-        ({"baseline": [0.5, 0.5]}, "no mixture"),
+        ({"baseline": [0.5, 0.5]}, "not a mixture"),
         ({"at": {"N": 1e9}}, "nothing but the shares"),
         ({"within": 0}, "within=0"),
         ({"level": 2}, "level=2"),

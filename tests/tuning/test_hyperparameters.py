@@ -264,7 +264,7 @@ REFUSED = [
     (TABLE, {"of": "lr", "method": "magic"}, ValueError, "Known: cells, surface"),
     (TABLE, {"of": "lr", "batch_unit": "tokens"}, ValueError, "no batch_size"),
     (TABLE, {"of": "lr", "drop": {"lr": "C"}}, ValueError, "neither N nor D"),
-    (TABLE, {"of": "lr", "drop": {"wd": "N"}}, ValueError, "no setting of this fit"),
+    (TABLE, {"of": "lr", "drop": {"wd": "N"}}, ValueError, "not a setting of this fit"),
     (TABLE, {"of": "lr", "inputs": {"lr": "rate"}}, sf.DataError, "No column 'rate'"),
     (TABLE, {"of": "lr", "inputs": {"beta": "lr"}}, ValueError, "Name it in of= too"),
     (
@@ -287,7 +287,7 @@ def test_what_is_refused(table, options, error, words):
     [
         (lambda fit: fit.predict(N=-1, D=1e9), "positive"),
         (lambda fit: fit.predict(N=[1e8, 2e8], D=[1e9, 2e9, 3e9]), "shape"),
-        (lambda fit: fit.predict(N=1e8, D=1e9, wd=0.1), "no setting of this fit"),
+        (lambda fit: fit.predict(N=1e8, D=1e9, wd=0.1), "not a setting of this fit"),
         (lambda fit: fit.predict(N=1e8, D=1e9, lr=1e-3), "nothing was predicted"),
         (lambda fit: fit.penalty(N=1e8, D=1e9), "Give settings"),
         (lambda fit: fit.penalty(N=1e8, D=1e9, lr=1e-3, by_factor=2), "Give settings"),
@@ -389,7 +389,7 @@ def test_a_plan_takes_it(both):
     assert table["lr"].iloc[0] == pytest.approx(expected["lr"]) and {"lr_lower", "batch_size_upper"} <= set(table)
     without = " ".join(str(sf.plan(law, C=1e20)).split())
     assert "these rules differ" in without and "60M to 1B" in without
-    with pytest.raises(ValueError, match="no fit of settings"):
+    with pytest.raises(ValueError, match="not a fit of settings"):
         sf.plan(law, C=1e20, hyperparameters={"lr": 1e-3})
 
 
