@@ -754,10 +754,14 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "docs/benchmarks.md": {
         "fit": (speed, ("fit",)),
         "parts": (parts, ("fit",)),
+        "optimum": (optimum, ("optimum",)),
         "laws": (law_tables, ("laws",)),
     },
     "docs/uncertainty.md": {
         "coverage": (coverage, ("coverage",)),
+        "narrow": (narrow, ("narrow",)),
+        "shared noise": (shared_noise, ("shared_noise",)),
+        "falling noise": (falling_noise, ("falling_noise",)),
     },
     "docs/training.md": {"training": (training, ("training",))},
     "docs/stopping.md": {
