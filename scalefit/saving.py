@@ -150,7 +150,8 @@ def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitRes
             f"{path} is not a saved result: {where}: {first['msg']}", "it was not read", "Fit and save again"
         ) from error
     chosen = law_of(saved.law, law, path)
-    misfit = _misfit(saved, chosen)
+    with np.errstate(over="ignore"):  # a changed number may be beyond a float once its unit is on it
+        misfit = _misfit(saved, chosen)
     if misfit is not None:
         raise DataError(
             f"{path} does not fit the law {chosen.name}: its {misfit} cannot be right",

@@ -218,7 +218,8 @@ def _isoflop(runs: pd.DataFrame) -> Optima:
     placed = int(optima.optima["n_runs"].sum())
     if placed < len(runs) / 2:
         raise ArgumentError(
-            f"Only {placed} of {len(runs)} runs lie on a budget with a lowest point between smaller and larger models",
+            f"Only {placed} of {len(runs)} runs lie on a budget with a lowest point between smaller and larger models: "
+            "they were not made for isoFLOP curves",
             "no isoFLOP curve was drawn",
             "Run several sizes on each of a few budgets",
         )
