@@ -502,4 +502,5 @@ def test_a_name_is_no_cluster(runs):
 
 def test_a_long_formula_leaves_room_for_the_number_of_runs(runs):
     wide = runs.assign(n_layers=4, d_emb=np.round(runs["N"] ** 0.4), T_max=256)
-    assert "d_emb  " in str(sf.fit(wide, "associative_memory")).splitlines()[0]
+    lines = str(sf.fit(wide, "associative_memory")).splitlines()
+    assert max(map(len, lines)) <= 100 and any(line.startswith("60 runs, ") for line in lines)
