@@ -192,12 +192,14 @@ def repeated_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note
 def sweep_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note]:
     """Say that hyperparameters vary among runs of one size and length: then such runs are not replicates."""
     swept = [name for name in columns if name.lower() in HYPERPARAMETERS and name not in law.inputs]
+    if not swept:
+        return []
     # A law in C alone has runs of many shapes at each C, and settings that follow N and D there are no sweep.
     sizes = [key for key in dict.fromkeys((*law.inputs, "N", "D", "series")) if key in columns]
     keys = np.stack([_ranks(columns[key]) for key in sizes], axis=1)
     _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     group = group.ravel()
-    if not swept or counts.size == group.size:
+    if counts.size == group.size:
         return []
     varied, settings = [], np.zeros(counts.size, bool)
     for name in swept:

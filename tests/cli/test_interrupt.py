@@ -46,6 +46,7 @@ def interrupted(words, folder):
         text=True,
         cwd=folder,
         env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
     )
     while process.poll() is None and used(process.pid) < WORK:
         time.sleep(0.05)
