@@ -199,4 +199,5 @@ def test_a_quarter_of_a_million_rows_cost_few_evaluations(law):
         law.evaluate(columns, law.example())
     unit = (time.process_time() - start) / 4
     assert result.certificate.converged
-    assert spent < 400 * unit, (spent, unit)
+    # A law with breaks or a coupling races 24 or 32 starts on some hundred rows, whatever the length of the table.
+    assert spent < (800 if law.n_starts > 8 else 400) * unit, (spent, unit)
