@@ -63,6 +63,8 @@ def slope_t(steps: Array, loss: Array) -> tuple[float, float]:
     if len(x) < 3 or sxx == 0:
         return 0.0, 0.0
     slope = float(x @ loss) / sxx
+    if abs(slope) * float(np.ptp(steps)) < RESOLUTION:  # all that the line falls or rises is rounding
+        return 0.0, 0.0
     residual = loss - loss.mean() - slope * x
     # Losses are known to RESOLUTION at best, so a straight line has an error too, and a flat one no sign.
     error = float(np.sqrt((residual @ residual / (len(x) - 2) + RESOLUTION**2) / sxx))
@@ -184,7 +186,7 @@ def plateau(view: Observation) -> Reason | None:
         return None
     return Reason(
         "no_measurable_fall",
-        f"The last {n} evaluations do not fall (t = {t:.1f}).",
+        f"The last {n} evaluations do not fall (t = {round(t, 1) + 0.0:.1f}).",
         {"t": t, "slope_per_step": slope},
         "a flat stretch before the rate falls is not the end of the run",
     )

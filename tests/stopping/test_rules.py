@@ -406,3 +406,12 @@ def test_the_frontier_is_the_best_of_every_size(cosine):
     for C, best in zip(*best_loss_by_compute(far, plan), strict=True):
         N = np.geomspace(1, C / 6, 20_001)
         assert best == pytest.approx(far.predict(N=N, D=C / (6 * N)).min(), rel=1e-7)
+
+
+def test_a_flat_stretch_has_no_sign():
+    """Rounding of either sign gives the same slope, t and text on every processor."""
+    steps = np.arange(100.0, 1300.0, 100.0)
+    for wiggle in (0.0, 4e-16, -4e-16):
+        loss = 2.9 + wiggle * np.arange(12)
+        assert slope_t(steps, loss) == (0.0, 0.0)
+        assert np.copysign(1.0, slope_t(steps, loss)[1]) == 1.0
