@@ -23,7 +23,7 @@ Piece = tuple[int, Any, bool]
 
 
 def divide(
-    documents: Sequence[Any], most: int, heldout: str | None, rng: np.random.Generator, notes: list[Note]
+    documents: Sequence[Any], most: int, heldout: str | None, rng: np.random.Generator
 ) -> tuple[list[Piece], list[Piece], str]:
     """Training and held-out pieces (document, piece, whether it ends its document), and what was held out."""
     by_document = heldout == "document" or (heldout is None and len(documents) >= DOCUMENTS)
@@ -35,9 +35,6 @@ def divide(
         )
     total = sum(map(len, documents))
     share = min(1.0, most / max(total * (1 - SHARE), 1))
-    if share < 1:
-        said = f"Of {total:,} tokens or characters {most:,} were drawn in pieces. Raise max_tokens= for more."
-        notes.append(Note("sampled", "info", said, {"tokens": total, "drawn": most}))
     if by_document:
         held_most = max(round(min(most, total) * SHARE), LEAST_TOKENS)
         n_held = max(round(SHARE * len(documents)), min(10, len(documents) // 4))
@@ -48,7 +45,7 @@ def divide(
         held = [(d, piece[s : s + CHUNK], last and s + CHUNK >= len(piece)) for d, piece, last in held
                 for s in range(0, len(piece), CHUNK)]  # fmt: skip
         train = [p for d in sorted(order[n_held:].tolist()) for p in _pieces(d, documents[d])]
-        return _drawn(train, share, rng), held, "document"
+        return train, held, "document"
     chunk = int(np.clip(total // 200, CHUNK // 16, CHUNK))  # short ones where there is little, so that there are some
     chunks = [(d, s) for d, document in enumerate(documents) for s in range(0, len(document), chunk)]
     drawn = rng.permutation(len(chunks))
@@ -60,7 +57,7 @@ def divide(
         held += [(d, document[s : s + chunk], s + chunk >= len(document)) for s in starts]
         for a, b in zip([0, *(s + chunk for s in starts)], [*starts, len(document)], strict=True):
             train += [(i, p, last and b == len(document)) for i, p, last in _pieces(d, document[a:b])]
-    return _drawn(train, share, rng), held, "chunk"
+    return train, held, "chunk"
 
 
 def _pieces(number: int, document: Any) -> list[Piece]:
@@ -68,9 +65,18 @@ def _pieces(number: int, document: Any) -> list[Piece]:
     return [(number, document[s : s + PIECE], s + PIECE >= size) for s in range(0, size, PIECE)]
 
 
-def _drawn(pieces: list[Piece], share: float, rng: np.random.Generator) -> list[Piece]:
-    """All pieces in order, or where only a share is wanted, pieces in random order."""
-    return pieces if share >= 1 else [pieces[i] for i in rng.permutation(len(pieces))]
+def drawn(
+    pieces: list[AnyArray], documents: list[int], most: int, rng: np.random.Generator, notes: list[Note]
+) -> tuple[list[AnyArray], list[int]]:
+    """All pieces of token ids, or `most` tokens of them at random, which a note says; the document of each."""
+    total = sum(map(len, pieces))
+    if total > most:
+        order = rng.permutation(len(pieces))
+        pieces, documents = [pieces[i] for i in order], [documents[i] for i in order]
+        said = f"Of {total:,} training tokens {most:,} were drawn in pieces. Raise max_tokens= for more."
+        notes.append(Note("sampled", "info", said, {"tokens": total, "drawn": most}))
+    kept = up_to(pieces, most)
+    return kept, documents[: len(kept)]
 
 
 def up_to(pieces: list[AnyArray], most: int) -> list[AnyArray]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.corpora.divide import LEAST_TOKENS
+from scalefit.corpora.divide import LEAST_TOKENS, up_to
 from scalefit.corpora.kneser_ney import n_gram_orders
 from scalefit.corpora.read import Sample
 
@@ -67,24 +66,13 @@ def learn(sample: Sample, n_orders: int) -> Learning:
     """Train n-grams on all of the training part, on a half and on a quarter of it, and score the held-out part."""
     sizes = [sample.n_train // 2**k for k in range(HALVINGS, -1, -1)]
     sizes = [size for size in sizes if size >= LEAST_TOKENS // 2]
-    order = np.random.default_rng(0).permutation(len(sample.train))
+    shuffled = [sample.train[i] for i in np.random.default_rng(0).permutation(len(sample.train))]
     rows = []
     for size in sizes:
-        found = n_gram_orders(_first(sample.train, order, size), sample.heldout, n_orders, sample.vocab_size)
+        found = n_gram_orders(up_to(shuffled, size), sample.heldout, n_orders, sample.vocab_size)
         rows.append(-np.log(found.probability).mean(axis=1))
     each = -np.log(found.probability)
     return Learning(np.array(sizes), np.array(rows), each, found.probability, found.in_sample)
-
-
-def _first(pieces: Sequence[AnyArray], order: AnyArray, size: int) -> list[AnyArray]:
-    """Pieces of `size` tokens in all, in random order."""
-    kept, total = [], 0
-    for i in order:
-        if total >= size:
-            break
-        kept.append(pieces[i][: size - total])
-        total += len(kept[-1])
-    return kept
 
 
 def cluster_means(values: Array, sample: Sample) -> tuple[Array, Array]:

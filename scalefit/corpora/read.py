@@ -12,7 +12,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, one_of
 from scalefit._typing import AnyArray
-from scalefit.corpora.divide import LEAST_TOKENS, PIECE, SHARE, divide, up_to
+from scalefit.corpora.divide import LEAST_TOKENS, PIECE, SHARE, divide, drawn, up_to
 from scalefit.errors import ArgumentError, DataError, Note, arg
 from scalefit.training.config import CorpusConfig
 from scalefit.training.data.corpus import Corpus, open_corpus
@@ -144,9 +144,9 @@ def _documents(corpus: Any) -> tuple[list[Any], str, list[Note]]:
     """Documents as text or ids, what they are called, and what was left out of them."""
     notes: list[Note] = []
     if isinstance(corpus, str | Path) and str(corpus).endswith(".npy"):
-        return [_ids(row) for row in np.atleast_2d(_loaded(str(corpus)))], str(corpus), notes
+        return [_ids(row) for row in np.atleast_2d(_loaded(str(corpus)))], _label(corpus), notes
     if isinstance(corpus, Path) or (isinstance(corpus, str) and "\n" not in corpus and len(corpus) < _LONG):
-        return _read(str(corpus), notes), str(corpus), notes
+        return _read(str(corpus), notes), _label(corpus), notes
     if isinstance(corpus, str):
         return [corpus], "a text", notes
     if isinstance(corpus, np.ndarray):
@@ -165,6 +165,11 @@ def _documents(corpus: Any) -> tuple[list[Any], str, list[Note]]:
     if parts and all(isinstance(part, int | np.integer) for part in parts):
         return [_ids(np.asarray(parts))], "token ids", notes
     return [_ids(np.asarray(part)) for part in parts], f"{len(parts):,} arrays of token ids", notes
+
+
+def _label(path: str | Path) -> str:
+    """The last part of a path: where a file lies is no part of a result."""
+    return Path(path).name or str(path)
 
 
 def _loaded(path: str) -> AnyArray:
@@ -228,21 +233,26 @@ def _from_text(
     heldout: str | None,
     rng: np.random.Generator,
 ) -> Sample:
-    most = max_tokens if tokenizer == "byte" else 4 * max_tokens  # characters; cut again once they are tokens
-    train, held, split = divide(documents, most, heldout, rng, notes)
-    coder = train_tokenizer(tokenizer, documents if tokenizer == "words" else [piece for _, piece, _ in train])
+    if tokenizer == "words":  # a closed vocabulary: of everything, and cut between words
+        coder = train_tokenizer(tokenizer, documents)
+        parts = divide([document.split() for document in documents], max_tokens, heldout, rng)
+        train, held = ([(d, " ".join(piece), last) for d, piece, last in part] for part in parts[:2])
+        split = parts[2]
+    else:  # in characters, of which a token may hold several; cut again once they are tokens
+        train, held, split = divide(documents, max_tokens * (1 if tokenizer == "byte" else 4), heldout, rng)
+        coder = train_tokenizer(tokenizer, [piece for _, piece, _ in train])
 
     def encoded(pieces: list[Any]) -> list[AnyArray]:
         ids = coder.encode_batch([piece for _, piece, _ in pieces])
         closed = [np.append(i, coder.eos) if last else i for i, (_, _, last) in zip(ids, pieces, strict=True)]
         return [i.astype(np.int64) for i in closed]
 
-    kept = up_to(encoded(train), max_tokens)
+    kept, owners = drawn(encoded(train), [d for d, _, _ in train], max_tokens, rng, notes)
     tokens = encoded(held)
     scored, n_bytes = sum(map(len, tokens)), sum(len(piece.encode()) for _, piece, _ in held)
     return _sample(
         kept,
-        [d for d, _, _ in train[: len(kept)]],
+        owners,
         tokens,
         [d if split == "document" else i for i, (d, _, _) in enumerate(held)],
         vocab_size=coder.vocab_size,
@@ -262,10 +272,11 @@ def _from_ids(
     heldout: str | None,
     rng: np.random.Generator,
 ) -> Sample:
-    train, held, split = divide(documents, max_tokens, heldout, rng, notes)
+    train, held, split = divide(documents, max_tokens, heldout, rng)
+    kept, owners = drawn([piece for _, piece, _ in train], [d for d, _, _ in train], max_tokens, rng, notes)
     return _sample(
-        up_to([piece for _, piece, _ in train], max_tokens),
-        [d for d, _, _ in train],
+        kept,
+        owners,
         [piece for _, piece, _ in held],
         [d if split == "document" else i for i, (d, _, _) in enumerate(held)],
         vocab_size=1 + max((int(d.max()) for d in documents if len(d)), default=0),

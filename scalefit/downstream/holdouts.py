@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -20,15 +21,18 @@ _FEWEST_LARGER, _FEWEST_MODELS = 3, 9
 _BALANCE = np.linspace(0.2, 0.8, 7)
 
 
-def curves_of(loss: Array, models: Models, rows: AnyArray | None = None) -> dict[str, Curve]:
-    """A curve in `loss` (n,) for every task that has enough models (among `rows`)."""
-    chosen = np.ones(len(loss), bool) if rows is None else rows
+def curves_of(loss: Array, models: Models, rows: AnyArray | Mapping[str, AnyArray] | None = None) -> dict[str, Curve]:
+    """A curve in `loss` (n,) for every task that has enough models (among `rows`, of all or by task)."""
     grids: dict[bytes, Grid] = {}
     found = {}
     for seed, (name, metric) in enumerate(models.shares.items()):
-        there = chosen & np.isfinite(metric)
+        there = np.isfinite(metric)
+        if rows is not None:
+            there &= rows[name] if isinstance(rows, Mapping) else rows
         rate = models.guessing[name]
-        if too_few(metric[there], rate is not None and rows is None) and (rows is None or np.ptp(metric[there]) == 0):
+        if too_few(metric[there], rate is not None and rows is None) and (
+            rows is None or not there.any() or np.ptp(metric[there]) == 0
+        ):
             continue
         key = there.tobytes()
         if key not in grids:
@@ -41,6 +45,13 @@ def lowest(values: Array) -> AnyArray:
     """Mask (n,) of the lowest third."""
     held = np.zeros(len(values), bool)
     held[np.argsort(values, kind="stable")[: max(_FEWEST_LARGER, int(len(values) * _HELD))]] = True
+    return held
+
+
+def held_out(loss: Array, metric: Array) -> AnyArray:
+    """Mask (n,) of the models of lowest loss among those that have the metric."""
+    held = np.isfinite(metric)
+    held[held] = lowest(loss[held])
     return held
 
 

@@ -92,6 +92,8 @@ def _why_not(loss: Array, metric: Array, curve: Curve, explained: float, skill: 
         return f"no sure relation with the loss (a flat or falling curve keeps weight {none:.2f})"
     if explained < _EXPLAINED:
         return f"scatter: the loss explains {100 * max(explained, 0.0):.0f} % of its variance"
+    if np.isnan(skill):
+        return "not checked: the other models are all alike, so no curve of them could be tried on those of lowest loss"
     if skill < _SKILL:
         return f"held out: a curve missed the models of lowest loss by {1 - skill:.1f} times as much as a flat line"
     return ""

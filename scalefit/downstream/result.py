@@ -18,7 +18,7 @@ from scalefit.downstream import words
 from scalefit.downstream.composed import FIRST, SECOND, compose
 from scalefit.downstream.curve_law import curve_law, parameters_of
 from scalefit.downstream.curves import N_DRAWS
-from scalefit.downstream.tasks import TaskFits
+from scalefit.downstream.tasks import TaskFits, widened
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
@@ -177,12 +177,13 @@ class DownstreamResult(TaskFits):
         Returns
         -------
         DataFrame
-            One row per draw, one column per task; NaN for tasks that cannot be predicted.
+            One row per draw, one column per task; NaN for tasks that cannot be predicted. Beyond ten times the compute
+            of the models draws spread as intervals do. What to know is in ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
         n = min(check_count("n", n), N_DRAWS)
-        loss, between, _ = self._losses(inputs)
+        loss, between, notes = self._losses(inputs)
         if len(between) != 1:
             raise ArgumentError(f"{len(between)} points were given", "nothing was drawn", "Give one N and one D")
         names = [name for name in self.tasks if self.judgements[name].predictable]
@@ -197,9 +198,11 @@ class DownstreamResult(TaskFits):
             mixed = np.empty_like(loss)
             mixed[pairs] = loss
             value, spread = (part[pairs, 0] for part in curve.at(mixed))
-            drawn = np.clip(value + spread * scores[:, i], 0.0, 1.0)
+            drawn = widened(value + spread * scores[:, i], curve.median(between), self._jump(inputs))
             columns[name] = self.models.to_metric(drawn[:n])
-        return pd.DataFrame(columns)
+        out = pd.DataFrame(columns)
+        out.attrs["notes"] = [*notes, *self._about(self.lead, between, inputs)]
+        return out
 
     # -- as a Predictor ----------------------------------------------------------------------------------------
 

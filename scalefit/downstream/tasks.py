@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.downstream.curves import N_DRAWS, Curve
-from scalefit.downstream.holdouts import Straight, compare_approaches, curves_of, lowest
+from scalefit.downstream.holdouts import Straight, compare_approaches, curves_of, held_out
 from scalefit.downstream.judgement import Judgement, judge, too_few
 from scalefit.downstream.models import Models
 from scalefit.downstream.quantiles import draws_of, even_scores, quantile_table
@@ -61,15 +61,16 @@ class TaskFits:
     def judgements(self) -> dict[str, Judgement]:
         """Whether each task can be predicted."""
         models, found = self.models, {}
-        held = lowest(models.loss)
-        inner = curves_of(models.loss, models, ~held)
+        held = {name: held_out(models.loss, metric) for name, metric in models.shares.items()}
+        inner = curves_of(models.loss, models, {name: ~mask for name, mask in held.items()})
         for name, metric in models.shares.items():
             why = too_few(metric, models.guessing[name] is not None)
             if why:
                 found[name] = Judgement(False, why, np.nan, np.nan)
                 continue
             there = np.isfinite(metric)
-            found[name] = judge(models.loss[there], metric[there], self.curves[name], held[there], inner.get(name))
+            mine = held[name][there]
+            found[name] = judge(models.loss[there], metric[there], self.curves[name], mine, inner.get(name))
         return {name: found[name] for name in self.tasks}
 
     @property
@@ -154,8 +155,7 @@ class TaskFits:
         value, spread = curve.at(loss)
         value = value + spread * even_scores(N_DRAWS, 1)[:, None]
         tail = (1 - level) / 2
-        wider = 1 + _WIDENING * np.maximum(np.log10(jump / _MEASURED), 0)
-        ends = np.clip(middle + (np.quantile(value, [tail, 1 - tail], axis=0) - middle) * wider, 0, 1)
+        ends = widened(np.quantile(value, [tail, 1 - tail], axis=0), middle, jump)
         low, high = np.sort(self.models.to_metric(ends), axis=0)
         known = np.isfinite(loss).all(axis=0)
         return self.models.to_metric(middle), np.where(known, low, np.nan), np.where(known, high, np.nan)
@@ -225,3 +225,9 @@ class TaskFits:
                 f"{name} has no curve ({self.judgements[name].reason})", "nothing was predicted", "Give more models"
             )
         return self.curves[name]
+
+
+def widened(values: Array, middle: Array, jump: Array | float) -> Array:
+    """Values (..., m) about the middle (m,), further from it the more the compute is beyond what was measured."""
+    wider = 1 + _WIDENING * np.maximum(np.log10(jump / _MEASURED), 0)
+    return np.asarray(np.clip(middle + (values - middle) * wider, 0, 1))

@@ -127,12 +127,12 @@ def optimal_mixture(
     rng = np.random.default_rng(seed)
     best = task.best(law, random_interior(lower, upper, _STARTS, rng) if (upper > lower).any() else lower[None])
     drawn = task.drawn(n_draws, seed)
-    tried, measured = task.tried()
+    tried, measured, labels = task.tried()
     if baseline is None:
         reference, said = tried.mean(axis=0), "the mean of the mixtures tried"
     else:
         reference, said = mixture_of(baseline, next(iter(named.values())).law, domains), "the baseline"
-    return _answer(task, law, best, drawn, tried, measured, (reference, said), within)
+    return _answer(task, law, best, drawn, (tried, measured, labels), (reference, said), within)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,11 +172,17 @@ class _Task:
             return None
         return law, snapped(ends, self.lower, self.upper)
 
-    def tried(self) -> tuple[Array, Array]:
-        """Mixtures (m, n) of the runs that have every loss of weight, and their measured losses (k, m)."""
+    def tried(self) -> tuple[Array, Array, list[Any]]:
+        """Mixtures (m, n) of the runs that have every loss of weight, their measured losses (k, m), their labels."""
         used = [name for name, weight in zip(self.fits, self.weights, strict=True) if weight != 0]
         common = [set(self.fits[name].row_labels.tolist()) for name in used]
         labels = [label for label in self.fits[used[0]].row_labels.tolist() if all(label in part for part in common)]
+        if not labels:
+            raise ArgumentError(
+                f"No run has all of {', '.join(used)}, so no weighted loss was measured",
+                "nothing was computed",
+                ("give runs that have every loss", "give the losses that no run shares a weight of 0"),
+            )
         shares, measured = np.zeros((len(labels), len(self.domains))), np.zeros((len(self.fits), len(labels)))
         for k, (name, result) in enumerate(self.fits.items()):
             if name not in used:
@@ -186,7 +192,7 @@ class _Task:
             order = [result.law.domains().index(domain) for domain in self.domains]
             shares = shares_of(result.law, result.problem.raw_columns)[picked][:, order]
             measured[k] = result.problem.loss[picked]
-        return shares, measured
+        return shares, measured, labels
 
 
 def _answer(
@@ -194,12 +200,13 @@ def _answer(
     law: WeightedLoss,
     best: Array,
     drawn: tuple[WeightedLoss, Array] | None,
-    tried: Array,
-    measured: Array,
+    runs: tuple[Array, Array, list[Any]],
     reference: tuple[Array, str],
     within: float,
 ) -> OptimalMixture:
     """Intervals, comparisons and notes for a mixture."""
+    tried, measured, labels = runs
+    picked = int(np.argmin(task.weights @ measured))
     tail = [(1 - task.level) / 2, (1 + task.level) / 2]
     each = law.each(best[None])[:, 0]
     loss = float(task.weights @ each)
@@ -217,7 +224,7 @@ def _answer(
         blank,
     )
     optimism = 0.0
-    others = [("best tried", tried[int(np.argmin(task.weights @ measured))])]
+    others = [("best tried", tried[picked])]
     others.append((reference[1], reference[0]))
     gaps = np.full((2, 2), np.nan)
     if drawn is not None:
@@ -238,13 +245,11 @@ def _answer(
             gaps[:, i] = np.quantile(gap, tail) - np.array([optimism, 0.0])
     flat = _flat(task, law, best, loss + within)
     blend, beyond, usual = _blend(task, law, best, tried)
-    picked = int(np.argmin(task.weights @ measured))
     comparisons = [
         Comparison(name, mixture, float(law.value(mixture[None])[0]), float(gaps[0, i]), float(gaps[1, i]))
         for i, (name, mixture) in enumerate(others)
     ]
     lucky = float(law.value(tried[picked][None])[0] - task.weights @ measured[:, picked])
-    label = used[0].row_labels.tolist()[picked] if len(used[0].row_labels) == len(tried) else picked
     found = OptimalMixture(
         domains=task.domains,
         shares=best,
@@ -260,7 +265,7 @@ def _answer(
         each=each,
         each_interval=np.asarray(each_between),
         comparisons=tuple(comparisons),
-        best_tried=label,
+        best_tried=labels[picked],
         luck=lucky,
         optimism=optimism,
         within=within,

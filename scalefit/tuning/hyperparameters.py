@@ -101,14 +101,15 @@ def fit_hyperparameters(
         )
     frame, checked, doubled = _read(runs, columns)
     N, D, loss = (np.asarray(checked.columns[name], float) for name in ("N", "D", "loss"))
-    found = _found(frame, names, check_mapping("inputs", inputs, "{'lr': 'config.lr'}"))
+    found, dropped = _found(frame, names, check_mapping("inputs", inputs, "{'lr': 'config.lr'}"))
     keep = np.all([np.isfinite(values) & (values > 0) for _, values in found.values()], axis=0)
     notes = doubled + [note for note in checked.notes if note.severity != "info"] + _set_aside(frame, keep, found)
     if not keep.any():
         raise DataError("No run has a positive value of every setting", "nothing was fitted", "Correct the columns")
     found = {name: (column, values[keep]) for name, (column, values) in found.items()}
+    dropped = {name: values[keep] for name, values in dropped.items()}
     frame, N, D, loss = frame[keep], N[keep], D[keep], loss[keep]
-    names, more = _varied(found, names, group(N, D))
+    names, more = _varied(found, dropped, names, group(N, D))
     notes += more
     unit, more = _unit(frame, found, names, batch_unit, T_max)
     notes += more
@@ -176,8 +177,10 @@ def _one_loss(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Note]]:
     return kept, [Note("two_losses", "warning", text)]
 
 
-def _found(frame: pd.DataFrame, names: tuple[str, ...], asked: Mapping[str, Any]) -> dict[str, tuple[str, Array]]:
-    """Column and values of each setting asked for, and of the other known ones that the table has."""
+def _found(
+    frame: pd.DataFrame, names: tuple[str, ...], asked: Mapping[str, Any]
+) -> tuple[dict[str, tuple[str, Array]], dict[str, Array]]:
+    """Column and values of each setting asked for, and of the other known ones; values of those not all positive."""
     found: dict[str, tuple[str, Array]] = {}
     for name in dict.fromkeys((*names, *SETTINGS)):
         one = find_setting(frame, name, asked.get(name))
@@ -192,10 +195,9 @@ def _found(frame: pd.DataFrame, names: tuple[str, ...], asked: Mapping[str, Any]
             "nothing was fitted",
             f"Name it in {arg('of')} too",
         )
-    for name in set(found) - set(names):
-        if not (np.isfinite(found[name][1]) & (found[name][1] > 0)).all():
-            del found[name]
-    return found
+    others = [name for name in found if name not in names]
+    bad = [name for name in others if not (np.isfinite(found[name][1]) & (found[name][1] > 0)).all()]
+    return found, {name: found.pop(name)[1] for name in bad}
 
 
 def _set_aside(frame: pd.DataFrame, keep: AnyArray, found: Mapping[str, Any]) -> list[Note]:
@@ -207,7 +209,10 @@ def _set_aside(frame: pd.DataFrame, keep: AnyArray, found: Mapping[str, Any]) ->
 
 
 def _varied(
-    found: Mapping[str, tuple[str, Array]], names: tuple[str, ...], cells: list[AnyArray]
+    found: Mapping[str, tuple[str, Array]],
+    dropped: Mapping[str, Array],
+    names: tuple[str, ...],
+    cells: list[AnyArray],
 ) -> tuple[tuple[str, ...], list[Note]]:
     """The settings to fit: those asked for, and known ones that vary as much; notes on the latter."""
     notes, all_names = [], list(names)
@@ -236,6 +241,14 @@ def _varied(
                 "it: it counts as noise. Keep runs of one value of it."
             )
             notes.append(Note("varies_too", "warning", text, {"setting": name}))
+    for name, values in dropped.items():
+        n_several = sum(len(np.unique(values[rows])) > 1 for rows in cells)
+        if n_several:
+            text = (
+                f"{name} takes several values in {n_several} of {len(cells)} cells, and is 0 or missing in some runs, "
+                "which have no logarithm to fit: it counts as noise. Keep runs of one value of it."
+            )
+            notes.append(Note("varies_too", "warning", text, {"setting": name}))
     return tuple(all_names), notes
 
 
@@ -252,17 +265,17 @@ def _unit(
             )
         return None, []
     column, values = found["batch_size"]
-    if T_max is None:
-        length = find_setting(frame, "T_max")
-        if length is not None and values_of(np.log(length[1])) == 1:
-            T_max = float(length[1][0])
-        elif length is not None:
-            raise DataError(
-                f"Column {length[0]!r} has several context lengths, so a batch in sequences is not one in tokens",
-                "nothing was fitted",
-                ("give the batch in tokens", "give runs of one context"),
-            )
-    return unit_of_batch(column, values, asked, T_max)
+    length = find_setting(frame, "T_max") if T_max is None else None
+    if length is not None and values_of(np.log(length[1])) == 1:
+        T_max, length = float(length[1][0]), None
+    unit, notes = unit_of_batch(column, values, asked, T_max)
+    if length is not None and unit.unit == "sequences":
+        raise DataError(
+            f"Column {length[0]!r} has several context lengths, so a batch in sequences is not one in tokens",
+            "nothing was fitted",
+            ("give the batch in tokens", "give runs of one context"),
+        )
+    return unit, notes
 
 
 def _refuse_open(sweep: Sweep, open_for: tuple[str, ...], method: str) -> None:

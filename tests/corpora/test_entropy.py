@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.corpora.read import read_corpus
 from scalefit.training.config import CorpusConfig
 from scalefit.training.data.grammar import line_entropy
 from scalefit.training.data.markov import MarkovSource
@@ -139,6 +140,28 @@ def test_a_large_corpus_is_cut_and_says_so():
     found = sf.entropy_bounds(rows, max_tokens=20_000)
     assert found.n_train == 20_000 and any(note.code == "sampled" for note in found.notes)
     assert found.upper > MarkovSource(1, 8, 2, 0).entropy_rate
+
+
+def test_a_text_of_more_tokens_than_characters_is_drawn_from_all_of_it_and_says_so():
+    documents = ["".join(RNG(k).choice(list("äöüéß"), 1000)) for k in range(30)]  # two bytes a character
+    sample = read_corpus(documents, max_tokens=30_000)
+    (note,) = [note for note in sample.notes if note.code == "sampled"]
+    assert sample.n_train == note.details["drawn"] == 30_000 and note.details["tokens"] > 40_000
+    assert (np.diff(sample.documents) < 0).any()  # in random order, not the first ones
+
+
+def test_words_are_not_cut_and_what_is_drawn_of_them_is_counted_in_words():
+    rng = RNG(0)
+    text = [" ".join(rng.choice(["undetermined", "predictable", "forecasting", "mixture"], 500)) for _ in range(40)]
+    sample = read_corpus(text, tokenizer="words", max_tokens=4_000)
+    (note,) = [note for note in sample.notes if note.code == "sampled"]
+    assert sample.n_train == note.details["drawn"] == 4_000 < note.details["tokens"] < 20_001
+    assert sample.vocab_size == 5
+
+
+def test_a_corpus_is_called_by_the_name_of_its_file(tmp_path):
+    (tmp_path / "book.txt").write_text("to be or not to be, that is the question\n" * 300)
+    assert read_corpus(tmp_path / "book.txt").source == "book.txt"
 
 
 def test_repeated_documents_are_not_learned_and_asked():

@@ -19,7 +19,7 @@ def test_a_trained_model_bounds_the_entropy_of_its_corpus(tiny, store):
     row = found.table.set_index("model").loc["trained model"]
     assert (row["loss"], row["se"]) == pytest.approx((mean, error))
     alone = sf.entropy_bounds(model.corpus)
-    assert found.upper >= alone.upper or found.upper_model == "trained model"  # two bounds: each at a higher level
-    assert found.exact is None or found.upper > found.exact
+    assert found.upper_model == alone.upper_model != "trained model" and mean > found.upper
+    assert found.upper > alone.upper > alone.exact  # more bounds: each at a higher level
     with pytest.raises(ValueError, match="another corpus"):
         sf.entropy_bounds(CorpusConfig(source="markov", n_states=8, branching=2), model=model)

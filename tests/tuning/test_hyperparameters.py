@@ -322,6 +322,22 @@ def test_the_unit_of_a_batch_is_said_or_asked():
     )
 
 
+def test_context_lengths_that_vary_matter_to_a_batch_in_sequences_alone():
+    table = sweep(n=4, batches=4)
+    table = table.assign(T_max=np.where(np.arange(len(table)) % 2, 1024, 2048))
+    assert sf.fit_hyperparameters(table, batch_unit="tokens").batch.unit == "tokens"
+    with pytest.raises(sf.DataError, match="several context lengths"):
+        sf.fit_hyperparameters(table, batch_unit="sequences")
+
+
+@pytest.mark.parametrize("off", [0.0, np.nan])
+def test_a_setting_that_is_off_in_some_runs_is_said_to_vary(off):
+    table = sweep()
+    table = table.assign(weight_decay=np.where(np.arange(len(table)) % 2, 0.1, off))
+    (note,) = [note for note in sf.fit_hyperparameters(table, "lr").notes if note.code == "varies_too"]
+    assert note.details == {"setting": "weight_decay"}
+
+
 def test_a_setting_that_varies_along_is_fitted_along():
     fit = sf.fit_hyperparameters(sweep(n=4, batches=4), "lr")
     assert fit.names == ("lr", "batch_size") and "fitted_along" in {note.code for note in fit.notes}
