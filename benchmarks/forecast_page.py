@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,16 @@ def page(found: dict[str, Any]) -> str:
     text += (
         "\nThe interval score is the width plus 20 times the miss. `sf.forecast` by table and by ratio of compute:\n\n"
     )
-    text += _row("", "runs", "error %", "bias %", "coverage", "width %") + _row(*["---"] * 6)
+    text += _row("", "runs", "error %", "bias %", "coverage", "width %", "interval score %") + _row(*["---"] * 7)
     for name, part in {**methods[OURS]["tables"], **methods[OURS]["ratios"]}.items():
         cells = (f"{part['percent']:.2f}", f"{part['bias']:+.2f}", f"{part['coverage']:.2f}", f"{part['width']:.1f}")
-        text += _row(name, str(part["n_test"]), *cells)
+        text += _row(name, str(part["n_test"]), *cells, f"{part['interval_score']:.2f}")
+    scores = {name: part["interval_score"] for name, part in methods[OURS]["tables"].items()}
+    older, newer = ([scores[name] for name in scores if (name in FRESH) is fresh] for fresh in (False, True))
+    text += (
+        f"\nInterval score, geometric mean: {statistics.geometric_mean(older):.2f} % over the {len(older)} tables that"
+        f" the method was made with, {statistics.geometric_mean(newer):.2f} % over the {len(newer)} fresh ones.\n"
+    )
     text += f"\nOne forecast with intervals took {found['cpu_seconds_per_forecast']:.2f} s of one core on average.\n"
     return text + TAIL
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
 from scalefit._typing import Array
+
+#: Points of the finer grids of a search, and how many grids there are in all.
+_ZOOM, _ROUNDS = 17, 4
 
 
 def excess_over_hull(log_c: Array, log_l: Array) -> Array:
@@ -61,3 +65,19 @@ def solve_nonnegative(gram: Array, moment: Array, free: int = 1) -> Array:
         if np.all(np.isfinite(value)):
             break  # the full set, where feasible, is the optimum; smaller sets only matter elsewhere
     return best
+
+
+def lowest(f: Callable[[Array], Array], low: Array, high: Array, n: int) -> Array:
+    """Argument (k,) of the lowest value of f between low and high: a grid of n, then ever finer ones, then a vertex."""
+    rows = np.arange(low.size)
+    for stage in range(_ROUNDS):
+        grid = np.linspace(low, high, n if stage == 0 else _ZOOM, axis=1)
+        value = f(grid)
+        at = np.clip(np.argmin(value, axis=1), 1, grid.shape[1] - 2)
+        low, high = grid[rows, at - 1], grid[rows, at + 1]
+    with np.errstate(all="ignore"):
+        left, middle, right = (value[rows, at + step] for step in (-1, 0, 1))
+        bend = left - 2 * middle + right
+        shift = np.where(bend > 0, 0.5 * (left - right) / bend, 0.0)
+    half = 0.5 * (high - low)
+    return np.asarray(grid[rows, at] + np.clip(np.nan_to_num(shift), -1.0, 1.0) * half)

@@ -26,6 +26,8 @@ FORWARD = 2.0
 #: PaLM, arXiv:2204.02311, appendix B): queries by keys and weights by values, 2 FLOP each, three times for the backward
 #: pass, the causal mask not counted.
 ATTENTION = 12.0
+#: Share of the products of attention that a causal mask keeps.
+CAUSAL = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,13 @@ def entropy(
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Of what is drawn and held out.")] = 0,
     plot: shared.Figure = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Bound the entropy of a corpus from its text: an upper bound always, an estimate where the text allows one."""
     import scalefit as sf
 
+    shared.may_write("--plot", plot, "figure", [source], force=force)
     with shared.working("Counting n-grams"):
         found = sf.entropy_bounds(
             source,
@@ -59,11 +61,13 @@ def exponent(
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Of what is drawn and held out.")] = 0,
     plot: shared.Figure = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Predict the exponent of the loss in data from a text's correlations: a measurement, no prior for a fit."""
     import scalefit as sf
 
+    shared.may_write("--plot", plot, "figure", [source], force=force)
     low, _, high = window.partition(":")
     with shared.working("Measuring correlations"):
         found = sf.predict_exponent(
@@ -82,7 +86,6 @@ def exponent(
 
 def _show(found: Any, plot: Path | None, as_json: bool) -> None:
     if plot is not None:
-        shared.may_write("--plot", plot, "figure")
         save_figure(found.plot().figure, plot)
     if as_json:
         shared.print_json(found.to_dict())

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scalefit._files import save_figure
+from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 
 
@@ -77,7 +78,7 @@ def downstream(
         found.to_json(save)
     if plot is not None:
         save_figure(found.plot(level=level).figure, plot)  # type: ignore[arg-type]
-    return 0 if found.trusted else 3
+    return ExitCode.DONE if found.trusted else ExitCode.UNTRUSTED
 
 
 def _chance(given: Any) -> float | dict[str, float] | None:

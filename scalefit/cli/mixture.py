@@ -70,11 +70,10 @@ def mixture(
     tried = bound == ["tried"]
     limits: Any = "tried" if tried else shared.assignments("--bound", bound or (), _limits)
     against = shared.assignments("--baseline", baseline or (), float)
-    held = shared.assignments("--at", at or (), shared.quantity)
+    pairs = [pair for item in at or () for pair in item.split(",")]
+    held = shared.assignments("--at", pairs, shared.quantity)
     only, inputs = columns.pop("only", None), columns.pop("inputs", None)
-    runs: Any = table
-    if only is not None:
-        runs = shared.read_table(table, only=only, **columns, inputs=inputs)
+    runs: Any = table if only is None else _rows_of(table, only, columns)
     with shared.working("Fitting the laws of the losses"):
         columns_of_loss: Any = list(loss) if loss else ["loss"]
         fits = fit(runs, law, loss=columns_of_loss, columns=columns or None, inputs=inputs)
@@ -96,6 +95,16 @@ def mixture(
     if plot is not None:
         save_figure(found.plot().figure, plot)  # type: ignore[arg-type]
     return ExitCode.DONE if found.trusted else ExitCode.UNTRUSTED
+
+
+def _rows_of(table: str, only: str, columns: dict[str, Any]) -> Any:
+    """The rows of one series, with the columns as they stand: `fit` names them, once."""
+    from scalefit.tables.files import read_file
+    from scalefit.tables.series import runs_of
+
+    frame = read_file(table, lambda head: None).frame
+    label = columns.pop("series", "series")
+    return runs_of(frame.rename(columns={label: "series"}), only).drop(columns="series")
 
 
 def _limits(text: str) -> Any:

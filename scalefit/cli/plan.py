@@ -120,8 +120,9 @@ def plan(
         device = Hardware(peak=check_quantity("peak", peak), name=hardware or "device", **options)
     else:
         device = None if hardware is None else Hardware.named(hardware, **options)
+    shared.may_write("--out", save, "result", [source, hyperparameters], force=force)
+    shared.may_write("--plot", plot, "figure", [source, hyperparameters], force=force)
     tuned = None if hyperparameters is None else sf.Hyperparameters.load(hyperparameters)
-    shared.may_write("--out", save, "plan", [source], force=force)
     with shared.working("Planning"):
         result = _result(source, law, published, columns, series, bootstrap)
         answer = sf.plan(
@@ -163,6 +164,7 @@ def isoflop(
     ] = None,
     level: shared.Level = 0.9,
     plot: shared.Figure = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Find the best size on each budget, and how it grows with compute."""
@@ -173,6 +175,7 @@ def isoflop(
         raise typer.BadParameter("needs --all; scalefit envelope looks at curves alone", param_hint="--curves")
     if plot is not None and every:
         raise typer.BadParameter("draws one method; leave --all out", param_hint="--plot")
+    shared.may_write("--plot", plot, "figure", [table], force=force)
     runs = shared.read_table(table, **columns)
     if every:
         with shared.working("Trying every approach"):
@@ -204,11 +207,13 @@ def envelope(
     n_budgets: Annotated[int, typer.Option(help="How many budgets to look at.")] = 64,
     level: shared.Level = 0.9,
     plot: shared.Figure = None,
+    force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Find the best size at each compute from training curves, and how it grows (approach 1 of Hoffmann et al.)."""
     import scalefit as sf
 
+    shared.may_write("--plot", plot, "figure", [table], force=force)
     curves = shared.read_table(table, **columns)
     if run != "run":
         if run not in curves:
@@ -329,5 +334,4 @@ def _say(path: Path | None, what: str) -> None:
 
 def _draw(answer: Any, path: Path | None) -> None:
     if path is not None:
-        shared.may_write("--plot", path, "figure")
         save_figure(answer.plot().figure, path)

@@ -175,8 +175,7 @@ def compare(
     tested = np.concatenate([fold.test for fold in parts])
     blank = np.full(tested.size, np.nan)
     for name, reason in absent.items():
-        n_params = len(get(named[name]).parameters)
-        records[name] = Record(blank, blank, blank, 0, (reason,) * len(parts), n_params)
+        records[name] = Record(blank, blank, blank, 0, (reason,) * len(parts), _n_params(named[name]))
     fold_of = np.concatenate([np.full(fold.test.size, i) for i, fold in enumerate(parts)])
     truth = loss[tested]
     size = truth if target.scale == "log" else np.full(truth.size, max(float(np.std(loss)), 1e-300))
@@ -266,6 +265,11 @@ def _inputs_of(laws: Iterable[str | type[Law]], yardstick: Iterable[str]) -> lis
     return [key for key in QUANTITIES if key in inputs] + sorted(inputs - set(QUANTITIES))
 
 
+def _n_params(law: str | type[Law]) -> int:
+    """Parameters of a law; of the forecast those of the coupled law."""
+    return 6 if law == FORECAST else len(get(law).parameters)
+
+
 def _absent_inputs(
     runs: Any, named: Mapping[str, str | type[Law]], yardstick: tuple[str, ...], target: Target
 ) -> dict[str, str]:
@@ -302,7 +306,7 @@ def _predict(
     from scalefit.forecasting.forecast import forecast
 
     found, trusted, failed = [], 0, []
-    n_params = 6 if law == FORECAST else len(get(law).parameters)
+    n_params = _n_params(law)
     for fold in parts:
         train = {key: column[fold.train] for key, column in columns.items()}
         where = {key: columns[key][fold.test] for key in (SIZES if law == FORECAST else get(law).inputs)}

@@ -15,7 +15,10 @@ from scalefit._typing import Array
 from scalefit.errors import ArgumentError, ScalefitWarning, arg
 from scalefit.fitting.solution import Solution
 from scalefit.flops import SIZES, training_flops
+from scalefit.forecasting.larger import best_sizes
 from scalefit.forecasting.result import ForecastResult
+from scalefit.laws import Target
+from scalefit.laws._declarations import LOSS
 from scalefit.plots.overlay import OverlayData, OverlayLine, draw_overlay
 from scalefit.predictor import Predictor
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _POINTS = 80
-_GRID = 97  # of the search for the best N at one compute
 _UNKNOWN = (1e18, 1e24)  # where a law without runs is drawn [FLOP]
 
 
@@ -64,7 +66,7 @@ def plot(
     Raises
     ------
     ArgumentError
-        Nothing to draw, losses of different units, or laws that share no axis.
+        Nothing to draw, results of different kinds or units, or laws that share no axis.
 
     Examples
     --------
@@ -76,18 +78,22 @@ def plot(
     """
     check_level(level)
     named = _named(results, names)
-    units = {str(result.conventions.get("loss_unit", "nat/token")) for result in named.values()}
-    if len(units) > 1:
+    shown = dict.fromkeys(_unit(result) for result in named.values())
+    if len(shown) > 1:
         raise ArgumentError(
-            f"The losses are in {' and '.join(sorted(units))}",
-            "nothing was drawn: they do not compare",
-            "Draw results of one unit",
+            f"The results predict {' and '.join(shown)}, which do not compare",
+            "nothing was drawn",
+            "Draw those of one kind",
         )
     axis = _axis(named)
     run = {key: check_quantity(key, value) for key, value in (planned or {}).items()}
+    if set(SIZES) <= set(run):
+        run.setdefault("C", float(training_flops(run["N"], run["D"])))
     lines = [line for name, result in named.items() for line in _lines(name, result, axis, run, level)]
-    title = "lowest loss for the compute" if any(set(SIZES) <= set(result.inputs) for result in named.values()) else ""
-    axes = draw_overlay(OverlayData(axis, tuple(lines), level, units.pop(), title), ax)
+    (label,) = shown
+    best = any(set(SIZES) <= set(result.inputs) for result in named.values())
+    title = f"best {label.split(' [')[0]} for the compute" if best else ""
+    axes = draw_overlay(OverlayData(axis, tuple(lines), level, label, title), ax)
     if path is not None:
         save_figure(axes.figure, path)  # type: ignore[arg-type]
     return axes
@@ -148,10 +154,10 @@ def _lines(name: str, result: Predictor, axis: str, run: Mapping[str, float], le
     lines = []
     for series, rows in zip(result.series or (None,), groups, strict=True):
         x = np.asarray(known[axis], float)[rows] if axis in known else np.array([])
-        low, high = (x.min(), x.max()) if x.size else _UNKNOWN if axis == "C" else (place or 1.0, place or 1.0)
+        low, high = (x.min(), x.max()) if x.size else _unseen(name, axis, place)
         grid = np.geomspace(min(low, place or low), max(high, place or high), _POINTS)
         which = {} if series is None else {"series": series}
-        inputs = {axis: grid} if set(result.inputs) == {axis} else _best(result, grid, which)
+        inputs = {axis: grid} if set(result.inputs) == {axis} else _best(name, result, grid, which)
         band = _quiet(result, level, inputs, which)
         point = None
         if run:
@@ -165,6 +171,19 @@ def _lines(name: str, result: Predictor, axis: str, run: Mapping[str, float], le
             )
         )
     return lines
+
+
+def _unseen(name: str, axis: str, place: float | None) -> tuple[float, float]:
+    """Where a law without runs is drawn: over usual budgets, or about the planned run."""
+    if axis == "C":
+        return _UNKNOWN
+    if place is None:
+        raise ArgumentError(
+            f"{name} has no runs, so nothing says over which {axis} to draw it",
+            "nothing was drawn",
+            f"Give {arg('planned', {axis: 1e9})}, or draw it beside a fit",
+        )
+    return place / 100, place
 
 
 def _measured(result: Predictor) -> Array:
@@ -188,8 +207,6 @@ def _needed(name: str, result: Predictor, run: Mapping[str, float]) -> tuple[str
 def _place(run: Mapping[str, float], axis: str) -> float | None:
     if axis in run or not run:
         return run.get(axis)
-    if axis == "C" and set(SIZES) <= set(run):
-        return float(training_flops(run["N"], run["D"]))
     raise ArgumentError(
         f"{arg('planned')} gives {', '.join(run)}, which does not say where on the axis of {axis} the run lies",
         "nothing was drawn",
@@ -197,20 +214,28 @@ def _place(run: Mapping[str, float], axis: str) -> float | None:
     )
 
 
-def _best(result: Predictor, C: Array, which: Mapping[str, Any]) -> dict[str, Array]:
-    """N and D (m,) with the lowest prediction at each compute (m,), by a search that narrows twice."""
-    per_token = float(training_flops(1.0, 1.0))
-    low, high = np.zeros(C.size), np.log(C / per_token)
-    for _ in range(3):
-        at = low + (high - low) * np.linspace(0, 1, _GRID)[:, None]
-        with np.errstate(all="ignore"):
-            size = np.exp(at)
-            loss = np.asarray(result.predict(N=size, D=C / (per_token * size), **which), float)
-        best = np.clip(np.argmin(np.where(np.isfinite(loss), loss, np.inf), axis=0), 1, _GRID - 2)
-        columns = np.arange(C.size)
-        low, high = at[best - 1, columns], at[best + 1, columns]
-    N = np.exp(0.5 * (low + high))
-    return {"N": N, "D": C / (per_token * N)}
+def _best(name: str, result: Predictor, C: Array, which: Mapping[str, Any]) -> dict[str, Array]:
+    """N and D (m,) with the best prediction at each compute (m,)."""
+    sense = _target(result).sense
+    if sense == 0:
+        raise ArgumentError(
+            f"{name} predicts {_target(result).name}, which is neither better low nor better high, so no run is the "
+            "best for its compute",
+            "nothing was drawn",
+            "Hold N or D with result.at(...)",
+        )
+    return best_sizes(lambda N, D: -sense * np.asarray(result.predict(N=N, D=D, **which)), C)
+
+
+def _target(result: Predictor) -> Target:
+    """What a result predicts; a blend of laws predicts the loss."""
+    return LOSS if result.law is None else result.law.target
+
+
+def _unit(result: Predictor) -> str:
+    """Its name and unit, as an axis shows them; a loss has the unit of the table."""
+    target = _target(result)
+    return f"loss [{result.conventions.get('loss_unit', 'nat/token')}]" if target.name == "loss" else target.label()
 
 
 def _quiet(result: Predictor, level: float, inputs: Mapping[str, Array], which: Mapping[str, Any]) -> dict[str, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -27,9 +27,6 @@ from scalefit.forecasting.suitability import check_varied, choose, size_notes, t
 from scalefit.laws import get
 from scalefit.laws._base import Law
 from scalefit.tables.series import several_series
-
-if TYPE_CHECKING:
-    pass
 
 #: The first guess is a robust fit: Huber's band on the log loss, weights by compute, the prior at this noise.
 _BAND, _COMPUTE_POWER, _FIRST_NOISES = 0.01, 0.5, (0.02, 0.003)

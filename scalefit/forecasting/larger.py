@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import lowest
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, arg
 from scalefit.flops import SIZES, TRAIN
 from scalefit.laws._base import Law
 
-_POINTS = 129  # of a search over ln N at one budget
-_STEPS = 12  # each narrows it 64 times, so the first few decide
-_NARROW = 1e-4  # in ln N, where the search ends
+_POINTS = 97  # of the first grid over ln N
+
+
+def best_sizes(loss: Callable[[Array, Array], Array], budget: Array) -> dict[str, Array]:
+    """Return N and D (m,) with the lowest ``loss(N, D)`` (m, k) at budgets (m,) [FLOP], of at least one token."""
+    total = budget / TRAIN
+
+    def at(log_n: Array) -> Array:
+        with np.errstate(all="ignore"):
+            value = np.asarray(loss(np.exp(log_n), total[:, None] / np.exp(log_n)), float)
+        return np.where(np.isnan(value), np.inf, value)
+
+    N = np.exp(lowest(at, np.zeros(budget.size), np.log(total), _POINTS))
+    return {"N": N, "D": total / N}
 
 
 def compute_optimal(law: type[Law], params: Any, budget: Array) -> dict[str, Array]:
     """Return the inputs (m,) with the lowest loss by a law at budgets (m,) [FLOP]."""
-    if "C" in law.inputs:
-        return {"C": budget}
-    if set(law.inputs) != set(SIZES):
+    if "C" not in law.inputs and set(law.inputs) != set(SIZES):
         raise ArgumentError(
             f"{law.name} reads {', '.join(law.inputs)}, so a budget alone fixes no run",
             "none was found",
             "Hold the other inputs with result.at(...), or give every input",
         )
+    if not (np.isfinite(budget) & (budget > TRAIN)).all():
+        raise ArgumentError(
+            f"A budget of {float(budget[np.argmin(np.nan_to_num(budget, nan=-1.0))]):.3g} FLOP trains no model",
+            "no run was found",
+            "Give a finite one above 6 FLOP",
+        )
+    if "C" in law.inputs:
+        return {"C": budget}
     values = {str(key): float(value) for key, value in dict(params).items()}
-    total = budget / TRAIN
-    span = np.linspace(0.0, 1.0, _POINTS)[:, None]
-    low, high = np.zeros(budget.size), np.log(total)
-    for _ in range(_STEPS):
-        at = low + (high - low) * span
-        with np.errstate(all="ignore"):
-            loss = law.evaluate({"N": np.exp(at), "D": total / np.exp(at)}, values)
-        best = np.clip(np.nanargmin(loss, axis=0), 1, _POINTS - 2)
-        if np.max(high - low) < _NARROW:
-            break
-        rows = np.arange(budget.size)
-        low, high = at[best - 1, rows], at[best + 1, rows]
-    N = np.exp(0.5 * (low + high))
-    return {"N": N, "D": total / N}
+    return best_sizes(lambda N, D: law.evaluate({"N": N, "D": D}, values), budget)
 
 
 def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:
@@ -48,6 +54,12 @@ def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:
 
     Compute-optimal runs where the law's inputs say what a run costs; for a law of one other input, that input scaled.
     """
+    if not (np.isfinite(ratio) & (ratio > 0)).all():
+        raise ArgumentError(
+            f"{arg('ratio', ratio.tolist())} is not a multiple of the largest run",
+            "no run was found",
+            "Give positive numbers, such as 10",
+        )
     seen = result.seen()
     if "C" not in seen and len(result.inputs) == 1:
         (name,) = result.inputs

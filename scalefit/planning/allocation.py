@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import lowest as lowest
 from scalefit._typing import Array
 from scalefit.flops import SIZES
 from scalefit.flops import TRAIN as TRAIN
@@ -20,7 +21,7 @@ from scalefit.planning.loss_surface import Surface, estimate_at, forecast_correc
 from scalefit.predictor import Predictor
 
 SERVE = 2.0  # FLOP per parameter and token of a forward pass
-_GRID, _ZOOM, _ROUNDS = 65, 17, 4
+_GRID, _ZOOM = 65, 17
 _CORRECTIONS, _CLOSE = 12, 1e-6
 _STEP = 1e-4
 #: Sizes and tokens searched [ln]: from one to 1e30.
@@ -93,22 +94,6 @@ def on_budget(
     u = lowest(along, low, high, _ZOOM if near is not None else _GRID)
     N = np.exp(u)
     return Allocation(N, (budget - SERVE * N * served) / (TRAIN * N), budget)
-
-
-def lowest(f: Callable[[Array], Array], low: Array, high: Array, n: int) -> Array:
-    """Argument (k,) of the lowest value of f between low and high: a grid of n, then ever finer ones, then a vertex."""
-    rows = np.arange(low.size)
-    for stage in range(_ROUNDS):
-        grid = np.linspace(low, high, n if stage == 0 else _ZOOM, axis=1)
-        value = f(grid)
-        at = np.clip(np.argmin(value, axis=1), 1, grid.shape[1] - 2)
-        low, high = grid[rows, at - 1], grid[rows, at + 1]
-    with np.errstate(all="ignore"):
-        left, middle, right = (value[rows, at + step] for step in (-1, 0, 1))
-        bend = left - 2 * middle + right
-        shift = np.where(bend > 0, 0.5 * (left - right) / bend, 0.0)
-    half = 0.5 * (high - low)
-    return np.asarray(grid[rows, at] + np.clip(np.nan_to_num(shift), -1.0, 1.0) * half)
 
 
 def closed_form(surface: Surface, budget: Array) -> Allocation | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit import __version__
 from scalefit._plain import plain
 from scalefit._text import folded
 from scalefit.errors import ArgumentError, Note, arg, note_record
@@ -352,6 +353,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     record["minimum_loss"] = None if least is None else {k: least.to_dict()[k] for k in ("verdict", "table", "notes")}
     record["settings"] = None if plan.settings is None else {**plan.settings.values, "rule": plan.settings.rule}
     record["notes"] = [note_record(note) for note in plan.notes]
+    record["scalefit"] = __version__
     return record
 
 

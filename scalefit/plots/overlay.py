@@ -30,12 +30,12 @@ class OverlayLine:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OverlayData:
-    """What :func:`draw_overlay` draws: the axis, its lines, the bands' level, the loss unit and a title."""
+    """What :func:`draw_overlay` draws: axis, lines, level of the bands, label of what is predicted, and title."""
 
     axis: str
     lines: tuple[OverlayLine, ...]
     level: float
-    unit: str
+    label: str
     title: str
 
 
@@ -58,7 +58,7 @@ def draw_overlay(data: OverlayData, ax: Axes | None = None) -> Axes:
             ends = None if not np.isfinite(lower + upper) else [[loss - lower], [upper - loss]]
             axes.errorbar(x, loss, yerr=ends, color=colour, marker="*", ms=12, mec="black", mew=0.6, capsize=4, lw=1.6,
                           zorder=5)  # fmt: skip
-    axes.set(xscale="log", xlabel=INPUTS.get(data.axis, data.axis), ylabel=f"loss [{data.unit}]")
+    axes.set(xscale="log", xlabel=INPUTS.get(data.axis, data.axis), ylabel=data.label)
     axes.set_title(data.title, fontsize="medium", loc="left")
     axes.legend(frameon=False)
     if banded:

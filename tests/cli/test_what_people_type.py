@@ -83,3 +83,31 @@ def test_python_plans_from_a_table_or_a_saved_result(table, tmp_path):
     assert json.loads(plan.to_json(tmp_path / "plan.json")) == json.loads((tmp_path / "plan.json").read_text())
     with pytest.raises(ValueError, match="There is no file"):
         sf.plan("nowhere.csv", C=1e21)
+
+
+def test_files_of_ones_own_are_written_again_and_others_need_force(table, tmp_path, capsys):
+    plan, figure, other = tmp_path / "plan.json", tmp_path / "p.png", tmp_path / "o.png"
+    other.write_text("notes")
+    for _ in range(2):
+        assert said(capsys, "plan", table, "--C", "1e21", "--out", plan, "--plot", figure)[0] == 0
+    for words in (("plan", table, "--C", "1e21"), ("isoflop", table), ("entropy", table)):
+        code, text = said(capsys, *words, "--plot", other)
+        assert code == 1 and "--force" in text and other.read_text() == "notes"
+    assert said(capsys, "plan", table, "--C", "1e21", "--plot", other, "--force")[0] == 0
+
+
+def test_no_multiple_is_no_run(table, capsys):
+    code, text = said(capsys, "forecast", table, "--at", "0x")
+    assert code == 1 and "not a multiple of the largest run" in text
+
+
+def test_one_series_of_mixtures_is_chosen(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet([2, 2], 24)
+    frame = pd.DataFrame(shares, columns=["share_web", "share_code"])
+    for name, row in {"web": [1, 0.3], "code": [0.2, 1]}.items():
+        frame[f"loss_{name}"] = (1.8 + 0.9 * (shares @ row) ** -0.3) * np.exp(0.002 * rng.standard_normal(24))
+    frame.assign(corpus=["a", "b"] * 12).to_csv(tmp_path / "mix.csv", index=False)
+    words = ("mixture", tmp_path / "mix.csv", "--loss", "loss_*", "--series", "corpus", "--only", "a")
+    code, text = said(capsys, *words)
+    assert code in (0, 3) and text.startswith(("Best mixture", "TRUST"))

@@ -75,7 +75,6 @@ def test_intervals_with_a_prior_hold_truths_drawn_from_it():
     assert np.mean(hits) > 0.9
 
 
-@pytest.mark.slow  # 80 tables of 400 refits each
 def test_intervals_from_few_runs_hold_what_they_claim():
     """Five of twelve residuals are zero by construction; taken for a high density, nominal 90 % held 85 %."""
     law = sf.published("chinchilla", "besiroglu2024")

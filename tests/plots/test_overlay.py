@@ -67,3 +67,29 @@ def test_what_cannot_be_drawn_together_is_refused(runs):
             sf.plot(results, **options)
     held = sf.published("joint_moe", "ludziejewski2025").at(n_experts=8)
     assert sf.plot(held).get_xlabel() == "training compute C [FLOP]"
+
+
+def test_what_a_law_predicts_is_drawn_as_what_it_is(runs):
+    """A setting has no best run, an accuracy is best high, and only results of one kind share a panel."""
+    with pytest.raises(ValueError, match="neither better low nor better high"):
+        sf.plot(sf.published("step_law_lr"))
+    with pytest.raises(ValueError, match="do not compare"):
+        sf.plot([sf.published("step_law_lr"), LAW])
+    rate = sf.published("rl_sigmoid", "khatri2025_8b")
+    (given,) = rate.inputs
+    assert not sf.plot(rate, planned={given: 1e4}).get_ylabel().startswith("loss")
+
+
+def test_a_planned_run_by_its_sizes_lies_on_a_law_of_compute_too(runs):
+    fit = sf.fit(runs)
+    compute = sf.fit({"C": 6 * runs["N"] * runs["D"], "loss": runs["loss"]}, "power_law:C", objective="squared")
+    axes = sf.plot([fit, compute], planned={"N": 2e10, "D": 4e11})
+    assert all("[" in text.get_text() for text in axes.get_legend().get_texts())
+
+
+def test_a_law_without_runs_needs_a_place():
+    size = sf.published("power_law:N", "kaplan2020_N")
+    with pytest.raises(ValueError, match="nothing says over which N"):
+        sf.plot(size)
+    line = sf.plot(size, planned={"N": 1e10}).lines[0]
+    assert line.get_xdata()[[0, -1]] == pytest.approx([1e8, 1e10])

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from scalefit import counting
 from scalefit.counting import ParameterCounts
-from scalefit.flops import ATTENTION, TRAIN
+from scalefit.flops import ATTENTION, CAUSAL, TRAIN
 from scalefit.training.config import ModelConfig
-
-#: Share of the products of attention that a causal mask keeps.
-_CAUSAL = 0.5
 
 
 def count_parameters(config: ModelConfig, vocab_size: int) -> ParameterCounts:
@@ -75,7 +72,7 @@ def flops_per_token(config: ModelConfig, vocab_size: int) -> float:
         block = _attention(config) + d * (config.n_experts or 0) + experts * 3 * d * config.ff_width
     else:
         block = 4 * d * d + 2 * d * config.ff_width
-    return TRAIN * (layers * block + vocab_size * d) + _CAUSAL * ATTENTION * layers * config.T_max * d
+    return TRAIN * (layers * block + vocab_size * d) + CAUSAL * ATTENTION * layers * config.T_max * d
 
 
 def _attention(config: ModelConfig) -> int:

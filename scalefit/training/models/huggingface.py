@@ -10,13 +10,10 @@ import torch
 from torch import nn
 
 from scalefit.errors import ArgumentError, DataError, require
-from scalefit.flops import ATTENTION, TRAIN
+from scalefit.flops import ATTENTION, CAUSAL, TRAIN
 from scalefit.training.config import ModelConfig
 from scalefit.training.models.built import Built
 from scalefit.training.models.losses import cross_entropy
-
-#: Share of the products of attention that a causal mask keeps.
-_CAUSAL = 0.5
 
 
 class HuggingFaceModel(nn.Module):
@@ -98,9 +95,7 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
     embedded = sum({id(weight): weight.numel() for weight in (*tables, head)}.values())
     layers, width = getattr(theirs, "num_hidden_layers", None), getattr(theirs, "hidden_size", None)
     # tied or not, the output matrix is used once a token and a look-up costs nothing
-    flops = TRAIN * (total - embedded + head.numel()) + _CAUSAL * ATTENTION * (layers or 0) * config.T_max * (
-        width or 0
-    )
+    flops = TRAIN * (total - embedded + head.numel()) + CAUSAL * ATTENTION * (layers or 0) * config.T_max * (width or 0)
     inner_width = getattr(theirs, "intermediate_size", None) or getattr(theirs, "n_inner", None)
     shape = {
         "n_layers": layers,
