@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scalefit._plain import plain
 from scalefit.errors import ArgumentError, DataError, arg
 
 if TYPE_CHECKING:
@@ -43,6 +44,14 @@ def write_whole(path: Any, content: str | bytes) -> None:
         raise DataError(
             f"{target} cannot be written: {error.strerror or error}", "nothing was saved", "Check the folder"
         ) from error
+
+
+def write_json(document: Any, path: Any = None) -> str:
+    """Return the JSON text of a document, null for numbers that JSON has not; written whole to `path` if given."""
+    text = json.dumps(plain(document), indent=1, allow_nan=False)
+    if path is not None:
+        write_whole(path, text)
+    return text
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from scalefit import __version__
 from scalefit._plain import plain
-from scalefit.errors import ArgumentError, Note, Severity
+from scalefit.errors import ArgumentError, DataError, Note, Severity
 
 
 class Record(BaseModel):
@@ -47,6 +48,33 @@ def save_note(note: Note) -> SavedNote:
 def load_note(note: SavedNote) -> Note:
     """Return the note that a file holds."""
     return Note(note.code, note.severity, note.message, note.details)
+
+
+def check_format(raw: Any, known: int, name: Any) -> None:
+    """Raise where a file is of another format than this scalefit reads, before its schema is held against it.
+
+    Raises
+    ------
+    DataError
+        It is.
+    """
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if type(found) is not int or found != known:
+        raise DataError(
+            f"{name} has format {found!r:.60} while this scalefit ({__version__}) reads {known}",
+            "it was not read",
+            "Save it again with to_json",
+        )
+
+
+def not_saved(name: Any, error: Exception, what: str = "result") -> DataError:
+    """The error for a file that does not hold what it should, with the first thing that is wrong."""
+    said = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    said = " ".join(said.split())
+    return DataError(f"{name} is not a saved {what}: {said:.160}", "it was not read", "Save it again with to_json")
 
 
 def _one_line(name: str, error: ValidationError) -> str:

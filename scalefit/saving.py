@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from scalefit import __version__
 from scalefit._digests import KEY, check_digest
-from scalefit._records import load_note
+from scalefit._records import check_format, load_note, not_saved
 from scalefit._typing import Array
 from scalefit.comparison.average import FORMAT as AVERAGE_FORMAT
 from scalefit.comparison.average import Average, average
@@ -101,7 +100,7 @@ def _chain_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | No
     try:
         found = chain(first, second)
     except ArgumentError as error:
-        raise DataError(f"{path} is not a saved chain: {error}", "it was not read", "Save it again") from error
+        raise not_saved(path, error, "chain") from error
     if found.through != raw["through"]:
         raise DataError(
             f"{path} was changed: its steps do not meet in {raw['through']!r:.40}",
@@ -130,25 +129,15 @@ def _step_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> Predi
         held = raw.get("held_inputs")
         return found.at(**held) if isinstance(held, dict) else found
     except ArgumentError as error:
-        raise DataError(f"{path} is not a saved result: {error}", "it was not read", "Save it again") from error
+        raise not_saved(path, error) from error
 
 
 def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitResult:
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if type(found) is not int or found != FORMAT:
-        raise DataError(
-            f"{path} has format {found!r} while this scalefit ({__version__}) reads {FORMAT}",
-            "it was not read",
-            "Fit and save again",
-        )
+    check_format(raw, FORMAT, path)
     try:
         saved = SavedFit.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"{path} is not a saved result: {where}: {first['msg']}", "it was not read", "Fit and save again"
-        ) from error
+        raise not_saved(path, error) from error
     chosen = law_of(saved.law, law, path)
     with np.errstate(over="ignore"):  # a changed number may be beyond a float once its unit is on it
         misfit = _misfit(saved, chosen)
@@ -165,10 +154,7 @@ def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitRes
             np.isclose(told[key], value, rtol=1e-6, equal_nan=True) for key, value in saved.params.items()
         )
     except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError) as error:
-        said = " ".join(str(error).split())
-        raise DataError(
-            f"{path} is not a saved result: {said:.120}", "it was not read", "Fit and save again"
-        ) from error
+        raise not_saved(path, error) from error
     if not agrees:
         raise DataError(
             f"{path} was changed: its parameters disagree with the optimum it holds",
@@ -315,6 +301,4 @@ def _average_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | 
     try:
         return average(parts, raw["weights"])
     except (ArgumentError, TypeError) as error:
-        raise DataError(
-            f"{path} is not a saved average: {error}", "it was not read", "Save it again with to_json"
-        ) from error
+        raise not_saved(path, error, "average") from error

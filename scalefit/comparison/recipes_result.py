@@ -10,6 +10,7 @@ import numpy as np
 
 from scalefit import _latex
 from scalefit._arguments import as_numbers, check_count, check_level, check_mapping, check_quantity
+from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._typing import Array
 from scalefit.comparison.recipes_arm import Arm, Reading
@@ -342,25 +343,18 @@ class RecipeComparison:
             "level": self.level,
             "loss_unit": self.loss_unit,
             "verdict": self.verdict,
-            "recipes": _records(table),
-            "crossing": _records(crossing),
-            "runs_needed": {str(k): plain(v) for k, v in self.runs_needed.items()},
-            "weights": _records(self.weights),
-            "pairs": _records(self.pairs),
-            "set_aside": [[plain(label), plain(row)] for label, row in self.set_aside],
+            "recipes": plain(table.to_dict("records")),
+            "crossing": plain(crossing.to_dict("records")),
+            "runs_needed": plain(self.runs_needed),
+            "weights": plain(self.weights.to_dict("records")),
+            "pairs": plain(self.pairs.to_dict("records")),
+            "set_aside": plain(self.set_aside),
             "notes": [note_record(note) for note in self.notes],
         }
 
     def to_json(self, path: Any = None) -> str:
         """Return the JSON text of `to_dict`, and write it to a file where one is named."""
-        import json
-
-        from scalefit._files import write_whole
-
-        document = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        if path is not None:
-            write_whole(path, document + "\n")
-        return document
+        return write_json(self.to_dict(), path)
 
     def __str__(self) -> str:
         sure = self._sure()
@@ -373,7 +367,3 @@ class RecipeComparison:
         return "\n".join(lines)
 
     __repr__ = __str__
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): plain(v) for k, v in row.items()} for row in frame.to_dict("records")]

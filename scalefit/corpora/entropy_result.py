@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit._files import write_whole
+from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._text import percent
 from scalefit.errors import Note, note_record
@@ -158,7 +157,7 @@ class EntropyBounds:
             "n_train": self.n_train,
             "n_heldout": self.n_heldout,
             "verdict": self.verdict,
-            "table": [{key: plain(value) for key, value in row.items()} for row in self.table.to_dict("records")],
+            "table": plain(self.table.to_dict("records")),
             "sizes": [{"tokens": int(size), "loss": list(map(float, row))} for size, row in self._rows()],
             "notes": [note_record(note) for note in self.notes],
         }
@@ -168,10 +167,7 @@ class EntropyBounds:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The same as JSON text, written to `path` if given."""
-        text = json.dumps(self.to_dict(), indent=1)
-        if path is not None:
-            write_whole(path, text)
-        return text
+        return write_json(self.to_dict(), path)
 
     def __str__(self) -> str:
         lines = textwrap.wrap(f"Entropy of {self.corpus}", 118, subsequent_indent="  ")

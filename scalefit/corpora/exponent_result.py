@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scalefit._arguments import check_number
-from scalefit._files import write_whole
+from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._text import percent
 from scalefit._typing import Array
@@ -219,17 +218,14 @@ class ExponentPrediction:
             "n_gram": [float(value) for value in self.n_gram],
             "level": self.level,
             "verdict": self.verdict,
-            "table": self.table.to_dict("records"),
+            "table": plain(self.table.to_dict("records")),
             "curves": curves,
             "notes": [note_record(note) for note in self.notes],
         }
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The same as JSON text, written to `path` if given."""
-        text = json.dumps(self.to_dict(), indent=1)
-        if path is not None:
-            write_whole(path, text)
-        return text
+        return write_json(self.to_dict(), path)
 
     def __str__(self) -> str:
         lines = textwrap.wrap(f"Exponent in data of {self.corpus}", 118, subsequent_indent="  ")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scalefit import __version__
 from scalefit._digests import KEY
 from scalefit._plain import plain
-from scalefit._records import SavedNote, Strict, load_note, save_note
+from scalefit._records import SavedNote, Strict, check_format, load_note, not_saved, save_note
 from scalefit.downstream.models import Models
 from scalefit.errors import DataError, Note
 
@@ -78,21 +78,11 @@ def models_from(raw: Any, path: Any) -> tuple[dict[str, Any], Models]:
     DataError
         It is not such a file, or was changed so that its parts no longer fit.
     """
+    check_format(raw, FORMAT, path)
     try:
-        plain = {key: value for key, value in raw.items() if key != KEY}
-        saved = SavedDownstream.model_validate_json(json.dumps(plain))
+        saved = SavedDownstream.model_validate_json(json.dumps({k: v for k, v in raw.items() if k != KEY}))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"{path} is not a saved result: {where}: {first['msg']}", "it was not read", "Fit and save again"
-        ) from error
-    if saved.format != FORMAT:
-        raise DataError(
-            f"{path} has format {saved.format!r} while this scalefit ({__version__}) reads {FORMAT}",
-            "it was not read",
-            "Fit and save again",
-        )
+        raise not_saved(path, error) from error
     kept, n = saved.models, len(saved.models.loss)
     columns: list[list[Any]] = [*kept.inputs.values(), *kept.metrics.values(), kept.labels]
     lengths = {len(column) for column in columns}

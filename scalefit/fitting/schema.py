@@ -11,7 +11,7 @@ from pydantic import Field
 
 from scalefit import __version__
 from scalefit._digests import with_digest
-from scalefit._files import is_document, read_text, write_whole
+from scalefit._files import is_document, read_text, write_json
 from scalefit._plain import plain
 from scalefit._records import SavedNote, Strict, save_note
 from scalefit.errors import ArgumentError, DataError, Note, arg, way
@@ -146,10 +146,7 @@ def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
 
 def to_json(document: Mapping[str, Any], path: str | Path | None) -> str:
     """Return the JSON text of a document with its digest; written whole to `path` where one is given."""
-    text = json.dumps(with_digest(document), indent=1, allow_nan=False)
-    if path is not None:
-        write_whole(path, text)
-    return text
+    return write_json(with_digest(document), path)
 
 
 def read_saved(path: str | Path) -> tuple[Any, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from scalefit._digests import KEY, check_digest
-from scalefit._records import load_note
+from scalefit._records import load_note, not_saved
 from scalefit.errors import DataError
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.priors import penalty_from_document
@@ -62,11 +62,7 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
     try:
         saved = SavedForecast.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        raise DataError(
-            f"{path} is not a saved forecast ({str(error).splitlines()[0]})",
-            "it was not read",
-            "Forecast and save again",
-        ) from error
+        raise not_saved(path, error, "forecast") from error
     law = law_of(saved.law, law, path)
     n, p = len(saved.loss), len(law.parameters)
     lengths = {n, len(saved.share), len(saved.row_labels), *(len(column) for column in saved.columns.values())}
@@ -93,10 +89,7 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
         AttributeError,
         np.linalg.LinAlgError,
     ) as error:
-        said = " ".join(str(error).split())
-        raise DataError(
-            f"{path} is not a saved forecast: {said:.120}", "it was not read", "Forecast and save again"
-        ) from error
+        raise not_saved(path, error, "forecast") from error
     if not agrees:
         raise DataError(
             f"{path} was changed: its parameters disagree with the optimum it holds",

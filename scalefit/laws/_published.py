@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, check_quantity
-from scalefit._files import write_whole
+from scalefit._files import write_json
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.laws._base import Constants, Law
@@ -141,10 +140,7 @@ class PublishedLaw:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The same as JSON text, written to `path` if given."""
-        text = json.dumps(self.to_dict(), indent=1)
-        if path is not None:
-            write_whole(path, text)
-        return text
+        return write_json(self.to_dict(), path)
 
     def holds_at(self, **inputs: float) -> bool:
         """Whether the runs behind the constants covered these inputs; where nothing is known of one, they did not."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit import _text as words
-from scalefit._files import write_whole
+from scalefit._files import write_json
+from scalefit._plain import plain
 from scalefit._typing import Array
 from scalefit.errors import Note, note_record
 
@@ -196,20 +197,20 @@ class OptimalMixture:
             "kind": "mixture",
             "law": self.law,
             "loss": self.loss,
-            "lower": _finite(self.lower),
-            "upper": _finite(self.upper),
-            "law_interval": [_finite(end) for end in self.law_interval],
+            "lower": plain(self.lower),
+            "upper": plain(self.upper),
+            "law_interval": plain(self.law_interval),
             "optimism": self.optimism,
             "level": self.level,
             "trusted": self.trusted,
             "verdict": self.verdict,
             "undetermined": list(self.undetermined),
-            "mixture": _records(self.table),
-            "losses": _records(self.losses),
-            "gains": _records(self.gains),
+            "mixture": plain(self.table.reset_index().to_dict("records")),
+            "losses": plain(self.losses.reset_index().to_dict("records")),
+            "gains": plain(self.gains.reset_index().to_dict("records")),
             "within": self.within,
             "beyond": self.beyond,
-            "best_tried": self.best_tried if isinstance(self.best_tried, (int, float)) else str(self.best_tried),
+            "best_tried": plain(self.best_tried),
             "blend_of_tried": {d: float(v) for d, v in zip(self.domains, self.blend, strict=True)},
             "blend_loss": self.blend_loss,
             "notes": [note_record(note) for note in self.notes],
@@ -217,12 +218,7 @@ class OptimalMixture:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the JSON text of `to_dict`, and write it to a file where one is named."""
-        import json
-
-        document = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        if path is not None:
-            write_whole(path, document + "\n")
-        return document
+        return write_json(self.to_dict(), path)
 
     def _ranked(self) -> list[tuple[str, float]]:
         return sorted(self.mixture.items(), key=lambda item: -item[1])
@@ -266,14 +262,3 @@ class OptimalMixture:
         return "\n".join(lines)
 
     __repr__ = __str__
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = frame.reset_index().to_dict("records")
-    return [
-        {str(key): _finite(value) if isinstance(value, float) else value for key, value in row.items()} for row in rows
-    ]

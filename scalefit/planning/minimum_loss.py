@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import html
-import json
 import math
 import textwrap
 import warnings
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scalefit._arguments import check_level, check_quantity
-from scalefit._files import write_whole
+from scalefit._files import write_json
+from scalefit._plain import plain
 from scalefit._text import percent
 from scalefit.counting import count_parameters
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg, note_record
@@ -99,26 +99,19 @@ class MinimumLoss:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON can hold it; a number that is not finite becomes None."""
-        rows = [
-            {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
-            for row in self.table.to_dict("records")
-        ]
         return {
             "kind": "minimum_loss",
             "plan": dict(self.plan),
             "level": self.level,
             "verdict": self.verdict,
-            "table": rows,
+            "table": plain(self.table.to_dict("records")),
             "floor": self.floor.to_dict(),
             "notes": [note_record(note) for note in self.notes],
         }
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The same as JSON text, written to `path` if given."""
-        text = json.dumps(self.to_dict(), indent=1, default=str)
-        if path is not None:
-            write_whole(path, text)
-        return text
+        return write_json(self.to_dict(), path)
 
     def brief(self) -> str:
         """The rows that hold here and the floor, a line each, and the verdict; `str` has every row."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -345,7 +344,8 @@ class Hyperparameters:
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON can hold it; NaN and infinity become None."""
         from scalefit import __version__
-        from scalefit.tuning.schema import FORMAT, KIND, plain, saved
+        from scalefit._plain import plain
+        from scalefit.tuning.schema import FORMAT, KIND, saved
 
         parts = (self.sweep, self.model, self.bowls, self.open_for, self.inputs, self.batch, self.table_notes)
         said = {name: getattr(self, name) for name in ("method", "level", "params", "loss_unit")}
@@ -364,12 +364,9 @@ class Hyperparameters:
 
     def to_json(self, path: Any = None) -> str:
         """Return the JSON text of `to_dict`, and write it to a file where one is named."""
-        from scalefit._files import write_whole
+        from scalefit.fitting.schema import to_json
 
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        if path is not None:
-            write_whole(path, text + "\n")
-        return text
+        return to_json(self.to_dict(), path)
 
     @classmethod
     def load(cls, path: str | Path) -> Hyperparameters:

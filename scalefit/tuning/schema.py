@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from scalefit import __version__
-from scalefit._files import read_text
-from scalefit._records import Record
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit._digests import check_digest
+from scalefit._plain import plain
+from scalefit._records import SavedNote, Strict, check_format, load_note, not_saved
+from scalefit.errors import DataError, Note, note_record
+from scalefit.fitting.schema import read_saved
 from scalefit.tuning.bowl import Bowls, Cells, Model, Spread
 from scalefit.tuning.cells import Sweep
 from scalefit.tuning.settings import BatchUnit
@@ -22,16 +23,7 @@ KIND, FORMAT = "hyperparameters", 1
 _BOWLS = ("best", "cov", "curvature", "curvature_errors", "loss", "loss_se", "shifts")
 
 
-class SavedNote(Record):
-    """A note."""
-
-    code: str
-    severity: str
-    message: str
-    details: dict[str, Any]
-
-
-class SavedBatch(Record):
+class SavedBatch(Strict):
     """Unit of the batch."""
 
     unit: str
@@ -39,7 +31,7 @@ class SavedBatch(Record):
     stated: bool
 
 
-class SavedSweep(Record):
+class SavedSweep(Strict):
     """All that a fit rests on: cells with their runs, what they share, and their bowls (null: infinite)."""
 
     inputs: dict[str, list[str]]
@@ -99,22 +91,9 @@ def saved(
         "spread": None if model.spread is None else [model.spread.mean, model.spread.sd],
         "bowls": {name: getattr(bowls, name) for name in _BOWLS},
         "closed": bowls.closed,
-        "notes": [{"code": n.code, "severity": n.severity, "message": n.message, "details": n.details} for n in notes],
+        "notes": [note_record(note) for note in notes],
     }
     return {key: plain(value) for key, value in document.items()}
-
-
-def plain(value: Any) -> Any:
-    """Return what JSON can hold: NaN and infinity become None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -125,28 +104,15 @@ def read(path: str | Path) -> dict[str, Any]:
     DataError
         It is not such a document, or its parts contradict one another.
     """
-    text = str(path) if isinstance(path, str) and path.lstrip().startswith("{") else read_text(path)
-    name = "The text" if isinstance(path, str) and path.lstrip().startswith("{") else str(path)
+    raw, name = read_saved(path)
+    if not isinstance(raw, dict) or raw.get("kind") != KIND:
+        raise DataError(f"{name} holds no fitted settings", "it was not read", "Name a file that their to_json wrote")
+    check_format(raw, FORMAT, name)
+    check_digest(raw, name)
     try:
-        raw = json.loads(text)
-    except ValueError as error:
-        raise DataError(
-            f"{name} is not JSON ({error})", "it was not read", "Save the fit again with to_json"
-        ) from error
-    if not isinstance(raw, dict) or raw.get("kind") != KIND or raw.get("format") != FORMAT:
-        raise DataError(
-            f"{name} holds no fitted settings of format {FORMAT}, which this scalefit ({__version__}) reads",
-            "it was not read",
-            "Save the fit again with to_json",
-        )
-    try:
-        found = SavedSweep(**raw.get("saved", {}))
-        return _fields(found)
-    except (ArgumentError, ValidationError, ValueError, KeyError, TypeError, IndexError) as error:
-        said = " ".join(str(error).split())
-        raise DataError(
-            f"{name} was changed ({said:.160})", "it was not read", "Save the fit again with to_json"
-        ) from error
+        return _fields(SavedSweep.model_validate_json(json.dumps(raw.get("saved"))))
+    except (ValidationError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise not_saved(name, error, "fit of settings") from error
 
 
 def _fields(found: SavedSweep) -> dict[str, Any]:
@@ -177,7 +143,7 @@ def _fields(found: SavedSweep) -> dict[str, Any]:
         "batch": None if found.batch is None else BatchUnit(found.batch.unit, found.batch.T_max, found.batch.stated),
         "params": found.params,
         "loss_unit": found.loss_unit,
-        "table_notes": tuple(Note(**note.model_dump()) for note in found.notes),
+        "table_notes": tuple(load_note(note) for note in found.notes),
     }
 
 

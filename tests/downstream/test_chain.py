@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit._digests import with_digest
 from scalefit.downstream.composed import compose
 from scalefit.errors import ArgumentError, DataError
+from scalefit.fitting.schema import to_json
 
 LAW = sf.published("chinchilla", "besiroglu2024")
 ERROR = sf.published("downstream_error", "ours_c4")
@@ -106,12 +108,16 @@ def test_what_is_saved_is_read_back(steps, tmp_path):
 def test_a_file_runs_nothing_because_of_what_it_says(tmp_path, monkeypatch):
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
     monkeypatch.chdir(tmp_path)
-    from scalefit._digests import with_digest
-    from scalefit.fitting.schema import to_json
-
     document = sf.chain(LAW, ERROR).to_dict()
     document["loss"]["law"] = "evil.py:Mine"
     with pytest.raises(DataError):
+        sf.load_result(to_json(with_digest(document), None))
+
+
+def test_a_newer_format_is_named_before_what_is_unknown_in_it():
+    document = sf.chain(LAW, ERROR).to_dict()
+    document["loss"] = {"kind": "downstream", "format": 2, "novelty": 1}
+    with pytest.raises(DataError, match="has format 2 while this scalefit"):
         sf.load_result(to_json(with_digest(document), None))
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scalefit as sf
+from scalefit._digests import with_digest
 from scalefit.tuning.bowl import Cells, excess, fit_bowls, rise
 from scalefit.tuning.optimum_laws import fit_optimum_law
 
@@ -376,8 +377,16 @@ def test_saved_and_loaded(both, tmp_path):
 
 @pytest.mark.parametrize("change", [{"kind": "fit"}, {"format": 9}, {"saved": {}}, {"saved": {"N": [1.0]}}])
 def test_a_changed_file_is_refused(fitted, change):
-    document = {**fitted.to_dict(), **change}
-    with pytest.raises(sf.DataError, match="was not read"):
+    document = {**json.loads(fitted.to_json()), **change}
+    for said in (document, with_digest(document)):
+        with pytest.raises(sf.DataError, match="was not read"):
+            sf.Hyperparameters.load(json.dumps(said))
+
+
+def test_a_changed_number_is_refused(fitted):
+    document = json.loads(fitted.to_json())
+    document["saved"]["bowls"]["best"][0][0] += 0.1
+    with pytest.raises(sf.DataError, match="SHA-256"):
         sf.Hyperparameters.load(json.dumps(document))
 
 
