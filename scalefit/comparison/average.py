@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from scalefit import __version__
 from scalefit._arguments import check_level, check_numbers
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
+from scalefit.fitting.citations import cited_once
 from scalefit.fitting.solution import Solution
 from scalefit.forecasting.result import ForecastResult
 from scalefit.predictor import Held
@@ -117,8 +117,7 @@ class Average:
 
     def cite(self) -> str:
         """BibTeX of every law and method behind the blend, each once."""
-        entries = (entry for result in self.results for entry in re.split(r"\n(?=@)", result.cite()))
-        return "\n".join(dict.fromkeys(entries))
+        return cited_once(result.cite() for result in self.results)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Write the blend as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back.

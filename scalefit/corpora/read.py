@@ -192,7 +192,7 @@ def _read(pattern: str, notes: list[Note]) -> list[str]:
     texts: Iterator[str]
     if alone:
         with found[0].open("rb") as stream:
-            texts = iter([stream.read(4 * MOST_TEXT).decode("utf-8", errors="replace")])
+            texts = iter([stream.read(4 * MOST_TEXT + 4).decode("utf-8", errors="replace")])
     else:
         texts = read_stdlib() if pattern == "stdlib" else read_files(pattern, "text")
     kept: dict[str, None] = {}

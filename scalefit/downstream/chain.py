@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +14,12 @@ from scalefit._arguments import check_count, check_level
 from scalefit._typing import Array, ArrayLike
 from scalefit.downstream.composed import FIRST, SECOND, compose
 from scalefit.downstream.quantiles import SCORES, quantile_table
+from scalefit.downstream.two_step import TwoStep
 from scalefit.errors import ArgumentError, Note, arg
+from scalefit.fitting.citations import cited_once
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import INPUTS
-from scalefit.laws._inputs import check_inputs
-from scalefit.predictor import Held, Predictor, predictor_of
+from scalefit.predictor import Predictor, predictor_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +29,7 @@ _BEYOND = 0.02  # share of the range of losses by which a prediction may leave i
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class Chain(TwoStep):
     """The loss from a first predictor, a metric of it from a second. Made by :func:`scalefit.chain`.
 
     Attributes
@@ -187,56 +186,23 @@ class Chain:
         return self.first.trusted and self.second.trusted
 
     @property
-    def calibrated(self) -> bool:
-        """Whether its intervals were calibrated on jumps beyond the runs: those of the metric were not."""
-        return False
-
-    @property
     def undetermined(self) -> tuple[str, ...]:
         """Parameters that the runs leave open."""
         parts = ((FIRST, self.first.undetermined), (SECOND, self.second.undetermined))
         return tuple(prefix + name for prefix, names in parts for name in names)
 
-    @property
-    def series(self) -> tuple[str, ...]:
-        """Series with coefficients of their own: none."""
-        return ()
-
-    def seen(self) -> dict[str, tuple[float, float]]:
-        """Ranges of the runs behind the loss."""
-        return self.first.seen()
-
-    def runs(self) -> dict[str, Array]:
-        """Inputs of the runs behind the loss."""
-        return self.first.runs()
-
     def correction(self, **inputs: ArrayLike) -> float:
         """Ratio of the prediction to the value of both laws at their parameters: 1 for all but forecasts."""
-        if self.law is None or self.first.correction(**self._split(inputs)[0]) == 1.0:
-            return 1.0
-        columns = check_inputs(self.law, {**self.held_inputs, **inputs})
-        by_law = self.law.evaluate(columns, {str(key): float(value) for key, value in self.params.items()})
-        return float(np.asarray(self.predict(**inputs)) / np.asarray(by_law))
-
-    def at(self, **held: Any) -> Held:
-        """The same chain with inputs held."""
-        return Held(self, held)
+        return 1.0 if self.first.correction(**self._split(inputs)[0]) == 1.0 else super().correction(**inputs)
 
     def cite(self) -> str:
         """BibTeX of both steps, each entry once."""
-        entries = (entry for step in (self.first, self.second) for entry in re.split(r"\n(?=@)", step.cite()))
-        return "\n".join(dict.fromkeys(filter(None, entries)))
+        return cited_once([self.first.cite(), self.second.cite()])
 
     def to_dict(self) -> dict[str, Any]:
         """Both steps as JSON can hold them."""
         saved = {"kind": KIND, "format": FORMAT, "scalefit": __version__, "through": self.through}
         return {**saved, "loss": self.first.to_dict(), "metric": self.second.to_dict()}
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Write the chain as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back."""
-        from scalefit.fitting.schema import to_json
-
-        return to_json(self.to_dict(), path)
 
     def __repr__(self) -> str:
         return f"<Chain of {self.first!r} and {self.second!r}>"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import percent
 from scalefit._typing import Array
 
 
@@ -27,14 +28,14 @@ class DownstreamFigure:
 
 
 def downstream_data(result: Any, task: str, level: float) -> DownstreamFigure:
-    """Return what is drawn of one task, to half the seen range below the lowest loss."""
+    """Return what is drawn of one task, from three tenths of the seen range below the lowest loss on."""
     models = result.models
     low, high = float(models.loss.min()), float(models.loss.max())
     grid = np.linspace(max(low - 0.3 * (high - low), 0.5 * low), high, 80)
     band = result.at_loss(grid, level=level, task=task)
     judged, rate = result.judgements[task], models.guessing[task]
     base = float(np.median(result.curves[task].chance)) if rate is None else rate
-    title = f"{task}, {100 * level:g} % intervals"
+    title = f"{task}, {percent(level)} intervals"
     return DownstreamFigure(
         loss=models.loss,
         metric=models.to_metric(models.shares[task]),

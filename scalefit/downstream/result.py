@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +17,10 @@ from scalefit.downstream.composed import FIRST, SECOND, compose
 from scalefit.downstream.curve_law import curve_law, parameters_of
 from scalefit.downstream.curves import N_DRAWS
 from scalefit.downstream.tasks import TaskFits, widened
+from scalefit.downstream.two_step import TwoStep
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
+from scalefit.fitting.citations import cited_once
 from scalefit.laws._base import Law
-from scalefit.laws._inputs import check_inputs
-from scalefit.predictor import Held
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +30,7 @@ _LEVEL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class DownstreamResult(TaskFits):
+class DownstreamResult(TaskFits, TwoStep):
     """Metrics on tasks from N and D, by way of the loss. Made by :func:`scalefit.fit_downstream`.
 
     A :class:`scalefit.Predictor` of the average over tasks (or of the one task); ``predict_tasks`` gives every task.
@@ -263,39 +261,9 @@ class DownstreamResult(TaskFits):
         return self.first.trusted and self.judgements[self.lead].predictable
 
     @property
-    def calibrated(self) -> bool:
-        """Whether its intervals were calibrated on jumps beyond the runs: those of the metric were not."""
-        return False
-
-    @property
     def undetermined(self) -> tuple[str, ...]:
         """Parameters that the runs leave open."""
         return tuple(FIRST + name for name in self.first.undetermined)
-
-    @property
-    def series(self) -> tuple[str, ...]:
-        """Series with coefficients of their own: none."""
-        return ()
-
-    def seen(self) -> dict[str, tuple[float, float]]:
-        """Ranges of the runs behind the loss."""
-        return self.first.seen()
-
-    def runs(self) -> dict[str, Array]:
-        """Inputs of the runs behind the loss."""
-        return self.first.runs()
-
-    def correction(self, **inputs: ArrayLike) -> float:
-        """Ratio of the prediction (the median curve) to the typical curve at the loss of the first step's law."""
-        if self.law is None:
-            return 1.0
-        columns = check_inputs(self.law, {**self.held_inputs, **inputs})
-        by_law = self.law.evaluate(columns, {str(key): float(value) for key, value in self.params.items()})
-        return float(np.asarray(self.predict(task=None, **inputs)) / np.asarray(by_law))
-
-    def at(self, **held: Any) -> Held:
-        """The same with inputs held."""
-        return Held(self, held)
 
     # -- what to make of it ------------------------------------------------------------------------------------
 
@@ -303,9 +271,7 @@ class DownstreamResult(TaskFits):
         """BibTeX of the first step and of the two forms of curves."""
         from scalefit.laws import get
 
-        own = [get(name).bibtex for name in ("downstream_error", "ladder_sigmoid")]
-        entries = [*re.split(r"\n(?=@)", self.first.cite()), *own]
-        return "\n".join(dict.fromkeys(filter(None, entries)))
+        return cited_once([self.first.cite(), *(get(name).bibtex for name in ("downstream_error", "ladder_sigmoid"))])
 
     def plot(self, task: str | None = None, *, level: float = _LEVEL, ax: Axes | None = None) -> Axes:
         """Draw a task (the lead task by default) against the loss, with its band."""
@@ -320,12 +286,6 @@ class DownstreamResult(TaskFits):
         from scalefit.downstream.schema import document
 
         return document(self.first.to_dict(), self.models, self.table, self.notes, self.trusted)
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Write the result as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back."""
-        from scalefit.fitting.schema import to_json
-
-        return to_json(self.to_dict(), path)
 
     def __str__(self) -> str:
         with warnings.catch_warnings():

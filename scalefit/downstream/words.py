@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit import _text
+from scalefit.downstream.models import AVERAGE
 from scalefit.errors import Note
 from scalefit.fitting.printing import note_line
 from scalefit.flops import SIZES
@@ -46,7 +47,7 @@ def notes_of(result: Any) -> list[Note]:
         )
         found.append(Note("few_sizes", "warning", text))
     if not result.approaches.empty:
-        approaches = result.approaches.loc[result.approaches.index != "average"] if len(single) else result.approaches
+        approaches = result.approaches.loc[result.approaches.index != AVERAGE] if len(single) else result.approaches
         two, one = float(approaches["two_step"].mean()), float(approaches["one_step"].mean())
         if one < two:
             text = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from scalefit.fitting.objectives import Objective
 from scalefit.laws._base import Law
 
@@ -20,3 +23,9 @@ def citation_entries(law: type[Law], objective: Objective) -> list[str]:
     if objective.kind == "huber" and objective.log:
         entries.append(_HUBER)
     return entries
+
+
+def cited_once(texts: Iterable[str]) -> str:
+    """BibTeX of several texts as one, each entry once."""
+    entries = (entry for text in texts for entry in re.split(r"\n(?=@)", text))
+    return "\n".join(dict.fromkeys(filter(None, entries)))

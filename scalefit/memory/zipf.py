@@ -249,11 +249,11 @@ def zipf_unseen(samples: ArrayLike, exponent: float) -> Any:
 
 
 def _misses(p: Array, samples: float) -> Array:
-    """Return (1 - p)^T."""
+    """Return (1 - p)^T; 1 where p is too small for a float, however many draws there are."""
     if samples == 0:
         return np.ones_like(p)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.exp(samples * np.log1p(-p)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(p > 0, np.exp(samples * np.log1p(-p)), 1.0)
 
 
 def _above_one(exponent: float) -> float:

@@ -7,9 +7,9 @@ import numpy as np
 from scalefit.errors import Note, Severity
 from scalefit.mixture.result import OptimalMixture
 
-#: Beyond what was tried by less than the first part of the tokens nothing is said; by more than the second, and than
-#: the tried mixtures are from one another, the mixture is not trusted.
-_INSIDE, _FAR = 0.005, 0.2
+#: A mixture nearer than this part of the tokens to a blend of tried ones is one; further than the second, and than the
+#: tried mixtures are from one another, it is not trusted.
+INSIDE, _FAR = 0.005, 0.2
 #: A share further than this outside its tried range is named.
 _OUTSIDE = 0.01
 #: A share that can move by this much at little cost is named.
@@ -46,7 +46,7 @@ def _fits(found: OptimalMixture) -> list[Note]:
 
 
 def _beyond(found: OptimalMixture) -> list[Note]:
-    if found.beyond <= _INSIDE:
+    if found.beyond <= INSIDE:
         return []
     low, high = found.tried
     out = [

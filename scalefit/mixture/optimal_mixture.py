@@ -23,7 +23,7 @@ from scalefit.mixture.arguments import (
     tried_ranges,
     weights_of,
 )
-from scalefit.mixture.notes import notes_of
+from scalefit.mixture.notes import INSIDE, notes_of
 from scalefit.mixture.result import Comparison, OptimalMixture
 from scalefit.mixture.simplex import (
     beyond_tried,
@@ -39,8 +39,6 @@ from scalefit.mixture.weighted import Level, Tried, WeightedLoss
 _STARTS = 12
 #: Scale of losses that the barrier is measured by [nat/token].
 _SCALE = 0.1
-#: A mixture nearer than this to a blend of tried ones is one.
-_INSIDE = 0.005
 
 
 def optimal_mixture(
@@ -224,8 +222,7 @@ def _answer(
         blank,
     )
     optimism = 0.0
-    others = [("best tried", tried[picked])]
-    others.append((reference[1], reference[0]))
+    others = [("best tried", tried[picked]), (reference[1], reference[0])]
     gaps = np.full((2, 2), np.nan)
     if drawn is not None:
         draws, mixtures = drawn
@@ -317,7 +314,7 @@ def _flat(task: _Task, law: WeightedLoss, best: Array, ceiling: float) -> Array:
 def _blend(task: _Task, law: WeightedLoss, best: Array, tried: Array) -> tuple[Array, float, float]:
     """Best blend of tried mixtures (n,), how far the best is from any, and how far tried ones are from others."""
     beyond = beyond_tried(best, tried)
-    if beyond <= _INSIDE:
+    if beyond <= INSIDE:
         return best, beyond, float("nan")
     usual = usual_distance(tried)
     inside = Tried(law, tried)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._text import percent
 from scalefit._typing import Array
 from scalefit.plots._axes import COLOURS, INPUTS, MARKERS, axes_for
 
@@ -109,7 +110,7 @@ def draw_fit(data: FitData, ax: Axes | None = None) -> Axes:
     axes.set_ylabel("loss [nat/token]")
     _label_ends(axes, data)
     if data.curves:
-        note = f"bands: {100 * data.level:.6g} % for a new run"
+        note = f"bands: {percent(data.level)} for a new run"
         axes.text(0.985, 0.975, note, transform=axes.transAxes, ha="right", va="top", fontsize="small", color="0.3")
     return axes
 
@@ -130,7 +131,7 @@ def draw_profile(data: ProfileData, ax: Axes | None = None) -> Axes:
         )
     axes.set_xlabel(data.name)
     axes.set_ylabel("objective over optimum [%]")
-    axes.set_title(f"{data.name}: {100 * data.level:.6g} % interval in grey", fontsize="medium", loc="left")
+    axes.set_title(f"{data.name}: {percent(data.level)} interval in grey", fontsize="medium", loc="left")
     return axes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scalefit._text import percent
 from scalefit.plots._axes import COLOURS, axes_for
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def draw_forecast(data: Any, ax: Axes | None = None) -> Axes:
     lines: list[Any] = []
     for i, (level, lower, upper) in enumerate(data.bands):
         style: dict[str, Any] = {"color": COLOURS[0], "alpha": 0.18 + 0.17 * i, "linewidth": 0}
-        lines.append(ax.fill_between(data.fan_x, lower, upper, label=f"{100 * level:g} % interval", **style))
+        lines.append(ax.fill_between(data.fan_x, lower, upper, label=f"{percent(level)} interval", **style))
     ax.plot(
         data.fan_x,
         data.fan_loss,

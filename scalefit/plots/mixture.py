@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._text import percent
 from scalefit.plots._axes import COLOURS, axes_for
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def draw_mixture(table: Any, level: float, within: float, ax: Axes | None = None
     share = table["share"].to_numpy()
     flat, tried = (table[[f"{name}_lower", f"{name}_upper"]].to_numpy() for name in ("within", "tried"))
     axes.barh(at, flat[:, 1] - flat[:, 0], left=flat[:, 0], height=0.7, color="0.85", label=f"within {within:g} nat")
-    axes.hlines(at, table["lower"], table["upper"], color=COLOURS[0], lw=3, label=f"{100 * level:g} % interval")
+    axes.hlines(at, table["lower"], table["upper"], color=COLOURS[0], lw=3, label=f"{percent(level)} interval")
     axes.plot(share, at, "o", color=COLOURS[0], label="share")
     axes.plot(tried[:, 1], at, "|", color=COLOURS[1], ms=10, label="largest share tried")
     axes.set(yticks=at, yticklabels=[str(name) for name in table.index], xlabel="share of the training tokens")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._text import count
+from scalefit._text import count, percent
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, Note, arg
 from scalefit.tuning.bowl import Bowls, Cells
@@ -97,7 +97,7 @@ def make_sweep(N: Array, D: Array, loss: Array, settings: Mapping[str, Array]) -
         counts = [values_of(x[near, j]) for j in range(k)]
         place = (float(np.median(N[rows])), float(np.median(D[rows])), len(rows))
         few = [f"{n} value{'s' * (n > 1)} of {name}" for name, n in zip(names, counts, strict=True) if n < 3]
-        far = f" within {_FAR:.0%} of its lowest loss" if len(near) < len(rows) else ""
+        far = f" within {percent(_FAR)} of its lowest loss" if len(near) < len(rows) else ""
         if few:
             apart.append((*place, f"{' and '.join(few)}{far}, where {_FEWEST_VALUES} are needed"))
         elif len(near) < 1 + 2 * k:

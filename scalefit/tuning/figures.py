@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scalefit._text import percent
 from scalefit._typing import AnyArray, Array
 from scalefit.tuning.cells import Sweep
 from scalefit.tuning.optimum_laws import OptimumLaw
@@ -46,4 +47,4 @@ def figure_of(
             at = np.full_like(along, size)
             lines.append((float(size), along, law.at(at, along), *law.interval(at, along, level)))
         panels.append((name, np.stack([sweep.N[shown], sweep.D[shown], *ends]), tuple(lines)))
-    return HyperparameterFigure(tuple(panels), f"best settings, {100 * level:g} % intervals")
+    return HyperparameterFigure(tuple(panels), f"best settings, {percent(level)} intervals")

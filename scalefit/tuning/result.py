@@ -173,8 +173,7 @@ class Hyperparameters:
                 record |= dict(zip((one, f"{one}_lower", f"{one}_upper", f"{one}_p"), ends, strict=True))
                 rest = tuple(other for other in self.inputs[name] if other != one)
                 there = one in self.inputs[name]
-                full = self._law(name, self.inputs[name])
-                record[f"{one}_droppable"] = p_droppable(full, self._law(name, rest)) if there else np.nan
+                record[f"{one}_droppable"] = p_droppable(law, self._law(name, rest)) if there else np.nan
             scatter = law.scatter_interval(self.level)
             record |= dict(zip(("scatter", "scatter_lower", "scatter_upper"), scatter, strict=True))
             record |= {"n_cells": int(self.used.sum()), "method": self.method}
