@@ -198,7 +198,7 @@ def as_path(path: Any) -> Path:
 def is_saved(path: Path) -> bool:
     """Whether a file is a saved result; anything else is a table."""
     keys = json_keys(path)
-    return {"format", "scalefit"} <= keys and bool({"law", "results"} & keys)
+    return {"format", "scalefit"} <= keys and bool({"law", "kind"} & keys)
 
 
 def json_keys(path: Path, *, any_suffix: bool = False) -> set[str]:

@@ -179,7 +179,7 @@ def _drop(runs: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
         raise ArgumentError(
             f"{arg('drop', reason)} does not apply to {name}",
             "nothing was dropped",
-            "'authors' is for tables whose authors drop rows, 'doubtful' for tables with a column doubt",
+            "Choose 'authors' for tables whose authors drop rows, 'doubtful' for tables with a column doubt",
         )
     kept = runs[~out].copy()
     rows = [int(row) for row in runs.index[out]]
@@ -276,6 +276,6 @@ def _download(name: str, entry: Download) -> Path:
     raise DataError(
         f"{name}: {'; then '.join(dict.fromkeys(failures))}",
         "it was not loaded",
-        f"The address is {entry.addresses[0]}. Fetch it yourself into SCALEFIT_DATA_DIR/{name}/{entry.file}, or try "
+        f"The address is {entry.addresses[0]}. Download it yourself into SCALEFIT_DATA_DIR/{name}/{entry.file}, or try "
         "again",
     )

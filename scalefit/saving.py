@@ -20,13 +20,14 @@ from scalefit.downstream.chain import Chain, chain
 from scalefit.downstream.result import DownstreamResult
 from scalefit.downstream.schema import models_from
 from scalefit.errors import ArgumentError, DataError
-from scalefit.fitting.certificate import Certificate
+from scalefit.fitting.certificate import NOT_UPWARDS, Certificate
 from scalefit.fitting.collection import FORMAT as FITS_FORMAT
 from scalefit.fitting.collection import Fits
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.schema import FORMAT, SavedFit, law_of, read_saved
+from scalefit.fitting.solver import ROUNDING
 from scalefit.forecasting.loading import forecast_from
 from scalefit.forecasting.result import ForecastResult
 from scalefit.laws import published
@@ -35,9 +36,6 @@ from scalefit.laws._registry import known
 from scalefit.predictor import Predictor
 
 Saved = FitResult | ForecastResult | Average | Chain | DownstreamResult | Fits
-
-#: Residuals of a table without noise, which differ between processors.
-_ROUNDING = 1e-9
 
 #: What a saved average and a saved chain hold, beside their digest.
 _AVERAGE = {"kind", "format", "scalefit", "weights", "results"}
@@ -163,7 +161,7 @@ def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitRes
         )
     with np.errstate(all="ignore"):
         value = result.objective_value
-    if not np.isclose(value, saved.objective_value, rtol=1e-6, atol=result.problem.cost_of(_ROUNDING)):
+    if not np.isclose(value, saved.objective_value, rtol=1e-6, atol=result.problem.cost_of(ROUNDING)):
         raise DataError(
             f"{path}: the objective that {chosen.name} has at its optimum is {value:.6g}, and was "
             f"{saved.objective_value:.6g} when it was saved",
@@ -243,7 +241,7 @@ def _restored(saved: SavedFit, law: type[Law]) -> FitResult:
     judged: dict[str, Any] = saved.certificate.model_dump()
     judged = {key: tuple(value) if isinstance(value, list) else value for key, value in judged.items()}
     # JSON has no infinity: a decrement or condition number without limit, and curvature that there is none of.
-    flat = any("curve upwards" in problem for problem in judged["problems"])
+    flat = NOT_UPWARDS in judged["problems"]
     unlimited = {"decrement": np.inf, "condition": np.inf, "curvature": -np.inf if flat else np.inf}
     judged |= {key: limit for key, limit in unlimited.items() if judged[key] is None}
     return FitResult(
@@ -284,7 +282,7 @@ def _array(values: Any) -> Array:
 
 def _average_from(raw: dict[str, Any], path: str | Path, law: str | type[Law] | None = None) -> Average:
     """Return the blend that a file held."""
-    if raw.get("format") != AVERAGE_FORMAT or set(raw) - {"sha256"} != _AVERAGE:
+    if raw.get("format") != AVERAGE_FORMAT or set(raw) - {KEY} != _AVERAGE:
         raise DataError(
             f"{path} is not an average of format {AVERAGE_FORMAT}", "it was not read", "Save it again with to_json"
         )

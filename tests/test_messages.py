@@ -15,15 +15,32 @@ from scalefit.errors import ArgumentError, DataError, Mention, ScalefitWarning, 
 PACKAGE = Path(__file__).parents[1] / "scalefit"
 RAISED = {"ArgumentError", "DataError", "FitError", "MissingExtraError", "StoreError", "ScalefitError"}
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
+#: What scalefit did, or did not.
+DID = re.compile(
+    r"^(nothing|none|it|this one|(no|the|what|finished) [\w'-]+( [\w'-]+){0,3}|the others) (was|were|is|are) |"
+    r"^this one (did nothing|stopped and wrote nothing)|^{}$"
+)
+#: What to do: a way that begins with one of these, has a sentence or clause that does, or lists what is known.
+TO_DO = re.compile(
+    r"(?:^|[.;:,}?]\s|\b(?:or|and|to) )(?:then )?(?:Known|There are|It has|It reads|The table has|The harness|Columns|"
+    r"Add|Ask|Begin|Change|Check|Choose|Collect|Compare|Convert|Copy|Correct|Count|Delete|Divide|Download|Draw|Drop|"
+    r"Export|Fill|Fit|Fix|Forecast|Free|Give|Hold|Install|Keep|Leave|Let|Lower|Make|Name|Pass|Plan|Plot|Put|Raise|Read|"
+    r"Register|Remove|Rename|Rescale|Round|Run|Save|Say|Score|See|Set|Split|Tie|Train|Use|Wait|Write)\b",
+    re.IGNORECASE,
+)
 
 
 def raised(path: Path) -> list[tuple[int, ast.Call]]:
     """Line and call of each error of ours that a file makes."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RAISED:
+        if isinstance(node, ast.Call) and _name_of(node) in RAISED:
             found.append((node.lineno, node))
     return found
+
+
+def _name_of(call: ast.Call) -> str:
+    return getattr(call.func, "id", getattr(call.func, "attr", ""))
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -32,6 +49,28 @@ def test_every_error_has_its_three_parts(path):
         assert len(call.args) == 3, f"{path.name}:{line}: what was seen, what scalefit did, what to do"
         for part in call.args:
             assert not (isinstance(part, ast.Constant) and not part.value), f"{path.name}:{line} leaves a part empty"
+        _, did, do = call.args
+        for text in _sentences(did):
+            assert DID.search(text), f"{path.name}:{line} does not say what scalefit did: {text}"
+        for text in _sentences(do):
+            assert text == "{}" or TO_DO.search(text), f"{path.name}:{line} does not say what to do: {text}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").rglob("*.py")), ids=lambda path: path.name)
+def test_misuse_of_the_command_line_says_what_was_seen(path):
+    """The command line says of each what was done and what to do: "Nothing was done. See scalefit fit --help"."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and _name_of(node) == "BadParameter":
+            for text in _sentences(node.args[0]):
+                assert text == "{}" or re.search(r"^[a-z{-].*[^.]$", text), f"{path.name}:{node.lineno}: {text}"
+
+
+def test_the_reader_of_messages_sees_what_is_missing():
+    written = ast.parse("""(f"pass {arg('by')}" if known else "", "a" + reason, way("call", ""))""", mode="eval")
+    assert _sentences(written.body) == ["pass {}", "", "a{}", "call"]
+    assert DID.search("no law was fitted") and TO_DO.search("It has {}; add runs") and TO_DO.search("leave it out")
+    for text in ("", "level={} must lie between 0 and 1", "too few runs"):
+        assert not DID.search(text) and not TO_DO.search(text)
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -57,6 +96,19 @@ def _plain_texts(node: ast.expr) -> list[str]:
         parts = node.elts if isinstance(node, ast.Tuple) else [node.left, node.right]
         return [text for part in parts for text in _plain_texts(part)]
     return []
+
+
+def _sentences(node: ast.expr) -> list[str]:
+    """Each wording that a part of a message may have, with {} for what is put in."""
+    if isinstance(node, ast.Tuple):
+        return [text for part in node.elts for text in _sentences(part)]
+    if isinstance(node, ast.IfExp):
+        return _sentences(node.body) + _sentences(node.orelse)
+    if isinstance(node, ast.BinOp):
+        return [a + b for a in _sentences(node.left) for b in _sentences(node.right)]
+    if isinstance(node, ast.Call) and _name_of(node) == "way":
+        return [text for part in node.args for text in _sentences(part) if text]  # a face may lack one
+    return _plain_texts(node) or ["{}"]
 
 
 def in_flags(mention: Mention) -> str | None:

@@ -390,6 +390,11 @@ def test_a_missing_size_is_said_as_such():
         sf.check_runs(runs, ("N", "D"))
 
 
+def test_a_missing_column_is_asked_for_once():
+    with pytest.raises(DataError, match=r"nothing was read\. Name the column with D=\.$"):
+        sf.fit({"N": [1e8] * 9, "tk": [1e9] * 9, "loss": [3.0] * 9})
+
+
 def test_losses_in_several_units_are_remarked():
     table = {"N": [1e8, 1e9], "D": [2e9, 2e10], "loss": [3.0, 0.9], "loss_unit": ["nats/token (own)", "bits/byte"]}
     assert "mixed_units" in {note.code for note in sf.check_runs(table).notes}

@@ -237,8 +237,9 @@ def predict(
         about = {"law": source.law.name, "published": source.constants.key, "source": source.source}
         shared.print_json({**_only(rows), **about, "params": source.params, "predictions": rows})
     else:
+        name, unit = _target_of(source)
         for row in _records({**inputs, **table}):
-            typer.echo(f"{_place(row)}  loss {row['loss']:.4f} nat/token")
+            typer.echo(f"{_place(row)}  {name} {row['loss']:.4f}{unit}")
         typer.echo(f"\n{source}\nPublished constants carry no interval for a new run.")
     return 0
 
@@ -281,9 +282,11 @@ def _predict_saved(
             }
         )
     else:
+        name, unit = _target_of(result)
         for row in rows:
-            span = f"[{row['lower']:.4f}, {row['upper']:.4f}]"
-            typer.echo(f"{_place(row)}  loss {row['loss']:.4f}  {100 * level:.3g} % interval {span} nat/token")
+            known = row["lower"] == row["lower"]
+            span = f"[{row['lower']:.4f}, {row['upper']:.4f}]{unit}" if known else "not known"
+            typer.echo(f"{_place(row)}  {name} {row['loss']:.4f}  {100 * level:.3g} % interval {span}")
         for note in notes:
             typer.echo(f"\n{note}")
         if not result.trusted:
@@ -302,7 +305,22 @@ def _laws_of(result: Any) -> str:
     from scalefit.comparison.average import Average
 
     parts = result.results if isinstance(result, Average) else (result,)
-    return " + ".join(str(part.law.name) for part in parts)
+    return " + ".join(type(part).__name__ if part.law is None else str(part.law.name) for part in parts)
+
+
+def _target_of(result: Any) -> tuple[str, str]:
+    """What a saved result predicts, and its unit after a blank."""
+    from scalefit.comparison.average import Average
+    from scalefit.downstream.chain import Chain
+    from scalefit.downstream.result import DownstreamResult
+
+    if isinstance(result, DownstreamResult):
+        return result.lead, ""
+    if result.law is None and isinstance(result, (Average, Chain)):
+        return _target_of(result.results[0] if isinstance(result, Average) else result.second)
+    target = result.law.target
+    unit = result.conventions.get("loss_unit", target.unit) if target.is_loss else target.unit
+    return target.name, "" if unit == "-" else f" {unit}"
 
 
 def _inputs(

@@ -157,7 +157,7 @@ def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, 
             "nothing was compared",
             (
                 f"pass {arg('recipe')} with one of: {', '.join(map(str, list(frame.columns)[:12]))}",
-                way("a table per recipe, {'adamw': table}", ""),
+                way("give a table per recipe, {'adamw': table}", ""),
             ),
         )
     missing = frame[recipe].isna()

@@ -34,7 +34,7 @@ def arrow_of(index: AnyArray) -> Arrow | None:
     places, counts = np.unique(np.concatenate(rows), return_counts=True)
     single = set(places[counts == 1].tolist())
     own = [[at for at in row.tolist() if at in single] for row in rows]
-    if not own[0] or len({len(row) for row in own}) > 1:
+    if not own[0] or len({len(row) for row in own}) > 1 or not (counts > 1).any():
         return None
     return Arrow(np.array(own), places[counts > 1])
 

@@ -25,6 +25,8 @@ from scalefit.fitting.starts import find_starts
 
 #: Below this many runs a resample can move to another basin, so several starts are tried for each.
 _FEW_RUNS = 40
+#: Share of the resamples that may fail to converge before it is warned of.
+MANY_FAILED = 0.05
 _MOST_WEIGHTS = 2e9  # resamples times runs: an hour
 #: Resamples drawn and refitted together at most, and their weights: 16 MB.
 _GROUP, _GROUP_WEIGHTS = 1024, 2_000_000
@@ -94,11 +96,12 @@ def bootstrap_draws(
     return best_x, int((~ok).sum())
 
 
-def refits(result: Solution, counts: Array) -> Array:
-    """Free vectors (n, p) of refits in which each run counts as often as `counts` (n, n_runs) says."""
+def refits(result: Solution, counts: Array) -> tuple[Array, int]:
+    """Free vectors (n, p) of refits with each run as often as `counts` (n, n_runs) says; how many did not converge."""
     weights = counts if result.problem.weights is None else counts * result.problem.weights
     size, inner = int(np.clip(_GROUP_WEIGHTS // counts.shape[1], 8, _GROUP)), _Refits(result)
-    return np.concatenate([inner.run(weights[at : at + size])[0] for at in range(0, len(weights), size)])
+    parts = [inner.run(weights[at : at + size]) for at in range(0, len(weights), size)]
+    return np.concatenate([x for x, _ in parts]), sum(int((~ok).sum()) for _, ok in parts)
 
 
 def _weights_in_groups(problem: Problem, n: int, rng: Any, clusters: AnyArray | None) -> Iterator[tuple[slice, Array]]:

@@ -11,6 +11,8 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.newton import Minimum
 
+#: What a certificate says of an objective with no curvature, or negative curvature, at its optimum.
+NOT_UPWARDS = "the objective does not curve upwards at the optimum"
 #: Objectives closer than this, relatively, are the same optimum.
 _AGREE = 1e-8
 _UNIDENTIFIED = 1e10
@@ -130,7 +132,7 @@ def certify(
     if not ends.converged[best]:
         problems.append("the search did not converge")
     if value > exact and curvature <= _FLAT and not _is_kink(ends.x[best], free, directions[:, 0], value, value_at):
-        problems.append("the objective does not curve upwards at the optimum")
+        problems.append(NOT_UPWARDS)
     idle = tuple(name for name, size in zip(names, sensitivity, strict=True) if size < _IDLE)
     if idle:
         problems.append(f"no run depends on {' and '.join(idle)}")

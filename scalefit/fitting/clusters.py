@@ -14,7 +14,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.covariance import bread, interval_around
-from scalefit.flops import SIZES, training_flops
+from scalefit.fitting.noise import with_compute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,9 +104,7 @@ def detect(result: Solution) -> Shared | None:
 
 def _groupings(columns: Any) -> list[tuple[str, AnyArray]]:
     """Levels of compute, size and tokens that recur: 3 or more, with 2 runs each and more."""
-    columns = dict(columns)
-    if "C" not in columns and set(SIZES) <= set(columns):
-        columns["C"] = training_flops(columns["N"], columns["D"])
+    columns = with_compute(columns)
     found = []
     for name in ("C", "N", "D"):
         if name not in columns:

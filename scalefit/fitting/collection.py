@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit import __version__
 from scalefit._arguments import check_count
+from scalefit._text import shortlist
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, FitError, Note, arg
-from scalefit.fitting.bootstrap import refits, resample_counts
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg
+from scalefit.fitting.bootstrap import MANY_FAILED, refits, resample_counts
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.schema import to_json
 
@@ -93,20 +96,22 @@ class Fits(Mapping[str, FitResult]):
         """Draws of every law's parameters, in natural units; row k of each table belongs to row k of the others.
 
         A run whose losses are all high moves all the laws: errors of laws from the same runs are correlated. Each draw
-        refits every law to the same resample of the runs.
+        refits every law to the same resample of the runs; ``attrs["failed"]`` counts the refits that did not converge,
+        which are kept as they ended.
         """
         import pandas as pd
 
         found = {}
-        for name, x in joint_draws(self, check_count("n", n), check_count("seed", seed, least=0)).items():
+        for name, (x, failed) in joint_draws(self, check_count("n", n), check_count("seed", seed, least=0)).items():
             natural = self[name].natural(x)
             found[name] = pd.DataFrame({key: np.broadcast_to(value, (len(x),)) for key, value in natural.items()})
+            found[name].attrs["failed"] = failed
         return found
 
     def to_dict(self) -> dict[str, Any]:
         """All of them as JSON can hold it."""
         results = {name: result.to_dict() for name, result in self.items()}
-        return {"kind": "fits", "format": FORMAT, "results": results}
+        return {"kind": "fits", "format": FORMAT, "scalefit": __version__, "results": results}
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Write them as JSON (and to `path` if given); :func:`scalefit.load_result` reads them back."""
@@ -173,8 +178,11 @@ def fit_each(names: Sequence[str], make: Callable[[str], Any], by: str | None) -
     return Fits(results)
 
 
-def joint_draws(fits: Mapping[str, FitResult], n: int, seed: int) -> dict[str, Array]:
-    """Free vectors (n, p) of every fit, refitted to the same resamples of the runs."""
+def joint_draws(fits: Mapping[str, FitResult], n: int, seed: int) -> dict[str, tuple[Array, int]]:
+    """Free vectors (n, p) of every fit, refitted to the same resamples of the runs, and how many did not converge.
+
+    Losses of which more than a few did not are warned of.
+    """
     labels: dict[Any, int] = {}
     for result in fits.values():
         if len(result.problem.groups) > 1 or result.tangent is not None:
@@ -186,7 +194,11 @@ def joint_draws(fits: Mapping[str, FitResult], n: int, seed: int) -> dict[str, A
         for label in result.row_labels.tolist():
             labels.setdefault(label, len(labels))
     counts = resample_counts(len(labels), n, seed)
-    return {
+    found = {
         name: refits(result, counts[:, [labels[label] for label in result.row_labels.tolist()]])
         for name, result in fits.items()
     }
+    if bad := [f"{name!r} ({failed})" for name, (_, failed) in found.items() if failed > MANY_FAILED * n]:
+        text = f"Of {n} resamples, many did not converge for {shortlist(bad)}; they are in the draws as they ended."
+        warnings.warn(f"{text} More runs make such resamples rare.", ScalefitWarning, stacklevel=3)
+    return found

@@ -8,6 +8,7 @@ from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import Array
 from scalefit.errors import Note
+from scalefit.fitting.bootstrap import MANY_FAILED
 from scalefit.fitting.identifiability import (
     bound_notes,
     outlier_notes,
@@ -94,7 +95,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
         notes.append(
             Note(
                 "bootstrap_failures",
-                "warning" if failed > 0.05 * n else "info",
+                "warning" if failed > MANY_FAILED * n else "info",
                 f"{failed} of {n} resamples did not converge (a component vanished in them); they are in the intervals "
                 f"as they ended. More runs make such resamples rare.",
                 {"failed": failed, "n": n},

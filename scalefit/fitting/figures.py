@@ -12,8 +12,9 @@ from scalefit._arguments import LEVEL
 from scalefit._typing import Array
 from scalefit.errors import ScalefitWarning
 from scalefit.fitting.intervals import predict_interval, relative_residuals
+from scalefit.fitting.noise import with_compute
 from scalefit.fitting.profiles import profile
-from scalefit.fitting.solution import Solution, with_compute
+from scalefit.fitting.solution import Solution
 from scalefit.flops import QUANTITIES, convention
 from scalefit.plots._axes import new_figure
 from scalefit.plots.fits import Curve, FitData, ProfileData, draw_fit, draw_profile

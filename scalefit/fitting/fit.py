@@ -75,6 +75,8 @@ def fit(
     objective: Kind | None = None,
     delta: float = 1e-3,
     on: Scale | None = None,
+    overestimate_penalty: float = 1.0,
+    quantile: float | None = None,
     weights: str | ArrayLike | None = None,
     fixed: Mapping[str, float] | None = None,
     tied: Mapping[str, str] | None = None,
@@ -215,6 +217,7 @@ def fit(
             options: dict[str, Any] = {"objective": objective, "delta": delta, "on": on, "weights": weights}
             options |= {"fixed": fixed, "tied": tied, "bounds": bounds, "prior": prior, "by": by, "seed": seed}
             options |= {"n_starts": n_starts, "columns": columns, "inputs": inputs}
+            options |= {"overestimate_penalty": overestimate_penalty, "quantile": quantile}
             return fit_each(names, lambda name: fit(runs, law, loss=name, **options), by)
         columns = {**check_mapping("columns", columns, "{'N': 'params_total'}"), "loss": names[0]}
     fixed = check_mapping("fixed", fixed, "{'E': 1.7}")
@@ -305,11 +308,12 @@ def _fit(table: Runs, request: _Request, shared: list[Any]) -> FitResult:
     request = replace(request, prior=prior_of(request.prior, law, table.conventions))
     prior_names = set() if request.prior is None else set(request.prior.names)
     pinned = set(request.fixed) | prior_names | (set() if shared else set(request.tied))
+    request.objective.demand(loss)
     refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
     notes = [*table.notes, *repeated_notes(law, table.table), *sweep_notes(law, table.table)]
     if law.shares:
         refuse_few_mixtures(law, table.columns, layout.n_free)
-    notes += refuse(law, table.columns, loss, layout.n_free, pinned)
+    notes += refuse(law, table.columns, loss, layout.n_free, pinned, set(request.fixed))
     problem = layout.problem(table.columns, loss, request.objective, table.weights, groups, prior_names)
     refuse_too_few_settings(problem, layout.names, prior_names)
 

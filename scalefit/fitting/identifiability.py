@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, Note, ScalefitWarning, arg
@@ -29,7 +30,9 @@ _OUTLYING = 10.0  # robust standard deviations of the residuals
 _OUTLYING_LOSS = 0.05  # share of the loss
 
 
-def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: int, pinned: set[str]) -> list[Note]:
+def refuse(
+    law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: int, pinned: set[str], fixed: set[str]
+) -> list[Note]:
     """Raise where a fit would be nonsense; return notes where it must be read with care.
 
     Parameters
@@ -44,6 +47,8 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
         Free parameters.
     pinned : set of str
         Parameters that the caller fixed, tied or gave a prior: a pinned exponent frees its input from the tests.
+    fixed : set of str
+        Those of them that have a value: a fixed floor leaves one run fewer to ask for, a prior or a tie does not.
 
     Raises
     ------
@@ -51,7 +56,7 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
         Too few runs, an input that takes one value, or N and D in a fixed ratio.
     """
     n = loss.size
-    spare = 1 if floors_of(law) & pinned else 2  # a pinned floor leaves a line in logarithms: one run can speak of it
+    spare = 1 if floors_of(law) & fixed else 2  # a fixed floor leaves a line in logarithms: one run can speak of it
     if n < n_free + spare:
         raise FitError(
             f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + spare} are needed",
@@ -66,7 +71,7 @@ def refuse(law: type[Law], columns: Mapping[str, Array], loss: Array, n_free: in
     if n == n_free + 1:
         text = (
             f"{n} runs for {n_free} free parameters leave one degree of freedom, so the law is hardly tested: "
-            "intervals assume the law's form and the pinned floor, and are very wide. Add runs."
+            "intervals assume the law's form and the fixed floor, and are very wide. Add runs."
         )
         notes.append(Note("one_degree", "warning", text, {"n_runs": n, "n_free": n_free}))
     varied = {key: np.log(value) for key, value in columns.items() if key in QUANTITIES}
@@ -281,7 +286,7 @@ def outlier_notes(problem: Problem, x: Array, labels: AnyArray) -> list[Note]:
     if not out.any():
         return []
     worst = np.flatnonzero(out)[np.argsort(-off[out])]
-    rows = [value.item() if isinstance(value, np.generic) else value for value in labels[worst]]
+    rows = plain(labels[worst])
     shown = shortlist(rows)
     above = int((residual[worst] < 0).sum())
     which = f"rows {shown}) lie" if len(rows) > 1 else f"row {shown}) lies"

@@ -40,6 +40,8 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
     FitError
         With the input that has the fewest settings, and the parameters that cannot be told apart.
     """
+    if problem.law.shares:  # told apart, or refused, by their mixtures
+        return
     small = subset(problem, _RUNS) if problem.loss.size > _RUNS else problem
     small = replace(small, penalty=None)
     told = np.array([name in known for name in names])
@@ -57,8 +59,6 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
     if open_ones is None:
         return
     lost = [name for name, flag in zip(names, open_ones, strict=True) if flag]
-    if problem.law.shares:  # told apart, or refused, by their mixtures
-        return
     levels = {key: np.unique(np.log(value).round(9)).size for key, value in problem.columns.items()}
     key = min(levels, key=lambda name: levels[name])
     settings = np.unique(np.stack([np.log(value).round(9) for value in problem.columns.values()]), axis=1).shape[1]

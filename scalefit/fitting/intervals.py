@@ -108,8 +108,6 @@ def relative_residuals(result: Solution) -> Array:
     scale, problem = target_scale(result), result.problem
     if problem.objective.on == scale.on:
         return result.residuals
-    if scale.log:
-        return np.asarray(np.log1p(result.residuals / problem.loss))
     with np.errstate(all="ignore"):
         predicted = problem.objective.unlink(problem.objective.link(problem.loss) + result.residuals)
         return np.asarray(scale.link(predicted) - scale.link(problem.loss))

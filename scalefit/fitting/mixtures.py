@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import check_mapping
+from scalefit._text import shortlist
 from scalefit._typing import Array
 from scalefit.errors import FitError
 from scalefit.laws._base import Law
@@ -32,14 +33,14 @@ def with_shares(
     named = check_mapping("inputs", inputs, "{'r': ['share_web', 'share_code']}")
     group = named.pop(law.shares, None)
     known = law.domains() if ":" in law.name else ()
-    tolerance = getattr(law, law.shares).tolerance
+    tolerance = law.declared_shares().tolerance
     one_by_one = [f"{law.shares}_{domain}" for domain in known]
     if group is None and known and set(one_by_one) <= set(named):
         group = [named.pop(name) for name in one_by_one]
     found = share_columns(runs, law.shares, group, known, tolerance)
     law = law if known else law.over(list(found))
     renamed = dict(zip((f"{law.shares}_{domain}" for domain in law.domains()), found.values(), strict=True))
-    table = name_columns(runs, columns, {**named, **renamed})
+    table = name_columns(runs, columns, {**named, **renamed}, {"loss": law.target})
     return whole(table, list(renamed)), law
 
 
@@ -89,14 +90,14 @@ def refuse_few_mixtures(law: type[Law], columns: Mapping[str, Array], n_free: in
     if rank < free:
         said = f"vary {rank} of the {free} directions that shares can take"
         if constant:
-            said += f"; {', '.join(constant[:8])} never {'varies' if len(constant) == 1 else 'vary'}"
+            said += f"; {shortlist(constant)} never {'varies' if len(constant) == 1 else 'vary'}"
         elif lost:
-            said += f"; {', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''} cannot be told apart"
-        raise FitError(f"The {seen} {said}, so the law is not determined", "nothing was fitted", f"{how}")
+            said += f"; {shortlist(lost)} cannot be told apart"
+        raise FitError(f"The {seen} {said}, so the law is not determined", "nothing was fitted", how)
     if distinct < n_free + 2:
         raise FitError(
             f"The {seen} vary every share, and {law.name.split(':')[0]} has {n_free} free parameters: at least "
             f"{n_free + 2} mixtures are needed, or the fit says nothing of its own error",
             "nothing was fitted",
-            f"{how}",
+            how,
         )

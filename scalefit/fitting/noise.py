@@ -17,6 +17,15 @@ _SHOWN, _LEAST = 2.0, 20
 _CLIP, _ROUNDS, _STRIDE = 4.0, 25, 0.3
 
 
+def with_compute(columns: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs of runs, and their C [FLOP], by 6ND where the law does not read it."""
+    found = dict(columns)
+    if "C" not in found and set(SIZES) <= set(found):
+        with np.errstate(over="ignore"):  # an absurd size is beyond the runs, whatever its compute
+            found["C"] = training_flops(found["N"], found["D"])
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class NoiseTrend:
     """Noise of the log loss that goes as compute to a power.
@@ -46,12 +55,8 @@ class NoiseTrend:
 
 def compute_of(columns: Mapping[str, Array]) -> Array | None:
     """Compute [FLOP] of runs with these inputs, where they say it."""
-    if "C" in columns:
-        return np.asarray(columns["C"], float)
-    if not set(SIZES) <= set(columns):
-        return None
-    with np.errstate(over="ignore"):  # an absurd size is beyond the runs, whatever its compute
-        return np.asarray(training_flops(columns["N"], columns["D"]))
+    found = with_compute(columns).get("C")
+    return None if found is None else np.asarray(found, float)
 
 
 def find_trend(problem: Problem, residual: Array, n_free: int) -> NoiseTrend | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit._arguments import check_number, one_of
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, arg
+from scalefit.errors import ArgumentError, FitError, arg
 
 Kind = Literal["huber", "squared", "absolute", "quantile"]
 Scale = Literal["log_loss", "loss", "logit"]
@@ -63,6 +63,16 @@ class Objective:
                 f"{arg('delta', self.delta)} is not a half-width of Huber's band",
                 "nothing was fitted",
                 "Give a positive number, such as 1e-3",
+            )
+
+    def demand(self, loss: Array) -> None:
+        """Raise FitError where a target has no value on the scale asked for."""
+        outside = int((~((loss > 0) & (loss < 1))).sum()) if self.on == "logit" else 0
+        if outside:
+            raise FitError(
+                f"{outside} of {loss.size} runs do not lie between 0 and 1, as {arg('on', self.on)} needs",
+                "nothing was fitted",
+                f"Fit a share, such as an accuracy, or leave {arg('on')} out",
             )
 
     @property
@@ -163,7 +173,7 @@ class Objective:
     def __str__(self) -> str:
         target = {"log_loss": "log loss", "loss": "loss", "logit": "log-odds"}[self.on]
         if self.kind == "quantile":
-            return f"quantile {self.sides[1]:g} of {target}"
+            return f"quantile {self.tau:g} of {target}"
         name = {"huber": f"Huber({self.delta:g})", "squared": "squares", "absolute": "absolute errors"}[self.kind]
         return f"{name} on {target}" + (f", overestimates x{self.sides[0]:g}" if self.lopsided else "")
 

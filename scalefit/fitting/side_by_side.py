@@ -16,16 +16,16 @@ from scalefit.fitting.summary import BELOW, written
 if TYPE_CHECKING:
     import pandas as pd
 
-Fits = Mapping[Any, FitResult] | Sequence[FitResult]
+Several = Mapping[Any, FitResult] | Sequence[FitResult]
 
 
 @overload
 def summary_table(
-    results: Fits, names: Sequence[str] | None = None, *, latex: Literal[False] = False
+    results: Several, names: Sequence[str] | None = None, *, latex: Literal[False] = False
 ) -> pd.DataFrame: ...
 @overload
-def summary_table(results: Fits, names: Sequence[str] | None = None, *, latex: Literal[True]) -> str: ...
-def summary_table(results: Fits, names: Sequence[str] | None = None, *, latex: bool = False) -> pd.DataFrame | str:
+def summary_table(results: Several, names: Sequence[str] | None = None, *, latex: Literal[True]) -> str: ...
+def summary_table(results: Several, names: Sequence[str] | None = None, *, latex: bool = False) -> pd.DataFrame | str:
     """Fits side by side: a column per fit, a row per parameter and statistic.
 
     Parameters

@@ -14,8 +14,8 @@ from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.covariance import interval_around
+from scalefit.fitting.noise import with_compute
 from scalefit.fitting.problem import Problem
-from scalefit.flops import SIZES, training_flops
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import normal_draws, ranges
@@ -354,11 +354,3 @@ class Solution:
 def _digits(values: Array) -> bytes:
     """Numbers to nine digits: of their logarithms, or of themselves where some are zero or negative."""
     return np.round(np.log(values) if (values > 0).all() else values, 9).tobytes()
-
-
-def with_compute(columns: Mapping[str, Array]) -> dict[str, Array]:
-    """Inputs of runs, and their C [FLOP], by 6ND where the law does not read it."""
-    found = dict(columns)
-    if "C" not in found and set(SIZES) <= set(found):
-        found["C"] = training_flops(found["N"], found["D"])
-    return found

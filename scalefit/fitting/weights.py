@@ -44,7 +44,7 @@ def weights_by_rule(rule: str, columns: Mapping[str, AnyArray]) -> Array:
     if name not in columns:
         what = "the compute of each run" if name == "C" else f"a numeric column {name!r}"
         do = "Give C, or N and D." if name == "C" else f"The table has {', '.join(columns)}."
-        raise ArgumentError(f"{arg('weights', rule)} needs {what}", "nothing was fitted", f"{do}")
+        raise ArgumentError(f"{arg('weights', rule)} needs {what}", "nothing was fitted", do)
     values = np.asarray(columns[name], float)
     if power is not None:
         if not (np.isfinite(values).all() and (values > 0).all()):

@@ -16,8 +16,8 @@ from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.covariance import interval_around
+from scalefit.fitting.noise import with_compute
 from scalefit.fitting.problem import Problem
-from scalefit.fitting.solution import with_compute
 from scalefit.forecasting import correlated_errors as errors
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.larger import compute_optimal, larger_runs

@@ -176,10 +176,9 @@ class Law(metaclass=_LawMeta):
         >>> sf.laws.get("data_mixing").over(["web", "code"]).inputs
         ('r_web', 'r_code')
         """
-        if not cls.shares:
-            raise ArgumentError(f"Law {cls.name} reads no shares", "nothing was done", "Choose a law of mixtures")
+        declared = cls.declared_shares()
         labels = domains if isinstance(domains, int) else [re.sub(r"[^\w./+-]+", "_", str(name)) for name in domains]
-        shares = replace(getattr(cls, cls.shares), domains=labels)
+        shares = replace(declared, domains=labels)
         own = {key: getattr(cls, key, None) for key in cls.arguments}
         body: dict[str, Any] = {key: value for key, value in own.items() if isinstance(value, (Parameter, Input))}
         body[cls.shares] = shares
@@ -200,7 +199,22 @@ class Law(metaclass=_LawMeta):
         >>> sf.laws.get("data_mixing:web,code").domains()
         ('web', 'code')
         """
-        return tuple(getattr(cls, cls.shares).labels) if cls.shares else ()
+        return tuple(cls.declared_shares().labels) if cls.shares else ()
+
+    @classmethod
+    def declared_shares(cls) -> Shares:
+        """What a law of mixtures declares of its shares; other laws have none, which ``shares`` says.
+
+        Examples
+        --------
+        >>> import scalefit as sf
+        >>> sf.laws.get("data_mixing").declared_shares().tolerance
+        0.01
+        """
+        if not cls.shares:
+            raise ArgumentError(f"Law {cls.name} reads no shares", "nothing was done", "Choose a law of mixtures")
+        found: Shares = getattr(cls, cls.shares)
+        return found
 
     @classmethod
     def references(cls) -> dict[str, float]:

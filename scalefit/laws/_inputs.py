@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import as_numbers
 from scalefit._typing import Array, ArrayLike
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, arg
@@ -94,8 +95,8 @@ def spread_shares(law: type[Law], inputs: Mapping[str, Any]) -> Mapping[str, Any
     name, domains = law.shares, law.domains()
     given = inputs[name]
     rest = {key: value for key, value in inputs.items() if key != name}
-    if hasattr(given, "to_dict") and np.ndim(given) == 1:  # a Series of shares by domain
-        given = given.to_dict()
+    if hasattr(given, "to_dict"):  # a Series of shares by domain, or a frame with a column for each
+        given = dict(given.items())
     if isinstance(given, Mapping):
         shares = {str(key).removeprefix(f"{name}_"): value for key, value in given.items()}
         unknown = sorted(set(shares) - set(domains))
@@ -106,7 +107,7 @@ def spread_shares(law: type[Law], inputs: Mapping[str, Any]) -> Mapping[str, Any
                 "Name its domains; what is left out counts as 0",
             )
         return {**rest, **{f"{name}_{domain}": shares.get(domain, 0.0) for domain in domains}}
-    table = np.asarray(given, float)
+    table = as_numbers(name, given, "shares, one for each domain")
     if table.ndim == 0 or table.shape[-1] != len(domains):
         raise ArgumentError(
             f"{name} has shape {table.shape} and the law {len(domains)} domains ({', '.join(domains)})",
@@ -120,7 +121,7 @@ def _demand_whole(law: type[Law], columns: Mapping[str, Array]) -> None:
     """Raise where shares do not sum to 1."""
     total = np.asarray(sum(columns[f"{law.shares}_{domain}"] for domain in law.domains()))
     off = np.abs(total - 1)
-    if (off > getattr(law, law.shares).tolerance).any():
+    if (off > law.declared_shares().tolerance).any():
         raise ArgumentError(
             f"The shares sum to {float(total.flat[int(np.argmax(off))]):.4g}, not to 1",
             "nothing was predicted",

@@ -158,7 +158,7 @@ class _Task:
     def drawn(self, n: int, seed: int) -> tuple[WeightedLoss, Array] | None:
         """Weighted losses at `n` draws of the parameters, and the best mixture (n, k) of each."""
         params = []
-        for name, x in joint_draws(self.fits, n, seed).items():
+        for name, (x, _) in joint_draws(self.fits, n, seed).items():
             natural = self.fits[name].natural(x)
             params.append({key: np.broadcast_to(value, (n,)) for key, value in natural.items()})
         law = self.weighted(params)

@@ -223,7 +223,7 @@ class Plan:
         if self.unique_tokens is None:
             raise ArgumentError(
                 f"This plan has {arg('unique_tokens', None)}",
-                "nothing is seen twice and there are no epochs to compare",
+                "nothing was compared, as no token is seen twice",
                 f"Pass {arg('unique_tokens')} to sf.plan",
             )
         return epoch_returns(self.result, self.N, self.unique_tokens, series=self.series)

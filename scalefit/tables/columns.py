@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,7 +170,7 @@ def only_one(target: str, found: list[str], factor: float = 1.0) -> Choice:
     """Take the column that was found, or ask where there are several."""
     if len(found) > 1:
         raise DataError(
-            f"Columns {_listed(found)} of {{name}} could each be {target}",
+            f"Columns {listed(found)} of {{name}} could each be {target}",
             "none was taken",
             f"Say which one: {arg(target, found[0], column=True)}",
         )
@@ -245,11 +245,11 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
 
 def missing_column(target: str, names: Iterable[Any], argument: str | None = None) -> DataError:
     """Return the error of a missing column: what the table has, and by which argument to name one, if any."""
-    listed = [str(name) for name in names]
-    near = [name for name in listed if plain_name(name) not in _ELSEWHERE[target]] if target in _ELSEWHERE else listed
-    has = _closest(target, listed, near)
+    there = [str(name) for name in names]
+    near = [name for name in there if plain_name(name) not in _ELSEWHERE[target]] if target in _ELSEWHERE else there
+    has = _closest(target, there, near)
     if target == "loss":
-        for name in listed:
+        for name in there:
             if plain_name(name) in PERPLEXITY_NAMES:
                 how = f"{arg('loss', name, column=True)}, {arg('loss_unit', 'perplexity', column=True)}"
                 return DataError(
@@ -258,7 +258,7 @@ def missing_column(target: str, names: Iterable[Any], argument: str | None = Non
                     f"If that is per token, pass {how}",
                 )
     others = {"N": "D", "D": "N"}
-    if target in others and set(QUANTITIES) & set(listed):
+    if target in others and set(QUANTITIES) & set(there):
         what = f"{target} column, and not both {others[target]} and C to compute it from,"
     else:
         what = {"N": "N, D or C column"}.get(target, f"{target} column")
@@ -268,7 +268,7 @@ def missing_column(target: str, names: Iterable[Any], argument: str | None = Non
         if argument
         else f"Name the column that holds it {target!r}"
     )
-    return DataError(f"There is no {what} in {{name}}. {has}", "nothing was read", f"Name the column {how}")
+    return DataError(f"There is no {what} in {{name}}. {has}", "nothing was read", how)
 
 
 def stated_unit(frame: pd.DataFrame) -> str | None:
@@ -297,10 +297,11 @@ def counts_no_embeddings(choice: Choice) -> bool:
 def _closest(wanted: str, names: list[str], among: list[str] | None = None) -> str:
     near = difflib.get_close_matches(wanted, names if among is None else among, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}The table has {_listed(names)}."
+    return f"{hint}The table has {listed(names)}."
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first dozen of a table's columns, and how many more there are."""
     shown = ", ".join(repr(name[:40]) for name in names[:12])
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "no columns"
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, arg, way
 from scalefit.tables.cells import numbers
+from scalefit.tables.columns import listed
 from scalefit.tables.files import read_file
 from scalefit.tables.reader import as_frame
 
@@ -89,8 +91,9 @@ def matching(given: Any, names: Sequence[str], what: str) -> list[str]:
     for text in map(str, asked):
         here = [text] if text in names else [x for x in names if "*" in text and fnmatch.fnmatchcase(x, text)]
         if not here:
-            shown = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-            raise DataError(f"No column {text!r}, which {what}= names", "nothing was read", f"The table has {shown}")
+            raise DataError(
+                f"No column {text!r}, which {arg(what)} names", "nothing was read", f"The table has {listed(names)}"
+            )
         found += [column for column in here if column not in found]
     return found
 
@@ -130,7 +133,7 @@ def _found(frame: pd.DataFrame, names: list[str], name: str, tolerance: float) -
     if len(distinct) > 1:
         shown = " and ".join(f"{groups[mark][0]!r}, ..." for mark in distinct[:3])
         raise DataError(
-            f"Several groups of columns sum to 1 in each row ({shown})", "none was taken for the shares", f"{how}"
+            f"Several groups of columns sum to 1 in each row ({shown})", "none was taken for the shares", how
         )
     telling = [m for m in groups if sums[m] is not None and re.sub(r"[^a-z]", "", (m[0] + m[1]).lower()) in _MARKS]
     if telling:
@@ -139,11 +142,10 @@ def _found(frame: pd.DataFrame, names: list[str], name: str, tolerance: float) -
     total = _sums(frame, free) if len(free) > 1 else None
     if total is not None and _is_one(total, tolerance).all():
         return free
-    shown = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     raise DataError(
         "No columns of shares were found, such as 'share_web' and 'share_code' that sum to 1 in each row",
         "nothing was read",
-        f"The table has {shown}. {how}",
+        f"The table has {listed(names)}. {how}",
     )
 
 
@@ -200,7 +202,7 @@ def _demand_whole(frame: pd.DataFrame, columns: list[str], rows: AnyArray, toler
     if not bad.size:
         return
     row, seen = rows[bad[0]], float(total[bad[0]])
-    listed = ", ".join(map(repr, columns[:3])) + (", ..." if len(columns) > 3 else "")
+    shown = shortlist(map(repr, columns), 3)
     everywhere = total[np.isfinite(total)]
     if (table[bad[0]] < 0).any():
         why, how = "one of them is negative", "Correct that row."
@@ -213,7 +215,7 @@ def _demand_whole(frame: pd.DataFrame, columns: list[str], rows: AnyArray, toler
     else:
         why = f"they sum to {seen:.4g} in row {row}" + (f" and {bad.size - 1} more rows" if bad.size > 1 else "")
         how = "Name every share, what remains too, or correct these rows."
-    raise DataError(f"The shares {listed} do not sum to 1: {why}", "nothing was read", f"{how}")
+    raise DataError(f"The shares {shown} do not sum to 1: {why}", "nothing was read", how)
 
 
 def _domains(columns: Sequence[str]) -> list[str]:

@@ -82,7 +82,7 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
         raise StoreError(
             f"Another worker holds {folder.path}",
             "this one did nothing",
-            "If it is dead, its lease runs out within five minutes",
+            "Wait for it; if it is dead, its lease runs out within five minutes",
         )
     try:
         with _asked_to_end() as ending, folder.kept_alive(SIGN_OF_LIFE if world.is_first else None):

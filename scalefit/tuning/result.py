@@ -275,7 +275,7 @@ class Hyperparameters:
             raise ArgumentError(
                 f"{arg('by_factor', by_factor)} and {len(held)} settings do not say what to compare with the best",
                 "nothing was computed",
-                ("give settings, such as a learning rate", f"else {arg('by_factor', 2)}, above 1"),
+                ("give settings, such as a learning rate", f"pass {arg('by_factor', 2)}, a factor above 1"),
             )
         points, share = self._points(N, D), [0.5, (1 - level) / 2, (1 + level) / 2]
         records = []

@@ -82,7 +82,9 @@ def test_values_read_as_they_were_typed(run, table):
     assert "scalefit: --bound E=3.0:1.0 must be (lower, upper)" in one_line(run("fit", table, "--bound", "E=3:1"))
     assert "scalefit: --fix Q names no parameter" in one_line(run("fit", table, "--fix", "Q=1"))
     assert "scalefit: --delta -1.0 is not a half-width" in one_line(run("fit", table, "--delta", "-1"))
-    assert "is not a saved result; nothing was predicted." in one_line(run("predict", table, "--N", "7B", "--D", "2T"))
+    said = one_line(run("predict", table, "--N", "7B", "--D", "2T"))
+    assert f"{table} is not a saved result; nothing was predicted. If it is a table of runs, fit it first with" in said
+    assert said.endswith("scalefit fit and save the result, or ask scalefit forecast.\n")
 
 
 def test_errors_speak_of_options(run, tmp_path, table):
@@ -129,7 +131,7 @@ def test_only_keeps_one_series(run, tmp_path, command):
         (["fit", "runs.csv", "--lvel", "0.9"], "No such option: --lvel"),
         (["fit", "runs.csv", "--level", "lots"], "Invalid value for '--level': 'lots' is not a valid number."),
         (["fit", "runs.csv", "--level", "2"], "Invalid value for '--level': 2.0 must lie between 0 and 1. Nothing"),
-        (["fit", "runs.csv", "--objective", "hubr"], "'hubr' is not one of 'huber', 'squared', 'absolute'"),
+        (["fit", "runs.csv", "--objective", "hubr"], "'hubr' is not one of 'huber', 'squared', 'absolute', 'quantile'. Nothing"),
         (["fit", "runs.csv", "--fix", "E"], "'E' cannot be read (no name=value). Nothing was done."),
         (["predict"], "give either a saved result or --law with --published. Nothing was done."),
     ],

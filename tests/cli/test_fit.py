@@ -145,6 +145,25 @@ def test_save_then_predict(run, table, tmp_path):
     assert code == 0 and "extrapolation" in out
 
 
+def test_predict_reads_every_saved_kind_and_says_what_it_predicts(run, table, tmp_path):
+    loss, error = sf.published("chinchilla", "besiroglu2024"), sf.published("downstream_error", "ours_c4")
+    sf.chain(loss, error).to_json(tmp_path / "chain.json")
+    code, out, _ = run("predict", tmp_path / "chain.json", "--N", "1B", "--D", "20B")
+    assert code == 0 and f"error {error.predict(val_loss=loss.predict(N=1e9, D=2e10)):.4f}  90 % interval not known" in out
+    code, out, _ = run("predict", "--law", "downstream_error", "--published", "ours_c4", "--at", "val_loss=2.5")
+    assert code == 0 and out.startswith(f"val_loss 2.5  error {error.predict(val_loss=2.5):.4f}\n")
+    runs = pd.read_csv(table)
+    sf.fit(runs.rename(columns={"loss": "val_bpb"}), loss="val_bpb").to_json(tmp_path / "bits.json")
+    code, out, _ = run("predict", tmp_path / "bits.json", "--N", "1B", "--D", "20B")
+    assert code == 0 and "] bit/byte\n" in out and "nat/token" not in out
+    web = np.linspace(0.05, 0.95, 20)
+    losses = {"loss_web": 2 + np.exp(-2 * web), "loss_code": 1 + np.exp(1.5 * web)}
+    several = sf.fit({"share_web": web, "share_code": 1 - web, **losses}, "data_mixing", loss=list(losses))
+    several.to_json(tmp_path / "fits.json")
+    code, _, err = run("predict", tmp_path / "fits.json", "--at", "r_web=0.5,r_code=0.5")
+    assert code == 1 and "holds fits of several losses; nothing was predicted." in err
+
+
 def test_predict_from_published_constants(run):
     code, out, _ = run("predict", "--law", "chinchilla", "--published", "hoffmann2022_tex", "--N", "70B", "--D", "1.4T")
     assert code == 0 and "1.9208" in out and "arXiv:2203.15556" in out

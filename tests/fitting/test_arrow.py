@@ -69,3 +69,13 @@ def test_a_shared_fit_is_the_same_by_either_way(monkeypatch):
     assert fast.objective_value == pytest.approx(plain.objective_value, rel=1e-10)
     np.testing.assert_allclose(fast.params, plain.params, rtol=1e-6)
     assert fast.certificate.trusted == plain.certificate.trusted
+
+
+def test_series_that_share_nothing_are_fitted_each_by_itself():
+    """With both exponents fixed there is no shared part, and the arrow had nothing to reshape."""
+    runs = pd.concat([simulate(12, seed=k).assign(series=f"s{k}") for k in range(5)], ignore_index=True)
+    fixed = {"alpha": 0.34, "beta": 0.37}
+    together = sf.fit(runs, by="shared", fixed=fixed)
+    for label, alone in sf.fit(runs, by="series", fixed=fixed).items():
+        for name in ("E", "A", "B"):
+            assert together.params[f"{name}[{label}]"] == pytest.approx(alone.params[name], rel=1e-6)

@@ -95,6 +95,16 @@ def test_six_clusters_give_a_wider_interval_not_a_refusal():
     assert "by C (6 clusters)" in " ".join(str(result).split())
 
 
+def test_only_a_fixed_floor_saves_a_run():
+    """A prior on E leaves it free: four runs for three parameters were called one degree of freedom with a pinned floor."""
+    runs = {"N": np.geomspace(1e8, 1e10, 4), "loss": [3.0, 2.78, 2.63, 2.52]}
+    with pytest.raises(sf.FitError, match="4 runs cannot hold 3 free parameters .* at least 5 are needed"):
+        sf.fit(runs, "power_law:N", prior={"E": (1.8, 0.1)})
+    three = {key: value[:3] for key, value in runs.items()}
+    notes = {note.code: note.message for note in sf.fit(three, "power_law:N", fixed={"E": 1.8}).notes}
+    assert "3 runs for 2 free parameters leave one degree of freedom" in notes["one_degree"]
+
+
 def test_fit_and_forecast_take_the_same_priors():
     runs = table(np.geomspace(5e7, 5e9, 6), np.geomspace(2e9, 2e11, 6))
     given = {"E": (1.8, 0.05)}

@@ -7,6 +7,7 @@ import pytest
 from simulated import simulate
 
 import scalefit as sf
+from scalefit.fitting.objectives import Objective
 
 OBJECTIVES = ["huber", "squared", "absolute"]
 
@@ -101,3 +102,20 @@ def test_errors_on_many_runs_are_those_of_medians(objective):
     slopes = result.problem.jacobian(result.x[None])[1][0]
     expected = np.linalg.inv(slopes @ slopes.T) * (scale * np.pi * np.sqrt(3) / 4) ** 2
     assert np.diag(result.free_cov) == pytest.approx(np.diag(expected), rel=0.12)  # errors to 6 %
+
+
+def test_a_quantile_is_named_by_its_share_whatever_the_sides_add_up_to():
+    assert str(Objective("quantile", sides=(1.0, 3.0))) == "quantile 0.75 of log loss"
+
+
+def test_residuals_of_log_odds_are_brought_to_the_scale_of_the_target():
+    """They were divided by the loss, as differences of losses are."""
+    from scalefit.fitting.intervals import relative_residuals
+
+    rng = np.random.default_rng(0)
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(2e9, 2e11, 5)))
+    loss = 0.2 * sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D) * np.exp(0.01 * rng.standard_normal(30))
+    result = sf.fit({"N": N, "D": D, "loss": loss}, objective="squared", on="logit")
+    np.testing.assert_allclose(relative_residuals(result), np.log(result.predict(N=N, D=D) / loss), atol=1e-12)
+    with pytest.raises(sf.FitError, match="30 of 30 runs do not lie between 0 and 1, as on='logit' needs"):
+        sf.fit({"N": N, "D": D, "loss": 5 * loss}, on="logit")

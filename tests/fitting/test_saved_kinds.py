@@ -127,5 +127,5 @@ def test_the_text_of_a_document_is_read_as_its_file_is(runs):
         again = sf.load_result(saved.to_json())
         assert again.predict(N=1e10, D=1e11) == saved.predict(N=1e10, D=1e11)
     assert sf.load_forecast(sf.forecast(runs).to_json()).n_runs == len(runs)
-    with pytest.raises(sf.DataError, match="The text"):
+    with pytest.raises(sf.DataError, match="^The text is not a saved result: .*; it was not read. Name"):
         sf.load_result('{"format": ')

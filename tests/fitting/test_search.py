@@ -21,9 +21,10 @@ def test_a_narrow_valley_is_followed_to_its_end(seed):
     """Searches gave up after 150 steps, and the fit was called untrusted for it."""
     result = sf.fit(narrow(seed), "coupled")
     assert result.certificate.converged
-    # under two percent of noise less than a decade may leave an exponent open; nothing else speaks against the fit
-    assert all("lie too close together" in problem for problem in result.certificate.problems)
-    assert result.certificate.curvature > -1e-6 and result.certificate.decrement < 1e-8
+    # Two percent of noise on less than a decade of D leave its exponent open; nothing else speaks against the fit.
+    (problem,) = result.certificate.problems
+    assert problem.startswith("the runs lie too close together for beta (expected error ")
+    assert result.certificate.curvature > 1e-7 and result.certificate.decrement < 1e-8
 
 
 @pytest.mark.parametrize("seed", [4, 12, 13])

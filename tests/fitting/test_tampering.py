@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from simulated import simulate
 
 import scalefit as sf
 from scalefit._digests import digest_of, with_digest
+from scalefit.fitting.certificate import NOT_UPWARDS
 
 EACH = 130  # mutations of each of eight documents
 VALUES = (None, True, "x", "", [], {}, -1, 0, 1e300, float("nan"), float("inf"), [1], {"a": 1})
@@ -159,3 +161,5 @@ def test_an_infinite_certificate_is_null_and_comes_back():
     text = result.to_json()
     assert "Infinity" not in text and json.loads(text)["certificate"]["curvature"] is None
     assert sf.load_result(text).certificate == result.certificate
+    sunk = replace(result.certificate, curvature=-np.inf, problems=(NOT_UPWARDS,))
+    assert sf.load_result(replace(result, certificate=sunk).to_json()).certificate.curvature == -np.inf

@@ -182,6 +182,75 @@ def test_several_losses_are_several_fits_whose_draws_go_together(tmp_path):
     assert sf.fit(table, "data_mixing", loss="loss_*").params.equals(fits.params)
 
 
+def test_a_table_of_shares_is_read_by_the_names_of_its_columns():
+    result = sf.fit(runs(), "data_mixing", loss="loss_web")
+    asked = {"web": [0.5, 0.1], "code": [0.2, 0.3], "books": [0.3, 0.6]}
+    expected = result.predict(r=asked)
+    for names in (["code", "web", "books"], ["books", "code", "web"]):
+        np.testing.assert_array_equal(result.predict(r=pd.DataFrame(asked)[names]), expected)
+    with pytest.raises(sf.ScalefitError, match="names 0, 1, 2"):
+        result.predict(r=pd.DataFrame([[0.5, 0.2, 0.3]]))
+    for bad in ("half", [["a", "b", "c"]], [[1, 0], [1]]):
+        with pytest.raises(sf.ScalefitError, match="must be shares, one for each domain"):
+            result.predict(r=bad)
+
+
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [({"overestimate_penalty": 5.0}, (5.0, 1.0)), ({"objective": "quantile", "quantile": 0.8}, (0.2, 0.8))],
+)
+def test_every_loss_is_fitted_with_the_options_asked_for(options, sides):
+    table = runs(noise=0.03)
+    fits = sf.fit(table, "data_mixing", loss=["loss_web", "loss_code"], **options)
+    alone = sf.fit(table, "data_mixing", loss="loss_web", **options)
+    assert fits["loss_web"].problem.objective.sides == pytest.approx(sides)
+    pd.testing.assert_series_equal(fits["loss_web"].params, alone.params, check_exact=True)
+
+
+def test_refits_that_did_not_converge_are_counted_with_the_draws(monkeypatch):
+    """The draws kept them as they ended, and said nothing."""
+    from scalefit.fitting import bootstrap
+
+    fits = sf.fit(runs(noise=0.03), "data_mixing", loss=["loss_web", "loss_code"])
+    run = bootstrap._Refits.run
+
+    def lame(self, weights, *rest):
+        x, _ = run(self, weights, *rest)
+        return x, np.arange(len(x)) % 4 != 0
+
+    monkeypatch.setattr(bootstrap._Refits, "run", lame)
+    with pytest.warns(sf.ScalefitWarning, match=r"Of 40 resamples, many did not converge for 'loss_web' \(10\), "):
+        drawn = fits.draws(40)
+    assert all(table.attrs["failed"] == 10 for table in drawn.values())
+
+
+def test_a_metric_of_mixtures_is_read_as_what_it_is():
+    """An accuracy may be 0; a loss may not, and the row was set aside where the columns were named."""
+    table = runs()
+    accuracy = np.clip(0.2 + 0.5 * table["share_web"], 0, 1)
+    accuracy[3] = 0.0
+
+    class Score(sf.Law):
+        """An accuracy, linear in the shares."""
+
+        inputs = ("r",)
+        formula = "a(r) = c + sum_j t_j r_j"
+        target = sf.Target("accuracy", sense=+1, range=(0.0, 1.0), scale="linear")
+        r = sf.Shares("shares", DOMAINS)
+        c = sf.Parameter("constant", (-2.0, 2.0), (-0.2, 0.0, 0.2))
+        t = sf.Parameter("effect", (-2.0, 2.0), (-0.2, 0.1, 0.5), each="r", reference=0.0)
+
+        @staticmethod
+        def loss(r, c, t):
+            return c + sum(a * b for a, b in zip(t, r, strict=True))
+
+    table["right"] = accuracy
+    named = {"r": ["share_web", "share_code", "share_books"]}
+    result = sf.fit(table, Score, columns={"loss": "right"}, inputs=named)
+    assert result.n_runs == len(table)
+    assert result.predict(r={"web": 1.0}) - result.predict(r={"books": 1.0}) == pytest.approx(0.5, abs=0.05)
+
+
 def test_bad_losses_are_named():
     table = runs()
     with pytest.raises(sf.DataError, match="No column 'loss_x'"):

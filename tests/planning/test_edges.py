@@ -90,7 +90,7 @@ def test_the_worth_of_an_epoch_is_the_slope_of_the_fresh_tokens():
 
 def test_several_series_are_never_pooled_in_silence(two, tmp_path):
     for walk in (sf.isoflop, agreement, sf.envelope):
-        with pytest.raises(ValueError, match=r"2 series \(a, b\).*ass the runs of one"):
+        with pytest.raises(ValueError, match=r"2 series \(a, b\).*computed. Pass the runs of one: runs\["):
             walk(two)
 
 

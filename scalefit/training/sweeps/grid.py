@@ -190,7 +190,7 @@ class Sweep:
         if len(found) != 1:
             names = ", ".join(path.stem for path in found) or "none"
             raise ArgumentError(
-                f"{store} holds the sweeps: {names}", "no single one was meant", "Name one that is there"
+                f"{store} holds the sweeps: {names}", "none was opened", "Name one of them"
             )
         try:
             config = SweepConfig.from_dict(json.loads(found[0].read_text())["config"])

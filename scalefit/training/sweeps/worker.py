@@ -58,7 +58,7 @@ def work(
         raise StoreError(
             f"{len(failed)} runs could not be trained: {', '.join(sorted(failed))}",
             "the others are kept",
-            "The log above says why",
+            "Read in the log above why, and run the worker again",
         )
     return done
 
