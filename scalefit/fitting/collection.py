@@ -101,8 +101,10 @@ class Fits(Mapping[str, FitResult]):
         """
         import pandas as pd
 
-        found = {}
-        for name, (x, failed) in joint_draws(self, check_count("n", n), check_count("seed", seed, least=0)).items():
+        found, drawn = {}, joint_draws(self, check_count("n", n), check_count("seed", seed, least=0))
+        for note in failure_notes(drawn):
+            warnings.warn(note.message, ScalefitWarning, stacklevel=2)
+        for name, (x, failed) in drawn.items():
             natural = self[name].natural(x)
             found[name] = pd.DataFrame({key: np.broadcast_to(value, (len(x),)) for key, value in natural.items()})
             found[name].attrs["failed"] = failed
@@ -179,10 +181,7 @@ def fit_each(names: Sequence[str], make: Callable[[str], Any], by: str | None) -
 
 
 def joint_draws(fits: Mapping[str, FitResult], n: int, seed: int) -> dict[str, tuple[Array, int]]:
-    """Free vectors (n, p) of every fit, refitted to the same resamples of the runs, and how many did not converge.
-
-    Losses of which more than a few did not are warned of.
-    """
+    """Free vectors (n, p) of every fit, refitted to the same resamples of the runs, and how many did not converge."""
     labels: dict[Any, int] = {}
     for result in fits.values():
         if len(result.problem.groups) > 1 or result.tangent is not None:
@@ -194,11 +193,20 @@ def joint_draws(fits: Mapping[str, FitResult], n: int, seed: int) -> dict[str, t
         for label in result.row_labels.tolist():
             labels.setdefault(label, len(labels))
     counts = resample_counts(len(labels), n, seed)
-    found = {
+    return {
         name: refits(result, counts[:, [labels[label] for label in result.row_labels.tolist()]])
         for name, result in fits.items()
     }
-    if bad := [f"{name!r} ({failed})" for name, (_, failed) in found.items() if failed > MANY_FAILED * n]:
-        text = f"Of {n} resamples, many did not converge for {shortlist(bad)}; they are in the draws as they ended."
-        warnings.warn(f"{text} More runs make such resamples rare.", ScalefitWarning, stacklevel=3)
-    return found
+
+
+def failure_notes(drawn: Mapping[str, tuple[Array, int]]) -> list[Note]:
+    """Say of which losses more than a few refits did not converge."""
+    many = {name: failed for name, (x, failed) in drawn.items() if failed > MANY_FAILED * len(x)}
+    if not many:
+        return []
+    n = len(next(iter(drawn.values()))[0])
+    text = (
+        f"Of {n} resamples, many did not converge for {shortlist(f'{name!r} ({k})' for name, k in many.items())}; they "
+        "are in the draws as they ended. More runs make such resamples rare."
+    )
+    return [Note("bootstrap_failures", "warning", text, {"failed": many, "n": n})]

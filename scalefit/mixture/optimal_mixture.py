@@ -11,7 +11,7 @@ import numpy as np
 from scalefit._arguments import LEVEL, check_count, check_level, check_number, one_of
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
-from scalefit.fitting.collection import joint_draws
+from scalefit.fitting.collection import failure_notes, joint_draws
 from scalefit.fitting.mixtures import shares_of
 from scalefit.fitting.result import FitResult
 from scalefit.mixture.arguments import (
@@ -124,13 +124,15 @@ def optimal_mixture(
     law = task.weighted([dict(result.params) for result in named.values()])
     rng = np.random.default_rng(seed)
     best = task.best(law, random_interior(lower, upper, _STARTS, rng) if (upper > lower).any() else lower[None])
-    drawn = task.drawn(n_draws, seed)
+    refitted = joint_draws(named, n_draws, seed)
+    drawn = task.drawn({name: x for name, (x, _) in refitted.items()})
     tried, measured, labels = task.tried()
     if baseline is None:
         reference, said = tried.mean(axis=0), "the mean of the mixtures tried"
     else:
         reference, said = mixture_of(baseline, next(iter(named.values())).law, domains), "the baseline"
-    return _answer(task, law, best, drawn, (tried, measured, labels), (reference, said), within)
+    found = _answer(task, law, best, drawn, (tried, measured, labels), (reference, said), within)
+    return found.with_notes((*found.notes, *failure_notes(refitted)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,10 +157,10 @@ class _Task:
         ends = minimise(law.value, law.derivatives, starts, self.lower, self.upper, _SCALE)
         return np.asarray(snapped(ends, self.lower, self.upper)[int(np.argmin(law.value(ends)))])
 
-    def drawn(self, n: int, seed: int) -> tuple[WeightedLoss, Array] | None:
-        """Weighted losses at `n` draws of the parameters, and the best mixture (n, k) of each."""
-        params = []
-        for name, (x, _) in joint_draws(self.fits, n, seed).items():
+    def drawn(self, refitted: Mapping[str, Array]) -> tuple[WeightedLoss, Array] | None:
+        """Weighted losses at draws (n, p) of the parameters, and the best mixture (n, k) of each."""
+        params, n = [], len(next(iter(refitted.values())))
+        for name, x in refitted.items():
             natural = self.fits[name].natural(x)
             params.append({key: np.broadcast_to(value, (n,)) for key, value in natural.items()})
         law = self.weighted(params)

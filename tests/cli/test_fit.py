@@ -149,7 +149,8 @@ def test_predict_reads_every_saved_kind_and_says_what_it_predicts(run, table, tm
     loss, error = sf.published("chinchilla", "besiroglu2024"), sf.published("downstream_error", "ours_c4")
     sf.chain(loss, error).to_json(tmp_path / "chain.json")
     code, out, _ = run("predict", tmp_path / "chain.json", "--N", "1B", "--D", "20B")
-    assert code == 0 and f"error {error.predict(val_loss=loss.predict(N=1e9, D=2e10)):.4f}  90 % interval not known" in out
+    value = error.predict(val_loss=loss.predict(N=1e9, D=2e10))
+    assert code == 0 and f"error {value:.4f}  90 % interval not known" in out
     code, out, _ = run("predict", "--law", "downstream_error", "--published", "ours_c4", "--at", "val_loss=2.5")
     assert code == 0 and out.startswith(f"val_loss 2.5  error {error.predict(val_loss=2.5):.4f}\n")
     runs = pd.read_csv(table)

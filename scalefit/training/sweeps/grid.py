@@ -189,9 +189,7 @@ class Sweep:
         found = sorted((Path(store) / "sweeps").glob(f"{name or '*'}.json"))
         if len(found) != 1:
             names = ", ".join(path.stem for path in found) or "none"
-            raise ArgumentError(
-                f"{store} holds the sweeps: {names}", "none was opened", "Name one of them"
-            )
+            raise ArgumentError(f"{store} holds the sweeps: {names}", "none was opened", "Name one of them")
         try:
             config = SweepConfig.from_dict(json.loads(found[0].read_text())["config"])
         except (OSError, ValueError, KeyError) as error:
