@@ -119,7 +119,7 @@ def collect(
     notes = said.notes(n_runs)
     if not rows:
         why = " ".join(note.message for note in notes if note.severity == "warning")
-        raise DataError(f"{listed}: no finished run with a loss among {n_runs}", "no table was made", f"{why}")
+        raise DataError(f"{listed}: no finished run with a loss among {n_runs}", "no table was made", why)
     table = recipes.table_of(rows)
     notes += _mixed(table)
     table.attrs["notes"] = [

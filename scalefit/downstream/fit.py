@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import check_mapping, check_number, one_of
+from scalefit._text import shortlist
 from scalefit.downstream.judgement import FEWEST
 from scalefit.downstream.metrics import metric_values
 from scalefit.downstream.models import AVERAGE, Models
@@ -252,8 +253,7 @@ def _tasks(frame: pd.DataFrame, metric: Any) -> list[str]:
             raise DataError(
                 f"The table has no column {name!r:.60} of a metric",
                 "nothing was fitted",
-                f"It has: {', '.join(own[:12])}{', ...' if len(own) > 12 else ''}. Pass {arg('metric')} with one of "
-                "them, several, or a pattern: 'acc|*'",
+                f"It has: {shortlist(own, 12)}. Pass {arg('metric')} with one of them, several, or a pattern: 'acc|*'",
             )
         found += hits
     names = list(dict.fromkeys(found))
@@ -295,7 +295,7 @@ def _chances(names: list[str], chance: Any, span: tuple[float, float]) -> dict[s
             raise ArgumentError(
                 f"chance names {strange[0]!r:.60}, which is not a metric here",
                 "nothing was fitted",
-                f"Known: {', '.join(names[:12])}",
+                f"Known: {shortlist(names, 12)}",
             )
     found = {name: None if rate is None else check_number("chance", rate) for name, rate in given.items()}
     for name, rate in found.items():

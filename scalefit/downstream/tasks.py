@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._text import shortlist
 from scalefit._typing import Array
 from scalefit.downstream.curves import N_DRAWS, Curve
 from scalefit.downstream.holdouts import Straight, compare_approaches, curves_of, held_out
@@ -212,9 +213,10 @@ class TaskFits:
 
     def _known(self, name: Any) -> str:
         if name not in self.tasks:
-            listed = ", ".join(self.tasks[:12])
             raise ArgumentError(
-                f"{arg('task', name)} is not among the tasks", "nothing was predicted", f"Known: {listed}"
+                f"{arg('task', name)} is not among the tasks",
+                "nothing was predicted",
+                f"Known: {shortlist(self.tasks, 12)}",
             )
         return str(name)
 

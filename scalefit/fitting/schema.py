@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from scalefit import __version__
-from scalefit._digests import with_digest
+from scalefit._digests import KEY, with_digest
 from scalefit._files import is_document, read_text, write_json
 from scalefit._plain import plain
 from scalefit._records import SavedNote, Strict, save_note
@@ -141,7 +141,7 @@ def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
         tangent=None if result.tangent is None else result.tangent.tolist(),
         sides=problem.objective.sides,
     )
-    return saved.model_dump(mode="json", exclude={"sha256"})
+    return saved.model_dump(mode="json", exclude={KEY})
 
 
 def to_json(document: Mapping[str, Any], path: str | Path | None) -> str:

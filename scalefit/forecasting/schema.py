@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from scalefit import __version__
+from scalefit._digests import KEY
 from scalefit._plain import plain
 from scalefit._records import SavedNote, Strict, save_note
 
@@ -80,4 +81,4 @@ def document(result: Any) -> dict[str, Any]:
         widening=result.widening,
         noise_scale=result.noise_scale,
     )
-    return saved.model_dump(mode="json", exclude={"sha256"})
+    return saved.model_dump(mode="json", exclude={KEY})

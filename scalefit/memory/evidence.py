@@ -176,9 +176,7 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
     good = np.isfinite(numbers) & (numbers >= 0)
     if not good.all() or not numbers.any():
         bad = "counts sum to zero" if good.all() else first_bad("counts", numbers, good)
-        raise ArgumentError(
-            f"{bad}", "nothing was estimated", "Give finite counts, zero or more, one at least positive"
-        )
+        raise ArgumentError(bad, "nothing was estimated", "Give finite counts, zero or more, one at least positive")
     share = numbers / numbers.max()
     share = share / share.sum()
     held = share > 0

@@ -178,7 +178,7 @@ def next_runs(found: Findings) -> Markup:
         return section("next", title, why_not(found.next_runs))
     frame = found.next_runs
     rows = [
-        (f"{i}", words.count(row["N"]), words.count(row["D"]), words.power(row["C"]), f"{100 * row['gain']:.2g} %")
+        (str(i), words.count(row["N"]), words.count(row["D"]), words.power(row["C"]), f"{100 * row['gain']:.2g} %")
         for i, row in enumerate(frame.to_dict("records"), start=1)
     ]
     head = ("run", "parameters N", "tokens D", "C [FLOP]", "variance it removes")

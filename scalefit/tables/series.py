@@ -30,7 +30,7 @@ def runs_of(runs: pd.DataFrame, only: str) -> pd.DataFrame:
     """
     labels = names_of_series(runs)
     if only not in labels:
-        known = ", ".join(labels[:12]) or "none: no column tells series apart"
+        known = shortlist(labels, 12) or "none: no column tells series apart"
         raise ArgumentError(
             f"{arg('only', only)} is not a series of this table", "no run was chosen", f"It has {known}"
         )

@@ -111,7 +111,7 @@ class Config:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, 1)
                 hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
-                raise ArgumentError(f"{cls.__name__} got an unknown field {key!r}", "nothing was run", f"{hint}")
+                raise ArgumentError(f"{cls.__name__} got an unknown field {key!r}", "nothing was run", hint)
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
