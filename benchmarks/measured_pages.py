@@ -378,6 +378,18 @@ def alarms(document: dict[str, Any]) -> str:
     return "\n".join([*wrapped(text), "", *wrapped(took)]) + "\n"
 
 
+def collecting(document: dict[str, Any]) -> str:
+    """How long thousands of runs take to collect."""
+    each = ", ".join(f"{store} {row['ms_per_run']:.1f}" for store, row in document["stores"].items())
+    text = (
+        f"{document['rows']:,} runs of {len(document['stores'])} kinds with {document['points']} logged steps "
+        f"(W&B: 10) take {document['cpu_seconds']:.0f} s of CPU time "
+        f"and {document['peak_mb']} MB (`benchmarks/collecting.py`); "
+        f"per run, in ms: {each}."
+    )
+    return "\n".join(wrapped(text)) + "\n"
+
+
 def form(document: dict[str, Any]) -> str:
     """What the two changes of the multi-power law are worth on finished runs."""
     groups = document["groups"]
@@ -799,6 +811,7 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
         "form": (form, ("stopping_form",)),
         "priors": (priors, ("../../scalefit/stopping/_priors",)),
     },
+    "docs/collect.md": {"collecting": (collecting, ("collecting",))},
     "docs/hyperparameters.md": {"hyperparameters": (hyperparameters, ("hyperparameters",))},
     "docs/recipes.md": {"recipes": (recipes, ("recipes",))},
     "docs/downstream.md": {"story": (downstream_story, ("downstream",)), "downstream": (downstream, ("downstream",))},

@@ -75,7 +75,8 @@ def launch(folder: Path, steps: int, kill_at: int | None, restore_flag: bool) ->
     command = [sys.executable, __file__, "--worker", str(folder), "--steps", str(steps)]
     command += ["--kill-at", str(kill_at)] if kill_at is not None else []
     command += ["--restore-flag"] if restore_flag else []
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode not in (0, -signal.SIGKILL):
         raise RuntimeError(done.stderr[-3000:])

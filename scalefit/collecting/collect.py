@@ -107,6 +107,8 @@ def collect(
         try:
             runs = read()
         except (DataError, OSError, UnicodeError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, DataError) and len(places) == 1:
+                raise  # nothing else to collect: what to do about it is the answer
             said.left_out("unreadable", str(path), " ".join(str(error).split())[:300])
             continue
         for run in runs:

@@ -41,9 +41,23 @@ def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
     names = next((c for wanted in _NAMES for c in table.columns if c.lower() == wanted), None)
     if step is not None and names is not None and table[names].nunique() < len(table):
         return _long(path, table, step, names)
-    if step is not None:
-        return [_one(path, path.stem, table, step)]
-    return _rows(path, table, names, asked)
+    try:
+        if step is not None and not _has_run_per_row(table, step, names, asked):
+            return [_one(path, path.stem, table, step)]
+        return _rows(path, table, names, asked)
+    except DataError as error:
+        raise error.naming(name=path) from None
+
+
+def _has_run_per_row(table: pd.DataFrame, step: str, names: str | None, asked: dict[str, str | None]) -> bool:
+    """Whether the rows of a table with steps are runs and no history: each has its own name, or sizes differ."""
+    if len(table) < 2:
+        return False
+    if names is not None:
+        return True  # no name comes twice
+    increases = pd.to_numeric(table[step], errors="coerce").is_monotonic_increasing and table[step].nunique() > 1
+    sizes = None if increases else tables.choose("N", asked["N"], table.columns)
+    return sizes is not None and sizes.column is not None and table[sizes.column].nunique() > 1
 
 
 def _wide(path: Path, table: pd.DataFrame, step: str, columns: list[str]) -> list[Run]:

@@ -82,6 +82,7 @@ _UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_(
 
 
 _LARGEST = 1e300  # a whole number of more digits is not a float
+_VARIANT = re.compile(r"[^_].*?__(?!(?i:min|max|mean|std|sem)$)")
 #: Names that say too little inside a nested one: config.data.size is not the model's.
 _TOO_SHORT = frozenset("n d c u size budget compute data loss_val".split())
 
@@ -152,6 +153,8 @@ def choose(
     nested = [(plain_name(name.rsplit(".", 1)[1]), name, 1.0) for name in tracked]
     if target != "loss":  # sections of a tracker: throughput/total_tokens
         nested += [(plain_name(name.rsplit("/", 1)[1]), name, 1.0) for name in names if "/" in name]
+    # what a long table measured several ways: model_size__non_embedding, test_loss__c4
+    nested += [(plain_name(name.split("__", 1)[0]), name, 1.0) for name in names if _VARIANT.match(name)]
     exact = [name for name in tracked if name.rsplit(".", 1)[1] == target]  # config.model.N says enough in its case
     if target == "N" and exact:
         exact += [name for name in tracked if plain_name(name.rsplit(".", 1)[1]) in NON_EMBEDDING_NAMES]

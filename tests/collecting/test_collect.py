@@ -254,6 +254,37 @@ class TestTables:
         ]
         assert set(table.loss_unit) == {"bit/byte"} and table.depth.tolist() == [8, 10]
 
+    @pytest.mark.parametrize(
+        ("columns", "loss"),
+        [
+            (("parameter_count", "throughput/total_tokens", "eval/paloma/c4_en/bpb"), "bit/byte"),  # marin
+            (("n_params", "throughput/total_tokens", "eval/c4_en-validation/CrossEntropyLoss"), "nat/token"),  # OLMo
+            (("N", "D", "smooth loss"), "nat/token"),  # step-law
+            (("model_size__params", "dataset_size__tokens", "test_loss__c4"), "nat/token"),  # simple-scaling-laws
+        ],
+    )
+    @pytest.mark.parametrize("more", [{}, {"name": ["a", "b"], "_step": 500}, {"_step": 500}])
+    def test_columns_that_projects_publish(self, tmp_path, columns, loss, more):
+        n, d, target = columns
+        pd.DataFrame({n: [1e7, 2e7], d: [1e9, 3e9], target: [3.5, 3.25], **more}).to_csv(
+            tmp_path / "t.csv", index=False
+        )
+        table = sf.collect(tmp_path)
+        assert table[["N", "D", "loss"]].to_numpy().tolist() == [[1e7, 1e9, 3.5], [2e7, 3e9, 3.25]]
+        assert set(table.loss_unit) == {loss} and set(table.loss_column) == {target}
+
+    def test_several_losses_of_a_table_are_named(self, tmp_path):
+        frame = pd.DataFrame({"params": [1e7], "tokens": [1e9], "test_loss__c4": [3.5], "test_loss__pile": [3.6]})
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        with pytest.raises(DataError, match="'test_loss__c4', 'test_loss__pile'.*loss="):
+            sf.collect(tmp_path)
+        assert sf.collect(tmp_path, loss="test_loss__pile").loss.tolist() == [3.6]
+
+    def test_a_history_with_sizes_is_one_run(self, tmp_path):
+        frame = pd.DataFrame({"_step": [10, 20], "n_params": 1e7, "tokens": [1e6, 2e6], "eval/loss": [3.5, 3.25]})
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        assert sf.collect(tmp_path)[["N", "D", "loss"]].to_numpy().tolist() == [[1e7, 2e6, 3.25]]
+
     def test_a_status_column_counts(self, tmp_path):
         text = "Name,State,n_params,tokens,val_loss\na,finished,1e6,1e8,3.0\nb,crashed,1e6,1e8,9.0\n"
         (tmp_path / "runs.csv").write_text(text)
