@@ -7,8 +7,10 @@ Nothing here is edited by hand; the pages are written to ``docs/laws``, ``docs/e
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import re
+import sys
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,17 @@ def on_pre_build(config: Any) -> None:
     write_api(HERE)
     write_experiments(HERE / "experiments")
     (HERE / "claims.md").write_text(claims_page(), encoding="utf-8")
+    _gallery().write_gallery(HERE)
+
+
+def _gallery() -> Any:
+    """The module beside this one; mkdocs loads hooks by path, so its folder is on no search path."""
+    spec = importlib.util.spec_from_file_location("scalefit_docs_gallery", HERE / "_gallery.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def claims_page() -> str:

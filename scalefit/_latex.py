@@ -9,6 +9,11 @@ _GREEK = frozenset(
 )
 
 
+def is_greek(name: str) -> bool:
+    """Whether LaTeX draws `name` as a Greek letter."""
+    return name in _GREEK or name == "pi"
+
+
 def escaped(text: object) -> str:
     r"""Text with what LaTeX takes for commands escaped.
 

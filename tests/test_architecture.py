@@ -91,6 +91,7 @@ def test_the_parts_are_all_known():
         "_digests",
         "_files",
         "_knots",
+        "_formula",
         "_latex",
         "_plain",
         "_numeric",

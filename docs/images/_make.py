@@ -11,7 +11,8 @@ runs = sf.load_dataset("scalefit_cpu")
 runs = runs[runs["series"] == "markov"]
 result = sf.fit(runs, "chinchilla")
 result.plot(HERE / "fit.png")
-sf.plan(result, C=10 * runs["C"].max()).plot().figure.savefig(HERE / "plan.png", dpi=90)
+chinchilla = sf.fit(sf.load_dataset("chinchilla_epoch"), "chinchilla")
+sf.plan(chinchilla, C=1e23).plot().figure.savefig(HERE / "plan.png", dpi=110)
 
 rng = np.random.default_rng(0)
 schedule = sf.Schedule.wsd(10_000, warmup=200)
@@ -19,4 +20,4 @@ monitor = sf.Monitor(sf.RunPlan(schedule=schedule, n_params=124e6, tokens_per_st
 for step in range(100, 6001, 100):
     monitor.update(step=step, val_loss=2.9 + 12 * (step + 50) ** -0.45 + 0.003 * rng.standard_normal())
 branch = {"cool down now": schedule.cooldown_from(step=6000, steps=1000)}
-monitor.plot(what_if=branch).figure.savefig(HERE / "advice.png", dpi=90)
+monitor.plot(what_if=branch).figure.savefig(HERE / "advice.png", dpi=110)

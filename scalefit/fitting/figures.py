@@ -9,6 +9,7 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit._arguments import LEVEL
+from scalefit._formula import math_text
 from scalefit._typing import Array
 from scalefit.errors import ScalefitWarning
 from scalefit.fitting.intervals import predict_interval, relative_residuals
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CURVES = 5
+#: Sizes drawn of a plain fit and of all series together; more series are drawn as predictions over measurements.
+_CURVES, _SHARED, _SERIES = 5, 8, 4
 _POINTS = 60
+_SAME = 0.05  # sizes are one where they differ by less, of ln N
+_PROFILE = 24
 
 
 def fit_data(result: Solution, *, level: float = 0.9) -> FitData:
@@ -43,10 +47,11 @@ def fit_data(result: Solution, *, level: float = 0.9) -> FitData:
     """
     columns = with_compute(result.problem.raw_columns)
     loss = result.problem.loss
-    title = f"{result.law.formula}\n{result.n_runs} runs · {result.problem.objective}"
+    known = {} if result.series else {str(name): float(value) for name, value in result.params.items()}
+    title = f"{math_text(result.law.formula, known)}\n{result.n_runs} runs · {result.problem.objective}"
     labels = _series(result)
     inputs = set(result.law.inputs)
-    if not inputs <= {*QUANTITIES, "unique_tokens"}:
+    if not inputs <= {*QUANTITIES, "unique_tokens"} or (len(result.series) > _SERIES and len(inputs) > 1):
         # Reached by a loop over series in shared fits, because each has coefficients of its own.
         predicted = np.empty_like(loss)
         for rows, name in _groups(result):
@@ -60,14 +65,24 @@ def fit_data(result: Solution, *, level: float = 0.9) -> FitData:
     return FitData(axis, columns[axis], loss, columns.get("N"), labels, tuple(curves), level, title)
 
 
-def profile_data(result: Solution, name: str, *, level: float = LEVEL, n: int = 41) -> ProfileData:
-    """Compute the profile of one parameter; see :meth:`scalefit.FitResult.profile`."""
-    table = profile(result, name, None, n)
+def profile_data(result: Solution, name: str, *, level: float = LEVEL, n: int = _PROFILE) -> ProfileData:
+    """Compute the profile of one parameter from half an interval below to half an interval above its interval.
+
+    The optimum is among its points; see :meth:`scalefit.FitResult.profile`.
+    """
+    best, parameter = float(result.params[name]), result.law.parameters[name]
     low, high = result.conf_int(level).loc[name].to_numpy(float)
-    excess = table["objective_value"].to_numpy() / result.objective_value - 1
-    return ProfileData(
-        name, table["value"].to_numpy(), excess, float(result.params[name]), (float(low), float(high)), level
-    )
+    bottom, top = (result.bounds or {}).get(name, parameter.bounds)
+    if parameter.log and low > 0:
+        room = (high / low) ** 0.5
+        points = np.geomspace(max(low / room, bottom), min(high * room, top), n)
+    else:
+        room = 0.5 * (high - low)
+        least = 1e-3 * best if parameter.log else -np.inf
+        points = np.linspace(max(low - room, bottom, least), min(high + room, top), n)
+    values = np.unique([*points, best])
+    excess = profile(result, name, values, n)["objective_value"].to_numpy() / result.objective_value - 1
+    return ProfileData(name, values, excess, best, (float(low), float(high)), level)
 
 
 def residual_data(result: Solution) -> ResidualData:
@@ -104,27 +119,34 @@ def _curves(result: Solution, columns: dict[str, Array], axis: str, level: float
     if axis != "C" or set(result.law.inputs) == {"C"}:
         grid = np.geomspace(x.min(), x.max(), _POINTS)
         return [_curve(result, {axis: grid}, grid, level, "", np.nan, series)]
-    sizes = np.log(columns["N"])
-    distinct = np.unique(sizes.round(6))
-    count = min(_CURVES, distinct.size)
-    if series is not None:
-        middles = np.median(sizes, keepdims=True)
-    elif distinct.size <= count:
-        middles = distinct
-    else:
-        low, high = np.quantile(sizes, [0.02, 0.98]).tolist()
-        middles = np.linspace(low, high, count)
-    nearest = np.argmin(np.abs(sizes[:, None] - middles[None]), axis=1)
+    sizes = columns["N"]
     curves = []
-    for k, middle in enumerate(middles):
-        here = x[nearest == k] if series is None else x
-        if here.size == 0 or here.min() == here.max():
-            here = x
-        grid, size = np.geomspace(here.min(), here.max(), _POINTS), float(np.exp(middle))
+    for size in _sizes(sizes, _CURVES if series is None else _SHARED // len(result.series)):
+        near = np.abs(np.log(sizes / size)) <= _SAME
+        here = x[near] if np.ptp(x[near]) > 0 else x[np.argsort(np.abs(np.log(sizes / size)))[: max(3, x.size // 10)]]
+        here = here if np.ptp(here) > 0 else x
+        grid = np.geomspace(here.min(), here.max(), _POINTS)
         inputs = {"N": np.full(_POINTS, size), "D": convention("6ND").tokens(grid, size), "C": grid}
-        label = f"N = {words.count(size)}"
-        curves.append(_curve(result, inputs, grid, level, label, size, series))
+        curves.append(_curve(result, inputs, grid, level, f"N = {words.count(size)}", size, series))
     return curves
+
+
+def _sizes(N: Array, most: int) -> list[float]:
+    """Sizes of the table, spread over its range, those with many runs before those with few."""
+    logs = np.log(N)
+    distinct, counts = np.unique(logs.round(6), return_counts=True)
+    if distinct.size <= most:
+        return [float(np.exp(value)) for value in distinct]
+    low, high = np.quantile(logs, [0.02, 0.98])
+    middles = np.linspace(low, high, most)
+    half = 0.5 * (middles[1] - middles[0])
+    picked = []
+    for middle in middles:
+        away = np.abs(distinct - middle)
+        near = np.flatnonzero(away <= half)
+        if near.size:
+            picked.append(float(np.exp(distinct[near[np.lexsort((away[near], -counts[near]))[0]]])))
+    return picked
 
 
 def _curve(

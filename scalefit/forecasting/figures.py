@@ -32,8 +32,8 @@ class ForecastData:
         Intervals, the widest first.
     largest : float
         The largest run's place on that axis.
-    label, title, unit : str
-        The axis, the law, and the unit of the loss.
+    label, title, unit, axis : str
+        The axis in words, the law, the unit of the loss, and the axis's name.
     """
 
     x: Array
@@ -46,6 +46,7 @@ class ForecastData:
     label: str
     title: str
     unit: str
+    axis: str = "C"
 
 
 def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> ForecastData:
@@ -69,7 +70,7 @@ def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> F
     axis = "C" if "C" in runs else result.inputs[0]
     x = np.asarray(runs[axis], float)
     largest = float(x.max())
-    ratios = np.geomspace(min(1.0, np.median(x) / largest), ratio, _POINTS)
+    ratios = np.geomspace(min(1.0, x.min() / largest), ratio, _POINTS)
     where = result.larger_runs(ratios)
     bands = []
     for each in sorted({level, min(_INNER, level)}, reverse=True):
@@ -84,6 +85,9 @@ def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> F
         bands=tuple(bands),
         largest=largest,
         label="training compute C [FLOP]" if axis == "C" else result.law.declarations[axis].label(axis),
-        title=f"Forecast by {result.law.name}, {result.n_runs} runs",
+        title=f"Forecast of the loss at the best N and D\n{result.n_runs} runs · law {result.law.name}"
+        if axis == "C"
+        else f"Forecast of the loss\n{result.n_runs} runs · law {result.law.name}",
         unit=str(result.conventions.get("loss_unit", "nat/token")),
+        axis=axis,
     )

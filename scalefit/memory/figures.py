@@ -26,7 +26,7 @@ from scalefit.memory import (
 )
 from scalefit.memory._conventions import positive
 from scalefit.memory.recall import Network
-from scalefit.plots._axes import axes_for, new_grid
+from scalefit.plots._axes import COLOURS, DASHES, SMALL, axes_for, marker, new_grid
 
 #: Patterns of figure 1 of Niu et al. (2024, arXiv:2405.08707): the plane on its left, the line on its right.
 FIGURE_1_PLANE = ((-2.0, -0.5), (0.2, -0.3), (1.5, 1.5))
@@ -130,8 +130,8 @@ def plot_energy_landscapes(data: EnergyLandscapes | None = None, *, axes: Any = 
     for ax, (name, title) in zip(axes, PANELS.items(), strict=True):
         energy = data.energies[name]
         if len(data.axes) == 1:
-            ax.plot(data.axes[0], energy, color="C0")
-            ax.plot(data.patterns[:, 0], np.interp(data.patterns[:, 0], data.axes[0], energy), "o", color="C3")
+            ax.plot(data.axes[0], energy, color=COLOURS[0])
+            ax.plot(data.patterns[:, 0], np.interp(data.patterns[:, 0], data.axes[0], energy), "o", color=COLOURS[1])
             ax.set_ylabel("energy [nat]")
         else:
             shown = ax.contourf(*data.axes, energy, levels=30, cmap="viridis")
@@ -139,7 +139,7 @@ def plot_energy_landscapes(data: EnergyLandscapes | None = None, *, axes: Any = 
             ax.plot(data.patterns[:, 0], data.patterns[:, 1], "o", color="white", markeredgecolor="black")
             ax.set_ylabel("x₂")
         ax.set_xlabel("x" if len(data.axes) == 1 else "x₁")
-        ax.set_title(title)
+        ax.set_title(title, fontsize=10)
     return axes
 
 
@@ -227,19 +227,21 @@ def plot_loss_against_radius(data: LossAgainstRadius, *, ax: Any = None) -> Any:
     """
     ax = axes_for(ax, (6.0, 4.0))
     shown = np.isfinite(data.loss) & (data.loss < 1e6)
-    ax.plot(data.radius[shown], data.loss[shown], color="C0", label="log Z + 1/Z, exact Z")
-    ax.axhline(1.0, color="0.5", linestyle=":", label="1 nat/token (a hypothesis)")
-    ax.axvline(data.critical_radius, color="C3", label=f"critical radius {data.critical_radius:.4g}")
+    ax.plot(data.radius[shown], data.loss[shown], color=COLOURS[0], label="log Z + 1/Z, exact Z")
+    ax.axhline(1.0, color="0.35", linestyle=":", label="1 nat/token (a hypothesis)")
+    ax.axvline(data.critical_radius, color=COLOURS[1], label=f"critical radius {data.critical_radius:.4g}")
     low, high = ax.get_xlim()
     if low <= data.volume_radius <= high:
-        ax.axvline(data.volume_radius, color="C2", linestyle="--", label=f"volume radius {data.volume_radius:.4g}")
+        ax.axvline(
+            data.volume_radius, color=COLOURS[2], linestyle="--", label=f"volume radius {data.volume_radius:.4g}"
+        )
     else:
         ax.plot([], [], " ", label=f"volume radius {data.volume_radius:.4g}: beyond the axis")
     ax.set_yscale("log")
     ax.set_xlabel("radius [embedding distance]")
     ax.set_ylabel("loss [nat/token]")
-    ax.set_title(f"n = {data.dim:,}, d = {data.n_patterns:,.4g}")
-    ax.legend(fontsize="small")
+    ax.set_title(f"dimension n = {data.dim:,}, patterns d = {data.n_patterns:,.4g}", fontsize=10, loc="left")
+    ax.legend(fontsize=SMALL)
     return ax
 
 
@@ -345,13 +347,15 @@ def plot_capacity(data: CapacityAgainstDimension, *, ax: Any = None) -> Any:
     ax = axes_for(ax, (8.0, 4.5))
     for i, (name, measured) in enumerate(data.measured.items()):
         theory = np.where(np.isfinite(data.theory[name]), data.theory[name], np.nan)
-        ax.plot(data.dims, theory, "-", color=f"C{i}", label=f"{name}: theory")
-        ax.plot(data.dims, measured, "o", color=f"C{i}", label=f"{name}: measured")
+        ax.plot(data.dims, theory, ls=DASHES[i % len(DASHES)], color=COLOURS[i % len(COLOURS)], label=f"{name}: theory")
+        ax.plot(data.dims, measured, marker(i), color=COLOURS[i % len(COLOURS)], label=f"{name}: measured")
         beyond = data.dims[np.isnan(measured)]
-        ax.plot(beyond, np.full(len(beyond), data.limit), "^", color=f"C{i}", markerfacecolor="none")
+        ax.plot(beyond, np.full(len(beyond), data.limit), "^", color=COLOURS[i % len(COLOURS)], markerfacecolor="none")
     ax.set_yscale("log")
     ax.set_xlabel("dimension n of a pattern")
     ax.set_ylabel("patterns")
-    ax.set_title(f"recall of half from {data.corruption:.0%} corruption (△: above {data.limit:,})", fontsize="medium")
-    ax.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.set_title(
+        f"recall of half from {data.corruption:.0%} corruption (△: above {data.limit:,})", fontsize=10, loc="left"
+    )
+    ax.legend(fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax

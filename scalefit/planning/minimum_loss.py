@@ -17,7 +17,7 @@ import pandas as pd
 from scalefit._arguments import check_level, check_quantity
 from scalefit._files import write_json
 from scalefit._plain import plain
-from scalefit._text import percent
+from scalefit._text import count, percent
 from scalefit.counting import count_parameters
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg, note_record
 from scalefit.extrapolation import LEAP
@@ -88,7 +88,7 @@ class MinimumLoss:
             upper=rows["upper"].to_numpy(float),
             holds=rows["holds_here"].to_numpy(bool),
             kind=list(rows["kind"]),
-            title=f"N {self.plan['N']:.4g}, D {self.plan['D']:.4g} tokens",
+            title=f"{count(self.plan['N'])} parameters on {count(self.plan['D'])} tokens",
         )
 
     def plot(self, ax: Any = None) -> Any:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from scalefit.planning.minimum_loss import MinimumLoss
 
 Interval = tuple[float, float]
+_BUDGETS = 5  # lines of round budgets in the contours, beside the plan's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,14 +359,20 @@ def plan_record(plan: Plan) -> dict[str, Any]:
 
 
 def contour_data(plan: Plan, n: int = 80) -> ContourFigure:
-    """Numbers behind the contours: two decades either side of the plan."""
+    """Numbers behind the contours: a frame around the runs, or two decades below the plan, and the plan."""
     if plan.surface is None:
         raise ArgumentError(
             f"Law {plan.law} reads C alone, so there are no contours over N and D", "nothing was drawn", "Plot the fit"
         )
     surface = plan.surface.first()
-    N = np.geomspace(plan.N / 100, plan.N * 100, n)
-    D = np.geomspace(plan.D / 100, plan.D * 100, n)
+    seen = plan.result.runs()
+    runs = np.stack([seen[key] for key in SIZES], axis=1) if set(SIZES) <= set(seen) else np.empty((0, 2))
+    corners = np.vstack([runs, [(plan.N, plan.D)]]) if len(runs) else np.outer([0.01, 1.0], [plan.N, plan.D])
+    ends = np.stack([corners.min(axis=0) / 1.5, corners.max(axis=0) * 3.0])
+    for k, span in enumerate((plan.N_interval, plan.D_interval)):
+        if span is not None and span[1] < 100 * ends[1, k]:
+            ends[1, k] = max(ends[1, k], 1.2 * span[1])
+    N, D = (np.geomspace(ends[0, k], ends[1, k], n) for k in (0, 1))
     loss = surface.loss(np.broadcast_to(N, (n, n))[None], np.broadcast_to(D[:, None], (n, n))[None])[0]
     weight = 1.0 if plan.hardware is None else plan.hardware.serving_weight
     served = plan.inference_tokens * weight
@@ -374,9 +381,10 @@ def contour_data(plan: Plan, n: int = 80) -> ContourFigure:
     for factor in np.geomspace(1e-4, 1e4, 25):
         best = on_budget(surface, total * factor, served)
         path.append((best.N[0], best.D[0]))
-    seen = plan.result.runs()
-    runs = np.stack([seen[key] for key in SIZES], axis=1) if set(SIZES) <= set(seen) else np.empty((0, 2))
-    budgets = {float(plan.C * factor): plan.C * factor / (TRAIN * N) for factor in (0.01, 0.1, 1.0, 10.0, 100.0)}
+    least, most = np.ceil(np.log10(TRAIN * N[[0, -1]] * D[[0, -1]]))
+    rounded = 10.0 ** np.arange(least, most)
+    stride = -(-len(rounded) // _BUDGETS)
+    budgets = {float(C): C / (TRAIN * N) for C in (*rounded[::-stride], plan.C)}
     label = f"{plan.target} [{plan.unit}]"
     spans = (plan.N_interval, plan.D_interval)
     return ContourFigure(N, D, loss, budgets, np.array(path), runs, (plan.N, plan.D), spans, plan.unique_tokens, label)

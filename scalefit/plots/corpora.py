@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import count
 from scalefit._typing import AnyArray, Array
-from scalefit.plots._axes import COLOURS, MARKERS, axes_for
+from scalefit.plots._axes import COLOURS, LOSS, SMALL, axes_for, marker, ramp
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,17 +48,21 @@ def draw_entropy(data: EntropyFigure, ax: Any = None) -> Any:
     """Draw held-out losses by size and the in-sample entropy over the context, and what they leave between them."""
     ax = axes_for(ax)
     for i, (size, loss) in enumerate(zip(data.sizes, data.loss, strict=True)):
-        alpha = 0.4 + 0.6 * (i + 1) / len(data.sizes)
-        ax.plot(data.context, loss, "o-", color=COLOURS[0], alpha=alpha, label=f"held out, {size:,.0f} tokens")
-    ax.plot(data.context, data.in_sample, "s--", color=COLOURS[4], label="of the training part's own frequencies")
+        style = {
+            "color": ramp((i + 1) / len(data.sizes)),
+            "marker": marker(i),
+            "label": f"held out, {count(size)} tokens",
+        }
+        ax.plot(data.context, loss, **style)
+    ax.plot(data.context, data.in_sample, "--", color=COLOURS[4], label="of the training part's own frequencies")
     ax.axhline(data.upper, color=COLOURS[1], lw=1.2, label=f"upper bound {data.upper:.4g}")
     if data.interval is not None:
         ax.axhspan(*data.interval, color=COLOURS[2], alpha=0.25, label="entropy")
     ax.set_xlabel("context [tokens]")
-    ax.set_ylabel("nat/token")
+    ax.set_ylabel(LOSS)
     ax.set_ylim(bottom=0)
-    ax.set_title(data.title)
-    ax.legend(fontsize=8)
+    ax.set_title(data.title, fontsize=10, loc="left")
+    ax.legend(fontsize=SMALL)
     return ax
 
 
@@ -94,7 +99,7 @@ def draw_correlations(data: CorrelationFigure, ax: Any = None) -> Any:
         ax.errorbar(lag[shown], norm[shown], error[shown], fmt="none", color=COLOURS[i], lw=1)
         for some, face in ((shown & kept, COLOURS[i]), (shown & ~kept, "white")):
             label = f"centred: {name}" if face != "white" else None
-            ax.plot(lag[some], norm[some], MARKERS[i], color=COLOURS[i], markerfacecolor=face, label=label)
+            ax.plot(lag[some], norm[some], marker(i), color=COLOURS[i], markerfacecolor=face, label=label)
     ax.axhline(data.noise, color=COLOURS[6], lw=0.8, ls=":", label="noise floor")
     if data.line is not None:
         x = np.geomspace(*data.window, 30)
@@ -104,6 +109,6 @@ def draw_correlations(data: CorrelationFigure, ax: Any = None) -> Any:
     ax.set_yscale("log")
     ax.set_xlabel("lag [tokens]")
     ax.set_ylabel("operator norm of the co-occurrences")
-    ax.set_title(data.title)
-    ax.legend(fontsize=8)
+    ax.set_title(data.title, fontsize=10, loc="left")
+    ax.legend(fontsize=SMALL)
     return ax

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.plots._axes import axes_for
+from scalefit._text import percent
+from scalefit.plots._axes import COLOURS, DASHES, SMALL, axes_for, marker
 from scalefit.stopping.figures import MonitorFigure
 
 
@@ -27,13 +28,18 @@ def draw_monitor(picture: MonitorFigure, ax: Any = None) -> Any:
     ax = axes_for(ax, (7, 4.5))
     ax.plot(picture.steps, picture.loss, color="0.25", lw=1.2, label="logged")
     for i, branch in enumerate(picture.branches):
-        colour = f"C{i}"
-        ax.plot(branch.steps, branch.loss, color=colour, lw=1.2, ls="--", label=f"{branch.name}: {branch.loss[-1]:.3f}")
-        ax.fill_between(branch.steps, branch.lower, branch.upper, color=colour, alpha=0.2, lw=0)
+        colour, dashes = COLOURS[i % len(COLOURS)], DASHES[1 + i % (len(DASHES) - 1)]
+        end, low, high = branch.loss[-1], branch.lower[-1], branch.upper[-1]
+        name = "planned schedule" if branch.name == "plan" else branch.name
+        label = f"{name}: {end:.3f} [{low:.3f}, {high:.3f}] at step {branch.steps[-1]:,.0f}"
+        ax.plot(branch.steps, branch.loss, color=colour, lw=1.8, ls=dashes, label=label)
+        ax.fill_between(branch.steps, branch.lower, branch.upper, color=colour, alpha=0.18, lw=0)
+        ends = [[max(end - low, 0.0)], [max(high - end, 0.0)]]
+        ax.errorbar(branch.steps[-1:], [end], yerr=ends, color=colour, marker=marker(i), ms=6, capsize=4, lw=1.6)
     for name, value in picture.floors.items():
-        ax.axhline(value, color="0.6", lw=0.8, ls=":")
+        ax.axhline(value, color="0.45", lw=1, ls=":")
         ax.annotate(f"{name.replace('_', ' ')} {value:.2f}", (1, value), xycoords=("axes fraction", "data"),
-                    ha="right", va="bottom", fontsize=8, color="0.4")  # fmt: skip
+                    ha="right", va="bottom", fontsize=SMALL, color="0.3")  # fmt: skip
     if len(picture.settled):  # the fall before and during the warm-up would flatten the rest
         values = [
             picture.settled,
@@ -45,6 +51,6 @@ def draw_monitor(picture: MonitorFigure, ax: Any = None) -> Any:
         ax.set_ylim(float(every.min()) - pad, float(every.max()) + pad)
     ax.set_xlabel("step")
     ax.set_ylabel(f"loss [{picture.unit}]")
-    ax.set_title(picture.title)
-    ax.legend(frameon=False, fontsize=9)
+    ax.set_title(picture.title, fontsize=10, loc="left")
+    ax.legend(frameon=False, fontsize=SMALL, title=f"{percent(picture.level)} bands", title_fontsize=SMALL)
     return ax

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scalefit._text import percent
-from scalefit.plots._axes import COLOURS, axes_for
+from scalefit.plots._axes import COLOURS, SMALL, axes_for, log_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,17 +18,14 @@ def draw_forecast(data: Any, ax: Axes | None = None) -> Axes:
     for i, (level, lower, upper) in enumerate(data.bands):
         style: dict[str, Any] = {"color": COLOURS[0], "alpha": 0.18 + 0.17 * i, "linewidth": 0}
         lines.append(ax.fill_between(data.fan_x, lower, upper, label=f"{percent(level)} interval", **style))
-    ax.plot(
-        data.fan_x,
-        data.fan_loss,
-        color=COLOURS[0],
-        label="forecast",
-    )
+    ax.plot(data.fan_x, data.fan_loss, color=COLOURS[0], lw=1.8, label="forecast")
     kept = ~data.outlying
     ax.plot(data.x[kept], data.loss[kept], "o", color="black", markersize=3, label="runs")
     if not kept.all():
         ax.plot(data.x[~kept], data.loss[~kept], "x", color=COLOURS[1], markersize=5, label="runs taken for outliers")
-    ax.axvline(data.largest, color="grey", linestyle=":", linewidth=1, label="largest run")
-    ax.set(xscale="log", xlabel=data.label, ylabel=f"loss [{data.unit}]", title=data.title)
-    ax.legend(fontsize="small")
+    ax.axvline(data.largest, color="0.35", linestyle=":", linewidth=1.2, label="largest run")
+    log_axis(ax, "x", data.axis, data.label)
+    ax.set_ylabel(f"loss [{data.unit}]")
+    ax.set_title(data.title, fontsize=10, loc="left")
+    ax.legend(fontsize=SMALL)
     return ax

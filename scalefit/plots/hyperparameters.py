@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._text import count
-from scalefit.plots._axes import COLOURS, axes_for, new_grid
+from scalefit.plots._axes import SMALL, axes_for, log_axis, marker, new_grid, ramp
 
 
 def draw_hyperparameters(data: Any, ax: Any = None) -> Any:
@@ -29,13 +29,16 @@ def draw_hyperparameters(data: Any, ax: Any = None) -> Any:
     axes = np.array([axes_for(ax, (6, 4.5))], object) if n == 1 or ax is not None else new_grid(1, n, (5.5 * n, 4.5))
     for axis, (name, points, lines) in zip(axes, data.panels, strict=False):
         sizes = np.array([line[0] for line in lines])
-        for colour, (size, D, best, lower, upper) in zip(COLOURS, lines, strict=False):
+        colours = ramp(np.linspace(0, 1, len(lines)))
+        for k, (colour, (size, D, best, lower, upper)) in enumerate(zip(colours, lines, strict=True)):
             axis.fill_between(D, lower, upper, color=colour, alpha=0.15, linewidth=0)
-            axis.plot(D, best, color=colour, label=f"N = {count(size)}")
+            axis.plot(D, best, color=colour, marker=marker(k), markevery=[], label=f"N = {count(size)}")
         nearest = np.abs(np.log(points[0][:, None] / sizes)).argmin(axis=1)
         for i, (_, D, best, lower, upper) in enumerate(points.T):
             bar = [[best - lower], [upper - best]]
-            axis.errorbar([D], [best], yerr=bar, color=COLOURS[nearest[i] % len(COLOURS)], marker="o", capsize=2)
-        axis.set(xscale="log", yscale="log", xlabel="training tokens D", ylabel=f"best {name}", title=data.title)
-        axis.legend(fontsize="small")
+            axis.errorbar([D], [best], yerr=bar, color=colours[nearest[i]], marker=marker(nearest[i]), capsize=2)
+        log_axis(axis, "x", "D")
+        log_axis(axis, "y", f"best {name}")
+        axis.set_title(data.title, fontsize=10, loc="left")
+        axis.legend(fontsize=SMALL)
     return axes[0] if n == 1 or ax is not None else axes

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import power
 from scalefit._typing import Array
-from scalefit.plots._axes import axes_for
+from scalefit.plots._axes import COLOURS, LOSS, SMALL, axes_for, label_ends, log_axis, outlined, ramp
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,24 +43,23 @@ class IsoflopFigure:
 
 def draw_isoflop(data: IsoflopFigure, ax: Any = None) -> Any:
     """Draw the curves of every budget, their optima, and runs off their curve (crossed); returns the axes."""
-    import matplotlib
-
-    ax = axes_for(ax)
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(data.budgets)))
+    ax = axes_for(ax, (7, 4.5))
+    colours = ramp(np.linspace(0, 1, len(data.budgets)))
+    ends = []
     for budget, size, loss, fit, colour in zip(
         data.budgets, data.sizes, data.losses, data.fitted, colours, strict=True
     ):
-        ax.plot(size, loss, "o", ms=4, color=colour, alpha=1.0 if fit is not None else 0.35)
+        ax.plot(size, loss, "o", ms=4, color=colour, markerfacecolor=colour if fit is not None else "white")
         if fit is not None:
-            ax.plot(*fit, "-", lw=1, color=colour)
-        text = f"{budget:.2g} FLOP"
-        ax.annotate(text, (size[-1], loss[-1]), fontsize=7, xytext=(6, 0), textcoords="offset points", va="center")
-    ax.plot(data.optima[:, 0], data.optima[:, 1], "*-", color="crimson", ms=10, lw=1, label="optima")
+            ax.plot(*fit, "-", lw=1.2, color=colour)
+        ends.append((float(size[-1]), float(loss[-1]), f"{power(budget, 2)} FLOP"))
+    path: dict[str, Any] = {"color": COLOURS[1], "mec": "white", "mew": 0.8, "path_effects": outlined(3)}
+    ax.plot(data.optima[:, 0], data.optima[:, 1], "*-", ms=12, lw=1.6, label="optima", zorder=4, **path)
     if data.strange.size:
         ax.plot(data.strange[:, 0], data.strange[:, 1], "x", color="black", ms=8, label="off its curve")
-    ax.set(xscale="log", xlabel="N [parameters]", ylabel="loss [nat/token]")
-    left, right = ax.get_xlim()
-    ax.set_xlim(left, right * (right / left) ** 0.12)  # room for the labels of the largest sizes
-    ax.set_title(data.title, fontsize=9)
-    ax.legend(fontsize=8)
+    log_axis(ax, "x", "N")
+    ax.set_ylabel(LOSS)
+    label_ends(ax, ends)
+    ax.set_title(data.title, fontsize=10, loc="left")
+    ax.legend(fontsize=SMALL)
     return ax

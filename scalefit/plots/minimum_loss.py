@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.plots._axes import COLOURS, axes_for
+from scalefit.plots._axes import COLOURS, MARKERS, SMALL, axes_for
 
 _KINDS = {"forecast": COLOURS[1], "published": COLOURS[0], "hypothesis": COLOURS[3], "entropy": COLOURS[2]}
 
@@ -43,23 +43,26 @@ class MinimumLossFigure:
 
 def draw_minimum_loss(data: MinimumLossFigure, ax: Any = None) -> Any:
     """Draw one row per law, filled where its runs covered the plan; an interval without an end runs to the edge."""
-    ax = axes_for(ax, (8, 1.2 + 0.28 * len(data.labels)))
-    finite = np.concatenate([part[np.isfinite(part)] for part in (data.loss, data.lower, data.upper)])
-    edge = 1.15 * float(finite.max())
+    ax = axes_for(ax, (8, 1.2 + 0.3 * len(data.labels)))
+    edge = 1.5 * float(data.loss[np.isfinite(data.loss)].max())  # an upper end may be any number of decades away
     seen: set[str] = set()
     for i, kind in enumerate(data.kind):
         colour = _KINDS[kind]
         if not np.isnan(data.lower[i]):
-            ax.plot([data.lower[i], min(float(data.upper[i]), edge)], [i, i], "-", color=colour, lw=1.5, alpha=0.6)
+            inside = bool(data.upper[i] <= edge)
+            ax.plot([data.lower[i], data.upper[i] if inside else edge], [i, i], "-", color=colour, lw=1.5)
+            if not inside:
+                ax.plot(edge, i, ">", color=colour, ms=6, clip_on=False)
         if np.isfinite(data.loss[i]):
             face = colour if data.holds[i] else "white"
             label = kind if kind not in seen else None
-            ax.plot(data.loss[i], i, "o", color=colour, markerfacecolor=face, label=label)
+            mark = MARKERS[list(_KINDS).index(kind)]
+            ax.plot(data.loss[i], i, mark, color=colour, markerfacecolor=face, label=label)
             seen.add(kind)
-    ax.set_yticks(range(len(data.labels)), list(data.labels), fontsize=8)
+    ax.set_yticks(range(len(data.labels)), list(data.labels), fontsize=SMALL)
     ax.invert_yaxis()
     ax.set_xlim(0.0, edge)
     ax.set_xlabel("loss [nat/token]; filled: the law's runs covered the plan")
-    ax.set_title(data.title)
-    ax.legend(fontsize=8, loc="best")
+    ax.set_title(data.title, fontsize=10, loc="left")
+    ax.legend(fontsize=SMALL, loc="best")
     return ax

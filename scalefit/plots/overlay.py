@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scalefit._text import percent
 from scalefit._typing import Array
-from scalefit.plots._axes import COLOURS, INPUTS, MARKERS, axes_for
+from scalefit.plots._axes import COLOURS, DASHES, SMALL, axes_for, log_axis, marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,26 +45,25 @@ def draw_overlay(data: OverlayData, ax: Axes | None = None) -> Axes:
     axes = axes_for(ax, (7, 4.5))
     banded = False
     for i, line in enumerate(data.lines):
-        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        colour, mark, dashes = COLOURS[i % len(COLOURS)], marker(i), DASHES[i % len(DASHES)]
         if np.isfinite(line.lower).any():
             axes.fill_between(line.x, line.lower, line.upper, color=colour, alpha=0.15, lw=0)
             banded = True
         measured = np.size(line.runs_loss) > 0
-        axes.plot(line.x, line.loss, color=colour, lw=1.8, label=_label(line), marker=marker if measured else None,
-                  markevery=[], markersize=5)  # fmt: skip
+        axes.plot(line.x, line.loss, color=colour, lw=1.8, ls=dashes, label=_label(line), markevery=[], markersize=5,
+                  marker=mark if measured else None)  # fmt: skip
         if measured:
-            axes.scatter(line.runs_x, line.runs_loss, color=colour, marker=marker, s=22, edgecolor="white", lw=0.4)
+            axes.scatter(line.runs_x, line.runs_loss, color=colour, marker=mark, s=22, edgecolor="white", lw=0.4)
         if line.planned is not None:
             x, loss, lower, upper = line.planned
             ends = None if not np.isfinite(lower + upper) else [[loss - lower], [upper - loss]]
             axes.errorbar(x, loss, yerr=ends, color=colour, marker="*", ms=12, mec="black", mew=0.6, capsize=4, lw=1.6,
                           zorder=5)  # fmt: skip
-    axes.set(xscale="log", xlabel=INPUTS.get(data.axis, data.axis), ylabel=data.label)
-    axes.set_title(data.title, fontsize="medium", loc="left")
-    axes.legend(frameon=False)
-    if banded:
-        note = f"bands: {100 * data.level:.6g} % for a new run"
-        axes.text(0.985, 0.975, note, transform=axes.transAxes, ha="right", va="top", fontsize="small", color="0.3")
+    log_axis(axes, "x", data.axis)
+    axes.set_ylabel(data.label)
+    bands = f" · bands: {percent(data.level)} for a new run" if banded else ""
+    axes.set_title(data.title + bands, fontsize=10, loc="left")
+    axes.legend(frameon=False, fontsize=SMALL)
     return axes
 
 

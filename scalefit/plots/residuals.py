@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.plots._axes import COLOURS, INPUTS, axes_for
+from scalefit.plots._axes import COLOURS, INPUTS, axes_for, log_axis, note_in_corner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,18 +55,19 @@ def draw_residuals(data: ResidualData, by: str | None = None, ax: Axes | None = 
     x = data.inputs[key]
     percent = data.percent
     axes.axhline(0, color="0.3", lw=1)
-    axes.scatter(x, percent, s=16, color=COLOURS[0], alpha=0.55, lw=0)
+    axes.scatter(x, percent, s=16, color=COLOURS[0], alpha=0.75, lw=0)
     middles, medians = data.medians(key)
     if middles.size:
-        axes.plot(middles, medians, color=COLOURS[1], lw=2, marker="D", ms=4.5)
-        axes.text(0.985, 0.96, "◆ medians", transform=axes.transAxes, ha="right", va="top", color=COLOURS[1])
+        axes.plot(middles, medians, color=COLOURS[1], lw=2, marker="D", ms=5, mec="white", mew=0.8)
+        note_in_corner(axes, "◆ medians of fifths", colour=COLOURS[1])
     largest = data.reach
     hidden = int((np.abs(percent) > largest).sum())
     if largest > 0 and hidden:
         axes.set_ylim(-largest, largest)
-        text = f"{hidden} beyond the frame, up to {np.abs(percent).max():.2g} %"
-        axes.text(0.985, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize="small", color="0.3")
-    axes.set_xscale("log" if data.log_axis(key) else "linear")
-    axes.set_xlabel(INPUTS.get(key, key))
-    axes.set_ylabel("predicted over measured [%]")
+        note_in_corner(axes, f"{hidden} beyond the frame, up to {np.abs(percent).max():.2g} %", low=True)
+    if data.log_axis(key):
+        log_axis(axes, "x", key)
+    else:
+        axes.set_xlabel(INPUTS.get(key, key))
+    axes.set_ylabel("predicted / measured - 1 [%]")
     return axes

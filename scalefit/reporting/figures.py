@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit._typing import AnyArray, Array
-from scalefit.fitting.figures import fit_data, residual_data
+from scalefit.fitting.figures import fit_data, profile_data, residual_data
 from scalefit.fitting.result import FitResult
 from scalefit.plots.fits import FitData, ProfileData
 from scalefit.plots.isoflop import IsoflopFigure
@@ -116,7 +116,7 @@ def _residuals(data: ResidualData, key: str, result: FitResult, shown: AnyArray)
     label, write = _AXES.get(key, (key, lambda value: f"{value:.3g}"))
     figure = Figure(
         Axis(*padded(float(x.min()), float(x.max()), data.log_axis(key)), label, data.log_axis(key), write),
-        Axis(-reach, reach, "predicted over measured [%]"),
+        Axis(-reach, reach, "predicted / measured - 1 [%]"),
         f"Residuals over {label}",
         width=480,
         height=300,
@@ -139,28 +139,16 @@ def profile_figures(result: FitResult, level: float) -> list[Markup]:
     """The objective along each parameter whose profile can be walked; none for shared or constrained fits."""
     if len(result.problem.groups) > 1 or result.tangent is not None or result.objective_value <= 0:
         return []
-    found = [_profiled(result, name, level) for name in result.names if np.isfinite(result.std_errors[name])]
+    found = [
+        profile_data(result, name, level=level, n=_PROFILE)
+        for name in result.names
+        if np.isfinite(result.std_errors[name])
+    ]
     return [
         _profile(data, result.law.parameters[data.name].log and data.interval[0] > 0)
         for data in found
         if data.value[0] < data.best < data.value[-1]
     ]
-
-
-def _profiled(result: FitResult, name: str, level: float) -> ProfileData:
-    """The profile from half an interval below to half an interval above the interval, the optimum among its points."""
-    best, parameter = float(result.params[name]), result.law.parameters[name]
-    low, high = result.conf_int(level).loc[name].to_numpy(float)
-    bottom, top = (result.bounds or {}).get(name, parameter.bounds)
-    if parameter.log and low > 0:
-        room = (high / low) ** 0.5
-        points = np.geomspace(max(low / room, bottom), min(high * room, top), _PROFILE)
-    else:
-        room = 0.5 * (high - low)
-        points = np.linspace(max(low - room, bottom), min(high + room, top), _PROFILE)
-    values = np.unique([*points, best])
-    excess = result.profile(name, values)["objective_value"].to_numpy() / result.objective_value - 1
-    return ProfileData(name, values, excess, best, (float(low), float(high)), level)
 
 
 def _profile(data: ProfileData, log: bool) -> Markup:
@@ -172,7 +160,7 @@ def _profile(data: ProfileData, log: bool) -> Markup:
     title = (
         f"Profile of {data.name}: best {data.best:.4g}, {words.percent(data.level)} interval {low:.4g} to {high:.4g}"
     )
-    y = Axis(-0.04 * top, top, "objective over optimum [%]", about=4)
+    y = Axis(-0.04 * top, top, "objective above its minimum [%]", about=4)
     figure = Figure(x, y, title, width=320, height=230)
     figure.span(low, high)
     spread = np.geomspace if log else np.linspace

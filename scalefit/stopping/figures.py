@@ -84,7 +84,7 @@ def monitor_figure(
         settled=settled if len(settled) else loss,
         branches=tuple(branches),
         floors=advice.floors,
-        title=f"{advice.action.replace('_', ' ')} ({advice.state})",
+        title=f"Advice at step {now:,.0f}: {advice.action.replace('_', ' ')} (state: {advice.state.replace('_', ' ')})",
         level=level,
         unit=plan.loss_unit,
     )

@@ -40,7 +40,7 @@ def test_isoflop_figure(runs, method):
         at = np.argmin(loss)
         assert size[at] == pytest.approx(n, rel=0.05) and loss[at] == pytest.approx(low, rel=1e-4)
     ax = optima.plot()
-    assert ax.get_xscale() == "log" and f"C^{optima.exponent_N:.3f}" in ax.get_title()
+    assert ax.get_xscale() == "log" and f"C^{optima.exponent_N:.3f}" in ax.get_title(loc="left")
 
 
 def test_refused_budgets_are_drawn_without_a_curve(runs):
@@ -124,4 +124,4 @@ def test_allocation_refuses(C, level, words):
 
 def test_levels_are_written_as_asked(runs):
     ax = planning.draw_allocation(figures.allocation_data({"fit": sf.fit(runs)}, (1e19, 1e22), level=0.9996))
-    assert "99.96%" in ax.get_title()
+    assert ax.texts[-1].get_text() == "bands: 99.96 %"

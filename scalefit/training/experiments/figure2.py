@@ -130,8 +130,8 @@ def _draw(figure: Any, reports: list[RadiusReport]) -> None:
         left.hist(values, bins=60, histtype="step", density=True, label=f"{share:.0%} of the sample")
     left.axvline(2 * after.volume_radius, color="black", linestyle="--", linewidth=1, label="2 sqrt(n / 2 pi e)")
     left.set(xlabel="distance to the nearest neighbour", ylabel="density", title="after the final norm")
-    left.legend(fontsize="small")
+    left.legend(fontsize=9)
     for report in reports:
         right.hist(report.distances[1.0] / report.rms_norm, bins=60, histtype="step", density=True, label=report.name)
     right.set(xlabel="distance / RMS length", title="all points and the nulls")
-    right.legend(fontsize="small")
+    right.legend(fontsize=9)

@@ -141,6 +141,6 @@ def _draw(figure: Any, rows: list[dict[str, Any]]) -> None:
     axes.axhline(1.0, color="black", linestyle="--", linewidth=1, label="hypothesis: 1 nat")
     for row in rows:
         label = f"{row['states']} states" + (", pairs" if row["symbols_per_token"] > 1 else "")
-        axes.annotate(label, (row["H_data"], row["val_loss"]), (5, -10), textcoords="offset points", fontsize=8)
+        axes.annotate(label, (row["H_data"], row["val_loss"]), (5, -10), textcoords="offset points", fontsize=9)
     axes.set(xlabel="entropy of the source [nat/token]", ylabel="loss [nat/token]", title=TITLE)
     axes.legend()
