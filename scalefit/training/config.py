@@ -306,11 +306,8 @@ class ScheduleConfig(Config):
     def __post_init__(self) -> None:
         object.__setattr__(self, "tokens", tuple(sorted(set(self.tokens))))
         self._check(len(self.tokens) > 0 and self.tokens[0] > 0, "tokens", "one or more positive numbers")
-        self._check(
-            self.kind != "cosine" or len(self.tokens) == 1,
-            "tokens",
-            "one D for a cosine: a point inside a decaying schedule is not a finished run (use wsd)",
-        )
+        one = "one D for a cosine: a point inside a decaying schedule is not a finished run (use wsd)"
+        self._check(self.kind != "cosine" or len(self.tokens) == 1, "tokens", one)
         self._check(self.warmup is None or self.warmup >= 0, "warmup", "0 or more, or absent")
         self._check(0 < self.cooldown < 1, "cooldown", "in (0, 1)")
         self._check(0 <= self.final < 1, "final", "in [0, 1)")
@@ -340,6 +337,8 @@ class RuntimeConfig(Config):
     `micro_batch`: sequences per backward pass and member (0: the whole batch). `checkpoint_every`: [s].
     `log`: writers of the curve beside the store, any of ``tensorboard`` and ``wandb`` (offline).
     `keep_weights`: leave the weights of the last point in the run's folder, for :func:`load_trained`.
+    `parallel`: how processes of ``torchrun`` share a run: ``ddp``, or ``fsdp`` (torch's ``fully_shard``: each holds a
+    part of every parameter, gradient and moment); either goes on from the other's checkpoint.
     """
 
     device: Text = "auto"
@@ -349,8 +348,10 @@ class RuntimeConfig(Config):
     checkpoint_every: Number = 60.0
     log: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Several] = ()
     keep_weights: Flag = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
 
     def __post_init__(self) -> None:
+        self._check(self.parallel == "ddp" or self.step != "graph", "step", "auto, eager or compile with fsdp")
         self._check(self.micro_batch >= 0, "micro_batch", "0 or more")
 
 

@@ -277,9 +277,10 @@ class _Run:
             score = Score(status, *scores, {**cost, "grad_norm": norms[member]})
             self.rows.append(make_row(self.facts, member, segment.end, score))
         last = segment.point == len(self.path.point_steps) - 1
-        if last and self.config.runtime.keep_weights and self.world.is_first:
-            weights = {name: value.detach() for name, value in self.trainer.model.named_parameters()}
-            checkpoint.write(self.folder.weights_path, weights, json.dumps({"run_id": self.run_id}))
+        if last and self.config.runtime.keep_weights:
+            weights = self.trainer.weights()
+            if self.world.is_first:
+                checkpoint.write(self.folder.weights_path, weights, json.dumps({"run_id": self.run_id}))
         if segment.branch:
             self.trainer.optimizer.load(self.trunk)
             self.trunk = {}
@@ -306,10 +307,11 @@ class _Run:
     def _save(self, position: tuple[int, int]) -> None:
         self.losses.flush()
         optimizer = self.trainer.optimizer
+        tensors = dict(optimizer.gather(optimizer.state()))
+        if self.trunk:
+            tensors |= {f"trunk.{name}": buffer for name, buffer in optimizer.gather(self.trunk).items()}
         if not self.world.is_first:
             return
-        tensors = dict(optimizer.state())
-        tensors |= {f"trunk.{name}": buffer for name, buffer in self.trunk.items()}
         facts = {
             "run_id": self.run_id, "position": position, "rows": self.rows, **self.losses.facts(),
             "curve_size": self.folder.curve_size(), "seconds": self._elapsed(),
@@ -324,9 +326,10 @@ class _Run:
                 self.folder.truncate_curve(0)
             return
         tensors, facts = found
-        self.trainer.optimizer.load(tensors)
-        device = self.world.device
-        self.trunk = {name[6:]: value.to(device) for name, value in tensors.items() if name[:6] == "trunk."}
+        optimizer = self.trainer.optimizer
+        trunk = {name[6:]: tensors.pop(name) for name in list(tensors) if name[:6] == "trunk."}
+        optimizer.load(optimizer.scatter(tensors))
+        self.trunk = optimizer.scatter(trunk) if trunk else {}
         self.position = (facts["position"][0], facts["position"][1])
         self.rows, self.seconds = facts["rows"], facts["seconds"]
         self.trainer.busy, self.trainer.n_done = facts["busy"], facts["n_done"]

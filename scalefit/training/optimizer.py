@@ -6,7 +6,7 @@ Each member may have its own learning rate. Parameters and gradients become view
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,18 +15,51 @@ from torch import nn
 from scalefit.training.config import OptimizerConfig
 
 
-def make_optimizer(
-    model: nn.Module, config: OptimizerConfig, lrs: Sequence[float], tokens_per_step: float
-) -> FlatAdamW:
-    """Return the optimiser of a config for a model whose members have the peak rates `lrs`."""
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of AdamW; of Muon too, where it has a momentum."""
+
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    clip: float
+    rates: Mapping[str, float] = field(default_factory=dict)
+    momentum: float | None = None
+
+
+def settings_of(config: OptimizerConfig, tokens_per_step: float) -> Settings:
+    """Return the numbers that a config means for steps of so many tokens."""
     beta2 = config.beta2
     if beta2 is None:
         beta2 = 0.99 if tokens_per_step < 128_000 else 0.95
     momentum = config.momentum if config.name == "muon" else None
+    return Settings(config.beta1, beta2, config.eps, config.weight_decay, config.clip, config.rates, momentum)
+
+
+def make_optimizer(
+    model: nn.Module, config: OptimizerConfig, lrs: Sequence[float], tokens_per_step: float
+) -> FlatAdamW:
+    """Return the optimiser of a config for a model whose members have the peak rates `lrs`."""
     model.auxiliary = (config.z_loss, config.balance_loss, config.router_z_loss)  # type: ignore[assignment]
-    return FlatAdamW(
-        model, lrs, config.beta1, beta2, config.eps, config.weight_decay, config.clip, config.rates, momentum
-    )
+    it = settings_of(config, tokens_per_step)
+    return FlatAdamW(model, lrs, it.beta1, it.beta2, it.eps, it.weight_decay, it.clip, it.rates, it.momentum)
+
+
+#: Whether Muon moves a parameter, whether it decays, and its rate over the run's.
+Kind = tuple[bool, bool, float]
+
+
+def kind_of(model: Any, name: str, parameter: torch.Tensor, settings: Settings) -> Kind:
+    """Return how a parameter is moved."""
+    group = model.group(name, parameter)
+    rate = model.rate(name, parameter) * settings.rates.get(group, 1.0)
+    return settings.momentum is not None and group == "matrix", bool(model.decays(name, parameter)), float(rate)
+
+
+def in_order(model: Any, settings: Settings) -> list[tuple[str, torch.Tensor]]:
+    """Return the parameters as they stand in a state: those of one kind side by side, Muon's first."""
+    return sorted(model.named_parameters(), key=lambda item: kind_of(model, item[0], item[1], settings), reverse=True)
 
 
 @dataclass(frozen=True)
@@ -72,48 +105,40 @@ class FlatAdamW:
         clip: float, rates: Mapping[str, float] | None = None, momentum: float | None = None,
     ) -> None:  # fmt: skip
         self.members, self.lrs = len(lrs), list(lrs)
-        self.beta1, self.beta2, self.eps, self.clip, self.momentum = beta1, beta2, eps, clip, momentum
-        self.weight_decay = weight_decay
-
-        def kind(item: tuple[str, torch.Tensor]) -> tuple[bool, bool, float]:
-            """By Muon, decays, rate: parameters of one kind stand side by side."""
-            group = model.group(*item)
-            scaled = model.rate(*item) * (rates or {}).get(group, 1.0)
-            return momentum is not None and group == "matrix", bool(model.decays(*item)), float(scaled)
-
-        named = sorted(model.named_parameters(), key=lambda item: kind(item), reverse=True)
+        self.settings = Settings(beta1, beta2, eps, weight_decay, clip, rates or {}, momentum)
+        named = in_order(model, self.settings)
         self.parameters = [parameter for _, parameter in named]
         self.names = [name for name, _ in named]
         device = self.parameters[0].device
         size = sum(parameter.numel() for parameter in self.parameters)
-        by_muon = sum(parameter.numel() for item in named if kind(item)[0] for parameter in item[1:])
+        kinds = [kind_of(model, name, parameter, self.settings) for name, parameter in named]
+        by_muon = sum(parameter.numel() for (_, parameter), kind in zip(named, kinds, strict=True) if kind[0])
         self.weights, self.grads, self.mean = (torch.zeros(size, device=device) for _ in range(3))
         self.square = torch.zeros(size - by_muon, device=device)
         self._grad_views: list[torch.Tensor] = []
         self._matrices: list[_Matrix] = []
-        stretches: dict[tuple[bool, bool, float], list[slice]] = {}
+        stretches: dict[Kind, list[slice]] = {}
         start = 0
-        for item in named:
-            name, parameter = item
+        for (name, parameter), kind in zip(named, kinds, strict=True):
             part = slice(start, start + parameter.numel())
             start = part.stop
             self.weights[part].view_as(parameter).copy_(parameter.detach())
             parameter.data = self.weights[part].view_as(parameter)
             parameter.grad = self.grads[part].view_as(parameter)
             self._grad_views.append(self.grads[part].view(self.members, -1))
-            if kind(item)[0]:
+            if kind[0]:
                 shape = parameter.shape if parameter.dim() > 2 else (1, *parameter.shape)
                 weight, grad, moved = (buffer[part].view(shape) for buffer in (self.weights, self.grads, self.mean))
-                self._matrices.append(_Matrix(weight, grad, moved, model.parts(name) or (shape[-1],), kind(item)[2]))
+                self._matrices.append(_Matrix(weight, grad, moved, model.parts(name) or (shape[-1],), kind[2]))
             else:
-                stretches.setdefault(kind(item), []).append(part)
+                stretches.setdefault(kind, []).append(part)
         self._groups = [self._group(*which[1:], parts, by_muon) for which, parts in stretches.items()]
         self._count = torch.zeros((), device=device)
         self._lr = torch.tensor(self.lrs, device=device)
 
     def _group(self, decays: bool, rate: float, parts: list[slice], skipped: int) -> _Group:
         # decay is at the unscaled rate, whatever the rate of the group
-        decay = self.weight_decay / rate if decays else 0.0
+        decay = self.settings.weight_decay / rate if decays else 0.0
         buffers = ((self.weights, 0), (self.grads, 0), (self.mean, 0), (self.square, skipped))
         if self.members == 1:
             parts = [slice(parts[0].start, parts[-1].stop)]  # they stand side by side: one tensor
@@ -141,15 +166,15 @@ class FlatAdamW:
         tensor, shape (E,)
             The gradient norm of each member before clipping.
         """
-        norms = self._norms()
-        shrink = ((norms + 1e-6) / self.clip).clamp_(min=1.0)  # what the gradients are divided by
+        settings, norms = self.settings, self._norms()
+        shrink = ((norms + 1e-6) / settings.clip).clamp_(min=1.0)  # what the gradients are divided by
         self._count.fill_(count)
         for group in self._groups:
             for member, (weights, grads, mean, square) in enumerate(group.pieces):
                 torch._fused_adamw_(
                     weights, grads, mean, square, [], [self._count] * len(weights),
-                    lr=self.lrs[member] * multiplier * group.rate, beta1=self.beta1, beta2=self.beta2,
-                    weight_decay=group.decay, eps=self.eps, amsgrad=False, maximize=False,
+                    lr=self.lrs[member] * multiplier * group.rate, beta1=settings.beta1, beta2=settings.beta2,
+                    weight_decay=group.decay, eps=settings.eps, amsgrad=False, maximize=False,
                     grad_scale=shrink[member], found_inf=None,
                 )  # fmt: skip
         for matrix in self._matrices:
@@ -163,27 +188,37 @@ class FlatAdamW:
         return torch.linalg.vector_norm(squares, dim=0)
 
     def _orthogonal_step(self, matrix: _Matrix, multiplier: float, shrink: torch.Tensor) -> None:
-        assert self.momentum is not None
+        momentum = self.settings.momentum
+        assert momentum is not None
         by_member = (-1, *(1,) * (matrix.grad.dim() - 1))
         grad = matrix.grad / shrink.view(by_member)
-        matrix.momentum.mul_(self.momentum).add_(grad)
-        ahead = grad.add_(matrix.momentum, alpha=self.momentum)  # Nesterov's
+        matrix.momentum.mul_(momentum).add_(grad)
+        ahead = grad.add_(matrix.momentum, alpha=momentum)  # Nesterov's
         rows = ahead.shape[-2]
         moved = [
             orthogonal(part).mul_(0.2 * max(rows, part.shape[-1]) ** 0.5) for part in ahead.split(matrix.parts, dim=-1)
         ]
         rate = self._lr.view(by_member) * multiplier
-        matrix.weight.mul_(1 - rate * self.weight_decay)
+        matrix.weight.mul_(1 - rate * self.settings.weight_decay)
         matrix.weight.sub_(torch.cat(moved, dim=-1) * rate * matrix.rate)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the live buffers, by name."""
         return {"weights": self.weights, "mean": self.mean, "square": self.square}
 
-    def load(self, state: dict[str, torch.Tensor]) -> None:
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Copy buffers back in place."""
         for name, buffer in self.state().items():
             buffer.copy_(state[name])
+
+    def gather(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return a state as a checkpoint has it: as it is, for nothing is sharded here."""
+        return state
+
+    def scatter(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return what :meth:`load` takes of a checkpoint's state."""
+        device = self.weights.device
+        return {name: value.to(device) for name, value in state.items()}
 
 
 def orthogonal(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:

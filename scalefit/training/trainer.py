@@ -17,8 +17,9 @@ from scalefit.training.data.corpus import IGNORE, Corpus
 from scalefit.training.distributed import World
 from scalefit.training.evaluation import evaluate
 from scalefit.training.models.build import build_model
-from scalefit.training.optimizer import make_optimizer
+from scalefit.training.optimizer import FlatAdamW, make_optimizer
 from scalefit.training.provenance import device_name
+from scalefit.training.sharding import ShardedAdamW, make_sharded, shard
 
 #: Dense matrix products [FLOP/s] in bfloat16 and in TF32, from NVIDIA's data sheets of the SXM parts (no sparsity).
 PEAK_FLOPS = {
@@ -52,6 +53,8 @@ class Trainer:
         self.dtype = resolved_dtype(config.runtime.dtype, self.device)
         self.batches = Batches(corpus, self.length, self.batch, [seed for _, seed in self.members])
         self.built = build_model(config.model, corpus.vocab_size, [seed for _, seed in self.members])
+        # shards of gradients are summed at every micro-batch: a whole gradient would need the memory that was saved
+        self.sharded = world.size > 1 and config.runtime.parallel == "fsdp"
         self.mode, self.mode_seconds = "eager", dict[str, float]()
         self.busy, self.n_done = 0.0, 0  # seconds in steps, and how many
         if self.device.type == "cuda":
@@ -62,8 +65,15 @@ class Trainer:
 
     def place(self, n_steps: int) -> None:
         """Bring the model to its device and choose how it steps; `n_steps` is the length of the run [steps]."""
-        self.model = self.built.module.to(self.device)
         rates = [lr for lr, _ in self.members]
+        self.optimizer: FlatAdamW | ShardedAdamW
+        if self.sharded:
+            self.mode = "compile" if self.config.runtime.step == "compile" else "eager"
+            self.forward = self.model = self.built.module
+            shard(self.model, self.device, self.world.size, self.mode == "compile")
+            self.optimizer = make_sharded(self.model, self.config.optimizer, rates, self.tokens_per_step)
+            return
+        self.model = self.built.module.to(self.device)
         self.optimizer = make_optimizer(self.model, self.config.optimizer, rates, self.tokens_per_step)
         self.mode, self.mode_seconds, forward = self._choose_mode(n_steps)
         if forward is None or self.world.size > 1:
@@ -113,7 +123,7 @@ class Trainer:
         for begin in range(0, self.share, self.micro):
             part = slice(begin, begin + self.micro)
             last = begin + self.micro >= self.share
-            with self.world.accumulate(self.forward, last):
+            with self.world.accumulate(self.forward, last or self.sharded):
                 with self._autocast():
                     losses = self.forward(self.to_device(inputs[..., part, :]), self.to_device(targets[..., part, :]))
                 loss = losses.sum(dim=(-1, -2)) * weight
@@ -144,7 +154,14 @@ class Trainer:
         self.model.eval()
         tokens = self.config.evaluation.tokens
         mean, error = evaluate(losses, self.corpus, self.length, self.micro, tokens, self.world)
+        if self.sharded:  # the root stays whole after a pass without a backward, and its weights may be put back next
+            self.model.reshard()
         return mean, error
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return every parameter whole, by name; all processes must call it."""
+        named = {name: value.detach() for name, value in self.model.named_parameters()}
+        return {name: value.full_tensor() for name, value in named.items()} if self.sharded else named
 
     def cost(self) -> dict[str, float | None]:
         """Return tokens_per_second of all members [token/s], mfu [-] and peak_memory [byte] so far."""
