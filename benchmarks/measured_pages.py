@@ -323,6 +323,7 @@ def forecast_errors(document: dict[str, Any]) -> str:
         "Tissue et al., free": laws["tissue"],
         "multi-power law, free": laws["multi_power"],
         "saturating law, free": laws["saturating"],
+        "forecast, no history, peak rate not in the plan": mae["rate_unsaid"],
         "**forecast, no history**": mae["no_history"],
         "**forecast, earlier runs of the recipe**": mae["history"],
     }

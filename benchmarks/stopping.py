@@ -35,9 +35,9 @@ def prefix(curve: Curve, fraction: float) -> tuple[np.ndarray, np.ndarray]:
     return curve.steps[keep], curve.loss[keep]
 
 
-def forecast(curve: Curve, fraction: float, history: History) -> dict[str, float] | None:
-    """Forecast the end with given priors and history."""
-    plan = sf.RunPlan(schedule=curve.schedule, optimizer=curve.optimizer)
+def forecast(curve: Curve, fraction: float, history: History, rated: bool = True) -> dict[str, float] | None:
+    """Forecast the end with given priors and history; `rated`: the plan holds the peak rate where it is known."""
+    plan = sf.RunPlan(schedule=curve.schedule, optimizer=curve.optimizer, peak_lr=curve.peak_lr if rated else None)
     seen = summarize(curve.schedule, *prefix(curve, fraction))
     if seen is None:
         return None
@@ -90,6 +90,7 @@ def run_forecasts(curves: list[Curve]) -> dict:
         recipe = recipe_history(curve, curves, own)
         for fraction in FRACTIONS:
             found = {"no_history": forecast(curve, fraction, History((), own))}
+            found["rate_unsaid"] = forecast(curve, fraction, History((), own), rated=False)
             if recipe is not None:
                 found["history"] = forecast(curve, fraction, recipe)
             for method, value in found.items():
@@ -98,7 +99,7 @@ def run_forecasts(curves: list[Curve]) -> dict:
     table = as_table(rows)
     groups = group_errors(table)
     out = {"balanced_mae": nested(groups.groupby(["method", "fraction"]).mean()), "per_group_mae": {}, "per_source": {}}
-    for method in ("no_history", "history"):
+    for method in ("no_history", "rate_unsaid", "history"):
         out["per_group_mae"][method] = nested(groups[method])
         part = table[table.healthy & (table.method == method)].groupby("source")
         out["per_source"][method] = {
@@ -164,7 +165,8 @@ def run_alarms(curves: list[Curve], every: int) -> dict:
     alarmed, found, worst, calls, begin = [], False, 0.0, 0, time.process_time()
     chosen = [c for i, c in enumerate(curves) if i % every == 0 or not c.healthy]
     for curve in chosen:
-        monitor = sf.Monitor(sf.RunPlan(schedule=curve.schedule, optimizer=curve.optimizer))
+        plan = sf.RunPlan(schedule=curve.schedule, optimizer=curve.optimizer, peak_lr=curve.peak_lr)
+        monitor = sf.Monitor(plan)
         first = None
         for step, loss in zip(curve.steps, curve.loss, strict=True):
             monitor.update(step=step, val_loss=loss)

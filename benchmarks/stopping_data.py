@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +41,19 @@ class Curve:
         return None if self.source == "nano1" else "adamw"
 
     @property
+    def peak_lr(self) -> float | None:
+        """Peak learning rate [1/step]: in the names of EPFL's runs, and 3e-4 by MPL's README."""
+        found = re.search(r" lr([\d.e-]+)", self.name) if self.source == "EPFL" else None
+        return float(found[1]) if found else 3e-4 if self.source == "MPL" else None
+
+    @property
     def final(self) -> float:
         """Last logged loss [nat/token]."""
         return float(self.loss[-1])
 
     def finished(self) -> FinishedRun:
         """Return the curve as what scalefit learns from."""
-        return FinishedRun.from_curve(self.schedule, self.steps, self.loss, self.total)
+        return FinishedRun.from_curve(self.schedule, self.steps, self.loss, self.total, self.peak_lr)
 
 
 def load_curves(folder: str | None = None) -> list[Curve]:

@@ -11,7 +11,17 @@ import numpy as np
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import DataError
 from scalefit.schedules import Schedule
-from scalefit.stopping.posterior import TAIL, CurveSummary, Posterior, Priors, extrapolate, summarize, widened
+from scalefit.stopping.posterior import (
+    RATE,
+    RATE_SLOPE,
+    TAIL,
+    CurveSummary,
+    Posterior,
+    Priors,
+    extrapolate,
+    summarize,
+    widened,
+)
 
 MIN_HISTORY = 3  # earlier runs of the recipe before their errors correct a forecast
 MAX_HISTORY = 24  # the nearest in length and schedule enter; more cost time and add little
@@ -20,7 +30,7 @@ WHOLE = 0.05  # a finished run is fitted from this part of its progress on: its 
 KEPT_POINTS = 400  # points kept of a finished run
 FRACTIONS = (0.25, 0.5, 0.75)  # where forecasts are calibrated
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-SPREAD_FLOORS = {"gain_spread": 0.35, "log_rho_spread": 1.75}
+SPREAD_FLOORS = {"gain_spread": 0.35, "rate_gain_spread": 0.2, "log_rho_spread": 1.75}
 EXPONENT_SPREAD = 0.25  # of log a; measured: .3 is worse at a quarter and half of a run, .2 at three quarters
 HISTORY_WIDENING = 1.25  # the runs that correct a forecast also set its priors: their errors are a little too small
 #: Where learning starts: loose, and what is not learned (the gain's slope in rho, the slope's prior) stays.
@@ -28,6 +38,8 @@ START = Priors(
     gain=0.18,
     gain_spread=0.4,
     gain_slope=0.25,
+    rate_gain=0.18,
+    rate_gain_spread=0.4,
     exponent=0.48,
     exponent_spread=0.35,
     log_rho=0.0,
@@ -46,12 +58,16 @@ FEATURE_SCALE = np.array([0.35, 0.6])  # of log slope and log length: runs this 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FinishedRun:
-    """A run that has ended: its schedule and its curve, thinned."""
+    """A run that has ended: its schedule and its curve, thinned.
+
+    ``adam_rate`` is its peak learning rate [1/step] if it is known and the optimizer is Adam or AdamW.
+    """
 
     schedule: Schedule
     steps: Array
     loss: Array
     total: float
+    adam_rate: float | None = None
 
     @property
     def final(self) -> float:
@@ -60,7 +76,12 @@ class FinishedRun:
 
     @classmethod
     def from_curve(
-        cls, schedule: Schedule, steps: ArrayLike, loss: ArrayLike, total: float | None = None
+        cls,
+        schedule: Schedule,
+        steps: ArrayLike,
+        loss: ArrayLike,
+        total: float | None = None,
+        adam_rate: float | None = None,
     ) -> FinishedRun:
         """Sort, drop what is not finite, and thin.
 
@@ -91,7 +112,7 @@ class FinishedRun:
                 np.r_[np.linspace(0, len(t) - 1, KEPT_POINTS // 2), np.geomspace(1, len(t), KEPT_POINTS // 2) - 1]
             ).astype(int)
             t, y = t[np.unique(pick)], y[np.unique(pick)]
-        return cls(schedule, t, y, end)
+        return cls(schedule, t, y, end, adam_rate)
 
     def until(self, fraction: float, tail: float = TAIL) -> CurveSummary | None:
         """CurveSummary of the first part of the run."""
@@ -106,11 +127,15 @@ class FinishedRun:
 
 @dataclass(frozen=True, slots=True)
 class _Traits:
-    """What one finished run says about the priors; `log_gain` at rho = 1, None without an anneal."""
+    """What one finished run says about the priors; `log_gain` at rho = 1 and, in `at_rate`, at `RATE` too.
+
+    None without an anneal, or where the rate is not known.
+    """
 
     log_exponent: float
     log_rho: float | None
     log_gain: float | None
+    at_rate: float | None = None
 
 
 def _traits(run: FinishedRun, priors: Priors) -> _Traits | None:
@@ -120,7 +145,9 @@ def _traits(run: FinishedRun, priors: Priors) -> _Traits | None:
     post = extrapolate(seen, run.schedule, [run.total], widened(priors))
     if 1 - float(run.schedule.lr(run.total)) < MIN_ANNEAL or post.gain <= 0.02:
         return _Traits(post.log_exponent, None, None)
-    return _Traits(post.log_exponent, post.log_rho, float(np.log(post.gain) - priors.gain_slope * post.log_rho))
+    gain = float(np.log(post.gain) - priors.gain_slope * post.log_rho)
+    at_rate = None if run.adam_rate is None else gain - RATE_SLOPE * float(np.log(run.adam_rate / RATE))
+    return _Traits(post.log_exponent, post.log_rho, gain, at_rate)
 
 
 def _pool(groups: Sequence[Array], centre: float | None, spread: float, floor: float) -> tuple[float, float]:
@@ -158,15 +185,20 @@ def learn_priors(runs: Mapping[str, Sequence[FinishedRun]], start: Priors, sourc
     """
     traits = [[t for run in group if run.healthy and (t := _traits(run, start))] for group in runs.values()]
     gain = [np.array([t.log_gain for t in group if t.log_gain is not None]) for group in traits]
+    at_rate = [np.array([t.at_rate for t in group if t.at_rate is not None]) for group in traits]
     rho = [np.array([t.log_rho for t in group if t.log_rho is not None]) for group in traits]
     exponent = [np.array([t.log_exponent for t in group]) for group in traits]
     log_gain, gain_spread = _pool(gain, None, 0.0, SPREAD_FLOORS["gain_spread"])
+    known = any(map(len, at_rate))
+    log_rate_gain, rate_gain_spread = _pool(at_rate if known else gain, None, 0.0, SPREAD_FLOORS["rate_gain_spread"])
     log_exponent, _ = _pool(exponent, None, 0.0, EXPONENT_SPREAD)
     log_rho, log_rho_spread = _pool(rho, None, 0.0, SPREAD_FLOORS["log_rho_spread"])
     return replace(
         start,
         gain=float(np.exp(log_gain)),
         gain_spread=gain_spread,
+        rate_gain=float(np.exp(log_rate_gain)),
+        rate_gain_spread=rate_gain_spread,
         exponent=float(np.exp(log_exponent)),
         exponent_spread=EXPONENT_SPREAD,
         log_rho=log_rho,
@@ -250,13 +282,17 @@ class History:
         gain = np.array([t.log_gain for t in traits if t.log_gain is not None])
         rho = np.array([t.log_rho for t in traits if t.log_rho is not None])
         exponent = np.array([t.log_exponent for t in traits])
+        at_rate = np.array([t.at_rate for t in traits if t.at_rate is not None])
         log_gain, gain_spread = _pool([gain], float(np.log(base.gain)), base.gain_spread, 0.1)
+        log_rate_gain, rate_spread = _pool([at_rate], float(np.log(base.rate_gain)), base.rate_gain_spread, 0.1)
         log_rho, log_rho_spread = _pool([rho], base.log_rho, base.log_rho_spread, 0.3)
         log_exponent, exponent_spread = _pool([exponent], float(np.log(base.exponent)), base.exponent_spread, 0.12)
         priors = replace(
             base,
             gain=float(np.exp(log_gain)),
             gain_spread=min(gain_spread, 0.6),
+            rate_gain=float(np.exp(log_rate_gain)),
+            rate_gain_spread=min(rate_spread, 0.6),
             log_rho=log_rho,
             log_rho_spread=log_rho_spread,
             exponent=float(np.exp(log_exponent)),
@@ -266,7 +302,13 @@ class History:
         )
         return cls(tuple(usable), priors)
 
-    def correction(self, fraction: float, post: Posterior, total: float) -> Correction | None:
+    def at_rate(self, rate: float | None) -> Priors:
+        """Priors of a run by its peak learning rate under Adam, where that of every earlier run is known too."""
+        return self.priors.at_rate(rate) if all(run.adam_rate is not None for run in self.runs) else self.priors
+
+    def correction(
+        self, fraction: float, post: Posterior, total: float, rate: float | None = None
+    ) -> Correction | None:
         """What forecasts of the finished runs, made at the same part of them, got wrong.
 
         Their errors are regressed (ridge, nearer runs count more) on the slope at that point and the length
@@ -277,7 +319,9 @@ class History:
             seen = run.until(fraction)
             if seen is None:
                 continue
-            past = extrapolate(seen, run.schedule, [run.total], self.priors)
+            past = extrapolate(
+                seen, run.schedule, [run.total], self.priors if rate is None else self.at_rate(run.adam_rate)
+            )
             errors.append(run.final - float(past.mean[0]))
             features.append([np.log(max(past.slope, 0.02)), np.log(run.total)])
         if len(errors) < MIN_HISTORY:

@@ -19,7 +19,7 @@ from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice, Forecast, Reason
 from scalefit.stopping.figures import MonitorFigure, monitor_figure
 from scalefit.stopping.floors import best_loss_by_compute, law_floors, theory_floor
-from scalefit.stopping.forecast import Forecaster
+from scalefit.stopping.forecast import Forecaster, adam_rate
 from scalefit.stopping.history import FinishedRun, History
 from scalefit.stopping.logged import LoggedSeries
 from scalefit.stopping.logged_run import LoggedRun
@@ -301,7 +301,7 @@ class Monitor(LoggedRun):
             Fewer than four losses, or a run that has not reached 90 % of its plan.
         """
         steps, loss, _ = self._series["val" if len(self._series["val"]) else "train"].arrays()
-        return FinishedRun.from_curve(self.plan.schedule, steps, loss, self.plan.steps)
+        return FinishedRun.from_curve(self.plan.schedule, steps, loss, self.plan.steps, adam_rate(self.view().plan))
 
     def state(self) -> MonitorState:
         """Everything needed to go on later, as a pydantic model."""

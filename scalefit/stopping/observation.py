@@ -17,7 +17,10 @@ from scalefit.stopping.run_plan import RunPlan
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """What the rules look at: the judged curve after the warm-up, training losses, and all evaluations."""
+    """What the rules look at: the judged curve after the warm-up, training losses, and all evaluations.
+
+    The plan's peak rate is that of the logged ones where the plan does not say it.
+    """
 
     plan: RunPlan
     steps: Array
@@ -31,7 +34,6 @@ class Observation:
     nonfinite: tuple[int, float] | None  # how many, the last step
     rate_rising: bool
     evaluations: Evaluations
-    peak_lr: float | None
 
     @property
     def noise(self) -> float:
@@ -61,8 +63,9 @@ def observe(
     train = at_evaluations(steps[begun], loss[begun], train_steps, train_loss)
     keep = (steps >= plan.schedule.warmup_end) & begun
     errors = series["val_sem"].values
+    peak = plan.peak_lr or _peak(plan, series["lr"])
     return Observation(
-        plan=plan,
+        plan=plan if peak == plan.peak_lr else plan.model_copy(update={"peak_lr": peak}),
         steps=steps[keep],
         loss=loss[keep],
         counts=counts[keep],
@@ -74,7 +77,6 @@ def observe(
         nonfinite=nonfinite,
         rate_rising=_rate_rising(plan, steps[keep], series["lr"], last_step),
         evaluations=Evaluations(steps[begun], loss[begun], train, plan.steps, plan.schedule.warmup_end),
-        peak_lr=plan.peak_lr or _peak(plan, series["lr"]),
     )
 
 

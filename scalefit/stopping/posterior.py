@@ -41,6 +41,9 @@ NOISE_SCALES, NOISE_WEIGHTS = np.array([1.0, 2.5, 6.0, 15.0]), np.array([0.6, 0.
 SPIKE_SIGMAS, SPIKE_LEAST = 6.0, 0.05  # a point this far from its neighbours is left out [-], [nat/token]
 ASYMPTOTE_POINTS = 4  # with more evaluations the curve speaks for itself: the asymptote's prior widens with them
 POINT_NOISE = 0.006  # least noise of one evaluation [nat/token]
+# A larger peak rate leaves more for the anneal to gain. Measured under AdamW on one source with rates from 1e-4 to
+# 3e-3; another, all of it at 3e-4, lies on the same line (docs/stopping.md). Outside these rates it is not used.
+RATE, RATE_SLOPE, RATES = 1e-3, 0.25, (1e-4, 3e-3)  # [1/step], d log C / d log rate [-], [1/step]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Priors:
         C at rho = 1 [nat/token] and its relative standard deviation.
     gain_slope : float
         d log C / d log rho: rates further above the best one gain more, and later.
+    rate_gain, rate_gain_spread : float
+        As `gain` and `gain_spread`, for runs under Adam or AdamW with a peak learning rate of `RATE`; see `at_rate`.
     exponent, exponent_spread : float
         Median of a and standard deviation of log a.
     log_rho, log_rho_spread : float
@@ -73,6 +78,8 @@ class Priors:
     gain: float
     gain_spread: float
     gain_slope: float
+    rate_gain: float
+    rate_gain_spread: float
     exponent: float
     exponent_spread: float
     log_rho: float
@@ -85,6 +92,16 @@ class Priors:
     z_quantiles: tuple[float, ...]
     n_runs: int
     source: str
+
+    def at_rate(self, rate: float | None) -> Priors:
+        """Return the priors of a run under Adam or AdamW whose peak learning rate is known [1/step].
+
+        They are these priors where it is not, or lies outside the rates that `RATE_SLOPE` was measured at.
+        """
+        if rate is None or not RATES[0] <= rate <= RATES[1]:
+            return self
+        gain = self.rate_gain * (rate / RATE) ** RATE_SLOPE
+        return replace(self, gain=gain, gain_spread=self.rate_gain_spread)
 
     def z(self, level: float) -> float:
         """Half-width of the central interval at `level`, in standard deviations."""

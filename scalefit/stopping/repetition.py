@@ -76,12 +76,12 @@ def late_descent(view: Observation) -> Reason | None:
     train = float(view.evaluations.train[-1]) if len(view.evaluations) else np.nan
     solved, planned = bool(train < SOLVED_TRAIN), view.plan.epochs_at(view.plan.steps)
     many = planned is not None and planned >= LATE_DESCENT_EPOCHS
-    if view.peak_lr is None:
+    if view.plan.peak_lr is None:
         possible, left = decay >= STRONG_DECAY and solved and (many or planned is None), np.nan
     else:
         schedule = view.plan.schedule
         area = float(schedule.area(view.plan.steps)) - float(schedule.area(view.last_step))
-        left = settled(decay * view.peak_lr * area)
+        left = settled(decay * view.plan.peak_lr * area)
         possible = left >= LATE_DESCENT_DECAY and (many or solved)
     if not possible:
         return None

@@ -15,6 +15,7 @@ from scalefit._files import is_document, read_text
 from scalefit._records import Record, SavedNote
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.schedules import Schedule
+from scalefit.stopping.forecast import adam_rate
 from scalefit.stopping.history import FinishedRun
 from scalefit.stopping.logged import LoggedSeries, Quantity
 from scalefit.stopping.run_plan import RunPlan, check_plan
@@ -50,6 +51,7 @@ class SavedRun(Record):
     steps: list[float]
     loss: list[float]
     total: float
+    adam_rate: float | None = None
 
     @model_validator(mode="after")
     def _check(self) -> SavedRun:
@@ -86,7 +88,13 @@ class MonitorState(Record):
 def saved_runs(runs: Sequence[FinishedRun]) -> list[SavedRun]:
     """Return what is kept of earlier runs."""
     return [
-        SavedRun(schedule=run.schedule, steps=run.steps.tolist(), loss=run.loss.tolist(), total=run.total)
+        SavedRun(
+            schedule=run.schedule,
+            steps=run.steps.tolist(),
+            loss=run.loss.tolist(),
+            total=run.total,
+            adam_rate=run.adam_rate,
+        )
         for run in runs
     ]
 
@@ -131,7 +139,7 @@ def parse_state(text: str) -> MonitorState:
 
 def finished_from(entry: SavedRun) -> FinishedRun:
     """Return the finished run that was saved."""
-    return FinishedRun(entry.schedule, np.array(entry.steps), np.array(entry.loss), entry.total)
+    return FinishedRun(entry.schedule, np.array(entry.steps), np.array(entry.loss), entry.total, entry.adam_rate)
 
 
 def history_entries(history: Sequence[Any], plan: RunPlan, notes: list[Note]) -> list[FinishedRun]:
@@ -190,7 +198,7 @@ def _finished(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
             "nothing was learned from it",
             "Give a loss for every step; NaN where none was logged",
         )
-    return other, FinishedRun.from_curve(other.schedule, steps, loss, other.steps)
+    return other, FinishedRun.from_curve(other.schedule, steps, loss, other.steps, adam_rate(other))
 
 
 def _unlike(plan: RunPlan, other: RunPlan) -> str | None:

@@ -69,6 +69,56 @@ def test_shipped_priors_say_where_they_come_from():
     assert priors.z(0.999) > priors.z(0.98) > priors.z(0.9) > priors.z(0.1) > 0
 
 
+def test_a_larger_peak_rate_under_adam_leaves_more_to_gain():
+    priors = shipped_priors()
+    assert priors.at_rate(None) is priors and priors.at_rate(1e-6) is priors and priors.at_rate(0.1) is priors
+    gains = [priors.at_rate(rate).gain for rate in (1e-4, 1e-3, 3e-3)]
+    assert gains[1] == pytest.approx(priors.rate_gain)
+    assert gains[2] / gains[0] == pytest.approx(30**0.25)  # the slope that was measured
+    assert priors.at_rate(1e-3).gain_spread < priors.gain_spread
+
+
+def test_the_peak_rate_is_taken_from_the_plan_or_from_the_log():
+    schedule = SCHEDULES["cosine"]
+    steps, loss = make_curve(schedule, noise=0.004)
+
+    def final(rate=None, logged=False, optimizer="adamw"):
+        plan = sf.RunPlan(schedule=schedule, optimizer=optimizer, peak_lr=None if logged else rate)
+        monitor = feed(sf.Monitor(plan), steps, loss, until=2500)
+        if logged:
+            for step in steps[steps <= 2500]:
+                monitor.update(step=step, lr=rate * float(schedule.lr(step)))
+        return monitor.advise().final
+
+    low, high, unsaid = final(1e-4), final(3e-3), final()
+    assert high.loss < low.loss - 0.03
+    assert all(end.upper - end.lower < unsaid.upper - unsaid.lower for end in (low, high))
+    assert final(3e-3, logged=True).loss == pytest.approx(high.loss, rel=1e-9) and "peak rate" in high.method
+    for outside in (final(1e-6), final(3e-3, optimizer="muon"), final(3e-3, optimizer=None)):
+        assert "peak rate" not in outside.method
+
+
+def test_rates_of_earlier_runs_travel_and_count(tmp_path):
+    """Six runs whose anneal gains as much as their rate says: their errors come to nothing, also after a reload."""
+    plan = sf.RunPlan(schedule=SCHEDULES["cosine"], optimizer="adamw", peak_lr=2e-3)
+    earlier = []
+    for i, (own, steps, _) in enumerate(runs(5, 6, SCHEDULES["cosine"], 0.2)):
+        rate = (2e-4, 5e-4, 2e-3)[i % 3]
+        _, loss = make_curve(own, noise=0.003, seed=i, C=0.22 * (rate / 1e-3) ** 0.25)
+        table = pd.DataFrame({"step": steps, "val_loss": loss})
+        earlier.append((sf.RunPlan(schedule=own, optimizer="adamw", peak_lr=rate), table))
+    steps, loss = make_curve(plan.schedule, noise=0.003, seed=77, C=0.22 * 2**0.25)
+    monitor = feed(sf.Monitor(plan, history=earlier), steps, loss, until=2500)
+    found = monitor.advise().final
+    assert found.lower <= loss[-1] <= found.upper
+    assert {run.adam_rate for run in monitor.state().history} == {2e-4, 5e-4, 2e-3}
+    monitor.to_json(tmp_path / "run.json")
+    assert sf.load_monitor(tmp_path / "run.json").advise().final == found
+    unsaid = [(other.model_copy(update={"peak_lr": None}), table) for other, table in earlier]
+    blind = feed(sf.Monitor(plan, history=unsaid), steps, loss, until=2500).advise().final
+    assert found.upper - found.lower < blind.upper - blind.lower
+
+
 def runs(seed, n, schedule, gain, spread=0.05):
     rng = np.random.default_rng(seed)
     for i in range(n):
