@@ -34,7 +34,7 @@ OTHER_UNIT = {"llama3_isoflop", "marin_speedrun"}
 
 @dataclass(frozen=True)
 class Split:
-    """One forecast to make: train on the cheap runs of a series, test on the dear ones."""
+    """One forecast to make: train on the cheap runs of a series, test on the expensive ones."""
 
     table: str
     series: str

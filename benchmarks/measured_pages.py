@@ -666,6 +666,27 @@ def downstream(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
 
+def others(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """Forecasts of other packages on the splits of ours."""
+    rows = {"`sf.forecast`": ours["methods"]["sf.forecast"]["overall"]}
+    rows |= {f"{theirs['package']}, `{law}`": part["overall"] for law, part in theirs["laws"].items()}
+    refits = ours["methods"]["case bootstrap + residual noise"]
+    rows["Chinchilla's law by Huber loss, refits and noise (ours)"] = refits["overall"]
+    lines = ["| | error % | coverage of 90 % | width % | interval score % | worst error % |", "|---" * 6 + "|"]
+    for name, row in rows.items():
+        cells = [f"{row[key]:.2f}" for key in ("percent", "coverage")]
+        cells += [f"{row[key]:.1f}" for key in ("width", "interval_score")]
+        lines.append(f"| {name} | {' | '.join(cells)} | {row['worst']:.0f} |")
+    laws = theirs["laws"].values()
+    refused = sum(len(part["refused"]) for part in laws)
+    said = (
+        f"Means over the twelve tables, {max(part['splits'] for part in laws)} splits; {refused} fits of the other "
+        f"package were refused. Its intervals are those of a new run from {theirs['draws']} draws. The interval score "
+        f"is the width plus 20 times the miss."
+    )
+    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+
+
 def mixture_story(document: dict[str, Any]) -> str:
     """The worked table: verdicts, the largest shares and the note on extrapolation, as printed."""
 
@@ -813,6 +834,7 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
         "priors": (priors, ("../../scalefit/stopping/_priors",)),
     },
     "docs/collect.md": {"collecting": (collecting, ("collecting",))},
+    "docs/others.md": {"others": (others, ("others", "forecast"))},
     "docs/hyperparameters.md": {"hyperparameters": (hyperparameters, ("hyperparameters",))},
     "docs/recipes.md": {"recipes": (recipes, ("recipes",))},
     "docs/downstream.md": {"story": (downstream_story, ("downstream",)), "downstream": (downstream, ("downstream",))},

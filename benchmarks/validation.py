@@ -1,4 +1,4 @@
-"""Hold laws against our own points: fit on the cheap runs, score on the dear ones.
+"""Hold laws against our own points: fit on the cheap runs, score on the costly ones.
 
 Writes results/validation.json and docs/validation.md:
 
@@ -43,10 +43,10 @@ def cells(runs: Any) -> Any:
 
 
 def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Score the laws on the dear quarter; return the scores and the values of E."""
+    """Score the laws on the costly quarter; return the scores and the values of E."""
     table = cells(runs)
     n_test = max(3, round(HELD_OUT * len(table)))
-    cheap, dear = table.iloc[:-n_test], table.iloc[-n_test:]
+    cheap, costly = table.iloc[:-n_test], table.iloc[-n_test:]
     results: dict[str, Any] = {}
     scores, floors = [], []
     for law in LAWS:
@@ -58,31 +58,31 @@ def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[s
                 scores.append({"series": series, "law": law, "refused": str(error).split(". ")[0]})
                 continue
             results[law] = result
-            predicted = result.predict_interval(**inputs(result.law, dear), level=LEVEL)
-        scores.append({"series": series, "law": law, **held(predicted, dear), "trusted": result.certificate.trusted})
+            predicted = result.predict_interval(**inputs(result.law, costly), level=LEVEL)
+        scores.append({"series": series, "law": law, **held(predicted, costly), "trusted": result.certificate.trusted})
         if "E" in result.params:
             floors.append(floor(series, law, "cheap runs", cheap, entropy))
             floors.append(floor(series, law, "all runs", table, entropy))
     if all(law in results for law in AVERAGED):
         scores += [
-            {"series": series, "law": f"average of {' and '.join(AVERAGED)}{said}", **score(blend, dear)}
-            for said, blend in blends(cheap, [results[law] for law in AVERAGED], dear).items()
+            {"series": series, "law": f"average of {' and '.join(AVERAGED)}{said}", **score(blend, costly)}
+            for said, blend in blends(cheap, [results[law] for law in AVERAGED], costly).items()
         ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         forecast = sf.forecast(cheap)
-    predicted = forecast.predict_interval(**inputs(forecast.law, dear), level=LEVEL)
-    scores.append({"series": series, "law": "sf.forecast", **held(predicted, dear), "trusted": forecast.trusted})
-    flat = np.full(len(dear), cheap["loss"].min())
-    scores.append({"series": series, "law": "no law: the best cheap loss", **score(flat, dear)})
+    predicted = forecast.predict_interval(**inputs(forecast.law, costly), level=LEVEL)
+    scores.append({"series": series, "law": "sf.forecast", **held(predicted, costly), "trusted": forecast.trusted})
+    flat = np.full(len(costly), cheap["loss"].min())
+    scores.append({"series": series, "law": "no law: the best cheap loss", **score(flat, costly)})
     for row in scores:
-        row |= {"fitted": len(cheap), "held_out": len(dear), "C_ratio": float(dear["C"].max() / cheap["C"].max())}
+        row |= {"fitted": len(cheap), "held_out": len(costly), "C_ratio": float(costly["C"].max() / cheap["C"].max())}
     return scores, floors
 
 
-def blends(cheap: Any, results: list[Any], dear: Any) -> dict[str, Any]:
+def blends(cheap: Any, results: list[Any], costly: Any) -> dict[str, Any]:
     """Averages of results at the held-out cells: in equal parts, and by how the laws did on the costlier cheap runs."""
-    at = inputs(results[0].law, dear)
+    at = inputs(results[0].law, costly)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compared = sf.compare(cheap, [result.law.name for result in results], holdout="largest_C").set_index("law")
@@ -94,27 +94,27 @@ def blends(cheap: Any, results: list[Any], dear: Any) -> dict[str, Any]:
     }
 
 
-def score(predicted: Any, dear: Any) -> dict[str, float]:
+def score(predicted: Any, costly: Any) -> dict[str, float]:
     """Errors on the held-out cells [nat/token], and relative."""
-    error = predicted - dear["loss"].to_numpy()
+    error = predicted - costly["loss"].to_numpy()
     return {
         "rmse": float(np.sqrt(np.mean(error**2))),
         "bias": float(error.mean()),
-        "mean_relative_error": float(np.abs(error / dear["loss"].to_numpy()).mean()),
+        "mean_relative_error": float(np.abs(error / costly["loss"].to_numpy()).mean()),
     }
 
 
-def held(predicted: Any, dear: Any) -> dict[str, float]:
+def held(predicted: Any, costly: Any) -> dict[str, float]:
     """Errors of the forecasts, the share of the cells inside their intervals, and how wide these are (relative)."""
-    loss = dear["loss"].to_numpy()
+    loss = costly["loss"].to_numpy()
     inside = (predicted["lower"] <= loss) & (loss <= predicted["upper"])
     width = (predicted["upper"] - predicted["lower"]) / predicted["loss"]
-    return {**score(predicted["loss"].to_numpy(), dear), "inside": float(inside.mean()), "width": float(width.mean())}
+    return {**score(predicted["loss"].to_numpy(), costly), "inside": float(inside.mean()), "width": float(width.mean())}
 
 
-def inputs(law: Any, dear: Any) -> dict[str, Any]:
+def inputs(law: Any, costly: Any) -> dict[str, Any]:
     """The columns that a law reads."""
-    return {name: dear[name].to_numpy() for name in law.inputs}
+    return {name: costly[name].to_numpy() for name in law.inputs}
 
 
 def floor(series: str, law: str, on: str, table: Any, entropy: float | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which law forecasts your larger runs best? Fit each on the cheap runs, score it on the dear ones.
+"""Which law forecasts your larger runs best? Fit each on the cheap runs, score it on the expensive ones.
 
 Uses the project's own ladder of models trained on a source whose entropy is known.
 """

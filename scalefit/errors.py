@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -132,6 +133,16 @@ def worded(text: str, word: Wording = in_python) -> str | None:
     return None if None in words.values() else _MARKED.sub(lambda found: str(words[found[0]]), text)
 
 
+def plainly(text: str, word: Wording) -> str:
+    """Return a text in the words of one face; an argument without words there stands as its name and value."""
+
+    def spoken(mention: Mention) -> str:
+        words = word(mention)
+        return f"{mention.name} {mention.shell}".strip() if words is None else words
+
+    return worded(text, spoken) or ""
+
+
 def mentions(text: str) -> tuple[str, ...]:
     """Names of the arguments that a text marks, each once."""
     return tuple(dict.fromkeys(found[1] for found in _MARKED.finditer(text) if found[1]))
@@ -204,14 +215,9 @@ class ScalefitError(Exception):
             Gives the words for a `Mention`. Where it gives None, a way that the mention stands in is left out, and
             elsewhere name and value stand without a flag.
         """
-
-        def plainly(mention: Mention) -> str:
-            words = word(mention)
-            return f"{mention.name} {mention.shell}".strip() if words is None else words
-
         seen, did, ways = self._parts
-        offered = tuple(worded(item, plainly) or "" for item in _offered(ways, word) or ways)
-        return self._sentence(worded(seen, plainly) or "", worded(did, plainly) or "", offered)
+        offered = tuple(plainly(item, word) for item in _offered(ways, word) or ways)
+        return self._sentence(plainly(seen, word), plainly(did, word), offered)
 
     def about(self, what: object) -> Self:
         """Return the same error with what it is about in front: a file, a row."""
@@ -293,6 +299,15 @@ class ScalefitWarning(UserWarning):
         return type(self), (self.template,)
 
 
+#: Words the arguments in notes that are printed; the command line sets its own.
+_FACE: ContextVar[Wording] = ContextVar("face", default=in_python)
+
+
+def speak(word: Wording) -> None:
+    """Print the arguments in notes in the words of one face from here on; `in_python` are those of Python."""
+    _FACE.set(word)
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A named remark that travels with a result instead of being lost on stderr.
@@ -304,18 +319,38 @@ class Note:
     severity : {"info", "warning", "error"}
         ``"error"`` means that the result must not be trusted.
     message : str
-        What was seen, what scalefit did, what you can do.
+        What was seen, what scalefit did, what you can do. Arguments marked by `arg` read as in Python.
     details : mapping
         The numbers behind the message; JSON-able.
+
+    Attributes
+    ----------
+    template : str
+        The message with its arguments still marked, to stand in another note.
+
+    Examples
+    --------
+    >>> note = Note("starts", "warning", f"One start of 8 is the best. Fit again with {arg('n_starts', 32)}.")
+    >>> print(note)
+    [warning] starts: One start of 8 is the best. Fit again with n_starts=32.
     """
 
     code: str
     severity: Severity
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    template: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "template", self.message)
+        object.__setattr__(self, "message", worded(self.message))
 
     def __str__(self) -> str:
-        return f"[{self.severity}] {self.code}: {self.message}"
+        return f"[{self.severity}] {self.code}: {plainly(self.template, _FACE.get())}"
+
+    def about(self, what: object) -> Note:
+        """Return the same note with what it is about in front."""
+        return Note(self.code, self.severity, f"{what}: {self.template}", self.details)
 
 
 def note_record(note: Note) -> dict[str, Any]:

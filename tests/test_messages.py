@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scalefit import errors
-from scalefit.errors import ArgumentError, DataError, Mention, ScalefitWarning, arg, way
+from scalefit.errors import ArgumentError, DataError, Mention, Note, ScalefitWarning, arg, way
 
 PACKAGE = Path(__file__).parents[1] / "scalefit"
 RAISED = {"ArgumentError", "DataError", "FitError", "MissingExtraError", "StoreError", "ScalefitError"}
@@ -157,3 +157,41 @@ def test_errors_and_warnings_survive_other_processes():
     assert again.argument == ("loss",) and again.worded(in_flags) == error.worded(in_flags)
     warning = ScalefitWarning(f"Pass {arg('by', 'pool')}.")
     assert str(pickle.loads(pickle.dumps(warning))) == str(warning) == "Pass by='pool'."
+
+
+def speaking(path: Path) -> list[tuple[int, str]]:
+    """Line and text of each literal in a function that makes notes, without docstrings and marked arguments."""
+    found: list[tuple[int, str]] = []
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+        if not any(getattr(call.func, "id", "") == "Note" for call in calls):
+            continue
+        marked = {id(n) for call in calls if getattr(call.func, "id", "") in ("arg", "way") for n in ast.walk(call)}
+        marked |= {id(function.body[0].value)} if isinstance(function.body[0], ast.Expr) else set()
+        for node in ast.walk(function):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in marked:
+                found.append((node.lineno, node.value))
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_notes_mark_their_arguments_too(path):
+    for line, text in speaking(path):
+        spelled = re.search(r"\b[a-zA-Z_]\w*=(?=['\d.({\[;,)]|$)|\bsf\.[a-z]|read_runs\(", text)
+        assert not spelled or " " not in text, f"{path.name}:{line} spells Python in a note; mark it: {text}"
+
+
+def test_a_note_speaks_the_language_of_its_face(capsys):
+    note = Note("starts", "info", f"One start; give {arg('level', 0.5)} or {way('sf.plan', 'scalefit plan')}")
+    assert note.message == "One start; give level=0.5 or sf.plan" and str(note).endswith(note.message)
+    assert note.about("a run").message == f"a run: {note.message}"
+    errors.speak(in_flags)
+    try:
+        assert str(note) == "[info] starts: One start; give --level 0.5 or scalefit plan".replace(
+            "scalefit plan", "scalefit plan"
+        )
+    finally:
+        errors.speak(errors.in_python)
+    assert pickle.loads(pickle.dumps(note)) == note  # noqa: S301

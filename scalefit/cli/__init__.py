@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from scalefit.cli._words import in_shell
-from scalefit.errors import ScalefitError, Wording, in_python, worded
+from scalefit.errors import ScalefitError, Wording, in_python, plainly, speak
 
 
 class ExitCode(IntEnum):
@@ -127,7 +127,7 @@ def _usage(error: Any, options: set[str]) -> str:
 
 def _warned(message: Any, words: Wording) -> str:
     """A warning in the words of the shell; those of other libraries as they are."""
-    return worded(getattr(message, "template", str(message)), words) or str(message)
+    return plainly(getattr(message, "template", str(message)), words)
 
 
 def main(args: list[str] | None = None) -> None:
@@ -138,6 +138,7 @@ def main(args: list[str] | None = None) -> None:
         app = build_app()
         parameters = _parameters_of(app, args or sys.argv[1:])
         words, options = in_shell(parameters), {option for each in parameters for option in each.opts}
+        speak(words)
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {_warned(message, words)}", err=True)
         code = app(args=args, prog_name="scalefit", standalone_mode=False)
         if code == ExitCode.INTERRUPTED:  # typer catches the interrupt itself
@@ -169,3 +170,5 @@ def main(args: list[str] | None = None) -> None:
             err=True,
         )
         sys.exit(ExitCode.BAD_INPUT)
+    finally:
+        speak(in_python)

@@ -37,7 +37,7 @@ def collect(
     N: Annotated[
         str | None, typer.Option("--N", help="Parameters: a setting or logged quantity, or a number for every run.")
     ] = None,
-    D: Annotated[str | None, typer.Option("--D", help="Training tokens, likewise.")] = None,
+    D: Annotated[str | None, typer.Option("--D", help="Training tokens, in the same way.")] = None,
     loss: Annotated[str | None, typer.Option(help="The logged quantity that is the loss.")] = None,
     final: Annotated[
         Final | None,

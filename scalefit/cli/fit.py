@@ -290,7 +290,7 @@ def _predict_saved(
         for note in notes:
             typer.echo(f"\n{note}")
         if not result.trusted:
-            problems = "; ".join(note.message for note in result.notes if note.severity == "error")
+            problems = "; ".join(str(note).split(": ", 1)[1] for note in result.notes if note.severity == "error")
             typer.echo(f"\nDo not trust this fit: {problems}", err=True)
     return 0 if result.trusted else ExitCode.UNTRUSTED
 

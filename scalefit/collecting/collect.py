@@ -13,7 +13,7 @@ import pandas as pd
 from scalefit._arguments import one_of, parse_quantity
 from scalefit.collecting import discovery, final_loss, recipes, sizes
 from scalefit.collecting.records import Run, number
-from scalefit.errors import ArgumentError, DataError, Note, arg
+from scalefit.errors import ArgumentError, DataError, Note, arg, way
 from scalefit.flops import training_flops
 from scalefit.integrations._log_columns import plain
 
@@ -232,9 +232,9 @@ class _Said:
 
 
 _OVERRULE = {
-    "loss": "Overrule with loss=, final= and k=.",
-    "N": "Overrule with N= or config=.",
-    "D": "Overrule with D=, batch_tokens= or config=.",
+    "loss": f"Overrule with {arg('loss')}, {arg('final')} and {arg('k')}.",
+    "N": f"Overrule with {arg('N')} or {arg('config')}.",
+    "D": f"Overrule with {arg('D')}, {arg('batch_tokens')} or {arg('config')}.",
     "status": "Check that they ran to their end.",
 }
 _WHY = {
@@ -244,11 +244,12 @@ _WHY = {
     "unreadable": "not readable",
     "probe": "learning-rate probes",
 }
-_KEPT = "They are left out; unfinished='keep' gives them a row."
+_KEEP = way("unfinished='keep'", "--keep-unfinished")
+_KEPT = f"They are left out; {_KEEP} gives them a row."
 _DONE = {
     "unfinished": _KEPT,
     "diverged": _KEPT,
-    "no_loss": "They are left out. Name the loss with loss= where it is there.",
+    "no_loss": f"They are left out. Name the loss with {arg('loss')} where it is there.",
     "unreadable": "They are left out.",
     "probe": "They are not points of a sweep and are left out.",
 }
@@ -323,7 +324,7 @@ def _mixed(table: pd.DataFrame) -> list[Note]:
         if len({plain(value) for value in values}) > 1:  # val/loss is val_loss
             text = (
                 f"The losses are of several {what} ({', '.join(values[:_LISTED])}), each row by its column {column}; "
-                f"they were left as they are. Fit one kind at a time, or choose with loss=."
+                f"they were left as they are. Fit one kind at a time, or choose with {arg('loss')}."
             )
             found.append(Note("mixed_losses", "warning", text, {"values": values}))
     return found

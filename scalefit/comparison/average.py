@@ -94,11 +94,7 @@ class Average:
 
     def _named(self, notes: Iterable[Iterable[Note]]) -> list[Note]:
         """Notes of every result, each under its law's name."""
-        return [
-            Note(note.code, note.severity, f"{result.law.name}: {note.message}", note.details)
-            for result, own in zip(self.results, notes, strict=True)
-            for note in own
-        ]
+        return [note.about(result.law.name) for result, own in zip(self.results, notes, strict=True) for note in own]
 
     @property
     def notes(self) -> tuple[Note, ...]:

@@ -303,7 +303,7 @@ def _remarks(sample: Sample, converged: int, table: pd.DataFrame | None, decay: 
     if table is not None and converged < _FEWEST:
         said = (
             f"The n-gram losses have converged in data for {converged} context(s), and an exponent needs {_FEWEST}: "
-            "gamma is read from losses that more text would lower. Raise max_tokens=."
+            f"gamma is read from losses that more text would lower. Raise {arg('max_tokens')}."
         )
         notes.append(Note("not_converged", "warning", said, {"converged": converged}))
     if table is not None:

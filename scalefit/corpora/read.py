@@ -308,8 +308,10 @@ def _from_harness(corpus: Corpus, max_tokens: int, rng: np.random.Generator) -> 
         total = sum(s.stop - s.start for _, s in pieces)
         if total > most:
             pieces = [pieces[i] for i in rng.permutation(len(pieces))]
-            said = f"Of {total:,} tokens {most:,} were drawn in pieces of documents."
-            notes += [Note("sampled", "info", said + " Raise max_tokens= for more.", {"tokens": total})] * (not parts)
+            said = (
+                f"Of {total:,} tokens {most:,} were drawn in pieces of documents. Raise {arg('max_tokens')} for more."
+            )
+            notes += [Note("sampled", "info", said, {"tokens": total})] * (not parts)
         kept = up_to([np.asarray(tokens[s], np.int64) for _, s in pieces], most)
         parts.append((kept, [d for d, _ in pieces[: len(kept)]]))
     n_bytes = meta.get("val_bytes")

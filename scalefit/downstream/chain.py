@@ -174,11 +174,7 @@ class Chain(TwoStep):
     def notes(self) -> tuple[Note, ...]:
         """Notes of both steps, each under its name."""
         both = (("loss", self.first), ("metric", self.second))
-        return tuple(
-            Note(note.code, note.severity, f"{name}: {note.message}", note.details)
-            for name, step in both
-            for note in step.notes
-        )
+        return tuple(note.about(name) for name, step in both for note in step.notes)
 
     @property
     def trusted(self) -> bool:

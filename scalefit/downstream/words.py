@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit import _text
 from scalefit.downstream.models import AVERAGE
-from scalefit.errors import Note
+from scalefit.errors import Note, arg, way
 from scalefit.fitting.printing import note_line
 from scalefit.flops import SIZES
 
@@ -36,8 +36,8 @@ def notes_of(result: Any) -> list[Note]:
     guessed = [name for name, rate in models.chance.items() if rate is None]
     if guessed:
         text = (
-            f"The guessing rate of {_listed(guessed)} was not given and is estimated with the curve. Pass chance= "
-            "where it is known: tasks at chance are then seen as such."
+            f"The guessing rate of {_listed(guessed)} was not given and is estimated with the curve. Pass "
+            f"{arg('chance')} where it is known: tasks at chance are then seen as such."
         )
         found.append(Note("chance_estimated", "info", text, {"tasks": guessed}))
     if "N" in models.inputs and len(np.unique(models.inputs["N"])) < _FEW_SIZES:
@@ -52,7 +52,7 @@ def notes_of(result: Any) -> list[Note]:
         if one < two:
             text = (
                 f"Straight from N and D the held-out third was predicted better than by way of the loss (mean error "
-                f"{one:.3g} against {two:.3g}): look at predict_tasks(steps=1)."
+                f"{one:.3g} against {two:.3g}): look at {way('predict_tasks(steps=1)', '--one-step')}."
             )
             found.append(Note("one_step_better", "warning", text, {"one_step": one, "two_step": two}))
     return found

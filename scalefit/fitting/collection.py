@@ -75,7 +75,7 @@ class Fits(Mapping[str, FitResult]):
                 said.setdefault(key, []).append(name)
                 found[key] = note
         return tuple(
-            Note(note.code, note.severity, note.message, {**note.details, "losses": said[key]})
+            Note(note.code, note.severity, note.template, {**note.details, "losses": said[key]})
             for key, note in found.items()
         )
 

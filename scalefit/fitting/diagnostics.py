@@ -7,7 +7,7 @@ import numpy as np
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import Array
-from scalefit.errors import Note
+from scalefit.errors import Note, arg
 from scalefit.fitting.bootstrap import MANY_FAILED
 from scalefit.fitting.identifiability import (
     bound_notes,
@@ -28,7 +28,7 @@ _EXACT = 1e-9  # largest residual of a table without noise, whose errors are rou
 
 
 def notes_of(result: Solution) -> tuple[Note, ...]:
-    """Return every note on a result, the gravest first."""
+    """Return every note on a result, the most severe first."""
     certificate, law = result.certificate, result.law
     notes = list(result.table_notes)
     for problem in certificate.problems:
@@ -47,7 +47,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
                 "weakly_identified",
                 "warning",
                 f"The runs hardly tell {names} apart (condition number {certificate.condition:.1e}). Predictions "
-                f"inside the range hold; do not read these parameters singly. Add runs, or fix one of them.",
+                f"inside the range hold; do not read these parameters one by one. Add runs, or fix one of them.",
                 {"parameters": list(certificate.weak), "condition": certificate.condition},
             )
         )
@@ -57,7 +57,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
                 "starts_disagree",
                 "warning",
                 f"Only one of {certificate.n_starts} starts reached the best objective. Fit again with "
-                f"n_starts={4 * certificate.n_starts} and see whether it improves.",
+                f"{arg('n_starts', 4 * certificate.n_starts)} and see whether it improves.",
                 {"n_agree": certificate.n_agree, "n_starts": certificate.n_starts},
             )
         )
@@ -77,7 +77,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
         text = (
             f"Runs of the same {shared.by} share their noise ({shared.share:.0%} of its variance, likelihood ratio "
             f"{shared.ratio:.1f}). Robust errors allow for it: by {shared.n_clusters} clusters, with Student's t for "
-            f"so few. For a bootstrap pass cluster=."
+            f"so few. For a bootstrap pass {arg('cluster')}."
         )
         details = {"by": shared.by, "share": shared.share, "ratio": shared.ratio, "clusters": shared.n_clusters}
         notes.append(Note("shared_noise", "info", text, details))

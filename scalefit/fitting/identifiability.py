@@ -11,7 +11,7 @@ import numpy as np
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import FitError, Note, ScalefitWarning, arg
+from scalefit.errors import FitError, Note, ScalefitWarning, arg, way
 from scalefit.fitting.problem import Problem
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws._base import Law
@@ -376,7 +376,7 @@ def replicate_note(columns: Mapping[str, Array], residual: Array, n_free: int) -
                 "lack_of_fit",
                 "warning",
                 f"{text}, and the law misses the settings' means by more (F = {ratio:.1f}, p = {p_value:.1g}). "
-                f"Its intervals stand for these runs; try a richer law with sf.compare.",
+                f"Its intervals stand for these runs; try a richer law with {way('sf.compare', 'scalefit compare')}.",
                 details,
             )
         ]

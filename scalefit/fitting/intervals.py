@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, way
 from scalefit.extrapolation import NEAR
 from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.fitting.clusters import quantiles
@@ -94,7 +94,7 @@ def predict_interval(
     notes = extrapolation_notes(result, flat)
     out.attrs["notes"] = notes
     for note in notes:
-        warnings.warn(note.message, ScalefitWarning, stacklevel=3)
+        warnings.warn(note.template, ScalefitWarning, stacklevel=3)
     return out
 
 
@@ -174,6 +174,6 @@ def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Not
     text = (
         f"The largest prediction is {ratio:.3g} times the largest run's {what}: that is extrapolation. The interval "
         f"assumes that the law's form holds; intervals of this kind covered 40 to 60 % where 90 % was claimed. "
-        f"Use sf.forecast for intervals calibrated on such jumps."
+        f"Use {way('sf.forecast', 'scalefit forecast')} for intervals calibrated on such jumps."
     )
     return [Note("extrapolation", "warning", text, {"ratio": ratio})]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import Note
+from scalefit.errors import Note, arg
 from scalefit.fitting.identifiability import HYPERPARAMETERS
 from scalefit.laws._base import Law
 
@@ -16,6 +16,11 @@ from scalefit.laws._base import Law
 _CHANCE, _SHARE = 0.01, 0.3
 #: Values of a column of numbers up to which they are kinds, and rows that a kind needs.
 _MOST_KINDS, _LEAST_ROWS = 12, 3
+#: Columns that name a recipe, whatever the residuals say.
+RECIPES = frozenset(
+    "family source optimizer optimiser dataset corpus data_mix mixture schedule lr_schedule arch architecture "
+    "model_type model_family tokenizer recipe organization organisation".split()
+)
 #: What a table knows of a run's size and result; whatever is computed from them explains nothing new.
 _MEASURED = frozenset("n d c loss weight series unique_tokens epochs tokens_per_param ratio seed".split())
 
@@ -35,18 +40,21 @@ def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Arra
     residuals : ndarray (n,)
         What the fit leaves.
     """
-    tested = {}
+    tested, notes = {}, []
     for name, column in columns.items():
         if name in law.inputs or name.lower() in _MEASURED | HYPERPARAMETERS or name == law.target.name:
             continue
         kinds = _kinds(column)
-        if kinds is not None and not _nested(law, columns, kinds):
+        nested = "" if kinds is None else _nested(law, columns, kinds)
+        if kinds is not None and not nested:
             tested[name] = kinds
-    notes = []
+        elif kinds is not None and name.lower() in RECIPES:
+            means = {str(kind): float(residuals[kinds == kind].mean()) for kind in np.unique(kinds)}
+            notes.append(_note(law, name, means, nested))
     for name, kinds in tested.items():
         found = _differ(kinds, residuals, _CHANCE / len(tested))
         if found is not None:
-            notes.append(_note(law, name, kinds, found))
+            notes.append(_note(law, name, found, ""))
     return notes
 
 
@@ -63,8 +71,8 @@ def _kinds(column: AnyArray) -> AnyArray | None:
     return kinds if (counts >= _LEAST_ROWS).sum() >= 2 and 2 * counts.size <= kinds.size else None
 
 
-def _nested(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) -> bool:
-    """Whether an input fixes the kind or the kind an input, as N fixes the layers and a trunk its N.
+def _nested(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) -> str:
+    """Name of an input that fixes the kind, or is fixed by it, as N fixes the layers and a trunk its N; "" for none.
 
     Such a column may only trace the law's own misfit, or noise that runs of one size share.
     """
@@ -72,8 +80,8 @@ def _nested(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) ->
         if name in columns:
             pairs = {(value, kind) for value, kind in zip(columns[name].tolist(), kinds.tolist(), strict=True)}
             if len(pairs) in (len({value for value, _ in pairs}), len({kind for _, kind in pairs})):
-                return True
-    return False
+                return name
+    return ""
 
 
 def _differ(kinds: AnyArray, residuals: Array, chance: float) -> dict[str, float] | None:
@@ -93,13 +101,14 @@ def _differ(kinds: AnyArray, residuals: Array, chance: float) -> dict[str, float
     return {str(names[i]): float(group.mean()) for i, group in zip(used, groups, strict=True)}
 
 
-def _note(law: type[Law], name: str, kinds: AnyArray, means: Mapping[str, float]) -> Note:
+def _note(law: type[Law], name: str, means: Mapping[str, float], nested: str) -> Note:
     low, high = min(means, key=lambda kind: means[kind]), max(means, key=lambda kind: means[kind])
     gap = means[high] - means[low]
     shown = f"{100 * gap:.2g} %" if law.target.on == "log_loss" else f"{gap:.2g}"
+    open_ = f" {name} goes with {nested}, so the runs do not tell the effects of the two apart." if nested else ""
     text = (
         f"Runs differ by {name}, which {law.name} does not read: {high} and {low} lie {shown} apart about one law. All "
-        f"were fitted as one, so runs of the same settings are not replicates. Keep the rows of one {name}, or read "
-        f"the table with series={name!r} and fit with by='series'."
+        f"were fitted as one, so runs of the same settings are not replicates.{open_} Keep the rows of one {name}, "
+        f"or read the table with {arg('series', name)} and fit with {arg('by', 'series')}."
     )
     return Note("mixed_runs", "warning", text, {"column": name, "means": dict(means)})

@@ -12,16 +12,13 @@ import numpy as np
 
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import Note
+from scalefit.errors import Note, arg
+from scalefit.fitting.mixed_columns import RECIPES
 from scalefit.flops import SIZES
 
 #: Chance of a false alarm of each test, divided among the columns tested (a convention).
 _CHANCE = 0.01
-#: Columns whose names say that they hold a recipe, and settings of training that are numbers.
-_RECIPE = frozenset(
-    "family source optimizer optimiser dataset corpus data_mix mixture schedule lr_schedule arch architecture "
-    "model_type model_family tokenizer recipe organization organisation".split()
-)
+#: Settings of training that are numbers.
 _SETTINGS = frozenset(
     "lr learning_rate max_lr peak_lr bs batch batch_size global_batch_size tokens_per_batch warmup warmup_steps "
     "weight_decay wd beta2 momentum dropout".split()
@@ -97,14 +94,14 @@ def _mixed(key: str, column: AnyArray, left: Array, chance: float) -> tuple[Note
     means = np.array([part.mean() for part in groups])
     within = np.mean([part.var(ddof=1) / part.size for part in groups])
     spread = float(np.sqrt(max(means.var(ddof=1) - within, 0.0))) if p < chance else 0.0
-    known = key.lower() in _RECIPE
+    known = key.lower() in RECIPES
     if not known and not p < chance:
         return None, 0.0
     shown = shortlist((f"{name} ({count})" for name, count in zip(names, counts, strict=True)), 6)
     effect = f"they differ by {100 * spread:.2g} % about one law, added to the intervals" if spread else ""
     text = (
         f"Rows of several recipes: {key} is {shown}; {effect or 'one law was fitted to all of them'}. Forecast one "
-        f"at a time: keep the rows of one {key}, or pass series={key!r} with by='series'."
+        f"at a time: keep the rows of one {key}, or pass {arg('series', key)} with {arg('by', 'series')}."
     )
     return Note("mixed_recipes", "warning", text, {"column": key, "values": len(names), "spread": spread}), spread
 

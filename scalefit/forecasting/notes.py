@@ -11,7 +11,7 @@ import numpy as np
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import Note
+from scalefit.errors import Note, way
 from scalefit.extrapolation import CALIBRATED
 from scalefit.fitting.identifiability import unexplained_notes, unexplained_problem, unexplained_spread
 from scalefit.fitting.problem import Problem
@@ -84,7 +84,7 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
         if abs(g - 1.0) < se and se < 0.5:
             text = (
                 f"The coupling is {g:.2f} ± {se:.2f}: on this table the additive law of Chinchilla (g = 1) does as "
-                f"well. sf.compare says which forecasts better."
+                f"well. {way('sf.compare', 'scalefit compare')} says which forecasts better."
             )
             notes.append(Note("additive", "info", text, {"g": g, "se": se}))
     order = {"error": 0, "warning": 1, "info": 2}
@@ -101,7 +101,7 @@ def jump_notes(
         text = (
             f"The largest prediction is {ratio:.3g} times the largest run's compute. Intervals were calibrated on "
             f"jumps up to {CALIBRATED:g}; beyond, they grow as they did up to there, which nobody has checked. "
-            f"Train runs nearer to it first (sf.next_runs says which)."
+            f"Train runs nearer to it first ({way('sf.next_runs', 'scalefit next-runs')} says which)."
         )
         notes.append(Note("beyond_calibration", "warning", text, {"ratio": ratio}))
     if reason and set(SIZES) <= set(inputs) and "line" in conventions:

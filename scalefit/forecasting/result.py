@@ -319,7 +319,7 @@ class ForecastResult:
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """Everything worth knowing before using the numbers, the gravest first."""
+        """Everything worth knowing before using the numbers, the most severe first."""
         facts = ForecastFacts(
             self.problem, self.fitted, self.names, self.row_labels, self.table_notes, self.widening, self.scatter
         )

@@ -41,7 +41,7 @@ def check_floor(runs: Any, *, floor: float = 1.0) -> pd.DataFrame:
     ----------
     runs : DataFrame, path, or mapping of columns
         One run a row, with a column ``loss`` [nat/token], or another of the usual names. A column ``loss_unit`` is
-        obeyed: rows in another unit are left out, and counted in ``attrs``. Rows without a loss are left out likewise.
+        obeyed: rows in another unit are left out, and counted in ``attrs``. Rows without a loss are left out too.
     floor : float
         The floor to test [nat/token].
 

@@ -253,7 +253,7 @@ def loss_floor(
     values = evaluate(plan, convention, dimension, radius, patterns)
     notes = tuple(_mismatch(plan, values["implied_params"]))
     for note in notes:
-        warnings.warn(note.message, ScalefitWarning, stacklevel=2)
+        warnings.warn(note.template, ScalefitWarning, stacklevel=2)
     floor = {name: np.asarray(value).item() for name, value in values.items()}
     floor["dim"] = int(floor["dim"])
     return Floor(
@@ -321,7 +321,7 @@ def _floor_table(
     plan = _read_plan(raw, rows)
     values = evaluate(plan, convention, dimension, radius, patterns)
     for note in _mismatch(plan, values["implied_params"], rows):
-        warnings.warn(note.message, ScalefitWarning, stacklevel=3)
+        warnings.warn(note.template, ScalefitWarning, stacklevel=3)
     return plans.assign(**{name: values[name] for name in FLOOR_COLUMNS})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.errors import Note, Severity
+from scalefit.errors import Note, Severity, arg, way
 from scalefit.mixture.result import OptimalMixture
 
 #: A mixture nearer than this part of the tokens to a blend of tried ones is one; further than the second, and than the
@@ -61,9 +61,9 @@ def _beyond(found: OptimalMixture) -> list[Note]:
     said = "This is extrapolation: " if far or out else ""
     text = (
         f"{said}{100 * found.beyond:.0f} % of the tokens would have to move for a blend of tried mixtures "
-        f"({usual}){which}. The best blend of tried ones, .blend, costs {max(worth, 0.0):.3g} nat more by the laws. "
-        "Run this mixture or one on the way to it before relying on it, or keep to the ranges of the runs "
-        "(bounds='tried')."
+        f"({usual}){which}. The best blend of tried ones{way(', .blend,', '')} costs "
+        f"{max(worth, 0.0):.3g} nat more by the laws. Run this mixture or one on the way to it before relying on it, "
+        f"or keep to the ranges of the runs ({arg('bounds', 'tried')})."
     )
     severity: Severity = "error" if far else "warning" if found.beyond > found.usual or out else "info"
     return [Note("extrapolation", severity, text, {"beyond": found.beyond, "usual": found.usual})]
@@ -90,7 +90,8 @@ def _bounds(found: OptimalMixture) -> list[Note]:
     if not held:
         return []
     text = (
-        f"Bounds decide the share of {_listed(held)}: the laws would go further. Widen bounds= where that is allowed."
+        f"Bounds decide the share of {_listed(held)}: the laws would go further. Widen {arg('bounds')} "
+        "where that is allowed."
     )
     return [Note("at_bound", "info", text, {"domains": held})]
 

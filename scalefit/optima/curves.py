@@ -170,7 +170,7 @@ def strange_runs(curves: list[Curve], noise: float) -> list[dict[str, Any]]:
             gaps = list(_left_out(curve.x[keep], curve.y[keep]))
             if not gaps:
                 break
-            # Dropping the strange one mends the others: of the bad ones take that whose loss leaves the most smooth.
+            # Dropping the odd one smooths the others: of the bad ones take that whose removal leaves the smoothest.
             bad = [i for i, gap, scale in gaps if abs(gap) / scale > _STRANGE * noise]
             if not bad:
                 break

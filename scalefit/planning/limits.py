@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, way
 from scalefit.extrapolation import ABSURD, NEAR
 from scalefit.flops import QUANTITIES, SIZES, training_flops
 from scalefit.planning.loss_surface import Surface
@@ -33,14 +33,16 @@ def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
         return []
     words = {"N": "parameters", "D": "tokens", "C": "compute"}
     # A forecast's own intervals are made for such jumps.
-    better = "" if predictor.calibrated else ", or use sf.forecast for intervals calibrated on such jumps"
+    call = way("sf.forecast", "scalefit forecast")
+    better = "" if predictor.calibrated else f", or use {call} for intervals calibrated on such jumps"
+    between = way("sf.next_runs", "scalefit next-runs")
     text = ", ".join(f"{ratio:.3g} times the {words[key]}" for key, ratio in sorted(beyond.items()))
     return [
         Note(
             "beyond_reach",
             "warning",
             f"The plan has {text} of the largest run behind the law: that is extrapolation, and nothing tests the "
-            f"law's form there. Train something in between first (sf.next_runs){better}.",
+            f"law's form there. Train something in between first ({between}){better}.",
             ratios,
         )
     ]

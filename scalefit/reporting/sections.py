@@ -133,7 +133,7 @@ def _plan_notes(found: Findings) -> list[Note]:
 
 
 def notes(found: Findings) -> Markup:
-    """Every note, the gravest first, with what to do."""
+    """Every note, the most severe first, with what to do."""
     known: dict[str, Any] = {}
     for note in [*found.result.notes, *_plan_notes(found)]:
         known.setdefault(str(note), note)

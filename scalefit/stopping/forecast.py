@@ -148,7 +148,7 @@ def unlike_calibration(plan: RunPlan, posterior: Posterior, has_history: bool) -
                 f"What annealing gains is known best for adam and adamw; this run uses {plan.optimizer}, so the band "
                 "reaches further down.",
                 {"optimizer": str(plan.optimizer)},
-                "what annealing gains depends on the optimizer; earlier runs (history=) would tell",
+                "what annealing gains depends on the optimizer; a history of earlier runs would tell",
             )
         )
     if posterior.misfit > MISFIT_LIMIT * USUAL_MISFIT:

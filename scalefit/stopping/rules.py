@@ -33,7 +33,7 @@ def negative(view: Observation) -> Reason | None:
     return Reason(
         "negative_loss",
         f"The loss is {view.level:.4g}, and a cross-entropy is never negative: nothing is judged or forecast. If it "
-        f"is a log-likelihood, change its sign; if it is another quantity, set loss_unit='other' in the plan.",
+        f"is a log-likelihood, change its sign; if it is another quantity, call its unit 'other' in the plan.",
         {"level": view.level},
     )
 
@@ -47,7 +47,7 @@ def implausible(view: Observation) -> Reason | None:
         f"The loss is {view.level:.4g}, more than a uniform guess over a million tokens costs (13.8 nat/token): the "
         f"forecast's priors do not hold for it.",
         {"level": view.level},
-        "a perplexity (take its logarithm), a percentage, or another unit (loss_unit='other' in the plan)",
+        "a perplexity (take its logarithm), a percentage, or another unit (call it 'other' in the plan)",
     )
 
 

@@ -211,7 +211,7 @@ def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str 
         kept = unit == "other" or (unit.endswith("/byte") and request.bytes_per_token is None)
         text = f"The name of column {column!r} says {named}: the losses were "
         text += "kept in it" if kept else "converted to nat/token"
-        return unit, [Note("loss_unit", "info", f"{text}. If that is wrong, pass loss_unit=.", {"unit": named})]
+        return unit, [Note("loss_unit", "info", f"{text}. If that is wrong, pass {arg('loss_unit')}.", {"unit": named})]
     said = None if request.loss_unit or read_before else _columns.stated_unit(frame)
     if said in (None, "nat/token"):
         return request.loss_unit or earlier, []
@@ -220,9 +220,9 @@ def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str 
         kept = known.endswith("/byte") and request.bytes_per_token is None
         text = f"Column 'loss_unit' says {said}: the losses were "
         text += "kept in it." if kept else "converted to nat/token."
-        return known, [Note("loss_unit", "info", f"{text} If that is wrong, pass loss_unit=.", {"unit": known})]
+        return known, [Note("loss_unit", "info", f"{text} If that is wrong, pass {arg('loss_unit')}.", {"unit": known})]
     text = f"Column 'loss_unit' says {said[:40]!r}, a unit not known here: the losses were kept in it. Read the table "
-    text += "with read_runs(..., loss_unit=...)."
+    text += f"with {arg('loss_unit', ...)}."
     return "other", [Note("unknown_unit", "warning", text, {"unit": said[:80]})]
 
 
@@ -302,7 +302,8 @@ def _guesses(chosen: Mapping[str, _columns.Choice]) -> list[Note]:
         f"{target} from {choice.column!r}" + (f" times {choice.factor:g}" if choice.factor != 1.0 else "")
         for target, choice in guessed.items()
     )
-    text = f"Columns were recognised by their usual names: {said}. If that is wrong, name them: N='column'."
+    text = f"Columns were recognised by their usual names: {said}. "
+    text += f"If that is wrong, name them: {arg('N', 'column', column=True)}."
     return [Note("guessed", "info", text, {target: choice.column for target, choice in guessed.items()})]
 
 

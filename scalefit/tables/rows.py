@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import Note
+from scalefit.errors import Note, arg
 from scalefit.flops import QUANTITIES, convention
 
 SMALLEST, LARGEST = 1e-12, 1e60  # outside of these a number is a slip or a divergence, whatever its unit
@@ -202,7 +202,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
         row = labels[int(np.argmax(loss))]
         text = (
             f"The loss is {float(loss.max()):.4g} in row {row}, more than a uniform guess over a million "
-            "tokens costs (13.8 nat/token). It was kept. If it is a perplexity, set loss_unit='perplexity'; "
+            f"tokens costs (13.8 nat/token). It was kept. If it is a perplexity, set {arg('loss_unit', 'perplexity')}; "
             "if it is in another unit, name that."
         )
         notes.append(Note("implausible_loss", "warning", text, {"loss": float(loss.max()), "row": plain(row)}))
@@ -242,7 +242,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
                     text = (
                         f"Column {name!r} has {len(values)} values ({some}), taken for one series. "
                         "Losses on different corpora or tokenizers do not lie on one law: "
-                        f"tell them apart with series={name!r}."
+                        f"tell them apart with {arg('series', name)}."
                     )
                     notes.append(Note("mixed_series", "warning", text, {"column": str(name)}))
     return notes

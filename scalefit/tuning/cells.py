@@ -169,6 +169,6 @@ def mixed_notes(frame: pd.DataFrame, N: Array, D: Array, settings: Mapping[str, 
     listed = ", ".join(map(str, list(differing)[:5]))
     text = (
         f"Runs of one N, D and setting differ in {listed}: cells hold several kinds of models, and their best settings "
-        "were taken to be the same. Keep one kind, or name another column as N (columns={'N': ...})."
+        f"were taken to be the same. Keep one kind, or name another column as N ({arg('columns', {'N': ...})})."
     )
     return [Note("mixed_cells", "warning", text, {"columns": [str(name) for name in differing]})]

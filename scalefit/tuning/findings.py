@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scalefit._typing import AnyArray
-from scalefit.errors import Note
+from scalefit.errors import Note, arg
 from scalefit.tuning.bowl import USUAL_RUNS, Bowls, Model
 from scalefit.tuning.cells import Sweep, name_of
 
@@ -39,7 +39,11 @@ def _left_out(sweep: Sweep, open_for: tuple[str, ...], used: AnyArray) -> list[N
     unbracketed = [f"{name_of(sweep.N[i], sweep.D[i])} ({why})" for i, why in enumerate(open_for) if why]
     notes = []
     if unbracketed:
-        did = "They count by the surface alone" if used.all() else "They were left out; method='surface' uses them"
+        did = (
+            "They count by the surface alone"
+            if used.all()
+            else f"They were left out; {arg('method', 'surface')} uses them"
+        )
         text = f"{len(unbracketed)} cells do not bracket their optimum: {_some(unbracketed)}. {did}. Add runs there."
         notes.append(Note("unbracketed", "warning", text, {"cells": unbracketed}))
     if sweep.apart:
@@ -63,12 +67,10 @@ def _too_little(sweep: Sweep, inputs: Mapping[str, tuple[str, ...]], used: AnyAr
         span = float(values.max() / values.min())
         depend = [setting for setting, read in inputs.items() if name in read]
         if span < _LEAST_SPAN and depend:
-            drop = ", ".join(f"'{setting}': '{name}'" for setting in depend)
             text = (
                 f"{name} varies by a factor of {span:.4g} only, so its exponent is not determined, and the best "
-                "settings at "
-                f"another {name} are open. Add cells at another {name}, or, if you know that it does not matter, pass "
-                f"drop={{{drop}}}."
+                f"settings at another {name} are open. Add cells at another {name}, or, if you know "
+                f"that it does not matter, pass {arg('drop', dict.fromkeys(depend, name))}."
             )
             notes.append(Note("narrow_input", "error", text, {"input": name, "span": span}))
     return notes
@@ -83,8 +85,8 @@ def _one_ratio(sweep: Sweep, inputs: Mapping[str, tuple[str, ...]], used: AnyArr
         return []
     text = (
         "N and D of the cells lie on one line, so only their exponents together are determined: predictions along the "
-        "line "
-        f"are sound, and wide off it. Add cells at another D/N, or drop one of them: drop={{'{both[0]}': 'N'}}."
+        "line are sound, and wide off it. Add cells at another D/N, or drop one of them: "
+        f"{arg('drop', {both[0]: 'N'})}."
     )
     return [Note("one_line", "warning", text)]
 

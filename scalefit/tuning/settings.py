@@ -133,6 +133,6 @@ def unit_of_batch(column: str, values: Array, asked: Any, T_max: Any) -> tuple[B
     text = (
         f"Column {column!r} does not say its unit; values of {values.min():g} to {values.max():g} were taken as "
         f"{unit}. "
-        "If that is wrong, pass batch_unit=."
+        f"If that is wrong, pass {arg('batch_unit')}."
     )
     return BatchUnit(unit, length, False), [Note("batch_unit", "info", text, {"unit": unit})]

@@ -111,3 +111,16 @@ def test_one_series_of_mixtures_is_chosen(tmp_path, capsys):
     words = ("mixture", tmp_path / "mix.csv", "--loss", "loss_*", "--series", "corpus", "--only", "a")
     code, text = said(capsys, *words)
     assert code in (0, 3) and text.startswith(("Best mixture", "TRUST"))
+
+
+def test_notes_speak_of_options_at_a_shell_and_of_arguments_in_python(tmp_path, capsys):
+    LAW = sf.published("chinchilla", "besiroglu2024")
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(2e9, 2e11, 6)))
+    loss = LAW.predict(N=N, D=D) * np.where(np.arange(36) % 2, 1.04, 1.0)
+    runs = pd.DataFrame({"N": N, "D": D, "loss": loss, "optimizer": np.where(np.arange(36) % 2, "adamw", "muon")})
+    runs.to_csv(tmp_path / "two.csv", index=False)
+    _, text = said(capsys, "fit", tmp_path / "two.csv")
+    flat = " ".join(text.split())
+    assert "read the table with --series optimizer and fit with --by series" in flat
+    note = next(note for note in sf.fit(runs).notes if note.code == "mixed_runs")
+    assert "with series='optimizer' and fit with by='series'" in note.message

@@ -74,3 +74,13 @@ def test_a_file_and_a_mapping_say_the_same(tmp_path):
     table.to_csv(tmp_path / "runs.csv", index=False)
     for source in (table, table.to_dict("list"), tmp_path / "runs.csv", sf.read_runs(tmp_path / "runs.csv")):
         assert "mixed_runs" in codes(sf.fit(source))
+
+
+def test_a_recipe_that_goes_with_size_is_named_though_no_test_can_tell():
+    """Both fall on the same runs: whatever the residuals say, the law's exponent of N is that of two recipes."""
+    table = runs(layout={"wide": 1.0, "narrow": 1.0}).drop(columns="layout")
+    kinds = np.unique(table["N"], return_inverse=True)[1] % 2
+    table["optimizer"] = np.where(kinds, "adamw", "muon")
+    note = next(note for note in sf.fit(table).notes if note.code == "mixed_runs")
+    assert "optimizer goes with N, so the runs do not tell the effects of the two apart" in note.message
+    assert "mixed_runs" not in codes(sf.fit(table.rename(columns={"optimizer": "layout"})))

@@ -231,7 +231,7 @@ class Sweep:
         return RunFolder(self.root / "runs" / job.run_id)
 
     def jobs(self) -> list[Job]:
-        """Return every run that is known so far, cheap before dear, none twice."""
+        """Return every run that is known so far, the cheapest first, none twice."""
         found: dict[str, Job] = {}
         for series in self.config.corpora:
             for size in self.config.sizes:
