@@ -391,6 +391,34 @@ def collecting(document: dict[str, Any]) -> str:
     return "\n".join(wrapped(text)) + "\n"
 
 
+def fine_tunes(document: dict[str, Any]) -> str:
+    """What advice does to fine-tunes, and their forecasts."""
+    d = document
+
+    def three(part: str, key: str, digits: int) -> str:
+        values = [f"{d[part][fraction][key]:.{digits}f}" for fraction in ("0.25", "0.5", "0.75")]
+        return f"{values[0]}, {values[1]} and {values[2]}"
+
+    stops = (
+        f"A stop (or, for a few, a rollback) is advised on {100 * d['overfit_stopped']:.1f} % of {d['overfit']} "
+        f"overfit runs, {100 * d['overfit_stopped_of_7_or_fewer']:.0f} % of those with seven or fewer "
+        f"evaluations, which saves "
+        f"{100 * d['steps_saved']:.0f} % of their steps; and on {100 * d['healthy_stopped']:.1f} % of {d['healthy']} "
+        f"healthy ones, {100 * d['healthy_generative_stopped']:.1f} % of the generative. "
+        f"{100 * d['stops_that_lost_0.01']:.1f} % of these stops lose more than 0.01, the worst "
+        f"{d['largest_loss_of_a_stop']:.2f}."
+    )
+    ends = (
+        f"Forecasts at 25, 50 and 75 % of the plan: mean absolute error {three('forecasts', 'mae', 3)} (last value "
+        f"{three('forecasts', 'last_value', 3)}), the 90 % band covering {three('forecasts', 'covered', 2)}; on "
+        f"healthy runs {three('forecasts_healthy', 'mae', 3)} (last value "
+        f"{three('forecasts_healthy', 'last_value', 3)}), "
+        f"covering {three('forecasts_healthy', 'covered', 2)}. Negative forecasts and inverted bands: "
+        f"{d['impossible_forecasts']}."
+    )
+    return "\n".join([*wrapped(stops), "", *wrapped(ends)]) + "\n"
+
+
 def form(document: dict[str, Any]) -> str:
     """What the two changes of the multi-power law are worth on finished runs."""
     groups = document["groups"]
@@ -832,6 +860,7 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
         "alarms": (alarms, ("stopping",)),
         "form": (form, ("stopping_form",)),
         "priors": (priors, ("../../scalefit/stopping/_priors",)),
+        "fine-tunes": (fine_tunes, ("finetunes",)),
     },
     "docs/collect.md": {"collecting": (collecting, ("collecting",))},
     "docs/others.md": {"others": (others, ("others", "forecast"))},

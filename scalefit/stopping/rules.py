@@ -102,7 +102,7 @@ def lost(view: Observation) -> Reason | None:
 
 
 def diverging(view: Observation) -> Reason | None:
-    """R2: the level (median of three) rose well above its best, at two evaluations in a row."""
+    """R2: the level (median of three) rose well above its best, at two evaluations in a row, and is not coming down."""
     if len(view.loss) < 5 or view.rate_rising or view.judged_by_train:
         return None
     level = medians(view.loss)
@@ -111,6 +111,8 @@ def diverging(view: Observation) -> Reason | None:
     above = level - best
     if not (settled(above[-1]) > margin and settled(above[-2]) > margin):
         return None
+    if settled(view.loss[-2] - view.loss[-1]) > margin / 2:
+        return None  # on its way down from a spike
     if repeats_and_learns(view):
         return None  # the training loss does not agree: overfitting, not divergence
     at = float(view.steps[1:-1][int(np.argmin(level))])  # a median of three stands at its middle

@@ -154,3 +154,21 @@ def test_no_verdict_or_word_hangs_on_the_last_bits(name, known):
         advices = play(plan, steps, val * jitter[0], train * jitter[1])
         said.append([(a.action, a.state, [(r.code, r.text) for r in a.reasons]) for a in advices])
     assert all(other == said[0] for other in said[1:])
+
+
+def test_without_a_training_loss_five_evaluations_are_asked_for():
+    steps, val = np.arange(100.0, 801, 100), [1.1, 0.56, 0.72, 0.75, 0.78, 0.81, 0.84, 0.87]
+    said = play(sf.RunPlan(schedule=sf.Schedule.linear(1000), epochs=10), steps, val, None)
+    assert "stop" not in [advice.action for advice in said[:4]] and said[-1].action == "stop"
+
+
+def test_a_first_loss_beyond_any_model_says_no_more_than_a_guess():
+    first = [Evaluations(STEPS[:5], np.r_[start, VAL[1:5]], TRAIN[:5], 5000.0, 500.0) for start in (20.0, 992.3)]
+    assert overfit.chance_of_better(first[0]) == overfit.chance_of_better(first[1])
+
+
+def test_a_spike_on_its_way_down_is_no_divergence():
+    val = np.array([0.20, 0.16, 0.15, 0.15, 0.14, 0.14, 0.14, 0.95, 0.43, 0.18])
+    train = np.array([0.3, 0.2, 0.17, 0.16, 0.15, 0.15, 0.14, 2.36, 0.36, 0.2])
+    said = play(sf.RunPlan(schedule=LINEAR, epochs=4), val=val, train=train)
+    assert not {advice.state for advice in said} & {"diverging", "lost"}
