@@ -25,7 +25,7 @@ from scalefit.stopping.logged import LoggedSeries
 from scalefit.stopping.logged_run import LoggedRun
 from scalefit.stopping.observation import Observation, observe
 from scalefit.stopping.policy import decide, forecaster_for
-from scalefit.stopping.posterior import shipped_priors, summarize
+from scalefit.stopping.posterior import CurveSummary, shipped_priors, summarize
 from scalefit.stopping.regression import EndRegression
 from scalefit.stopping.run_plan import RunPlan, check_plan
 from scalefit.stopping.schema import (
@@ -148,7 +148,7 @@ class Monitor(LoggedRun):
         """
         level = check_level(level)
         view = self.view()
-        seen = summarize(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
+        seen = self._summary(view)
         theory, theory_reasons = self._theory
         floors = {**self._law_floors, **theory} if self.plan.loss_unit == "nat/token" else {}
         remarks = [*theory_reasons, *(Reason(note.code, note.message) for note in self.notes)]
@@ -233,7 +233,7 @@ class Monitor(LoggedRun):
                 f"schedule is a {type(schedule).__name__}", "none was used", "Make one with scalefit.Schedule"
             )
         view = self.view()
-        seen = summarize(self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts)
+        seen = self._summary(view)
         forecaster, _ = forecaster_for(view, seen, self._history, self.curve("lr"))
         if forecaster is None:
             return None
@@ -245,6 +245,13 @@ class Monitor(LoggedRun):
                 "Give a schedule that goes on from there",
             )
         return forecaster, self.plan.schedule.spliced(schedule, now)
+
+    def _summary(self, view: Observation) -> CurveSummary | None:
+        """What the forecast needs of the curve; earlier runs count no epochs, so that with them this one does not."""
+        repeats = None if self._history.runs else self.plan.epoch_steps
+        return summarize(
+            self.plan.schedule, view.steps, view.loss, sem=view.sem, counts=view.counts, epoch_steps=repeats
+        )
 
     def should_prune(self, threshold: float | None = None, level: float = 0.9) -> bool:
         """Whether to give this trial up, in the manner of Optuna's ``trial.should_prune()``.

@@ -82,6 +82,7 @@ def forecaster_for(
     planned = view.plan.epochs_at(view.plan.steps)
     if planned is not None and planned > MANY_EPOCHS and not history.runs:
         text = f"The plan passes over its data {planned:.3g} times: no law of a falling loss holds that long."
+        text += " The planned end will be above the best so far." if state == "overfitting" else ""
         found.append(Reason("repeats_too_often", text, {"epochs": settled(planned)}))
         return (EndRegression(view.evaluations) if len(view.evaluations) else None), found
     if not history.runs and not follows_a_law(view):

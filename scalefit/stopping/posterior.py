@@ -26,6 +26,7 @@ from scalefit._numeric import solve_nonnegative
 from scalefit._typing import Array, ArrayLike
 from scalefit.schedules import Schedule
 from scalefit.stopping.annealing import anneal_response
+from scalefit.stopping.progress import effective_area
 
 EXPONENTS = np.geomspace(0.15, 1.6, 16)
 SATURATIONS = np.array([0.1, 0.5, 1.5, 5.0, 15.0])
@@ -124,7 +125,7 @@ def shipped_priors() -> Priors:
 class CurveSummary:
     """The tail of a curve in a few bins, with the law's responses at them.
 
-    Shapes: bins (m,), responses (n_rho, m).
+    Shapes: bins (m,), responses (n_rho, m). ``epoch_steps``: steps of one pass over data that repeat.
     """
 
     area: Array
@@ -137,6 +138,7 @@ class CurveSummary:
     n_points: int
     noise: float
     seen: float
+    epoch_steps: float | None = None
 
 
 def point_noise(loss: Array) -> float:
@@ -167,6 +169,7 @@ def summarize(
     sem: float = 0.0,
     counts: ArrayLike | None = None,
     tail: float = TAIL,
+    epoch_steps: float | None = None,
 ) -> CurveSummary | None:
     """Reduce a curve to what the forecast needs.
 
@@ -182,6 +185,8 @@ def summarize(
         How many values were averaged in each point.
     tail : float
         Points with less than this part of the present progress are left out.
+    epoch_steps : float, optional
+        Steps of one pass over the data, which then repeat [steps].
 
     Returns
     -------
@@ -194,7 +199,7 @@ def summarize(
     if not len(t):
         return None
     weight = np.ones(len(t)) if counts is None else np.asarray(counts, dtype=float)[keep]
-    area = np.maximum(schedule.area(t), 1e-6)
+    area = np.maximum(effective_area(schedule, t, epoch_steps), 1e-6)
     first = int(np.searchsorted(area, tail * area[-1]))
     first = max(0, min(first, len(t) - MIN_TAIL_POINTS))
     t, y, area, weight = t[first:], y[first:], area[first:], weight[first:]
@@ -214,7 +219,7 @@ def summarize(
 
     at = mean(t)
     responses = anneal_response(schedule, np.append(at, t[-1]), saturation=SATURATIONS)
-    bin_area = np.maximum(schedule.area(at), 1e-6)
+    bin_area = np.maximum(effective_area(schedule, at, epoch_steps), 1e-6)
     variance = MISFIT**2 * (area[-1] / bin_area) ** (2 * MISFIT_GROWTH) + noise**2 / total[full]
     falls = schedule.decay_segments()
     all_fall = float(np.sum(np.maximum(falls[2] - falls[3], 0)))
@@ -229,6 +234,7 @@ def summarize(
         n_points=len(t),
         noise=noise,
         seen=float(np.clip((1 - schedule.lr(t[-1])) / all_fall, 0, 1)) if all_fall > 0 else 1.0,
+        epoch_steps=epoch_steps,
     )
 
 
@@ -266,7 +272,7 @@ def extrapolate(seen: CurveSummary, schedule: Schedule, targets: ArrayLike, prio
     steps = np.atleast_1d(np.asarray(targets, dtype=float))
     fits = _fits(seen, priors)
     a, rho, b, p = EXPONENTS, SATURATIONS, fits.b, fits.weight
-    ahead = np.maximum(schedule.area(steps), 1e-6) / seen.area_now
+    ahead = np.maximum(effective_area(schedule, steps, seen.epoch_steps), 1e-6) / seen.area_now
     phi_ahead = (ahead[None] ** -a[:, None] - 1) / a[:, None]  # (n_a, k)
     gain_ahead = anneal_response(schedule, steps, saturation=rho) - seen.response_now[:, None]  # (n_rho, k)
     shape = (len(a), len(rho), len(steps))

@@ -131,6 +131,12 @@ class RunPlan(Record):
             return None
         return self.batch_tokens * step / self.unique_tokens
 
+    @property
+    def epoch_steps(self) -> float | None:
+        """Steps of one pass over the training data [steps], if known and the plan repeats them."""
+        passes = self.epochs_at(self.steps)
+        return self.steps / passes if passes is not None and passes > 1 else None
+
     def with_schedule(self, schedule: Schedule) -> RunPlan:
         """Return the same run under another schedule, as long as that lasts."""
         values: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
