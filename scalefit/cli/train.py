@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-_Store = Annotated[Path, typer.Option("--store", help="Folder of runs and corpora; what is finished is not run again.")]
+_Store = Annotated[
+    str,
+    typer.Option("--store", help="Folder of runs and corpora, or s3://...; what is finished is not run again."),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Name = Annotated[str | None, typer.Argument(help="Name of the sweep; may be left out where the store holds one.")]
 
@@ -32,7 +35,7 @@ def _require_torch() -> None:
 
 def train(
     config: Annotated[Path, typer.Argument(help="Run config: TOML, YAML or JSON.")],
-    store: _Store = Path("scalefit_runs"),
+    store: _Store = "scalefit_runs",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -64,7 +67,7 @@ def train(
 
 def run(
     config: Annotated[Path, typer.Argument(help="Sweep config: TOML, YAML or JSON.")],
-    store: _Store = Path("scalefit_runs"),
+    store: _Store = "scalefit_runs",
     workers: Annotated[int, typer.Option(help="Local processes, or jobs of the launcher.")] = 1,
     slurm: Annotated[str | None, typer.Option(help="Submit the workers to this SLURM partition by submitit.")] = None,
     hours: Annotated[float, typer.Option(help="Time limit of a SLURM job [h].")] = 12.0,
@@ -85,7 +88,7 @@ def run(
 
 def plan(
     config: Annotated[Path, typer.Argument(help="Sweep config: TOML, YAML or JSON.")],
-    store: _Store = Path("scalefit_runs"),
+    store: _Store = "scalefit_runs",
     as_json: _Json = False,
 ) -> None:
     """List the runs of a sweep with their cost, estimated from a few timed steps of each size; nothing is trained."""
@@ -110,7 +113,7 @@ def plan(
 
 
 def work(
-    store: Annotated[Path, typer.Argument(help="The store.")],
+    store: Annotated[str, typer.Argument(help="The store.")],
     name: _Name = None,
     max_runs: Annotated[int | None, typer.Option(help="Stop after so many runs.")] = None,
 ) -> None:
@@ -122,7 +125,7 @@ def work(
 
 
 def status(
-    store: Annotated[Path, typer.Argument(help="The store.")], name: _Name = None, as_json: _Json = False
+    store: Annotated[str, typer.Argument(help="The store.")], name: _Name = None, as_json: _Json = False
 ) -> None:
     """Say what is finished, running and waiting."""
     _require_torch()
@@ -138,7 +141,7 @@ def status(
 
 
 def collect(
-    store: Annotated[Path, typer.Argument(help="The store.")],
+    store: Annotated[str, typer.Argument(help="The store.")],
     name: _Name = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
     as_json: _Json = False,
@@ -159,7 +162,7 @@ def experiment(
         str, typer.Option(help="tiny (seconds), small (minutes on a CPU) or full (as published).")
     ] = "small",
     out: Annotated[Path, typer.Option(help="Folder for table, figure and verdict.")] = Path("experiments"),
-    store: _Store = Path("scalefit_runs"),
+    store: _Store = "scalefit_runs",
     corpus_path: Annotated[str | None, typer.Option(help="Text for figure2 and figure3.")] = None,
     model_path: Annotated[str | None, typer.Option(help="Local transformers model for figure2.")] = None,
     as_json: _Json = False,

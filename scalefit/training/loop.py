@@ -26,9 +26,10 @@ from scalefit.training.curve_logs import open_logs
 from scalefit.training.data.corpus import Corpus, open_corpus
 from scalefit.training.losses import STEPS_IN_FLIGHT, LossRecord
 from scalefit.training.provenance import provenance
+from scalefit.training.remote import open_store
 from scalefit.training.rows import RunFacts, Score, make_row
 from scalefit.training.segments import Path, Segment, curve_steps, make_path
-from scalefit.training.store import RESULT_FORMAT, RunFolder, RunRecord, StoreError
+from scalefit.training.store import RESULT_FORMAT, RunFolder, RunRecord, Store, StoreError
 from scalefit.training.trainer import Trainer
 
 log = logging.getLogger("scalefit")
@@ -41,15 +42,17 @@ SIGN_OF_LIFE = 20.0
 ENDED = 143
 
 
-def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: Progress | None = None) -> RunRecord:
+def train(
+    config: RunConfig, store: str | FilePath | Store = "scalefit_runs", progress: Progress | None = None
+) -> RunRecord:
     """Train one run to its end, or return it where it is already finished.
 
     Parameters
     ----------
     config : RunConfig
         The whole input.
-    store : path
-        Folder of runs and corpora; made where absent.
+    store : path or str
+        Folder of runs and corpora, made where absent; or an address that fsspec reads, such as ``s3://bucket/runs``.
     progress : callable, optional
         Called with a mapping (step, n_steps, warmup_steps, tokens, train_loss) about once a second, and with
         val_loss, lr and grad_norm too at each curve record.
@@ -71,10 +74,10 @@ def train(config: RunConfig, store: str | FilePath = "scalefit_runs", progress: 
     if not isinstance(config, RunConfig):
         raise ArgumentError(f"config is a {type(config).__name__}", "nothing was run", "Make a RunConfig")
     world = distributed.start(config.runtime.device)
-    root = FilePath(store)
+    place = open_store(store)
     with world.first():  # one process builds the corpus, the others then find it
-        corpus = open_corpus(config.corpus, root / "corpora")
-    folder = RunFolder(root / "runs" / config.run_id(corpus.sha))
+        corpus = open_corpus(config.corpus, place.root / "corpora")
+    folder = place.folder(config.run_id(corpus.sha))
     if folder.finished:
         world.leave()
         return folder.read_record()
@@ -180,7 +183,7 @@ class _Run:
             {"format": RESULT_FORMAT, "run_id": self.run_id, "status": worst, "rows": self.rows,
              "seconds": self._elapsed()},
         )  # fmt: skip
-        self.folder.checkpoint_path.unlink(missing_ok=True)
+        self.folder.drop_checkpoint()
 
     def _build(self) -> None:
         self.trainer = trainer = Trainer(self.config, self.corpus, self.world)
@@ -318,6 +321,7 @@ class _Run:
             "busy": self.trainer.busy, "n_done": self.trainer.n_done,
         }  # fmt: skip
         checkpoint.write(self.folder.checkpoint_path, tensors, json.dumps(facts))
+        self.folder.keep_checkpoint()
 
     def _resume(self) -> None:
         found = checkpoint.read(self.folder.checkpoint_path, self.run_id)

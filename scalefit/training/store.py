@@ -63,6 +63,26 @@ class RunRecord:
         return pd.DataFrame(list(self.rows))
 
 
+class Store:
+    """A store in a folder of this machine, or of a filesystem that it mounts.
+
+    `name` is what another worker opens it by, `root` the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.name = root, str(root.absolute())
+
+    def folder(self, run_id: str) -> RunFolder:
+        """Return the folder of a run."""
+        return RunFolder(self.root / "runs" / run_id)
+
+    def fetch(self, pattern: str) -> None:
+        """Bring the files of a pattern here: they are."""
+
+    def publish(self, pattern: str) -> None:
+        """Let others see the files of a pattern: they do."""
+
+
 class RunFolder:
     """The folder of one run."""
 
@@ -87,6 +107,13 @@ class RunFolder:
         """Append one line in one write."""
         with store_errors(self.path), self.curve_path.open("ab") as out:
             out.write((json.dumps(plain(record)) + "\n").encode())
+
+    def keep_checkpoint(self) -> None:
+        """Keep the checkpoint that was written: it is where it stays."""
+
+    def drop_checkpoint(self) -> None:
+        """Remove the checkpoint of a run that is finished."""
+        self.checkpoint_path.unlink(missing_ok=True)
 
     def curve_size(self) -> int:
         """Return the bytes of the curve file so far."""
@@ -149,7 +176,7 @@ class RunFolder:
 
     def acquire(self) -> bool:
         """Take the lease; False where another live worker has it."""
-        lease, owner = self.path / "lease", _owner()
+        lease = self.path / "lease"
         with store_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # Judged, removed and made under one lock: a worker that saw a dead lease never removes a new one.
@@ -161,7 +188,7 @@ class RunFolder:
                 try:
                     with open(lease, "x") as out:
                         _HELD.add(lease.absolute())
-                        out.write(owner)
+                        out.write(_owner())
                 except FileExistsError:  # made on another host, where this lock does not reach
                     return False
         return True
@@ -230,18 +257,31 @@ class RunFolder:
 def _abandoned(lease: Path) -> bool:
     """Whether the owner is known to be dead (same machine and boot), or silent for too long."""
     try:
-        owner = json.loads(lease.read_text())
+        found = json.loads(lease.read_text())
         age = time.time() - lease.stat().st_mtime
     except FileNotFoundError:
         return True
     except (ValueError, OSError):
         return _age(lease) > 10.0  # torn: its writer was killed between creating and writing it
-    if not isinstance(owner, dict):
-        return True
-    if owner.get("host") == socket.gethostname() and owner.get("boot") == _boot_id():
-        pid = int(owner.get("pid", 0))
+    return not isinstance(found, dict) or is_dead(found, age, lease.absolute() in _HELD)
+
+
+def is_dead(found: Mapping[str, Any], age: float, held: bool) -> bool:
+    """Whether the owner of a lease is dead (same machine and boot), or was silent for too long.
+
+    Parameters
+    ----------
+    found : mapping
+        What its lease says of it.
+    age : float
+        Since its last sign of life [s].
+    held : bool
+        Whether this process holds the lease: another thread of it is at work then.
+    """
+    if found.get("host") == socket.gethostname() and found.get("boot") == _boot_id():
+        pid = int(found.get("pid", 0))
         if pid == os.getpid():
-            return lease.absolute() not in _HELD  # else another thread of this process is at work
+            return not held
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -252,9 +292,13 @@ def _abandoned(lease: Path) -> bool:
     return age > STALE_LEASE
 
 
+def owner() -> dict[str, Any]:
+    """Return who this process is, as its leases have it."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
+
+
 def _owner() -> str:
-    """Who this process is, as its leases have it."""
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()})
+    return json.dumps(owner())
 
 
 def _age(path: Path) -> float:

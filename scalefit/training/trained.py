@@ -13,7 +13,8 @@ from scalefit.training.data.corpus import Corpus, open_corpus
 from scalefit.training.distributed import World, best_device
 from scalefit.training.evaluation import evaluate
 from scalefit.training.models.build import build_model
-from scalefit.training.store import RunFolder, StoreError
+from scalefit.training.remote import open_store
+from scalefit.training.store import Store, StoreError
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TrainedModel:
         return float(mean[0]), float(error[0])
 
 
-def load_trained(config: RunConfig, store: str | Path) -> TrainedModel:
+def load_trained(config: RunConfig, store: str | Path | Store) -> TrainedModel:
     """Load the model that ``train`` left behind, on the run's device; it must have had ``runtime.keep_weights``.
 
     Raises
@@ -41,9 +42,11 @@ def load_trained(config: RunConfig, store: str | Path) -> TrainedModel:
     StoreError
         The run has no weights in this store, or the file is damaged.
     """
-    corpus = open_corpus(config.corpus, Path(store) / "corpora")
+    place = open_store(store)
+    corpus = open_corpus(config.corpus, place.root / "corpora")
     run_id = config.run_id(corpus.sha)
-    folder = RunFolder(Path(store) / "runs" / run_id)
+    folder = place.folder(run_id)
+    place.fetch(f"runs/{run_id}/weights.safetensors")
     found = checkpoint.read(folder.weights_path, run_id)
     if found is None:
         raise StoreError(

@@ -121,15 +121,6 @@ def test_as_many_workers_as_asked_where_equal_calls_are_one(grid: SweepConfig, s
     assert len(launcher.calls) == 3
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("cluster", ["debug", "local"])
-def test_submitit_launches(grid: SweepConfig, store: Path, cluster: str) -> None:
-    submitit = pytest.importorskip("submitit")
-    executor = submitit.AutoExecutor(folder=store / "logs", cluster=cluster)
-    executor.update_parameters(timeout_min=2)
-    assert len(sweep(grid, store, launcher=executor)) == 7
-
-
 def test_a_failing_run_does_not_stop_the_others(grid: SweepConfig, store: Path, monkeypatch) -> None:
     original = worker.train
 

@@ -50,6 +50,8 @@ def run_experiment(
     unknown = set(changes) - set(settings)
     if unknown:
         raise ArgumentError(f"{name} has no setting {sorted(unknown)}", "nothing was run", f"Known: {sorted(settings)}")
+    if "://" in str(store):
+        raise ArgumentError(f"An experiment needs a folder, not {store}", "nothing was run", "Give a local store")
     finding: Finding = module.run({**settings, **changes}, Path(store))
     finding.write(Path(out) / f"{name}-{size}")
     return finding

@@ -67,6 +67,8 @@ def collect(sweep: Sweep, out: str | Path | None = None) -> Any:
             compression={"method": "gzip", "mtime": 0},
         )
         write_atomically(folder / "METHODS.md", methods(sweep, table, probes).encode())
+    if out is None:
+        sweep.store.publish(f"tables/{sweep.config.name}/*")
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -30,12 +31,11 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
     probes = Sweep(config, store)
     jobs = {job.run_id: job for job in probes.jobs()}
     known = {(job.config.model, job.config.series) for job in jobs.values() if job.config.purpose == "point"}
-    try:
-        for job in Sweep(replace(single, name=f"{config.name}-plan"), store).jobs():
+    with tempfile.TemporaryDirectory() as aside:  # a plan leaves no sweep behind
+        (Path(aside) / "corpora").symlink_to((probes.root / "corpora").absolute())
+        for job in Sweep(single, aside).jobs():
             if (job.config.model, job.config.series) not in known:
                 jobs.setdefault(job.run_id, job)
-    finally:
-        (Path(store) / "sweeps" / f"{config.name}-plan.json").unlink(missing_ok=True)
     rates: dict[tuple[Any, ...], float] = {}
     rows = []
     for job in jobs.values():

@@ -30,7 +30,8 @@ from scalefit.training.config import (
 )  # fmt: skip
 from scalefit.training.data.corpus import open_corpus
 from scalefit.training.models.shapes import count_total, shape_for
-from scalefit.training.store import RunFolder, RunRecord, StoreError, store_errors, write_atomically
+from scalefit.training.remote import open_store
+from scalefit.training.store import RunFolder, RunRecord, Store, StoreError, store_errors, write_atomically
 
 
 @dataclass(frozen=True)
@@ -176,17 +177,20 @@ class Job:
 class Sweep:
     """A sweep in a store."""
 
-    def __init__(self, config: SweepConfig, store: str | Path) -> None:
+    def __init__(self, config: SweepConfig, store: str | Path | Store) -> None:
         if not isinstance(config, SweepConfig):
             raise ArgumentError(f"config is a {type(config).__name__}", "nothing was run", "Make a SweepConfig")
-        self.config, self.root = config, Path(store)
+        self.config, self.store = config, open_store(store)
+        self.root = self.store.root
         self.corpora = {name: open_corpus(item, self.root / "corpora") for name, item in config.corpora.items()}
         self._pin()
 
     @classmethod
-    def load(cls, store: str | Path, name: str | None = None) -> Sweep:
+    def load(cls, store: str | Path | Store, name: str | None = None) -> Sweep:
         """Open a sweep that a store holds; `name` may be left out where there is one."""
-        found = sorted((Path(store) / "sweeps").glob(f"{name or '*'}.json"))
+        place = open_store(store)
+        place.fetch(f"sweeps/{name or '*'}.json")
+        found = sorted((place.root / "sweeps").glob(f"{name or '*'}.json"))
         if len(found) != 1:
             names = ", ".join(path.stem for path in found) or "none"
             raise ArgumentError(f"{store} holds the sweeps: {names}", "none was opened", "Name one of them")
@@ -198,12 +202,13 @@ class Sweep:
                 "nothing was run",
                 "Delete it, and start the sweep again from its config",
             ) from error
-        return cls(config, store)
+        return cls(config, place)
 
     def _pin(self) -> None:
         """Remember which tokens the sweep is on; another machine's standard library may differ."""
         path = self.root / "sweeps" / f"{self.config.name}.json"
         shas = {name: corpus.sha for name, corpus in self.corpora.items()}
+        self.store.fetch(f"sweeps/{path.name}")
         if path.exists():
             try:
                 saved = dict(json.loads(path.read_text())["corpora"])
@@ -225,10 +230,11 @@ class Sweep:
             path.parent.mkdir(parents=True, exist_ok=True)
             content = json.dumps({"config": self.config.to_dict(), "corpora": shas}, indent=1)
             write_atomically(path, content.encode())
+        self.store.publish(f"sweeps/{path.name}")
 
     def folder(self, job: Job) -> RunFolder:
         """Folder of a job's run."""
-        return RunFolder(self.root / "runs" / job.run_id)
+        return self.store.folder(job.run_id)
 
     def jobs(self) -> list[Job]:
         """Return every run that is known so far, the cheapest first, none twice."""

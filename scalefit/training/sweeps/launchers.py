@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from scalefit.errors import require
+from scalefit.training.remote import open_store
 from scalefit.training.store import StoreError
 from scalefit.training.sweeps.worker import work
 
@@ -24,12 +26,44 @@ class Handle(Protocol):
 class Launcher(Protocol):
     """A submitit executor, a concurrent.futures executor, a dask client: anything of this shape.
 
-    Ray needs an adapter of three lines: ``submit = lambda f, *a: ray.remote(f).remote(*a)`` with
-    ``ray.get`` as ``result``.
+    Ray has another shape, which :class:`RayLauncher` gives it.
     """
 
     def submit(self, function: Any, *arguments: Any) -> Handle:
         """Run ``function(*arguments)`` somewhere."""
+
+
+class RayLauncher:
+    """Workers as Ray tasks, on the cluster that ``ray.init`` joined.
+
+    Parameters
+    ----------
+    **options
+        Of a task, such as ``num_gpus=1``.
+
+    Raises
+    ------
+    MissingExtraError
+        Ray is not installed.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.ray = require("ray", extra="cluster", purpose="Sweeps on Ray")
+        self.options = options
+
+    def submit(self, function: Any, *arguments: Any) -> Handle:
+        """Start ``function(*arguments)`` as a task."""
+        task = self.ray.remote(**self.options)(function) if self.options else self.ray.remote(function)
+        return _RayHandle(self.ray, task.remote(*arguments))
+
+
+@dataclass(frozen=True)
+class _RayHandle:
+    ray: Any
+    reference: Any
+
+    def result(self) -> Any:
+        return self.ray.get(self.reference)
 
 
 def run_workers(store: str | Path, name: str, workers: int = 1, launcher: Launcher | None = None) -> None:
@@ -41,7 +75,7 @@ def run_workers(store: str | Path, name: str, workers: int = 1, launcher: Launch
         A local worker ended with an error; the others' finished runs are kept.
     """
     if launcher is not None:
-        handles = [launcher.submit(_worker, str(Path(store).absolute()), name, index) for index in range(workers)]
+        handles = [launcher.submit(_worker, open_store(store).name, name, index) for index in range(workers)]
         for handle in handles:
             handle.result()
     elif workers == 1:
@@ -58,7 +92,7 @@ def _worker(store: str, name: str, index: int) -> int:
 def slurm_launcher(store: str | Path, partition: str, hours: float) -> Launcher:
     """Return a submitit executor: one device a job; a preempted worker's run is resumed by the next one."""
     submitit = require("submitit", extra="cluster", purpose="SLURM sweeps")
-    executor: Launcher = submitit.AutoExecutor(folder=str(Path(store) / "logs"))
+    executor: Launcher = submitit.AutoExecutor(folder=str(open_store(store).root / "logs"))
     executor.update_parameters(  # type: ignore[attr-defined]
         timeout_min=round(60 * hours), slurm_partition=partition, gpus_per_node=1, cpus_per_task=4
     )

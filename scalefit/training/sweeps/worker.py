@@ -68,7 +68,7 @@ def _run(sweep: Sweep, job: Job, progress: Progress | None, failed: set[str]) ->
     if sweep.folder(job).held_by_other():
         return False
     try:
-        train(job.config, sweep.root, progress)
+        train(job.config, sweep.store, progress)
     except ScalefitError as error:
         if isinstance(error, StoreError) and sweep.folder(job).held_by_other():
             return False

@@ -1,0 +1,64 @@
+"""The real packages in local mode start the workers of a sweep; each test needs its package and skips without it."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from pathlib import Path
+
+import pytest
+
+from scalefit.training.config import EvaluationConfig, ModelConfig, OptimizerConfig, RunConfig
+from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, SweepConfig
+from scalefit.training.sweeps.launchers import RayLauncher
+from scalefit.training.sweeps.run import sweep
+
+
+@pytest.fixture
+def grid(tiny: RunConfig) -> SweepConfig:
+    return SweepConfig(
+        name="toy",
+        corpora={"markov": tiny.corpus},
+        sizes=tuple(SizeConfig(model=ModelConfig(n_layers=1, d_emb=d, n_heads=1, T_max=32)) for d in (8, 16)),
+        tokens=(4_000, 8_000),
+        lr=LearningRateConfig(grid=(3e-3, 1e-2), tokens=4_000, extend=0),
+        optimizer=OptimizerConfig(batch_size=8),
+        evaluation=EvaluationConfig(tokens=1_000, curve_points=4),
+    )
+
+
+def finished(table) -> bool:
+    return len(table) == 4 and bool((table["status"] == "finished").all())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cluster", ["debug", "local"])
+def test_submitit(grid: SweepConfig, store: Path, cluster: str) -> None:
+    submitit = pytest.importorskip("submitit", reason="submitit is not installed")
+    executor = submitit.AutoExecutor(folder=store / "logs", cluster=cluster)
+    executor.update_parameters(timeout_min=2)
+    assert finished(sweep(grid, store, workers=2, launcher=executor))
+    del executor
+    gc.collect()  # it leaves processes to end by themselves, which the collector says; here nobody minds
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_dask(grid: SweepConfig, store: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="dask's distributed is not installed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert finished(sweep(grid, store, workers=2, launcher=client))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray(grid: SweepConfig, store: Path) -> None:
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        try:
+            assert finished(sweep(grid, store, workers=2, launcher=RayLauncher(num_cpus=1)))
+        finally:
+            ray.shutdown()

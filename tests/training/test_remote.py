@@ -1,0 +1,183 @@
+"""Stores behind an address: a machine that never saw a run finds it finished, or goes on from its checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scalefit.errors import ArgumentError
+from scalefit.training import loop, remote
+from scalefit.training.config import EvaluationConfig, ModelConfig, OptimizerConfig, RunConfig
+from scalefit.training.experiments import run_experiment
+from scalefit.training.loop import train
+from scalefit.training.remote import RemoteStore, open_store
+from scalefit.training.rows import MEASURED, repeatable
+from scalefit.training.store import Store, StoreError
+from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, Sweep, SweepConfig
+from scalefit.training.sweeps.run import sweep
+from scalefit.training.trained import load_trained
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture(params=["memory", "file"])
+def address(request, tmp_path: Path) -> str:
+    if request.param == "file":
+        return f"file://{tmp_path}/bucket/runs"
+    fsspec.filesystem("memory").store.clear()
+    return "memory://bucket/runs"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, corpora: Path, address: str, monkeypatch):
+    """Move to another machine: a scratch folder of its own, with the corpora built."""
+
+    def move(name: str) -> RemoteStore:
+        monkeypatch.setenv("SCALEFIT_SCRATCH", str(tmp_path / name))
+        store = open_store(address)
+        assert isinstance(store, RemoteStore)
+        store.root.mkdir(parents=True, exist_ok=True)
+        (corpora / "corpora").mkdir(exist_ok=True)
+        if not (store.root / "corpora").exists():
+            (store.root / "corpora").symlink_to(corpora / "corpora")
+        return store
+
+    return move
+
+
+def test_what_one_machine_finished_another_reads(with_, store: Path, address: str, machine, monkeypatch) -> None:
+    config = with_(runtime={"keep_weights": True})
+    machine("one")
+    record = train(config, address)
+    assert repeatable(record.rows) == repeatable(train(config, store).rows)
+    there = machine("two")
+    monkeypatch.setattr(loop, "_Run", None)  # nothing is trained
+    assert train(config, address) == record
+    assert load_trained(config, address).loss(tokens=2_000)[0] == pytest.approx(record.loss, abs=1e-6)
+    left = {str(path).rpartition("/")[2] for path in there.files.find(there.base)}
+    assert left == {"config.json", "provenance.json", "curve.jsonl", "result.json", "weights.safetensors"}
+
+
+def test_another_machine_goes_on_from_a_checkpoint(with_, store: Path, address: str, machine, monkeypatch) -> None:
+    config = with_(runtime={"checkpoint_every": 0.0})
+    step, calls = loop._Run._step, 0
+
+    def dies(self, *arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 30:
+            raise KeyboardInterrupt
+        step(self, *arguments)
+
+    monkeypatch.setattr(loop._Run, "_step", dies)
+    machine("one")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, address)
+    machine("two")
+    record, straight = train(config, address), train(config, store)
+    assert calls - 30 < 62  # it did not begin again
+    assert repeatable(record.rows) == repeatable(straight.rows) and record.curve == straight.curve
+
+
+def test_one_of_two_machines_takes_a_run(tiny: RunConfig, address: str, machine, monkeypatch) -> None:
+    first = machine("one").folder("abc")
+    assert first.acquire() and first.renew()
+    second = machine("two").folder("abc")
+    assert second.held_by_other() and not second.acquire()
+    assert not (second.path / "lease").exists()  # nor does it keep one here
+    first.release()
+    assert not second.held_by_other() and second.acquire()
+    assert not first.renew() and second.renew()
+    second.release()
+
+
+def test_a_silent_machine_loses_its_run(address: str, machine) -> None:
+    store = machine("one")
+    folder = store.folder("abc")
+    for age, free in ((10.0, False), (1_000.0, True)):
+        foreign = {"host": "elsewhere", "pid": 1, "boot": "b", "time": time.time() - age}
+        store.write_text("runs/abc/lease", json.dumps(foreign))
+        assert folder.held_by_other() != free and folder.acquire() == free
+    assert folder.renew()
+    store.write_text("runs/abc/lease", json.dumps(foreign))
+    assert not folder.renew()
+    folder.release()
+    assert store.has("runs/abc/lease")  # another's lease stays
+
+
+def test_a_network_that_is_away_costs_no_run(with_, address: str, machine, monkeypatch, caplog) -> None:
+    store = machine("one")
+    original = type(store.files).put_file
+
+    def away(self, local, target, *arguments, **named):
+        if "checkpoint" in str(target):
+            raise ConnectionError("no route to host")
+        return original(self, local, target, *arguments, **named)
+
+    monkeypatch.setattr(type(store.files), "put_file", away)
+    assert train(with_(runtime={"checkpoint_every": 0.0}), address).status == "finished"
+    assert "stays on this machine" in caplog.text and "no route to host" in caplog.text
+
+
+@pytest.fixture
+def grid(tiny: RunConfig) -> SweepConfig:
+    return SweepConfig(
+        name="toy",
+        corpora={"markov": tiny.corpus},
+        sizes=tuple(SizeConfig(model=ModelConfig(n_layers=1, d_emb=d, n_heads=1, T_max=32)) for d in (8, 16)),
+        tokens=(4_000, 8_000),
+        lr=LearningRateConfig(grid=(3e-3, 1e-2), tokens=4_000, extend=0),
+        optimizer=OptimizerConfig(batch_size=8),
+        evaluation=EvaluationConfig(tokens=1_000, curve_points=4),
+    )
+
+
+def test_a_sweep_runs_from_anywhere(grid: SweepConfig, store: Path, address: str, machine) -> None:
+    there = machine("one")
+    table = sweep(grid, address)
+    pd.testing.assert_frame_equal(table.drop(columns=[*MEASURED]), sweep(grid, store).drop(columns=[*MEASURED]))
+    names = {str(path).rpartition("/")[2] for path in there.files.find(f"{there.base}/tables")}
+    assert names == {"runs.csv", "lr_probes.csv", "curves.csv.gz", "METHODS.md"}
+    machine("two")
+    assert all(Sweep.load(address).folder(job).finished for job in Sweep.load(address).jobs())
+
+
+def test_workers_of_two_machines_share_a_sweep(grid: SweepConfig, tmp_path: Path, corpora: Path, store: Path) -> None:
+    """Two processes, each with a scratch folder of its own: every run is trained once, one of them is killed."""
+    address = f"file://{tmp_path}/bucket"
+    (tmp_path / "sweep.json").write_text(json.dumps({**grid.to_dict(), "runtime": {"checkpoint_every": 0.1}}))
+    workers = []
+    code = "import sys\nfrom scalefit.training import SweepConfig, load_config, sweep\n"
+    code += "sweep(load_config(sys.argv[1], SweepConfig), sys.argv[2])"
+    for name in ("one", "two"):
+        environment = {**os.environ, "SCALEFIT_SCRATCH": str(tmp_path / name), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", code, str(tmp_path / "sweep.json"), address]
+        workers.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "bucket" / "runs").glob("*/result.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    workers[0].kill()
+    said = workers[1].communicate(timeout=240)[1]
+    workers[0].communicate()
+    assert workers[1].returncode == 0, said
+    found = pd.read_csv(tmp_path / "bucket" / "tables" / "toy" / "runs.csv")
+    expected = sweep(replace(grid, runtime=replace(grid.runtime, checkpoint_every=0.1)), store)
+    assert found["loss"].tolist() == pytest.approx(expected["loss"].tolist(), abs=1e-6)
+    assert not list((tmp_path / "bucket").rglob("lease")) or workers[0].returncode  # but for that of the dead
+
+
+def test_addresses_that_cannot_be_used_are_one_clear_error(tiny: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nosuch://bucket cannot be used"):
+        train(tiny, "nosuch://bucket")
+    with pytest.raises(ArgumentError, match="memory://bucket"):
+        run_experiment("memoriser", "tiny", tmp_path, "memory://bucket")
+    assert type(open_store(tmp_path)) is Store and open_store(open_store(tmp_path)).root == tmp_path
+    assert remote._HELD == set()
