@@ -17,7 +17,7 @@ from scalefit.downstream.columns import accuracy_columns
 from scalefit.downstream.fit import fit_downstream
 from scalefit.downstream.result import DownstreamResult
 from scalefit.reporting.html import Markup, join, table, tag
-from scalefit.reporting.sections import section, why_not
+from scalefit.reporting.sections import absent, section
 from scalefit.tuning.hyperparameters import fit_hyperparameters
 from scalefit.tuning.result import Hyperparameters
 from scalefit.tuning.settings import find_setting
@@ -70,7 +70,7 @@ class Found:
         )
         lead = f"Found in the table: {'columns' if len(self.columns) > 1 else 'column'} {named}."
         if isinstance(self.answer, str):
-            return section(self.kind.key, self.kind.title, why_not(self.answer), lead=lead)
+            return absent(self.kind.key, self.kind.title, f"{lead} {self.answer}")
         return section(self.kind.key, self.kind.title, *self.kind.show(self.answer, planned, level), lead=lead)
 
 

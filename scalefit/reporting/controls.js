@@ -1,8 +1,10 @@
 // The planner's controls and answers.
-const MODEL = DATA.planner;
-if (MODEL !== null) {
-  MODEL.repeated.rows = MODEL.own.rows.map((row) => [...row, ...MODEL.repeated.extra]);
-  const asked = { ...MODEL.start, unique: null, inference: 0 };
+if (DATA.planner !== null) {
+  const { models, start } = DATA.planner;
+  for (const one of Object.values(models)) one.repeated.rows = one.own.rows.map((row) => [...row, ...one.repeated.extra]);
+  const asked = { ...start, unique: null, inference: 0 }, wrong = new Set();
+  const chooser = byId("model");
+  const chosen = () => (chooser.value !== undefined ? chooser.value : chooser.querySelector("input:checked").value);
   const sliders = { C: byId("C"), inference: byId("inference"), unique: byId("unique") };
   const typed = { C: byId("C-typed"), inference: byId("inference-typed"), unique: byId("unique-typed") };
   const level = byId("level");
@@ -12,11 +14,12 @@ if (MODEL !== null) {
     inference: (value) => (value === 0 ? "none" : count(value)),
     unique: (value) => (value === null ? "unlimited" : count(value)),
   };
-  const read = (key, words) => {
+  const read = (key, words) => { // as the command line reads quantities: 1e22, 1.3e22 FLOP, 5T, 200B tokens
     const text = words.trim().toLowerCase();
     if (key === "inference" && ["none", "0", ""].includes(text)) return 0;
     if (key === "unique" && ["unlimited", "none", ""].includes(text)) return null;
-    const found = /^([0-9.]+(?:e[+-]?[0-9]+)?)\s*([kmgbtp]?)$/.exec(text);
+    const unit = key === "C" ? /\s*flops?$/ : /\s*tokens?$/;
+    const found = /^([0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?)\s*([kmgbtp]?)$/.exec(text.replace(unit, ""));
     const value = found ? Number(found[1]) * { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1e9, t: 1e12, p: 1e15 }[found[2]] : NaN;
     return Number.isFinite(value) && value > 0 ? value : undefined;
   };
@@ -36,13 +39,22 @@ if (MODEL !== null) {
     node.textContent = form(value);
   }
   function between(key, pair, form) {
+    byId(`out-${key}-lower`).closest("dd").hidden = pair === null;
+    if (pair === null) return;
     show(`${key}-lower`, pair[0], form);
     show(`${key}-upper`, pair[1], form);
+  }
+  function stale() { // what is typed and cannot be read must not stand beside numbers that look like its answer
+    byId("answers").classList.toggle("stale", wrong.size > 0);
+    byId("shown").classList.toggle("stale", wrong.size > 0);
+    const words = [...wrong].map((key) => `“${typed[key].value}” cannot be read`).join("; ");
+    byId("unread").textContent = wrong.size ? `${words}: these numbers are for the last value that could.` : "";
   }
 
   let told = 0;
   function update() {
-    const share = Number(level.value), p = plan(MODEL, asked.C, asked.inference, asked.unique, share);
+    const model = models[chosen()], share = Number(level.value);
+    const p = plan(model, asked.C, asked.inference, asked.unique, share);
     for (const key of Object.keys(sliders)) sliders[key].setAttribute("aria-valuetext", spoken(key));
     byId("answers").hidden = !p.possible;
     const notes = [];
@@ -53,18 +65,20 @@ if (MODEL !== null) {
     show("loss", p.loss, digits);
     between("N", p.N_interval, count);
     between("D", p.D_interval, count);
-    between("loss", [p.lower, p.upper], digits);
+    between("loss", p.interval, digits);
     const facts = [`${Number((p.D / p.N).toPrecision(3))} tokens per parameter`];
     if (asked.unique !== null) facts.push(`${Number((p.D / asked.unique).toPrecision(3))} passes over the unique tokens`);
     if (p.serving > 0) {
       facts.push(`serving takes ${Math.round((100 * p.serving) / (p.serving + p.C))} % of the compute, training ${power(p.C)} FLOP`);
     }
     byId("planner-facts").textContent = p.possible ? facts.join("; ") + "." : "";
-    const seen = MODEL.seen, far = p.C / seen.C;
+    const seen = model.seen, far = p.C / seen.C;
     if (p.possible && far > 3) {
-      notes.push(`Extrapolation: ${count(far)} times the compute of the largest run behind the law; nothing tests its form there.`);
+      notes.push(model.grid !== null
+        ? `Extrapolation: ${count(far)} times the compute of the largest run; the interval is as wide as such jumps have needed on other tables.`
+        : `Extrapolation: ${count(far)} times the compute of the largest run behind the law; nothing tests its form there.`);
     }
-    if (p.surface.borrowed) notes.push(...MODEL.borrowed);
+    if (p.surface.borrowed) notes.push(...model.borrowed);
     if (p.possible && asked.unique !== null && p.D > 4 * asked.unique) {
       notes.push("Many passes over the same tokens: the loss can rise again, which no law here models.");
       if (p.D > 100 * asked.unique) notes.push("After so many passes the size hardly matters: read the loss, not N and D.");
@@ -77,13 +91,15 @@ if (MODEL !== null) {
     const call = [`C=${asked.C}`];
     if (asked.inference > 0) call.push(`inference_tokens=${asked.inference}`);
     if (asked.unique !== null) call.push(`unique_tokens=${asked.unique}`);
-    byId("call").textContent = `${MODEL.call}\nsf.plan(result, ${[...call, `level=${share}`].join(", ")})`;
-    drawBudget(p, share);
+    if (p.interval !== null) call.push(`level=${share}`);
+    byId("call").textContent = `${model.call}\nsf.plan(result, ${call.join(", ")})`;
+    stale();
+    drawBudget(model, p, share);
     clearTimeout(told);
     told = setTimeout(() => {
       byId("spoken").textContent = p.possible
-        ? `${count(p.N)} parameters, ${count(p.D)} tokens, loss ${p.loss.toFixed(3)}, ` +
-          `${Number((100 * share).toPrecision(6))} percent interval ${p.lower.toFixed(3)} to ${p.upper.toFixed(3)}.`
+        ? `${count(p.N)} parameters, ${count(p.D)} tokens, loss ${p.loss.toFixed(3)}` +
+          (p.interval === null ? "." : `, ${Number((100 * share).toPrecision(6))} percent interval ${p.interval.map((v) => v.toFixed(3)).join(" to ")}.`)
         : notes[0];
     }, 500);
   }
@@ -93,15 +109,16 @@ if (MODEL !== null) {
   }
 
   // Loss over size at this budget: how flat the optimum is.
-  function drawBudget(p, share) {
+  function drawBudget(model, p, share) {
     const svg = byId("budget"), W = 560, H = 300, L = 58, R = 14, T = 14, B = 44, n = 61;
     svg.replaceChildren();
     if (!p.possible) return;
-    const f = along(p.surface, asked.C, asked.inference, 0), middle = Math.log(p.N), reach = Math.log(30);
+    const inside = along(p.surface, asked.C, asked.inference, 0), middle = Math.log(p.N), reach = Math.log(30);
+    const D = (u) => (asked.C - SERVE * Math.exp(u) * asked.inference) / (TRAIN * Math.exp(u));
+    const f = (u) => (inside(u) < Infinity ? lossAt(model, p.surface, Math.exp(u), D(u)) : Infinity);
     const xs = Array.from({ length: n }, (_, i) => middle - reach + (2 * reach * i) / (n - 1));
     const keep = xs.map((u) => [u, f(u)]).filter(([, v]) => Number.isFinite(v) && v < p.loss * 1.25);
-    const D = (u) => (asked.C - SERVE * Math.exp(u) * asked.inference) / (TRAIN * Math.exp(u));
-    const bands = keep.map(([u]) => lossInterval(MODEL, p.surface, Math.exp(u), D(u), share));
+    const bands = keep.map(([u, v]) => lossInterval(model, p.surface, Math.exp(u), D(u), share) ?? [v, v]);
     const low = Math.min(...bands.map((b) => b[0])), high = Math.min(Math.max(...bands.map((b) => b[1])), p.loss * 1.3);
     const first = keep[0][0], last = keep[keep.length - 1][0];
     const X = (u) => L + ((u - first) / (last - first)) * (W - L - R);
@@ -152,23 +169,27 @@ if (MODEL !== null) {
     typed[key].value = write[key](value);
     typed[key].removeAttribute("aria-invalid");
     byId(`${key}-hint`).classList.remove("wrong");
+    wrong.delete(key);
   }
   for (const [key, slider] of Object.entries(sliders)) {
     slider.addEventListener("input", () => { set(key, ofSlider[key](Number(slider.value))); soon(); });
     typed[key].addEventListener("change", () => {
-      const value = read(key, typed[key].value);
-      const wrong = value === undefined || (key === "C" && (value > 1e32 || value > 1e8 * MODEL.seen.C));
-      typed[key].setAttribute("aria-invalid", String(wrong));
-      byId(`${key}-hint`).classList.toggle("wrong", wrong);
-      if (wrong) return;
-      asked[key] = value;
-      slider.value = toSlider(key, value);
+      const value = read(key, typed[key].value), far = 1e8 * models[chosen()].seen.C;
+      const bad = value === undefined || (key === "C" && (value > 1e32 || value > far));
+      typed[key].setAttribute("aria-invalid", String(bad));
+      byId(`${key}-hint`).classList.toggle("wrong", bad);
+      wrong[bad ? "add" : "delete"](key);
+      if (!bad) {
+        asked[key] = value;
+        slider.value = toSlider(key, value);
+      }
       soon();
     });
   }
+  chooser.addEventListener("change", soon);
   level.addEventListener("change", soon);
   function reset() {
-    for (const [key, value] of Object.entries({ C: MODEL.start.C, inference: 0, unique: null })) {
+    for (const [key, value] of Object.entries({ C: start.C, inference: 0, unique: null })) {
       set(key, value);
       sliders[key].value = toSlider(key, value);
     }

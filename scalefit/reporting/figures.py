@@ -160,7 +160,7 @@ def _profile(data: ProfileData, log: bool) -> Markup:
     title = (
         f"Profile of {data.name}: best {data.best:.4g}, {words.percent(data.level)} interval {low:.4g} to {high:.4g}"
     )
-    y = Axis(-0.04 * top, top, "objective above its minimum [%]", about=4)
+    y = Axis(-0.04 * top, top, "above minimum [%]", about=4)
     figure = Figure(x, y, title, width=320, height=230)
     figure.span(low, high)
     spread = np.geomspace if log else np.linspace

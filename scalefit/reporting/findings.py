@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from scalefit import _text as words
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning, way
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import FitResult
-from scalefit.flops import QUANTITIES, SIZES
-from scalefit.planning.allocation import two_powers
+from scalefit.flops import QUANTITIES
+from scalefit.forecasting.forecast import forecast
 from scalefit.planning.limits import largest
 from scalefit.planning.loss_surface import surface_of
+from scalefit.predictor import Predictor
+from scalefit.reporting.planner_data import planner_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +44,9 @@ NEXT = 10.0
 RIVALS = ("chinchilla", "coupled", "kaplan", "power_law:C", "forecast")
 #: Runs drawn and listed at most, so that the page of a large table stays small.
 MOST_SHOWN = 1500
-#: Levels that the planner offers beside the report's own.
-LEVELS = (0.5, 0.8, 0.9, 0.95)
+#: A run is recommended from so many runs per free parameter, and where the best size is known within such a factor.
+RUNS_PER_PARAMETER, WIDEST = 2, 10.0
+NOT_YET = "No plan was made."
 _NAMES = ("run", "run_name", "name", "run_id", "model", "exp_name", "experiment", "id")
 _SHAPE = ("n_layers", "d_emb", "T_max")
 
@@ -63,8 +67,8 @@ class Findings:
         Plans for a range of budgets; the planned run is among them.
     planned : Plan or str
         The planned run.
-    forecasts : list of dict or str
-        What ``sf.forecast`` expects of each plan: C, loss, lower, upper.
+    ahead : list of Plan or str
+        The same budgets by ``sf.forecast``, whose intervals are calibrated on such jumps.
     next_runs : DataFrame or str
         Runs that would determine the planned run's loss best.
     comparison : DataFrame or str
@@ -76,7 +80,7 @@ class Findings:
     minimum_loss : MinimumLoss or str
         What every published law says of the planned run.
     planner : dict or str
-        What the page's own planner needs.
+        What the page's own planner needs, by what predicts: ``"forecast"``, where there is one, and ``"law"``.
     """
 
     result: FitResult
@@ -84,7 +88,7 @@ class Findings:
     level: float
     plans: list[Plan] | str
     planned: Plan | str
-    forecasts: list[dict[str, float]] | str
+    ahead: list[Plan] | str
     next_runs: pd.DataFrame | str
     comparison: pd.DataFrame | str
     isoflop: Optima | str
@@ -98,6 +102,13 @@ class Findings:
         order = np.argsort(self.result.problem.loss, kind="stable")
         picked = order[np.unique(np.linspace(0, order.size - 1, min(order.size, MOST_SHOWN)).astype(int))]
         return np.sort(picked)
+
+    @cached_property
+    def headline(self) -> Plan | str:
+        """The planned run as the page recommends it: by the calibrated forecast where there is one, else by the law."""
+        if isinstance(self.planned, str) or isinstance(self.ahead, str):
+            return self.planned
+        return next(plan for plan in self.ahead if plan.asked == self.planned.asked)
 
     @cached_property
     def columns(self) -> dict[str, Array]:
@@ -125,26 +136,35 @@ def find(
         pass  # expression constraints: robust errors stay
     seen = largest(result)
     plannable = or_why(lambda: surface_of(result))
-    if isinstance(plannable, str):
-        planned: Plan | str = plannable
-    else:
-        planned = or_why(lambda: _plan(result, budget or NEXT * seen["C"], level))
+    wide: Plan | str = plannable if isinstance(plannable, str) else NOT_YET
+    if not isinstance(plannable, str):
+        wide = or_why(lambda: _plan(result, budget or float(f"{NEXT * seen['C']:.3g}"), level))
+    planned = wide if isinstance(wide, str) else or_why(lambda: _recommended(result, wide))
     plans = planned if isinstance(planned, str) else _plans(result, planned.asked, seen["C"], level)
+    predicts = plans if isinstance(plans, str) else or_why(lambda: forecast(runs))
+    ahead: list[Plan] | str = str(predicts)
+    if not isinstance(predicts, str) and not isinstance(plans, str):
+        budgets = [plan.asked for plan in plans]
+        ahead = or_why(lambda: [_plan(predicts, C, level) for C in budgets])
     return Findings(
         result=result,
         names=_names(runs, result),
         level=level,
         plans=plans,
         planned=planned,
-        forecasts=plans if isinstance(plans, str) else or_why(lambda: _forecasts(runs, plans, level)),
-        next_runs=planned if isinstance(planned, str) else or_why(lambda: _next_runs(result, planned, seen["C"])),
+        ahead=ahead,
+        next_runs=wide if isinstance(wide, str) else or_why(lambda: _next_runs(result, wide, seen["C"])),
         comparison=or_why(lambda: _compare(runs, result, level)),
         isoflop=or_why(lambda: _isoflop(runs)),
         floor=planned if isinstance(planned, str) else or_why(lambda: _floor(runs, planned)),
         minimum_loss=planned if isinstance(planned, str) else or_why(lambda: _minimum_loss(planned)),
         planner=planned
         if isinstance(planned, str)
-        else or_why(lambda: _planner(result, level, _call(law, seed, draws, options))),
+        else or_why(
+            lambda: planner_data(
+                result, None if isinstance(ahead, str) else predicts, level, _call(law, seed, draws, options)
+            )
+        ),
     )
 
 
@@ -158,7 +178,7 @@ def or_why(make: Callable[[], T]) -> T | str:
             return str(error)
 
 
-def _plan(result: FitResult, C: float, level: float) -> Plan:
+def _plan(result: Predictor, C: float, level: float) -> Plan:
     from scalefit.planning.plan import plan
 
     return plan(result, C=C, level=level)
@@ -184,14 +204,32 @@ def _names(runs: pd.DataFrame, result: FitResult) -> list[str]:
     return [str(named.get(label, f"row {label}")) for label in labels]
 
 
-def _forecasts(runs: pd.DataFrame, plans: list[Plan], level: float) -> list[dict[str, float]]:
-    """The calibrated forecast of each plan."""
-    from scalefit.forecasting.forecast import forecast
+def _recommended(result: FitResult, planned: Plan) -> Plan:
+    """The plan, unless the runs do not say what to train.
 
-    N, D = (np.array([getattr(plan, key) for plan in plans]) for key in SIZES)
-    frame = forecast(runs).predict_interval(N=N, D=D, level=level)
-    found = zip(plans, frame["loss"], frame["lower"], frame["upper"], strict=True)
-    return [{"C": plan.asked, "loss": float(a), "lower": float(b), "upper": float(c)} for plan, a, b, c in found]
+    Raises
+    ------
+    ArgumentError
+        Too few runs, a fit without trust, or an interval of the best size that spans more than a decade.
+    """
+    least, span = RUNS_PER_PARAMETER * len(result.names), planned.N_interval
+    do = "Add runs of other sizes and lengths: the runs that would teach most are listed below"
+    if not result.trusted:
+        raise ArgumentError("The fit must not be trusted", "no run is recommended", "Read the verdict and the notes")
+    if result.n_runs < least:
+        raise ArgumentError(
+            f"{result.n_runs} runs are too few to plan with: a law of {len(result.names)} parameters needs {least}",
+            "no run is recommended",
+            do,
+        )
+    if span is not None and span[1] > WIDEST * span[0]:
+        raise ArgumentError(
+            f"The best size for {words.power(planned.asked)} FLOP lies anywhere from {words.count(span[0])} to "
+            f"{words.count(span[1])} parameters ({words.percent(planned.level)} interval)",
+            "no run is recommended",
+            do,
+        )
+    return planned
 
 
 def _next_runs(result: FitResult, planned: Plan, budget: float) -> pd.DataFrame:
@@ -274,50 +312,3 @@ def _call(law: Any, seed: int, draws: int, options: Mapping[str, Any]) -> str:
     name = law.__name__ if isinstance(law, type) else repr(law)
     said = "".join(f", {key}={value!r}" for key, value in {**options, "seed": seed}.items())
     return f"result = sf.fit(runs, {name}{said}).bootstrap({draws})"
-
-
-def _planner(result: FitResult, level: float, call: str) -> dict[str, Any]:
-    """Parameters and draws, the runs' noise, and the laws as scripts: all that sf.plan works with."""
-    from scalefit.fitting.intervals import noise_of, trend_of
-    from scalefit.laws import published
-    from scalefit.reporting.formula import script_of
-
-    if result.resamples is None:
-        raise ArgumentError(
-            "This fit has no bootstrap draws for the planner's intervals", "no planner was made", "Ask sf.plan"
-        )
-    own, repeated = surface_of(result), surface_of(result, unique_tokens=1.0)
-    if own.law is None or own.params is None or repeated.law is None or repeated.params is None:
-        raise ArgumentError(
-            "This law has no parameters that a page could compute with", "no planner was made", "Ask sf.plan"
-        )
-    names, powers, trend = list(own.law.parameters), two_powers(own.law), trend_of(result)
-    knows_repetition = "unique_tokens" in own.law.inputs
-    repeats = published("data_constrained", "muennighoff2023").constants.values["R_D"]
-    own_form = {
-        "law": "own",
-        "inputs": own.law.inputs,
-        "rows": np.stack([own.params[name] for name in names], axis=1),
-        "powers": powers and [names.index(name) for name in powers],
-        "repeats": knows_repetition,
-        "R_D": None,
-    }
-    # A law that knows nothing of repetition borrows it: as another law with constants added, or as fewer tokens.
-    repeated_form = {
-        "law": "repeated",
-        "inputs": repeated.law.inputs,
-        "extra": [float(repeated.params[name][0]) for name in repeated.law.parameters if name not in names],
-        "powers": None,
-        "R_D": repeats if repeated.law is own.law and not knows_repetition else None,
-    }
-    return {
-        "own": own_form,
-        "repeated": repeated_form,
-        "scripts": {"own": script_of(own.law), "repeated": script_of(repeated.law)},
-        "borrowed": [note.message for note in repeated.notes],
-        "noise": [(share, float(noise_of(result, share))) for share in sorted({*LEVELS, level})],
-        "trend": None if trend is None else asdict(trend),
-        "seen": largest(result),
-        "R_D": repeats,
-        "call": call,
-    }

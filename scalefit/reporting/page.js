@@ -31,12 +31,12 @@ function kept(value) {
 }
 function paint() {
   const dark = (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
-  theme.setAttribute("aria-pressed", String(dark));
+  theme.textContent = dark ? "Light mode" : "Dark mode";
 }
 const before = kept();
 if (before === "dark" || before === "light") document.documentElement.dataset.theme = before;
 theme.addEventListener("click", () => {
-  const next = theme.getAttribute("aria-pressed") === "true" ? "light" : "dark";
+  const next = theme.textContent === "Light mode" ? "light" : "dark";
   document.documentElement.dataset.theme = next;
   kept(next);
   paint();
@@ -46,7 +46,7 @@ theme.hidden = false;
 paint();
 
 // Hover: the run nearest to the pointer, or to the arrow keys, is marked in every figure.
-const tip = byId("tip"), runs = DATA.runs;
+const tip = byId("tip"), runs = DATA.runs ?? {};
 let marked = null;
 function describe(i) {
   const lines = [runs.name[i], ...["N", "D"].filter((k) => runs[k]).map((k) => `${k} ${count(runs[k][i])}`)];
@@ -107,3 +107,57 @@ addEventListener("beforeprint", () => {
   for (const item of opened) item.open = true;
 });
 addEventListener("afterprint", () => { for (const item of opened) item.open = false; });
+
+// Downloads: what the page holds, as files. Cells that a spreadsheet would take for a formula are marked as text.
+function save(name, type, content) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+function csv(columns) {
+  const cell = (value) => {
+    const said = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(said) ? `"${said.replaceAll('"', '""')}"` : said;
+  };
+  const names = Object.keys(columns), rows = columns[names[0]].map((_, i) => names.map((name) => cell(columns[name][i])));
+  return [names, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n";
+}
+for (const bar of document.querySelectorAll(".downloads")) bar.hidden = false;
+byId("get-csv")?.addEventListener("click", () => save("runs.csv", "text/csv", csv(DATA.runs)));
+byId("get-json")?.addEventListener("click", () => save("report.json", "application/json", JSON.stringify(DATA.numbers, null, 1)));
+
+// A figure as PNG, in the colours that are on the screen: its copy carries them as attributes, for it leaves the style.
+const PAINT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size", "font-family", "paint-order"];
+function png(figure) {
+  const copy = figure.cloneNode(true), { width, height } = figure.viewBox.baseVal, size = 2.5;
+  const from = figure.querySelectorAll("*"), to = copy.querySelectorAll("*");
+  from.forEach((node, i) => {
+    const style = getComputedStyle(node);
+    for (const key of PAINT) to[i].setAttribute(key, style.getPropertyValue(key));
+  });
+  copy.setAttribute("xmlns", figure.namespaceURI);
+  copy.setAttribute("width", size * width);
+  copy.setAttribute("height", size * height);
+  const image = new Image();
+  image.onload = () => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [size * width, size * height];
+    const draw = canvas.getContext("2d");
+    draw.fillStyle = getComputedStyle(figure.closest("section")).backgroundColor;
+    draw.fillRect(0, 0, canvas.width, canvas.height);
+    draw.drawImage(image, 0, 0);
+    canvas.toBlob((blob) => save(`${figure.closest("section").id}.png`, "image/png", blob));
+  };
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
+}
+for (const figure of document.querySelectorAll(".plot svg")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "png";
+  button.textContent = "PNG";
+  button.setAttribute("aria-label", `Save as PNG: ${(figure.getAttribute("aria-label") ?? "figure").split(";")[0]}`);
+  button.addEventListener("click", () => png(figure));
+  figure.after(button);
+}

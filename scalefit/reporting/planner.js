@@ -92,13 +92,54 @@ function trendFactor(trend, C) {
   return (Math.min(Math.max(C, trend.lower), trend.upper) / trend.centre) ** trend.power;
 }
 
-// Interval for the loss of a run at N and D: draws and the runs' own noise, added in squares, as predict_interval does.
-// Where repetition is borrowed, it is the own law's for as many fresh tokens, about this loss.
+// A table over a regular grid of ln N and ln D, read by cubic interpolation; beyond its edges it stays as it is there.
+function onGrid(grid, table, N, D) {
+  const place = [N, D].map((value, k) => {
+    const last = (k === 0 ? table.length : table[0].length) - 1;
+    const at = Math.min(Math.max((Math.log(value) - grid.start[k]) / grid.step[k], 0), last);
+    const i = Math.min(Math.floor(at), last - 1), t = at - i;
+    const weights = [t * (t * (2 - t) - 1), t * t * (3 * t - 5) + 2, t * (t * (4 - 3 * t) + 1), t * t * (t - 1)];
+    return weights.map((w, j) => [Math.min(Math.max(i + j - 1, 0), last), w / 2]);
+  });
+  let sum = 0;
+  for (const [i, a] of place[0]) for (const [j, b] of place[1]) sum += a * b * table[i][j];
+  return sum;
+}
+
+// Fresh tokens that D are worth where repetition is borrowed; D itself elsewhere.
+function fresh(model, s, D) {
+  return s.borrowed ? effective(D, Math.min(D, s.unique), model.R_D) : D;
+}
+
+// Loss of a run at N and D: the law's, or the forecast's, which adds what its largest runs missed the law by.
+function lossAt(model, s, N, D) {
+  if (model.grid === null) return s.loss(N, D, 0);
+  const worth = fresh(model, s, D);
+  return surface(model, null).loss(N, worth, 0) * Math.exp(onGrid(model.grid, model.grid.correction, N, worth));
+}
+
+// Standard deviation of the log loss: of the table's own noise within the runs, turning into the calibrated one beyond.
+function spreadAt(grid, N, D) {
+  const far = Math.max(0, ...[N, D, TRAIN * N * D].map((value, k) => Math.log(value / grid.largest[k])));
+  const share = grid.reach > 0 ? -Math.expm1(-far / grid.reach) : 1;
+  const [within, beyond] = [grid.within, grid.beyond].map((table) => Math.exp(onGrid(grid, table, N, D)));
+  return Math.sqrt((1 - share) * within ** 2 + share * beyond ** 2);
+}
+
+// Interval for the loss of a run at N and D: draws and the runs' own noise, added in squares, as predict_interval does,
+// or the forecast's; null where there is none. Where repetition is borrowed, it is the own law's for as many fresh
+// tokens, about this loss.
 function lossInterval(model, s, N, D, level) {
+  if (model.grid !== null) {
+    const share = model.grid.quantile.find(([share]) => share === level)[1];
+    const half = share * spreadAt(model.grid, N, fresh(model, s, D));
+    return [-half, half].map((move) => lossAt(model, s, N, D) * Math.exp(move));
+  }
+  if (model.noise === null) return null;
   if (s.borrowed) {
-    const own = surface(model, null), fresh = effective(D, Math.min(D, s.unique), model.R_D);
-    const moved = s.loss(N, D, 0) / own.loss(N, fresh, 0);
-    return lossInterval(model, own, N, fresh, level).map((end) => moved * end);
+    const own = surface(model, null), worth = fresh(model, s, D);
+    const moved = s.loss(N, D, 0) / own.loss(N, worth, 0);
+    return lossInterval(model, own, N, worth, level).map((end) => moved * end);
   }
   const tail = (1 - level) / 2, losses = s.form.rows.map((_, row) => s.loss(N, D, row));
   const middle = Math.log(losses[0]), paths = sorted(losses.slice(1).map(Math.log));
@@ -109,13 +150,13 @@ function lossInterval(model, s, N, D, level) {
 
 // sf.plan(result, C=..., inference_tokens=..., unique_tokens=..., level=...)
 function plan(model, C, served, unique, level) {
-  const s = surface(model, unique), best = onBudget(s, C, served);
+  const s = surface(model, unique), best = onBudget(s, C, served), draws = best.slice(1);
   const { N, D } = best[0];
-  const [lower, upper] = lossInterval(model, s, N, D, level);
+  const between = lossInterval(model, s, N, D, level);
   return {
-    N, D, C: TRAIN * N * D, loss: s.loss(N, D, 0), lower, upper, surface: s,
-    N_interval: outer(best.slice(1).map((p) => p.N), level),
-    D_interval: outer(best.slice(1).map((p) => p.D), level),
+    N, D, C: TRAIN * N * D, loss: lossAt(model, s, N, D), surface: s, interval: between,
+    N_interval: draws.length ? outer(draws.map((p) => p.N), level) : null,
+    D_interval: draws.length ? outer(draws.map((p) => p.D), level) : null,
     serving: SERVE * N * served,
     possible: Number.isFinite(N) && Number.isFinite(D) && N >= 1 && D >= 1,
   };

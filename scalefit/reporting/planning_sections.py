@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scalefit import _text as words
-from scalefit.reporting.findings import LEVELS, Findings
+from scalefit.reporting.findings import Findings
 from scalefit.reporting.html import Markup, join, table, tag
-from scalefit.reporting.sections import section, why_not
+from scalefit.reporting.planner_data import LEVELS
+from scalefit.reporting.sections import absent, section
 
 if TYPE_CHECKING:
     from scalefit.planning.result import Plan
@@ -20,28 +22,67 @@ _STEP = 0.01  # of log10
 
 def planner(found: Findings) -> Markup:
     """Sliders and answers, or why there are none."""
-    title = "Planner"
     if isinstance(found.planned, str) or isinstance(found.planner, str):
-        return section("planner", title, why_not(str(found.planner)))
-    spans = _ranges(found, found.planned)
+        return absent("planner", "Planner", str(found.planner))
+    lead = (
+        "Lowest loss for a budget of training and serving, computed in this page as sf.plan computes it. Nothing is "
+        "sent anywhere."
+    )
+    switch = _switch(found)
+    return planner_markup(switch, sorted({*LEVELS, found.level}), found.level, _ranges(found, found.planned), lead)
+
+
+_SAID = {"forecast": "calibrated forecast", "law": "fitted law alone"}
+
+
+def _switch(found: Findings) -> Markup:
+    """Forecast or law; the forecast is chosen where there is one."""
+    names = [name for name in _SAID if name in found.planner]
+    choices = [
+        tag(
+            "label",
+            tag("input", type="radio", name_="model", value=name, checked=i == 0),
+            f" {_SAID[name]}" if name == "forecast" else f" {_SAID[name]} ({found.result.law.name})",
+        )
+        for i, name in enumerate(names)
+    ]
+    return tag("fieldset", tag("legend", "Predict with"), *choices, id="model", class_="switch")
+
+
+def planner_markup(
+    chooser: Markup, levels: Sequence[float], level: float | None, spans: Mapping[str, tuple[float, float]], lead: str
+) -> Markup:
+    """The planner's section: answers, then controls, then what else is known of the plan.
+
+    Parameters
+    ----------
+    chooser : Markup
+        What predicts: an element ``#model`` with a value, or with radio buttons.
+    levels : sequence of float
+        Levels of the intervals on offer; none where there are no intervals.
+    level : float or None
+        The one chosen.
+    spans : mapping
+        Ends of the sliders ``C``, ``inference``, ``unique`` [log10].
+    lead : str
+        What the section is.
+    """
+    chosen = [_option(share, share == level) for share in levels] or [_option(0.9, True)]
+    row = tag(
+        "div", tag("label", "Level of the intervals", for_="level"), tag("select", *chosen, id="level"), class_="row"
+    )
     controls = tag(
         "div",
-        _control("C", "Compute [FLOP]", "training and serving together; such as 1e24", spans["C"]),
-        _control("inference", "Inference tokens", "tokens to be served: none, or such as 5T", spans["inference"]),
-        _control("unique", "Unique tokens", "distinct training tokens: unlimited, or such as 200B", spans["unique"]),
-        tag(
-            "div",
-            tag(
-                "div",
-                tag("label", "Level of the intervals", for_="level"),
-                tag("select", *(_option(level, found.level) for level in sorted({*LEVELS, found.level})), id="level"),
-                class_="row",
-            ),
-            class_="control",
+        chooser,
+        _control("C", "Compute [FLOP]", "training and serving together; such as 1e24", spans["C"], "", ""),
+        _control(
+            "inference", "Inference tokens", "tokens to be served: none, or such as 5T", spans["inference"], "none", ""
         ),
-        tag("button", "Reset", type="button", id="reset"),
-        tag("p", "The same in Python:", class_="hint"),
-        tag("pre", tag("code", id="call"), tabindex="0", aria_label="The same plan in Python"),
+        _control(
+            "unique", "Unique tokens", "distinct training tokens: unlimited, or 200B", spans["unique"], "", "unlimited"
+        ),
+        tag("div", row, class_="control", hidden=not levels),
+        tag("p", tag("button", "Reset", type="button", id="reset")),
         class_="controls",
         role="group",
         aria_label="What to plan for",
@@ -53,21 +94,20 @@ def planner(found: Findings) -> Markup:
         id="answers",
     )
     drawn = tag("svg", id="budget", viewBox="0 0 560 300", role="img", aria_label="Loss over size at this budget")
+    code = tag("pre", tag("code", id="call"), tabindex="0", aria_label="The same plan in Python")
     shown = tag(
         "div",
-        answers,
         tag("p", id="planner-facts"),
         tag("ul", id="planner-notes"),
         tag("div", drawn, class_="plot"),
         tag("p", id="flat", class_="remark"),
+        tag("details", tag("summary", "The same in Python"), code),
         tag("p", id="spoken", class_="unseen", role="status", aria_live="polite"),
-    )
-    lead = (
-        "Lowest loss for a budget of training and serving, computed in this page from the fitted law and its bootstrap "
-        "draws, as sf.plan computes it. Nothing is sent anywhere."
+        id="shown",
     )
     none = tag("noscript", tag("p", "The planner needs JavaScript; the table below does not.", class_="absent"))
-    return section("planner", title, none, tag("div", controls, shown, class_="planner"), lead=lead)
+    said = tag("div", answers, tag("p", id="unread", class_="wrong", role="alert"), class_="said")
+    return section("planner", "Planner", none, tag("div", said, controls, shown, class_="planner"), lead=lead)
 
 
 def _ranges(found: Findings, plan: Plan) -> dict[str, tuple[float, float]]:
@@ -84,15 +124,20 @@ def payload(found: Findings) -> dict[str, Any] | None:
     """What the page's scripts read, without the laws' scripts."""
     if isinstance(found.planned, str) or isinstance(found.planner, str):
         return None
-    kept = {key: value for key, value in found.planner.items() if key != "scripts"}
-    return {**kept, "start": {"C": found.planned.asked}}
+    return {"models": without_scripts(found.planner), "start": {"C": found.planned.asked}}
 
 
-def _option(level: float, chosen: float) -> Markup:
-    return tag("option", words.percent(level), value=repr(level), selected=level == chosen)
+def without_scripts(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Models as data."""
+    return {name: {k: v for k, v in model.items() if k != "scripts"} for name, model in models.items()}
 
 
-def _control(key: str, label: str, hint: str, span: tuple[float, float]) -> Markup:
+def _option(level: float, chosen: bool) -> Markup:
+    return tag("option", words.percent(level), value=repr(level), selected=chosen)
+
+
+def _control(key: str, label: str, hint: str, span: tuple[float, float], first: str, last: str) -> Markup:
+    ends = (first or words.power(10 ** span[0], 1), last or words.power(10 ** span[1], 1))
     return tag(
         "div",
         tag(
@@ -110,6 +155,7 @@ def _control(key: str, label: str, hint: str, span: tuple[float, float]) -> Mark
             class_="row",
         ),
         tag("input", type="range", id=key, min=span[0], max=span[1], step=_STEP, aria_describedby=f"{key}-hint"),
+        tag("p", *(tag("span", end) for end in ends), class_="ends", aria_hidden="true"),
         tag("p", hint, id=f"{key}-hint", class_="hint"),
         class_="control",
     )
@@ -134,34 +180,36 @@ def _answer(key: str, label: str) -> Markup:
 
 def plan_table(found: Findings) -> Markup:
     """Plans for a range of budgets."""
-    title, lead = "What a budget buys", "Lowest loss that a training budget buys, by the fitted law."
+    title = "What a budget buys"
     if isinstance(found.plans, str) or isinstance(found.planned, str):
-        return section("plans", title, why_not(str(found.plans)))
+        return absent("plans", title, str(found.plans))
     planned, seen = found.planned.asked, float(found.columns["C"].max())
-    calibrated = {} if isinstance(found.forecasts, str) else {row["C"]: row for row in found.forecasts}
+    lead = "Lowest loss that a training budget buys, by the calibrated forecast."
+    by_law, head = {plan.asked: plan for plan in found.plans}, ["loss", "loss by the law alone"]
+    shown = found.plans if isinstance(found.ahead, str) else found.ahead
+    if isinstance(found.ahead, str):
+        lead, head = "Lowest loss that a training budget buys, by the fitted law.", ["loss"]
     rows = []
-    for plan in found.plans:
+    for plan in shown:
         here = tag("span", "planned", class_="badge") if plan.asked == planned else None
-        row: list[Any] = [
-            join([words.power(plan.asked), " ", here]),
-            words.times(plan.asked / seen),
-            _with(words.count(plan.N), plan.N_interval, words.count),
-            _with(words.count(plan.D), plan.D_interval, words.count),
-            f"{plan.tokens_per_param:.3g}",
-            _with(f"{plan.loss:.4f}", (plan.lower, plan.upper), words.loss),
-        ]
-        if calibrated:
-            ahead = calibrated[plan.asked]
-            row.append(_with(words.loss(ahead["loss"]), (ahead["lower"], ahead["upper"]), words.loss))
-        rows.append(row)
-    head = ["budget [FLOP]", "of the largest run", "parameters N", "tokens D", "D / N", "loss by the law"]
+        losses = [plan] if isinstance(found.ahead, str) else [plan, by_law[plan.asked]]
+        rows.append(
+            [
+                join([words.power(plan.asked), " ", here]),
+                words.times(plan.asked / seen),
+                _with(words.count(plan.N), plan.N_interval, words.count),
+                _with(words.count(plan.D), plan.D_interval, words.count),
+                f"{plan.tokens_per_param:.3g}",
+                *(_with(words.loss(one.loss), (one.lower, one.upper), words.loss) for one in losses),
+            ]
+        )
+    head = ["budget [FLOP]", "of the largest run", "parameters N", "tokens D", "D / N", *head]
     caption = f"Plans by budget, with {words.percent(found.level)} intervals"
     said = "Beyond three times the largest run the law's intervals assume that its form holds, which is untested. "
-    if calibrated:
-        head.append("loss by sf.forecast")
-        said += "sf.forecast's are as wide as such jumps have turned out to need on other tables: quote those."
+    if isinstance(found.ahead, str):
+        said += f"Read them as the least that is uncertain. No calibrated forecast: {found.ahead}"
     else:
-        said += f"Read them as the least that is uncertain. No calibrated forecast: {found.forecasts}"
+        said += "The forecast's are as wide as such jumps have turned out to need on other tables: quote those."
     return section("plans", title, table(head, rows, caption), tag("p", said, class_="remark"), lead=lead)
 
 
@@ -175,7 +223,7 @@ def next_runs(found: Findings) -> Markup:
     """Runs that determine the planned run's loss best, for no more compute than the largest run took."""
     title = "Runs that would teach most"
     if isinstance(found.next_runs, str):
-        return section("next", title, why_not(found.next_runs))
+        return absent("next", title, found.next_runs)
     frame = found.next_runs
     rows = [
         (str(i), words.count(row["N"]), words.count(row["D"]), words.power(row["C"]), f"{100 * row['gain']:.2g} %")
@@ -195,7 +243,7 @@ def minimum_loss(found: Findings) -> Markup:
     """What every published law says of the planned run, beside the fit's and the floor."""
     title = "Least loss of the planned run, by law"
     if isinstance(found.minimum_loss, str):
-        return section("minimum", title, why_not(found.minimum_loss))
+        return absent("minimum", title, found.minimum_loss)
     said = found.minimum_loss
     rows = [
         (

@@ -21,8 +21,9 @@ from scalefit.laws import get
 from scalefit.reporting import sections
 from scalefit.reporting.beside import Found, find_beside
 from scalefit.reporting.findings import Findings, find, or_why
-from scalefit.reporting.html import csp_hash, join, json_text, tag, text
+from scalefit.reporting.html import Markup, csp_hash, join, json_text, tag, text
 from scalefit.reporting.planning_sections import minimum_loss, next_runs, payload, plan_table, planner
+from scalefit.reporting.verdict import summary
 from scalefit.tables.runs import read_runs
 from scalefit.tables.series import names_of_series, runs_of, several_series
 
@@ -83,11 +84,12 @@ def report(
 ) -> Report:
     """Fit a law to a table of runs and write all there is to say about it into one HTML page.
 
-    The page needs nothing but itself: no network, no other file. It holds the verdict in words, the fit with its
-    residuals and profiles, a planner that computes in the page what :func:`scalefit.plan` computes, plans for a range
-    of budgets, isoFLOP curves, other laws on runs held out, what published laws say of the planned run, its
-    associative-memory floor, notes, methods and citations; and recipes, swept settings and accuracies on tasks where
-    the table has them. What cannot be said of a table is said to be so, with the reason.
+    The page needs nothing but itself: no network, no other file. It holds the verdict in words, the planned run by
+    the calibrated forecast, the fit with its residuals and profiles, a planner that computes in the page what
+    :func:`scalefit.plan` computes, plans for a range of budgets, isoFLOP curves, other laws on runs held out, what
+    published laws say of the planned run, its associative-memory floor, notes, methods and citations; and recipes,
+    swept settings and accuracies on tasks where the table has them. What cannot be said of a table is said to be
+    so, with the reason.
 
     Parameters
     ----------
@@ -198,41 +200,96 @@ def _page(found: Findings, beside: tuple[Found, ...], title: str, source: str) -
         f"losses in {unit}",
     }
     parts = {
-        "verdict": ("Verdict", sections.summary(found)),
-        "notes": ("Notes", sections.notes(found)),
+        "verdict": ("Verdict", summary(found)),
+        "fit": ("Fit", sections.fit_figure(found, unit)),
         "planner": ("Planner", planner(found)),
         "plans": ("Budgets", plan_table(found)),
+        "notes": ("Notes", sections.notes(found)),
         "next": ("Next runs", next_runs(found)),
-        "fit": ("Fit", sections.fit_figures(found, unit)),
+        **{one.kind.key: (one.kind.title, one.section(found.headline, found.level)) for one in beside},
         "parameters": ("Parameters", sections.parameters(found)),
+        "residuals": ("Residuals", sections.residuals(found)),
         "isoflop": ("IsoFLOP", sections.isoflop(found, unit)),
         "comparison": ("Other laws", sections.comparison(found)),
         "minimum": ("Least loss", minimum_loss(found)),
         "floor": ("Floor", sections.floor(found)),
-        **{one.kind.key: (one.kind.title, one.section(found.planned, found.level)) for one in beside},
         "runs": ("Runs", sections.runs_table(found, unit)),
         "methods": ("Methods", sections.methods(found, about)),
     }
-    style, script = _asset("page.css"), _script(found)
+    missing = [part for _, part in parts.values() if isinstance(part, sections.Absent)]
+    held = {key: part for key, part in parts.items() if part[1] not in missing}
+    if missing:
+        held["absent"] = ("Not given", sections.folded(missing))
+    subtitle = [result.law.name, ": ", sections.law_formula(found), f" · {result.n_runs} runs"]
+    numbers = {"made_with": f"scalefit {__version__}", "table": about["table"], **_numbers(found)}
+    data = {"runs": _runs(found), "planner": payload(found), "unit": unit, "numbers": numbers}
+    return whole_page(
+        title,
+        join(subtitle),
+        {key: name for key, (name, _) in held.items()},
+        join(part for _, part in held.values()),
+        _script(found),
+        data,
+    )
+
+
+def whole_page(
+    title: str, subtitle: Markup, contents: Mapping[str, str], body: Markup, script: str, data: Mapping[str, Any]
+) -> str:
+    """A page that needs nothing but itself: its style, script and data stand in it, and its policy allows no other."""
+    from scalefit import __version__
+
+    style = _asset("page.css")
     return Template(_asset("page.html")).substitute(
         policy=text(_POLICY.format(style=csp_hash(style), script=csp_hash(script))),
         generator=text(f"scalefit {__version__}"),
         title=text(title),
-        subtitle=text(f"{result.law.name}: {result.law.formula} · {result.n_runs} runs"),
-        contents=join(tag("a", name, href=f"#{key}") for key, (name, _) in parts.items()),
-        body=join(part for _, part in parts.values()),
+        subtitle=subtitle,
+        contents=join(tag("a", name, href=f"#{key}") for key, name in contents.items()),
+        body=body,
         footer=text(f"Made with scalefit {__version__}. This page asks the network for nothing."),
         style=style,
         script=script,
-        data=json_text({"runs": _runs(found), "planner": payload(found), "unit": unit}),
+        data=json_text(data),
     )
+
+
+def _numbers(found: Findings) -> dict[str, Any]:
+    """What the page says, for programs: parameters with intervals, the planned run, plans by budget."""
+    result, interval = found.result, found.result.conf_int(found.level)
+    plans = [] if isinstance(found.plans, str) else found.plans
+    ahead = [] if isinstance(found.ahead, str) else found.ahead
+    keys = ("asked", "N", "D", "loss", "lower", "upper", "N_interval", "D_interval")
+    return {
+        "law": result.law.name,
+        "formula": result.law.formula,
+        "n_runs": result.n_runs,
+        "trusted": result.trusted,
+        "level": found.level,
+        "params": {
+            str(name): {"value": value, "lower": low, "upper": high}
+            for (name, value), (low, high) in zip(result.params.items(), interval.to_numpy(float), strict=True)
+        },
+        "planned": found.planned if isinstance(found.planned, str) else found.planned.asked,
+        "plans": [
+            {"by": by, **{key: getattr(plan, key) for key in keys}}
+            for by, several in (("forecast", ahead), ("law", plans))
+            for plan in several
+        ],
+        "notes": [{"code": note.code, "severity": note.severity, "message": note.message} for note in result.notes],
+    }
 
 
 def _script(found: Findings) -> str:
     """All scripts in one: the laws, the planner's arithmetic, the page, the controls."""
-    scripts = {} if isinstance(found.planner, str) else found.planner["scripts"]
+    return page_script({} if isinstance(found.planner, str) else found.planner)
+
+
+def page_script(models: Mapping[str, Any], *more: str) -> str:
+    """Laws of the models, and the scripts that every page has."""
+    scripts = {name: source for model in models.values() for name, source in model["scripts"].items()}
     laws = ",\n".join(f"{name}: {source}" for name, source in scripts.items())
-    parts = [f"const LAWS = {{\n{laws}\n}};", *map(_asset, ("planner.js", "page.js", "controls.js"))]
+    parts = [f"const LAWS = {{\n{laws}\n}};", *map(_asset, ("planner.js", "page.js", "controls.js")), *more]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scalefit import _text as words
+from scalefit._formula import math_ml
 from scalefit.fitting.printing import parameter_rows, verdict
 from scalefit.reporting import figures
 from scalefit.reporting.html import Markup, join, table, tag
@@ -15,7 +16,6 @@ from scalefit.reporting.html import Markup, join, table, tag
 if TYPE_CHECKING:
     from scalefit.errors import Note
     from scalefit.optima.result import Optima
-    from scalefit.planning.result import Plan
     from scalefit.reporting.findings import Findings
 
 _MARKS = {"error": "✕", "warning": "!", "info": "i"}
@@ -39,94 +39,36 @@ def why_not(reason: str) -> Markup:
     return tag("p", reason, class_="absent")
 
 
-def summary(found: Findings) -> Markup:
-    """The verdict in words, and the numbers that people come for."""
-    result = found.result
-    warned = sum(note.severity == "warning" for note in result.notes)
-    if not result.trusted:
-        kind, mark, head = "bad", "✕", "Do not use this fit"
-        said = f"{'; '.join(result.certificate.problems)}."
-        said = said[0].upper() + said[1:] + " The numbers below are shown to find the cause, not to be quoted."
-    elif warned:
-        kind, mark = "care", "!"
-        about = sum(note.severity == "warning" for note in _plan_notes(found))
-        head = f"Use with care: {warned} warning{'s' if warned > 1 else ''}"
-        head += f" on the fit, {about} on the plan" if about else ""
-        said = "The search found its optimum, and the runs determine every parameter. Read the notes before quoting."
-    else:
-        kind, mark, head = "good", "✓", "This fit can be used"
-        said = "The search found its optimum, the runs determine every parameter, and nothing odd was found in them."
-    body = [tag("p", said), tag("p", _reach_sentence(found))]
-    if not isinstance(found.planned, str):
-        body.append(tag("p", _plan_sentence(found.planned, found)))
-    card = tag(
-        "div",
-        tag("span", mark, class_="mark", aria_hidden="true"),
-        tag("div", tag("h2", head, id="verdict-title"), *body),
-        class_=f"verdict {kind}",
-    )
-    return tag("section", card, _tiles(found), id="verdict", aria_labelledby="verdict-title")
+class Absent(Markup):
+    """A section that does not apply to the table: its title and the reason, for the fold at the end of the page."""
+
+    __slots__ = ()
 
 
-def _reach_sentence(found: Findings) -> str:
-    result, columns = found.result, found.columns
-    spans = []
-    for key, form, unit in (("N", words.count, "parameters"), ("D", words.count, "tokens"), ("C", words.power, "FLOP")):
-        if key in columns:
-            spans.append(f"{form(float(columns[key].min()))} to {form(float(columns[key].max()))} {unit}")
-    c = result.certificate
-    from scalefit.fitting.intervals import relative_residuals
-
-    error = 100 * float(np.median(np.abs(relative_residuals(result))))
-    reach = f", of {', '.join(spans)}" if spans else ""
-    return (
-        f"The law {result.law.name} was fitted to {result.n_runs} runs{reach}. {c.agreement} starts "
-        f"ended at the same optimum; half of the runs lie within {error:.2g} % of the law."
-    )
+def absent(name: str, title: str, reason: str) -> Absent:
+    """What stands in the place of a section that cannot be had from the table."""
+    head = tag("h3", title, id=f"{name}-title")
+    return Absent(tag("section", head, why_not(reason), id=name, aria_labelledby=f"{name}-title", class_="missing"))
 
 
-def _plan_sentence(plan: Plan, found: Findings) -> str:
-    seen = float(found.columns["C"].max())
-    ratio = plan.asked / seen
-    where = f"{words.times(ratio)} the largest run" if abs(ratio - 1) > 0.01 else "that of the largest run"
-    interval = "" if plan.lower is None else f" ({words.percent(plan.level)}: {plan.lower:.3f} to {plan.upper:.3f})"
-    beyond = " That is extrapolation." if ratio > 3 else ""
-    forecast = ""
-    if not isinstance(found.forecasts, str):
-        row = next(row for row in found.forecasts if row["C"] == plan.asked)
-        forecast = (
-            f" sf.forecast, whose intervals are calibrated on such jumps, expects {row['loss']:.3f} "
-            f"({row['lower']:.3f} to {row['upper']:.3f}) for that run."
-        )
-    return (
-        f"With {words.power(plan.asked)} FLOP, {where}, train {words.count(plan.N)} parameters on "
-        f"{words.count(plan.D)} tokens, {plan.tokens_per_param:.3g} a parameter; the law expects a loss of "
-        f"{plan.loss:.3f}{interval}.{beyond}{forecast}"
-    )
+def folded(missing: Sequence[Absent]) -> Markup:
+    """Everything that the table does not give, with the reasons, in one fold."""
+    opened = tag("summary", f"{len(missing)} more that this table does not give, and why")
+    return section("absent", "Not in this report", tag("details", opened, *missing))
 
 
-def _tiles(found: Findings) -> Markup | None:
-    result = found.result
-    tiles = []
-    for name in ("E", "alpha", "beta"):
-        if name in result.params.index:
-            low, high = result.conf_int(found.level).loc[name].to_numpy(float)
-            parameter = result.law.parameters[name]
-            tiles.append((parameter.meaning, f"{name} = {result.params[name]:.3g}", f"{low:.3g} to {high:.3g}"))
-    if not isinstance(found.planned, str) and np.isfinite(found.planned.exponent_N):
-        between = found.planned.exponent_N_interval
-        span = "" if between is None else f"{between[0]:.2f} to {between[1]:.2f}"
-        tiles.append(("growth of the best size with compute", f"N* ∝ C^{found.planned.exponent_N:.2f}", span))
-    if not tiles:
-        return None
-    cells = [
-        tag("div", tag("dt", meaning), tag("dd", value), tag("dd", span, class_="between"))
-        for meaning, value, span in tiles
-    ]
-    return tag("dl", *cells, class_="tiles")
+def formula(formula: str, values: Mapping[str, float] | None = None) -> Markup:
+    """A formula as MathML, which browsers draw without script or font."""
+    return Markup(math_ml(formula, values))
 
 
-def _plan_notes(found: Findings) -> list[Note]:
+def law_formula(found: Findings) -> Markup:
+    """The fitted law with its numbers; with its letters where several series have numbers of their own."""
+    values = {} if found.result.series else {str(name): float(value) for name, value in found.result.params.items()}
+    return formula(found.result.law.formula, values)
+
+
+def plan_notes(found: Findings) -> list[Note]:
     """What the plan says beyond the fit."""
     said = {note.code for note in found.result.notes}
     return [] if isinstance(found.planned, str) else [note for note in found.planned.notes if note.code not in said]
@@ -135,7 +77,7 @@ def _plan_notes(found: Findings) -> list[Note]:
 def notes(found: Findings) -> Markup:
     """Every note, the most severe first, with what to do."""
     known: dict[str, Any] = {}
-    for note in [*found.result.notes, *_plan_notes(found)]:
+    for note in [*found.result.notes, *plan_notes(found)]:
         known.setdefault(str(note), note)
     order = {"error": 0, "warning": 1, "info": 2}
     items = [
@@ -159,13 +101,15 @@ def parameters(found: Findings) -> Markup:
     strong_line = (
         tag("p", f"Strong correlations: {'; '.join(strong)}. Read such parameters together.") if strong else None
     )
-    return section(
-        "parameters", "The fitted law", tag("p", found.result.law.formula, class_="formula"), shown, strong_line
-    )
+    formulas = [
+        tag("p", formula(found.result.law.formula), class_="formula"),
+        tag("p", law_formula(found), class_="formula"),
+    ]
+    return section("parameters", "The fitted law", *formulas, shown, strong_line)
 
 
-def fit_figures(found: Findings, unit: str) -> Markup:
-    """Fit, residuals and profiles."""
+def fit_figure(found: Findings, unit: str) -> Markup:
+    """Runs and law."""
     result = found.result
     sizes = found.columns.get("N")
     main = tag(
@@ -174,8 +118,14 @@ def fit_figures(found: Findings, unit: str) -> Markup:
         figures.legend(sizes),
         tag("figcaption", "Runs and the law. Point at a run, or focus the figure and press the arrow keys."),
     )
+    return section("fit", "The runs and the law", main)
+
+
+def residuals(found: Findings) -> Markup:
+    """Residuals and profiles."""
+    result = found.result
     rest = [tag("div", figure, class_="plot") for figure in figures.residual_figures(result, found.shown)]
-    residuals = tag(
+    drawn = tag(
         "figure",
         tag("div", *rest, class_="pair"),
         tag("figcaption", "Residuals: a bend in the medians is misfit that more runs will not remove."),
@@ -190,14 +140,14 @@ def fit_figures(found: Findings, unit: str) -> Markup:
         if profiles
         else why_not("Profiles are drawn for plain fits only: not with several series or expression constraints.")
     )
-    return section("fit", "Fit, residuals, profiles", main, residuals, profiled)
+    return section("residuals", "Residuals and profiles", drawn, profiled)
 
 
 def isoflop(found: Findings, unit: str) -> Markup:
     """IsoFLOP curves, or why the table gives none."""
     title = "IsoFLOP curves"
     if isinstance(found.isoflop, str):
-        return section("isoflop", title, why_not(found.isoflop))
+        return absent("isoflop", title, found.isoflop)
     from scalefit.optima.result import isoflop_data
 
     optima = found.isoflop
@@ -240,7 +190,7 @@ def comparison(found: Findings) -> Markup:
     """Laws with their errors on the runs of the largest compute, which they did not see."""
     title, frame = "Other laws on the same runs", found.comparison
     if isinstance(frame, str):
-        return section("comparison", title, why_not(frame))
+        return absent("comparison", title, frame)
     keys = [key for key in _COMPARED if key in frame.columns]
     rows = []
     for row in frame.to_dict("records"):
@@ -280,7 +230,7 @@ def floor(found: Findings) -> Markup:
     """The associative-memory floor of the planned run."""
     title = "Associative-memory floor of the planned run"
     if isinstance(found.floor, str):
-        return section("floor", title, why_not(found.floor))
+        return absent("floor", title, found.floor)
     said, shape = found.floor
     rows = [
         ("shape", f"{shape.n_layers} layers, d_emb {shape.d_emb}, T_max {shape.T_max}, vocabulary {shape.vocab_size}"),

@@ -62,8 +62,10 @@ class Tab:
         """Wait until the planner has answered: it does so in the next frame."""
         self.page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
 
-    def ask(self, C=None, inference=None, unique=None, level=None) -> dict[str, float]:
+    def ask(self, C=None, inference=None, unique=None, level=None, model="law") -> dict[str, float]:
         """Type values into the planner, as a person does, and read its answers at full precision."""
+        if self.page.locator(f"#model input[value={model}]").count():
+            self.page.check(f"#model input[value={model}]")
         for key, value in (("C", C), ("inference", inference), ("unique", unique)):
             if value is not None:
                 self.page.fill(f"#{key}-typed", str(value))

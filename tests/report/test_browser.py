@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,11 +14,14 @@ from hostile_runs import HOSTILE, grid
 import scalefit as sf
 
 LOSS, ENDS = 1e-9, 1e-6  # relative agreement of the page with Python
+GRID, GRID_ENDS = 1e-4, 5e-4  # of the forecast's loss and its interval, which the page reads off a grid
 
 
-def agrees(answer: dict[str, float], plan) -> None:
-    assert answer["loss"] == pytest.approx(plan.loss, rel=LOSS, abs=0)
-    for key, value in (("N", plan.N), ("D", plan.D), ("loss-lower", plan.lower), ("loss-upper", plan.upper)):
+def agrees(answer: dict[str, float], plan, loss=LOSS, ends=ENDS) -> None:
+    assert answer["loss"] == pytest.approx(plan.loss, rel=loss, abs=0)
+    for key, value in (("loss-lower", plan.lower), ("loss-upper", plan.upper)):
+        assert answer[key] == pytest.approx(value, rel=ends, abs=0), key
+    for key, value in (("N", plan.N), ("D", plan.D)):
         assert answer[key] == pytest.approx(value, rel=ENDS, abs=0), key
     for key in ("N", "D"):
         low, high = getattr(plan, f"{key}_interval")
@@ -58,6 +63,17 @@ def test_typed_questions_get_the_answers_of_python(open_tab, made):
     assert tab.errors == []
 
 
+def test_the_planner_starts_with_the_forecast_and_can_be_switched(open_tab, runs, made):
+    tab, forecast = open_tab(made), sf.forecast(runs)
+    start = tab.answers()
+    agrees(start, sf.plan(forecast, C=3e22, level=0.9), GRID, GRID_ENDS)
+    for question in QUESTIONS:
+        full = {"inference": "none", "unique": "unlimited", "level": 0.9, **question}
+        agrees(tab.ask(**full, model="forecast"), python_plan(forecast, question), GRID, GRID_ENDS)
+    agrees(tab.ask(C="3e22", inference="none", unique="unlimited", level=0.9), sf.plan(made.result, C=3e22, level=0.9))
+    assert "result = sf.fit(" in tab.page.text_content("#call") and tab.errors == []
+
+
 def test_so_many_passes_that_the_size_no_longer_matters(open_tab, made):
     """After thousands of passes the loss is flat to the last digit in N: only the loss is determined then."""
     tab, question = open_tab(made), {"C": "4e23", "unique": "1e9"}
@@ -71,7 +87,7 @@ def test_the_call_that_the_page_shows_gives_its_answers(open_tab, runs, made):
     tab = open_tab(made)
     answer = tab.ask(C="2e22", inference="3T", unique="60B", level=0.8)
     names = {"sf": sf, "runs": runs}
-    first, second = tab.page.inner_text("#call").splitlines()
+    first, second = tab.page.text_content("#call").splitlines()
     exec(first, names)
     agrees(answer, eval(second, names))
 
@@ -79,7 +95,7 @@ def test_the_call_that_the_page_shows_gives_its_answers(open_tab, runs, made):
 @pytest.mark.parametrize("key", ["C", "inference", "unique"])
 def test_sliders_move_the_answers(open_tab, made, key):
     tab = open_tab(made)
-    before = tab.answers()
+    before = tab.ask()
     # By keyboard, as every slider can be used; the value that it stands for is read back from the page's own field.
     tab.page.focus(f"#{key}")
     for _ in range(7):
@@ -153,7 +169,7 @@ def odd_tables():
     wide["loss"] = sf.published("chinchilla", "besiroglu2024").predict(**wide) * np.exp(rng.normal(0, 0.005, 60))
     named = grid(6, 8)
     named["run"] = [f"\u202e{name}\u2067 مرحبا {i}" for i, name in enumerate([*HOSTILE] * 8)]
-    return {"seven runs": grid(3, 3).head(7), "many runs": grid(50, 100), "twenty decades": wide, "turned names": named}
+    return {"twelve runs": grid(3, 4), "many runs": grid(50, 100), "twenty decades": wide, "turned names": named}
 
 
 @pytest.mark.parametrize("name", odd_tables())
@@ -236,10 +252,10 @@ def test_the_theme_follows_the_system_until_it_is_chosen(open_tab, made):
     background = "() => getComputedStyle(document.body).backgroundColor"
     tab = open_tab(made, color_scheme="light")
     light = tab.page.evaluate(background)
-    assert tab.page.get_attribute("#theme", "aria-pressed") == "false"
+    assert tab.page.inner_text("#theme") == "Dark mode"
     tab.page.click("#theme")
     dark = tab.page.evaluate(background)
-    assert dark != light and tab.page.get_attribute("#theme", "aria-pressed") == "true"
+    assert dark != light and tab.page.inner_text("#theme") == "Light mode"
     tab.page.reload()
     assert tab.page.evaluate(background) == dark, "the choice is kept"
     night = open_tab(made, color_scheme="dark")
@@ -294,6 +310,8 @@ def test_everything_can_be_reached_by_keyboard(open_tab, made):
     tab.page.keyboard.press("Control+A")
     tab.page.keyboard.type("1e22")
     tab.page.keyboard.press("Enter")
+    tab.page.focus("#model input:checked")
+    tab.page.keyboard.press("ArrowDown")
     agrees(tab.answers(), sf.plan(made.result, C=1e22, level=0.9))
 
 
@@ -320,14 +338,79 @@ def test_what_a_screen_reader_gets(open_tab, made):
     assert page.get_attribute("#spoken", "aria-live") == "polite"
 
 
-@pytest.mark.parametrize("words", ["", "many", "-1e22", "1e40", "1e22 FLOP", "NaN"])
-def test_a_budget_that_makes_no_sense_is_refused_and_the_answer_stays(open_tab, made, words):
+@pytest.mark.parametrize("words", ["", "many", "-1e22", "1e40", "1,5e22", "10 EFLOP", "NaN"])
+def test_what_cannot_be_read_dims_the_numbers_and_says_so(open_tab, made, words):
     tab = open_tab(made)
-    before = tab.answers()
+    before = tab.ask(C="1e22")
+    dim = "() => Number(getComputedStyle(document.getElementById('answers')).opacity)"
+    assert tab.page.evaluate(dim) == 1
     assert tab.ask(C=words) == before
+    assert tab.page.evaluate(dim) < 0.5 and f"“{words}” cannot be read" in tab.page.inner_text("#unread")
     assert tab.page.get_attribute("#C-typed", "aria-invalid") == "true"
     agrees(tab.ask(C="1e22"), sf.plan(made.result, C=1e22, level=0.9))
     assert tab.page.get_attribute("#C-typed", "aria-invalid") == "false"
+    assert tab.page.evaluate(dim) == 1 and tab.page.inner_text("#unread") == ""
+
+
+def test_units_may_be_typed(open_tab, made):
+    tab = open_tab(made)
+    assert tab.ask(C="1e22 FLOP", unique="30B tokens") == tab.ask(C="1e22FLOP", unique="30b") == tab.ask(C="1e22")
+
+
+def test_downloads_hold_the_runs_the_numbers_and_the_figures(open_tab, made, tmp_path):
+    tab = open_tab(made)
+    files = {}
+    for kind in ("csv", "json"):
+        with tab.page.expect_download() as waiting:
+            tab.page.click(f"#get-{kind}")
+        files[kind] = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(files[kind])
+    table = pd.read_csv(files["csv"])
+    again = sf.fit(table[["N", "D", "loss"]])
+    assert again.params["alpha"] == pytest.approx(made.result.params["alpha"], rel=1e-6)
+    shown = set(table["name"].str.removeprefix("'"))
+    assert {name for name in HOSTILE if name[0] not in "'=+-@"} <= shown
+    assert json.loads(files["json"].read_text())["n_runs"] == 240
+    figure = tab.page.locator("#fit .plot.wide")
+    figure.hover()
+    with tab.page.expect_download() as waiting:
+        figure.locator("button.png").click()
+    waiting.value.save_as(tmp_path / "fit.png")
+    image = matplotlib.image.imread(tmp_path / "fit.png")
+    assert image.shape[:2] == (1025, 2050) and len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 50
+    assert (
+        tab.errors == []
+        and tab.requests[0] == tab.url
+        and all(url.startswith(("file:", "data:", "blob:")) for url in tab.requests)
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_it_looks_right_on_every_screen(open_tab, made, size, scheme):
+    """Nothing scrolls sideways, curves stand out, and on a phone the planner's numbers stay beside its sliders."""
+    width, height = size
+    tab = open_tab(made, viewport={"width": width, "height": height}, color_scheme=scheme, is_mobile=width < 500)
+    page = tab.page
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    tops = page.evaluate("() => ['verdict', 'fit', 'planner'].map((id) => document.getElementById(id).offsetTop)")
+    assert tops == sorted(tops)
+    parts = "(css) => css.match(/[\\d.]+/g).slice(0, 3).map(Number)"
+    colours = page.evaluate(
+        f"() => [...document.querySelectorAll('.swatch')].map((n) => ({parts})(getComputedStyle(n).backgroundColor))"
+    )
+    paper = page.evaluate(f"() => ({parts})(getComputedStyle(document.querySelector('#fit')).backgroundColor)")
+    assert len(colours) == 8 and min(contrast(colour, paper) for colour in colours) >= 3
+    for key in ("C", "inference", "unique"):
+        slider = page.locator(f"#{key}")
+        slider.evaluate("(node) => node.scrollIntoView({ block: 'center' })")
+        box, answers = slider.bounding_box(), page.locator("#answers").bounding_box()
+        assert box["height"] >= 32, "a finger's height"
+        if width < 500:
+            assert 0 <= answers["y"] and answers["y"] + answers["height"] <= box["y"]
+        else:
+            assert abs(answers["x"] - box["x"]) > 100
+    assert tab.errors == []
 
 
 def test_a_budget_that_serving_uses_up_says_so(open_tab, made):

@@ -51,7 +51,8 @@ def section(page: str, name: str) -> str:
     return found.group(0)
 
 
-SECTIONS = "verdict notes planner plans next fit parameters isoflop comparison minimum floor runs methods".split()
+SECTIONS = "verdict fit planner plans notes next parameters residuals isoflop comparison minimum".split()
+SECTIONS += "runs methods absent floor".split()
 
 
 def test_the_page_is_well_formed_small_and_whole(made):
@@ -117,21 +118,26 @@ def test_the_same_table_gives_the_same_page(runs, made, tmp_path):
     assert again.html == made.html == (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_the_plan_table_is_what_plan_says(made):
-    result = made.result
-    table = section(made.html, "plans")
-    columns = {key: result.problem.columns[key] * result.problem.units[key] for key in ("N", "D")}
-    most = float((6 * columns["N"] * columns["D"]).max())
+def test_the_plan_table_is_what_plan_says(runs, made):
+    table, forecast = section(made.html, "plans"), sf.forecast(runs)
+    most = float(made.result.runs()["C"].max())
     for multiple in (1, 10, 1000):
-        plan = sf.plan(result, C=multiple * most, level=0.9)
+        plan, law = (sf.plan(by, C=multiple * most, level=0.9) for by in (forecast, made.result))
         assert f"{plan.loss:.4f}" in table and words.count(plan.N) in table and words.count(plan.D) in table
+        assert f"{law.loss:.4f}" in table
     assert table.count("<tr>") == 8 and table.count("planned") == 1
 
 
 def test_a_budget_of_ones_own_is_the_planned_run(runs):
     report = sf.report(runs, budget="5e23")
-    plan = sf.plan(report.result, C=5e23, level=0.9)
-    assert f"train {words.count(plan.N)} parameters" in section(report.html, "verdict")
+    plan = sf.plan(sf.forecast(runs), C=5e23, level=0.9)
+    said = section(report.html, "verdict")
+    assert f"train {words.count(plan.N)} parameters" in said
+    assert f"expect a loss of {plan.loss:.3f} (90 %: {plan.lower:.3f} to {plan.upper:.3f})" in said
+    headline = re.search(r'<div class="headline">.*?</div>', said).group(0)
+    assert f"{plan.loss:.3f}" in headline and "calibrated forecast" in headline
+    law = sf.plan(report.result, C=5e23, level=0.9)
+    assert f"The fitted law alone says {law.loss:.3f}" in said
     assert "5×10²³ <span" in section(report.html, "plans")
 
 
@@ -180,13 +186,48 @@ def test_other_laws_are_compared_on_runs_that_none_of_them_saw(runs, made):
         assert f"{100 * row['mean_relative_error']:.3g} %" in said and f"{row['rmse']:.4f}" in said
 
 
-def test_plans_stand_beside_calibrated_forecasts(runs, made):
-    said, plan = section(made.html, "plans"), sf.plan(made.result, C=3e22, level=0.9)
-    ahead = sf.forecast(runs).predict_interval(N=plan.N, D=plan.D, level=0.9).iloc[0]
-    assert f"{ahead['loss']:.4f}" in said and f"[{ahead['lower']:.4f}, {ahead['upper']:.4f}]" in said
-    assert f"expects {ahead['loss']:.3f} ({ahead['lower']:.3f} to {ahead['upper']:.3f})" in section(
-        made.html, "verdict"
-    )
+def test_plans_are_the_calibrated_forecasts_beside_the_law(runs, made):
+    said, ahead = section(made.html, "plans"), sf.plan(sf.forecast(runs), C=3e22, level=0.9)
+    law = sf.plan(made.result, C=3e22, level=0.9)
+    for plan in (ahead, law):
+        assert f"{plan.loss:.4f}" in said and f"[{plan.lower:.4f}, {plan.upper:.4f}]" in said
+    assert words.count(ahead.N) in said and "loss by the law alone" in said
+
+
+@pytest.mark.parametrize(
+    ("table", "why"), [(grid(3, 3).head(7), "7 runs are too few"), (grid(4, 4, noise=0.2), "anywhere from")]
+)
+def test_runs_that_do_not_say_what_to_train_get_no_recommendation(table, why):
+    page = sf.report(table).html
+    said = section(page, "verdict")
+    assert "No run is recommended" in said and why in said and "train " not in said.split("The law")[1]
+    for name in ("planner", "plans", "floor"):
+        assert why in section(page, name) and "<table" not in section(page, name)
+    assert "<input" not in page and "<table" in section(page, "next")
+
+
+def test_what_does_not_apply_is_folded_and_named(made):
+    folded = made.html[made.html.index('<section id="absent"') :]
+    assert folded.index("<details>") < folded.index('id="floor"') and "1 more that this table does not give" in folded
+    links = re.search(r"<nav.*?</nav>", made.html, re.S).group(0)
+    assert "#absent" in links and "#floor" not in links
+    everything = sf.report(grid(6, 8).assign(n_layers=12, d_emb=768, T_max=1024)).html
+    assert 'id="absent"' not in everything
+
+
+def test_formulas_are_typeset_with_the_fitted_numbers(made):
+    result = made.result
+    said = section(made.html, "parameters")
+    assert said.count("<math>") == 2 and "<mi>α</mi>" in said and f"<mn>−{result.params['alpha']:.3f}</mn>" in said
+    assert "N^-alpha" not in made.html.split('<script type="application/json"')[0].split("methods")[0]
+
+
+def test_the_numbers_of_the_page_are_there_for_programs(made, runs):
+    data = json.loads(re.search(r'id="data">(.*?)</script>', made.html, re.S).group(1))["numbers"]
+    assert data["params"]["alpha"]["value"] == pytest.approx(made.result.params["alpha"])
+    plan = sf.plan(sf.forecast(runs), C=data["planned"])
+    mine = next(one for one in data["plans"] if one["by"] == "forecast" and one["asked"] == data["planned"])
+    assert mine["loss"] == pytest.approx(plan.loss) and mine["N"] == pytest.approx(plan.N)
 
 
 def test_the_next_runs_are_those_of_next_runs(made):
@@ -198,7 +239,7 @@ def test_the_next_runs_are_those_of_next_runs(made):
 
 def test_a_law_in_one_input_has_a_page_without_plans():
     page = sf.report(grid(8, 3), law="power_law:C").html
-    assert "cannot plan" in section(page, "planner") and "<input" not in page
+    assert "cannot plan" in section(page, "planner") and "<input" not in page and "No run is recommended" not in page
     assert "cannot plan" in section(page, "plans") and "<svg" in section(page, "fit")
 
 
