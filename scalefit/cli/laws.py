@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalefit._text import count
 from scalefit.cli import _shared as shared
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _at(text: str, as_json: bool) -> None:
         shared.print_json({**point, "available": rows})
         return
     if not predicted:
-        typer.echo(f"No published law was fitted on runs that cover N {point['N']:.3g}, D {point['D']:.3g}.")
+        typer.echo(f"No published law was fitted on runs that cover N {count(point['N'])}, D {count(point['D'])}.")
     for law, loss in predicted:
         typer.echo(f"{law.law.name:<18} {law.constants.key:<20} loss {loss:.4f}  {_about(law)}")
 

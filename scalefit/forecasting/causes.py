@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scalefit._text import shortlist
+from scalefit._text import count, shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg
 from scalefit.fitting.mixed_columns import RECIPES
@@ -185,8 +185,9 @@ def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:
         return []
     other = next((key for key in columns if key.lower().replace("-", "_") in _WITHOUT), None)
     advice = f"Pass column {other!r} as N" if other else "Count N without embeddings, or say that it is"
+    small = count(float(np.median(N)), 2)
     text = (
-        f"Half of the models have fewer than {np.median(N):.2g} parameters, and N was taken to count embeddings too: "
+        f"Half of the models have fewer than {small} parameters, and N was taken to count embeddings too: "
         f"these are then most of N, which misleads forecasts at 30 times the compute and more. {advice}."
     )
     return [Note("embeddings_counted", "warning", text, {"column": other})]

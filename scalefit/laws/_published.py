@@ -11,6 +11,7 @@ import numpy as np
 
 from scalefit._arguments import check_level, check_quantity
 from scalefit._files import write_json
+from scalefit._text import count
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.laws._base import Constants, Law
@@ -154,7 +155,7 @@ class PublishedLaw:
         values = ", ".join(f"{key} = {self.constants.values[key]:.6g}" for key in self.law.parameters)
         c = self.constants
         text = f"{self.law.name} ({c.key})  {self.law.formula}\n  {values}\n  source: {c.source}\n  "
-        text += f"fitted on N {c.N[0]:.3g} to {c.N[1]:.3g} ({c.params}), D {c.D[0]:.3g} to {c.D[1]:.3g}"
+        text += f"fitted on N {count(c.N[0])} to {count(c.N[1])} ({c.params}), D {count(c.D[0])} to {count(c.D[1])}"
         text += f"; {c.corpus}" if c.corpus else ""
         return text + (f"\n  {c.remark}" if c.remark else "")
 

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from scalefit._text import count
+
 _REGIMES = {
     "under_filled": "fewer patterns than the memory has room for",
     "balanced": "as many patterns as the memory has room for",
@@ -70,10 +72,10 @@ def describe(floor: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     params = (
         "not defined at this radius"
         if math.isnan(floor["balanced_params"])
-        else f"{floor['balanced_params']:.4g} parameters for this D"
+        else f"{count(floor['balanced_params'])} parameters for this D"
     )
     tokens = (
-        f"{floor['balanced_tokens']:.4g} tokens for this shape"
+        f"{count(floor['balanced_tokens'])} tokens for this shape"
         if floor["balanced_tokens"] >= floor["T_max"]
         else "less than one sequence: no data balance this shape at this radius"
     )
@@ -82,7 +84,7 @@ def describe(floor: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     here, there = ("d / n_layers per layer", "d in every layer") if split else ("d in every layer", "d / n_layers each")
     shape = f"{floor['n_layers']} layers, d_emb {floor['d_emb']}, T_max {floor['T_max']}"
     rows = [
-        ("plan", f"N {floor['N']:.4g}, D {floor['D']:.4g}, {shape}"),
+        ("plan", f"N {count(floor['N'])}, D {count(floor['D'])}, {shape}"),
         (
             "memory",
             f"{floor['n_patterns']:.4g} patterns of dimension {floor['dim']}, "
@@ -96,7 +98,7 @@ def describe(floor: Mapping[str, Any], other: Mapping[str, Any]) -> str:
         ("other reading", f"{other['regime']}: log Z at most {float(other['log_z_upper']):.4g} ({there})"),
         ("balanced D*", tokens),
         ("balanced N*", params),
-        ("architecture", f"{floor['implied_params']:.4g} parameters ({counted})"),
+        ("architecture", f"{count(floor['implied_params'])} parameters ({counted})"),
         ("a memoriser", f"{floor['memoriser_loss']:.4g} nat/token at least"),
     ]
     lines = [f"Loss floor of a plan, associative-memory theory ({floor['convention']} formulas): a hypothesis"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._text import count
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning, arg
 from scalefit.memory import _assumptions as words
@@ -392,8 +393,8 @@ def _mismatch(plan: Mapping[str, Array], implied: ArrayLike, rows: Sequence[Any]
         Note(
             "architecture_mismatch",
             "warning",
-            f"{where}N is {N[row]:.4g} but the {counted} {expected[row]:.4g} parameters. N was kept as given; check "
-            f"n_layers, d_emb, d_ff and vocab_size, or which parameters N counts.",
+            f"{where}N is {count(N[row], 4)} but the {counted} {count(expected[row], 4)} parameters. N was kept as "
+            f"given; check n_layers, d_emb, d_ff and vocab_size, or which parameters N counts.",
             {"N": float(N[row]), "implied_params": float(expected[row])},
         )
     ]

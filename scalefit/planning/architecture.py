@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalefit._arguments import check_count, check_quantity
+from scalefit._text import count
 from scalefit.counting import ParameterCounts, count_parameters
 from scalefit.errors import ArgumentError, arg
 from scalefit.planning.published_rules import Recipe, recipes
@@ -79,14 +80,14 @@ class Architecture:
     source: str = SOURCE
 
     def __str__(self) -> str:
-        groups = ", ".join(f"{name} {count:.3g}" for name, count in self.counts.groups.items() if count)
+        groups = ", ".join(f"{name} {count(n)}" for name, n in self.counts.groups.items() if n)
         lines = [
             f"{self.n_layers} layers x {self.d_emb} wide, {self.n_heads} heads, d_ff {self.d_ff}, vocabulary "
-            f"{self.vocab_size}, context {self.T_max}: N = {self.N:.4g} ({self.params}, {self.off_by:+.1%})",
+            f"{self.vocab_size}, context {self.T_max}: N = {count(self.N, 4)} ({self.params}, {self.off_by:+.1%})",
             f"  parameters: {groups}",
         ]
         lines += [
-            f"  {rule.rule}: peak learning rate {rule.learning_rate:.2e}, batch {rule.batch_tokens:.3g} tokens "
+            f"  {rule.rule}: peak learning rate {rule.learning_rate:.2e}, batch {count(rule.batch_tokens)} tokens "
             f"({rule.source}; {rule.remark}"
             f"{f'; {rule.beyond:.2g} times beyond its largest model' if rule.beyond > 1.5 else ''})"
             for rule in self.recipes.values()
@@ -193,13 +194,13 @@ def _no_shape(N: float, params: str, vocab_size: int, nearest: int, vocabulary: 
     """Return the error of a size that no shape has, with the way out there is."""
     if nearest < N * (1 - 1e-9) and vocabulary <= _MOSTLY_VOCABULARY:
         return ArgumentError(
-            f"No transformer of a published shape up to {_WIDEST} wide has N = {N:.3g} ({params})",
+            f"No transformer of a published shape up to {_WIDEST} wide has N = {count(N)} ({params})",
             "no shape was chosen",
             "Plan a smaller N",
         )
     return ArgumentError(
-        f"No transformer with a vocabulary of {vocab_size} has N = {N:.3g} ({params}); the nearest has {nearest:.3g}, "
-        f"{vocabulary:.0%} of them embeddings",
+        f"No transformer with a vocabulary of {vocab_size} has N = {count(N)} ({params}); the nearest has "
+        f"{count(nearest)}, {vocabulary:.0%} of them embeddings",
         "no shape was chosen",
         "Pass a smaller vocab_size, or count N without embeddings",
     )

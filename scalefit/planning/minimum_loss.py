@@ -123,18 +123,18 @@ class MinimumLoss:
             said = "" if row["holds_here"] else "  a hypothesis" if row["kind"] == "hypothesis" else "  too far"
             lines.append(f"  {name:<44}{row['loss']:<8.4g}{_interval(row)}{said}".rstrip())
         wrapped = textwrap.wrap(self.verdict, 96, initial_indent="  ", subsequent_indent="  ")
-        return "\n".join([*lines, *wrapped])
+        return "\n".join([lines[0], *wrapped, *lines[1:]])
 
     def __str__(self) -> str:
         shape = f"{self.plan['n_layers']:g} layers, d_emb {self.plan['d_emb']:g}, T_max {self.plan['T_max']:g}"
-        lines = [f"Minimum loss of a plan: N {self.plan['N']:.4g}, D {self.plan['D']:.4g} tokens, {shape}"]
+        lines = [f"Minimum loss of a plan: N {count(self.plan['N'])}, D {count(self.plan['D'])} tokens, {shape}"]
+        lines += textwrap.wrap(self.verdict, 100, break_on_hyphens=False)
         columns = f"  {'law':<44}{'loss':>8}  {percent(self.level) + ' interval':<18}{'holds here':<12}range"
         lines.append(columns)
         for row in self.table.to_dict("records"):
             name = f"{row['law']} {row['constants']}".strip()
             loss = "-" if math.isnan(row["loss"]) else f"{row['loss']:.4g}"
             lines.append(f"  {name:<44}{loss:>8}  {_interval(row):<18}{_yes(row['holds_here']):<12}{row['range']}")
-        lines += textwrap.wrap(self.verdict, 116, break_on_hyphens=False)
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -315,9 +315,9 @@ def _published(plan: Mapping[str, float], d_ff: int | None) -> list[dict[str, An
 def _range(covered: Mapping[str, tuple[float, float]], counts: str, N: float, repeats: bool) -> str:
     if not set(SIZES) <= set(covered):
         return "not known"
-    spans = [f"{name} {covered[name][0]:.2g} to {covered[name][1]:.2g}" for name in SIZES]
+    spans = [f"{name} {count(covered[name][0], 2)} to {count(covered[name][1], 2)}" for name in SIZES]
     if counts == "non_embedding":
-        spans[0] += f" (without embeddings: {N:.3g} here)"
+        spans[0] += f" (without embeddings: {count(N)} here)"
     return ", ".join(spans) + ("" if repeats else ", fresh data")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from scalefit import __version__
 from scalefit._plain import plain
-from scalefit._text import folded
+from scalefit._text import count, folded
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.extrapolation import LEAP
 from scalefit.fitting.schema import to_json
@@ -252,13 +252,13 @@ def plan_text(plan: Plan) -> str:
     best = "lowest loss" if plan.target == "loss" else f"best {plan.target}"
     unit = "" if plan.unit == "-" else f" {plan.unit}"
     asked = {
-        "C": best + " for C = {:.4g} FLOP",
-        "loss": "cheapest way to a " + plan.target + " of {:.4g}" + unit,
-        "N": "best use of N = {:.4g} parameters",
-        "D": "best use of D = {:.4g} tokens",
-        "ratio": "budget whose optimum has {:.4g} tokens per parameter",
-    }[plan.question].format(plan.asked)
-    held = "".join(f", {key} held at {value:.4g}" for key, value in plan.fixed.items())
+        "C": best + " for C = {} FLOP",
+        "loss": "cheapest way to a " + plan.target + " of {}" + unit,
+        "N": "best use of N = {} parameters",
+        "D": "best use of D = {} tokens",
+        "ratio": "budget whose optimum has {} tokens per parameter",
+    }[plan.question].format(count(plan.asked) if plan.question in ("N", "D") else f"{plan.asked:.4g}")
+    held = "".join(f", {key} held at {_written(key, value)}" for key, value in plan.fixed.items())
     lines = [f"Plan: {asked}{held}   law {plan.law}"]
     lines += [f"  Hardly known: {', and '.join(doubts)}."] if (doubts := _doubts(plan)) else []
     percent = f"{100 * plan.level:.6g}%"
@@ -269,10 +269,10 @@ def plan_text(plan: Plan) -> str:
     ]
     for name, value, between, counted in rows:
         if not math.isnan(value):  # a law in C alone leaves N and D open
-            lines.append(f"  {name:<6}{value:<12.4g}{_between(between, percent):<36}{counted}")
+            lines.append(f"  {name:<6}{_written(name, value):<12}{_between(between, percent, name):<36}{counted}")
     loss = None if plan.lower is None or plan.upper is None else (plan.lower, plan.upper)
     target = f"{plan.target:<5} "
-    lines.append(f"  {target}{plan.loss:<12.5g}{_between(loss, percent, 5):<36}{plan.unit}".rstrip())
+    lines.append(f"  {target}{plan.loss:<12.5g}{_between(loss, percent, plan.target):<36}{plan.unit}".rstrip())
     for name, value in plan.at.items():
         lines.append(f"  {name} {'chosen' if name in plan.chosen else 'held'} at {value:.4g}")
     growth = "" if math.isnan(plan.exponent_N) else f"; N* ~ C^{plan.exponent_N:.4f}"
@@ -281,10 +281,10 @@ def plan_text(plan: Plan) -> str:
     if not math.isnan(plan.N):
         lines.append(f"  {plan.tokens_per_param:.4g} tokens per parameter{growth}")
     if plan.epochs is not None:
-        lines.append(f"  {plan.epochs:.3g} passes over {plan.unique_tokens:.3g} unique tokens")
+        lines.append(f"  {plan.epochs:.3g} passes over {count(float(plan.unique_tokens or math.nan))} unique tokens")
     if plan.inference_tokens:
         lines.append(
-            f"  serving {plan.inference_tokens:.3g} tokens takes {plan.serving_flops:.3g} FLOP, "
+            f"  serving {count(plan.inference_tokens)} tokens takes {plan.serving_flops:.3g} FLOP, "
             f"{plan.serving_flops / plan.total_flops:.0%} of {plan.total_flops:.4g} in all"
         )
     if plan.hardware is not None:
@@ -321,12 +321,17 @@ def _doubts(plan: Plan) -> list[str]:
     return said
 
 
-def _between(between: tuple[float, float] | None, percent: str, digits: int = 4) -> str:
+def _written(name: str, value: float) -> str:
+    """A number as people write it: 70.6B parameters, 1.5T tokens, 5.76e+23 FLOP, a loss of 1.9831."""
+    return count(value) if name in SIZES else f"{value:.4g}" if name == "C" else f"{value:.5g}"
+
+
+def _between(between: tuple[float, float] | None, percent: str, name: str) -> str:
     if between is None or (math.isfinite(between[1]) and between[1] <= between[0] * (1 + 1e-9)):
         return ""
     if between[0] == 0 and math.isinf(between[1]):
         return "not known"
-    return f"{percent} [{between[0]:.{digits}g}, {between[1]:.{digits}g}]"
+    return f"{percent} [{_written(name, between[0])}, {_written(name, between[1])}]"
 
 
 def plan_record(plan: Plan) -> dict[str, Any]:

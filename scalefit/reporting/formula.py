@@ -71,7 +71,7 @@ def script_of(law: type[Law]) -> str:
     function = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     names = tuple(inspect.signature(law.loss).parameters)
     outside = inspect.getclosurevars(law.loss)
-    writer = _Writer(law.name, set(names), {**outside.globals, **outside.nonlocals})
+    writer = _Writer(law, set(names), {**outside.globals, **outside.nonlocals})
     lines = [line for statement in function.body for line in writer.statement(statement)]
     return f"function ({', '.join(f'{name}_' for name in names)}) {{\n" + "".join(f"  {x}\n" for x in lines) + "}"
 
@@ -83,7 +83,7 @@ def _is_errstate(item: ast.withitem) -> bool:
 class _Writer:
     """Writes the statements of one function; knows its names, and the constants around it."""
 
-    def __init__(self, law: str, names: set[str], outside: Mapping[str, Any]) -> None:
+    def __init__(self, law: type[Law], names: set[str], outside: Mapping[str, Any]) -> None:
         self.law, self.names, self.outside = law, names, outside
 
     def statement(self, node: ast.stmt) -> list[str]:
@@ -124,6 +124,8 @@ class _Writer:
             return f"({self.value(node.left)} {sign} {self.value(node.comparators[0])})"
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("np.pi", "np.e"):
             return repr(float(getattr(np, node.attr)))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "cls":
+            return self.number(inspect.getattr_static(self.law, node.attr, None), node)
         if isinstance(node, ast.Call) and not node.keywords:
             called, arguments = ast.unparse(node.func), [self.value(argument) for argument in node.args]
             name = called.removeprefix("np.")
@@ -136,14 +138,17 @@ class _Writer:
     def name(self, node: ast.Name) -> str:
         if node.id in self.names:
             return f"{node.id}_"
-        constant = self.outside.get(node.id)
+        return self.number(self.outside.get(node.id), node)
+
+    def number(self, constant: object, node: ast.expr) -> str:
+        """A constant around the function: a number of the module or of the law's class."""
         if isinstance(constant, int | float) and np.isfinite(constant):
             return repr(float(constant))
         raise self.refusal(node)
 
     def refusal(self, node: ast.AST) -> ArgumentError:
         return ArgumentError(
-            f"Law {self.law} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do by itself",
+            f"Law {self.law.name} computes {ast.unparse(node).splitlines()[0]!r}, which this page cannot do by itself",
             "no planner was made",
             "Write its loss with operators and np.exp, np.log and the like, or ask sf.plan",
         )

@@ -37,7 +37,7 @@ def test_serving_on_a_budget_shares_the_budget():
 
 def test_serving_is_printed_where_there_is_some():
     text = str(sf.plan(LAW, C=1e23, inference_tokens=1e12))
-    assert "serving 1e+12 tokens takes" in text and "of 1e+23 in all" in text
+    assert "serving 1T tokens takes" in text and "of 1e+23 in all" in text
     assert "serving" not in str(sf.plan(LAW, C=1e23))
 
 

@@ -196,7 +196,7 @@ def test_optima_print_at_the_level_asked(runs):
 def test_a_target_that_no_draw_reaches_says_so():
     from scalefit.planning.result import _between
 
-    assert _between((np.inf, np.inf), "90%") == "90% [inf, inf]" and _between((2.0, 2.0), "90%") == ""
+    assert _between((np.inf, np.inf), "90%", "N") == "90% [∞, ∞]" and _between((2.0, 2.0), "90%", "N") == ""
 
 
 @pytest.mark.parametrize(
