@@ -15,17 +15,25 @@ LOSSES = ("val_loss", "train_loss")
 # Names that tools use, after lower-casing and reducing everything but letters to underscores.
 NAMES = {
     "step": ("step", "_step", "global_step", "iter", "iteration", "steps", "trainer_global_step", "train_global_step",
-             "current_steps", "num_updates", "iterations"),
+             "current_steps", "num_updates", "iterations", "iters", "train_step", "training_step", "training_steps",
+             "optimizer_step", "optimizer_steps", "update", "updates", "n_iter"),
     "epoch": ("epoch", "epochs", "train_epoch"),
-    "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval", "test_loss"),
-    "train_loss": ("train_loss", "loss", "training_loss", "loss_train", "train_loss_step", "loss_step", "lm_loss"),
+    "val_loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "loss_val", "loss_eval", "loss_valid",
+                 "loss_validation", "dev_loss", "heldout_loss", "held_out_loss", "test_loss", "val", "valid",
+                 "validation", "eval", "dev"),
+    "train_loss": ("train_loss", "loss", "training_loss", "loss_train", "loss_training", "train_loss_step",
+                   "loss_step", "lm_loss", "train", "training"),
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_adamw", "lr_adam", "optim_lr",
            "optim_lr_group", "lrm"),
     "tokens": ("tokens", "n_tokens", "tokens_seen", "train_tokens", "total_tokens", "consumed_tokens", "num_tokens"),
     "grad_norm": ("grad_norm", "norm", "train_grad_norm", "gradient_norm", "gnorm"),
 }  # fmt: skip
-_HELD_OUT = re.compile(r"(^|[^a-z])(val|valid|validation|eval|evaluation|test|dev)([^a-z]|$)", re.I)
-_LOSS_LIKE = re.compile(r"(^|[^a-z])(loss|ce|nll|cross_?entropy(loss)?|bpb|ppl|perplexity)([^a-z]|$)", re.I)
+_HELD_OUT = re.compile(r"(^|[^a-z])(val|valid|validation|eval|evaluation|test|dev|held_?out)([^a-z]|$)", re.I)
+_LOSS_LIKE = re.compile(
+    r"((^|[^a-z])(loss|ce|nll|cross_?entropy(loss)?|bpb|ppl|perplexity)|(?-i:[a-z](CrossEntropy(Loss)?|Loss|Perplexity)))"
+    r"([^a-z]|$)",
+    re.I,
+)
 _STATISTIC = re.compile(r"__(MIN|MAX|std|mean)$")
 _BITS, _PERPLEXITY = re.compile(r"bpb|bits?_per_byte", re.I), re.compile(r"ppl|perplexity", re.I)
 
@@ -38,11 +46,15 @@ def plain(name: Any) -> str:
 def numbers(column: pd.Series[Any], decimal_comma: bool = False) -> pd.Series[Any]:
     """Numbers of a column of text; a written "nan" becomes infinity, an empty cell NaN.
 
-    Thousands in the form 1,000 are read where every comma is followed by three digits.
+    Thousands in the forms 1,000, 1 000, 1_000 and 1'000, and 1.000 beside decimal commas, are read where three digits
+    follow every sign.
     """
     text = column.where(column.notna(), "").astype(str).str.strip()
+    spaced = text.str.fullmatch(r"[-+]?\d{1,3}([ _'\u2019\u00a0\u202f]\d{3})+(\.\d*)?")
+    text = text.where(~spaced, text.str.replace(r"[ _'\u2019\u00a0\u202f]", "", regex=True))
     if decimal_comma:
-        text = text.str.replace(",", ".", regex=False)
+        grouped = text.str.fullmatch(r"[-+]?\d{1,3}(\.\d{3})+(,\d*)?")
+        text = text.where(~grouped, text.str.replace(".", "", regex=False)).str.replace(",", ".", regex=False)
     else:
         grouped = text.str.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
         text = text.where(~grouped, text.str.replace(",", "", regex=False))
@@ -82,15 +94,14 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
     if not found:  # a section of the tracker's own before the name: Metrics/loss
         found = [c for c in usual if "/" in str(c) and plain(str(c).split("/")[-1]) in known]
         if name == "val_loss":
-            found += [c for c in usual if "/" in str(c) and c not in found and _is_loss(c) and is_validation(c)]
+            found += [c for c in usual if "/" in str(c) and c not in found and is_loss(c) and is_validation(c)]
         elif name == "train_loss":
-            found += [c for c in usual if "/" in str(c) and c not in found and _is_loss(c)]
+            found += [c for c in usual if "/" in str(c) and c not in found and is_loss(c)]
         elif len(found) > 1:
             return None
     if not found and name in LOSSES:  # a loss by another name: val_bpb, val_ppl
-        found = [c for c in usual if _is_loss(c) and is_validation(c) == (name == "val_loss")]
-        preferred = [c for c in found if not _PERPLEXITY.search(str(c))]  # beside a loss, a perplexity is the same
-        found = preferred or found
+        found = [c for c in usual if is_loss(c) and is_validation(c) == (name == "val_loss")]
+    found = [c for c in found if not _PERPLEXITY.search(str(c))] or found  # beside a loss, a perplexity is the same
     if len(found) > 1:
         how = f"Choose one with {arg('val' if name == 'val_loss' else 'train')}"
         what = "runs or losses" if name in LOSSES else "columns"
@@ -98,8 +109,10 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
     return found[0] if found else None
 
 
-def _is_loss(column: Any) -> bool:
-    return bool(_LOSS_LIKE.search(str(column))) and "rewards/" not in str(column)
+def is_loss(column: Any) -> bool:
+    """Whether a column's name speaks of a loss; its scale, and losses that only balance experts, are none."""
+    name = str(column)
+    return bool(_LOSS_LIKE.search(name)) and not re.search(r"rewards/|scale|aux|balanc|z_loss|router", name, re.I)
 
 
 def in_nats(values: pd.Series[Any], column: Any) -> tuple[pd.Series[Any], str, str]:

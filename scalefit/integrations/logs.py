@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,13 @@ from scalefit._files import read_text
 from scalefit._text import shortlist
 from scalefit.errors import ArgumentError, DataError, arg, require
 from scalefit.integrations import _log_columns as names
+from scalefit.integrations import _log_tables
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
+from scalefit.integrations._log_pairs import read_pairs
 from scalefit.stopping.monitor import Monitor
 
 COLUMNS = ("train_loss", "val_loss", "lr", "grad_norm")
 KINDS = ("csv", "trainer_state", "tensorboard", *FORMATS)
-_JSON_TABLE = re.compile(r"\s*(\[\s*\{|\{\s*\")")  # a list of records, or one on each line
 _NEW_RUN = 3  # points before steps that go back to the first one are another run
 
 
@@ -130,7 +129,7 @@ def _kind_of(source: Path) -> str:
     text = _text(source)
     if text.lstrip().startswith("{") and '"log_history"' in text:
         return "trainer_state"
-    if _JSON_TABLE.match(text):
+    if _log_tables.is_json(text):
         return "csv"
     return kind_of_lines(text) or "csv"
 
@@ -150,45 +149,48 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
     if not text.strip():
         raise DataError("The log is empty", "nothing was read", "Wait for its first lines, or name another file")
     try:
-        table, comma = _parsed(text)
-    except (ValueError, RecursionError, csv.Error, pd.errors.ParserError) as error:
-        raise DataError(
-            f"The log is not a table ({' '.join(str(error).split())[:200]})", "it was not read", "Export it again"
-        ) from None
-    if {"step", "split", "loss"} <= set(table.columns):
-        table = _from_long(table)
-    return _chosen(table, val, train, comma)
+        table, comma, notes = _log_tables.parse(text)
+        lines = None if _log_tables.is_json(text) else _pairs(text, table)
+    except (ValueError, TypeError, RecursionError, csv.Error, pd.errors.ParserError) as error:
+        lines = _pairs(text, None)
+        if lines is None:
+            raise DataError(
+                f"The log is not a table ({' '.join(str(error).split())[:200]})", "it was not read", "Export it again"
+            ) from None
+    if lines is not None:
+        table, comma, notes = lines, False, ["The log is no table; what its lines name beside a step was read."]
+    said = dict(table.attrs)
+    found = _chosen(_log_tables.from_long(table), val, train, comma)
+    found.attrs["notes"] = [*notes, *found.attrs["notes"]]
+    found.attrs |= {key: value for key, value in said.items() if key not in found.attrs}
+    return found
 
 
-def _parsed(text: str) -> tuple[pd.DataFrame, bool]:
-    """Table as text, and whether its decimals are commas."""
-    start = text.lstrip()
-    if _JSON_TABLE.match(text):
-        if start.startswith("["):
-            return pd.DataFrame([dict(row) for row in json.loads(text)], dtype=object), False
-        return pd.DataFrame([json.loads(line) for line in text.splitlines() if line.strip()], dtype=object), False
-    first = start.split("\n", 1)[0]
-    separator = max(",\t;", key=first.count)
-    table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
-    header = [str(column) for column in table.columns]
-    repeated = (table == header).all(axis=1).to_numpy()
-    if repeated.any():  # the tool began the file again; the steps say whether the run did
-        table = table[~repeated].reset_index(drop=True)
-    cells = table.head(200).to_numpy().ravel()
-    comma = separator != "," and any(re.fullmatch(r"-?\d+,\d+", str(cell).strip()) for cell in cells)
-    return table, comma
+def _pairs(text: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The log as lines of names and values, where it is no table with a column of steps."""
+    if table is not None:
+        for name in ("step", "tokens", "epoch"):
+            column = names.find(list(table.columns), name, None)
+            if column is not None and names.numbers(table[column]).notna().any():
+                return None
+    lines = read_pairs(text)
+    losses = [] if lines is None else [column for column in lines.columns if names.is_loss(column)]
+    return lines if lines is not None and losses and lines[losses].notna().any(axis=1).sum() > 1 else None
 
 
 def _chosen(table: pd.DataFrame, val: str | None, train: str | None, comma: bool) -> pd.DataFrame:
     """Keep the columns that a monitor takes, under its names."""
     wanted = {"val_loss": val, "train_loss": train}
-    columns, out, notes, units = list(table.columns), {}, [], {}
+    columns, out, units = list(table.columns), {}, {}
+    notes: list[str] = []
     for name in ("step", *COLUMNS):
         column = names.find([c for c in columns if c not in (val if name == "train_loss" else None,)], name,
                             wanted.get(name))  # fmt: skip
         if column is None:
             continue
         out[name] = names.numbers(table[column], comma)
+        if name in ("step", *names.LOSSES) and (odd := _log_tables.unread(table[column], out[name])):
+            _odd_cells(name, str(column), odd, notes)
         if name in names.LOSSES:
             out[name], units[name], note = names.in_nats(out[name], column)
             notes += [note] if note else []
@@ -215,14 +217,13 @@ def _chosen(table: pd.DataFrame, val: str | None, train: str | None, comma: bool
     return found
 
 
-def _from_long(table: pd.DataFrame) -> pd.DataFrame:
-    split = table["split"].astype(str).str.lower()
-    parts = []
-    for name, pattern in (("train_loss", "train"), ("val_loss", "val|eval|test")):
-        part = table[split.str.contains(pattern)].rename(columns={"loss": name})
-        extra = [c for c in ("lr", "grad_norm") if c in part and name == "train_loss"]
-        parts.append(part[["step", name, *extra]])
-    return pd.concat(parts, ignore_index=True)
+def _odd_cells(name: str, column: str, odd: str, notes: list[str]) -> None:
+    """Refuse a log whose steps are not all numbers, which would lose rows; note odd losses."""
+    if name == "step":
+        raise DataError(
+            f"Cells of the column {column!r} are no numbers: {odd}", "nothing was read", "Write steps as 1000 or 1,000"
+        )
+    notes.append(f"Cells of the column {column!r} that are no numbers were left out: {odd}.")
 
 
 def _steps_from(

@@ -1,0 +1,165 @@
+"""Logs of further kinds, as tools print them: each holds the same curve, and none is read wrongly without a word."""
+
+import json
+import math
+
+import pytest
+
+from scalefit.errors import DataError
+from scalefit.integrations._log_pairs import read_pairs
+from scalefit.integrations.logs import read_log
+
+STEPS = list(range(100, 1001, 100))
+
+
+def train(step):
+    return round(2 + 10 * step**-0.5, 4)
+
+
+def val(step):
+    return round(train(step) + 0.05, 4)
+
+
+def each(line, every=1):
+    """One line for each step; {e} is its epoch, counted from 1."""
+    rows = enumerate(STEPS, 1)
+    return "".join(
+        line.format(s=s, e=e, t=train(s), v=val(s), f=s / 500, tb=train(s) / math.log(2), vb=val(s) / math.log(2))
+        for e, s in rows
+        if e % every == 0
+    )
+
+
+BOTH = {
+    "card.md": "| Training Loss | Epoch | Step | Validation Loss |\n|:---:|:---:|:---:|:---:|\n"
+    + each("| {t} | {f} | {s} | {v} |\n"),
+    "notebook.tsv": "Step\tTraining Loss\tValidation Loss\n" + each("{s}\t{t}\t{v}\n"),
+    "spaces.txt": "step train_loss val_loss\n" + each("{s} {t} {v}\n"),
+    "comments.csv": "# run 17\n# lr 3e-4\nstep,train_loss,val_loss\n" + each("{s},{t},{v}\n"),
+    "short_names.csv": "iter,train,val\n" + each("{s},{t},{v}\n"),
+    "dev.csv": "Training Step,Dev Loss,Loss\n" + each("{s},{v},{t}\n"),
+    "long_metric.csv": "step,metric,value\n" + each("{s},train/loss,{t}\n{s},eval/loss,{v}\n"),
+    "columns.json": json.dumps({"step": STEPS, "loss": list(map(train, STEPS)), "val_loss": list(map(val, STEPS))}),
+    "history.json": json.dumps(
+        {"run": "a", "history": [{"step": s, "train_loss": train(s), "val_loss": val(s)} for s in STEPS]}, indent=1
+    ),
+    "nested.jsonl": "".join(
+        json.dumps({"step": s, "metrics": {"train/loss": train(s), "eval/loss": val(s)}}) + "\n" for s in STEPS
+    ),
+    "cut_off.jsonl": each('{{"step": {s}, "loss": {t}, "eval_loss": {v}}}\n') + '{"step": 1100, "lo',
+    "settings_first.jsonl": '{"type": "config", "lr": 0.0003}\n' + each('{{"step": {s}, "loss": {t}}}\n'
+                                                                       '{{"step": {s}, "val_loss": {v}}}\n'),
+    "neox.log": each(
+        " samples/sec: 10.1 | iteration {s:8d}/ 2000 | elapsed time per iteration (ms): 466.0 | learning rate: 1.5E-04 "
+        "| approx flops per GPU: 1TFLOPS | lm_loss: {t:.6E} | loss scale: 1.0 | number of skipped iterations:   0 |\n"
+        " validation results at iteration {s} | lm_loss value: {v:.6E} | lm_loss_ppl value: 3.1E+01 |\n"
+    ),
+    "fairseq_simple.log": each(
+        "2021-01-01 00:00:00 | INFO | train_inner | epoch 001:  {s} / 3000 loss={tb}, ppl=100.1, wps=3000, ups=2, "
+        "wpb=2000, bsz=64, num_updates={s}, lr=0.0005, gnorm=1.2\n"
+        "2021-01-01 00:00:00 | INFO | valid | epoch 001 | valid on 'valid' subset | loss {vb} | ppl 90 | wps 1 | "
+        "num_updates {s} | best_loss 5\n"
+    ),
+    "litgpt.log": each("Epoch 1 | iter 4{s} step {s} | loss train: {t}, val: {v} | iter time: 300.00 ms (step)\n"),
+    "logger.log": each("2024-01-01 00:00:00,123 INFO step {s}: train loss {t}, val loss {v}\n"),
+    "equals.log": each("INFO:root:step={s} loss={t} lr=3e-4 val_loss={v}\n"),
+    "colons.log": each("[2024-01-01] step: {s} | train_loss: {t} | val_loss: {v} | lr: 3.0e-04\n"),
+    "blocks.log": each(
+        "2024-01-01 INFO [olmo.train:500, rank=0] [step={s}/2000]\n    train/CrossEntropyLoss={t}\n"
+        "    train/Perplexity=20.1\n    optim/learning_rate_group0=0.0003\n    eval/c4_en-validation/CE loss={v}\n"
+    ),
+    "told.log": each("step {s} loss: {t}\nValidation at step {s}: loss: {v}\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_both_losses_are_read(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(BOTH[name])
+    table = read_log(path)
+    assert table.step.tolist() == STEPS and table.attrs["counts"] == "steps"
+    assert table.train_loss.tolist() == pytest.approx([train(s) for s in STEPS], rel=1e-5)
+    assert table.val_loss.tolist() == pytest.approx([val(s) for s in STEPS], rel=1e-5)
+
+
+TRAIN_ONLY = {
+    "torchtune.txt": "Step {s} | loss:{t} lr:2e-05 tokens_per_second_per_gpu:300.0 \n",
+    "maxtext.log": "completed step: {s}, seconds: 1.2, TFLOP/s/device: 60.1, total_weights: 4096, loss: {t}\n",
+    "deepspeed.log": "[2024-01-01 00:00:00,000] [INFO] [logging.py:96:log_dist] [Rank 0] step={s}, skipped=0, "
+    "lr=[0.0003], mom=[(0.9, 0.95)]\nsteps: {s} loss: {t} iter time (s): 0.5 samples/sec: 60\n",
+    "olmo_core.log": "2024-01-01\tINFO\t[step={s}/2,000,epoch=1,eta=1h]\n    optim/LR (group 0)=0.0003\n"
+    "    train/CE loss={t}\n    train/PPL=30.0\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRAIN_ONLY)
+def test_a_training_loss_alone_is_no_validation_loss(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(each(TRAIN_ONLY[name]))
+    table = read_log(path)
+    assert table.step.tolist() == STEPS and table.val_loss.isna().all()
+    assert table.train_loss.tolist() == [train(s) for s in STEPS]
+
+
+EPOCHS = {
+    "keras.log": "Epoch {e}/20\n100/100 [====] - 2s 20ms/step - loss: {t} - accuracy: 0.5 - val_loss: {v}\n",
+    "bar.log": "Epoch {e}: 100%|█████| 100/100 [00:10<00:00, 10it/s, v_num=0, train_loss={t}, val_loss={v}]\n",
+    "bars_before.log": "\r {e}%|█  | {s}/2000 [00:10<01:00, 1.2it/s]{{'loss': {t}, 'grad_norm': 1.2, 'epoch': {e}.0}}\n"
+    "{{'eval_loss': {v}, 'eval_runtime': 1.0, 'epoch': {e}.0}}\n",
+    "prefix.log": "[INFO|trainer.py:2000] 2024-01-01 >> {{'loss': {t}, 'eval_loss': {v}, 'epoch': {e}.0}}\n",
+}
+
+
+@pytest.mark.parametrize("name", EPOCHS)
+def test_epochs_stand_for_steps(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(each(EPOCHS[name]))
+    table = read_log(path)
+    assert table.attrs["counts"] == "epochs" and table.step.tolist() == list(range(1, 11))
+    assert table.train_loss.tolist() == [train(s) for s in STEPS] and table.val_loss.tolist() == list(map(val, STEPS))
+
+
+@pytest.mark.parametrize("sign", [",", " ", "_", "'", "\u202f"])
+def test_thousands_are_read_whatever_sets_them_apart(tmp_path, sign):
+    path = tmp_path / "run.csv"
+    path.write_text("step;val_loss\n999;3.5\n" + f"1{sign}000;3.4\n12{sign}500;3.3\n")
+    assert read_log(path).step.tolist() == [999, 1000, 12_500]
+
+
+def test_decimal_commas_have_thousands_with_points(tmp_path):
+    path = tmp_path / "run.csv"
+    path.write_text("step;val_loss\n999;3,51\n1.000;3,42\n12.500;3,3\n")
+    table = read_log(path)
+    assert table.step.tolist() == [999, 1000, 12_500] and table.val_loss.tolist() == [3.51, 3.42, 3.3]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("step,val_loss\n0.1k,3.5\n0.2k,3.4\n", "no numbers: 2 of 2"),  # never 39 rows turned into 2
+        ("step,val_loss\n100,3.5\nlater,3.4\n", "'later'"),
+        ("Wall time,Step,Value\n1.7e9,100,3.5\n", "Columns: Wall time, Step, Value"),
+        ("this run went well\nbest so far: step 100 loss: 3.2\n", "no step column"),  # one number is no curve
+        (each("[batch={s}/2000]:\n\t Train loss/train/total: {t}\n\t Train metrics/LanguageCrossEntropy: {t}\n"),
+         "Train loss/train/total, Train metrics/LanguageCrossEntropy"),
+        (each("step {s} loss: {t}\n") * 2, "two runs"),
+    ],
+)  # fmt: skip
+def test_what_would_be_misread_is_refused(tmp_path, text, words):
+    path = tmp_path / "run.log"
+    path.write_text(text)
+    with pytest.raises(DataError, match=words):
+        read_log(path)
+
+
+def test_odd_losses_are_left_out_and_named(tmp_path):
+    path = tmp_path / "run.csv"
+    path.write_text("step,train_loss,val_loss\n100,No log,3.5\n200,3.1,bad\n300,3.0,3.3\n")
+    table = read_log(path)
+    assert table.val_loss.count() == 2 and "'bad'" in table.attrs["notes"][0] and len(table.attrs["notes"]) == 1
+
+
+def test_the_batches_of_an_evaluation_are_no_steps():
+    text = each("step {s} loss: {t}\n[Eval batch=10/10] val_loss: {v}\n")
+    table = read_pairs(text)
+    assert table.step.tolist() == STEPS and table.val_loss.astype(float).tolist() == list(map(val, STEPS))
