@@ -2,8 +2,8 @@
 
 Public part: models of Gadre et al. (2024, arXiv:2403.08540; mlfoundations/scaling, MIT) below 1B, three training
 sets, 46 tasks and their mean; the table is not a part of the project (SCALEFIT_DATA_DIR). For each training set larger
-models are held out: the quarter of most compute, all of 412M (sizes up to 154M remain), or all of 154M and more (two
-sizes remain). The held-out models' losses are not used: they are forecast from N and D.
+models are held out: the quarter of most compute, all of 412M (sizes up to 154M remain, or two of them), or all of 154M
+and more (two sizes remain). The held-out models' losses are not used: they are forecast from N and D.
 
 Simulated part: Chinchilla's law with the constants of Besiroglu et al. (2024) and 0.5 % of noise in the loss; tasks
 that are sigmoids of the loss with random places, steepness, ceilings and guessing rates, tasks at chance, and tasks
@@ -32,9 +32,11 @@ RESULTS = Path(__file__).parent / "results" / "downstream.json"
 LEVEL = 0.9
 LAW = sf.published("chinchilla", "besiroglu2024")
 SPLITS = {
-    "quarter of most compute": lambda g: g["C"] < g["C"].quantile(0.75),
-    "all of 412M": lambda g: g["N"] < 4e8,
-    "all of 154M and more": lambda g: g["N"] < 1.5e8,
+    "quarter of most compute": lambda g: (g["C"] < g["C"].quantile(0.75), g["C"] >= g["C"].quantile(0.75)),
+    "all of 412M": lambda g: (g["N"] < 4e8, g["N"] > 4e8),
+    "all of 154M and more": lambda g: (g["N"] < 1.5e8, g["N"] > 1.5e8),
+    "all of 412M, from 79M and 154M": lambda g: ((g["N"] > 5e7) & (g["N"] < 4e8), g["N"] > 4e8),
+    "all of 412M, from 11M and 154M": lambda g: ((g["N"] < 4e8) & ~g["N"].between(5e7, 1e8), g["N"] > 4e8),
 }
 
 
@@ -70,9 +72,8 @@ def public(path: Path) -> list[dict]:
     table["C"] = 6.0 * table["N"] * table["D"]
     rows = []
     for data, runs in table.groupby("train"):
-        for split, keeps in SPLITS.items():
-            kept = keeps(runs)
-            small, held = runs[kept], runs[~kept]
+        for split, parts in SPLITS.items():
+            small, held = (runs[part] for part in parts(runs))
             found = sf.fit_downstream(small, loss="loss|c4_val/shard-c4_val", metric="acc|*", same_loss=True)
             jump = float(held["C"].max() / small["C"].max())
             about = {"data": data, "split": split, "models": len(small), "held": len(held), "jump": jump}

@@ -578,12 +578,29 @@ def training(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"Measured on {'; '.join(made)}, shared with other work."]) + "\n"
 
 
+def recipes_public(document: dict[str, Any]) -> str:
+    """Multipliers on a public table of optimizers."""
+    said = document["public"]
+    lines = ["| recipe | over | runs | centre | largest | ten times beyond |", "|---" * 6 + "|"]
+    for row in said["rows"]:
+        ends = ["{:.2f} [{:.2f}, {:.2f}]".format(*row[where]) for where in ("centre", "largest", "beyond")]
+        cells = (row["recipe"], row["baseline"], f"{row['runs']}", *ends)
+        lines.append(f"| {' | '.join(cells).replace('_', ' ')} |")
+    smallest, largest = (N / 1e9 for N in said["N"])
+    text = (
+        f"{said['runs']} runs of {smallest:.3g}B to {largest:.3g}B parameters at about {said['ratio']:.0f} tokens per "
+        f"parameter, the largest of {said['rows'][0]['C']:.2g} FLOP; loss in bits per byte of Paloma's C4; intervals "
+        f"of {100 * document['level']:g} %. The Adam family is AdamW, AdamC and the cautious variants."
+    )
+    return "\n".join([*lines, "", *wrapped(text)]) + "\n"
+
+
 def recipes(document: dict[str, Any]) -> str:
     """Coverage of a compute multiplier, pooled over every factor but one."""
     low, high = document["target"]
     lines = ["| tables with | tables | centre | largest | ten times beyond |", "|---" * 5 + "|"]
     summary = dict(document["summary"])
-    null = summary.pop("false better")
+    null, weakest = summary.pop("false better"), summary.pop("weakest")
     for name, cell in summary.items():
         shown = []
         for where in ("centre", "largest", "beyond"):
@@ -596,9 +613,21 @@ def recipes(document: dict[str, Any]) -> str:
         f"{document['level']} claimed; shares outside [{low}, {high}] are bold, and the counting error of a share is "
         f"{(0.09 / fewest) ** 0.5:.3f} or less. Where neither recipe is better and the laws are equal "
         f'({null["tables"]} tables), the verdict said "better" in {null["verdict"]:.3f} of them, and the lower end '
-        f"alone was above 1 in {null['centre']:.3f} at the centre and {null['largest']:.3f} at the largest."
+        f"alone was above 1 in {null['centre']:.3f} at the centre and {null['largest']:.3f} at the largest. "
     )
-    return "\n".join([*lines, "", said]) + "\n"
+    places = ("centre", "largest", "beyond")
+    listed = "; ".join(
+        f"{name}, {' / '.join('{:.2f}'.format(cell[where]['coverage']) for where in places)}"
+        for name, cell in weakest.items()
+    )
+    said += f"The weakest combinations of design, n and laws, {min(c['tables'] for c in weakest.values())} tables "
+    said += f"each: {listed}. Other truths ({min(c['tables'] for c in document['other'].values())} tables each): "
+    said += "; ".join(
+        f"{name}, {' / '.join('{:.2f}'.format(cell[where]['coverage']) for where in places)}"
+        for name, cell in document["other"].items()
+    )
+    said += "."
+    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
 
 
 def hyperparameters(document: dict[str, Any]) -> str:
@@ -889,7 +918,7 @@ PAGES: dict[str, dict[str, tuple[Callable[..., str], tuple[str, ...]]]] = {
     "docs/collect.md": {"collecting": (collecting, ("collecting",))},
     "docs/others.md": {"others": (others, ("others", "forecast"))},
     "docs/hyperparameters.md": {"hyperparameters": (hyperparameters, ("hyperparameters",))},
-    "docs/recipes.md": {"recipes": (recipes, ("recipes",))},
+    "docs/recipes.md": {"public": (recipes_public, ("recipes",)), "recipes": (recipes, ("recipes",))},
     "docs/downstream.md": {"story": (downstream_story, ("downstream",)), "downstream": (downstream, ("downstream",))},
     "docs/mixture.md": {
         "mixture_story": (mixture_story, ("mixture",)),

@@ -7,8 +7,13 @@ shared by the two runs of a pair, or seven tenths by the runs of a size. Tables:
 20 tokens per parameter (each with cells of its own), and iso-FLOP budgets with the same cells. Read at the centre of
 the runs, at the largest, and ten times beyond.
 
+Beside them a public table: Muon against the Adam family and against AdamW alone in Marin's speedruns
+(github.com/WhenWen/marin at 4dec0f6, Apache-2.0), which is not a part of the project (SCALEFIT_DATA_DIR).
+
     python benchmarks/recipes.py                 # 5 rounds over all 576 cells; the page says how many tables are done
     python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops
+    python benchmarks/recipes.py --public        # only renew the public table in the results
+    python benchmarks/recipes.py --other         # only renew the other truths
 """
 
 from __future__ import annotations
@@ -17,13 +22,16 @@ import argparse
 import itertools
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import scalefit as sf
 
+KEPT = ("public", "other")
 RESULTS = Path(__file__).parent / "results" / "recipes.json"
 LAW = sf.published("chinchilla", "besiroglu2024")
 LEVEL, NOISE, TARGET = 0.9, 0.003, (0.85, 0.97)
@@ -34,6 +42,13 @@ FACTORS = {
     "noise": ("iid", "pair", "size"),
     "laws": ("equal", "alpha", "floor"),
 }
+#: Other truths than the law that is fitted and than noise alike for all runs: one round, without 4 runs and 0.8 and 2.
+OTHER = {
+    "terms coupled, g 0.5": {"coupling": 0.5},
+    "terms coupled, g 2": {"coupling": 2.0},
+    "noise as C^-0.2": {"falling": 0.2},
+}
+MIDDLE = 3e19  # compute at which falling noise is 0.3 % [FLOP]
 WHERE = ("centre", "largest", "beyond")
 SHAPES = {4: (4, 1), 6: (3, 2), 12: (4, 3), 25: (5, 5)}
 
@@ -58,9 +73,13 @@ def design(kind: str, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Recipe:
-    """E + A (k_N N)^-alpha + B (k_D D)^-beta, with what differs turning about the geometric means of the runs."""
+    """E + A (k_N N)^-alpha + B (k_D D)^-beta, with what differs turning about the geometric means of the runs.
 
-    def __init__(self, cell: dict | None, split: float, N: np.ndarray) -> None:
+    With a coupling g the two terms x and y make (x^(1/g) + y^(1/g))^g.
+    """
+
+    def __init__(self, cell: dict | None, split: float, N: np.ndarray, coupling: float = 1.0) -> None:
+        self.coupling = coupling
         self.E, self.A, self.alpha, self.B, self.beta = (float(LAW.params[k]) for k in ("E", "A", "alpha", "B", "beta"))
         if cell is None:
             return
@@ -75,11 +94,18 @@ class Recipe:
 
     def loss(self, N: np.ndarray, D: np.ndarray) -> np.ndarray:
         """Loss without noise."""
-        return self.E + self.A * N**-self.alpha + self.B * D**-self.beta
+        of_N, of_D = self.A * N**-self.alpha, self.B * D**-self.beta
+        return self.E + (of_N ** (1 / self.coupling) + of_D ** (1 / self.coupling)) ** self.coupling
 
     def along(self, log_C: float, ratio: float | None) -> float:
         """Loss at a compute, at the optimum or at a ratio of tokens to parameters."""
         C = math.exp(log_C)
+        if ratio is None and self.coupling != 1.0:
+            N = 0.05 * C**0.51 * np.exp(np.linspace(-4, 4, 801))
+            loss = self.loss(N, C / 6 / N)
+            i = int(np.clip(loss.argmin(), 1, 799))
+            a, b, c = loss[i - 1 : i + 2]  # the lowest point of a parabola through three
+            return float(b - (a - c) ** 2 / (8 * (a - 2 * b + c)))
         if ratio is None:
             g = (self.alpha * self.A / self.beta / self.B) ** (1 / (self.alpha + self.beta))
             N = g * (C / 6) ** (self.beta / (self.alpha + self.beta))
@@ -97,7 +123,7 @@ def true_multiplier(a: Recipe, b: Recipe, C: float, ratio: float | None) -> floa
     return math.exp(low - log_C)
 
 
-def one_table(cell: dict, seed: int) -> dict:
+def one_table(cell: dict, seed: int, *, coupling: float = 1.0, falling: float = 0.0) -> dict:
     rng = np.random.default_rng([seed, cells().index(cell)])
     N, D = design(cell["design"], cell["n"])
     other_N, other_D = N, D
@@ -107,7 +133,8 @@ def one_table(cell: dict, seed: int) -> dict:
         other_D = 20 * other_N if cell["design"] == "ladder" else D / jitter * np.exp(0.2 * rng.standard_normal(len(N)))
         if cell["design"] == "grid":
             other_N = N * 1.1
-    a, b = Recipe(None, 0.0, N), Recipe(cell, 0.2 * rng.standard_normal(), np.r_[N, other_N])
+    a = Recipe(None, 0.0, N, coupling)
+    b = Recipe(cell, 0.2 * rng.standard_normal(), np.r_[N, other_N], coupling)
     errors = rng.standard_normal((2, len(N)))
     if cell["noise"] == "pair":
         errors = np.sqrt(0.2) * errors + np.sqrt(0.8) * rng.standard_normal(len(N))
@@ -115,6 +142,7 @@ def one_table(cell: dict, seed: int) -> dict:
         for row, sizes in zip(errors, (N, other_N), strict=True):
             _, which = np.unique(np.round(np.log(sizes), 4), return_inverse=True)
             row[:] = np.sqrt(0.3) * row + np.sqrt(0.7) * rng.standard_normal(which.max() + 1)[which]
+    errors = errors * np.stack([(6 * N * D / MIDDLE) ** -falling, (6 * other_N * other_D / MIDDLE) ** -falling])
     tables = {
         "a": {"N": N, "D": D, "loss": a.loss(N, D) * np.exp(NOISE * errors[0])},
         "b": {"N": other_N, "D": other_D, "loss": b.loss(other_N, other_D) * np.exp(NOISE * errors[1])},
@@ -149,6 +177,11 @@ def summarise(records: list[dict]) -> dict:
             part = [r for r in records if r[name] == value]
             if part:
                 said[f"{name} {value}"] = of(part)
+    kinds = itertools.product(*(FACTORS[name] for name in ("design", "n", "laws")))
+    parts = {kind: [r for r in records if (r["design"], r["n"], r["laws"]) == kind] for kind in kinds}
+    each = {" ".join(map(str, kind)): of(part) for kind, part in parts.items() if part}
+    least = {name: min(cell[where]["coverage"] for where in WHERE) for name, cell in each.items()}
+    said["weakest"] = {name: each[name] for name in sorted(least, key=lambda name: least[name])[:3]}
     null = [r for r in records if r["truth"] == 1.0 and r["laws"] == "equal"]
     if null:
         said["false better"] = {
@@ -159,42 +192,94 @@ def summarise(records: list[dict]) -> dict:
     return said
 
 
-def write(records: list[dict], failed: list[str]) -> None:
+def public(path: Path) -> dict:
+    """Multipliers over the Adam family, and of each variant over AdamW: at the centre, at the largest, ten times on."""
+    table = pd.read_csv(path)
+    table["variant"] = table["run_id"].str.partition("_scaling")[0]
+    found: dict = {"runs": len(table), "N": [int(table["N"].min()), int(table["N"].max())], "rows": []}
+    found["ratio"] = float((table["D"] / table["N"]).mean())
+    for column, baseline in (("series", "adam_family"), ("variant", "adamw_llama")):
+        parts = {name: part[["N", "D", "loss"]] for name, part in table.groupby(column)}
+        runs = {name: sf.read_runs(part, loss_unit="bit/byte") for name, part in parts.items()}
+        compared = sf.compare_recipes(runs, baseline=baseline, level=LEVEL)
+        for name, row in compared.table.iterrows():
+            C = float(row["C"])
+            far = compared.multiplier(C=10 * C).set_index("recipe").loc[name]
+            ends = [("centre", row, "_centre"), ("largest", row, ""), ("beyond", far, "")]
+            read = {where: [float(of[k + tail]) for k in ("multiplier", "lower", "upper")] for where, of, tail in ends}
+            about = {"recipe": name, "baseline": baseline, "runs": len(runs[name]), "C": C}
+            found["rows"].append({**about, **read, "verdict": str(row["verdict"])})
+    return found
+
+
+def others() -> dict:
+    """Coverage under the other truths."""
+    chosen = [cell for cell in cells() if cell["n"] > 4 and cell["truth"] in (1.0, 1.25)]
+    return {
+        name: summarise([one_table(cell, seed, **options) for seed in (500, 501) for cell in chosen])["all"]
+        for name, options in OTHER.items()
+    }
+
+
+def write(records: list[dict], failed: list[str], kept: dict) -> None:
     document = {
         "level": LEVEL,
         "noise": NOISE,
         "target": TARGET,
         "summary": summarise(records),
         "failed": failed,
-        "records": [_as_json(record) for record in records],
+        **kept,
+        "records": [_as_row(record) for record in records],
     }
-    RESULTS.write_text(json.dumps(document).replace('}, {"truth"', '},\n{"truth"') + "\n")
+    RESULTS.write_text(json.dumps(document).replace("], [", "],\n[") + "\n")
 
 
-def _as_json(record: dict) -> dict:
-    short = {k: [round(x, 4) if math.isfinite(x) else None for x in record[k]] for k in WHERE}
-    return record | short
+def _as_row(record: dict) -> list:
+    """Cell by number, seed, verdict, and at each place the truth, the multiplier and its ends."""
+    cell = cells().index({name: record[name] for name in FACTORS})
+    ends = [round(x, 4) if math.isfinite(x) else None for where in WHERE for x in record[where]]
+    return [cell, record["seed"], int(record["verdict_better"]), *ends]
 
 
-def read() -> tuple[list[dict], list[str]]:
-    if not RESULTS.exists():
-        return [], []
-    document = json.loads(RESULTS.read_text())
+def _from_row(row: list) -> dict:
+    cell, seed, better, *ends = row
     unknown = [math.nan, math.nan, 0.0, math.inf]
-    for record in document["records"]:
-        for where in WHERE:
-            record[where] = [u if x is None else x for x, u in zip(record[where], unknown, strict=True)]
-    return document["records"], document["failed"]
+    parts = {where: ends[4 * i : 4 * i + 4] for i, where in enumerate(WHERE)}
+    told = {k: [u if x is None else x for x, u in zip(part, unknown, strict=True)] for k, part in parts.items()}
+    return {**cells()[cell], "seed": seed, "verdict_better": bool(better), **told}
+
+
+def read() -> tuple[list[dict], list[str], dict]:
+    if not RESULTS.exists():
+        return [], [], {}
+    document = json.loads(RESULTS.read_text())
+    return (
+        [_from_row(row) for row in document["records"]],
+        document["failed"],
+        {k: document[k] for k in KEPT if k in document},
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--public", action="store_true", help="only renew the public table in the results")
+    parser.add_argument("--other", action="store_true", help="only renew the other truths in the results")
+    arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    records, failed = read()
+    records, failed, kept = read()
+    if arguments.other or not kept.get("other"):
+        kept["other"] = others()
+    path = Path(os.environ.get("SCALEFIT_DATA_DIR", "data")) / "forecast_fresh" / "marin_speedrun.csv"
+    if path.exists():
+        kept["public"] = public(path)
+    else:
+        print(f"{path} is not there: what was measured on it is kept as it is")
+    if arguments.public or arguments.other:
+        write(records, failed, kept)
+        return
     done = {(*(r[k] for k in FACTORS), r["seed"]) for r in records}
-    for seed in range(rounds):
+    for seed in range(arguments.rounds):
         for i, cell in enumerate(cells()):
             if (*cell.values(), seed) in done:
                 continue
@@ -203,8 +288,8 @@ def main() -> None:
             except sf.ScalefitError as error:
                 failed.append(f"{cell} {seed}: {error}")
             if i % 48 == 47:
-                write(records, failed)
-        write(records, failed)
+                write(records, failed, kept)
+        write(records, failed, kept)
     print(json.dumps(summarise(records), indent=1))
 
 

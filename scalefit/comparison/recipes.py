@@ -260,7 +260,7 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
             "nothing was fitted",
             "Check for diverged runs and a wrong loss column",
         )
-    unit = "other" if checked.conventions.get("loss_unit") == "other" else "nat/token"
+    unit = str(checked.conventions.get("loss_unit", "nat/token"))
     params = str(checked.conventions.get("params", "total"))
     return RunsOf(label, N, D, C, loss, checked.row_labels, unit, params, repeats)
 

@@ -122,9 +122,16 @@ class Arm:
         """Whether a compute is beyond the runs that both recipes have."""
         return C > self.C_max * (1 + 1e-9)
 
+    def vouched(self, C: float) -> float:
+        """From 1 up to the centre of the runs to 0 from the most expensive common run on, in the log of compute."""
+        if C >= self.C_max * (1 - 1e-9):
+            return 0.0
+        span = np.log(self.C_max / self.C_centre)
+        return float(np.clip(np.log(self.C_max / C) / span, 0.0, 1.0)) if span > 0 else 1.0
+
     def mixture(self, C: float, path: Path | None = None) -> Mixture:
         """Log multiplier at one compute."""
-        return self.fit.multiplier(C, path or self.path, beyond=self.beyond(C))
+        return self.fit.multiplier(C, path or self.path, self.vouched(C))
 
     def read(self, C: float, level: float, path: Path | None = None) -> Reading:
         """The multiplier at one compute, or the end of it that the runs do determine."""
@@ -153,7 +160,7 @@ class Arm:
             of_a, of_b = self.fit.surface.losses(theta, log_C, self.path)
             return np.asarray(of_b - of_a, float)
 
-        return self.fit.mixture(gap, self.fit.weights(beyond=self.beyond(C))).interval(level)
+        return self.fit.mixture(gap, self.fit.weights(self.vouched(C))).interval(level)
 
     def trend(self, level: float) -> tuple[float, float, float, float]:
         """Factor on the multiplier per decade of compute below the most expensive common run, its interval and p value.

@@ -14,7 +14,8 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.recipes_surfaces import WIDTHS, Path, Surface, Width
 
-#: Prior weights of the widths; beyond the most expensive common run the data cannot vouch that the laws are the same.
+#: Prior weights of the widths up to the centre of the runs, and from the most expensive common run on, where the data
+#: cannot vouch that the laws are the same; between the two they change with the log of compute.
 PRIORS: dict[str, tuple[dict[Width, float], dict[Width, float]]] = {
     "law": ({"same": 0.1, "slight": 0.6, "wide": 0.3}, {"same": 0.0, "slight": 0.7, "wide": 0.3}),
     "nothing": ({"same": 1.0}, {"same": 1.0}),
@@ -76,12 +77,12 @@ class JointFit:
     structures: tuple[str, ...]
     differ: str
 
-    def weights(self, *, beyond: bool = False) -> Array:
-        """Posterior weight of each fit; `beyond` the most expensive common run, the prior of equal laws is 0."""
-        prior = PRIORS[self.differ][int(beyond)]
-        logs = self.evidence + np.log([max(prior.get(w, 0.0), 1e-300) for w in self.widths])
-        if beyond or self.differ != "law":
-            logs = np.where([prior.get(w, 0.0) > 0 for w in self.widths], logs, -np.inf)
+    def weights(self, vouched: float = 1.0) -> Array:
+        """Posterior weight of each fit, from 1 where the runs vouch for equal laws to 0 where they do not."""
+        within, beyond = PRIORS[self.differ]
+        each = [vouched * within.get(w, 0.0) + (1 - vouched) * beyond.get(w, 0.0) for w in self.widths]
+        with np.errstate(divide="ignore"):
+            logs = self.evidence + np.log(each)
         weights = np.exp(logs - logs.max())
         return np.asarray(weights / weights.sum(), float)
 
@@ -94,10 +95,10 @@ class JointFit:
         errors = np.sqrt(np.maximum(variance, 1e-24))
         return Mixture(quantity(self.theta), errors, np.maximum(self.dof, _LEAST_DOF), weights)
 
-    def multiplier(self, C: float, path: Path, *, beyond: bool) -> Mixture:
-        """Log of the compute multiplier at `C` [FLOP]."""
+    def multiplier(self, C: float, path: Path, vouched: float) -> Mixture:
+        """Log of the compute multiplier at `C` [FLOP]; `vouched` as in `weights`."""
         log_C = float(np.log(C))
-        return self.mixture(lambda t: self.surface.log_multiplier(t, log_C, path), self.weights(beyond=beyond))
+        return self.mixture(lambda t: self.surface.log_multiplier(t, log_C, path), self.weights(vouched))
 
     def best(self) -> int:
         """The fit of greatest weight."""

@@ -309,6 +309,13 @@ class Curve:
         return np.asarray(np.median(self.at(loss)[0], axis=0))
 
     @cached_property
+    def risen(self) -> float:
+        """How far the median curve has come at the lowest loss seen, as a share of the way from guessing to 1."""
+        base = float(np.median(self.chance)) if self.known is None else self.known
+        best = float(self.median(np.array([self.lowest]))[0])
+        return max(best - base, 0.0) / max(1.0 - base, 1e-9)
+
+    @cached_property
     def typical(self) -> int:
         """The draw whose curve is nearest to the median one, over the losses seen and half as far below them."""
         grid = np.linspace(self.lowest - 0.5 * (self.highest - self.lowest), self.highest, 24)

@@ -175,8 +175,8 @@ class DownstreamResult(TaskFits, TwoStep):
         Returns
         -------
         DataFrame
-            One row per draw, one column per task; NaN for tasks that cannot be predicted. Beyond ten times the compute
-            of the models draws spread as intervals do. What to know is in ``frame.attrs["notes"]``.
+            One row per draw, one column per task; NaN for tasks that cannot be predicted. Draws spread as intervals do,
+            beyond ten times the compute of the models too. What to know is in ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
@@ -196,7 +196,12 @@ class DownstreamResult(TaskFits, TwoStep):
             mixed = np.empty_like(loss)
             mixed[pairs] = loss
             value, spread = (part[pairs, 0] for part in curve.at(mixed))
-            drawn = widened(value + spread * scores[:, i], curve.median(between), self._jump(inputs))
+            drawn = widened(
+                value + spread * scores[:, i],
+                curve.median(between),
+                self._jump(inputs),
+                self._begun(name, between, curve),
+            )
             columns[name] = self.models.to_metric(drawn[:n])
         out = pd.DataFrame(columns)
         out.attrs["notes"] = [*notes, *self._about(self.lead, between, inputs)]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit import _text
 from scalefit._text import shortlist
 from scalefit._typing import Array
 from scalefit.downstream.curves import N_DRAWS, Curve
 from scalefit.downstream.holdouts import Straight, compare_approaches, curves_of, held_out
 from scalefit.downstream.judgement import Judgement, judge, too_few
-from scalefit.downstream.models import Models
+from scalefit.downstream.models import AVERAGE, Models
 from scalefit.downstream.quantiles import draws_of, even_scores, quantile_table
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.flops import SIZES, training_flops
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 #: Times the largest compute up to which coverage was measured; beyond it intervals widen, by this much per decade.
 _MEASURED, _WIDENING = 10.0, 2.0
+#: A task that has risen less than this, as a share of the way from guessing to 1, has shown little of its curve: below
+#: the losses seen, by this much of the lowest, the better end is further off in the same ratio (docs/downstream.md).
+_BEGUN, _BELOW = 0.15, 0.03
 _SHRUNK = 0.5  # of the correlation of two tasks' residuals, the share that is believed
 
 
@@ -105,8 +109,9 @@ class TaskFits:
             Index ``task``. ``predictable`` and, where not, ``reason``; ``n_models``; ``best``, the metric at the
             lowest loss seen; ``chance`` and whether it is ``chance_known``; weights of the three forms
             (``p_exponential``, ``p_sigmoid``, ``p_flat``); ``gain``, ``steepness`` [per unit of loss] and ``place``
-            (loss at half of a sigmoid's gain) of the typical curve; ``scatter`` about it; ``explained``, the share of
-            variance; ``skill`` on the models of lowest loss; errors of ``two_step``, ``one_step`` and ``flat``.
+            (loss at half of a sigmoid's gain) of the typical curve; ``scatter`` about it; ``risen``, how far the best
+            models are on the way from guessing to 1; ``explained``, the share of variance; ``skill`` on the models of
+            lowest loss; errors of ``two_step``, ``one_step`` and ``flat``.
         """
         import pandas as pd
 
@@ -128,6 +133,7 @@ class TaskFits:
                 record |= {"gain": unit * float(curve.gain[typical]), "steepness": float(curve.steep[typical])}
                 record["place"] = float(curve.place[typical]) if curve.form[typical] == "sigmoid" else np.nan
                 record["scatter"] = unit * float(np.median(curve.scatter))
+                record["risen"] = curve.risen
             record |= {"explained": judged.explained, "skill": judged.skill}
             records.append(record)
         frame = pd.DataFrame(records).set_index("task")
@@ -156,7 +162,7 @@ class TaskFits:
         value, spread = curve.at(loss)
         value = value + spread * even_scores(N_DRAWS, 1)[:, None]
         tail = (1 - level) / 2
-        ends = widened(np.quantile(value, [tail, 1 - tail], axis=0), middle, jump)
+        ends = widened(np.quantile(value, [tail, 1 - tail], axis=0), middle, jump, self._begun(name, between, curve))
         low, high = np.sort(self.models.to_metric(ends), axis=0)
         known = np.isfinite(loss).all(axis=0)
         return self.models.to_metric(middle), np.where(known, low, np.nan), np.where(known, high, np.nan)
@@ -195,6 +201,13 @@ class TaskFits:
             return 1.0
         return np.maximum(np.ravel(asked / C.max()), 1e-300)
 
+    def _begun(self, name: str, between: Array, curve: Curve) -> Array | float:
+        """Times further (m,) that the better end is of a task that has only begun to rise; 1 for a mean of tasks."""
+        if name == AVERAGE and len(self.models.metrics) > 1:
+            return 1.0
+        below = np.clip((curve.lowest / between - 1) / _BELOW, 0.0, 1.0)
+        return np.asarray(1 + below * max(_BEGUN / max(curve.risen, 1e-3) - 1, 0.0))
+
     def _about(self, name: str, between: Array, inputs: Mapping[str, Any]) -> list[Note]:
         """What to know of a prediction."""
         found = []
@@ -202,6 +215,13 @@ class TaskFits:
         if not judged.predictable:
             text = f"{name} is not predictable from these models ({judged.reason}): its interval is the whole range."
             found.append(Note("not_predictable", "warning", text, {"task": name}))
+        elif np.max(self._begun(name, between, self.curves[name])) > 1:
+            text = (
+                f"{name} has only begun to rise ({_text.percent(round(self.curves[name].risen, 2))} of the way from "
+                "guessing to 1), and may rise faster than any curve of these models: the better end of its interval "
+                "was widened. Evaluate larger models."
+            )
+            found.append(Note("only_begun", "warning", text, {"task": name, "risen": self.curves[name].risen}))
         jump = float(np.max(self._jump(inputs)))
         if jump > _MEASURED:
             text = (
@@ -229,7 +249,11 @@ class TaskFits:
         return self.curves[name]
 
 
-def widened(values: Array, middle: Array, jump: Array | float) -> Array:
-    """Values (..., m) about the middle (m,), further from it the more the compute is beyond what was measured."""
+def widened(values: Array, middle: Array, jump: Array | float, better: Array | float) -> Array:
+    """Shares (..., m) about the middle (m,), further from it the more the compute is beyond what was measured.
+
+    Those above the middle are `better` times further still.
+    """
     wider = 1 + _WIDENING * np.maximum(np.log10(jump / _MEASURED), 0)
-    return np.asarray(np.clip(middle + (values - middle) * wider, 0, 1))
+    off = (values - middle) * wider
+    return np.asarray(np.clip(middle + np.where(off > 0, off * better, off), 0, 1))

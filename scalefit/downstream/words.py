@@ -42,8 +42,8 @@ def notes_of(result: Any) -> list[Note]:
         found.append(Note("chance_estimated", "info", text, {"tasks": guessed}))
     if "N" in models.inputs and len(np.unique(models.inputs["N"])) < _FEW_SIZES:
         text = (
-            f"These models have {len(np.unique(models.inputs['N']))} sizes. From two sizes, intervals of 90 % held "
-            "only part of the tasks in our measurement: add a size."
+            f"These models have {len(np.unique(models.inputs['N']))} sizes, so nothing shows whether size and tokens "
+            "act through the loss alike. Add a size."
         )
         found.append(Note("few_sizes", "warning", text))
     if not result.approaches.empty:

@@ -108,6 +108,18 @@ def test_a_direct_improvement_is_found_where_the_laws_are_said_to_agree():
     np.testing.assert_allclose(read["multiplier"], 1.43, rtol=0.01)
 
 
+def test_what_is_read_at_the_most_expensive_run_is_read_next_to_it():
+    sides = {"a": runs_of(noise=0.003), "b": runs_of(1.1, 1.1, 0.003, 1)}
+    found = sf.compare_recipes(sides, baseline="a")
+    C_max, centre = (float(found.table.loc["b", name]) for name in ("C", "C_centre"))
+    read = found.multiplier(C=[centre, C_max / (1 + 1e-6), C_max, C_max * (1 + 1e-6)]).set_index("C")
+    ends = np.log(read[["multiplier", "lower", "upper"]].to_numpy(float))
+    np.testing.assert_allclose(ends[1:], ends[[2, 2, 2]], atol=1e-3)
+    arm = found.arms["b"]
+    shares = [float(arm.fit.weights(arm.vouched(C)) @ (np.array(arm.fit.widths) == "same")) for C in (centre, C_max)]
+    assert shares[0] > shares[1] == 0.0
+
+
 def test_swapping_the_recipes_inverts_the_multiplier():
     sides = {"a": runs_of(noise=0.002), "b": runs_of(1.2, 1.2, 0.002, 1)}
     there = sf.compare_recipes(sides, baseline="a", differ="nothing").table.loc["b"]
@@ -126,6 +138,21 @@ def test_units_of_N_and_D_do_not_matter(of_N, of_D):
     scaled = sf.compare_recipes({"a": moved[0], "b": moved[1]}, baseline="a").table.loc["b"]
     assert scaled["multiplier"] == pytest.approx(plain["multiplier"], rel=1e-4)
     assert scaled["upper"] == pytest.approx(plain["upper"], rel=1e-3)
+
+
+def test_losses_per_byte_have_a_floor_of_their_own_and_are_not_compared_with_losses_per_token():
+    per_token = {"a": runs_of(noise=0.002), "b": runs_of(1.2, 1.2, 0.002, 1)}
+    per_byte = {
+        name: sf.read_runs(frame.assign(loss=frame["loss"] / (4.5 * np.log(2))), loss_unit="bit/byte")
+        for name, frame in per_token.items()
+    }
+    names = ["multiplier", "lower", "upper"]
+    wanted = sf.compare_recipes(per_token, baseline="a").table.loc["b", names].astype(float)
+    found = sf.compare_recipes(per_byte, baseline="a")
+    np.testing.assert_allclose(np.log(found.table.loc["b", names].astype(float)), np.log(wanted), atol=0.03)
+    assert found.loss_unit == "bit/byte" and "unit" in {note.code for note in found.notes}
+    with pytest.raises(DataError, match="is in nat/token and that of b in bit/byte"):
+        sf.compare_recipes({"a": per_token["a"], "b": per_byte["b"]}, baseline="a")
 
 
 def test_the_same_runs_twice_are_not_called_equal():

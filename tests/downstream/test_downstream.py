@@ -152,6 +152,25 @@ def test_draws_far_beyond_the_compute_spread_as_intervals_do():
     assert "far_jump" in {note.code for note in drawn.attrs["notes"]}
 
 
+def test_a_task_that_has_only_begun_to_rise_may_rise_faster_than_its_curve():
+    runs = models(noise=0.001, acc_late=lambda loss: 0.25 + 0.03 * np.exp(-2 * (loss - loss.min())))
+    result = sf.fit_downstream(runs, loss="val_loss", metric=["acc_late", "accuracy"], chance=0.25)
+    risen = result.table["risen"]
+    assert 0.02 < risen["acc_late"] < 0.06 and risen["accuracy"] > 0.3
+    curve, asked = result.curves["acc_late"], 0.9 * runs["val_loss"].min()
+    value, spread = curve.at(np.array([asked]))
+    normal = np.random.default_rng(0).standard_normal(len(value))[:, None]
+    middle, plain = np.median(value), np.quantile(value + spread * normal, [0.05, 0.95])
+    row = result.at_loss(asked, task="acc_late").iloc[0]
+    assert row["lower"] == pytest.approx(plain[0], abs=0.1 * (middle - plain[0]))
+    assert (row["upper"] - middle) / (plain[1] - middle) == pytest.approx(0.15 / risen["acc_late"], rel=0.1)
+    seen = result.at_loss(runs["val_loss"].min(), task="acc_late").iloc[0]
+    assert seen["upper"] - seen["value"] < 3 * (seen["value"] - seen["lower"])
+    for task, said in (("acc_late", True), ("accuracy", False), ("average", False)):
+        notes = result.predict_interval(N=3e9, D=1e11, task=task).attrs["notes"]
+        assert ("only_begun" in {note.code for note in notes}) is said
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_task_that_the_best_models_lack_is_held_out_among_those_that_have_it(several):
     runs = several.assign(acc_part=several["accuracy"].where(several["val_loss"].rank() > 9))
