@@ -70,7 +70,12 @@ CHAPTERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("memory", "The associative memory", ("scalefit.memory",), ()),
     ("training", "Training", ("scalefit.training",), ()),
     ("corpora", "Corpora", ("scalefit.corpora",), ("scalefit.corpora.exponent_result.data_exponent",)),
-    ("report", "The report", ("scalefit.reporting",), ("scalefit.reporting.report.Report",)),
+    (
+        "report",
+        "The report",
+        ("scalefit.reporting",),
+        ("scalefit.reporting.report.Report", "scalefit.reporting.live.RunReport"),
+    ),
     (
         "errors",
         "Errors and notes",

@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.planning.next_runs import next_runs as next_runs
     from scalefit.planning.plan import plan as plan
     from scalefit.predictor import Predictor as Predictor
+    from scalefit.reporting.live import report_run as report_run
     from scalefit.reporting.report import report as report
     from scalefit.saving import load_result as load_result
     from scalefit.schedules import Schedule as Schedule
@@ -129,6 +130,7 @@ _LAZY = {
     "Schedule": "scalefit.schedules",
     "load_monitor": "scalefit.stopping.monitor",
     "report": "scalefit.reporting.report",
+    "report_run": "scalefit.reporting.live",
     "summary_table": "scalefit.fitting.side_by_side",
 }
 _SUBMODULES = {"counting", "flops", "laws", "memory"}

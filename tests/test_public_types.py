@@ -53,6 +53,7 @@ plan = sf.RunPlan(schedule=sf.Schedule.constant(1000))
 monitor: sf.Monitor = sf.Monitor(plan)
 again = sf.load_result("r.json"), sf.load_forecast("f.json"), sf.load_monitor("m.json")
 page = sf.report(runs)
+live = sf.report_run(sf.Monitor(sf.RunPlan(schedule=sf.Schedule.constant(100)))).advice
 side: pd.DataFrame = sf.summary_table([result, result])
 tex: str = sf.summary_table({"a": result}, latex=True)
 labels: list[str] = [str(x) for x in sf.plot([result], planned={"N": 1e9, "D": 2e10}).get_legend_handles_labels()[1]]
@@ -108,6 +109,7 @@ WRONG = [
     'sf.load_forecast("forecast.json").horizon',
     'sf.load_monitor("monitor.json").advice',
     'sf.report("runs.csv").write("page.html")',
+    'sf.report_run("run.csv")',
     'sf.chain(sf.fit("runs.csv"))',
     'sf.fit_downstream("runs.csv", metrics="accuracy")',
     'sf.fit_hyperparameters("runs.csv", settings=("lr",))',

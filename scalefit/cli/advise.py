@@ -100,6 +100,11 @@ def _read_plan(path: Path) -> RunPlan:
     return RunPlan(**record)
 
 
+def monitor_of(log: Path, plan: Path | None = None) -> Monitor:
+    """Monitor of a log, by the plan in a file or else by the one that the log shows."""
+    return _Reader(log, None if plan is None else _read_plan(plan), [], None, None, None, None, None).monitor()
+
+
 class _Reader:
     """Makes the monitor anew from the files at each look."""
 

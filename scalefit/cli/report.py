@@ -45,10 +45,22 @@ def report(
     by: Annotated[By | None, typer.Option(help="Several series: a page for each, or all as one.")] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    live: Annotated[bool, typer.Option("--live", help="TABLE is the log of one run: a page of its forecast.")] = False,
+    plan: Annotated[
+        Path | None, typer.Option(help="With --live: TOML or JSON file with the run's plan. Left out: from the log.")
+    ] = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Write one HTML page about a table of runs: verdict, figures, plans, an interactive planner (exit 3: no trust)."""
+    """Write one HTML page about a table of runs: verdict, figures, plans, an interactive planner (exit 3: no trust).
+
+    With --live the table is the log of one run, as scalefit advise reads it, and the page holds its curve, the forecast
+    of its end, and the advice.
+    """
+    if live:
+        return _live(Path(table), out, plan, title=title, level=level, force=force, as_json=as_json)
+    if plan is not None:
+        raise typer.BadParameter(f"{plan} is the plan of a live run: give --live too", param_hint="--plan")
     from scalefit.reporting.report import report as make_report
     from scalefit.tables.series import names_of_series
 
@@ -94,6 +106,24 @@ def report(
         seen = f"{len(refused)} of {len(files)} series could not be fitted, and no page was made of them."
         warnings.warn(f"{seen} {_reasons(refused)}", ScalefitWarning, stacklevel=1)
     return 0 if all(page.trusted for page in made.values()) else ExitCode.UNTRUSTED
+
+
+def _live(
+    log: Path, out: Path, plan: Path | None, *, title: str | None, level: float, force: bool, as_json: bool
+) -> int:
+    """The page of one run from its log."""
+    from scalefit.cli.advise import monitor_of
+    from scalefit.reporting.live import report_run
+
+    shared.may_write("--out", out, "page", [log, plan], force=force)
+    page = report_run(monitor_of(log, plan), title=title or f"Live run: {log.name}", level=level)
+    page.save(out)
+    if as_json:
+        shared.print_json({"path": str(out), "bytes": out.stat().st_size, **page.advice.as_dict()})
+        return 0
+    typer.echo(str(page.advice).splitlines()[0])
+    typer.echo(f"Report: {out} ({out.stat().st_size / 1000:,.0f} kB, opens in any browser, needs no network)")
+    return 0
 
 
 def _reasons(refused: dict[str | None, FitError | DataError]) -> str:
