@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from scalefit import _text as words
 from scalefit._files import save_figure
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.errors import note_record
 
 
 def register(app: typer.Typer) -> None:
@@ -66,14 +68,19 @@ def downstream(
         text, document = str(found), found.to_dict()
         asked = [found.predict_tasks(level=level, steps=1 if one_step else 2, **point) for point in points]
     if as_json:
-        shown = [{**point, "tasks": frame.to_dict("index")} for point, frame in zip(points, asked, strict=True)]
+        shown = [
+            {**point, "tasks": frame.to_dict("index"), "notes": [note_record(note) for note in frame.attrs["notes"]]}
+            for point, frame in zip(points, asked, strict=True)
+        ]
         shared.print_json({**document, "predictions": shown})
     else:
         typer.echo(text)
         for point, frame in zip(points, asked, strict=True):
             where = ", ".join(f"{name}={value:g}" for name, value in point.items())
-            typer.echo(f"\nAt {where} ({100 * level:g} % intervals)")
+            typer.echo(f"\nAt {where} ({words.percent(level)} intervals)")
             typer.echo(frame.drop(columns="reason").to_string(float_format=lambda v: f"{v:.3g}"))
+            for note in frame.attrs["notes"]:
+                typer.echo(words.folded(f"  {note}"))
     if save is not None:
         found.to_json(save)
     if plot is not None:

@@ -89,7 +89,11 @@ class DownstreamResult(TaskFits, TwoStep):
         value, lower, upper = self._ends(name, loss, between, level, self._jump(inputs))
         known = np.full(len(between), self.judgements[name].predictable)
         out = pd.DataFrame({"loss": value, "lower": lower, "upper": upper, "known": known, "between": between})
-        out.attrs["notes"] = [*notes, *self._about(name, between, inputs)]
+        judged = self.judgements[name]
+        if not judged.predictable:
+            text = f"{name} is not predictable from these models ({judged.reason}): its interval is the whole range."
+            notes = [*notes, Note("not_predictable", "warning", text, {"task": name})]
+        out.attrs["notes"] = [*notes, *self._about([name], between, inputs, self.curves)]
         return out
 
     def predict_tasks(
@@ -111,7 +115,8 @@ class DownstreamResult(TaskFits, TwoStep):
         Returns
         -------
         DataFrame
-            Index ``task``: ``value``, ``lower``, ``upper``, ``known`` and ``reason``, in the order of the table.
+            Index ``task``: ``value``, ``lower``, ``upper``, ``known`` and ``reason``, in the order of the table. What
+            to know is in ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
@@ -125,8 +130,9 @@ class DownstreamResult(TaskFits, TwoStep):
             )
         if steps == 1:
             loss, between, curves = self._straight(inputs)
+            notes: list[Note] = []
         else:
-            loss, between, _ = self._losses(inputs)
+            loss, between, notes = self._losses(inputs)
             curves = self.curves
         if len(between) != 1:
             raise ArgumentError(
@@ -141,7 +147,9 @@ class DownstreamResult(TaskFits, TwoStep):
             value, lower, upper = (float(end[0]) for end in ends)
             record = {"task": name, "value": value, "lower": lower, "upper": upper}
             records.append(record | {"known": judged.predictable, "reason": judged.reason})
-        return pd.DataFrame(records).set_index("task")
+        found = pd.DataFrame(records).set_index("task")
+        found.attrs["notes"] = [*notes, *self._about(asked, between, inputs, curves)]
+        return found
 
     def at_loss(self, loss: ArrayLike, *, level: float = _LEVEL, task: str | None = None) -> pd.DataFrame:
         """The metric of a model whose loss is known: columns ``value``, ``lower``, ``upper``, ``known``."""
@@ -204,7 +212,7 @@ class DownstreamResult(TaskFits, TwoStep):
             )
             columns[name] = self.models.to_metric(drawn[:n])
         out = pd.DataFrame(columns)
-        out.attrs["notes"] = [*notes, *self._about(self.lead, between, inputs)]
+        out.attrs["notes"] = [*notes, *self._about(names, between, inputs, self.curves)]
         return out
 
     # -- as a Predictor ----------------------------------------------------------------------------------------

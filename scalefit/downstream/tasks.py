@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -208,20 +208,21 @@ class TaskFits:
         below = np.clip((curve.lowest / between - 1) / _BELOW, 0.0, 1.0)
         return np.asarray(1 + below * max(_BEGUN / max(curve.risen, 1e-3) - 1, 0.0))
 
-    def _about(self, name: str, between: Array, inputs: Mapping[str, Any]) -> list[Note]:
-        """What to know of a prediction."""
+    def _about(
+        self, names: Sequence[str], between: Array, inputs: Mapping[str, Any], curves: Mapping[str, Curve]
+    ) -> list[Note]:
+        """What to know of a prediction of some tasks, beside the reasons why others have none."""
         found = []
-        judged = self.judgements[name]
-        if not judged.predictable:
-            text = f"{name} is not predictable from these models ({judged.reason}): its interval is the whole range."
-            found.append(Note("not_predictable", "warning", text, {"task": name}))
-        elif np.max(self._begun(name, between, self.curves[name])) > 1:
+        able = [name for name in names if self.judgements[name].predictable]
+        begun = [name for name in able if name in curves and np.max(self._begun(name, between, curves[name])) > 1]
+        if begun:
+            said = shortlist(f"{name} {_text.percent(round(self.curves[name].risen, 2))}" for name in begun)
             text = (
-                f"{name} has only begun to rise ({_text.percent(round(self.curves[name].risen, 2))} of the way from "
-                "guessing to 1), and may rise faster than any curve of these models: the better end of its interval "
-                "was widened. Evaluate larger models."
+                f"Only begun to rise, as a share of the way from guessing to 1: {said}. Such tasks may rise faster "
+                "than any curve of these models, and the better end of their intervals was widened. Evaluate larger "
+                "models."
             )
-            found.append(Note("only_begun", "warning", text, {"task": name, "risen": self.curves[name].risen}))
+            found.append(Note("only_begun", "warning", text, {"tasks": begun}))
         jump = float(np.max(self._jump(inputs)))
         if jump > _MEASURED:
             text = (

@@ -166,6 +166,8 @@ def test_a_task_that_has_only_begun_to_rise_may_rise_faster_than_its_curve():
     assert (row["upper"] - middle) / (plain[1] - middle) == pytest.approx(0.15 / risen["acc_late"], rel=0.1)
     seen = result.at_loss(runs["val_loss"].min(), task="acc_late").iloc[0]
     assert seen["upper"] - seen["value"] < 3 * (seen["value"] - seen["lower"])
+    notes = result.predict_tasks(N=3e9, D=1e11).attrs["notes"]
+    assert [note.details["tasks"] for note in notes if note.code == "only_begun"] == [["acc_late"]]
     for task, said in (("acc_late", True), ("accuracy", False), ("average", False)):
         notes = result.predict_interval(N=3e9, D=1e11, task=task).attrs["notes"]
         assert ("only_begun" in {note.code for note in notes}) is said
@@ -311,7 +313,7 @@ def test_the_command_prints_the_take_away_first_and_saves_what_loads(several, tm
     path, saved = tmp_path / "models.csv", tmp_path / "found.json"
     several.to_csv(path, index=False)
     words = ["downstream", path, "--loss", "val_loss", "--metric", "acc*", "--chance", "accuracy=0.25"]
-    for more in (["--save", saved, "--at", "N=3e9,D=1e11"], ["--json", "--at", "N=3e9,D=1e11"]):
+    for more in (["--save", saved, "--at", "N=6e9,D=1e11"], ["--json", "--at", "N=1e11,D=3e12"]):
         with pytest.raises(SystemExit) as stop:
             main([str(word) for word in [*words, *more]])
         assert stop.value.code == 0
@@ -319,7 +321,10 @@ def test_the_command_prints_the_take_away_first_and_saves_what_loads(several, tm
         if "--json" in more:
             said = json.loads(out)
             assert said["predictions"][0]["tasks"]["accuracy"]["known"] is True
+            assert "far_jump" in {note["code"] for note in said["predictions"][0]["notes"]}
             assert said["tasks"]["acc_chance"]["predictable"] is False
         else:
-            assert out.startswith("1 of 5 tasks can be predicted") and "At N=3e+09, D=1e+11" in out
+            assert (
+                out.startswith("1 of 5 tasks can be predicted") and "At N=3e+09, D=1e+11" in out and "far_jump" in out
+            )
     assert sf.load_result(saved).tasks[0] == "average"
