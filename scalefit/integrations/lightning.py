@@ -68,24 +68,30 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
         self.on_advice = on_advice
         self.advice: Advice | None = None
         self._asked = False
+        self._saved: str | None = None
 
     # -- state ----------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
         """Return the curve; settings stay in code."""
-        return {"monitor": self.monitor.to_json()}
+        return {"monitor": self._saved or self.monitor.to_json()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the curve of a checkpoint; plan and settings given in code stay."""
-        self.monitor.restore(parse_state(state_dict["monitor"]))
+        text = str(state_dict["monitor"])
+        parse_state(text)  # what is wrong with it is said now
+        self._saved = text  # taken up once the trainer has told the epochs, which are part of the plan
 
     # -- events ---------------------------------------------------------------------------------------
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Forget what was logged after the checkpoint that training resumes from, and take the epochs."""
-        self.monitor.rewind(trainer.global_step)
+        """Take the epochs, and the curve up to the checkpoint that training resumes from."""
         plan, batches = self.monitor.plan, getattr(trainer, "num_training_batches", None)
         if isinstance(batches, (int, float)) and 0 < batches < float("inf") and plan.epochs_at(plan.steps) is None:
             passes = plan.steps * getattr(trainer, "accumulate_grad_batches", 1) / batches
             self.monitor.plan = plan.model_copy(update={"epochs": float(passes)})
+        if self._saved is not None:
+            self.monitor.restore(parse_state(self._saved))
+            self._saved = None
+        self.monitor.rewind(trainer.global_step)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Take the training loss and the learning rate now and then."""

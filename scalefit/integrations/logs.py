@@ -119,7 +119,15 @@ def _in_folder(source: Path) -> Path:
     if not source.is_dir():
         return source
     found = [*source.glob("trainer_state.json"), *source.glob("checkpoint-*/trainer_state.json")]
-    return max(found, key=lambda p: (p.stat().st_mtime_ns, len(p.parts))) if found else source
+    return max(found, key=lambda path: (_written(path), len(path.parts))) if found else source
+
+
+def _written(path: Path) -> int:
+    """Time of the last change [ns]; 0 for a checkpoint that was removed meanwhile."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _kind_of(source: Path) -> str:
@@ -142,6 +150,8 @@ def _text(source: Path, growing: bool = False) -> str:
         raise DataError(
             f"{source} is not a text log ({error.reason} at byte {error.start})", "it was not read", "Save it as UTF-8"
         ) from None
+    except OSError as error:  # a checkpoint that was removed meanwhile
+        raise DataError(f"{source}: {error.strerror or error}", "it was not read", "Check the path") from None
 
 
 def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
