@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import scalefit as sf
+from scalefit.reporting.published import published_page
 
 HERE = Path(__file__).parent
 #: Chapters of the API, one page each: file, title, modules whose public names it holds, further names it documents.
@@ -107,6 +108,7 @@ def on_pre_build(config: Any) -> None:
     write_experiments(HERE / "experiments")
     (HERE / "claims.md").write_text(claims_page(), encoding="utf-8")
     _gallery().write_gallery(HERE)
+    (HERE / "planner-page.html").write_text(published_page(), encoding="utf-8")
 
 
 def _gallery() -> Any:

@@ -165,6 +165,9 @@ class _Writer:
             return self.raised(self.base(base), self.above(node.text, above))
         if node.kind in ("function", "call"):
             inner = node.parts[0]
+            if node.text == "sqrt":
+                parts = inner.parts if inner.kind == "group" else (inner,)
+                return self.root("".join(map(self.node, parts)))
             return self.name(node.text) + ("" if inner.kind == "group" else self.space()) + self.node(inner)
         if node.kind == "group":
             return self.sign("(") + "".join(map(self.node, node.parts)) + self.sign(")")
@@ -219,6 +222,9 @@ class _Writer:
     def raised(self, base: str, above: str) -> str:
         raise NotImplementedError
 
+    def root(self, inside: str) -> str:
+        raise NotImplementedError
+
 
 def _split(name: str) -> tuple[str, str, str]:
     """Letter, index and mark of a name: A1, N_c, D', L~."""
@@ -239,7 +245,7 @@ class _MathText(_Writer):
     def name(self, text: str) -> str:
         letter, index, mark = _split(text)
         if letter in _FUNCTIONS:
-            head = {"sum": r"\sum", "sqrt": r"\mathrm{sqrt}", "lg": r"\mathrm{lg}"}.get(letter, rf"\{letter}")
+            head = {"sum": r"\sum", "lg": r"\mathrm{lg}"}.get(letter, rf"\{letter}")
         else:
             head = f"\\{letter}" if is_greek(letter) else letter if len(letter) == 1 else f"\\mathrm{{{letter}}}"
         head = rf"\tilde{{{head}}}" if mark == "~" else head + mark
@@ -251,6 +257,9 @@ class _MathText(_Writer):
 
     def raised(self, base: str, above: str) -> str:
         return f"{base.rstrip()}^{{{above}}}"
+
+    def root(self, inside: str) -> str:
+        return rf"\sqrt{{{inside}}}"
 
 
 class _MathML(_Writer):
@@ -278,6 +287,9 @@ class _MathML(_Writer):
 
     def raised(self, base: str, above: str) -> str:
         return f"<msup><mrow>{base}</mrow><mrow>{above}</mrow></msup>"
+
+    def root(self, inside: str) -> str:
+        return f"<msqrt>{inside}</msqrt>"
 
 
 _GREEK = dict(

@@ -78,6 +78,11 @@ if (DATA.planner !== null) {
         ? `Extrapolation: ${count(far)} times the compute of the largest run; the interval is as wide as such jumps have needed on other tables.`
         : `Extrapolation: ${count(far)} times the compute of the largest run behind the law; nothing tests its form there.`);
     }
+    const past = ["N", "D"].filter((key) => seen.C === undefined && p[key] > seen[key]);
+    if (p.possible && past.length) {
+      const said = { N: "size", D: "tokens" };
+      notes.push(`Extrapolation: ${past.map((key) => `${count(p[key] / seen[key])} times the largest ${said[key]}`).join(" and ")} behind the law; nothing tests its form there.`);
+    }
     if (p.surface.borrowed) notes.push(...model.borrowed);
     if (p.possible && asked.unique !== null && p.D > 4 * asked.unique) {
       notes.push("Many passes over the same tokens: the loss can rise again, which no law here models.");

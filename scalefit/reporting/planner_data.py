@@ -56,9 +56,9 @@ def planner_data(result: FitResult, predicts: Any, level: float, call: str) -> d
     return models
 
 
-def published_model(law: Predictor, call: str) -> dict[str, Any]:
-    """The model of a published law: one set of constants, so no intervals."""
-    return {**_model(law, "law", call), "noise": None, "trend": None}
+def published_model(law: Predictor, call: str, name: str) -> dict[str, Any]:
+    """The model of a published law: one set of constants, so no intervals; `name` tells its scripts apart."""
+    return {**_model(law, name, call), "noise": None, "trend": None}
 
 
 def _model(predictor: Predictor, name: str, call: str) -> dict[str, Any]:

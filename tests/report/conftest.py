@@ -77,7 +77,7 @@ class Tab:
     def answers(self) -> dict[str, float]:
         self.settle()
         read = "() => Object.fromEntries([...document.querySelectorAll('#answers data')].map((d) => [d.id, d.value]))"
-        return {key.removeprefix("out-"): float(value) for key, value in self.page.evaluate(read).items()}
+        return {key.removeprefix("out-"): float(value) for key, value in self.page.evaluate(read).items() if value}
 
 
 @pytest.fixture
