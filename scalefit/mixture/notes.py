@@ -20,6 +20,7 @@ def notes_of(found: OptimalMixture) -> tuple[Note, ...]:
     """Notes of a mixture, the severe ones first."""
     notes = [
         *_fits(found),
+        *_units(found),
         *_beyond(found),
         *_open(found),
         *_bounds(found),
@@ -45,6 +46,16 @@ def _fits(found: OptimalMixture) -> list[Note]:
     return [Note("untrusted_fits", "error", text, {"parameters": list(found.open_parameters)})]
 
 
+def _units(found: OptimalMixture) -> list[Note]:
+    if len(found.units) == 1:
+        return []
+    text = (
+        f"Losses in different units ({', '.join(found.units)}) were added with these weights: a weight then holds a "
+        "conversion too. Give all losses in one unit, or put the conversion into the weights."
+    )
+    return [Note("several_units", "warning", text, {"units": list(found.units)})]
+
+
 def _beyond(found: OptimalMixture) -> list[Note]:
     if found.beyond <= INSIDE:
         return []
@@ -62,8 +73,8 @@ def _beyond(found: OptimalMixture) -> list[Note]:
     text = (
         f"{said}{100 * found.beyond:.0f} % of the tokens would have to move for a blend of tried mixtures "
         f"({usual}){which}. The best blend of tried ones{way(', .blend,', '')} costs "
-        f"{max(worth, 0.0):.3g} nat more by the laws. Run this mixture or one on the way to it before relying on it, "
-        f"or keep to the ranges of the runs ({arg('bounds', 'tried')})."
+        f"{max(worth, 0.0):.3g} {found.unit} more by the laws. Run this mixture or one on the way to it before relying "
+        f"on it, or keep to the ranges of the runs ({arg('bounds', 'tried')})."
     )
     severity: Severity = "error" if far else "warning" if found.beyond > found.usual or out else "info"
     return [Note("extrapolation", severity, text, {"beyond": found.beyond, "usual": found.usual})]
@@ -101,8 +112,8 @@ def _gain(found: OptimalMixture) -> list[Note]:
     if not best.lower <= 0:
         return []
     text = (
-        f"The interval of the gain over the best mixture tried (row {found.best_tried}) reaches {best.lower:.3g} nat: "
-        "the runs do not show that this mixture is better. Keep that one, or run both."
+        f"The interval of the gain over the best mixture tried (row {found.best_tried}) reaches {best.lower:.3g} "
+        f"{found.unit}: the runs do not show that this mixture is better. Keep that one, or run both."
     )
     return [Note("gain_not_shown", "warning", text, {"lower": best.lower, "upper": best.upper})]
 
@@ -116,17 +127,17 @@ def _flat(found: OptimalMixture) -> list[Note]:
     if not wide:
         return []
     text = (
-        f"The optimum is flat: at {found.within:g} nat more, a share may be {_listed(wide)}, the others following it. "
+        f"The optimum is flat: at {found.within:g} {found.unit} more, a share may be {_listed(wide)}, the others "
+        "following it. Choose among these by cost or by what there is of each."
     )
-    text += "Choose among these by cost or by what there is of each."
     return [Note("flat", "info", text, {"within": found.within})]
 
 
 def _luck(found: OptimalMixture) -> list[Note]:
     text = (
         f"Of {found.n_tried} mixtures the one with the lowest measured loss (row {found.best_tried}) was "
-        f"{abs(found.luck):.3g} nat {'below' if found.luck > 0 else 'above'} what the laws give for it; the gain is "
-        f"counted from the laws' value, as the lowest of many is partly luck. From the laws' own lowest value "
-        f"{found.optimism:.3g} nat of luck was taken off. Compare runs, not measured minima."
+        f"{abs(found.luck):.3g} {found.unit} {'below' if found.luck > 0 else 'above'} what the laws give for it; the "
+        f"gain is counted from the laws' value, as the lowest of many is partly luck. From the laws' own lowest value "
+        f"{found.optimism:.3g} {found.unit} of luck was taken off. Compare runs, not measured minima."
     )
     return [Note("selection", "info", text, {"luck": found.luck, "optimism": found.optimism})]

@@ -275,6 +275,7 @@ def _answer(
         scatter=float(np.sqrt(np.mean(scatter**2))),
         n_tried=len(tried),
         law=used[0].law.name.split(":")[0],
+        units=tuple(dict.fromkeys(str((one.conventions or {}).get("loss_unit", "nat/token")) for one in used)),
         level=task.level,
         fits_trusted=all(result.trusted for result in used),
         open_parameters=tuple(dict.fromkeys(name for result in used for name in result.undetermined)),

@@ -59,6 +59,8 @@ class OptimalMixture:
         Part of the tokens that would have to move for the mixture to be a blend of tried ones.
     blend : ndarray (n,)
         The best blend of tried mixtures, with its loss `blend_loss`.
+    units : tuple of str
+        Units of the losses of weight; one, unless they differ.
     level : float
         Level of the intervals.
     notes : tuple of Note
@@ -90,6 +92,7 @@ class OptimalMixture:
     scatter: float
     n_tried: int
     law: str
+    units: tuple[str, ...]
     level: float
     fits_trusted: bool
     open_parameters: tuple[str, ...]
@@ -108,6 +111,12 @@ class OptimalMixture:
     def upper(self) -> float:
         """Upper end of the interval for the weighted loss of a run with this mixture."""
         return self.run_interval[1]
+
+    @property
+    def unit(self) -> str:
+        """What losses are counted in, as a word behind a number."""
+        one = self.units[0].partition("/")[0]
+        return one if len(self.units) == 1 and one in ("nat", "bit") else "of loss"
 
     @property
     def mixture(self) -> dict[str, float]:
@@ -178,24 +187,23 @@ class OptimalMixture:
         best = self.comparisons[0]
         if not np.isfinite(best.lower):
             return f"{mix}: no interval could be given"
-        gain = (
-            f"{best.loss - self.loss:.3g} [{best.lower:.3g}, {best.upper:.3g}] nat better than the best mixture tried"
-        )
+        gain = f"{best.loss - self.loss:.3g} [{best.lower:.3g}, {best.upper:.3g}] {self.unit}"
         if best.lower <= 0:
-            return f"{mix}: not shown to be better than the best mixture tried (gain {gain.split(' nat')[0]} nat)"
-        return f"{mix}: {gain}"
+            return f"{mix}: not shown to be better than the best mixture tried (gain {gain})"
+        return f"{mix}: {gain} better than the best mixture tried"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares with their intervals, and where they can move at little cost."""
         from scalefit.plots.mixture import draw_mixture
 
-        return draw_mixture(self.table, self.level, self.within, ax)
+        return draw_mixture(self.table, self.level, f"within {self.within:g} {self.unit}", ax)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON can hold it; NaN becomes None."""
         return {
             "kind": "mixture",
             "law": self.law,
+            "unit": self.unit,
             "loss": self.loss,
             "lower": plain(self.lower),
             "upper": plain(self.upper),
@@ -238,7 +246,7 @@ class OptimalMixture:
         lines.append(f"Weighted loss of a run with it {self.loss:.4f} {interval}   TRUST: {trust}")
         lines.append(f"by {self.law} fitted to {self.n_tried} mixtures of {len(self.domains)} domains, {losses}")
         level = f"{words.percent(self.level)} interval"
-        head = ("", "share", level, f"within {self.within:g} nat", "tried")
+        head = ("", "share", level, f"within {self.within:g} {self.unit}", "tried")
         rows: list[tuple[str, ...]] = [head]
         for domain, row in self.table.iterrows():
             pairs = [(row[f"{name}lower"], row[f"{name}upper"]) for name in ("", "within_", "tried_")]
@@ -251,7 +259,7 @@ class OptimalMixture:
                 *(cell.rjust(width) for cell, width in zip(texts[1:], widths[1:], strict=True)),
             ]
             lines.append("  ".join(cells).rstrip())
-        lines += ["", "Gain by the laws [nat]"]
+        lines += ["", f"Gain by the laws [{self.unit}]"]
         width = max(len(c.name) for c in self.comparisons)
         for c in self.comparisons:
             between = f"[{c.lower:.4f}, {c.upper:.4f}]" if np.isfinite(c.lower) else ""

@@ -280,6 +280,18 @@ def test_losses_that_no_run_has_together_are_refused():
         optimal(fits)
 
 
+def test_losses_are_named_in_their_own_unit():
+    table = runs(24, noise=0.002).rename(columns={"loss_web": "bpb_web", "loss_code": "bpb_code"})
+    fits = sf.fit(table, "data_mixing", loss=["bpb_web", "bpb_code"])
+    best = optimal(fits)
+    assert best.units == ("bit/byte",) and best.to_dict()["unit"] == "bit"
+    drawn = [text.get_text() for text in best.plot().get_legend().get_texts()]
+    assert "[bit]" in str(best) and " bit " in best.verdict and "within 0.01 bit" in drawn
+    assert " nat" not in str(best)
+    mixed = sf.fit(table, "data_mixing", loss=["bpb_web", "loss_books"])
+    assert "several_units" in {note.code for note in optimal(mixed).notes}
+
+
 def test_words_figure_and_json_agree(noisy, tmp_path):
     best = optimal(noisy)
     text = str(best)
