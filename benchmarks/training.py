@@ -5,6 +5,8 @@ memoriser   200 Question-Formation lines learnt by heart: within 3 % of log(n) /
 question    a small GPT on 30,000 regenerated lines: held-out loss within 0.03 of the entropy
 markov      an order-1 source: H + 0.02
 speed       tokens per second beside transformers' GPT2LMHeadModel (dropout 0, SDPA)
+plain       tokens per second beside a loop written by hand in nanoGPT's manner, at 12M and 124M parameters
+bpe         building corpora B: speed of one core, and how much memory
 optimizer   our AdamW step with clipping over torch's fused one, at 12M parameters
 shapes      seconds to find a model of N parameters
 ensemble    three members = three single runs, and what they cost
@@ -31,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from plain_loop import PlainLoop
 
 from scalefit.training import RunConfig, SweepConfig, load_config, sweep, train
 from scalefit.training.activations import nearest_distances
@@ -43,12 +46,16 @@ from scalefit.training.config import (
     RuntimeConfig,
     ScheduleConfig,
 )  # fmt: skip
+from scalefit.training.data import corpus_build
+from scalefit.training.data.corpus import open_corpus
+from scalefit.training.distributed import World
 from scalefit.training.experiments import run_experiment
 from scalefit.training.models.build import build_model
 from scalefit.training.models.shapes import shape_for
 from scalefit.training.optimizer import FlatAdamW
 from scalefit.training.provenance import machine
 from scalefit.training.sweeps.grid import Sweep
+from scalefit.training.trainer import Trainer, peak_memory
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "training.json"
@@ -150,6 +157,92 @@ def speed(store: Path, n_repeats: int = 5) -> dict[str, Any]:
             "ratios": ratios,
         }
     return found
+
+
+def plain(store: Path, turns: int = 3) -> dict[str, Any]:
+    """Take turns with a loop written by hand on the same random tokens, data and optimiser included."""
+    found = {}
+    for name, preset, vocab_size, batch, n_steps in (
+        ("12M", "gpt2-12m", 4096, 8, 4),
+        ("124M", "gpt2-small", 50257, 1, 1),
+    ):
+        ids = np.random.default_rng(0).integers(0, vocab_size, 300_000).astype(np.uint16)
+        ids[0] = vocab_size - 1
+        np.save(store / f"{name}.npy", ids)
+        config = RunConfig(
+            model=ModelConfig.from_dict({"preset": preset}),
+            corpus=CorpusConfig(source="ids", path=str(store / f"{name}.npy"), val_fraction=0.05),
+            optimizer=OptimizerConfig(lr=1e-3, batch_size=batch),
+            runtime=RuntimeConfig(device="cpu", dtype="float32"),
+        )
+        corpus = open_corpus(config.corpus, store / "corpora")
+        trainer = Trainer(config, corpus, World(0, 1, torch.device("cpu")))
+        trainer.place(0)
+        loop = PlainLoop(config.model, vocab_size, corpus.train, batch)
+        seconds: dict[str, list[float]] = {"ours": [], "plain": []}
+        losses = {"ours": float(trainer.step(0, 1.0)[0]), "plain": loop.step()}  # which also warms up
+        for turn in range(turns):
+            for who in ("ours", "plain") if turn % 2 == 0 else ("plain", "ours"):
+                started = time.process_time()
+                for step in range(n_steps):
+                    float(trainer.step(step + 1, 1.0)[0]) if who == "ours" else loop.step()
+                seconds[who].append((time.process_time() - started) / n_steps)
+        tokens = batch * config.model.T_max
+        ratios = [b / a for a, b in zip(seconds["ours"], seconds["plain"], strict=True)]
+        found[name] = {
+            "N": trainer.built.total,
+            "tokens_per_step": tokens,
+            "cpu_tokens_per_second": {who: tokens / min(values) for who, values in seconds.items()},
+            "ratio": statistics.median(ratios),
+            "ratios": ratios,
+            "first_losses": losses,
+            "log_vocabulary": math.log(vocab_size),
+        }
+        del trainer, loop
+    return found
+
+
+def bpe(store: Path) -> dict[str, Any]:
+    """Build corpora B (``SCALEFIT_DATA_DIR``) by one core, in processes of their own whose memory is read."""
+    path = Path(os.environ["SCALEFIT_DATA_DIR"]) / "corpora" / "classic_books_B_165MB.tar.xz"
+    found = {}
+    environment = {**os.environ, "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+    for tokenizer in ("byte", "bpe:4096", "bpe:50257"):
+        command = [sys.executable, __file__, "--build", str(path), tokenizer, str(store / tokenizer.replace(":", ""))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        found[tokenizer] = json.loads(done.stdout)
+    return found
+
+
+def _build(path: str, tokenizer: str, folder: str) -> None:
+    """Build one corpus and print its cost."""
+    before = peak_memory(torch.device("cpu"))
+    spent, train_tokenizer = [0.0], corpus_build.train_tokenizer
+
+    def timed(*arguments: Any) -> Any:
+        started = time.process_time()
+        made = train_tokenizer(*arguments)
+        spent[0] = time.process_time() - started
+        return made
+
+    corpus_build.train_tokenizer = timed
+    started = time.process_time()
+    corpus = open_corpus(CorpusConfig(source="files", path=path, tokenizer=tokenizer), folder)
+    total = time.process_time() - started
+    n_bytes = corpus.meta["train_bytes"] + corpus.meta["val_bytes"]
+    print(
+        json.dumps(
+            {
+                "bytes": n_bytes,
+                "tokens": corpus.meta["train_tokens"] + corpus.meta["val_tokens"],
+                "cpu_seconds": total,
+                "cpu_seconds_of_the_tokenizer": spent[0],
+                "encoding_mb_per_second": n_bytes / 1e6 / (total - spent[0]),
+                "peak_memory_mb": peak_memory(torch.device("cpu")) / 1e6,
+                "memory_before_mb": before / 1e6,
+            }
+        )
+    )
 
 
 def ensemble(store: Path) -> dict[str, Any]:
@@ -270,7 +363,8 @@ def shapes(store: Path) -> dict[str, Any]:
 
 
 BENCHMARKS = {
-    f.__name__: f for f in (kills, memoriser, question, markov, speed, optimizer, shapes, ensemble, ddp, nearest)
+    f.__name__: f
+    for f in (kills, memoriser, question, markov, speed, plain, bpe, optimizer, shapes, ensemble, ddp, nearest)
 }
 
 
@@ -288,5 +382,7 @@ def main(names: list[str]) -> None:
         RESULTS.write_text(json.dumps({**saved, name: found}, indent=1, sort_keys=True) + "\n")
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:2] == ["--build"]:
+    _build(*sys.argv[2:])
+elif __name__ == "__main__":
     main(sys.argv[1:] or ["all"])

@@ -19,7 +19,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,18 @@ from scalefit.training import SweepConfig
 from scalefit.training.bench import SIZES, bench
 from scalefit.training.config import CorpusConfig, EvaluationConfig, ModelConfig, RuntimeConfig
 from scalefit.training.config_files import read_mapping
+from scalefit.training.device_check import check_device
 from scalefit.training.distributed import best_device
 from scalefit.training.provenance import machine
+from scalefit.training.steps import MODES
 from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, Sweep
 from scalefit.training.sweeps.worker import work
 
 HERE = Path(__file__).parent
-#: In this order: the first says whether the estimates behind the others hold.
+#: In this order: the first says whether the device computes what the processor does, the second whether the estimates
+#: behind the others hold.
 ITEMS = {
+    "smoke": "60 s: families, bfloat16, compiled and CUDA-graph steps, resume; prints what differs from the CPU",
     "bench": "tokens per second of eager, compiled and CUDA-graph steps, 12k to 27M parameters",
     "ladder": "0.16M to 3.5M parameters x 5 D x 3 seeds, learning rate swept per size (ladder.toml)",
     "large": "11M and 26M points (large.toml); call again until it says finished",
@@ -89,6 +93,8 @@ def run_item(name: str, out: Path, store: Path, seconds: float, corpus: str | No
 
 
 def _item(name: str, out: Path, store: Path, corpus: str | None, toy: bool) -> Callable[[], Any]:
+    if name == "smoke":
+        return lambda: _smoke(out, store, toy)
     if name == "bench":
         return lambda: _bench(out, toy)
     if name in ("ladder", "large"):
@@ -116,6 +122,14 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _smoke(out: Path, store: Path, toy: bool) -> None:
+    found = check_device("cpu" if toy else "auto", 60.0, ("eager",) if toy else MODES, store)
+    text = "\n".join(str(check) for check in found) + "\n"
+    print(text, end="")
+    (out / "smoke.txt").write_text(text)
+    (out / "smoke.json").write_text(json.dumps([asdict(check) for check in found], indent=1) + "\n")
 
 
 def _bench(out: Path, toy: bool) -> None:

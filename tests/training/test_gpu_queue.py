@@ -43,6 +43,28 @@ def test_text_items_run(item: str, store: Path) -> None:
     check_files(store / "out")
 
 
+def test_the_smoke_says_what_differs(store: Path, monkeypatch) -> None:
+    """A device that rounds otherwise passes or fails by how much; one that breaks is told of, and the rest goes on."""
+    from scalefit.training import device_check
+
+    original, calls = device_check._losses, 0
+
+    def off(config, corpus, device):
+        nonlocal calls
+        calls += 1
+        if config.model.family == "moe":
+            raise RuntimeError("no kernel for this\nmore")
+        return [loss + (0.01 if calls % 2 else 0.0) for loss in original(config, corpus, device)]
+
+    monkeypatch.setattr(device_check, "_losses", off)
+    found = {check.name: check for check in device_check.check_device("cpu", modes=("eager",), store=store)}
+    assert found["gpt2, float32"].difference == pytest.approx(0.01) and not found["gpt2, float32"].passed
+    assert "NOT  moe, float32: no kernel for this (" in str(found["moe, float32"])
+    assert found["killed and resumed"].passed and found["killed and resumed"].difference == 0
+    late = device_check.check_device("cpu", seconds=-1.0, store=store)
+    assert all(check.said == "left out, the time is up" for check in late)
+
+
 def check_files(out: Path) -> None:
     """Few, small, not deep, and they say where they come from."""
     files = [path for path in out.rglob("*") if path.is_file()]
@@ -117,4 +139,4 @@ def test_the_configs_span_what_they_say() -> None:
     small = [count_parameters(size.model, 256).total for size in ladder.sizes]
     assert 0.15e6 < small[0] < 0.25e6 and 3e6 < small[-1] < 4e6 and small == sorted(small)
     assert [round(count_parameters(size.model, 256).total / 1e6) for size in large.sizes] == [11, 26]
-    assert all(item in queue.GPU_SIZES or item in ("bench", "ladder", "large") for item in queue.ITEMS)
+    assert all(item in queue.GPU_SIZES or item in ("smoke", "bench", "ladder", "large") for item in queue.ITEMS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,10 +15,23 @@ IGNORE = -100
 _CHUNK = {"cpu": 1 << 20, "cuda": 1 << 27}
 
 
+@contextlib.contextmanager
+def chunks_of(device: str) -> Iterator[None]:
+    """Work in the chunks of another kind of device, to see what it would need."""
+    before = _stands_for.set(device)
+    try:
+        yield
+    finally:
+        _stands_for.reset(before)
+
+
+_stands_for: contextvars.ContextVar[str] = contextvars.ContextVar("device", default="")
+
+
 def _chunks(logits: torch.Tensor) -> list[slice]:
     """Rows of logits that are worked on at a time; a compiler fuses the whole and needs no parts."""
     rows = len(logits)
-    size = max(1, _CHUNK.get(logits.device.type, 1 << 24) // logits.shape[1])
+    size = max(1, _CHUNK.get(_stands_for.get() or logits.device.type, 1 << 24) // logits.shape[1])
     if torch.compiler.is_compiling() or size >= rows:
         return [slice(0, rows)]
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]

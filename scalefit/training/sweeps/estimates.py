@@ -11,6 +11,7 @@ from typing import Any
 from scalefit.training.config import RunConfig
 from scalefit.training.data.corpus import Corpus
 from scalefit.training.distributed import World, best_device
+from scalefit.training.footprint import step_memory
 from scalefit.training.models.build import build_model
 from scalefit.training.segments import make_path
 from scalefit.training.sweeps.grid import Sweep, SweepConfig
@@ -21,10 +22,10 @@ EVALUATION_SHARE = 0.15
 
 
 def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[dict[str, Any]]:
-    """Return one row per known run: series, N, tokens, members, steps, seconds [s], disk_bytes, finished.
+    """Return one row per known run: series, N, tokens, members, steps, seconds [s], memory and disk [byte], finished.
 
-    Seconds are for the device of the config; disk is what a worker needs at a time: one checkpoint, while a branch
-    runs, of six numbers a parameter and member.
+    Seconds are for the device of the config, ``memory_bytes`` the peak of a step on it; ``disk_bytes`` is what a worker
+    needs at a time: one checkpoint, while a branch runs, of six numbers a parameter and member.
     """
     # with one rate there is nothing to probe: the points are known before anything is trained
     single = replace(config, lr=replace(config.lr, grid=config.lr.grid[:1]))
@@ -37,6 +38,7 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
             if (job.config.model, job.config.series) not in known:
                 jobs.setdefault(job.run_id, job)
     rates: dict[tuple[Any, ...], float] = {}
+    memory: dict[tuple[Any, ...], int] = {}
     rows = []
     for job in jobs.values():
         run, corpus = job.config, probes.corpora[job.config.series]
@@ -46,6 +48,8 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
         built = build_model(run.model, corpus.vocab_size, [0])
         if key not in rates:
             rates[key] = _seconds_per_step(run, corpus, n_timed)
+            kind = best_device(run.runtime.device).type
+            memory[key] = step_memory(run, corpus.vocab_size, length, kind)
         path = make_path(run.schedule, run.optimizer.batch_size * corpus.tokens_per_row(length), built.total)
         rows.append(
             {
@@ -56,6 +60,7 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
                 "members": len(run.members),
                 "steps": path.n_steps,
                 "seconds": 0.0 if probes.folder(job).finished else path.n_steps * rates[key] * (1 + EVALUATION_SHARE),
+                "memory_bytes": memory[key],
                 "disk_bytes": 6 * 4 * built.total * len(run.members),
                 "finished": probes.folder(job).finished,
             }
