@@ -1,6 +1,6 @@
 """What the training harness must show, at full length: ``python benchmarks/training.py NAME ...`` (or ``all``).
 
-kills       50 SIGKILLs in a sweep lose no finished run, repeat none, and change no number
+kills       25 SIGKILLs and 25 SIGTERMs in a sweep lose no finished run, repeat none, and change no number
 memoriser   200 Question-Formation lines learnt by heart: within 3 % of log(n) / tokens-per-line, on one core
 question    a small GPT on 30,000 regenerated lines: held-out loss within 0.03 of the entropy
 markov      an order-1 source: H + 0.02
@@ -50,6 +50,7 @@ from scalefit.training.data import corpus_build
 from scalefit.training.data.corpus import open_corpus
 from scalefit.training.distributed import World
 from scalefit.training.experiments import run_experiment
+from scalefit.training.loop import ENDED
 from scalefit.training.models.build import build_model
 from scalefit.training.models.shapes import shape_for
 from scalefit.training.optimizer import FlatAdamW
@@ -62,12 +63,12 @@ RESULTS = HERE / "results" / "training.json"
 
 
 def kills(store: Path, n_kills: int = 50) -> dict[str, Any]:
-    """Kill a worker at random moments until the sweep is done; compare with a sweep that was never disturbed."""
+    """End a worker at random moments, by SIGKILL and SIGTERM in turns; compare with a sweep never disturbed."""
     config = load_config(HERE / "kills.toml", SweepConfig)
     Sweep(config, store / "killed")
     rng = random.Random(0)
     stamps: dict[Path, int] = {}
-    done = changed = restarts = 0
+    done = changed = restarts = asked = saved = 0
     while done < n_kills:
         command = [sys.executable, "-m", "scalefit.training.sweeps.worker", str(store / "killed")]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -75,8 +76,10 @@ def kills(store: Path, n_kills: int = 50) -> dict[str, Any]:
         try:
             process.wait(timeout=2.0 + rng.uniform(0.0, 3.0))
         except subprocess.TimeoutExpired:
-            process.kill()
+            process.kill() if done % 2 else process.terminate()
             process.wait()
+            asked += not done % 2
+            saved += process.returncode == ENDED
             done += 1
         for path in (store / "killed" / "runs").glob("*/result.json"):
             changed += stamps.setdefault(path, path.stat().st_mtime_ns) != path.stat().st_mtime_ns
@@ -90,6 +93,8 @@ def kills(store: Path, n_kills: int = 50) -> dict[str, Any]:
     straight = sweep(config, store / "straight")
     return {
         "kills": done,
+        "asked_to_end": asked,
+        "of_them_saved_and_ended_with_143": saved,
         "worker_starts": restarts,
         "runs_finished_while_killing": finished_before_the_end,
         "finished_runs_lost_or_repeated": changed,

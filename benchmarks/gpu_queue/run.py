@@ -4,8 +4,8 @@ Every item is one command that stops by itself before ten minutes, leaves at mos
 on where it stopped when it is called again with the same store, or, on a fresh machine, with ``--from`` and the
 ``runs.tar.gz`` of the last call. ``--toy`` runs the same path in seconds on a CPU.
 
-The bench and the sweeps need numpy, torch and safetensors only (tables are written where pandas is; ``runs.tar.gz``
-holds the runs in any case). The experiments need the core of scalefit, and text needs tokenizers.
+The bench and the sweeps need numpy, torch, safetensors and pydantic only (tables are written where pandas is;
+``runs.tar.gz`` holds the runs in any case). The experiments need the core of scalefit, and text needs tokenizers.
 """
 
 from __future__ import annotations

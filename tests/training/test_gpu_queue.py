@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -132,6 +133,21 @@ def test_the_corpora_of_the_real_configs_can_be_built(tmp_path: Path) -> None:
         for size in config.sizes:  # at most four epochs, where repeated tokens are worth nearly new ones
             N = count_parameters(size.model, corpus.n_states).total
             assert max(config.ratios) * N < 4 * corpus.n_tokens
+
+
+def test_the_wheels_are_those_that_the_project_names() -> None:
+    import re
+    import tomllib
+
+    project = tomllib.loads((QUEUE.parents[1] / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    lines = [line for line in (QUEUE / "wheels.txt").read_text().splitlines() if line and line[0] != "#"]
+    known = {re.split("[>=]", line)[0]: line for line in named}
+    for line in lines:
+        name = re.split("[>=]", line)[0]
+        assert line in (known[name], name)
+        importlib.metadata.version(name)
+    assert {"numpy", "safetensors", "pydantic"} <= {re.split("[>=]", line)[0] for line in lines}
 
 
 def test_the_configs_span_what_they_say() -> None:
