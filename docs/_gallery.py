@@ -19,13 +19,15 @@ import numpy as np
 import pandas as pd
 import scalefit as sf
 
-# A stand-in for your table: 90 runs on six budgets that obey a published law, with 0.4 % of noise.
+# A stand-in for your table: 90 runs on six budgets under a published law, 0.4 % noise.
 rng = np.random.default_rng(0)
 law = sf.published("chinchilla", "besiroglu2024")
-C, share = (a.ravel() for a in np.meshgrid(np.geomspace(1e18, 3e20, 6), np.geomspace(0.2, 5, 15)))
+budgets, shares = np.geomspace(1e18, 3e20, 6), np.geomspace(0.2, 5, 15)
+C, share = (a.ravel() for a in np.meshgrid(budgets, shares))
 N = 0.09 * share * C**0.5
 runs = pd.DataFrame({"N": N, "D": C / (6 * N), "C": C})
-runs["loss"] = law.predict(N=runs["N"], D=runs["D"]) * np.exp(0.004 * rng.standard_normal(90))
+noise = np.exp(0.004 * rng.standard_normal(90))
+runs["loss"] = law.predict(N=runs["N"], D=runs["D"]) * noise
 result = sf.fit(runs)
 """
 
@@ -52,10 +54,11 @@ FIGURES = (
         "Two tables, shared exponents",
         "Each series has a colour, a marker and a dash of its own.",
         """
-grid = pd.DataFrame(np.meshgrid([3e7, 1e8, 3e8, 1e9], [2e9, 6e9, 2e10, 6e10])[0].ravel(), columns=["N"])
-grid["D"] = np.repeat([2e9, 6e9, 2e10, 6e10], 4)
-grid["loss"] = law.predict(N=grid["N"], D=grid["D"]) * np.exp(0.003 * rng.standard_normal(16))
-both = pd.concat([grid.assign(series="web"), grid.assign(series="code", loss=0.8 * grid["loss"])])
+N, D = (a.ravel() for a in np.meshgrid([3e7, 1e8, 3e8, 1e9], [2e9, 6e9, 2e10, 6e10]))
+noise = np.exp(0.003 * rng.standard_normal(16))
+web = pd.DataFrame({"N": N, "D": D, "loss": law.predict(N=N, D=D) * noise})
+code = web.assign(series="code", loss=0.8 * web["loss"])
+both = pd.concat([web.assign(series="web"), code])
 figure = sf.fit(both, by="shared").plot()
 """,
     ),
@@ -107,7 +110,8 @@ axes = draw_frontier(sf.plan(result, C=1e22).frontier(15))
 from scalefit.planning.figures import allocation_data
 from scalefit.plots.planning import draw_allocation
 
-ways = {"isoFLOP": sf.isoflop(runs, method="parabola"), "fitted law": result, "published law": law}
+isoflop = sf.isoflop(runs, method="parabola")
+ways = {"isoFLOP": isoflop, "fitted law": result, "published law": law}
 axes = draw_allocation(allocation_data(ways, (1e18, 1e23)))
 """,
     ),
@@ -119,7 +123,8 @@ axes = draw_allocation(allocation_data(ways, (1e18, 1e23)))
 schedule = sf.Schedule.wsd(10_000, warmup=200)
 monitor = sf.Monitor(sf.RunPlan(schedule=schedule, n_params=124e6, tokens_per_step=524_288))
 for step in range(100, 6001, 100):
-    monitor.update(step=step, val_loss=2.9 + 12 * (step + 50) ** -0.45 + 0.003 * rng.standard_normal())
+    loss = 2.9 + 12 * (step + 50) ** -0.45 + 0.003 * rng.standard_normal()
+    monitor.update(step=step, val_loss=loss)
 axes = monitor.plot(what_if={"cool down now": schedule.cooldown_from(step=6000, steps=1000)})
 """,
     ),
@@ -130,9 +135,11 @@ axes = monitor.plot(what_if={"cool down now": schedule.cooldown_from(step=6000, 
         """
 parts = []
 for name, gain in (("adamw", 1.0), ("new", 1.25), ("newer", 1.6)):
-    better = law.predict(N=runs["N"] * gain**0.5, D=runs["D"] * gain**0.5) * np.exp(0.003 * rng.standard_normal(90))
-    parts.append(runs.assign(recipe=name, loss=better))
-axes = sf.compare_recipes(pd.concat(parts), recipe="recipe", baseline="adamw").plot()
+    better = law.predict(N=runs["N"] * gain**0.5, D=runs["D"] * gain**0.5)
+    noise = np.exp(0.003 * rng.standard_normal(90))
+    parts.append(runs.assign(recipe=name, loss=better * noise))
+found = sf.compare_recipes(pd.concat(parts), recipe="recipe", baseline="adamw")
+axes = found.plot()
 """,
     ),
     Shown(
@@ -140,10 +147,12 @@ axes = sf.compare_recipes(pd.concat(parts), recipe="recipe", baseline="adamw").p
         "Learning rates",
         "The best rate of each size and length of a sweep, and the law through them.",
         """
-n, d, step = (a.ravel() for a in np.meshgrid([5e7, 1e8, 2e8], [2e9, 8e9, 3e10], range(5)))
+cells = np.meshgrid([5e7, 1e8, 2e8], [2e9, 8e9, 3e10], range(5))
+n, d, step = (a.ravel() for a in cells)
 best = 1.79 * n**-0.713 * d**0.307
 lr = 2e-3 * 2.0 ** (np.round(np.log2(best / 2e-3)) + step - 2)
-loss = np.asarray(law.predict(N=n, D=d)) + 0.03 * np.log(lr / best) ** 2 + 0.001 * rng.standard_normal(n.size)
+loss = law.predict(N=n, D=d) + 0.03 * np.log(lr / best) ** 2
+loss = loss + 0.001 * rng.standard_normal(n.size)
 axes = sf.fit_hyperparameters({"N": n, "D": d, "lr": lr, "loss": loss}, of="lr").plot()
 """,
     ),
@@ -153,8 +162,10 @@ axes = sf.fit_hyperparameters({"N": n, "D": d, "lr": lr, "loss": loss}, of="lr")
         "Accuracy over the loss, with what it may be beyond the lowest loss seen.",
         """
 tasks = {"N": runs["N"], "D": runs["D"], "val_loss": runs["loss"]}
-tasks["acc"] = 0.25 + 0.7 / (1 + np.exp(3 * (runs["loss"] - 2.9))) + 0.01 * rng.standard_normal(90)
-axes = sf.fit_downstream(tasks, loss="val_loss", metric="acc", chance=0.25).plot("acc")
+tasks["acc"] = 0.25 + 0.7 / (1 + np.exp(3 * (runs["loss"] - 2.9)))
+tasks["acc"] += 0.01 * rng.standard_normal(90)
+found = sf.fit_downstream(tasks, loss="val_loss", metric="acc", chance=0.25)
+axes = found.plot("acc")
 """,
     ),
     Shown(
@@ -164,9 +175,12 @@ axes = sf.fit_downstream(tasks, loss="val_loss", metric="acc", chance=0.25).plot
         """
 shares = rng.dirichlet([2, 2, 2], 30)
 table = pd.DataFrame(shares, columns=["share_web", "share_code", "share_books"])
-for domain, row in {"web": [1, 0.3, 0.5], "code": [0.2, 1, 0.1], "books": [0.4, 0.1, 1]}.items():
-    table[f"loss_{domain}"] = (1.8 + 0.9 * (shares @ row) ** -0.3) * np.exp(0.002 * rng.standard_normal(30))
-axes = sf.optimal_mixture(sf.fit(table, "effective_mixture", loss="loss_*")).plot()
+worth = {"web": [1, 0.3, 0.5], "code": [0.2, 1, 0.1], "books": [0.4, 0.1, 1]}
+for domain, row in worth.items():
+    noise = np.exp(0.002 * rng.standard_normal(30))
+    table[f"loss_{domain}"] = (1.8 + 0.9 * (shares @ row) ** -0.3) * noise
+fits = sf.fit(table, "effective_mixture", loss="loss_*")
+axes = sf.optimal_mixture(fits).plot()
 """,
     ),
     Shown(
@@ -180,7 +194,8 @@ axes = sf.optimal_mixture(sf.fit(table, "effective_mixture", loss="loss_*")).plo
         "What a text allows",
         "Held-out losses of n-grams bound the entropy from above.",
         """
-text = ["the cat sat on the mat and the dog sat on the log. " * 5 + str(i) for i in range(60)]
+line = "the cat sat on the mat and the dog sat on the log. "
+text = [line * 5 + str(i) for i in range(60)]
 axes = sf.entropy_bounds(text).plot()
 """,
     ),
@@ -220,7 +235,8 @@ axes = plot_loss_against_radius(loss_against_radius(768, 1e6))
         """
 from scalefit.memory.figures import capacity_against_dimension, plot_capacity
 
-axes = plot_capacity(capacity_against_dimension((8, 12, 16), n_queries=20, max_patterns=256))
+found = capacity_against_dimension((8, 12, 16), n_queries=20, max_patterns=256)
+axes = plot_capacity(found)
 """,
     ),
 )

@@ -175,7 +175,13 @@ def _locator_class() -> type[Any]:
 
     class FewRoundNumbers(Locator):
         def __call__(self) -> list[float]:
-            return self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
+            ticks = self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
+            box = self.axis.axes.bbox  # type: ignore[union-attr]
+            pixels = box.width if self.axis.axis_name == "x" else box.height  # type: ignore[union-attr]
+            most = max(2, int(72 * pixels / self.axis.axes.figure.dpi / 38))  # type: ignore[union-attr]
+            while len(ticks) > most:
+                ticks = ticks[::2]
+            return ticks
 
         def tick_values(self, vmin: float, vmax: float) -> list[float]:
             low, high = sorted((max(vmin, 1e-300), max(vmax, 1e-300)))

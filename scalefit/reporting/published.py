@@ -74,7 +74,7 @@ def published_page(title: str = "Plan with published laws") -> str:
 
 
 def _title(label: str, law: PublishedLaw) -> str:
-    corpus = f" ({law.constants.corpus})" if law.constants.corpus else ""
+    corpus = f" ({law.constants.corpus.split(',')[0]})" if law.constants.corpus else ""
     return f"{label.replace(':', ', ')}{corpus}"
 
 

@@ -268,7 +268,7 @@ def runs_table(found: Findings, unit: str) -> Markup:
         )
         for i in found.shown
     ]
-    head = ("run", "row", *inputs, f"loss [{unit}]", "predicted over measured")
+    head = ("run", "row", *inputs, f"loss [{unit}]", "predicted / measured - 1")
     some = "" if len(rows) == result.n_runs else f" of {result.n_runs}, evenly taken by loss"
     opened = tag("details", tag("summary", f"Show {len(rows)} runs{some}"), table(head, rows, "Runs of the fit"))
     return section("runs", "The runs", opened)

@@ -26,8 +26,17 @@ def main() -> None:
         inside = zipfile.ZipFile(wheel).namelist()
         assert any(name.startswith("scalefit/_data/") and name.endswith("runs.csv") for name in inside), inside
         assert "scalefit/py.typed" in inside and not any("tests/" in name for name in inside)
+        tops = {name.split("/")[0] for name in inside}
+        assert len(tops) == 2 and "scalefit" in tops, tops  # the package and its metadata, nothing beside them
         names = tarfile.open(sdist).getnames()
         assert any(name.endswith("data/reported_losses/runs.csv") for name in names), names[:20]
+        stray = [
+            name for name in (*inside, *names) if "__pycache__" in name or name.endswith((".pyc", ".orig", ".rej"))
+        ]
+        assert not stray, stray
+        needed = ("Makefile", "mkdocs.yml", "constraints.txt", "constraints-oldest.txt", "CITATION.cff", "LICENSE")
+        held = {name.partition("/")[2] for name in names}
+        assert set(needed) <= held, set(needed) - held  # its tests and documentation can be made from the sdist alone
         venv.create(where / "env", with_pip=True)
         python = where / "env" / "bin" / "python"
         run([python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), str(wheel)])
