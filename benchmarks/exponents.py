@@ -127,6 +127,8 @@ def coverage(_: Sequence[str]) -> Iterator[dict[str, Any]]:
                 text = found.from_text
                 row: dict[str, Any] = {"source": name, "tokens": tokens, "seed": seed, "entropy": entropy}
                 row |= {"upper": found.upper, "determined": text is not None}
+                far = found.extrapolation
+                row["extrapolated"] = None if far is None else [far.lower, far.upper]
                 if text is not None:
                     row |= {"lower": text.lower, "estimate": text.estimate, "top": text.upper}
                 yield row
@@ -135,6 +137,8 @@ def coverage(_: Sequence[str]) -> Iterator[dict[str, Any]]:
         config = CorpusConfig(source="question_formation", tokenizer="words", packing="line", n_lines=8000, seed=seed)
         found = sf.entropy_bounds(config, seed=seed)
         row = {"source": "grammar that copies", "tokens": found.n_train, "seed": seed, "entropy": found.exact}
+        far = found.extrapolation
+        row["extrapolated"] = None if far is None else [far.lower, far.upper]
         yield row | {"upper": found.upper, "determined": found.from_text is not None}
 
 

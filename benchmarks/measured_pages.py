@@ -854,11 +854,18 @@ def entropy_coverage(document: dict[str, Any]) -> str:
     seen = [row for row in rows if row["determined"] and row["source"] != "exclusive or, 20 back"]
     right = sum(row["lower"] <= row["entropy"] <= row["top"] for row in seen)
     below = sum(row["upper"] < row["entropy"] for row in rows)
+    far = [row for row in rows if not row["determined"] and row["extrapolated"]]
+    out = [row for row in far if not row["extrapolated"][0] <= row["entropy"] <= row["extrapolated"][1]]
+    far_right, halved = len(far) - len(out), sum(row["extrapolated"][0] < row["entropy"] / 2 for row in far)
+    by = {name: sum(row["source"] == name for row in out) for name in dict.fromkeys(row["source"] for row in out)}
+    missed = ", ".join(f"{name} missed {n}" for name, n in by.items()) or "none missed"
     said = (
         f"Cells: brackets that hold the entropy, of those that were given, and their median width over it, at a level "
         f"of 90 %. {right} of {len(seen)} held it where n-grams can see all there is; of the others none claimed "
         f"anything but the exclusive or 20 back, wrong {len(blind)} times of {len(blind)}, as its assumption is. The "
-        f"upper bound was below the entropy in {below} of {len(rows)} (10 % claimed)."
+        f"upper bound was below the entropy in {below} of {len(rows)} (10 % claimed). Extrapolations, which are "
+        f"printed where no bracket is, held the entropy in {far_right} of {len(far)} such cases; {halved} of them "
+        f"reached down to less than half of the entropy, which says little. By source: {missed}."
     )
     return "\n".join([*lines, "", *wrapped(said)]) + "\n"
 

@@ -16,6 +16,7 @@ from scalefit.corpora.divide import CHUNK
 from scalefit.corpora.entropy_result import Bracket, EntropyBounds
 from scalefit.corpora.kneser_ney import in_sample_entropies
 from scalefit.corpora.learning import Learning, cluster_means, learn, mean_and_error
+from scalefit.corpora.limits import extrapolate
 from scalefit.corpora.read import Sample, read_corpus
 from scalefit.errors import ArgumentError, Note, arg
 
@@ -112,12 +113,16 @@ def entropy_bounds(
         limit = mean + float(stdtrit(30, (1 + level) / 2)) * error
         upper, upper_model = min((upper, upper_model), (limit, "trained model"))
     bracket, why_not = _bracket(sample, learning, scored, level)
+    context = _last_gain(scored, deepest)
+    reach = scored.quantile((1 + level) / 2) * scored.loss(context)[1]
+    further = extrapolate(learning, context, scored.gain(context, -1)[0], reach)
     return EntropyBounds(
         table=table,
         upper=upper,
         upper_model=upper_model,
         from_text=bracket,
         why_not=why_not,
+        extrapolation=further,
         exact=sample.entropy,
         sizes=pd.DataFrame(learning.loss, index=pd.Index(learning.tokens, name="tokens")),
         level=level,
@@ -187,8 +192,7 @@ def _adapted(sample: Sample, learning: Learning, half: AnyArray) -> Array:
 def _bracket(sample: Sample, learning: Learning, scored: _Scored, level: float) -> tuple[Bracket | None, str]:
     """The entropy between two bounds, or why it is not determined."""
     last = len(learning.in_sample) - 1
-    best = int(np.argmin([scored.loss(n)[0] for n in range(last + 1)]))
-    context = next(n for n in range(best + 1) if n == best or _no_gain(scored, n, best))
+    context = _last_gain(scored, last)
     if context == last:
         return None, f"n-grams still gain at the longest context, {last} tokens"
     t = scored.quantile((1 + level) / 2)
@@ -217,6 +221,12 @@ def _bracket(sample: Sample, learning: Learning, scored: _Scored, level: float) 
         )
     value = float(np.clip(np.nan_to_num(learning.limit()[0][context], nan=(under + loss) / 2), lower, upper))
     return Bracket(value, max(lower, 0.0), upper, context), ""
+
+
+def _last_gain(scored: _Scored, last: int) -> int:
+    """Longest context that brought a gain beyond its error."""
+    best = int(np.argmin([scored.loss(n)[0] for n in range(last + 1)]))
+    return next(n for n in range(best + 1) if n == best or _no_gain(scored, n, best))
 
 
 def _no_gain(scored: _Scored, n: int, best: int) -> bool:

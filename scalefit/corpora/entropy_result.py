@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._text import percent
+from scalefit.corpora.limits import Extrapolation
 from scalefit.errors import Note, note_record
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class EntropyBounds:
         The entropy between two bounds, from the text alone; None where it is not determined.
     why_not : str
         Why it is not.
+    extrapolation : Extrapolation or None
+        Where n-gram losses go with more text and longer contexts, between the forms that were tried; no bound.
     exact : float or None
         Entropy rate of the source [nat/token], where it is known.
     sizes : DataFrame
@@ -71,6 +74,7 @@ class EntropyBounds:
     upper_model: str
     from_text: Bracket | None
     why_not: str
+    extrapolation: Extrapolation | None
     exact: float | None
     sizes: pd.DataFrame = field(repr=False)
     level: float
@@ -104,7 +108,11 @@ class EntropyBounds:
         if self.exact is not None:
             return f"{said} The source knows its entropy: {self._both(self.exact)}, exactly."
         if self.from_text is None:
-            return f"{said} How far below is not determined: {self.why_not}."
+            said = f"{said} How far below is not determined: {self.why_not}."
+            far = self.extrapolation
+            if far is None:
+                return said
+            return f"{said} n-gram losses extrapolate to {far.lower:.2g} to {far.upper:.4g} nat/token, by the form."
         b = self.from_text
         return (
             f"{said} It is {self._both(b.estimate)} [{b.lower:.4g}, {b.upper:.4g}] ({percent(self.level)}), if tokens "
@@ -153,6 +161,7 @@ class EntropyBounds:
             "exact": self.exact,
             "from_text": text,
             "why_not": self.why_not or None,
+            "extrapolation": None if (far := self.extrapolation) is None else asdict(far),
             "bytes_per_token": self.bytes_per_token,
             "n_train": self.n_train,
             "n_heldout": self.n_heldout,

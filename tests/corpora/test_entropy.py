@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.corpora.limits import _over_context
 from scalefit.corpora.read import read_corpus
 from scalefit.training.config import CorpusConfig
 from scalefit.training.data.grammar import line_entropy
@@ -204,3 +205,24 @@ def test_english_is_bounded_and_not_determined(unit):
     found = sf.entropy_bounds(path, tokenizer=unit, max_tokens=200_000)
     assert found.estimate is None
     assert 1.9 < found.bits_per_byte(found.upper) < 2.7  # gzip -9 takes 3.2 bit, xz 2.6 of the whole file
+
+
+def test_losses_extrapolate_by_every_form_and_say_so():
+    """Order 2 over 64 states: 20,000 tokens do not teach it, so there is no bracket but a range of forms."""
+    source = MarkovSource(2, 64, 4, 1)
+    found = sf.entropy_bounds(source.sample(20, 1000, np.random.default_rng(1)))
+    far = found.extrapolation
+    assert found.from_text is None and far.lower <= source.entropy_rate <= far.upper
+    assert "extrapolate to" in found.verdict and "by the form" in found.verdict
+    assert far.lower <= min(far.forms.values()) and max(far.forms.values()) <= far.upper
+    assert found.to_dict()["extrapolation"]["forms"] == far.forms
+
+
+def test_exponential_and_power_gains_are_summed():
+    """Gains 1/2^n go on by as much as the last; gains n^-3 beyond n by about 1/(2 n^2)."""
+    n = np.arange(1, 40)
+    halves = np.concatenate([[2.0], 2.0 - np.cumsum(0.5**n)])
+    assert _over_context(halves, 8)["exponential"] == pytest.approx(1.0, abs=1e-12)
+    cubes = np.concatenate([[2.0], 2.0 - np.cumsum(n**-3.0)])
+    assert _over_context(cubes, 12)["power"] == pytest.approx(2.0 - 1.2020569, abs=5e-4)
+    assert _over_context(cubes, 2).keys() == {"no further"}
