@@ -1,7 +1,7 @@
 """Pages made at build time: one per law from the registry, the API from the public names, the experiments' verdicts.
 
-Nothing here is edited by hand; the pages are written to ``docs/laws``, ``docs/experiments``, ``docs/api`` and
-``docs/api.md``, which git ignores.
+Nothing here is edited by hand; the pages are written to folders and files of ``docs`` that git ignores (see
+.gitignore).
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ def on_pre_build(config: Any) -> None:
     (HERE / "claims.md").write_text(claims_page(), encoding="utf-8")
     _gallery().write_gallery(HERE)
     (HERE / "planner-page.html").write_text(published_page(), encoding="utf-8")
+    write_notebooks(HERE / "notebooks")
 
 
 def _gallery() -> Any:
@@ -119,6 +120,18 @@ def _gallery() -> Any:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def write_notebooks(folder: Path) -> None:
+    """The notebooks of the examples as pages, with the outputs that they hold; a test compares these with a run."""
+    from nbconvert import MarkdownExporter
+
+    for path in sorted((HERE.parent / "examples" / "notebooks").glob("*.ipynb")):
+        text, resources = MarkdownExporter().from_filename(str(path), {"unique_key": path.stem})
+        folder.mkdir(exist_ok=True)
+        for name, data in resources["outputs"].items():
+            (folder / name).write_bytes(data)
+        (folder / f"{path.stem}.md").write_text(text, encoding="utf-8")
 
 
 def claims_page() -> str:

@@ -16,7 +16,7 @@ from scalefit.downstream.metrics import metric_values
 from scalefit.downstream.models import AVERAGE, Models
 from scalefit.downstream.result import DownstreamResult
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, note_record
-from scalefit.fitting.identifiability import each_series
+from scalefit.fitting.per_series import each_series
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.forecasting.forecast import forecast
 from scalefit.predictor import predictor_of

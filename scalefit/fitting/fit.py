@@ -14,7 +14,6 @@ from scalefit.errors import ArgumentError, FitError, arg
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.collection import Fits, fit_each, loss_columns
 from scalefit.fitting.identifiability import (
-    each_series,
     refuse,
     refuse_thin_series,
     repeated_notes,
@@ -27,6 +26,7 @@ from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
 from scalefit.fitting.mixed_columns import mixed_notes
 from scalefit.fitting.mixtures import held_constants, refuse_few_mixtures, with_shares
 from scalefit.fitting.objectives import Kind, Objective, Scale, sides_of
+from scalefit.fitting.per_series import each_series
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.runs import Runs, choose_input, read

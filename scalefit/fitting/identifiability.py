@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import FitError, Note, ScalefitWarning, arg, way
+from scalefit.errors import FitError, Note, arg, way
 from scalefit.fitting.problem import Problem
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws._base import Law
@@ -28,6 +27,7 @@ HYPERPARAMETERS = frozenset(
 )
 _OUTLYING = 10.0  # robust standard deviations of the residuals
 _OUTLYING_LOSS = 0.05  # share of the loss
+_POWER_LAW_RUNS = 5  # three parameters and two more
 
 
 def refuse(
@@ -61,7 +61,7 @@ def refuse(
         raise FitError(
             f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + spare} are needed",
             "nothing was fitted",
-            ("add runs", f"fix or tie parameters ({arg('fixed', {'E': ...})})", "fit a law with fewer"),
+            ("add runs", f"fix or tie parameters ({arg('fixed', {'E': ...})})", _smaller(law, columns, n)),
         )
     if np.ptp(loss) <= 1e-9 * np.abs(loss).max():  # targets other than losses may be zero or negative
         raise FitError(
@@ -120,27 +120,12 @@ def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]
         )
 
 
-def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) -> dict[Any, Any]:
-    """Return what `make` gives for every series that allows `what`; warn of the others.
-
-    Raises
-    ------
-    FitError
-        No series can.
-    """
-    results, refused = {}, {}
-    for label in labels:
-        try:
-            results[label] = make(label)
-        except FitError as error:
-            refused[label] = error.template
-    reasons = "; ".join(f"{label!r}: {reason}" for label, reason in refused.items())
-    if not results:
-        raise FitError(f"No series allows {what}", "nothing was fitted", reasons)
-    if refused:
-        text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they do not allow {what}."
-        warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
-    return results
+def _smaller(law: type[Law], columns: Mapping[str, Array], n: int) -> str:
+    """A law with fewer parameters that these runs allow, in words."""
+    sizes = [np.log(columns[key]) for key in SIZES if key in columns]
+    if "power_law" in law.name or len(sizes) < 2 or n < _POWER_LAW_RUNS or np.ptp(sizes[0] + sizes[1]) < _CONSTANT:
+        return "fit a law with fewer"
+    return "fit a law with fewer, such as power_law:C"
 
 
 def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:

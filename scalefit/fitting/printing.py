@@ -56,9 +56,9 @@ def as_html(result: Solution, notes: Sequence[Note], level: float = LEVEL) -> st
     table = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
     remarks = "".join(f"<li>{html.escape(str(note))}</li>" for note in notes)
     return (
-        f"<div><b>{html.escape(result.law.name)}</b> {html.escape(result.law.formula)}<br>"
-        f"{html.escape(_method_line(result))}<br>{html.escape(_convention_line(result))}<br>"
-        f"<b>Trust: {html.escape(verdict(result, notes))}</b>"
+        f"<div><b>Trust: {html.escape(verdict(result, notes))}</b><br>"
+        f"<b>{html.escape(result.law.name)}</b> {html.escape(result.law.formula)}<br>"
+        f"{html.escape(_method_line(result))}<br>{html.escape(_convention_line(result))}"
         f"<table><tr>{cells}</tr>{table}</table><ul>{remarks}</ul></div>"
     )
 

@@ -12,9 +12,10 @@ import numpy as np
 from scalefit._arguments import one_of
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, arg, way
-from scalefit.fitting.identifiability import each_series, repeated_notes, sweep_notes
+from scalefit.fitting.identifiability import repeated_notes, sweep_notes
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Objective
+from scalefit.fitting.per_series import each_series
 from scalefit.fitting.priors import Prior, penalty_of
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import solve

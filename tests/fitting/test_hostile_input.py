@@ -204,3 +204,18 @@ def test_a_hessian_that_is_rounding_is_judged_not_raised():
     assert values[0] == -np.inf
     values, vectors = _unit_eigen(np.diag([1e-250, 0.0, 1e200]))
     assert values.tolist() == [0, 1, 1] and np.abs(vectors).sum() == 3
+
+
+def test_series_that_are_left_out_are_grouped_by_reason():
+    rng = np.random.default_rng(0)
+    law = sf.published("chinchilla", "besiroglu2024")
+    parts = []
+    for name, n in {"a": 6, "b": 6, "c": 5, "whole": 25}.items():
+        N, D = (x.ravel()[:n] for x in np.meshgrid(np.geomspace(1e8, 3e9, 5), np.geomspace(1e9, 6e10, 5)))
+        loss = law.predict(N=N, D=D) * np.exp(0.003 * rng.standard_normal(n))
+        parts.append(pd.DataFrame({"N": N, "D": D, "loss": loss, "series": name}))
+    with pytest.warns(sf.ScalefitWarning) as caught:
+        assert list(sf.fit(pd.concat(parts), by="series")) == ["whole"]
+    (text,) = [str(w.message) for w in caught if "left out" in str(w.message)]
+    assert text.count("cannot hold") == 1 and "'a', 'b', 'c' (3): for example 'a': 6 runs" in text
+    assert "such as power_law:C" in text

@@ -1,0 +1,49 @@
+"""One result for each series of a table; series that allow none are named with the reason."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from scalefit._text import shortlist
+from scalefit.errors import FitError, ScalefitWarning
+
+
+def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) -> dict[Any, Any]:
+    """Return what `make` gives for every series that allows `what`; warn of the others.
+
+    Raises
+    ------
+    FitError
+        No series can.
+    """
+    results, refused = {}, {}
+    for label in labels:
+        try:
+            results[label] = make(label)
+        except FitError as error:
+            refused[label] = error.template
+    reasons = "; ".join(_by_reason(refused))
+    if not results:
+        raise FitError(f"No series allows {what}", "nothing was fitted", reasons)
+    if refused:
+        text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they do not allow {what}."
+        warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
+    return results
+
+
+def _by_reason(refused: Mapping[Any, str]) -> list[str]:
+    """Each reason once, with its series; reasons that differ in numbers alone are one, shown for the first."""
+    groups: dict[str, list[Any]] = {}
+    for label, reason in refused.items():
+        groups.setdefault(re.sub(r"\d[\d.,e+-]*", "#", reason), []).append(label)
+    said = []
+    for labels in groups.values():
+        reason = refused[labels[0]].rstrip(".")
+        same = len({refused[label] for label in labels}) == 1
+        example = "" if same else f"for example {labels[0]!r}: "
+        count = f" ({len(labels)})" if len(labels) > 1 else ""
+        said.append(f"{shortlist(map(repr, labels))}{count}: {example}{reason}")
+    return said
