@@ -69,6 +69,7 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
         self.advice: Advice | None = None
         self._asked = False
         self._saved: str | None = None
+        self._evaluated = -1.0  # the last evaluation that a checkpoint held [steps]
 
     # -- state ----------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
@@ -92,6 +93,9 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
             self.monitor.restore(parse_state(self._saved))
             self._saved = None
         self.monitor.rewind(trainer.global_step)
+        # Lightning 2.4 evaluates the step of its checkpoint again, and averages that with the first time.
+        steps = self.monitor.curve("val")[0]
+        self._evaluated = float(steps[-1]) if len(steps) else -1.0
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Take the training loss and the learning rate now and then."""
@@ -116,7 +120,8 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
             there = ", ".join(sorted(trainer.callback_metrics)) or "none"
             logger.warning("No %s among the logged metrics (%s): waiting. Name it with monitor=.", self.metric, there)
         else:
-            self.monitor.update(step=trainer.global_step, val_loss=float(value))
+            if trainer.global_step != self._evaluated:
+                self.monitor.update(step=trainer.global_step, val_loss=float(value))
             self._say(trainer)
         wanted = value is not None and not self.dry_run and self._says_stop()
         # A metric may be known to rank zero alone; its decision holds everywhere, or a rank would hang.
