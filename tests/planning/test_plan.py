@@ -256,3 +256,11 @@ def test_a_plan_in_another_unit_has_no_minimum_loss(huber240):
     table = {"N": N, "D": D, "loss": huber240.predict(N=N, D=D) / 3}
     plan = sf.plan(sf.fit(sf.read_runs(table, loss_unit="bit/byte"), "chinchilla"), C=1e21)
     assert plan.minimum_loss is None and "minimum loss" not in str(plan) and plan.to_dict()["minimum_loss"] is None
+
+
+def test_a_plan_names_the_unit_of_the_losses_behind_it():
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e8, 2e9, 4), np.geomspace(2e9, 5e10, 4)))
+    loss = np.asarray(sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)) / 3
+    noisy = loss * np.exp(0.002 * np.random.default_rng(0).standard_normal(N.size))
+    plan = sf.plan(sf.fit(sf.read_runs({"N": N, "D": D, "bpb": noisy}), "chinchilla"), C=1e21)
+    assert plan.unit == "bit/byte" and "bit/byte" in str(plan) and "nat/token" not in str(plan)
