@@ -29,6 +29,8 @@ HALF_WIDTH_AT_RATE, EXTRA_GAIN_AT_RATE = 1.0, 0.05
 #: Above this many planned passes the law ends too low; the band then reaches up by so much per e-fold of passes and
 #: part of the plan that is left [nat/token]. Chosen on two corpora, 14 passes (benchmarks/repeated.py).
 REPEATS_FREE, REPEATS_ALLOWANCE = 7.0, 0.06
+#: Before this part of the plan the band widens as (this / part)^that, with five evaluations or more; measured from 5 %.
+EARLY_PART, EARLY_GROWTH = 0.25, 0.35
 USUAL_MISFIT = 0.2  # median weighted residual on the open benchmark is 0.18; 98 % are below three times this
 MISFIT_LIMIT = 3.0  # times the usual
 
@@ -64,9 +66,7 @@ class Forecaster:
         mean = post.mean
         # The conformal table says how wide; the factors how much of that so many evaluations ask for.
         scale = self.history.priors.z(level) / HALF_WIDTH_OTHER
-        factor = next(f for most, f in HALF_WIDTHS if self.seen.n_points <= most)
-        if gain_is_known(self.plan) and factor == HALF_WIDTHS[-1][1]:
-            factor = HALF_WIDTH_AT_RATE
+        factor = half_width(self.plan, self.seen)
         at = np.append(steps, self.step_now)
         rate, felt = schedule.lr(at), anneal_response(schedule, at, saturation=1.0)[0]
         fall = np.maximum(np.maximum(rate[-1] - rate[:-1], felt[:-1] - felt[-1]), 0.0)  # ahead, or not yet felt
@@ -120,6 +120,15 @@ def priors_for(plan: RunPlan, history: History) -> Priors:
 def adam_rate(plan: RunPlan) -> float | None:
     """Peak learning rate [1/step] of a plan with Adam or AdamW; None where either is not known."""
     return plan.peak_lr if (plan.optimizer or "").lower() in EXTRA_GAIN else None
+
+
+def half_width(plan: RunPlan, seen: CurveSummary) -> float:
+    """Half-width of the band at 90 % in posterior standard deviations, by what has been seen."""
+    factor = next(f for most, f in HALF_WIDTHS if seen.n_points <= most)
+    if seen.n_points <= HALF_WIDTHS[-2][0]:
+        return factor
+    early = max(EARLY_PART * plan.steps / max(seen.step_now, 1.0), 1.0) ** EARLY_GROWTH
+    return float((HALF_WIDTH_AT_RATE if gain_is_known(plan) else factor) * early)
 
 
 def repeats_allowance(plan: RunPlan, seen: CurveSummary) -> float:

@@ -61,6 +61,24 @@ def test_bands_widen_with_level_and_shrink_with_progress():
     assert later.upper - later.lower < width[1] and later.anneal_seen > 0.8
 
 
+@pytest.mark.parametrize("known", [{}, {"optimizer": "adamw", "peak_lr": 1e-3}])
+def test_early_bands_are_wider_than_the_posterior_says(known):
+    from scalefit.stopping.forecast import HALF_WIDTH_AT_RATE, HALF_WIDTHS, half_width
+
+    schedule = SCHEDULES["cosine"]
+    steps, loss = make_curve(schedule, noise=0.004)
+    plan = sf.RunPlan(schedule=schedule, **known)
+    usual = HALF_WIDTH_AT_RATE if known else HALF_WIDTHS[-1][1]
+
+    def width(n, part):
+        at = np.linspace(300, part * 10_000, n)
+        return half_width(plan, summarize(schedule, at, np.interp(at, steps, loss)))
+
+    assert width(20, 0.5) == width(20, 0.25) == usual
+    assert width(20, 0.05) == pytest.approx(usual * 5**0.35) and width(20, 0.1) < width(20, 0.05)
+    assert width(2, 0.5) > width(3, 0.5) > usual  # few evaluations, anywhere
+
+
 def test_shipped_priors_say_where_they_come_from():
     priors = shipped_priors()
     assert priors.n_runs > 200 and "sources" in priors.source
