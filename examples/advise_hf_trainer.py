@@ -10,6 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
 from scalefit.integrations.huggingface import AdviceCallback
+from scalefit.stopping.advice import Advice
 
 torch.manual_seed(0)
 data = torch.tensor(list(Path(__file__).read_bytes()) * 8)
@@ -36,7 +37,15 @@ arguments = TrainingArguments(
     use_cpu=True,
     disable_tqdm=True,
 )
-advice = AdviceCallback()  # the plan is read from the Trainer's own arguments
+
+
+def show(said: Advice) -> None:
+    """One line for each evaluation."""
+    end = f", end {said.final.loss:.2f} [{said.final.lower:.2f}, {said.final.upper:.2f}]" if said.final else ""
+    print(f"step {said.step:3.0f}: {said.action} ({said.state}), loss {said.loss or float('nan'):.2f}{end}")
+
+
+advice = AdviceCallback(on_advice=show)  # the plan is read from the Trainer's own arguments
 trainer = Trainer(
     model=model, args=arguments, train_dataset=windows(0, 6000), eval_dataset=windows(6000, 8000), callbacks=[advice]
 )

@@ -24,6 +24,7 @@ LAW_FALLEN = 1.0  # or this much since the first evaluation [nat/token]
 LAW_LEAST_END = 1.0  # a law that foresees less than this does not follow a language model [nat/token]
 LAW_EVALS = 5  # evaluations in that slope
 MANY_EPOCHS = 16.0  # planned passes above which no law of fresh data is extrapolated
+FORECAST_ONLY = ("poor_fit", "steepening", "unknown_optimizer")
 OFF_DISTRIBUTION = ("schedule_mismatch", "implausible_loss", "steepening", "poor_fit")
 STILL_HIGH = 0.9  # only a run near its peak rate can be cooled down early
 
@@ -45,9 +46,12 @@ def decide(
     reasons: list[Reason] = []
     state, action = _judge(view, reasons)
     final, gain = None, {}
+    finished = view.last_step >= view.plan.steps
     mute = bool(reasons) and reasons[0].code in ("not_finite", "negative_loss")
     if not mute:
         forecaster, unusual = forecaster_for(view, seen, history, logged_rate, state)
+        if finished:  # nothing is left to forecast, so how well the law fits does not matter
+            unusual = [reason for reason in unusual if reason.code not in FORECAST_ONLY]
         reasons += unusual
         if state in ("healthy", "plateau") and any(reason.code in OFF_DISTRIBUTION for reason in unusual):
             state = "off_distribution"
@@ -63,7 +67,7 @@ def decide(
         reasons.append(
             Reason("training_loss_only", "No validation loss was given; the training loss is judged and forecast.")
         )
-    if view.last_step >= view.plan.steps:
+    if finished:
         reasons.append(Reason("finished", f"The planned end, step {view.plan.steps:g}, is reached."))
     reasons += remarks
     return Advice(action, state, view.last_step, view.level, tuple(reasons), final, floors, gain)

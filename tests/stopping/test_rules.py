@@ -415,3 +415,13 @@ def test_a_flat_stretch_has_no_sign():
         loss = 2.9 + wiggle * np.arange(12)
         assert slope_t(steps, loss) == (0.0, 0.0)
         assert np.copysign(1.0, slope_t(steps, loss)[1]) == 1.0
+
+
+def test_at_the_end_it_does_not_matter_how_well_the_law_fits(monitor, cosine):
+    steps, loss = make_curve(cosine)
+    loss = loss - 0.4 * (steps > 0.6 * cosine.total)
+    before = feed(monitor, steps, loss, until=0.95 * cosine.total).advise()
+    assert before.state == "off_distribution" and "poor_fit" in {reason.code for reason in before.reasons}
+    end = feed(monitor, steps, loss).advise()
+    assert end.state in ("healthy", "plateau") and "finished" in {reason.code for reason in end.reasons}
+    assert "poor_fit" not in {reason.code for reason in end.reasons}
