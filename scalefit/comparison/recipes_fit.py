@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.recipes_surfaces import WIDTHS, Path, Surface, Width
 
@@ -250,6 +251,6 @@ def outlying(surface: Surface, loss: Array) -> AnyArray:
         theta, *_ = _fit(surface, np.log(loss), surface.spreads("slight"), np.diag(np.sqrt(weights))[None])
         residuals = np.log(loss) - surface.log_loss(theta)[0][0]
         taken = min(len(surface.names), n // 2)
-        scale = max(1.4826 * float(np.median(np.abs(residuals))) * np.sqrt(n / (n - taken)), 5e-4)
+        scale = max(robust_sd(residuals) * np.sqrt(n / (n - taken)), 5e-4)
         weights = np.minimum(5 / (4 + (residuals / scale) ** 2), 1)
     return np.asarray(weights < _LEAST_WEIGHT)

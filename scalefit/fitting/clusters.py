@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.covariance import bread, interval_around
@@ -84,7 +85,7 @@ def detect(result: Solution) -> Shared | None:
     weights = np.ones(r.size) if problem.weights is None else problem.weights
     if problem.objective.lopsided:  # residuals of an edge of the runs have a mean of their own
         r = r - np.median(r)
-    size = 1.4826 * float(np.median(np.abs(r)))
+    size = robust_sd(r)
     if size < 1e-9 or not np.isfinite(x).all() or r.size < result.n_free + 6:
         return None
     r, x = np.clip(r, -_CLIP * size, _CLIP * size) * np.sqrt(weights), x * np.sqrt(weights)[:, None]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import MAD_TO_SD
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
@@ -267,7 +268,7 @@ def outlier_notes(problem: Problem, x: Array, labels: AnyArray) -> list[Note]:
     """Name runs that lie far beyond the scatter of the others, by over a twentieth of their loss."""
     residual = problem.residuals(x[None])[0]
     off = np.abs(residual / (problem.loss if problem.objective.on == "loss" else 1.0))
-    out = (np.abs(residual) > _OUTLYING * 1.4826 * _deviations(residual)[0]) & (off > _OUTLYING_LOSS)
+    out = (np.abs(residual) > _OUTLYING * MAD_TO_SD * _deviations(residual)[0]) & (off > _OUTLYING_LOSS)
     if not out.any():
         return []
     worst = np.flatnonzero(out)[np.argsort(-off[out])]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, arg
 from scalefit.fitting.identifiability import input_exponents
@@ -148,7 +149,7 @@ def too_narrow(problem: Problem, x: Array, bounds: tuple[Array, Array], n_free: 
             slopes[at] /= np.exp(reference[at])
     weights = np.ones(n) if problem.weights is None else problem.weights / max(float(problem.weights.mean()), 1e-300)
     sizes = np.sort(np.abs(residual[weights > 0]))
-    noise = 1.4826 * float(np.median(sizes[min(n_free, sizes.size - 1) :]))
+    noise = robust_sd(sizes[min(n_free, sizes.size - 1) :])
     information = (slopes * weights) @ slopes.T / max(noise, 1e-12) ** 2
     if problem.penalty is not None:
         known = problem.penalty.precision(reference) / problem.penalty.scale

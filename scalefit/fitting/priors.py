@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import robust_sd
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.problem import Problem
@@ -218,7 +219,7 @@ def with_prior(
     residual = problem.residuals(solve(problem)[None])[0]
     goal = problem.objective
     floor = _NOISE_FLOOR if goal.log else _NOISE_FLOOR * float(np.median(np.abs(problem.loss)))
-    noise = max(1.4826 * float(np.median(np.abs(residual))), floor)
+    noise = max(robust_sd(residual), floor)
     # Far outside its band a penalty is its slope times |r|: a Laplace likelihood with scale noise has unit
     # slope x noise there, where squares have noise squared.
     unit = noise * (goal.steepest if goal.kind == "absolute" else min(goal.steepest, noise))

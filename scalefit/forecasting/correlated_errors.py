@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._numeric import excess_over_hull
+from scalefit._numeric import excess_over_hull, robust_sd
 from scalefit._typing import Array
 from scalefit.errors import FitError
 from scalefit.fitting.problem import Problem
@@ -39,7 +39,6 @@ _LEAST_SHARE = 1e-6
 #: The table's own noise over the shipped one: rounds of its estimate, and what it is drawn towards, as by so many
 #: runs. The median over twelve public tables is 0.6; the runs are a guess between 1 and 8, which changed little.
 _NOISE_ROUNDS, _USUAL_NOISE, _NOISE_RUNS = 3, 0.6, 4.0
-_NORMAL = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +189,12 @@ def own_noise(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> tu
     given, n, scale = np.maximum(given, _LEAST_SHARE), problem.loss.size, 1.0
     for _ in range(_NOISE_ROUNDS):
         _, left, size, even = _smoothed(problem, fitted.x, given, replace(about, noise=about.noise * scale))
-        found = scale * _NORMAL * float(np.median(np.abs(left) / size))
+        found = scale * robust_sd(left / size)
         logs = n * np.log(max(found, 1e-4)) + _NOISE_RUNS * np.log(_USUAL_NOISE)
         scale = float(np.exp(logs / (n + _NOISE_RUNS)))
     own = replace(about, noise=about.noise * scale)
     # Noise that does not shrink with size, as it is among the same residuals.
-    flat = _NORMAL * float(np.median(np.abs(left) / even))
+    flat = robust_sd(left / even)
     share, _, _, _ = _smoothed(problem, fitted.x, given, own)
     return own, assemble(problem, fitted.x, share, own, fitted.converged), flat
 

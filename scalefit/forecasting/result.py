@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import broadcast, check_level, one_of
+from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.covariance import interval_around
@@ -29,8 +30,6 @@ from scalefit.predictor import Held, normal_draws, ranges
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MAD = 1.4826
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,13 +168,13 @@ class ForecastResult:
     def scatter(self) -> float:
         """Scatter of the runs about the forecast [log loss]: median absolute deviation, drawn towards the usual."""
         left = errors.left_over(self.problem, self.fitted, self.discrepancy)
-        return self.spread.shrunk(_MAD * float(np.median(np.abs(left))), self.n_runs)
+        return self.spread.shrunk(robust_sd(left), self.n_runs)
 
     @cached_property
     def widening(self) -> float:
         """Factor on intervals beyond the runs that follows from :attr:`scatter`."""
         left = errors.left_over(self.problem, self.fitted, self.discrepancy)
-        scatter = _MAD * float(np.median(np.abs(left)))
+        scatter = robust_sd(left)
         return self.spread.widening(scatter, self.n_runs, compute_law=bool(self.reason))
 
     # -- predictions -------------------------------------------------------------------------------------------

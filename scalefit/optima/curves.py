@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.tables.series import several_series
@@ -156,7 +157,7 @@ def noise_of(curves: list[Curve]) -> float:
     for curve in curves:
         near = curve.y <= curve.y.min() + _NEAR
         scaled += [abs(gap) / scale for i, gap, scale in _left_out(curve.x, curve.y) if near[i]]
-    return float(np.median(scaled) / 0.6745) if len(scaled) >= 3 else float("nan")
+    return robust_sd(np.array(scaled)) if len(scaled) >= 3 else float("nan")
 
 
 def strange_runs(curves: list[Curve], noise: float) -> list[dict[str, Any]]:

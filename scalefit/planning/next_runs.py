@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_count, check_quantity, one_of
+from scalefit._numeric import MAD_TO_SD, robust_sd
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.extrapolation import AHEAD
@@ -198,7 +199,7 @@ def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
 def _winsorized(values: Array) -> Array:
     """Draws (k, ...) winsorized at 4 robust standard deviations, so that a few outliers do not set the variance."""
     middle = np.nanmedian(values, axis=0)
-    width = 4 * 1.4826 * np.nanmedian(np.abs(values - middle), axis=0)
+    width = 4 * MAD_TO_SD * np.nanmedian(np.abs(values - middle), axis=0)
     return np.asarray(np.clip(np.where(np.isnan(values), middle, values), middle - width, middle + width))
 
 
@@ -331,5 +332,5 @@ def _noise(predictor: Predictor) -> float:
     if not isinstance(result, Solution):
         return _NOISE
     residual, free = np.asarray(relative_residuals(result)), len(result.names)
-    size = 1.4826 * float(np.median(np.abs(residual))) * float(np.sqrt(residual.size / max(residual.size - free, 1)))
+    size = robust_sd(residual) * float(np.sqrt(residual.size / max(residual.size - free, 1)))
     return max(size, 1e-5)

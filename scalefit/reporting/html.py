@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from markupsafe import Markup as Markup
+from markupsafe import escape
+
 from scalefit._plain import plain
 
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _VOID = {"br", "hr", "input", "link", "meta", "circle", "line", "path", "rect", "polyline", "polygon"}
-
-
-class Markup(str):
-    """Text that is markup already; made by :func:`tag` and :func:`join` only."""
-
-    __slots__ = ()
 
 
 def text(value: Any) -> Markup:
@@ -30,7 +26,7 @@ def text(value: Any) -> Markup:
     """
     if isinstance(value, Markup):
         return value
-    return Markup(html.escape(_TURNS.sub("\ufffd", str(value)), quote=True))
+    return escape(_TURNS.sub("\ufffd", str(value)))
 
 
 def join(children: Iterable[Any]) -> Markup:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import robust_sd
 from scalefit._typing import Array
 
 RESOLUTION = 1e-6  # differences below this are rounding, whatever processor made them [nat/token]
@@ -63,7 +64,7 @@ class Evaluations:
         if len(self) < NOISE_EVALS:
             return None
         second = self.loss[:-2] - 2 * self.loss[1:-1] + self.loss[2:]
-        return float(1.4826 * np.median(np.abs(second)) / np.sqrt(6))
+        return robust_sd(second) / float(np.sqrt(6))
 
     @property
     def keeps_learning(self) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scalefit._numeric import solve_nonnegative
+from scalefit._numeric import robust_sd, solve_nonnegative
 from scalefit._typing import Array, ArrayLike
 from scalefit.schedules import Schedule
 from scalefit.stopping.annealing import anneal_response
@@ -146,7 +146,7 @@ def point_noise(loss: Array) -> float:
     if len(loss) < 8:
         return 0.0
     second = loss[:-2] - 2 * loss[1:-1] + loss[2:]
-    return float(1.4826 * np.median(np.abs(second)) / np.sqrt(6))
+    return robust_sd(second) / float(np.sqrt(6))
 
 
 def _spikes(loss: Array, noise: float) -> npt.NDArray[np.bool_]:

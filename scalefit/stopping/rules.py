@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalefit._numeric import robust_sd
 from scalefit._typing import Array
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.evaluations import RESOLUTION
@@ -164,7 +165,7 @@ def spike(view: Observation) -> Reason | None:
         return None
     recent = view.train_loss[-SPIKE_WINDOW:]
     centre = float(np.median(recent))
-    width = 1.4826 * float(np.median(np.abs(recent - centre)))
+    width = robust_sd(recent - centre)
     if width <= RESOLUTION:
         return None
     z = (recent - centre) / width

@@ -341,7 +341,7 @@ def test_the_module_does_not_hide_the_function():
 
 
 def test_what_is_not_markup_is_escaped():
-    assert tag("a", "<i>", title='"&') == '<a title="&quot;&amp;">&lt;i&gt;</a>'
+    assert tag("a", "<i>", title='"&') == '<a title="&#34;&amp;">&lt;i&gt;</a>'
     assert tag("input", disabled=True, hidden=False, class_=None, data_i=3) == '<input disabled data-i="3">'
     assert json.loads(json_text({"a": ["</script>", float("nan"), np.float64(1.5)]})) == {"a": ["</script>", None, 1.5]}
 
