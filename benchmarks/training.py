@@ -6,6 +6,7 @@ question    a small GPT on 30,000 regenerated lines: held-out loss within 0.03 o
 markov      an order-1 source: H + 0.02
 speed       tokens per second beside transformers' GPT2LMHeadModel (dropout 0, SDPA)
 plain       tokens per second beside a loop written by hand in nanoGPT's manner, at 12M and 124M parameters
+transfer    the best learning rate from width 64 to 512, in maximal-update parametrisation and in the usual one
 bpe         building corpora B: speed of one core, and how much memory
 optimizer   our AdamW step with clipping over torch's fused one, at 12M parameters
 shapes      seconds to find a model of N parameters
@@ -207,6 +208,46 @@ def plain(store: Path, turns: int = 3) -> dict[str, Any]:
     return found
 
 
+def transfer(store: Path, n_steps: int = 60) -> dict[str, Any]:
+    """Find the best rate of four widths, seven rates as one ensemble each, by a parabola through the lowest three."""
+    rates = tuple(float(rate) for rate in 2.0 ** np.arange(-10, -3) * 2)
+    found: dict[str, Any] = {"rates": rates, "steps": n_steps}
+    for name, base_width in (("maximal_update", 64), ("usual", None)):
+        losses = {}
+        for width in (64, 128, 256, 512):
+            config = RunConfig(
+                model=ModelConfig(
+                    n_layers=2, d_emb=width, n_heads=width // 32, T_max=32, tied=False, base_width=base_width
+                ),
+                corpus=CorpusConfig(source="markov", n_states=32, branching=3, n_tokens=60_000),
+                optimizer=OptimizerConfig(lr=rates, batch_size=8),
+                schedule=ScheduleConfig(tokens=(n_steps * 256,)),
+                evaluation=EvaluationConfig(tokens=4_000, curve_points=0),
+                runtime=RuntimeConfig(device="cpu"),
+            )
+            rows = train(config, store).rows
+            losses[width] = [row["loss"] if row["status"] == "finished" else math.inf for row in rows]
+        best = {width: _lowest(rates, values) for width, values in losses.items()}
+        found[name] = {
+            "losses": losses,
+            "best": best,
+            "best_moves_by_a_factor_of": max(best.values()) / min(best.values()),
+        }
+    return found
+
+
+def _lowest(rates: tuple[float, ...], losses: list[float]) -> float:
+    """Rate at the lowest point of a parabola through the lowest loss and its neighbours; at an edge that rate."""
+    place = int(np.argmin(losses))
+    if place in (0, len(losses) - 1):
+        return rates[place]
+    low, middle, high = losses[place - 1 : place + 2]
+    if not math.isfinite(low + high):
+        return rates[place]
+    shift = 0.5 * (low - high) / (low - 2 * middle + high)
+    return float(rates[place] * (rates[1] / rates[0]) ** shift)
+
+
 def bpe(store: Path) -> dict[str, Any]:
     """Build corpora B (``SCALEFIT_DATA_DIR``) by one core, in processes of their own whose memory is read."""
     path = Path(os.environ["SCALEFIT_DATA_DIR"]) / "corpora" / "classic_books_B_165MB.tar.xz"
@@ -369,7 +410,21 @@ def shapes(store: Path) -> dict[str, Any]:
 
 BENCHMARKS = {
     f.__name__: f
-    for f in (kills, memoriser, question, markov, speed, plain, bpe, optimizer, shapes, ensemble, ddp, nearest)
+    for f in (
+        kills,
+        memoriser,
+        question,
+        markov,
+        speed,
+        plain,
+        transfer,
+        bpe,
+        optimizer,
+        shapes,
+        ensemble,
+        ddp,
+        nearest,
+    )
 }
 
 

@@ -103,6 +103,7 @@ def make_row(facts: RunFacts, member: int, steps: int, score: Score) -> dict[str
         "batch_tokens": round(facts.tokens_per_step),
         "steps": steps,
         "schedule": config.schedule.kind,
+        "optimizer": config.optimizer.name,
         "trunk_id": f"{facts.run_id}-{member}",
         "run_id": f"{facts.run_id}-{member}-{steps}",
         "member": member,

@@ -1,0 +1,107 @@
+"""The second CPU ladder: GPT-2 and a modern decoder, by AdamW and by Muon, on three corpora, in pieces.
+
+    OMP_NUM_THREADS=1 timeout 3600 python benchmarks/modern_ladder/run.py --books BOOKS.tar.xz --store runs_ladder
+
+Python's standard library, books (any text; ours were 35 MB of classic ones), and facts under Zipf's law, whose values
+follow from their keys, so that their entropy is 0. Each size has its rate probed; a third of the sizes has three seeds.
+It ends when `timeout` says so and goes on when it is called again; several hours of one core in all. The tables of what
+is finished are in ``--out``: one ``runs.csv`` with the columns ``recipe`` and ``optimizer``, MISSING.md, and for each
+sweep its METHODS.md. It has not been run to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from scalefit.training import SweepConfig, load_config
+from scalefit.training.config import CorpusConfig, EvaluationConfig, ModelConfig
+from scalefit.training.sweeps.collect import collect
+from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, Sweep
+from scalefit.training.sweeps.worker import work
+
+HERE = Path(__file__).parent
+#: Peak rates that are tried. Muon's steps are scaled to the size of AdamW's, so that one grid serves both.
+RECIPES = ("adamw", "muon")
+
+
+def configs(books: str | None, toy: bool = False) -> dict[str, SweepConfig]:
+    """Return the four sweeps, text without the books where none are given."""
+    found = {}
+    for what in ("text", "facts"):
+        base = load_config(HERE / f"{what}.toml", SweepConfig)
+        if what == "text" and books:
+            text = CorpusConfig(source="files", path=books, tokenizer="bpe:512")
+            base = replace(base, corpora={**base.corpora, "books": text})
+        for recipe in RECIPES:
+            name = f"modern_{what}_{recipe}"
+            config = replace(base, name=name, optimizer=replace(base.optimizer, name=recipe))
+            found[name] = _toy(config) if toy else config
+    return found
+
+
+def _toy(config: SweepConfig) -> SweepConfig:
+    """Seconds: one size of each family, a small corpus."""
+    facts = {name: replace(item, n_keys=64, n_tokens=4_000) for name, item in config.corpora.items()}
+    markov = {"stdlib": CorpusConfig(source="markov", n_states=32, n_tokens=60_000)}
+    families = dict.fromkeys(size.model.family for size in config.sizes)
+    sizes = [
+        SizeConfig(model=ModelConfig(family=family, n_layers=1, d_emb=8, n_heads=1, T_max=32)) for family in families
+    ]
+    return replace(
+        config,
+        corpora=facts if "facts" in config.corpora else markov,
+        sizes=tuple(sizes),
+        tokens=(2_000, 4_000),
+        lr=LearningRateConfig(grid=(3e-3, 1e-2), tokens=2_000, extend=0),
+        optimizer=replace(config.optimizer, batch_size=8),
+        evaluation=EvaluationConfig(tokens=1_000, curve_points=3),
+    )
+
+
+def run(books: str | None, store: Path, out: Path, toy: bool = False) -> pd.DataFrame:
+    """Train what is missing, cheap runs first in each sweep, and write the tables of what is there."""
+    for name, config in configs(books, toy).items():
+        Sweep(config, store)
+        work(store, name)
+        write(books, store, out, toy)
+    return write(books, store, out, toy)
+
+
+def write(books: str | None, store: Path, out: Path, toy: bool = False) -> pd.DataFrame:
+    """Write one table of what is finished, and say which runs are missing."""
+    tables, missing = [], []
+    for name, config in configs(books, toy).items():
+        if not (store / "sweeps" / f"{name}.json").exists():
+            missing.append(f"{name}: all")
+            continue
+        sweep = Sweep(config, store)
+        table = collect(sweep, out / name)
+        tables.append(table.assign(recipe=table["family"] + "-" + table["optimizer"]) if len(table) else table)
+        left = sum(not sweep.folder(job).finished for job in sweep.jobs())
+        if left:
+            missing.append(f"{name}: {left} of the runs known so far")
+    table = pd.concat(tables, ignore_index=True)
+    table.to_csv(out / "runs.csv", index=False, float_format="%.7g")
+    (out / "MISSING.md").write_text("\n".join(f"- {line}" for line in missing) + "\n" if missing else "- nothing\n")
+    return table
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--books", help="text files, a folder or a .tar.xz")
+    parser.add_argument("--store", type=Path, default=Path("runs_ladder"))
+    parser.add_argument("--out", type=Path, default=Path("ladder_tables"))
+    parser.add_argument("--collect", action="store_true", help="write the tables of what is finished, train nothing")
+    parser.add_argument("--toy", action="store_true", help="seconds")
+    arguments = parser.parse_args()
+    do = write if arguments.collect else run
+    print(len(do(arguments.books, arguments.store, arguments.out, arguments.toy)), "rows")
+
+
+if __name__ == "__main__":
+    main()

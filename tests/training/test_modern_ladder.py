@@ -1,0 +1,47 @@
+"""The second CPU ladder runs at toy size, goes on where it was, and spans what a ladder must."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scalefit.training.models.counts import count_parameters
+
+PATH = Path(__file__).parents[2] / "benchmarks" / "modern_ladder" / "run.py"
+spec = importlib.util.spec_from_file_location("modern_ladder", PATH)
+ladder = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(ladder)
+
+
+def test_the_ladder_runs_and_is_not_run_twice(store: Path, monkeypatch) -> None:
+    table = ladder.run(None, store, store / "out", toy=True)
+    assert set(table["recipe"]) == {"gpt2-adamw", "gpt2-muon", "llama-adamw", "llama-muon"}
+    assert (table["status"] == "finished").all() and table.groupby(["series", "recipe"]).ngroups == 8
+    assert (table.loc[table["series"] == "facts", "H_data"] == 0).all()
+    assert (store / "out" / "MISSING.md").read_text() == "- nothing\n"
+    monkeypatch.setattr("scalefit.training.sweeps.worker.train", None)
+    pd.testing.assert_frame_equal(ladder.run(None, store, store / "out", toy=True), table)
+
+
+def test_the_ladder_says_what_is_missing(store: Path) -> None:
+    name, config = next(iter(ladder.configs(None, toy=True).items()))
+    ladder.Sweep(config, store)
+    ladder.work(store, name, max_runs=3)
+    ladder.write(None, store, store / "out", toy=True)
+    said = (store / "out" / "MISSING.md").read_text()
+    assert "modern_text_adamw: " in said and "modern_facts_muon: all" in said
+
+
+def test_the_ladder_spans_enough() -> None:
+    for config in ladder.configs("books.tar.xz").values():
+        text = "facts" not in config.name
+        assert set(config.corpora) == ({"stdlib", "books"} if text else {"facts"})
+        for family in ("gpt2", "llama"):
+            sizes = [size for size in config.sizes if size.model.family == family]
+            N = [count_parameters(size.model, 512 if text else 4_160).total for size in sizes]
+            assert len(N) == 6 and N == sorted(N) and np.log10(N[-1] / N[0]) > 1.3
+            assert sum(len(size.seeds) == 3 for size in sizes) == 2  # a third
+            assert all(len(size.tokens or config.tokens) >= 4 for size in sizes)
