@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalefit.errors import ArgumentError, DataError, arg, require
+from scalefit.training.data.word_cache import cache_for
 
 Ids = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -95,6 +96,7 @@ class SubwordTokenizer:
         self.spec = spec
         self.eos = int(spec["eos"])
         self.vocab_size = int(self._inner.get_vocab_size())
+        self._cache = cache_for(self._inner)
 
     @classmethod
     def train(cls, documents: Iterable[str], vocab_size: int) -> SubwordTokenizer:
@@ -145,8 +147,20 @@ class SubwordTokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the subword ids of each text, on all the cores that the library may use."""
+        """Return the subword ids of each text: through its words where they are cut here, else through the library."""
         kind: Any = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
+        cache = self._cache
+        if cache is not None:
+            rest = [place for place, text in enumerate(texts) if not cache.knows(text)]
+            slow = dict(zip(rest, self._encode([texts[place] for place in rest], kind), strict=True))
+            return [
+                slow[place] if place in slow else cache.encode(text).astype(kind) for place, text in enumerate(texts)
+            ]
+        return self._encode(texts, kind)
+
+    def _encode(self, texts: Sequence[str], kind: Any) -> list[Ids]:
+        if not texts:
+            return []
         # without offsets where the library can: they are most of the work and nobody reads them
         encode = getattr(self._inner, "encode_batch_fast", self._inner.encode_batch)
         return [np.asarray(found.ids, kind) for found in encode(list(texts), add_special_tokens=False)]
