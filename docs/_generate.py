@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import scalefit as sf
+from scalefit.plots._axes import COLOURS
 from scalefit.reporting.published import published_page
 
 HERE = Path(__file__).parent
@@ -381,7 +382,7 @@ def draw_law(law: type[sf.Law], path: Path) -> None:
         if "unique_tokens" in columns:
             columns["unique_tokens"] = min(columns["D"], columns["unique_tokens"])
         target = np.broadcast_to(chosen.evaluate({first: x, **columns}, params), x.shape)
-        axes.plot(x, target, style, color="#3949ab", label=f"{value:g}")
+        axes.plot(x, target, style, color=COLOURS[0], label=f"{value:g}")
     axes.set(xscale="log" if logarithmic else "linear", xlabel=declared.label(first), ylabel=chosen.target.label())
     if moved:
         axes.legend(frameon=False, title=chosen.declarations[moved].label(moved))

@@ -37,10 +37,15 @@ _MAP, _PALEST = "viridis", 0.58
 
 @cache
 def _figure_class() -> type[Figure]:
-    """Return a figure that shows itself in a notebook, where only pyplot's figures do so by themselves."""
+    """Return a figure in the house palette that shows itself in a notebook, where only pyplot's do so by themselves."""
     from matplotlib.figure import Figure
 
     class NotebookFigure(Figure):
+        def add_subplot(self, *args: Any, **kwargs: Any) -> Any:
+            axes = super().add_subplot(*args, **kwargs)
+            axes.set_prop_cycle(color=COLOURS)
+            return axes
+
         def _repr_png_(self) -> bytes:
             buffer = BytesIO()
             self.savefig(buffer, format="png", dpi=80)

@@ -287,8 +287,9 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
         f"Fit: {problem.objective}, objective {result.objective_value:.6g} at the optimum; seed {result.seed}.",
         f"Intervals of parameters: {errors}. Intervals of losses are for a new run: the law's uncertainty and the "
         f"scatter of runs about it, added in squares. Level {words.percent(found.level)} throughout.",
-        "Plans: the lowest loss for 6 N D FLOP of training and 2 N FLOP a served token; their intervals are "
-        "percentiles over the same draws.",
+        "Plans: the lowest loss for 6 N D FLOP of training and 2 N FLOP per served token. By the forecast: its law "
+        "with posterior draws, and loss intervals calibrated on other tables (sf.forecast). By the law alone: "
+        "percentiles over the draws above.",
         "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a "
         "power law through their lowest points.",
         f"Verdict: {verdict(result, result.notes)}. A fit is not trusted where the search did not converge, the "

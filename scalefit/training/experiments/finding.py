@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scalefit.errors import ScalefitError, ScalefitWarning
+from scalefit.plots._axes import new_figure
 from scalefit.training.config import RunConfig
 from scalefit.training.loop import train
 from scalefit.training.store import RunRecord, store_errors
@@ -32,11 +33,7 @@ class Finding:
 
     def write(self, folder: Path) -> None:
         """Write table.csv, figure.png and verdict.md."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(7.5, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure((7.5, 4.5))
         self.draw(figure)
         with store_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
