@@ -15,7 +15,7 @@ from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.covariance import bread, free_covariance
 from scalefit.fitting.frozen import Frozen
 from scalefit.fitting.layout import in_raw_units, to_units, within_bounds
-from scalefit.fitting.newton import Model, minimise
+from scalefit.fitting.newton import Model, may_beat, minimise
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import Problem
@@ -23,8 +23,13 @@ from scalefit.fitting.solution import Solution
 from scalefit.fitting.solver import EXACT, descend
 from scalefit.fitting.starts import find_starts
 
-#: Below this many runs a resample can move to another basin, so several starts are tried for each.
+#: Below this many runs a resample can end in a basin that is not its lowest, so it is searched from two more points.
 _FEW_RUNS = 40
+#: By how much of its value a quadratic model of the objective rises between a resample's end and each of these points;
+#: the second where the first led to a lower basin, or nowhere.
+_RISES = (0.1, 1.0)
+#: Longest step to such a point in any free parameter: a factor of 50 where it is in logarithms.
+_FARTHEST = 4.0
 #: Share of the resamples that may fail to converge before it is warned of.
 MANY_FAILED = 0.05
 _MOST_WEIGHTS = 2e9  # resamples times runs: an hour
@@ -32,9 +37,10 @@ _MOST_WEIGHTS = 2e9  # resamples times runs: an hour
 _GROUP, _GROUP_WEIGHTS = 1024, 2_000_000
 #: Steps on kept second derivatives, after which a search goes on with exact ones.
 _ON_KEPT = 40
-#: Steps after which a search from afar must promise to beat the one from the optimum; on fewer runs than _TINY, where
-#: searches creep, it need not.
-_RACE, _TINY = 40, 20
+#: Relative difference of values above which one basin is lower than another.
+_LOWER = 1e-6
+#: Steps after which a further search must promise to end lower than the one before.
+_RACE = 40
 
 
 def resample_counts(n_runs: int, n: int, seed: Seed, clusters: AnyArray | None = None) -> Array:
@@ -180,50 +186,93 @@ class _Refits:
         self.result, self.problem = result, result.problem
         self.lower, self.upper = self.problem.bounds(result.bounds)
         self.few = self.problem.loss.size < _FEW_RUNS
-        self.others = find_starts(self.problem, 3, result.bounds) if self.few else np.zeros((0, result.x.size))
         self.model = warm_model(self.problem, result.x)
+        # Where a bound binds or the runs leave parameters open, resamples have basins far apart.
+        open_ones = self.few and (bool(result.certificate.at_bound) or not result.certificate.trusted)
+        self.afar = find_starts(self.problem, 3, result.bounds) if open_ones else np.zeros((0, result.x.size))
 
     def run(self, weights: Array, progress: Callable[[int, int], None] | None = None) -> tuple[Array, AnyArray]:
         """Optima (b, p) for weights (b, n), and whether each search converged."""
-        x, f, ok = self._warm(weights, progress)
-        if self.few:
-            self._from_afar(weights, x, f, ok)
+        x, f, ok = self._near(weights, progress)
+        x, f, ok = self._try(weights, x, f, ok, np.repeat(self.afar[:, None], len(weights), axis=1))
         if self.problem.penalty is None and len(self.problem.groups) == 1:
             self._within_bounds(weights, x, ok)
         return x, ok
 
-    def _warm(self, weights: Array, progress: Callable[[int, int], None] | None) -> tuple[Array, Array, AnyArray]:
-        """From the optimum; on second derivatives that are kept where the law has no closed forms."""
-        points = np.repeat(self.result.x[None], len(weights), axis=0)
+    def _near(
+        self, weights: Array, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Array, Array, AnyArray]:
+        """Ends of searches from the runs' optimum, and of few runs from beside these ends too."""
+        x, f, ok = self._search(np.repeat(self.result.x[None], len(weights), axis=0), weights, progress=progress)
+        again = np.arange(len(x) if self.few else 0)
+        for rise in _RISES:
+            if again.size:
+                at, first = x[again], f[again]
+                step = self._aside(weights[again], at, first, rise)
+                x[again], f[again], ok[again] = self._try(
+                    weights[again], at, first, ok[again], np.stack([at + step, at - step])
+                )
+                again = again[~ok[again] | (f[again] < first * (1 - _LOWER))]
+        return x, f, ok
+
+    def _try(self, weights: Array, x: Array, f: Array, ok: AnyArray, starts: Array) -> tuple[Array, Array, AnyArray]:
+        """Ends, values and whether each converged, or those of searches from `starts` (k, b, p) that end lower."""
+        for start in starts:
+            other, value, good = self._search(np.clip(start, self.lower, self.upper), weights, bar=f)
+            better = value < f * (1 - 1e-11)
+            x, f, ok = np.where(better[:, None], other, x), np.where(better, value, f), np.where(better, good, ok)
+        return x, f, ok
+
+    def _search(
+        self,
+        starts: Array,
+        weights: Array,
+        bar: Array | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[Array, Array, AnyArray]:
+        """Ends, values and whether each converged; on second derivatives that are kept where there are no closed forms.
+
+        `bar` (b,) are values known: a search that does not promise to end lower is given up.
+        """
+        problem, lower, upper = self.problem, self.lower, self.upper
         if self.model is None:
-            end = descend(self.problem, points, self.lower, self.upper, weights=weights, progress=progress)
+            end = descend(problem, starts, lower, upper, weights=weights, bar=bar, bar_steps=_RACE, progress=progress)
             return end.x, end.value, end.converged
-        floor = self.problem.cost_of(EXACT)
+        floor = problem.cost_of(EXACT)
         end = minimise(
             self.model,
-            points,
-            self.lower,
-            self.upper,
+            starts,
+            lower,
+            upper,
             weights=weights,
             floor=floor,
             max_steps=_ON_KEPT,
+            bar=bar,
+            bar_steps=_ON_KEPT,
             progress=progress,
         )
         x, f, ok = end.x, end.value, end.converged
-        late = np.flatnonzero(~ok)
+        late = np.flatnonzero(~ok if bar is None else ~ok & may_beat(f, end.decrement, bar))
         if late.size:
-            end = descend(self.problem, x[late], self.lower, self.upper, weights=weights[late])
+            end = descend(problem, x[late], lower, upper, weights=weights[late])
             x[late], f[late], ok[late] = end.x, end.value, end.converged
         return x, f, ok
 
-    def _from_afar(self, weights: Array, x: Array, f: Array, ok: AnyArray) -> None:
-        """A resample of few runs can have moved to another basin: try other starts, in place."""
-        for start in self.others:
-            points = np.repeat(start[None], len(weights), axis=0)
-            bar = f if self.problem.loss.size >= _TINY else None
-            end = descend(self.problem, points, self.lower, self.upper, weights=weights, bar=bar, bar_steps=_RACE)
-            better = end.value < f * (1 - 1e-11)
-            x[better], f[better], ok[better] = end.x[better], end.value[better], end.converged[better]
+    def _aside(self, weights: Array, x: Array, f: Array, rise: float) -> Array:
+        """Steps (b, p) along the flattest direction of each resample's least-squares matrix at its end.
+
+        The penalty's kinks leave several minima along the valley in which parameters trade off. Starts on both sides of
+        the end take fewer steps than starts far from it, and find more of them.
+        """
+        problem = self.problem.bands(self.result.x)[-1]
+        with np.errstate(all="ignore"):
+            bent = np.nan_to_num(model_of(problem).evaluate(x, weights)[3])
+        size = np.sqrt(np.maximum(np.einsum("bii->bi", bent), 1e-300))
+        free = (x > self.lower) & (x < self.upper)  # a parameter at its bound takes no part
+        unit = bent / size[:, :, None] / size[:, None, :] * (free[:, :, None] & free[:, None, :])
+        values, vectors = np.linalg.eigh(unit + 2.0 * np.eye(x.shape[1]) * ~free[:, :, None])
+        step = vectors[:, :, 0] / size * np.sqrt(2 * rise * f / np.maximum(values[:, 0], 1e-300))[:, None]
+        return np.asarray(step * np.minimum(1.0, _FARTHEST / np.maximum(np.abs(step).max(axis=1), 1e-300))[:, None])
 
     def _within_bounds(self, weights: Array, x: Array, ok: AnyArray) -> None:
         """Refit in the table's units, in place, where a coefficient left the law's bounds."""

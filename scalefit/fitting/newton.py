@@ -17,7 +17,9 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.arrow import Arrow, arrow_step
 
-_CHUNK = 96  # problems evaluated together: their work arrays stay in the second-level cache
+#: Problems evaluated together, and of few runs each more of them: their work arrays stay in the second-level cache, and
+#: a call of numpy costs as much for a short array.
+_CHUNK, _MOST, _ELEMENTS = 96, 512, 8192
 _RELATIVE = 1e-12
 _DECREMENT = 1e-14
 _CAP = 5.0
@@ -121,7 +123,8 @@ def minimise(
     lower, upper = np.broadcast_to(lower, (total, p)), np.broadcast_to(upper, (total, p))
     out_x, out_f = starts.copy(), np.full(total, np.inf)
     out_d, out_c, out_n = np.full(total, np.inf), np.zeros(total, bool), np.zeros(total, int)
-    ids = np.arange(min(_CHUNK, total))
+    together = _CHUNK if weights is None else max(_CHUNK, min(_MOST, _ELEMENTS // weights.shape[1]))
+    ids = np.arange(min(together, total))
     queue = ids.size
     state = _fresh(ids, starts, lower, upper)
     best, best_at, tick = np.inf, 0, 0
@@ -140,9 +143,7 @@ def minimise(
                 lagging = np.isfinite(best) & (tick - best_at > patience) & (state.f > 1.2 * best)
                 finished = finished | lagging
             if bar is not None:
-                promise = state.f * (1.0 - 4.0 * np.abs(state.decrement))
-                hopeless = (state.f > 1.2 * bar[ids]) | (promise > bar[ids])
-                finished = finished | (hopeless & (state.count >= bar_steps))
+                finished = finished | (~may_beat(state.f, state.decrement, bar[ids]) & (state.count >= bar_steps))
             if finished.any():
                 at = ids[finished]
                 out_x[at], out_f[at], out_n[at] = state.x[finished], state.f[finished], state.count[finished]
@@ -157,6 +158,11 @@ def minimise(
                 if fresh.size:
                     state = state.join(_fresh(fresh, starts, lower, upper))
     return Minimum(out_x, out_f, out_d, out_c, out_n)
+
+
+def may_beat(value: Array, decrement: Array, bar: Array) -> AnyArray:
+    """Which searches may end below `bar`: those near it that four times the Newton decrement would take there."""
+    return np.asarray((value <= 1.2 * bar) & (value * (1.0 - 4.0 * np.abs(decrement)) <= bar))
 
 
 @dataclass(slots=True)
