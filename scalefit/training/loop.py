@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -38,7 +38,7 @@ Progress = Callable[[dict[str, Any]], None]
 
 #: How often the lease is renewed [s].
 SIGN_OF_LIFE = 20.0
-#: Exit status of a process that was asked to end and saved its run first: 128 and the number of SIGTERM.
+#: Exit status of a process that got SIGTERM and saved its run first: 128 and the number of the signal.
 ENDED = 143
 
 
@@ -68,8 +68,9 @@ def train(
         The config does not fit the corpus.
     DataError
         The corpus or the store cannot be read or written, or another live worker holds the run.
-    SystemExit
-        The process got SIGTERM: the run is saved, and goes on from there when it is started again.
+    SystemExit, KeyboardInterrupt
+        The process got SIGTERM or SIGINT: the run is saved after the micro-batch in progress, and goes on from there
+        when it is started again. A second SIGINT does not wait.
     """
     if not isinstance(config, RunConfig):
         raise ArgumentError(f"config is a {type(config).__name__}", "nothing was run", "Make a RunConfig")
@@ -90,7 +91,9 @@ def train(
     try:
         with _asked_to_end() as ending, folder.kept_alive(SIGN_OF_LIFE if world.is_first else None):
             _Run(config, corpus, folder, world, progress, ending).complete()
-        world.barrier()  # not after an error: the others would wait for ever instead of being ended by torchrun
+            world.barrier()  # not after an error: the others would wait for ever instead of being ended by torchrun
+            if ending.asked and world.size == 1:  # when the run was as good as finished
+                ending.leave()
     finally:
         if world.is_first:
             folder.release()
@@ -99,18 +102,49 @@ def train(
     return record
 
 
+class _Ending:
+    """Whether SIGTERM or SIGINT asked the process to end, where nobody else handles them."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        #: Whether there is something to save first; until then, and at a second SIGINT, an interrupt is one at once.
+        self.saves = False
+
+    @property
+    def asked(self) -> bool:
+        return self.signal is not None
+
+    def ask(self, number: int, _: Any = None) -> None:
+        """Handle a signal."""
+        if number == signal.SIGINT and (self.asked or not self.saves):
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def leave(self) -> NoReturn:
+        """End as the signal asks for."""
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(ENDED)
+
+
+class _Left(Exception):
+    """A step or an evaluation was left between two micro-batches; nothing of it is kept."""
+
+
 @contextlib.contextmanager
-def _asked_to_end() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets instead of ending the process, where nobody else handles it."""
-    ending = threading.Event()
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, lambda *_: ending.set())
+def _asked_to_end() -> Iterator[_Ending]:
+    """What the signals asked for while this holds."""
+    ending = _Ending()
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+            if signal.getsignal(number) == usual:
+                before[number] = signal.signal(number, ending.ask)
     try:
         yield ending
     finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for heard, earlier in before.items():
+            signal.signal(heard, earlier)
 
 
 class _Run:
@@ -123,7 +157,7 @@ class _Run:
         folder: RunFolder,
         world: distributed.World,
         progress: Progress | None,
-        ending: threading.Event,
+        ending: _Ending,
     ) -> None:
         self.config, self.corpus, self.folder = config, corpus, folder
         self.world, self.progress, self.ending = world, progress, ending
@@ -137,6 +171,7 @@ class _Run:
         self.members = config.members
         self.rows: list[dict[str, Any]] = []
         self.position = (0, -1)  # (segment, next step); -1: enter the segment
+        self.due = False  # whether the curve record of the last step is still to be made
         self.losses = LossRecord(len(self.members), 1 if world.device.type == "cpu" else STEPS_IN_FLIGHT)
         self.seconds = 0.0
         self.trunk: dict[str, torch.Tensor] = {}
@@ -198,6 +233,20 @@ class _Run:
         trainer.place(self.path.n_steps)
 
     def _walk(self) -> None:
+        """Take all steps that are left; where asked to end, save the run and end."""
+        self.ending.saves = True
+        try:
+            self._take_steps()
+        except _Left:
+            self._save(self.position)
+            self.ending.leave()
+
+    def _go_on(self) -> None:
+        """Leave a step or an evaluation where the process was asked to end; several processes only leave together."""
+        if self.ending.asked and self.world.size == 1:
+            raise _Left
+
+    def _take_steps(self) -> None:
         assert self.path is not None
         last_checkpoint = last_report = time.monotonic()
         index, step = self.position
@@ -205,15 +254,20 @@ class _Run:
             segment = self.path.segments[index]
             if step < 0:
                 step = segment.begin
+                self.position = (index, step)
                 if segment.branch:
                     state = self.trainer.optimizer.state()
                     self.trunk = {name: buffer.clone() for name, buffer in state.items()}
                     self.losses.leave_trunk()
-            while step < segment.end and self.losses.alive:
-                self._step(segment, step)
-                step += 1
-                if not segment.branch and step in self.curve_at and step < segment.end:
+            while (step < segment.end and self.losses.alive) or self.due:
+                if not self.due:
+                    self._step(segment, step)
+                    step += 1
+                    self.position = (index, step)
+                    self.due = not segment.branch and step in self.curve_at and step < segment.end
+                if self.due:
                     self._record(segment, step)
+                    self.due = False
                 now = time.monotonic()
                 if now - last_report > 1.0:
                     last_report = now
@@ -221,13 +275,13 @@ class _Run:
                 # asked between flights only: the answer of the first process costs a wait for the device. Not at a
                 # segment's end, whose record needs the gradient norm of its last step.
                 if self.losses.idle and step < segment.end:
-                    ending = self.ending.is_set()
+                    ending = self.ending.asked
                     due = ending or now - last_checkpoint > self.config.runtime.checkpoint_every
                     if self.world.agree(due):
                         last_checkpoint = now
                         self._save((index, step))
                         if self.world.agree(ending):
-                            raise SystemExit(ENDED)
+                            self.ending.leave()
                     self.folder.check_lease()
             if not self.losses.alive:
                 break
@@ -237,13 +291,13 @@ class _Run:
 
     def _step(self, segment: Segment, step: int) -> None:
         assert self.path is not None
-        losses, self._norms = self.trainer.step(step, self.path.multiplier(segment, step))
+        losses, self._norms = self.trainer.step(step, self.path.multiplier(segment, step), self._go_on)
         self.losses.add(losses)
 
     def _record(self, segment: Segment, step: int, evaluated: Any = None) -> None:
         assert self.path is not None
         self.losses.flush()
-        mean, error = evaluated if evaluated is not None else self.trainer.evaluate()
+        mean, error = evaluated if evaluated is not None else self.trainer.evaluate(self._go_on)
         record = {
             "segment": f"branch-{segment.point}" if segment.branch else "trunk",
             "step": step,
@@ -270,7 +324,7 @@ class _Run:
             if segment.end in self.curve_at:
                 self._record(segment, segment.end)
             return
-        mean, error = evaluated = self.trainer.evaluate()
+        mean, error = evaluated = self.trainer.evaluate(self._go_on)
         train_loss = self.losses.mean()
         cost = {"seconds": self._elapsed(), **self.trainer.cost()}
         norms = self._norms.cpu().double().tolist()
@@ -318,7 +372,8 @@ class _Run:
         facts = {
             "run_id": self.run_id, "position": position, "rows": self.rows, **self.losses.facts(),
             "curve_size": self.folder.curve_size(), "seconds": self._elapsed(),
-            "busy": self.trainer.busy, "n_done": self.trainer.n_done,
+            "busy": self.trainer.busy, "n_done": self.trainer.n_done, "due": self.due,
+            "norms": self._norms.cpu().double().tolist(),
         }  # fmt: skip
         checkpoint.write(self.folder.checkpoint_path, tensors, json.dumps(facts))
         self.folder.keep_checkpoint()
@@ -335,7 +390,8 @@ class _Run:
         optimizer.load(optimizer.scatter(tensors))
         self.trunk = optimizer.scatter(trunk) if trunk else {}
         self.position = (facts["position"][0], facts["position"][1])
-        self.rows, self.seconds = facts["rows"], facts["seconds"]
+        self.rows, self.seconds, self.due = facts["rows"], facts["seconds"], facts.get("due", False)
+        self._norms = torch.tensor(facts.get("norms", self._norms.tolist()), dtype=self._norms.dtype)
         self.trainer.busy, self.trainer.n_done = facts["busy"], facts["n_done"]
         self.losses.restore(facts)
         if self.world.is_first:

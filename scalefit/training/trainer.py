@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,12 @@ PEAK_FLOPS = {
     "A100": (312e12, 156e12),
     "B200": (2250e12, 1125e12),
 }
+
+Between = Callable[[], None]
+
+
+def _nothing() -> None:
+    pass
 
 
 class Trainer:
@@ -99,7 +106,7 @@ class Trainer:
         mode, seconds, forward = steps.fastest(self.model, losses, self.device, n_passes)
         return self.world.same(mode, steps.MODES), seconds, forward
 
-    def step(self, step: int, multiplier: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def step(self, step: int, multiplier: float, between: Between = _nothing) -> tuple[torch.Tensor, torch.Tensor]:
         """Train on the batch of a step; return the losses and the gradient norms before clipping, (E,) each.
 
         Parameters
@@ -108,6 +115,8 @@ class Trainer:
             From 0.
         multiplier : float
             The schedule over its peak.
+        between : callable
+            Called before each micro-batch; where it raises, the step has changed nothing.
         """
         started = time.perf_counter()
         inputs, targets = self.batches.of(step)
@@ -123,6 +132,7 @@ class Trainer:
         for begin in range(0, self.share, self.micro):
             part = slice(begin, begin + self.micro)
             last = begin + self.micro >= self.share
+            between()
             with self.world.accumulate(self.forward, last or self.sharded):
                 with self._autocast():
                     losses = self.forward(self.to_device(inputs[..., part, :]), self.to_device(targets[..., part, :]))
@@ -143,10 +153,11 @@ class Trainer:
     def _autocast(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16")
 
-    def evaluate(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def evaluate(self, between: Between = _nothing) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return the held-out loss and its standard error, (E,) each, in micro-batches shared by the processes."""
 
         def losses(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            between()
             with self._autocast():
                 result: torch.Tensor = self.model(inputs, targets)
             return result

@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 
 from scalefit.errors import ArgumentError, DataError
-from scalefit.training import loop
+from scalefit.training import checkpoint, loop
 from scalefit.training.config import ModelConfig, RunConfig, ScheduleConfig
 from scalefit.training.loop import train
 from scalefit.training.losses import LossRecord
@@ -352,6 +352,52 @@ def test_sigterm_saves_the_run_and_ends_it(with_, store: Path, tmp_path) -> None
     other.mkdir()
     (other / "corpora").symlink_to(store / "corpora")
     assert repeatable(train(config, store).rows) == repeatable(train(config, other).rows)
+
+
+@pytest.mark.parametrize(("part", "call", "due"), [("step", 8, False), ("evaluate", 1, True), ("evaluate", 5, False)])
+def test_an_interrupt_loses_nothing(with_, store: Path, tmp_path, part, call, due) -> None:
+    """In a step, in the evaluation of a curve record after the first step, and in that of the last point."""
+    config = with_(
+        schedule={"tokens": (5_000, 10_000)},
+        evaluation={"curve_points": 3},
+        runtime={"micro_batch": 3, "checkpoint_every": 1e6},
+    )
+    calls = 0
+
+    def counted(trainer, *arguments):
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            signal.raise_signal(signal.SIGINT)
+        return original(trainer, *arguments)
+
+    original = getattr(loop.Trainer, part)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Trainer, part, counted)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, store)
+    assert calls == call and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    (folder,) = (store / "runs").iterdir()
+    found = checkpoint.read(folder / "checkpoint.safetensors", folder.name)
+    assert found is not None and found[1]["due"] == due and not (folder / "lease").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "corpora").symlink_to(store / "corpora")
+    resumed, straight = train(config, store), train(config, other)
+    assert repeatable(resumed.rows) == repeatable(straight.rows) and resumed.curve == straight.curve
+
+
+def test_a_second_interrupt_does_not_wait(with_, store: Path, monkeypatch) -> None:
+    def twice(trainer, *_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second one was not heard")
+
+    monkeypatch.setattr(loop.Trainer, "step", twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(with_(), store)
+    (folder,) = (store / "runs").iterdir()
+    assert not (folder / "lease").exists()
 
 
 def test_a_run_that_another_worker_took_over_stops(with_, store: Path, monkeypatch) -> None:

@@ -87,6 +87,9 @@ def main() -> None:
         work(sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else None)
     except ScalefitError as error:
         sys.exit(f"scalefit: {error}")
+    except KeyboardInterrupt:
+        print("scalefit: interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":
