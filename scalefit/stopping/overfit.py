@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.stopping.evaluations import LEAST_LOSS, NOISE_EVALS, RESOLUTION, Evaluations, fitted_constants
+from scalefit.stopping.evaluations import LEAST_LOSS, RESOLUTION, Evaluations, fitted_constants
 
 BETTER = 0.01  # a later evaluation must be this far below the best to count as better [nat/token]
 LIMIT = 0.05  # P below which the best is taken to be past; chosen on cross-validated posteriors
@@ -21,6 +21,7 @@ LIMIT_WITHOUT_TRAINING = 0.03  # the same where no training loss is logged: that
 RISE, RISE_PART = 0.05, 0.03  # least rise above the best: the larger of [nat/token] and a part of the best
 GUESS = 14.0  # a first evaluation above this, a uniform guess over a million tokens, says no more [nat/token]
 MANY = 8  # from so many evaluations on one high value does not decide
+LEAST_WITHOUT_TRAINING = 4  # evaluations asked for where no training loss tells a rise from noise
 THINNED = 50  # evaluations that the posterior without a training loss reads at most
 FEATURES = ("one", "rise", "since", "left", "gap", "drop", "evaluations", "learned", "noise")
 WITHOUT_TRAINING = ("one", "rise", "since", "left", "evaluations", "learned", "noise")
@@ -97,7 +98,7 @@ def best_is_past(run: Evaluations, epochs: float | None, planned: float | None =
         if planned is None or planned <= 1:
             return None
         run = run.thinned(THINNED)
-        if len(run) < NOISE_EVALS:  # nothing else tells a rise from noise
+        if len(run) < LEAST_WITHOUT_TRAINING:
             return None
     i, b = len(run) - 1, run.best
     best = float(run.loss[b])

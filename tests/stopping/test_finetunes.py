@@ -156,10 +156,10 @@ def test_no_verdict_or_word_hangs_on_the_last_bits(name, known):
     assert all(other == said[0] for other in said[1:])
 
 
-def test_without_a_training_loss_five_evaluations_are_asked_for():
+def test_without_a_training_loss_four_evaluations_are_asked_for():
     steps, val = np.arange(100.0, 801, 100), [1.1, 0.56, 0.72, 0.75, 0.78, 0.81, 0.84, 0.87]
     said = play(sf.RunPlan(schedule=sf.Schedule.linear(1000), epochs=10), steps, val, None)
-    assert "stop" not in [advice.action for advice in said[:4]] and said[-1].action == "stop"
+    assert "stop" not in [advice.action for advice in said[:3]] and said[-1].action == "stop"
 
 
 def test_a_first_loss_beyond_any_model_says_no_more_than_a_guess():
