@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import as_numbers
+from scalefit._text import count
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 
@@ -28,6 +29,17 @@ FORWARD = 2.0
 ATTENTION = 12.0
 #: Share of the products of attention that a causal mask keeps.
 CAUSAL = 0.5
+
+
+def quantity(name: str, value: float) -> str:
+    """An input as people write it: 70.6B parameters, 1.5T tokens; 5.76e+23 FLOP.
+
+    Examples
+    --------
+    >>> quantity("N", 7.06e10), quantity("C", 5.76e23)
+    ('70.6B', '5.76e+23')
+    """
+    return count(value) if name in (*SIZES, "unique_tokens") else f"{value:.4g}"
 
 
 @dataclass(frozen=True, slots=True)

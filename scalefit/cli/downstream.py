@@ -12,6 +12,7 @@ from scalefit._files import save_figure
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.errors import note_record
+from scalefit.flops import quantity
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +77,7 @@ def downstream(
     else:
         typer.echo(text)
         for point, frame in zip(points, asked, strict=True):
-            where = ", ".join(f"{name}={value:g}" for name, value in point.items())
+            where = ", ".join(f"{name}={quantity(name, value)}" for name, value in point.items())
             typer.echo(f"\nAt {where} ({words.percent(level)} intervals)")
             typer.echo(frame.drop(columns="reason").to_string(float_format=lambda v: f"{v:.3g}"))
             for note in frame.attrs["notes"]:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import is_saved
-from scalefit._text import count
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
-from scalefit.flops import SIZES
+from scalefit.flops import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -361,8 +360,4 @@ def _records(columns: dict[str, Any]) -> list[dict[str, float]]:
 
 def _place(row: dict[str, float]) -> str:
     results = ("loss", "lower", "upper")
-    return "  ".join(
-        f"{k} {count(v) if k in SIZES else f'{v:.4g}'}"
-        for k, v in row.items()
-        if k not in results and not k.startswith("se_")
-    )
+    return "  ".join(f"{k} {quantity(k, v)}" for k, v in row.items() if k not in results and not k.startswith("se_"))

@@ -11,6 +11,7 @@ import typer
 from scalefit._files import save_figure
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.flops import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,7 +155,7 @@ def _print(result: ForecastResult, predictions: list[dict[str, Any]], label: str
         typer.echo(f"== {label} ==")
     typer.echo(result.text(level))
     for row in predictions:
-        where = ", ".join(f"{key} = {row[key]:.4g}" for key in ("C", "N", "D") if key in row)
+        where = ", ".join(f"{key} = {quantity(key, row[key])}" for key in ("C", "N", "D") if key in row)
         typer.echo(
             f"\n{where}: loss {row['loss']:.4f}, {100 * level:g} % interval {row['lower']:.4f} to {row['upper']:.4f}"
         )

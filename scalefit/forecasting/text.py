@@ -7,6 +7,7 @@ from typing import Any
 from scalefit._text import folded
 from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import note_line, number
+from scalefit.flops import quantity
 
 _SHOWN_RATIOS = (3.0, 10.0, 30.0, 100.0)
 
@@ -50,7 +51,7 @@ def _largest_run(result: Any) -> str:
     seen = result.seen()
     if "C" in seen:
         return f"{seen['C'][1]:.3g} FLOP"
-    return ", ".join(f"{name} = {seen[name][1]:.3g}" for name in result.inputs)
+    return ", ".join(f"{name} = {quantity(name, seen[name][1])}" for name in result.inputs)
 
 
 def _along_frontier(result: Any, level: float) -> list[str]:
@@ -65,7 +66,7 @@ def _along_frontier(result: Any, level: float) -> list[str]:
     for i, ratio in enumerate(_SHOWN_RATIOS):
         row = table.iloc[i]
         cells = [f"{row[key]:.4f}" for key in ("se_parameter", "se_law", "se_noise")]
-        where = [f"{columns[name][i]:.2e}" for name in sizes]
+        where = [quantity(name, float(columns[name][i])) for name in sizes]
         interval = f"[{row['lower']:.3f}, {row['upper']:.3f}]"
         rows.append((f"{ratio:g} x", *where, f"{row['loss']:.3f}", interval, *cells))
     return ["", "Beyond the largest run (the last three columns are standard errors)", *_aligned(rows)]

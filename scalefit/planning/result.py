@@ -17,7 +17,7 @@ from scalefit._text import count, folded
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.extrapolation import LEAP
 from scalefit.fitting.schema import to_json
-from scalefit.flops import QUANTITIES, SIZES
+from scalefit.flops import QUANTITIES, SIZES, quantity
 from scalefit.planning.allocation import SERVE, TRAIN, on_budget
 from scalefit.planning.architecture import Architecture, architecture_for
 from scalefit.planning.deployment import Hardware
@@ -323,7 +323,7 @@ def _doubts(plan: Plan) -> list[str]:
 
 def _written(name: str, value: float) -> str:
     """A number as people write it: 70.6B parameters, 1.5T tokens, 5.76e+23 FLOP, a loss of 1.9831."""
-    return count(value) if name in SIZES else f"{value:.4g}" if name == "C" else f"{value:.5g}"
+    return quantity(name, value) if name in QUANTITIES else f"{value:.5g}"
 
 
 def _between(between: tuple[float, float] | None, percent: str, name: str) -> str:

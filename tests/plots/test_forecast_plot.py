@@ -48,7 +48,7 @@ def test_a_law_of_n_alone_is_shown_along_n(tmp_path):
     """It knows no compute: nothing is called FLOP, and the fan and the registered run go along N."""
     N = np.geomspace(7e7, 2.8e9, 7)
     result = sf.forecast({"N": N, "D": np.full(7, 3e11), "loss": 1.6 + 6600 * N**-0.49}, law="power_law:N")
-    assert "7 runs up to N = 2.8e+09" in str(result) and "FLOP" not in str(result) and np.isnan(result.largest_compute)
+    assert "7 runs up to N = 2.8B" in str(result) and "FLOP" not in str(result) and np.isnan(result.largest_compute)
     ax = result.plot()
     assert ax.get_xlabel() == "N [parameters]" and ax.get_xlim()[1] > 2.8e11
     assert result.register(tmp_path / "plan.json")["inputs"] == {"N": pytest.approx(2.8e10)}
