@@ -48,7 +48,8 @@ def _list(as_json: bool) -> None:
 def _show(name: str, output: str | None, force: bool, as_json: bool) -> None:
     from scalefit.datasets import load_dataset
 
-    runs = load_dataset(name)
+    with shared.working(f"Loading {name}"):
+        runs = load_dataset(name)
     if output is not None:
         shared.write_table("--output", output, runs, [], force)
     if as_json:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from scalefit.cli._shared import working
+
 _Store = Annotated[
     str,
     typer.Option("--store", help="Folder of runs and corpora, or s3://...; what is finished is not run again."),
@@ -82,7 +84,9 @@ def run(
         from scalefit.training.sweeps.launchers import slurm_launcher
 
         launcher = slurm_launcher(store, slurm, hours)
-    table = sweep(load_config(config, SweepConfig), store, workers=workers, launcher=launcher)
+    wanted = load_config(config, SweepConfig)
+    with working(f"Training {wanted.name}") as progress:
+        table = sweep(wanted, store, workers=workers, launcher=launcher, progress=progress)
     _print_points(table, as_json)
 
 
@@ -96,7 +100,8 @@ def plan(
     from scalefit.training import SweepConfig, load_config
     from scalefit.training.sweeps.estimates import estimate
 
-    rows = estimate(load_config(config, SweepConfig), store)
+    with working("Timing steps"):
+        rows = estimate(load_config(config, SweepConfig), store)
     seconds, disk = sum(row["seconds"] for row in rows), max((row["disk_bytes"] for row in rows), default=0)
     if as_json:
         typer.echo(json.dumps({"runs": rows, "seconds": seconds, "disk_bytes": disk}))
@@ -173,7 +178,8 @@ def experiment(
     from scalefit.training.experiments import run_experiment
 
     changes = {"corpus_path": corpus_path, "model_path": model_path}
-    finding = run_experiment(name, size, out, store, **{key: value for key, value in changes.items() if value})
+    with working(f"Running {name}"):
+        finding = run_experiment(name, size, out, store, **{key: value for key, value in changes.items() if value})
     folder = out / f"{name}-{size}"
     if as_json:
         rows = json.loads(finding.table().to_json(orient="records", double_precision=15))
@@ -201,7 +207,8 @@ def bench(
 
     from scalefit.training.bench import bench as measure
 
-    rows = measure(tuple(size or ()), device, seconds, compare)
+    with working("Measuring"):
+        rows = measure(tuple(size or ()), device, seconds, compare)
     if as_json:
         typer.echo(json.dumps({"rows": rows}))
     else:

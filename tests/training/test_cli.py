@@ -64,6 +64,16 @@ def test_sweep_from_plan_to_table(sweep_file: Path, store: Path, capsys) -> None
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_sweep_says_how_far_it_is(sweep_file: Path, store: Path, workers: int) -> None:
+    from scalefit.training import SweepConfig, load_config, sweep
+
+    told: list[tuple[int, int]] = []
+    sweep(load_config(sweep_file, SweepConfig), store, workers, progress=lambda *now: told.append(now))
+    assert told and all(0 <= done <= total and total % 1000 == 0 for done, total in told)
+    assert told == sorted(told) and (workers > 1 or told[-1][0] > 0.8 * told[-1][1])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_ends_a_sweep_and_keeps_its_runs(sweep_file: Path, store: Path, workers: int) -> None:
     long = sweep_file.read_text().replace("[4000, 8000]", "[400000000]").replace("tokens = 4000", "tokens = 400000000")
     sweep_file.write_text(long + "[runtime]\ncheckpoint_every = 1e6\n")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +15,13 @@ from typing import Any, Protocol
 from scalefit.errors import require
 from scalefit.training.remote import open_store
 from scalefit.training.store import StoreError
+from scalefit.training.sweeps.grid import Sweep
 from scalefit.training.sweeps.worker import work
+
+#: Seconds between two looks at how far local workers are.
+_LOOK = 2.0
+#: Parts of a run that progress is counted in.
+_PARTS = 1000
 
 
 class Handle(Protocol):
@@ -66,8 +74,16 @@ class _RayHandle:
         return self.ray.get(self.reference)
 
 
-def run_workers(store: str | Path, name: str, workers: int = 1, launcher: Launcher | None = None) -> None:
+def run_workers(
+    store: str | Path,
+    name: str,
+    workers: int = 1,
+    launcher: Launcher | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Run a sweep of the store with `workers` workers: here, in local processes, or by a launcher.
+
+    `progress` is told (done, total), in thousandths of runs, while this process works or waits for local ones.
 
     Raises
     ------
@@ -78,10 +94,19 @@ def run_workers(store: str | Path, name: str, workers: int = 1, launcher: Launch
         handles = [launcher.submit(_worker, open_store(store).name, name, index) for index in range(workers)]
         for handle in handles:
             handle.result()
-    elif workers == 1:
-        work(store, name)
+        return
+    told: Callable[[float], None] | None = None
+    if progress is not None:
+        sweep = Sweep.load(store, name)
+
+        def told(part: float) -> None:
+            finished = [sweep.folder(job).finished for job in sweep.jobs()]
+            progress(round(_PARTS * (sum(finished) + part)), _PARTS * len(finished))
+
+    if workers == 1:
+        work(store, name, None, None if told is None else lambda now: told(now["step"] / now["n_steps"]))
     else:
-        _local_processes(store, name, workers)
+        _local_processes(store, name, workers, told)
 
 
 def _worker(store: str, name: str, index: int) -> int:
@@ -99,7 +124,7 @@ def slurm_launcher(store: str | Path, partition: str, hours: float) -> Launcher:
     return executor
 
 
-def _local_processes(store: str | Path, name: str, workers: int) -> None:
+def _local_processes(store: str | Path, name: str, workers: int, told: Callable[[float], None] | None) -> None:
     devices = _cuda_devices()
     started = []
     for index in range(workers):
@@ -114,6 +139,10 @@ def _local_processes(store: str | Path, name: str, workers: int) -> None:
     try:
         for process, said in started:
             with said:
+                while told is not None and process.poll() is None:
+                    told(0.0)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(_LOOK)
                 if process.wait():
                     said.seek(0)
                     failed.append(said.read().strip().splitlines())

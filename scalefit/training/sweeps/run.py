@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ from scalefit.training.sweeps.grid import Sweep, SweepConfig
 from scalefit.training.sweeps.launchers import run_workers
 
 
-def sweep(config: SweepConfig, store: str | Path = "scalefit_runs", workers: int = 1, launcher: Any = None) -> Any:
+def sweep(
+    config: SweepConfig,
+    store: str | Path = "scalefit_runs",
+    workers: int = 1,
+    launcher: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Any:
     """Run a sweep to its end and return its table.
 
     Parameters
@@ -24,6 +31,8 @@ def sweep(config: SweepConfig, store: str | Path = "scalefit_runs", workers: int
     launcher : optional
         Anything with ``submit(function, *arguments)`` whose handle has ``result()``: a submitit executor, a
         concurrent.futures executor, a dask client.
+    progress : callable, optional
+        Called with (done, total), in thousandths of runs, about once a second; not by a launcher.
 
     Returns
     -------
@@ -37,5 +46,5 @@ def sweep(config: SweepConfig, store: str | Path = "scalefit_runs", workers: int
         The config or the store is unusable; finished runs are kept.
     """
     Sweep(config, store)  # builds the corpora once and writes the config that workers read
-    run_workers(store, config.name, workers=workers, launcher=launcher)
+    run_workers(store, config.name, workers=workers, launcher=launcher, progress=progress)
     return collect(Sweep.load(store, config.name))
