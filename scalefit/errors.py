@@ -308,7 +308,7 @@ def speak(word: Wording) -> None:
     _FACE.set(word)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Note:
     """A named remark that travels with a result instead of being lost on stderr.
 
@@ -323,11 +323,6 @@ class Note:
     details : mapping
         The numbers behind the message; JSON-able.
 
-    Attributes
-    ----------
-    template : str
-        The message with its arguments still marked, to stand in another note.
-
     Examples
     --------
     >>> note = Note("starts", "warning", f"One start of 8 is the best. Fit again with {arg('n_starts', 32)}.")
@@ -339,11 +334,16 @@ class Note:
     severity: Severity
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
-    template: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "template", self.message)
+        # beside the fields, so that records of a note do not hold the marks
+        object.__setattr__(self, "_marked", self.message)
         object.__setattr__(self, "message", worded(self.message))
+
+    @property
+    def template(self) -> str:
+        """The message with its arguments still marked, to stand in another note."""
+        return str(self.__dict__["_marked"])
 
     def __str__(self) -> str:
         return f"[{self.severity}] {self.code}: {plainly(self.template, _FACE.get())}"

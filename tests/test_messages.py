@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import pickle
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -194,4 +195,6 @@ def test_a_note_speaks_the_language_of_its_face(capsys):
         )
     finally:
         errors.speak(errors.in_python)
-    assert pickle.loads(pickle.dumps(note)) == note  # noqa: S301
+    again = pickle.loads(pickle.dumps(note))  # noqa: S301
+    assert again == note and again.template == note.template and replace(note, code="other").message == note.message
+    assert asdict(note) == errors.note_record(note) and "\x02" not in str(asdict(note))

@@ -11,6 +11,7 @@ import typer
 from scalefit._files import is_saved
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.errors import note_record
 from scalefit.flops import quantity
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def summary(result: FitResult, level: float) -> dict[str, Any]:
         "success": result.success,
         "trusted": result.trusted,
         "verdict": verdict(result, result.notes),
-        "notes": [asdict(note) for note in result.notes],
+        "notes": [note_record(note) for note in result.notes],
         "certificate": certificate,
         "correlations": [[a, b, value] for a, b, value in result.correlations],
         "fixed": result.fixed or {},
@@ -270,8 +271,6 @@ def _predict_saved(
     notes = frame.attrs["notes"]
     rows = _records({**inputs, **{str(name): frame[name].to_numpy() for name in frame}})
     if as_json:
-        from dataclasses import asdict
-
         shared.print_json(
             {
                 **_only(rows),
@@ -279,7 +278,7 @@ def _predict_saved(
                 "level": level,
                 "trusted": result.trusted,
                 "predictions": rows,
-                "notes": [asdict(note) for note in notes],
+                "notes": [note_record(note) for note in notes],
             }
         )
     else:
