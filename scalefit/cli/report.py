@@ -127,7 +127,9 @@ def _live(
 
 
 def _reasons(refused: dict[str | None, FitError | DataError]) -> str:
-    return "; ".join(f"{label!r}: {error.template}" for label, error in refused.items())
+    from scalefit.fitting.per_series import by_reason
+
+    return "; ".join(by_reason({label: error.template for label, error in refused.items()}))
 
 
 def _about(page: Report, path: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) ->
             results[label] = make(label)
         except FitError as error:
             refused[label] = error.template
-    reasons = "; ".join(_by_reason(refused))
+    reasons = "; ".join(by_reason(refused))
     if not results:
         raise FitError(f"No series allows {what}", "nothing was fitted", reasons)
     if refused:
@@ -34,7 +34,7 @@ def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) ->
     return results
 
 
-def _by_reason(refused: Mapping[Any, str]) -> list[str]:
+def by_reason(refused: Mapping[Any, str]) -> list[str]:
     """Each reason once, with its series; reasons that differ in numbers alone are one, shown for the first."""
     groups: dict[str, list[Any]] = {}
     for label, reason in refused.items():

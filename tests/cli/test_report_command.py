@@ -58,7 +58,7 @@ def test_rows_without_a_series_are_not_pooled_with_the_others(tmp_path):
     assert sf.report(mixed, only="a").result.n_runs == 25
 
 
-def test_a_series_that_bears_no_report_is_named_and_the_others_are_made(run, tmp_path):
+def test_a_series_without_a_report_is_named_and_the_others_are_made(run, tmp_path):
     path, page = tmp_path / "runs.csv", tmp_path / "page.html"
     few, flat = simulate(1).head(3).assign(series="a few"), simulate(2).assign(series="flat", loss=3.0)
     pd.concat([few, simulate(0).assign(series="good"), flat]).to_csv(path, index=False)
@@ -71,8 +71,8 @@ def test_a_series_that_bears_no_report_is_named_and_the_others_are_made(run, tmp
     assert code == 0 and set(said["series"]) == {"good"} and set(said["refused"]) == {"a few", "flat"}
 
 
-def test_no_series_that_bears_a_report_is_an_error(run, tmp_path):
+def test_no_series_that_can_be_fitted_is_an_error(run, tmp_path):
     path = tmp_path / "runs.csv"
     pd.concat([simulate(n).head(3).assign(series=f"s{n}") for n in range(2)]).to_csv(path, index=False)
     code, out, err = run("report", path, "--by", "series", "--out", tmp_path / "page.html")
-    assert code == 1 and not out and "No series can be fitted; no page was made. 's0': 3 runs" in err
+    assert code == 1 and not out and "No series can be fitted; no page was made. 's0', 's1' (2): 3 runs" in err
