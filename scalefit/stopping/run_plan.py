@@ -57,7 +57,8 @@ class RunPlan(Record):
     weight_decay : float, optional
         Weight decay [-]; times the rates that are left, it says whether a late second descent is possible.
     peak_lr : float, optional
-        Peak learning rate [1/step]; from the logged rates by default.
+        Peak learning rate [1/step]; from the logged rates by default. Under Adam and AdamW it tells most of what
+        annealing will gain, and narrows the band.
     recipe : str, optional
         Name of the recipe; earlier runs of another one are not used as history.
     loss_unit : {"nat/token", "bit/byte", "other"}
