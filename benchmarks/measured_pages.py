@@ -532,6 +532,20 @@ def training(document: dict[str, Any]) -> str:
     touched = (
         f"{k['finished_runs_lost_or_repeated']} of {k['runs_finished_while_killing']} results touched while killing"
     )
+    asked = k.get("asked_to_end", 0)
+    ended = f"{k['kills'] - asked} SIGKILLs" + (f" and {asked} SIGTERMs" if asked else "") + " in a sweep"
+    hand, step, rate = document["plain"], document["optimizer"], document["transfer"]
+    by_hand = ", ".join(
+        f"{hand[size]['ratio']:.3f} [{min(hand[size]['ratios']):.3f}, {max(hand[size]['ratios']):.3f}] ({size})"
+        for size in ("12M", "124M")
+    )
+    best = {
+        name: [rate[name]["best"][width] for width in sorted(rate[name]["best"], key=int)]
+        for name in ("maximal_update", "usual")
+    }
+    rates = " against ".join(
+        f"{', '.join(f'{value:.4f}' for value in values)} ({name.replace('_', '-')})" for name, values in best.items()
+    )
     same = "bitwise those" if k["losses_bitwise_equal"] else "NOT those"
     rows = (
         (
@@ -550,7 +564,7 @@ def training(document: dict[str, Any]) -> str:
             f"H {document['markov']['loss_minus_H_data']:+.4f}, {document['markov']['cpu_seconds']:.0f} CPU s",
         ),
         (
-            f"{k['kills']} SIGKILLs in a sweep",
+            ended,
             "nothing lost, nothing repeated",
             f"{touched}; all {k['rows']} losses are {same} of an undisturbed sweep",
         ),
@@ -565,6 +579,21 @@ def training(document: dict[str, Any]) -> str:
             "tokens per second over transformers' GPT-2",
             "at least 1, 1.5 at the smallest",
             f"median [range] of {len(s['12k']['ratios'])}: {ratios}",
+        ),
+        (
+            "tokens per second over a loop written by hand (`benchmarks/plain_loop.py`)",
+            "at least 1",
+            f"median [range] of 3: {by_hand}",
+        ),
+        (
+            "AdamW step with clipping at 12M parameters",
+            "16 ms",
+            f"{step['cpu_ms']['ours']:.1f} CPU ms, torch's fused one {step['cpu_ms']['torch']:.1f}",
+        ),
+        (
+            f"best learning rate at widths 64, 128, 256, 512 after {rate['steps']} steps",
+            "the same",
+            f"{rates}; the lowest rate tried was {min(rate['rates']):.4f}",
         ),
         (
             f"nearest neighbours of {n['n_points']:,} points of {n['dim']:,} dimensions",

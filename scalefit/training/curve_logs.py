@@ -13,8 +13,28 @@ from scalefit.training.config import RunConfig
 Record = dict[str, Any]
 
 
-def open_logs(config: RunConfig, folder: Path) -> Callable[[Record], None] | None:
-    """Return what takes each curve record, or None where the config asks for no writer.
+Write = Callable[[int, dict[str, float]], None]
+
+
+class Logs:
+    """Takes each curve record; closed at the end of a run, or what a writer holds back is lost to the next one."""
+
+    def __init__(self, writers: list[tuple[Write, Callable[[], object]]]) -> None:
+        self._writers = writers
+
+    def __call__(self, record: Record) -> None:
+        """Write one record."""
+        for write, _ in self._writers:
+            write(record["step"], _values(record))
+
+    def close(self) -> None:
+        """Write what is held back, and end."""
+        for _, close in self._writers:
+            close()
+
+
+def open_logs(config: RunConfig, folder: Path) -> Logs:
+    """Return what takes each curve record, for the writers that the config asks for.
 
     Parameters
     ----------
@@ -29,15 +49,7 @@ def open_logs(config: RunConfig, folder: Path) -> Callable[[Record], None] | Non
         A writer's package is not installed.
     """
     makers = {"tensorboard": _tensorboard, "wandb": _wandb}
-    writers = [makers[name](config, folder) for name in config.runtime.log]
-    if not writers:
-        return None
-
-    def write(record: Record) -> None:
-        for writer in writers:
-            writer(record["step"], _values(record))
-
-    return write
+    return Logs([makers[name](config, folder) for name in config.runtime.log])
 
 
 def _values(record: Record) -> dict[str, float]:
@@ -51,7 +63,7 @@ def _values(record: Record) -> dict[str, float]:
     }
 
 
-def _tensorboard(config: RunConfig, folder: Path) -> Callable[[int, dict[str, float]], None]:
+def _tensorboard(config: RunConfig, folder: Path) -> tuple[Write, Callable[[], object]]:
     require("tensorboard", extra="train", purpose="TensorBoard logs")
     from torch.utils.tensorboard import SummaryWriter
 
@@ -62,10 +74,10 @@ def _tensorboard(config: RunConfig, folder: Path) -> Callable[[int, dict[str, fl
             writer.add_scalar(name, value, step)
         writer.flush()
 
-    return write
+    return write, writer.close
 
 
-def _wandb(config: RunConfig, folder: Path) -> Callable[[int, dict[str, float]], None]:
+def _wandb(config: RunConfig, folder: Path) -> tuple[Write, Callable[[], object]]:
     wandb = require("wandb", extra="train", purpose="W&B logs")
     os.environ.setdefault("WANDB_MODE", "offline")  # nothing leaves this machine unless a person says so
     run = wandb.init(project="scalefit", name=config.series, dir=str(folder), config=config.to_dict())
@@ -73,4 +85,4 @@ def _wandb(config: RunConfig, folder: Path) -> Callable[[int, dict[str, float]],
     def write(step: int, values: dict[str, float]) -> None:
         run.log({**values, "step": step})  # W&B's own step must grow, and branches go back in theirs
 
-    return write
+    return write, run.finish

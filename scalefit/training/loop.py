@@ -22,7 +22,7 @@ import torch
 from scalefit.errors import ArgumentError
 from scalefit.training import checkpoint, distributed, steps
 from scalefit.training.config import RunConfig
-from scalefit.training.curve_logs import open_logs
+from scalefit.training.curve_logs import Logs, open_logs
 from scalefit.training.data.corpus import Corpus, open_corpus
 from scalefit.training.losses import STEPS_IN_FLIGHT, LossRecord
 from scalefit.training.provenance import provenance
@@ -176,7 +176,7 @@ class _Run:
         self.seconds = 0.0
         self.trunk: dict[str, torch.Tensor] = {}
         self.path: Path | None = None
-        self.logs: Callable[[dict[str, Any]], None] | None = None
+        self.logs: Logs | None = None
         self._norms = torch.zeros(len(self.members))
 
     def complete(self) -> None:
@@ -203,6 +203,9 @@ class _Run:
                     f"the run is recorded as oom in {self.folder.path}",
                     "Use runtime.micro_batch, a smaller batch or more devices",
                 ) from error
+        finally:
+            if self.logs is not None:
+                self.logs.close()
         if self.world.is_first:
             self._write_result()
 

@@ -433,6 +433,17 @@ def test_curves_go_to_tensorboard_where_asked(with_, store: Path) -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_curves_go_to_wandb_offline(with_, store: Path, monkeypatch) -> None:
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    train(with_(runtime={"log": "wandb"}), store)
+    (folder,) = (store / "runs").iterdir()
+    (kept,) = folder.glob("wandb/offline-run-*/*.wandb")
+    assert b"trunk/val_loss" in kept.read_bytes()
+
+
 def test_no_writer_is_opened_unasked(tiny: RunConfig, store: Path) -> None:
     train(tiny, store)
     assert not list((store / "runs").glob("*/tensorboard")) and not list((store / "runs").glob("*/wandb"))

@@ -86,6 +86,19 @@ def test_probe_grid_grows_beyond_its_edge(grid: SweepConfig, store: Path) -> Non
     assert table["lr_at_edge"].all()
 
 
+def test_a_rate_is_tuned_at_one_width_and_transferred(grid: SweepConfig, store: Path) -> None:
+    sizes = tuple(replace(size, model=replace(size.model, base_width=8), cosine=()) for size in grid.sizes)
+    config = replace(grid, sizes=sizes, lr=replace(grid.lr, transfer=True), name="transfer")
+    table = sweep(config, store)
+    probes = pd.read_csv(store / "tables" / "transfer" / "lr_probes.csv")
+    assert probes["N"].nunique() == 1 and probes["N"].iloc[0] == table["N"].min()
+    assert table["N"].nunique() == 2 and set(table["lr"]) == {probes.sort_values("loss")["lr"].iloc[0]}
+    assert "the others take its rate" in (store / "tables" / "transfer" / "METHODS.md").read_text()
+    for bad in (grid.sizes, (sizes[0], grid.sizes[1])):
+        with pytest.raises(ArgumentError, match="do not share one base_width"):
+            replace(config, sizes=bad)
+
+
 @pytest.mark.parametrize("kind", ["ratios", "flops"])
 def test_other_grids(grid: SweepConfig, store: Path, kind: str) -> None:
     values = (5.0, 10.0) if kind == "ratios" else (6 * 1_000.0 * 5_000,)

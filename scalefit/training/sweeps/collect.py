@@ -120,6 +120,8 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
             f"{'unknown' if entropy is None else f'{entropy:.5f}'} | {corpus.sha} |"
         )
     optimizer, schedule = config.optimizer, config.schedule
+    tuned = "for the first size (the others take its rate: maximal-update parametrisation)"
+    tuned = tuned if config.lr.transfer else "for each size"
     probes_at = sorted({size.probe_tokens or config.lr.tokens for size in config.sizes}, reverse=True)
     lines += [
         "",
@@ -132,7 +134,7 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         f"gradient norm clipped at {optimizer.clip:g}.",
         f"- Schedule {schedule.kind}: {_schedule(schedule)}. "
         "Points of one trunk share its noise: `trunk_id` names it; resample by trunk.",
-        f"- Peak learning rate: for each size and corpus the best of {', '.join(f'{r:g}' for r in config.lr.grid)} "
+        f"- Peak learning rate: {tuned} and corpus the best of {', '.join(f'{r:g}' for r in config.lr.grid)} "
         f"at {' or '.join(f'{tokens:,}' for tokens in probes_at)} tokens, the grid extended up to {config.lr.extend} "
         "time(s) where the best is at its edge; `lr_at_edge` marks where it still is. The probes are in "
         "lr_probes.csv, not among the runs.",

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from scalefit._arguments import check_number
 from scalefit.errors import ArgumentError, arg
 from scalefit.flops import convention, training_flops
-from scalefit.training._config import Config, Number, Several, Text, Whole
+from scalefit.training._config import Config, Flag, Number, Several, Text, Whole
 from scalefit.training.config import (
     CorpusConfig,
     EvaluationConfig,
@@ -74,11 +74,15 @@ class LearningRateConfig(Config):
     extend : int
         How often the grid grows by two rates where the best one is at its edge; still there, ``lr_at_edge``
         says so.
+    transfer : bool
+        Probe the first size only and take its rate for all: every size needs ``model.base_width``, the maximal-update
+        parametrisation in which the best rate does not move with the width.
     """
 
     grid: Annotated[tuple[Number, ...], Several] = (1e-3, 3e-3, 1e-2)
     tokens: Whole = 500_000
     extend: Whole = 1
+    transfer: Flag = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(sorted(self.grid)))
@@ -119,6 +123,13 @@ class SweepConfig(Config):
             )
         self._check(self.name.replace("-", "").replace("_", "").isalnum(), "name", "letters, digits, - and _")
         self._check(len(self.corpora) > 0, "corpora", "one or more named corpora")
+        bases = {size.model.base_width for size in self.sizes}
+        if self.lr.transfer and (len(bases) > 1 or None in bases):
+            raise ArgumentError(
+                "A rate is to be transferred between sizes that do not share one base_width",
+                "nothing was run",
+                "Set the same model.base_width in every size, or lr.transfer = false",
+            )
 
     @classmethod
     def from_table(cls, table: Any, corpus: CorpusConfig | None = None, **settings: Any) -> SweepConfig:
@@ -257,9 +268,10 @@ class Sweep:
         if len(self.config.lr.grid) > 1:
             scores: dict[float, float] = {}  # of every rate tried; one that failed has lost against all
             rates: tuple[float, ...] = self.config.lr.grid
+            tuned = self.config.sizes[0] if self.config.lr.transfer else size
             for attempt in range(self.config.lr.extend + 1):
-                schedule = replace(self.config.schedule, tokens=(size.probe_tokens or self.config.lr.tokens,))
-                probe = self._job(series, size, rates, schedule, self.config.seeds[:1], "lr_probe")
+                schedule = replace(self.config.schedule, tokens=(tuned.probe_tokens or self.config.lr.tokens,))
+                probe = self._job(series, tuned, rates, schedule, self.config.seeds[:1], "lr_probe")
                 jobs.append(probe)
                 if not self.folder(probe).finished:
                     return jobs
