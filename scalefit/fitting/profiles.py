@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit._arguments import check_count, check_number, one_of
-from scalefit._typing import Array, ArrayLike
+from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.layout import in_raw_units, scale_dependent
 from scalefit.fitting.solution import Solution
@@ -16,6 +16,9 @@ from scalefit.fitting.starts import find_starts
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Relative difference below which two ends are one.
+_SAME = 1e-9
 
 
 def profile(result: Solution, name: str, values: ArrayLike | None, n: int) -> pd.DataFrame:
@@ -60,10 +63,10 @@ def _points(result: Solution, name: str, n: int) -> Array:
 
 
 def _heights(result: Solution, name: str, values: Array) -> Array:
-    """Objective with one parameter held at each value and the others refitted.
+    """Objective with one parameter held at each value and the others refitted, all values at once.
 
-    On either side of the optimum the refits walk out, search anew at the end, and walk back in; the lower value counts.
-    A walk keeps to its basin for longer than that basin is the lowest.
+    Searches begin at the optimum, and anew at both ends; then each value is tried from where its neighbours ended, for
+    as long as one ends lower. A walk from the optimum keeps to its basin for longer than that basin is the lowest.
     """
     scaled = name not in scale_dependent(result.law)
     problem = result.problem if scaled else in_raw_units(result.problem)
@@ -72,25 +75,35 @@ def _heights(result: Solution, name: str, values: Array) -> Array:
     inner = np.log(values) if problem.law.parameters[name].log else values
     lower, upper = problem.bounds(result.bounds)
     x0 = result.x if scaled else np.clip(problem.free_vector(result.natural(result.x)), lower, upper)
-    anew = find_starts(problem, 3, result.bounds)
-    order = np.argsort(np.abs(inner - x0[at]), kind="stable")
-    out = np.full(values.size, np.inf)
+    order = np.argsort(inner, kind="stable")
+    held, m = inner[order], values.size
+    x, out = np.repeat(x0[None], m, axis=0), np.full(m, np.inf)
+    each = np.ones(problem.loss.size) if problem.weights is None else problem.weights
 
-    def refit(k: int, starts: Array) -> Array:
-        low, high = lower.copy(), upper.copy()
-        low[at] = high[at] = inner[k]
-        starts = starts.copy()
-        starts[:, at] = inner[k]
-        end = descend(problem, starts, low, high)
-        best = int(np.argmin(end.value))
-        out[k] = min(out[k], end.value[best])
-        return np.asarray(end.x[best])
+    def improved(rows: AnyArray, starts: Array) -> AnyArray:
+        """Search some values from `starts`; which of them then end lower."""
+        low, high = np.repeat(lower[None], rows.size, axis=0), np.repeat(upper[None], rows.size, axis=0)
+        low[:, at] = high[:, at] = starts[:, at] = held[rows]
+        weights = np.broadcast_to(each, (rows.size, each.size))
+        end = descend(problem, starts, low, high, weights=weights)
+        better = end.value < out[rows] * (1 - _SAME)
+        x[rows[better]], out[rows[better]] = end.x[better], end.value[better]
+        return np.asarray(rows[better])
 
-    above = inner[order] >= x0[at]
-    for side in (order[above], order[~above]):
-        x = x0
-        for k in side:
-            x = refit(k, x[None])
-        for turn, k in enumerate(side[::-1]):
-            x = refit(k, x[None] if turn else np.concatenate([x[None], anew]))
-    return out
+    improved(np.arange(m), x.copy())
+    for start in find_starts(problem, 3, result.bounds):
+        improved(np.array([0, m - 1]), np.repeat(start[None], 2, axis=0))
+    moved = np.arange(m)
+    for _ in range(m):
+        lower_ones, higher_ones = moved[moved > 0] - 1, moved[moved < m - 1] + 1
+        found = [
+            improved(rows, x[near].copy())
+            for rows, near in ((lower_ones, lower_ones + 1), (higher_ones, higher_ones - 1))
+            if rows.size
+        ]
+        moved = np.unique(np.concatenate(found)) if found else moved[:0]
+        if not moved.size:
+            break
+    heights = np.empty(m)
+    heights[order] = out
+    return heights
