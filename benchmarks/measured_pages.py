@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -806,12 +807,17 @@ def mixture_story(document: dict[str, Any]) -> str:
         end = next(k for k in range(note + 1, len(lines)) if not lines[k].startswith("      "))
         return ["```", *lines[: table + 5], "...", *lines[note:end], "```"]
 
+    beyond = []
+    for line in document["story"]["free"].splitlines():
+        if (found := re.fullmatch(r"\S+ +([\d.]+) .* ([\d.]+) to ([\d.]+)", line)) and float(found[3]) > 0:
+            beyond.append(float(found[1]) / float(found[3]))
+    times = " and ".join(f"{ratio:.0f}" for ratio in sorted(beyond)[-2:])
     return "\n".join(
         [
             *shown(document["story"]["free"]),
             "",
             "This is what an optimiser does with a law that nothing holds down: it goes where the runs know least, to",
-            "four and eleven times the shares that any run had, and the gain over the best run may be nothing.",
+            f"{times} times the shares that any run had, and the gain over the best run may be nothing.",
             "",
             "Keep to what was run:",
             "",

@@ -190,9 +190,7 @@ def test_a_note_speaks_the_language_of_its_face(capsys):
     assert note.about("a run").message == f"a run: {note.message}"
     errors.speak(in_flags)
     try:
-        assert str(note) == "[info] starts: One start; give --level 0.5 or scalefit plan".replace(
-            "scalefit plan", "scalefit plan"
-        )
+        assert str(note) == "[info] starts: One start; give --level 0.5 or scalefit plan"
     finally:
         errors.speak(errors.in_python)
     again = pickle.loads(pickle.dumps(note))  # noqa: S301

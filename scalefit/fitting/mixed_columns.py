@@ -9,6 +9,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg
 from scalefit.fitting.identifiability import HYPERPARAMETERS
+from scalefit.flops import QUANTITIES
 from scalefit.laws._base import Law
 
 #: Chance of a false alarm, divided among the columns tested, and share of the residuals' variance that must be
@@ -48,7 +49,7 @@ def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Arra
         nested = "" if kinds is None else _nested(law, columns, kinds)
         if kinds is not None and not nested:
             tested[name] = kinds
-        elif kinds is not None and name.lower() in RECIPES:
+        elif kinds is not None and name.lower() in RECIPES and nested in QUANTITIES:
             means = {str(kind): float(residuals[kinds == kind].mean()) for kind in np.unique(kinds)}
             notes.append(_note(law, name, means, nested))
     for name, kinds in tested.items():

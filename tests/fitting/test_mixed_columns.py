@@ -84,3 +84,13 @@ def test_a_recipe_that_goes_with_size_is_named_though_no_test_can_tell():
     note = next(note for note in sf.fit(table).notes if note.code == "mixed_runs")
     assert "optimizer goes with N, so the runs do not tell the effects of the two apart" in note.message
     assert "mixed_runs" not in codes(sf.fit(table.rename(columns={"optimizer": "layout"})))
+
+
+def test_a_label_of_the_mixture_is_no_recipe():
+    """It goes with the shares that the law reads, as it must."""
+    rng = np.random.default_rng(0)
+    shares = np.repeat(rng.dirichlet([2, 2], 8), 3, axis=0)
+    table = pd.DataFrame(shares, columns=["share_web", "share_code"])
+    table["loss"] = (1.8 + 0.9 * (shares @ [1, 0.3]) ** -0.3) * np.exp(0.002 * rng.standard_normal(24))
+    table["mixture"] = np.repeat([f"mix{i}" for i in range(8)], 3)
+    assert "mixed_runs" not in codes(sf.fit(table, "effective_mixture"))
