@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.laws._base import Law
+    from scalefit.laws._declarations import Target
 
 Kind = Literal["new_run", "mean"]
 
@@ -45,6 +46,10 @@ class Predictor(Protocol):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Inputs that a prediction needs."""
+
+    @property
+    def target(self) -> Target:
+        """What it predicts: name, unit, which way is better, range; a loss in the unit of its runs."""
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
@@ -132,6 +137,11 @@ class Held:
     def law(self) -> type[Law] | None:
         """The law behind it; None for a blend of several."""
         return self._of.law
+
+    @property
+    def target(self) -> Target:
+        """What it predicts."""
+        return self._of.target
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -259,6 +269,12 @@ class _Callable:
     def __init__(self, of: Any) -> None:
         self._of = of
         self.name = type(of).__name__
+
+    @property
+    def target(self) -> Target:
+        from scalefit.laws._declarations import LOSS
+
+        return LOSS
 
     @property
     def params(self) -> pd.Series[float]:

@@ -310,17 +310,8 @@ def _laws_of(result: Any) -> str:
 
 def _target_of(result: Any) -> tuple[str, str]:
     """What a saved result predicts, and its unit after a blank."""
-    from scalefit.comparison.average import Average
-    from scalefit.downstream.chain import Chain
-    from scalefit.downstream.result import DownstreamResult
-
-    if isinstance(result, DownstreamResult):
-        return result.lead, ""
-    if result.law is None and isinstance(result, (Average, Chain)):
-        return _target_of(result.results[0] if isinstance(result, Average) else result.second)
-    target = result.law.target
-    unit = result.conventions.get("loss_unit", target.unit) if target.is_loss else target.unit
-    return target.name, "" if unit == "-" else f" {unit}"
+    unit = result.target.unit
+    return result.target.name, "" if unit == "-" else f" {unit}"
 
 
 def _inputs(

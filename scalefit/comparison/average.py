@@ -17,7 +17,8 @@ from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.fitting.citations import cited_once
 from scalefit.fitting.solution import Solution
 from scalefit.forecasting.result import ForecastResult
-from scalefit.predictor import Held
+from scalefit.laws._declarations import Target
+from scalefit.predictor import Held, Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,6 +166,12 @@ class Average:
         import pandas as pd
 
         return pd.DataFrame(index=range(0))
+
+    @property
+    def target(self) -> Target:
+        """What every part predicts."""
+        first: Predictor = self.results[0]
+        return first.target
 
     @property
     def calibrated(self) -> bool:

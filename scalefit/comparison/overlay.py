@@ -17,8 +17,6 @@ from scalefit.fitting.solution import Solution
 from scalefit.flops import SIZES, training_flops
 from scalefit.forecasting.larger import best_sizes
 from scalefit.forecasting.result import ForecastResult
-from scalefit.laws import Target
-from scalefit.laws._declarations import LOSS
 from scalefit.plots.overlay import OverlayData, OverlayLine, draw_overlay
 from scalefit.predictor import Predictor
 
@@ -78,7 +76,7 @@ def plot(
     """
     check_level(level)
     named = _named(results, names)
-    shown = dict.fromkeys(_unit(result) for result in named.values())
+    shown = dict.fromkeys(result.target.label() for result in named.values())
     if len(shown) > 1:
         raise ArgumentError(
             f"The results predict {' and '.join(shown)}, which do not compare",
@@ -216,26 +214,15 @@ def _place(run: Mapping[str, float], axis: str) -> float | None:
 
 def _best(name: str, result: Predictor, C: Array, which: Mapping[str, Any]) -> dict[str, Array]:
     """N and D (m,) with the best prediction at each compute (m,)."""
-    sense = _target(result).sense
+    sense = result.target.sense
     if sense == 0:
         raise ArgumentError(
-            f"{name} predicts {_target(result).name}, which is neither better low nor better high, so no run is the "
+            f"{name} predicts {result.target.name}, which is neither better low nor better high, so no run is the "
             "best for its compute",
             "nothing was drawn",
             "Hold N or D with result.at(...)",
         )
     return best_sizes(lambda N, D: -sense * np.asarray(result.predict(N=N, D=D, **which)), C)
-
-
-def _target(result: Predictor) -> Target:
-    """What a result predicts; a blend of laws predicts the loss."""
-    return LOSS if result.law is None else result.law.target
-
-
-def _unit(result: Predictor) -> str:
-    """Its name and unit, as an axis shows them; a loss has the unit of the table."""
-    target = _target(result)
-    return f"loss [{result.conventions.get('loss_unit', 'nat/token')}]" if target.name == "loss" else target.label()
 
 
 def _quiet(result: Predictor, level: float, inputs: Mapping[str, Array], which: Mapping[str, Any]) -> dict[str, Array]:

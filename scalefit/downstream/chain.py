@@ -18,7 +18,7 @@ from scalefit.downstream.two_step import TwoStep
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.citations import cited_once
 from scalefit.laws._base import Law
-from scalefit.laws._declarations import INPUTS
+from scalefit.laws._declarations import INPUTS, Target
 from scalefit.predictor import Predictor, predictor_of
 
 if TYPE_CHECKING:
@@ -93,10 +93,14 @@ class Chain(TwoStep):
         out.attrs["notes"] = [*_once(notes), *self._beyond(table[len(SCORES) // 2])]
         return out
 
+    @property
+    def target(self) -> Target:
+        """What the second step predicts."""
+        return self.second.target
+
     def _within(self, values: Array) -> Array:
         """Values kept in the range of the metric."""
-        law = self.second.law
-        return values if law is None else np.clip(values, *law.target.range)
+        return values if self.second.law is None else np.clip(values, *self.target.range)
 
     def _beyond(self, loss: Array) -> list[Note]:
         """Say where the metric is read at losses that its own runs did not have."""

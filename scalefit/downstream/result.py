@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from scalefit.downstream.two_step import TwoStep
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.fitting.citations import cited_once
 from scalefit.laws._base import Law
+from scalefit.laws._declarations import Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,6 +225,11 @@ class DownstreamResult(TaskFits, TwoStep):
             return None
         second = curve_law(self.models.higher, self.models.span)
         return compose(self.first.law, second, "val_loss")
+
+    @property
+    def target(self) -> Target:
+        """The lead task."""
+        return replace(curve_law(self.models.higher, self.models.span).target, name=self.lead)
 
     @property
     def inputs(self) -> tuple[str, ...]:

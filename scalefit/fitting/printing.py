@@ -135,8 +135,8 @@ def _convention_line(result: Solution) -> str:
     if sized and "flops" in said:
         given = any(note.code == "inconsistent_compute" for note in result.table_notes)
         parts.append("C as the table gives it" if given else f"C is {said['flops']}")
-    target = result.law.target
-    parts.append(f"loss in {said.get('loss_unit', 'nat/token')}" if target.is_loss else target.label())
+    target = result.target
+    parts.append(f"loss in {target.unit}" if result.law.target.is_loss else target.label())
     parts.append(f"data {result.data_digest}")
     return " · ".join(parts)
 

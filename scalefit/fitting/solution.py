@@ -17,6 +17,7 @@ from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.noise import with_compute
 from scalefit.fitting.problem import Problem
 from scalefit.laws._base import Law
+from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import normal_draws, ranges
 
@@ -294,6 +295,11 @@ class Solution:
     def held_inputs(self) -> Mapping[str, float]:
         """Inputs held at a value: none; see ``at``."""
         return {}
+
+    @property
+    def target(self) -> Target:
+        """What is predicted; a loss in the unit of the runs."""
+        return self.law.target.in_unit(self.conventions.get("loss_unit"))
 
     @property
     def calibrated(self) -> bool:

@@ -25,6 +25,7 @@ from scalefit.forecasting.larger import compute_optimal, larger_runs
 from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
 from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
+from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import Held, normal_draws, ranges
 
@@ -273,6 +274,11 @@ class ForecastResult:
     def series(self) -> tuple[str, ...]:
         """Series with coefficients of their own: none."""
         return ()
+
+    @property
+    def target(self) -> Target:
+        """What is predicted; a loss in the unit of the runs."""
+        return self.law.target.in_unit(self.conventions.get("loss_unit"))
 
     @property
     def calibrated(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -221,6 +221,10 @@ class Target:
     def is_loss(self) -> bool:
         """Whether it is a loss in nats per token, which priors and floors of losses speak about."""
         return self.name == "loss" and self.unit == "nat/token"
+
+    def in_unit(self, unit: object) -> Target:
+        """The same loss in the unit of a table; other targets, and None, change nothing."""
+        return replace(self, unit=str(unit)) if unit is not None and self.is_loss else self
 
     def label(self) -> str:
         """Label of an axis, such as ``loss [nat/token]``."""

@@ -15,6 +15,7 @@ from scalefit._text import count
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.laws._base import Constants, Law
+from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
 from scalefit.laws._registry import get, plain, registry
 from scalefit.predictor import Held, without_interval
@@ -92,6 +93,11 @@ class PublishedLaw:
     def trusted(self) -> bool:
         """Whether nothing speaks against using it; published constants are taken as printed."""
         return True
+
+    @property
+    def target(self) -> Target:
+        """What is predicted; a loss in the unit of the runs."""
+        return self.law.target.in_unit(self.conventions.get("loss_unit"))
 
     @property
     def calibrated(self) -> bool:

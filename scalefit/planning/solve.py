@@ -114,8 +114,6 @@ def solve_for(predictor: Predictor, request: Request) -> Plan:
 
 def _common(predictor: Predictor, request: Request) -> dict[str, Any]:
     """Fields of a plan that the question and the law give."""
-    target = None if predictor.law is None else predictor.law.target
-    loss_unit = str(predictor.conventions.get("loss_unit", "nat/token"))
     return {
         "level": request.level,
         "question": request.question,
@@ -127,8 +125,8 @@ def _common(predictor: Predictor, request: Request) -> dict[str, Any]:
         "hardware": request.devices,
         "series": request.series,
         "law": request.kind if predictor.law is None else predictor.law.name,
-        "target": "loss" if target is None else target.name,
-        "unit": loss_unit if target is None or target.is_loss else target.unit,
+        "target": predictor.target.name,
+        "unit": predictor.target.unit,
         "params_convention": str(predictor.conventions.get("params") or "total").replace("-", "_"),
         "result": predictor,
     }

@@ -93,3 +93,13 @@ def test_a_law_without_runs_needs_a_place():
         sf.plot(size)
     line = sf.plot(size, planned={"N": 1e10}).lines[0]
     assert line.get_xdata()[[0, -1]] == pytest.approx([1e8, 1e10])
+
+
+def test_every_predictor_says_what_it_predicts(runs):
+    """Each kind by the same attribute; a loss in the unit of its runs."""
+    fit = sf.fit({**runs, "loss_unit": ["bit/byte"] * len(runs["N"])}, "chinchilla")
+    average = sf.average([sf.fit(runs, "chinchilla"), sf.fit(runs, "kaplan")], weights=[0.5, 0.5])
+    found = [fit, fit.at(N=1e9), average, sf.forecast(runs), LAW, sf.published("rl_sigmoid", "khatri2025_8b")]
+    assert [predictor.target.name for predictor in found[:5]] == ["loss"] * 5
+    assert [predictor.target.unit for predictor in found[:5]] == ["bit/byte", "bit/byte", *["nat/token"] * 3]
+    assert found[5].target.sense == 1 and all(isinstance(predictor, sf.Predictor) for predictor in found)
