@@ -1,8 +1,7 @@
 """The training loop: pure, idempotent and resumable.
 
-``train(config)`` gives the same record whether it ran in one go, was killed ten times, or was already
-there. On one CPU thread the same means bitwise, but for times and memory: batches, dropout and schedule are functions
-of the step alone, and a checkpoint holds the weights, both moments and the sums that the next curve record needs.
+``train(config)`` gives the same record whether it ran in one go, was killed ten times, or was already there: on one CPU
+thread bitwise, but for times and memory. Batches, dropout and schedule are functions of the step alone.
 """
 
 from __future__ import annotations
