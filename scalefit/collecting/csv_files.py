@@ -56,7 +56,12 @@ def _has_run_per_row(table: pd.DataFrame, step: str, names: str | None, asked: d
     if names is not None:
         return True  # no name comes twice
     increases = pd.to_numeric(table[step], errors="coerce").is_monotonic_increasing and table[step].nunique() > 1
-    sizes = None if increases else tables.choose("N", asked["N"], table.columns)
+    try:
+        sizes = tables.choose("N", asked["N"], table.columns)  # one run has one size, however its steps rise
+    except DataError:
+        if not increases:
+            raise
+        return False  # a history, which need not have the column
     return sizes is not None and sizes.column is not None and table[sizes.column].nunique() > 1
 
 

@@ -11,7 +11,7 @@ from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Forecast, Reason
 from scalefit.stopping.annealing import anneal_response
 from scalefit.stopping.history import MIN_HISTORY, Correction, History
-from scalefit.stopping.posterior import RATES, CurveSummary, Posterior, Priors, extrapolate
+from scalefit.stopping.posterior import CurveSummary, Posterior, Priors, extrapolate
 from scalefit.stopping.run_plan import RunPlan
 
 UNUSUAL = 2.0  # widening for a run unlike those the priors come from
@@ -37,11 +37,11 @@ MISFIT_LIMIT = 3.0  # times the usual
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecaster:
-    """Forecasts for one run from its digest; `priors` are already sharpened by `history`."""
+    """Forecasts for one run from its digest; `priors` are its own: sharpened by `history`, in its unit, at its rate."""
 
     plan: RunPlan
     seen: CurveSummary
-    history: History
+    priors: Priors
     widening: float
     correction: Correction | None
     planned: Posterior
@@ -49,11 +49,12 @@ class Forecaster:
     @classmethod
     def build(cls, plan: RunPlan, seen: CurveSummary, history: History, widening: float = 1.0) -> Forecaster:
         """Forecast the planned end once; what-if questions reuse the correction from history."""
-        planned = extrapolate(seen, plan.schedule, [plan.steps], priors_for(plan, history))
+        priors = priors_for(plan, history)
+        planned = extrapolate(seen, plan.schedule, [plan.steps], priors)
         correction = None
         if len(history.runs) >= MIN_HISTORY and seen.step_now < plan.steps:
-            correction = history.correction(seen.step_now / plan.steps, planned, plan.steps, adam_rate(plan))
-        return cls(plan, seen, history, widening, correction, planned)
+            correction = history.correction(seen.step_now / plan.steps, planned, plan.steps, priors)
+        return cls(plan, seen, priors, widening, correction, planned)
 
     @property
     def step_now(self) -> float:
@@ -62,18 +63,18 @@ class Forecaster:
 
     def path(self, schedule: Schedule, steps: Array, level: float) -> tuple[Array, Array, Array]:
         """Loss, lower and upper [nat/token] at `steps` under `schedule`, shape (k,)."""
-        post = extrapolate(self.seen, schedule, steps, priors_for(self.plan, self.history))
+        post = extrapolate(self.seen, schedule, steps, self.priors)
         mean = post.mean
         # The conformal table says how wide; the factors how much of that so many evaluations ask for.
-        scale = self.history.priors.z(level) / HALF_WIDTH_OTHER
-        factor = half_width(self.plan, self.seen)
+        scale = self.priors.z(level) / HALF_WIDTH_OTHER
+        factor = half_width(self.plan, self.seen, self.priors.for_rate)
+        gain = extra_gain(self.plan, self.priors.for_rate)
         at = np.append(steps, self.step_now)
         rate, felt = schedule.lr(at), anneal_response(schedule, at, saturation=1.0)[0]
         fall = np.maximum(np.maximum(rate[-1] - rate[:-1], felt[:-1] - felt[-1]), 0.0)  # ahead, or not yet felt
-        known = extra_gain(self.plan) != EXTRA_GAIN_OTHER
-        above = scale * (factor if known else max(factor, HALF_WIDTH_OTHER)) * post.sd
+        above = scale * (factor if gain != EXTRA_GAIN_OTHER else max(factor, HALF_WIDTH_OTHER)) * post.sd
         above = above + scale * repeats_allowance(self.plan, self.seen)
-        below = scale * np.hypot(factor * post.sd, extra_gain(self.plan) * fall)
+        below = scale * np.hypot(factor * post.sd, gain * fall)
         if self.correction is not None:
             # The correction was measured at the planned end; on the way there it counts by the drop foreseen.
             now = float(self.seen.loss[-1])
@@ -91,10 +92,9 @@ class Forecaster:
         """Forecast of the loss at `end`."""
         mean, lower, upper = self.path(schedule, np.array([end]), level)
         n = self.correction.n_runs if self.correction is not None else 0
-        source = self.history.priors.source
         words = "saturating multi-power law, shapes averaged by evidence"
         words += f", corrected by {n} earlier runs" if n else ", shipped priors"
-        words += " for this peak rate" if gain_is_known(self.plan) and not n else ""
+        words += " for this peak rate" if self.priors.for_rate and not n else ""
         if self.widening > 1:
             words += f", interval widened x{self.widening:g}"
         return Forecast(
@@ -104,7 +104,7 @@ class Forecaster:
             level=level,
             step=end,
             method=words,
-            calibrated_on=source,
+            calibrated_on=self.priors.source,
             n_history=n,
             anneal_seen=self.seen.seen,
         )
@@ -122,13 +122,16 @@ def adam_rate(plan: RunPlan) -> float | None:
     return plan.peak_lr if (plan.optimizer or "").lower() in EXTRA_GAIN else None
 
 
-def half_width(plan: RunPlan, seen: CurveSummary) -> float:
-    """Half-width of the band at 90 % in posterior standard deviations, by what has been seen."""
+def half_width(plan: RunPlan, seen: CurveSummary, at_rate: bool) -> float:
+    """Half-width of the band at 90 % in posterior standard deviations, by what has been seen.
+
+    ``at_rate``: the priors are those of the peak rate.
+    """
     factor = next(f for most, f in HALF_WIDTHS if seen.n_points <= most)
     if seen.n_points <= HALF_WIDTHS[-2][0]:
         return factor
     early = max(EARLY_PART * plan.steps / max(seen.step_now, 1.0), 1.0) ** EARLY_GROWTH
-    return float((HALF_WIDTH_AT_RATE if gain_is_known(plan) else factor) * early)
+    return float((HALF_WIDTH_AT_RATE if at_rate else factor) * early)
 
 
 def repeats_allowance(plan: RunPlan, seen: CurveSummary) -> float:
@@ -139,18 +142,15 @@ def repeats_allowance(plan: RunPlan, seen: CurveSummary) -> float:
     return REPEATS_ALLOWANCE * float(np.log(passes / REPEATS_FREE)) * max(1 - seen.step_now / plan.steps, 0.0)
 
 
-def gain_is_known(plan: RunPlan) -> bool:
-    """Whether the peak rate of a plan tells what its anneal gains."""
-    rate = adam_rate(plan)
-    return rate is not None and RATES[0] <= rate <= RATES[1]
+def extra_gain(plan: RunPlan, at_rate: bool) -> float:
+    """Gain of annealing beyond the prior that the band allows for, downwards [nat/token].
 
-
-def extra_gain(plan: RunPlan) -> float:
-    """Gain of annealing beyond the prior that the band allows for, downwards [nat/token]."""
+    ``at_rate``: the priors are those of the peak rate.
+    """
+    if at_rate:
+        return EXTRA_GAIN_AT_RATE
     if plan.optimizer is None:
         return EXTRA_GAIN_UNSAID
-    if gain_is_known(plan):
-        return EXTRA_GAIN_AT_RATE
     return EXTRA_GAIN.get(plan.optimizer.lower(), EXTRA_GAIN_OTHER)
 
 
@@ -162,7 +162,7 @@ def widening_for(posterior: Posterior) -> float:
 def unlike_calibration(plan: RunPlan, posterior: Posterior, has_history: bool) -> list[Reason]:
     """R8: what makes this run unlike those that the priors and the interval come from."""
     reasons = []
-    if not has_history and extra_gain(plan) == EXTRA_GAIN_OTHER:
+    if not has_history and extra_gain(plan, at_rate=False) == EXTRA_GAIN_OTHER:
         reasons.append(
             Reason(
                 "unknown_optimizer",

@@ -19,6 +19,7 @@ from scalefit.stopping.posterior import (
     Posterior,
     Priors,
     extrapolate,
+    measured_rate,
     summarize,
     widened,
 )
@@ -129,7 +130,7 @@ class FinishedRun:
 class _Traits:
     """What one finished run says about the priors; `log_gain` at rho = 1 and, in `at_rate`, at `RATE` too.
 
-    None without an anneal, or where the rate is not known.
+    None without an anneal, or where the rate is not known or not among those measured.
     """
 
     log_exponent: float
@@ -146,7 +147,8 @@ def _traits(run: FinishedRun, priors: Priors) -> _Traits | None:
     if 1 - float(run.schedule.lr(run.total)) < MIN_ANNEAL or post.gain <= 0.02:
         return _Traits(post.log_exponent, None, None)
     gain = float(np.log(post.gain) - priors.gain_slope * post.log_rho)
-    at_rate = None if run.adam_rate is None else gain - RATE_SLOPE * float(np.log(run.adam_rate / RATE))
+    rate = measured_rate(run.adam_rate)
+    at_rate = None if rate is None else gain - RATE_SLOPE * float(np.log(rate / RATE))
     return _Traits(post.log_exponent, post.log_rho, gain, at_rate)
 
 
@@ -304,13 +306,13 @@ class History:
 
     def at_rate(self, rate: float | None) -> Priors:
         """Priors of a run by its peak learning rate under Adam, where that of every earlier run is known too."""
-        return self.priors.at_rate(rate) if all(run.adam_rate is not None for run in self.runs) else self.priors
+        known = all(measured_rate(run.adam_rate) is not None for run in self.runs)
+        return self.priors.at_rate(rate) if known else self.priors
 
-    def correction(
-        self, fraction: float, post: Posterior, total: float, rate: float | None = None
-    ) -> Correction | None:
+    def correction(self, fraction: float, post: Posterior, total: float, priors: Priors) -> Correction | None:
         """What forecasts of the finished runs, made at the same part of them, got wrong.
 
+        `priors` are those of `post`; where they are for its peak rate, each finished run is forecast by its own.
         Their errors are regressed (ridge, nearer runs count more) on the slope at that point and the length
         of the run, and read off at the present run's. None with fewer than `MIN_HISTORY` usable runs.
         """
@@ -319,9 +321,8 @@ class History:
             seen = run.until(fraction)
             if seen is None:
                 continue
-            past = extrapolate(
-                seen, run.schedule, [run.total], self.priors if rate is None else self.at_rate(run.adam_rate)
-            )
+            own = priors.at_rate(run.adam_rate) if priors.for_rate else priors
+            past = extrapolate(seen, run.schedule, [run.total], own)
             errors.append(run.final - float(past.mean[0]))
             features.append([np.log(max(past.slope, 0.02)), np.log(run.total)])
         if len(errors) < MIN_HISTORY:

@@ -45,6 +45,7 @@ POINT_NOISE = 0.006  # least noise of one evaluation [nat/token]
 # A larger peak rate leaves more for the anneal to gain. Measured under AdamW on one source with rates from 1e-4 to
 # 3e-3; another, all of it at 3e-4, lies on the same line (docs/stopping.md). Outside these rates it is not used.
 RATE, RATE_SLOPE, RATES = 1e-3, 0.25, (1e-4, 3e-3)  # [1/step], d log C / d log rate [-], [1/step]
+RATE_MARGIN = 0.05  # of log rate: logged rates are rounded, and these ends are common rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Priors:
         Finished runs behind it.
     source : str
         Where they come from.
+    for_rate : bool
+        Whether `gain` is that of one peak learning rate; see `at_rate`.
     """
 
     gain: float
@@ -93,16 +96,19 @@ class Priors:
     z_quantiles: tuple[float, ...]
     n_runs: int
     source: str
+    for_rate: bool = False
 
     def at_rate(self, rate: float | None) -> Priors:
         """Return the priors of a run under Adam or AdamW whose peak learning rate is known [1/step].
 
-        They are these priors where it is not, or lies outside the rates that `RATE_SLOPE` was measured at.
+        They are these priors where it is not, or lies outside the rates that `RATE_SLOPE` was measured at; see
+        `measured_rate`.
         """
-        if rate is None or not RATES[0] <= rate <= RATES[1]:
+        measured = measured_rate(rate)
+        if measured is None:
             return self
-        gain = self.rate_gain * (rate / RATE) ** RATE_SLOPE
-        return replace(self, gain=gain, gain_spread=self.rate_gain_spread)
+        gain = self.rate_gain * (measured / RATE) ** RATE_SLOPE
+        return replace(self, gain=gain, gain_spread=self.rate_gain_spread, for_rate=True)
 
     def z(self, level: float) -> float:
         """Half-width of the central interval at `level`, in standard deviations."""
@@ -111,6 +117,14 @@ class Priors:
             tail = NormalDist().inv_cdf
             return self.z_quantiles[-1] * tail((1 - level) / 2) / tail((1 - self.z_levels[-1]) / 2)
         return float(np.interp(level, (0.0, *self.z_levels), (0.0, *self.z_quantiles)))
+
+
+def measured_rate(rate: float | None) -> float | None:
+    """Return a peak rate within `RATES` [1/step]: the nearer end just outside them, None farther out or unknown."""
+    if rate is None or rate <= 0:
+        return None
+    nearest = min(max(rate, RATES[0]), RATES[1])
+    return nearest if abs(float(np.log(rate / nearest))) <= RATE_MARGIN else None
 
 
 @cache

@@ -285,6 +285,13 @@ class TestTables:
         frame.to_csv(tmp_path / "t.csv", index=False)
         assert sf.collect(tmp_path)[["N", "D", "loss"]].to_numpy().tolist() == [[1e7, 2e6, 3.25]]
 
+    def test_rows_that_differ_in_size_are_runs_though_their_steps_rise(self, tmp_path):
+        sizes, steps = np.geomspace(1e6, 1e9, 8), np.arange(1000, 9000, 1000)
+        frame = pd.DataFrame({"step": steps, "n_params": sizes, "tokens": 2e4 * steps, "val_loss": 4 - steps / 1e4})
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        table = sf.collect(tmp_path)
+        assert table.N.tolist() == pytest.approx(sizes) and table.loss.tolist() == pytest.approx(frame.val_loss)
+
     def test_a_status_column_counts(self, tmp_path):
         text = "Name,State,n_params,tokens,val_loss\na,finished,1e6,1e8,3.0\nb,crashed,1e6,1e8,9.0\n"
         (tmp_path / "runs.csv").write_text(text)

@@ -72,7 +72,7 @@ def test_early_bands_are_wider_than_the_posterior_says(known):
 
     def width(n, part):
         at = np.linspace(300, part * 10_000, n)
-        return half_width(plan, summarize(schedule, at, np.interp(at, steps, loss)))
+        return half_width(plan, summarize(schedule, at, np.interp(at, steps, loss)), at_rate=bool(known))
 
     assert width(20, 0.5) == width(20, 0.25) == usual
     assert width(20, 0.05) == pytest.approx(usual * 5**0.35) and width(20, 0.1) < width(20, 0.05)
@@ -114,6 +114,37 @@ def test_the_peak_rate_is_taken_from_the_plan_or_from_the_log():
     assert final(3e-3, logged=True).loss == pytest.approx(high.loss, rel=1e-9) and "peak rate" in high.method
     for outside in (final(1e-6), final(3e-3, optimizer="muon"), final(3e-3, optimizer=None)):
         assert "peak rate" not in outside.method
+
+
+@pytest.mark.parametrize("edge", [1e-4, 3e-3])
+def test_the_last_bits_of_a_peak_rate_do_not_matter(edge):
+    priors = shipped_priors()
+    for rate in (edge * (1 - 1e-12), edge * (1 + 1e-12), 0.0003 / 3 if edge < 1e-3 else 0.009 / 3):
+        assert priors.at_rate(rate).for_rate and priors.at_rate(rate).gain == pytest.approx(priors.at_rate(edge).gain)
+    rounded = priors.at_rate(edge * (0.98 if edge < 1e-3 else 1.02))  # a log of two digits
+    assert rounded == priors.at_rate(edge) and not priors.at_rate(edge * (0.9 if edge < 1e-3 else 1.1)).for_rate
+
+
+def end_at(plan, history=(), part=0.25):
+    steps, loss = make_curve(plan.schedule, noise=0.004)
+    return feed(sf.Monitor(plan, history=history), steps, loss, until=part * plan.steps).advise().final
+
+
+def test_bits_take_nothing_from_the_peak_rate():
+    plan = sf.RunPlan(schedule=SCHEDULES["cosine"], optimizer="adamw", loss_unit="bit/byte")
+    assert end_at(plan.model_copy(update={"peak_lr": 1e-3})) == end_at(plan)
+
+
+@pytest.mark.parametrize("rate", [None, 0.1])
+@pytest.mark.parametrize("n", [2, 4])  # too few to correct a forecast, and enough
+def test_earlier_runs_without_a_measured_rate_leave_the_peak_rate_out(rate, n):
+    plan = sf.RunPlan(schedule=SCHEDULES["cosine"], optimizer="adamw", peak_lr=1e-3)
+    earlier = [
+        (sf.RunPlan(schedule=own, optimizer="adamw", peak_lr=rate), pd.DataFrame({"step": steps, "val_loss": loss}))
+        for own, steps, loss in runs(5, n, SCHEDULES["cosine"], 0.2)
+    ]
+    found = end_at(plan, earlier)
+    assert found == end_at(plan.model_copy(update={"peak_lr": None}), earlier) and "peak rate" not in found.method
 
 
 def test_rates_of_earlier_runs_travel_and_count(tmp_path):
@@ -199,7 +230,7 @@ def test_two_earlier_runs_set_priors_but_do_not_correct():
     assert history.priors.gain > base.gain
     steps, loss = make_curve(SCHEDULES["cosine"])
     post = extrapolate(summarize(SCHEDULES["cosine"], steps, loss), SCHEDULES["cosine"], [10_000], history.priors)
-    assert history.correction(0.5, post, 10_000) is None
+    assert history.correction(0.5, post, 10_000, base) is None
 
 
 def test_finished_monitors_are_history(cosine):
