@@ -133,13 +133,6 @@ def _reasons(refused: dict[str | None, FitError | DataError]) -> str:
 
 
 def _about(page: Report, path: Path) -> dict[str, Any]:
-    from scalefit.fitting.printing import verdict
-
     result = page.result
-    said = {
-        "law": result.law.name,
-        "n_runs": result.n_runs,
-        "trusted": page.trusted,
-        "verdict": verdict(result, result.notes),
-    }  # noqa: E501
+    said = {"law": result.law.name, "n_runs": result.n_runs, "trusted": page.trusted, "verdict": page.verdict}
     return {"path": str(path), "bytes": path.stat().st_size, **said}

@@ -6,7 +6,7 @@ What cannot be said of a table is held as the sentence that says why, so that a 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,11 +15,13 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning, way
+from scalefit.errors import ArgumentError, Note, ScalefitError, ScalefitWarning, way
 from scalefit.fitting.fit import fit
+from scalefit.fitting.printing import verdict
 from scalefit.fitting.result import FitResult
 from scalefit.flops import QUANTITIES
 from scalefit.forecasting.forecast import forecast
+from scalefit.forecasting.result import ForecastResult
 from scalefit.planning.limits import largest
 from scalefit.planning.loss_surface import surface_of
 from scalefit.predictor import Predictor
@@ -67,6 +69,10 @@ class Findings:
         Plans for a range of budgets; the planned run is among them.
     planned : Plan or str
         The planned run.
+    refused : str or None
+        Why no run is recommended, where the law can plan.
+    forecast : ForecastResult or str
+        What :attr:`headline` is by, and :attr:`ahead`.
     ahead : list of Plan or str
         The same budgets by ``sf.forecast``, whose intervals are calibrated on such jumps.
     next_runs : DataFrame or str
@@ -88,6 +94,8 @@ class Findings:
     level: float
     plans: list[Plan] | str
     planned: Plan | str
+    refused: str | None
+    forecast: ForecastResult | str
     ahead: list[Plan] | str
     next_runs: pd.DataFrame | str
     comparison: pd.DataFrame | str
@@ -109,6 +117,30 @@ class Findings:
         if isinstance(self.planned, str) or isinstance(self.ahead, str):
             return self.planned
         return next(plan for plan in self.ahead if plan.asked == self.planned.asked)
+
+    @cached_property
+    def notes(self) -> list[tuple[str, Note]]:
+        """Every note with what it is on: fit, forecast, or plan as recommended; the most severe first."""
+        ahead = () if isinstance(self.forecast, str) else self.forecast.notes
+        plan = () if isinstance(self.headline, str) else self.headline.notes
+        known: dict[tuple[str, str], tuple[str, Note]] = {}
+        for what, notes in (("fit", self.result.notes), ("forecast", ahead), ("plan", plan)):
+            for note in notes:
+                known.setdefault((note.code, note.message), (what, note))
+        order = {"error": 0, "warning": 1, "info": 2}
+        return sorted(known.values(), key=lambda pair: order[pair[1].severity])
+
+    @cached_property
+    def doubts(self) -> list[Note]:
+        """Warnings for the verdict: all, but for reaching beyond the runs by a forecast that is calibrated on it."""
+        expected = () if isinstance(self.forecast, str) else ("beyond_reach",)
+        return [note for _, note in self.notes if note.severity == "warning" and note.code not in expected]
+
+    @property
+    def verdict(self) -> str:
+        """Whether to believe the page, in a few words."""
+        said = verdict(self.result, self.doubts)
+        return said if self.refused is None or not self.result.trusted else f"{said}; no run is recommended"
 
     @cached_property
     def columns(self) -> dict[str, Array]:
@@ -139,19 +171,24 @@ def find(
     wide: Plan | str = plannable if isinstance(plannable, str) else NOT_YET
     if not isinstance(plannable, str):
         wide = or_why(lambda: _plan(result, budget or float(f"{NEXT * seen['C']:.3g}"), level))
-    planned = wide if isinstance(wide, str) else or_why(lambda: _recommended(result, wide))
-    plans = planned if isinstance(planned, str) else _plans(result, planned.asked, seen["C"], level)
-    predicts = plans if isinstance(plans, str) else or_why(lambda: forecast(runs))
-    ahead: list[Plan] | str = str(predicts)
-    if not isinstance(predicts, str) and not isinstance(plans, str):
+    by_forecast = wide if isinstance(wide, str) else or_why(lambda: _ahead(runs, wide.asked, level))
+    predicts, best = (by_forecast, wide) if isinstance(by_forecast, str) else by_forecast
+    planned = wide
+    if not isinstance(wide, str) and not isinstance(best, str):
+        planned = or_why(lambda: _recommended(result, wide, best, () if isinstance(predicts, str) else predicts.notes))
+    plans = planned if isinstance(planned, str) else _plans(result, _budgets(planned.asked, seen["C"]), level)
+    ahead = plans
+    if not isinstance(plans, str):
         budgets = [plan.asked for plan in plans]
-        ahead = or_why(lambda: [_plan(predicts, C, level) for C in budgets])
+        ahead = predicts if isinstance(predicts, str) else _plans(predicts, budgets, level)
     return Findings(
         result=result,
         names=_names(runs, result),
         level=level,
         plans=plans,
         planned=planned,
+        refused=planned if isinstance(planned, str) and not isinstance(plannable, str) else None,
+        forecast=predicts,
         ahead=ahead,
         next_runs=wide if isinstance(wide, str) else or_why(lambda: _next_runs(result, wide, seen["C"])),
         comparison=or_why(lambda: _compare(runs, result, level)),
@@ -184,11 +221,21 @@ def _plan(result: Predictor, C: float, level: float) -> Plan:
     return plan(result, C=C, level=level)
 
 
-def _plans(result: FitResult, budget: float, most: float, level: float) -> list[Plan] | str:
-    """Plans around the largest run and up to the planned one and beyond; budgets that have none are left out."""
+def _ahead(runs: pd.DataFrame, C: float, level: float) -> tuple[ForecastResult, Plan]:
+    """The forecast, and its plan for the budget."""
+    predicts = forecast(runs)
+    return predicts, _plan(predicts, C, level)
+
+
+def _budgets(budget: float, most: float) -> list[float]:
+    """Budgets around the largest run's and up to the planned one and beyond [FLOP]."""
     budgets = sorted({most * multiple for multiple in MULTIPLES} | {budget})
-    kept = [C for i, C in enumerate(budgets) if C == budget or abs(np.log(C / budget)) > 0.1]
-    found = [or_why(lambda C=C: _plan(result, C, level)) for C in kept]  # type: ignore[misc]
+    return [C for C in budgets if C == budget or abs(np.log(C / budget)) > 0.1]
+
+
+def _plans(result: Predictor, budgets: Sequence[float], level: float) -> list[Plan] | str:
+    """Plans for budgets; those that have none are left out."""
+    found = [or_why(lambda C=C: _plan(result, C, level)) for C in budgets]  # type: ignore[misc]
     return [item for item in found if not isinstance(item, str)] or str(found[0])
 
 
@@ -204,31 +251,46 @@ def _names(runs: pd.DataFrame, result: FitResult) -> list[str]:
     return [str(named.get(label, f"row {label}")) for label in labels]
 
 
-def _recommended(result: FitResult, planned: Plan) -> Plan:
-    """The plan, unless the runs do not say what to train.
+def _recommended(result: FitResult, planned: Plan, best: Plan, ahead: Sequence[Note]) -> Plan:
+    """The law's plan, unless the runs do not say what to train.
+
+    Parameters
+    ----------
+    result : FitResult
+        The fit.
+    planned, best : Plan
+        The planned run by the law, and as the page would recommend it.
+    ahead : sequence of Note
+        Notes on the forecast behind `best`.
 
     Raises
     ------
     ArgumentError
-        Too few runs, a fit without trust, or an interval of the best size that spans more than a decade.
+        Too few runs, a fit or forecast without trust, or an interval of the best size, by the forecast or by the law
+        alone, that spans more than a decade.
     """
-    least, span = RUNS_PER_PARAMETER * len(result.names), planned.N_interval
+    least = RUNS_PER_PARAMETER * len(result.names)
     do = "Add runs of other sizes and lengths: the runs that would teach most are listed below"
     if not result.trusted:
         raise ArgumentError("The fit must not be trusted", "no run is recommended", "Read the verdict and the notes")
+    severe = next((note for note in (*ahead, *best.notes) if note.severity == "error"), None)
+    if severe is not None:
+        raise ArgumentError("The forecast must not be trusted", "no run is recommended", severe.template)
     if result.n_runs < least:
         raise ArgumentError(
             f"{result.n_runs} runs are too few to plan with: a law of {len(result.names)} parameters needs {least}",
             "no run is recommended",
             do,
         )
-    if span is not None and span[1] > WIDEST * span[0]:
-        raise ArgumentError(
-            f"The best size for {words.power(planned.asked)} FLOP lies anywhere from {words.count(span[0])} to "
-            f"{words.count(span[1])} parameters ({words.percent(planned.level)} interval)",
-            "no run is recommended",
-            do,
-        )
+    for plan, by in ((planned, "the fitted law"), (best, "the calibrated forecast")):
+        span = plan.N_interval
+        if span is not None and span[1] > WIDEST * span[0]:
+            raise ArgumentError(
+                f"The best size for {words.power(plan.asked)} FLOP lies anywhere from {words.count(span[0])} to "
+                f"{words.count(span[1])} parameters by {by} ({words.percent(plan.level)} interval)",
+                "no run is recommended",
+                do,
+            )
     return planned
 
 

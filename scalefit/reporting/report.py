@@ -47,10 +47,13 @@ class Report:
         The page.
     result : FitResult
         The fit it reports, with the bootstrap draws that its planner uses.
+    verdict : str
+        Whether to believe it: ``yes``, ``with care`` or ``NO``, and why, after the notes on fit, forecast and plan.
     """
 
     html: str
     result: FitResult
+    verdict: str
 
     @property
     def trusted(self) -> bool:
@@ -151,7 +154,7 @@ def report(
     found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
     source = _source(runs) + (f", {only}" if only is not None else "")
     beside = find_beside(table, level, or_why)
-    made = Report(_page(found, beside, title or f"Scaling report: {source}", source), found.result)
+    made = Report(_page(found, beside, title or f"Scaling report: {source}", source), found.result, found.verdict)
     if path is not None:
         made.save(path)
     return made
@@ -265,6 +268,8 @@ def _numbers(found: Findings) -> dict[str, Any]:
         "formula": result.law.formula,
         "n_runs": result.n_runs,
         "trusted": result.trusted,
+        "verdict": found.verdict,
+        "forecast": found.forecast if isinstance(found.forecast, str) else {"trusted": found.forecast.trusted},
         "level": found.level,
         "params": {
             str(name): {"value": value, "lower": low, "upper": high}
@@ -276,7 +281,10 @@ def _numbers(found: Findings) -> dict[str, Any]:
             for by, several in (("forecast", ahead), ("law", plans))
             for plan in several
         ],
-        "notes": [{"code": note.code, "severity": note.severity, "message": note.message} for note in result.notes],
+        "notes": [
+            {"on": what, "code": note.code, "severity": note.severity, "message": note.message}
+            for what, note in found.notes
+        ],
     }
 
 

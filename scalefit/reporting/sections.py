@@ -9,12 +9,11 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit._formula import math_ml
-from scalefit.fitting.printing import parameter_rows, verdict
+from scalefit.fitting.printing import parameter_rows
 from scalefit.reporting import figures
 from scalefit.reporting.html import Markup, join, table, tag
 
 if TYPE_CHECKING:
-    from scalefit.errors import Note
     from scalefit.optima.result import Optima
     from scalefit.reporting.findings import Findings
 
@@ -68,26 +67,18 @@ def law_formula(found: Findings) -> Markup:
     return formula(found.result.law.formula, values)
 
 
-def plan_notes(found: Findings) -> list[Note]:
-    """What the plan says beyond the fit."""
-    said = {note.code for note in found.result.notes}
-    return [] if isinstance(found.planned, str) else [note for note in found.planned.notes if note.code not in said]
-
-
 def notes(found: Findings) -> Markup:
     """Every note, the most severe first, with what to do."""
-    known: dict[str, Any] = {}
-    for note in [*found.result.notes, *plan_notes(found)]:
-        known.setdefault(str(note), note)
-    order = {"error": 0, "warning": 1, "info": 2}
     items = [
         tag(
             "li",
             tag("span", _MARKS[note.severity], class_="mark", aria_hidden="true"),
-            tag("div", tag("strong", f"{note.severity}: {note.code.replace('_', ' ')}"), tag("p", note.message)),
+            tag(
+                "div", tag("strong", f"{note.severity}, {what}: {note.code.replace('_', ' ')}"), tag("p", note.message)
+            ),
             class_=note.severity,
         )
-        for note in sorted(known.values(), key=lambda note: order[note.severity])
+        for what, note in found.notes
     ]
     body = tag("ul", *items, class_="notes") if items else why_not("Nothing odd was found in the table or the fit.")
     return section("notes", "Notes, and what to do", body)
@@ -292,7 +283,7 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
         "percentiles over the draws above.",
         "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a "
         "power law through their lowest points.",
-        f"Verdict: {verdict(result, result.notes)}. A fit is not trusted where the search did not converge, the "
+        f"Verdict: {found.verdict}. A fit is not trusted where the search did not converge, the "
         "objective does not curve upwards, the runs cannot tell parameters apart, or the law leaves most of the losses "
         "unexplained.",
     ]

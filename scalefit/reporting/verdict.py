@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scalefit import _text as words
 from scalefit.reporting.html import Markup, join, tag
-from scalefit.reporting.sections import formula, plan_notes
+from scalefit.reporting.sections import formula
 
 if TYPE_CHECKING:
     from scalefit.planning.result import Plan
@@ -18,19 +19,15 @@ if TYPE_CHECKING:
 def summary(found: Findings) -> Markup:
     """The verdict in words, and the numbers that people come for."""
     result = found.result
-    warned = sum(note.severity == "warning" for note in result.notes)
     if not result.trusted:
         kind, mark, head = "bad", "✕", "Do not use this fit"
         said = f"{'; '.join(result.certificate.problems)}."
         said = said[0].upper() + said[1:] + " The numbers below are shown to find the cause, not to be quoted."
-    elif isinstance(found.planned, str) and not isinstance(found.next_runs, str):
+    elif found.refused is not None:
         kind, mark, head = "care", "!", "No run is recommended"
-        said = f"{found.planned} The parameters below are too uncertain to plan with."
-    elif warned:
-        kind, mark = "care", "!"
-        about = sum(note.severity == "warning" for note in plan_notes(found))
-        head = f"Use with care: {warned} warning{'s' if warned > 1 else ''}"
-        head += f" on the fit, {about} on the plan" if about else ""
+        said = found.refused + (f" Besides, {_warned(found)}: read the notes." if found.doubts else "")
+    elif found.doubts:
+        kind, mark, head = "care", "!", f"Use with care: {_warned(found)}"
         said = "The search found its optimum, and the runs determine every parameter. Read the notes before quoting."
     else:
         kind, mark, head = "good", "✓", "This fit can be used"
@@ -45,6 +42,14 @@ def summary(found: Findings) -> Markup:
         class_=f"verdict {kind}",
     )
     return tag("section", card, _tiles(found), _downloads(), id="verdict", aria_labelledby="verdict-title")
+
+
+def _warned(found: Findings) -> str:
+    """How many warnings are listed, and on what."""
+    on = Counter(what for what, note in found.notes if note.severity == "warning")
+    first, *rest = (f"{number} {{}}on the {what}" for what, number in on.items())
+    word = "warning " if next(iter(on.values())) == 1 else "warnings "
+    return ", ".join([first.format(word), *(part.format("") for part in rest)])
 
 
 def _downloads() -> Markup:

@@ -467,9 +467,72 @@ def test_the_heading_counts_the_warnings_that_are_listed():
     runs = grid(4, 12)
     runs.loc[[5, 20], "loss"] *= 1.3
     page = sf.report(runs, budget=1e24).html
-    head = re.search(r"Use with care: (\d+) warnings? on the fit, (\d+) on the plan", section(page, "verdict"))
+    head = re.search(r"Use with care: (\d+) warnings? on the fit(?:, (\d+) on the forecast)?, (\d+) on the plan", page)
     assert head is not None
-    assert section(page, "notes").count('<li class="warning"') == int(head[1]) + int(head[2])
+    assert section(page, "notes").count('<li class="warning"') == sum(int(n or 0) for n in head.groups())
+
+
+def numbers(page: str) -> dict:
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S).group(1))["numbers"]
+
+
+def under_the_law(N, D, noise, seed=0):
+    law = sf.published("chinchilla", "besiroglu2024")
+    loss = law.predict(N=N, D=D) * np.exp(noise * np.random.default_rng(seed).standard_normal(N.size))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss})
+
+
+def test_warnings_on_the_forecast_lower_the_verdict():
+    """The plan is the forecast's, so that its doubts count where the fit has none."""
+    rng = np.random.default_rng(1)
+    report = sf.report(under_the_law(10 ** rng.uniform(6, 7.3, 40), 10 ** rng.uniform(8, 9.5, 40), 0.003))
+    said, listed = section(report.html, "verdict"), section(report.html, "notes")
+    assert "Use with care: 1 warning on the forecast, 1 on the plan" in said and "can be used" not in said
+    assert "warning, forecast: embeddings counted" in listed and "with care" in report.verdict
+    assert ["forecast", "embeddings_counted"] in [[note["on"], note["code"]] for note in numbers(report.html)["notes"]]
+
+
+def test_scatter_and_jumps_beyond_calibration_are_on_the_page():
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e8, 4e9, 6), np.geomspace(2e9, 2e11, 6)))
+    wide = sf.report(under_the_law(N, D, 0.03)).html
+    assert "warning, forecast: scatter" in wide and "can be used" not in section(wide, "verdict")
+    far = sf.report(under_the_law(N, D, 0.003), budget=1e26).html
+    assert "warning, plan: beyond calibration" in far and "can be used" not in section(far, "verdict")
+    near = sf.report(under_the_law(N, D, 0.003)).html
+    assert "This fit can be used" in section(near, "verdict") and "warning, plan: beyond reach" in near
+
+
+def test_a_forecast_without_trust_recommends_no_run():
+    report = sf.report(grid(4, 4, noise=0.2, seed=1))
+    said = section(report.html, "verdict")
+    assert report.trusted and "No run is recommended" in said and "The forecast must not be trusted" in said
+    assert "train " not in said.split("The law chinchilla")[1] and "<input" not in report.html
+    assert "error, forecast: untrusted" in section(report.html, "notes") and "no run is recommended" in report.verdict
+    assert numbers(report.html)["forecast"] == {"trusted": False}
+
+
+def test_no_run_is_recommended_where_the_forecast_leaves_its_size_open():
+    """The law with fixed exponents says the size within a factor of three; the forecast, which is quoted, does not."""
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(5e7, 2e8, 3), np.geomspace(1e9, 8e9, 4)))
+    runs, fixed = under_the_law(N, D, 0.003), {"alpha": 0.3478, "beta": 0.3658}
+    law, ahead = (
+        sf.plan(by, C=1e23).N_interval for by in (sf.fit(runs, fixed=fixed).bootstrap(300), sf.forecast(runs))
+    )
+    assert law[1] < 3 * law[0] and ahead[1] > 10 * ahead[0]
+    report = sf.report(runs, budget=1e23, fixed=fixed)
+    said = section(report.html, "verdict")
+    assert "No run is recommended" in said and "by the calibrated forecast" in said and "train " not in said
+
+
+def test_no_run_is_recommended_where_next_runs_fail_too(monkeypatch):
+    def refuse(*_, **__):
+        raise ArgumentError("No design", "no run was chosen", "Wait")
+
+    monkeypatch.setattr("scalefit.planning.next_runs.next_runs", refuse)
+    page = sf.report(grid(3, 3)).html
+    said = section(page, "verdict")
+    assert "No run is recommended" in said and "9 runs are too few" in said and "can be used" not in said
+    assert "No design" in section(page, "next")
 
 
 def test_recipes_and_accuracies_are_taken_where_a_table_has_them_and_said_to_be():
