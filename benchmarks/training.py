@@ -74,8 +74,10 @@ def kills(store: Path, n_kills: int = 50) -> dict[str, Any]:
         command = [sys.executable, "-m", "scalefit.training.sweeps.worker", str(store / "killed")]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         restarts += 1
+        while process.poll() is None and not _at_work(store / "killed", process.pid):
+            time.sleep(0.02)  # until it is at work: before, there is nothing to lose
         try:
-            process.wait(timeout=2.0 + rng.uniform(0.0, 3.0))
+            process.wait(timeout=rng.uniform(0.0, 1.5))
         except subprocess.TimeoutExpired:
             process.kill() if done % 2 else process.terminate()
             process.wait()
@@ -102,6 +104,11 @@ def kills(store: Path, n_kills: int = 50) -> dict[str, Any]:
         "rows": len(disturbed),
         "losses_bitwise_equal": bool((disturbed["loss"] == straight["loss"]).all()),
     }
+
+
+def _at_work(store: Path, pid: int) -> bool:
+    """Whether a process holds a run."""
+    return any(f'"pid": {pid},' in lease.read_text() for lease in (store / "runs").glob("*/lease"))
 
 
 def memoriser(store: Path) -> dict[str, Any]:

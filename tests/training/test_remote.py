@@ -165,6 +165,7 @@ def test_workers_of_two_machines_share_a_sweep(grid: SweepConfig, tmp_path: Path
     while not list((tmp_path / "bucket" / "runs").glob("*/result.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
     workers[0].kill()
+    workers[0].wait()  # a process that nobody waited for still counts as alive on its machine
     said = workers[1].communicate(timeout=240)[1]
     workers[0].communicate()
     assert workers[1].returncode == 0, said
