@@ -210,7 +210,8 @@ def peers(fit: dict[str, Any], forecast: dict[str, Any], stopping: dict[str, Any
     halfway, laws = stopping["forecasts"]["balanced_mae"], stopping["laws"]["balanced_mae"]
     add(
         f"final loss forecast halfway, {stopping['curves']} public curves",
-        f"off by {halfway['no_history']['0.5']:.3f} nat, {halfway['history']['0.5']:.3f} with a history",
+        f"off by {halfway['rate_unsaid']['0.5']:.3f} nat, or {halfway['no_history']['0.5']:.3f} with the peak rate in "
+        f"the plan, {halfway['history']['0.5']:.3f} with a history too",
         f"last value: {laws['last_value']['0.5']:.3f}",
         f"multi-power law, fitted freely: {laws['multi_power']['0.5']:.3f}",
     )

@@ -43,16 +43,16 @@ def plain(name: Any) -> str:
     return re.sub(r"[^a-z]+", "_", str(name).lower()).strip("_")
 
 
-def numbers(column: pd.Series[Any], decimal_comma: bool = False) -> pd.Series[Any]:
+def numbers(column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
     """Numbers of a column of text; a written "nan" becomes infinity, an empty cell NaN.
 
-    Thousands in the forms 1,000, 1 000, 1_000 and 1'000, and 1.000 beside decimal commas, are read where three digits
-    follow every sign.
+    Thousands in the forms 1,000, 1 000, 1_000 and 1'000, and 1.000 where `decimal` is a comma, are read where three
+    digits follow every sign; `_log_decimals.decimal_marks` finds `decimal`.
     """
     text = column.where(column.notna(), "").astype(str).str.strip()
-    spaced = text.str.fullmatch(r"[-+]?\d{1,3}([ _'\u2019\u00a0\u202f]\d{3})+(\.\d*)?")
+    spaced = text.str.fullmatch(r"[-+]?\d{1,3}([ _'\u2019\u00a0\u202f]\d{3})+([.,]\d*)?")
     text = text.where(~spaced, text.str.replace(r"[ _'\u2019\u00a0\u202f]", "", regex=True))
-    if decimal_comma:
+    if decimal == ",":
         grouped = text.str.fullmatch(r"[-+]?\d{1,3}(\.\d{3})+(,\d*)?")
         text = text.where(~grouped, text.str.replace(".", "", regex=False)).str.replace(",", ".", regex=False)
     else:

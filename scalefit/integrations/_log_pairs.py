@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from scalefit.integrations._log_columns import is_validation, plain
+from scalefit._text import shortlist
+from scalefit.integrations._log_columns import is_loss, is_validation, plain
 
 _NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
 #: A counter and how far it has come: step=100/2000, "iter 100", "Epoch 3/10"; not that of an evaluation's batches.
@@ -44,7 +45,8 @@ def read_pairs(text: str) -> pd.DataFrame | None:
     -------
     DataFrame or None
         A column ``step`` (or ``epoch``), and one of text for each name; None where no line has a counter.
-        ``attrs["total_steps"]`` is the planned length, if the counter tells it.
+        ``attrs["total_steps"]`` is the planned length, if the counter tells it; ``attrs["notes"]`` says what was left
+        out.
     """
     rows: list[dict[str, Any]] = []
     totals: dict[str, float] = {}
@@ -64,14 +66,41 @@ def read_pairs(text: str) -> pd.DataFrame | None:
     names = {name for row in rows for name in ("step", "epoch") if name in row}
     if not names:
         return None
-    if len(names) == 2:  # "Epoch 3" above its steps: the steps count
-        rows = [row for row in rows if "step" in row]
+    notes: list[str] = []
+    if len(names) == 2:  # "Epoch 3" above or below its steps: the steps count
+        rows, notes = _at_steps(rows)
     table = pd.DataFrame(rows, dtype=object)
+    table.attrs["notes"] = notes
     if "step" in names and "epoch" in table:
         table = table.drop(columns="epoch")
     if (total := totals.get("step")) is not None and "step" in names:
         table.attrs["total_steps"] = total
     return table
+
+
+def _at_steps(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Put what epochs say at the last step before it, and say what has no place.
+
+    A training loss of an epoch is a mean over it, and has none where steps have theirs.
+    """
+    kept: list[dict[str, Any]] = []
+    trained = any(_is_training(key) for row in rows if "step" in row for key in row)
+    early = []
+    for row in rows:
+        if "step" in row:
+            kept.append(row)
+            continue
+        said = {key: value for key, value in row.items() if key != "epoch" and not (trained and _is_training(key))}
+        if kept:
+            kept[-1] |= {key: value for key, value in said.items() if key not in kept[-1]}
+        else:
+            early += [key for key in said if is_loss(key)]
+    note = f"What stands beside an epoch before the first step was left out: {shortlist(dict.fromkeys(early), 3)}."
+    return kept, [note] if early else []
+
+
+def _is_training(key: str) -> bool:
+    return is_loss(key) and not is_validation(key)
 
 
 def _counter(line: str) -> tuple[str, float, float | None] | None:

@@ -22,8 +22,8 @@ def is_json(text: str) -> bool:
     return bool(_JSON.match(text))
 
 
-def parse(text: str) -> tuple[pd.DataFrame, bool, list[str]]:
-    """Return a table of text, whether its decimals are commas, and notes.
+def parse(text: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table of text, without headers that come again, and notes.
 
     Raises
     ------
@@ -32,34 +32,23 @@ def parse(text: str) -> tuple[pd.DataFrame, bool, list[str]]:
     """
     if is_json(text):
         rows, notes = _records(text)
-        return pd.DataFrame(rows, dtype=object), False, notes
+        return pd.DataFrame(rows, dtype=object), notes
     lines = [line for line in text.strip("\n").splitlines() if line.strip()]
     while lines and lines[0].lstrip().startswith("#"):  # what was said before the header
         lines.pop(0)
-    if len(lines) > 1 and lines[0].strip().startswith("|") and _RULE.fullmatch(lines[1]):
-        cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines if "|" in line]
-        width = len(cells[0])
-        return pd.DataFrame([row for row in cells[2:] if len(row) == width], columns=cells[0]), False, []
     first = lines[0] if lines else ""
+    # A header that comes again: the tool began the file anew; the steps say whether the run did.
+    lines = [first, *(line for line in lines[1:] if line.split() != first.split())]
+    if len(lines) > 1 and first.strip().startswith("|") and _RULE.fullmatch(lines[1]):
+        kept = [line for line in lines if "|" in line and not _RULE.fullmatch(line)]
+        header, *cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in kept]
+        return pd.DataFrame([row for row in cells if len(row) == len(header)], columns=header), []
     separator = max(",\t;", key=first.count)
     if not first.count(separator) and len(first.split()) > 1 and _same_width(lines):
         table = pd.read_csv(io.StringIO("\n".join(lines)), sep=r"\s+", dtype=str, keep_default_na=False)
-        return table, False, []
+        return table, []
     table = pd.read_csv(io.StringIO("\n".join(lines)), sep=separator, dtype=str, keep_default_na=False)
-    header = [str(column) for column in table.columns]
-    repeated = (table == header).all(axis=1).to_numpy()
-    if repeated.any():  # the tool began the file again; the steps say whether the run did
-        table = table[~repeated].reset_index(drop=True)
-    return table, separator != "," and _has_decimal_commas(table), []
-
-
-def _has_decimal_commas(table: pd.DataFrame) -> bool:
-    """Whether 3,449 is a decimal: a cell such as 3,44 says so, one such as 3.44 says that it is thousands."""
-    cells = [str(cell).strip() for cell in table.head(200).to_numpy().ravel()]
-    commas = [cell for cell in cells if re.fullmatch(r"-?\d+,\d+", cell)]
-    if any(not re.fullmatch(r"-?\d{1,3},\d{3}", cell) for cell in commas):
-        return True
-    return bool(commas) and not any(re.fullmatch(r"-?\d+\.\d+", cell) for cell in cells)
+    return table, []
 
 
 def _same_width(lines: list[str]) -> bool:

@@ -15,6 +15,7 @@ from scalefit._text import shortlist
 from scalefit.errors import ArgumentError, DataError, arg, require
 from scalefit.integrations import _log_columns as names
 from scalefit.integrations import _log_tables
+from scalefit.integrations._log_decimals import decimal_marks
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
 from scalefit.integrations._log_pairs import read_pairs
 from scalefit.stopping.monitor import Monitor
@@ -159,7 +160,7 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
     if not text.strip():
         raise DataError("The log is empty", "nothing was read", "Wait for its first lines, or name another file")
     try:
-        table, comma, notes = _log_tables.parse(text)
+        table, notes = _log_tables.parse(text)
         lines = None if _log_tables.is_json(text) else _pairs(text, table)
     except (ValueError, TypeError, RecursionError, csv.Error, pd.errors.ParserError) as error:
         lines = _pairs(text, None)
@@ -168,9 +169,10 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
                 f"The log is not a table ({' '.join(str(error).split())[:200]})", "it was not read", "Export it again"
             ) from None
     if lines is not None:
-        table, comma, notes = lines, False, ["The log is no table; what its lines name beside a step was read."]
+        table, notes = lines, ["The log is no table; what its lines name beside a step was read."]
+        notes += lines.attrs.get("notes", [])
     said = dict(table.attrs)
-    found = _chosen(_log_tables.from_long(table), val, train, comma)
+    found = _chosen(_log_tables.from_long(table), val, train)
     found.attrs["notes"] = [*notes, *found.attrs["notes"]]
     found.attrs |= {key: value for key, value in said.items() if key not in found.attrs}
     return found
@@ -188,17 +190,15 @@ def _pairs(text: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
     return lines if lines is not None and losses and lines[losses].notna().any(axis=1).sum() > 1 else None
 
 
-def _chosen(table: pd.DataFrame, val: str | None, train: str | None, comma: bool) -> pd.DataFrame:
+def _chosen(table: pd.DataFrame, val: str | None, train: str | None) -> pd.DataFrame:
     """Keep the columns that a monitor takes, under its names."""
-    wanted = {"val_loss": val, "train_loss": train}
     columns, out, units = list(table.columns), {}, {}
     notes: list[str] = []
-    for name in ("step", *COLUMNS):
-        column = names.find([c for c in columns if c not in (val if name == "train_loss" else None,)], name,
-                            wanted.get(name))  # fmt: skip
-        if column is None:
-            continue
-        out[name] = names.numbers(table[column], comma)
+    kept = _kept(columns, {"val_loss": val, "train_loss": train})
+    decimals = decimal_marks(table, kept)
+    total = kept.pop("total_steps", None)
+    for name, column in kept.items():
+        out[name] = names.numbers(table[column], decimals[name])
         if name in ("step", *names.LOSSES) and (odd := _log_tables.unread(table[column], out[name])):
             _odd_cells(name, str(column), odd, notes)
         if name in names.LOSSES:
@@ -207,10 +207,6 @@ def _chosen(table: pd.DataFrame, val: str | None, train: str | None, comma: bool
     if len(set(units.values())) > 1:
         del out["train_loss"]
         notes.append("The training loss is left out: its unit is not that of the validation loss.")
-    for name in ("tokens", "epoch"):
-        if "step" not in out and (column := names.find(columns, name, None)) is not None:
-            out[name] = names.numbers(table[column], comma)
-            break
     if not {"step", "tokens", "epoch"} & set(out):
         raise DataError(
             f"The log has no step column among {names.listed(columns)}",
@@ -219,12 +215,23 @@ def _chosen(table: pd.DataFrame, val: str | None, train: str | None, comma: bool
             "size is known, and 'epoch'",
         )
     found = pd.DataFrame(out)
-    total = names.find(columns, "step", "total_steps") if "total_steps" in columns else None
     found.attrs = {"notes": notes, "columns": columns, "loss_unit": units.get("val_loss", units.get("train_loss"))}
     found.attrs["loss_unit"] = found.attrs["loss_unit"] or "nat/token"
     if total is not None:
-        found.attrs["total_steps"] = float(names.numbers(table[total]).max())
+        found.attrs["total_steps"] = float(names.numbers(table[total], decimals["total_steps"]).max())
     return found
+
+
+def _kept(columns: list[Any], wanted: dict[str, str | None]) -> dict[str, Any]:
+    """Columns of a log by what they hold; tokens or epochs only where there are no steps."""
+    found: dict[str, Any] = {}
+    for name in ("step", *COLUMNS, "tokens", "epoch"):
+        if name == "tokens" and "step" in found or name == "epoch" and {"step", "tokens"} & set(found):
+            continue
+        others = [c for c in columns if name != "train_loss" or c != wanted["val_loss"]]
+        if (column := names.find(others, name, wanted.get(name))) is not None:
+            found[name] = column
+    return found | ({"total_steps": "total_steps"} if "total_steps" in columns else {})
 
 
 def _odd_cells(name: str, column: str, odd: str, notes: list[str]) -> None:

@@ -23,9 +23,9 @@ def effective_area(schedule: Schedule, steps: ArrayLike, epoch_steps: float | No
     Parameters
     ----------
     schedule : Schedule
-        The schedule.
+        What the rate follows; its area is progress while nothing repeats.
     steps : array_like, shape (n,)
-        Where [steps].
+        Where progress is wanted, in any order [steps].
     epoch_steps : float or None
         Steps of one pass over the data [steps]; None: nothing repeats.
 

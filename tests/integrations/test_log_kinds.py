@@ -35,6 +35,10 @@ BOTH = {
     + each("| {t} | {f} | {s} | {v} |\n"),
     "notebook.tsv": "Step\tTraining Loss\tValidation Loss\n" + each("{s}\t{t}\t{v}\n"),
     "spaces.txt": "step train_loss val_loss\n" + each("{s} {t} {v}\n"),
+    "header_again.md": ("| Step | Training Loss | Validation Loss |\n|---|---|---|\n"
+                        + each("| {s} | {t} | {v} |\n| Step | Training Loss | Validation Loss |\n|---|---|---|\n")),
+    "header_again.txt": "step  train_loss val_loss\n" + each("{s} {t} {v}\nstep train_loss  val_loss\n"),
+    "header_again.csv": each("step,train_loss,val_loss\n{s},{t},{v}\n"),
     "comments.csv": "# run 17\n# lr 3e-4\nstep,train_loss,val_loss\n" + each("{s},{t},{v}\n"),
     "short_names.csv": "iter,train,val\n" + each("{s},{t},{v}\n"),
     "dev.csv": "Training Step,Dev Loss,Loss\n" + each("{s},{v},{t}\n"),
@@ -68,6 +72,7 @@ BOTH = {
         "2024-01-01 INFO [olmo.train:500, rank=0] [step={s}/2000]\n    train/CrossEntropyLoss={t}\n"
         "    train/Perplexity=20.1\n    optim/learning_rate_group0=0.0003\n    eval/c4_en-validation/CE loss={v}\n"
     ),
+    "epochs_end.log": each("Epoch {e}\nstep {s} loss: {t}\nEpoch {e} finished: train_loss: 9.9 val_loss: {v}\n"),
     "told.log": each("step {s} loss: {t}\nValidation at step {s}: loss: {v}\n"),
 }  # fmt: skip
 
@@ -131,6 +136,55 @@ def test_decimal_commas_have_thousands_with_points(tmp_path):
     path.write_text("step;val_loss\n999;3,51\n1.000;3,42\n12.500;3,3\n")
     table = read_log(path)
     assert table.step.tolist() == [999, 1000, 12_500] and table.val_loss.tolist() == [3.51, 3.42, 3.3]
+
+
+THOUSANDS = [
+    ("step;val_loss\n100;3,449\n200;3,432\n1.000;3,421\n", [100, 200, 1000], [3.449, 3.432, 3.421]),
+    ("step;val_loss\n100;3,449\n200;3,432\n", [100, 200], [3.449, 3.432]),
+    ("step;val_loss;lr\n100;3.449;0,0009\n200;3.432;0,0008\n", [100, 200], [3.449, 3.432]),
+    ("step;val_loss\n1.000;3,44\n2.000;3,432\n", [1000, 2000], [3.44, 3.432]),
+    ("step;val_loss\n1,000;3.449\n2,000;3.432\n", [1000, 2000], [3.449, 3.432]),
+    ("step;val_loss\n999;3.51\n1.000;3.42\n", [999, 1000], [3.51, 3.42]),
+    ('step,val_loss\n900,"3,449"\n"1,000","3,432"\n', [900, 1000], [3.449, 3.432]),
+    ('step,val_loss\n"1,000,000","3,449"\n"1,001,000","3,432"\n', [1e6, 1.001e6], [3.449, 3.432]),
+    ("step,val_loss\n1.000,3.449\n2.000,3.432\n", [1, 2], [3.449, 3.432]),
+    ("step;val_loss\n1.000;1.234,5\n1.001;3,5\n", [1000, 1001], [1234.5, 3.5]),
+    ("step val_loss\n100 3,449\n200 3,432\n", [100, 200], [3.449, 3.432]),
+    ("| step | val_loss |\n|--|--|\n| 1.000 | 3,449 |\n| 2.000 | 3,432 |\n", [1000, 2000], [3.449, 3.432]),
+    ("[step: 100] val_loss: 3,449\n[step: 1,000] val_loss: 3,432\n", [100, 1000], [3.449, 3.432]),
+]
+
+
+@pytest.mark.parametrize(("text", "steps", "losses"), THOUSANDS)
+def test_thousands_and_decimals_are_told_apart_by_column(tmp_path, text, steps, losses):
+    path = tmp_path / "run.csv"
+    path.write_text(text)
+    table = read_log(path)
+    assert table.step.tolist() == steps and table.val_loss.tolist() == losses
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("step;val_loss\n100;3,449\n200;3.432\n", "'val_loss' has points and commas"),
+        ("step;val_loss\n100;3,44\n200;3.432\n", "'val_loss' has points and commas"),
+        ("step;val_loss\n1,000;3,449\n2,000;3,432\n", "'step' has marks that may be decimals"),
+        ("step;val_loss\n1;3.44\n1.125;3.43\n", "'step' has marks that may be decimals"),
+        ("step;val_loss\n1.000;3.44\n2,000;3.43\n", "'step' has points and commas"),
+    ],
+)
+def test_marks_that_nothing_tells_apart_are_refused(tmp_path, text, words):
+    path = tmp_path / "run.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=words):
+        read_log(path)
+
+
+def test_a_loss_before_the_first_step_is_named(tmp_path):
+    path = tmp_path / "run.log"
+    path.write_text("Epoch 0: val_loss: 10.9\n" + each("step {s} loss: {t}\nEpoch {e} val_loss: {v}\n"))
+    table = read_log(path)
+    assert table.val_loss.tolist() == list(map(val, STEPS)) and "val_loss" in table.attrs["notes"][-1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Whether 3,449 in a log is a decimal or thousands: judged by column, and refused where nothing tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from scalefit._text import shortlist
+from scalefit.errors import DataError
+
+WHOLE = ("step", "tokens", "total_steps")  # numbers that are grouped in threes; losses and rates are not
+_OTHER = {",": ".", ".": ","}
+_FORMS = {  # by the mark that may be a decimal
+    mark: {
+        "one_group": re.compile(rf"[-+]?[1-9]\d{{0,2}}[{mark}]\d{{3}}"),
+        "groups": re.compile(rf"[-+]?\d{{1,3}}([{mark}]\d{{3}}){{2,}}"),
+        "decimal": re.compile(rf"(?=.*\d)[-+]?\d*[{mark}]\d*(e[-+]?\d+)?", re.I),
+        "both": re.compile(rf"[-+]?\d{{1,3}}([{other}]\d{{3}})+[{mark}]\d*"),
+    }
+    for mark, other in _OTHER.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the cells of a column show: marks that are decimals, or thousands, for certain, and those of one group."""
+
+    decimals: frozenset[str]
+    thousands: frozenset[str]
+    one_group: Mapping[str, list[str]]
+    whole: bool  # some cells have no mark
+
+
+def decimal_marks(table: pd.DataFrame, columns: Mapping[str, Any]) -> dict[str, str]:
+    """Return the decimal mark of each column, "." or ",".
+
+    A group of three digits is a decimal in a loss or a rate. In a number of steps or tokens it is thousands where the
+    other columns have the other mark for decimals, or where smaller numbers stand beside it without a mark.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Cells of text.
+    columns : mapping of str to column
+        Columns by what they hold, as in `_log_columns.NAMES`.
+
+    Raises
+    ------
+    DataError
+        A column has both marks, or nothing tells what its mark is.
+    """
+    shown = {name: _look(table[column]) for name, column in columns.items()}
+    marks = {name: _of_real(columns[name], seen) for name, seen in shown.items() if name not in WHOLE}
+    used = {marks[name] for name in marks if shown[name].decimals or shown[name].one_group}
+    return marks | {name: _of_whole(columns[name], shown[name], used) for name in shown if name in WHOLE}
+
+
+def _look(column: pd.Series[Any]) -> _Shown:
+    texts = dict.fromkeys(text.strip() for text in column if isinstance(text, str))
+    decimals, thousands = set(), set()
+    one_group: dict[str, list[str]] = {}
+    for text in texts:
+        for mark, forms in _FORMS.items():
+            if mark not in text:
+                continue
+            if forms["one_group"].fullmatch(text):
+                one_group.setdefault(mark, []).append(text)
+            elif forms["groups"].fullmatch(text):
+                thousands.add(mark)
+            elif forms["both"].fullmatch(text):
+                decimals.add(mark)
+                thousands.add(_OTHER[mark])
+            elif forms["decimal"].fullmatch(text):
+                decimals.add(mark)
+    whole = any(text.isdecimal() for text in texts)
+    return _Shown(frozenset(decimals), frozenset(thousands), one_group, whole)
+
+
+def _of_real(name: Any, seen: _Shown) -> str:
+    """Decimal mark of a loss or a rate: one group of three digits is a decimal, unless the column shows thousands."""
+    found = seen.decimals | (set(seen.one_group) - seen.thousands)
+    if len(found) > 1 or found & seen.thousands:
+        _refuse(name, seen)
+    return next(iter(found or {_OTHER[mark] for mark in seen.thousands} or {"."}))
+
+
+def _of_whole(name: Any, seen: _Shown, used: Iterable[str]) -> str:
+    """Decimal mark of steps or tokens, beside decimals with the marks `used`."""
+    used = set(used)
+    if len(seen.decimals) > 1 or len(seen.thousands) > 1 or seen.decimals & seen.thousands:
+        _refuse(name, seen)
+    if seen.decimals:
+        return next(iter(seen.decimals))
+    if seen.thousands:
+        return _OTHER[next(iter(seen.thousands))]
+    if not seen.one_group:
+        return "."
+    if len(seen.one_group) > 1:
+        _refuse(name, seen)
+    mark, cells = next(iter(seen.one_group.items()))
+    # Programs that leave decimals out where they are zero leave out every last zero: 1.000 beside 999 is a thousand.
+    apart = mark not in used if used else mark == ","
+    if apart or (seen.whole and any(cell.endswith("0") for cell in cells)):
+        return _OTHER[mark]
+    if mark == "," or seen.whole:
+        _refuse(name, seen)
+    return "."
+
+
+def _refuse(name: Any, seen: _Shown) -> None:
+    cells = [cell for group in seen.one_group.values() for cell in group[:2]]
+    both = len(seen.decimals | seen.thousands | set(seen.one_group)) > 1
+    why = "has points and commas that contradict each other" if both else "has marks that may be decimals or thousands"
+    raise DataError(
+        f"The column {name!r} {why}" + (f" ({shortlist(map(repr, cells), 4)})" if cells else ""),
+        "nothing was read",
+        "Write decimals with a point, and steps without marks, as 1000",
+    )
