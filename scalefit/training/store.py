@@ -266,6 +266,15 @@ def _abandoned(lease: Path) -> bool:
     return not isinstance(found, dict) or is_dead(found, age, lease.absolute() in _HELD)
 
 
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits for its parent to ask; False where the system does not say."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[:1] == ["Z"]
+
+
 def is_dead(found: Mapping[str, Any], age: float, held: bool) -> bool:
     """Whether the owner of a lease is dead (same machine and boot), or was silent for too long.
 
@@ -288,7 +297,7 @@ def is_dead(found: Mapping[str, Any], age: float, held: bool) -> bool:
             return True
         except PermissionError:
             return False
-        return False
+        return _is_zombie(pid)
     return age > STALE_LEASE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from scalefit.training.config_files import load_config
 from scalefit.training.data.corpus import open_corpus
 from scalefit.training.loop import train
 from scalefit.training.rows import MEASURED
-from scalefit.training.store import RunFolder, StoreError
+from scalefit.training.store import RunFolder, StoreError, _boot_id, _is_zombie, is_dead
 from scalefit.training.sweeps import worker
 from scalefit.training.sweeps.collect import collect, methods
 from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, Sweep, SweepConfig
@@ -405,3 +406,15 @@ def test_a_sweep_of_a_transformers_model_has_its_own_sizes(grid: SweepConfig, st
         32,
         True,
     ]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not say whether a process has ended")
+def test_a_killed_worker_that_nobody_waited_for_is_dead() -> None:
+    """It keeps its process id until its parent asks, so the id alone says that it lives."""
+    worker = subprocess.Popen([sys.executable, "-c", "pass"])
+    lease = {"host": socket.gethostname(), "boot": _boot_id(), "pid": worker.pid}
+    while not _is_zombie(worker.pid):
+        time.sleep(0.01)
+    assert is_dead(lease, 0.0, held=False)
+    assert worker.wait() == 0 and is_dead(lease, 0.0, held=False)
+    assert not is_dead(lease | {"pid": os.getppid()}, 0.0, held=False)
