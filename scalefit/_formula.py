@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from scalefit._latex import escaped, is_greek
+from scalefit._latex import GREEK, escaped, letter_command
 
-_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|([A-Za-z]+(?:_[A-Za-z0-9_]+|\d+)?[~']?)|(.))")
+_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([A-Za-z]+(?:_[A-Za-z0-9_]+|\d+)?[~']?)|(.))")
 _FUNCTIONS = frozenset("exp log ln lg lg2 sqrt sum min max".split())
 _BETWEEN = frozenset("=:;,")
 
@@ -173,7 +173,16 @@ class _Writer:
             return self.sign("(") + "".join(map(self.node, node.parts)) + self.sign(")")
         if node.kind == "name":
             return self.name(node.text)
-        return self.plain(node.text) if node.kind == "number" else "".join(map(self.node, node.parts))
+        return self.written(node.text) if node.kind == "number" else "".join(map(self.node, node.parts))
+
+    def written(self, text: str, alone: bool = False) -> str:
+        """A number as the formula has it; one with an exponent is a power of ten, in brackets as a base."""
+        mantissa, _, power = text.lower().partition("e")
+        if not power:
+            return self.plain(text)
+        ten = self.raised(self.plain("10"), self.plain(str(int(power)).replace("-", "−")))
+        said = ten if float(mantissa) == 1 else self.plain(mantissa) + self.sign("×") + ten
+        return self.sign("(") + said + self.sign(")") if alone else said
 
     def known(self, node: _Node) -> bool:
         return not self.left and node.kind == "name" and math.isfinite(self.values.get(node.text, math.nan))
@@ -191,6 +200,8 @@ class _Writer:
         return out
 
     def base(self, node: _Node) -> str:
+        if node.kind == "number":
+            return self.written(node.text, alone=True)
         return self.number(self.values[node.text], alone=True) if self.known(node) else self.node(node)
 
     def above(self, sign: str, node: _Node) -> str:
@@ -247,9 +258,9 @@ class _MathText(_Writer):
         if letter in _FUNCTIONS:
             head = {"sum": r"\sum", "lg": r"\mathrm{lg}"}.get(letter, rf"\{letter}")
         else:
-            head = f"\\{letter}" if is_greek(letter) else letter if len(letter) == 1 else f"\\mathrm{{{letter}}}"
+            head = letter_command(letter) or (letter if len(letter) == 1 else f"\\mathrm{{{letter}}}")
         head = rf"\tilde{{{head}}}" if mark == "~" else head + mark
-        below = f"\\{index}" if is_greek(index) else rf"\mathrm{{{escaped(index)}}}"
+        below = letter_command(index) or rf"\mathrm{{{escaped(index)}}}"
         return f"{head}_{{{below}}}" if index else f"{head} " if head[0] == "\\" else head
 
     def space(self) -> str:
@@ -274,12 +285,12 @@ class _MathML(_Writer):
 
     def name(self, text: str) -> str:
         letter, index, mark = _split(text)
-        head = f"<mi>{_GREEK.get(letter, html.escape(letter))}</mi>"
+        head = f"<mi>{GREEK.get(letter, html.escape(letter))}</mi>"
         if letter == "sum":
             head = "<mo>∑</mo>"
         if mark:
             head = f"<mover>{head}<mo>~</mo></mover>" if mark == "~" else f"<mrow>{head}<mo>′</mo></mrow>"
-        below = f"<mi>{_GREEK.get(index, html.escape(index))}</mi>"
+        below = f"<mi>{GREEK.get(index, html.escape(index))}</mi>"
         return f"<msub>{head}{below}</msub>" if index else head
 
     def space(self) -> str:
@@ -290,16 +301,6 @@ class _MathML(_Writer):
 
     def root(self, inside: str) -> str:
         return f"<msqrt>{inside}</msqrt>"
-
-
-_GREEK = dict(
-    zip(
-        "alpha beta gamma delta epsilon eps zeta eta theta kappa lambda lam mu nu xi pi rho sigma tau phi chi psi "
-        "omega".split(),
-        "αβγδεεζηθκλλμνξπρστφχψω",
-        strict=True,
-    )
-)
 
 
 def math_text(formula: str, values: Mapping[str, float] | None = None) -> str:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega".split()
+_SHORT = {"eps": "epsilon", "lam": "lambda"}
+#: Names that are Greek letters, each with its letter; short ones are those of :data:`_SHORT`.
+GREEK = dict(
+    zip(
+        "alpha beta gamma delta epsilon eps zeta eta theta kappa lambda lam mu nu xi pi rho sigma tau phi chi psi "
+        "omega".split(),
+        "αβγδεεζηθκλλμνξπρστφχψω",
+        strict=True,
+    )
 )
 
 
-def is_greek(name: str) -> bool:
-    """Whether LaTeX draws `name` as a Greek letter."""
-    return name in _GREEK or name == "pi"
+def letter_command(name: str) -> str | None:
+    r"""The command by which LaTeX draws `name` as a Greek letter; None where it is none.
+
+    Examples
+    --------
+    >>> letter_command("lam"), letter_command("pi"), letter_command("N")
+    ('\\lambda', '\\pi', None)
+    """
+    return f"\\{_SHORT.get(name, name)}" if name in GREEK else None
 
 
 def escaped(text: object) -> str:
@@ -35,7 +48,7 @@ def symbol(name: str) -> str:
     """
     base, _, series = name.partition("[")
     letter, _, index = base.partition("_")
-    head = f"\\{letter}" if letter in _GREEK else letter if len(letter) == 1 else f"\\mathrm{{{escaped(letter)}}}"
+    head = letter_command(letter) or (letter if len(letter) == 1 else f"\\mathrm{{{escaped(letter)}}}")
     below = [part for part in (index, series.rstrip("]")) if part]
     return f"${head}$" if not below else f"${head}_{{\\mathrm{{{escaped(', '.join(below))}}}}}$"
 

@@ -353,6 +353,11 @@ class Note:
         return Note(self.code, self.severity, f"{what}: {self.template}", self.details)
 
 
+def by_severity(note: Note) -> int:
+    """Key that sorts the most severe note first."""
+    return ("error", "warning", "info").index(note.severity)
+
+
 def note_record(note: Note) -> dict[str, Any]:
     """Return a note as json can hold it."""
     return {

@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
 @shared.takes_columns
 def report(
     table: shared.Table,
+    context: typer.Context,
     columns: shared.Columns,
     out: Annotated[Path, typer.Option(*shared.OUT, help="Where to write the page.")] = Path("report.html"),
     law: Annotated[
@@ -58,6 +59,10 @@ def report(
     of its end, and the advice.
     """
     if live:
+        unread = _unread(context, columns)
+        if unread:
+            said = "a live run has no law, budget or series; its log is read as scalefit advise reads it"
+            raise typer.BadParameter(f"{said}. Leave out {', '.join(unread)}", param_hint="--live")
         return _live(Path(table), out, plan, title=title, level=level, force=force, as_json=as_json)
     if plan is not None:
         raise typer.BadParameter(f"{plan} is the plan of a live run: give --live too", param_hint="--plan")
@@ -106,6 +111,17 @@ def report(
         seen = f"{len(refused)} of {len(files)} series could not be fitted, and no page was made of them."
         warnings.warn(f"{seen} {_reasons(refused)}", ScalefitWarning, stacklevel=1)
     return 0 if all(page.trusted for page in made.values()) else ExitCode.UNTRUSTED
+
+
+#: Options that a table of runs has and the log of one run has not.
+_OF_TABLES = ("law", "budget", "by", "seed")
+
+
+def _unread(context: typer.Context, columns: shared.Columns) -> list[str]:
+    """Options that were given and that the page of a live run does not read."""
+    sources = {name: context.get_parameter_source(name) for name in _OF_TABLES}
+    given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+    return [f"--{name.replace('_', '-')}" for name in (*given, *(n if n != "inputs" else "input" for n in columns))]
 
 
 def _live(

@@ -7,7 +7,7 @@ import numpy as np
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import Array
-from scalefit.errors import Note, arg
+from scalefit.errors import Note, arg, by_severity
 from scalefit.fitting.bootstrap import MANY_FAILED
 from scalefit.fitting.identifiability import (
     bound_notes,
@@ -101,8 +101,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
                 {"failed": failed, "n": n},
             )
         )
-    order = {"error": 0, "warning": 1, "info": 2}
-    return tuple(sorted(notes, key=lambda note: order[note.severity]))
+    return tuple(sorted(notes, key=by_severity))
 
 
 def _envelope_note(result: Solution) -> Note:

@@ -11,7 +11,7 @@ import numpy as np
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import Note, way
+from scalefit.errors import Note, by_severity, way
 from scalefit.extrapolation import CALIBRATED
 from scalefit.fitting.identifiability import unexplained_notes, unexplained_problem, unexplained_spread
 from scalefit.fitting.problem import Problem
@@ -87,8 +87,7 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
                 f"well. {way('sf.compare', 'scalefit compare')} says which forecasts better."
             )
             notes.append(Note("additive", "info", text, {"g": g, "se": se}))
-    order = {"error": 0, "warning": 1, "info": 2}
-    return tuple(sorted(notes, key=lambda note: order[note.severity]))
+    return tuple(sorted(notes, key=by_severity))
 
 
 def jump_notes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.errors import Note, Severity, arg, way
+from scalefit.errors import Note, Severity, arg, by_severity, way
 from scalefit.mixture.result import OptimalMixture
 
 #: A mixture nearer than this part of the tokens to a blend of tried ones is one; further than the second, and than the
@@ -28,8 +28,7 @@ def notes_of(found: OptimalMixture) -> tuple[Note, ...]:
         *_flat(found),
         *_luck(found),
     ]
-    order = {"error": 0, "warning": 1, "info": 2}
-    return tuple(sorted(notes, key=lambda note: order[note.severity]))
+    return tuple(sorted(notes, key=by_severity))
 
 
 def _listed(items: list[str], most: int = 6) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit._arguments import LEVEL, check_count, check_level, check_number, one_of
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, arg
+from scalefit.errors import ArgumentError, arg, by_severity
 from scalefit.fitting.collection import failure_notes, joint_draws
 from scalefit.fitting.mixtures import shares_of
 from scalefit.fitting.result import FitResult
@@ -132,7 +132,7 @@ def optimal_mixture(
     else:
         reference, said = mixture_of(baseline, next(iter(named.values())).law, domains), "the baseline"
     found = _answer(task, law, best, drawn, (tried, measured, labels), (reference, said), within)
-    return found.with_notes((*found.notes, *failure_notes(refitted)))
+    return found.with_notes(tuple(sorted((*found.notes, *failure_notes(refitted)), key=by_severity)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

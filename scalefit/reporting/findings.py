@@ -15,7 +15,7 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, Note, ScalefitError, ScalefitWarning, way
+from scalefit.errors import ArgumentError, Note, ScalefitError, ScalefitWarning, by_severity, way
 from scalefit.fitting.fit import fit
 from scalefit.fitting.printing import verdict
 from scalefit.fitting.result import FitResult
@@ -127,8 +127,7 @@ class Findings:
         for what, notes in (("fit", self.result.notes), ("forecast", ahead), ("plan", plan)):
             for note in notes:
                 known.setdefault((note.code, note.message), (what, note))
-        order = {"error": 0, "warning": 1, "info": 2}
-        return sorted(known.values(), key=lambda pair: order[pair[1].severity])
+        return sorted(known.values(), key=lambda pair: by_severity(pair[1]))
 
     @cached_property
     def doubts(self) -> list[Note]:

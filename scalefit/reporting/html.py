@@ -7,11 +7,14 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup as Markup
 from markupsafe import escape
 
+from scalefit._files import as_path, write_whole
 from scalefit._plain import plain
 
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -80,6 +83,25 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, w
     ]
     inner = tag("table", tag("caption", caption), tag("thead", heads), tag("tbody", *body))
     return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """A page as text, which can be written to a file.
+
+    Attributes
+    ----------
+    html : str
+        The page.
+    """
+
+    html: str
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file and return its path."""
+        target = as_path(path)
+        write_whole(target, self.html)
+        return target
 
 
 def json_text(value: Any) -> str:

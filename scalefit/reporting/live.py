@@ -11,10 +11,9 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit._arguments import check_level
-from scalefit._files import as_path, write_whole
 from scalefit.errors import ArgumentError, ScalefitError, arg
 from scalefit.reporting.figures import both
-from scalefit.reporting.html import Markup, join, table, tag
+from scalefit.reporting.html import Markup, Page, join, table, tag
 from scalefit.reporting.report import page_script, whole_page
 from scalefit.reporting.sections import section, why_not
 from scalefit.reporting.svg import Axis, Figure
@@ -32,7 +31,7 @@ _PLAN = "plan"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RunReport:
+class RunReport(Page):
     """A page about a live run; made by :func:`scalefit.report_run`.
 
     Attributes
@@ -43,14 +42,7 @@ class RunReport:
         What it says.
     """
 
-    html: str
     advice: Advice
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page to a file and return its path."""
-        target = as_path(path)
-        write_whole(target, self.html)
-        return target
 
     def __repr__(self) -> str:
         return f"<RunReport: {self.advice.action} at step {self.advice.step:g}, {len(self.html):,} characters>"
@@ -88,7 +80,7 @@ def report_run(
     Raises
     ------
     ArgumentError
-        Not a monitor, no level, or a schedule that ends before the latest step.
+        Not a monitor, no level, `what_if` without schedules, or one that ends before the latest step.
 
     Examples
     --------
@@ -109,8 +101,7 @@ def report_run(
     level = check_level(level)
     if title is not None and not isinstance(title, str):
         raise ArgumentError(f"{arg('title', title)} is not text", "no page was made", "Pass a string")
-    branches = dict(_cooldown(monitor) if what_if is None else what_if)
-    picture, advice = monitor.figure(branches, level), monitor.advise(level)
+    picture, advice = monitor.figure(_cooldown(monitor) if what_if is None else what_if, level), monitor.advise(level)
     made = RunReport(_page(monitor, picture, advice, title or "A live run"), advice)
     if path is not None:
         made.save(path)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
-from scalefit._files import as_path, write_whole
 from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.fitting.result import FitResult
 from scalefit.flops import QUANTITIES
@@ -21,7 +20,7 @@ from scalefit.laws import get
 from scalefit.reporting import sections
 from scalefit.reporting.beside import Found, find_beside
 from scalefit.reporting.findings import Findings, find, or_why
-from scalefit.reporting.html import Markup, csp_hash, join, json_text, tag, text
+from scalefit.reporting.html import Markup, Page, csp_hash, join, json_text, tag, text
 from scalefit.reporting.planning_sections import minimum_loss, next_runs, payload, plan_table, planner
 from scalefit.reporting.verdict import summary
 from scalefit.tables.runs import read_runs
@@ -38,7 +37,7 @@ _POLICY = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Report:
+class Report(Page):
     """A page about a table of runs; made by :func:`scalefit.report`.
 
     Attributes
@@ -51,7 +50,6 @@ class Report:
         Whether to believe it: ``yes``, ``with care`` or ``NO``, and why, after the notes on fit, forecast and plan.
     """
 
-    html: str
     result: FitResult
     verdict: str
 
@@ -59,12 +57,6 @@ class Report:
     def trusted(self) -> bool:
         """Whether nothing speaks against using the fit."""
         return self.result.trusted
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page to a file and return its path."""
-        target = as_path(path)
-        write_whole(target, self.html)
-        return target
 
     def __repr__(self) -> str:
         return f"<Report of {self.result.n_runs} runs, {len(self.html):,} characters>"

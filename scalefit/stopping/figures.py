@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from scalefit._arguments import check_mapping
 from scalefit._typing import Array
-from scalefit.schedules import Schedule
+from scalefit.schedules import Schedule, check_schedule
 from scalefit.stopping.advice import Advice
 from scalefit.stopping.run_plan import RunPlan
 
@@ -46,7 +47,7 @@ def monitor_figure(
     advice: Advice,
     curve: tuple[Array, Array],
     path: Callable[[Schedule, Array], tuple[Array, Array, Array, Array] | None],
-    what_if: dict[str, Schedule],
+    what_if: Mapping[str, Schedule] | None,
     level: float,
 ) -> MonitorFigure:
     """Gather what is drawn.
@@ -65,11 +66,19 @@ def monitor_figure(
         Other schedules from here on.
     level : float
         Probability of the bands.
+
+    Raises
+    ------
+    ArgumentError
+        `what_if` does not map names to schedules, or one of them ends before the latest step.
     """
+    others = check_mapping("what_if", what_if, "{'sooner': schedule.cooldown_from(6000, 500)}")
+    for name, schedule in others.items():
+        check_schedule(f"what_if[{name!r}]", schedule)
     steps, loss = curve
     now = max(advice.step, 0.0)
     branches = []
-    for name, schedule in {"plan": plan.schedule, **what_if}.items():
+    for name, schedule in {"plan": plan.schedule, **others}.items():
         end = plan.steps if name == "plan" else schedule.total
         if name == "plan" and end <= now:
             continue

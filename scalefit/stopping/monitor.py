@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from scalefit._files import write_whole
 from scalefit._records import load_note, save_note
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
-from scalefit.schedules import Schedule
+from scalefit.schedules import Schedule, check_schedule
 from scalefit.stopping.advice import Advice, Forecast, Reason
 from scalefit.stopping.figures import MonitorFigure, monitor_figure
 from scalefit.stopping.floors import best_loss_by_compute, law_floors, theory_floor
@@ -66,7 +66,7 @@ class Monitor(LoggedRun):
     Examples
     --------
     >>> from scalefit.stopping.run_plan import RunPlan
-    >>> from scalefit.schedules import Schedule
+    >>> from scalefit.schedules import Schedule, check_schedule
     >>> monitor = Monitor(RunPlan(schedule=Schedule.cosine(10_000, warmup=200)))
     >>> for step in range(500, 5001, 250):
     ...     monitor.update(step=step, val_loss=2.9 + 12 * step**-0.45 - 0.1 * step / 10_000)
@@ -228,10 +228,7 @@ class Monitor(LoggedRun):
 
     def _branch(self, schedule: Schedule) -> tuple[Forecaster | EndRegression, Schedule] | None:
         """What forecasts another schedule, and that schedule behind the run's own past."""
-        if not isinstance(schedule, Schedule):
-            raise ArgumentError(
-                f"schedule is a {type(schedule).__name__}", "none was used", "Make one with scalefit.Schedule"
-            )
+        check_schedule("schedule", schedule)
         view = self.view()
         seen = self._summary(view)
         forecaster, _ = forecaster_for(view, seen, self._history, self.curve("lr"))
@@ -279,16 +276,16 @@ class Monitor(LoggedRun):
             return True
         return bar is not None and advice.final is not None and advice.final.lower > bar
 
-    def figure(self, what_if: dict[str, Schedule] | None = None, level: float = 0.9) -> MonitorFigure:
+    def figure(self, what_if: Mapping[str, Schedule] | None = None, level: float = 0.9) -> MonitorFigure:
         """Return what `plot` draws."""
 
         def path(schedule: Schedule, steps: Array) -> tuple[Array, Array, Array, Array] | None:
             return self.path(schedule, steps, level)
 
         curve = self.curve("val" if len(self._series["val"]) else "train")
-        return monitor_figure(self.plan, self.advise(level), curve, path, what_if or {}, level)
+        return monitor_figure(self.plan, self.advise(level), curve, path, what_if, level)
 
-    def plot(self, ax: Any = None, what_if: dict[str, Schedule] | None = None, level: float = 0.9) -> Any:
+    def plot(self, ax: Any = None, what_if: Mapping[str, Schedule] | None = None, level: float = 0.9) -> Any:
         """Draw the curve, the forecast's band, the floors and what-if branches; returns the axes."""
         from scalefit.plots.curves import draw_monitor
 

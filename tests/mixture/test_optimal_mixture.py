@@ -333,3 +333,17 @@ def test_the_command_line_says_the_same(noisy, tmp_path, capsys):
     frame.to_csv(path, index=False)
     code, _, err = run(capsys, "mixture", path, "--loss", "loss_*")
     assert code == 1 and "percentages" in err and "Traceback" not in err
+
+
+def test_notes_on_failed_refits_stand_among_those_of_their_severity(monkeypatch):
+    """They are known last, and the most severe note still stands first."""
+    from scalefit.fitting.collection import joint_draws
+
+    def mostly_failed(fits, n, seed):
+        return {name: (x, len(x)) for name, (x, _) in joint_draws(fits, n, seed).items()}
+
+    fits = sf.fit(runs(noise=0.003), "data_mixing", loss=list(PARAMS))
+    monkeypatch.setattr("scalefit.mixture.optimal_mixture.joint_draws", mostly_failed)
+    notes = optimal(fits).notes
+    ranks = [("error", "warning", "info").index(note.severity) for note in notes]
+    assert ranks == sorted(ranks) and ranks[-1] == 2 and "bootstrap_failures" in [note.code for note in notes]

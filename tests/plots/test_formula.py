@@ -9,6 +9,7 @@ from matplotlib.mathtext import MathTextParser
 
 import scalefit as sf
 from scalefit._formula import math_ml, math_text
+from scalefit._latex import symbol
 
 NAMES = sf.laws.names()
 
@@ -33,7 +34,24 @@ def test_numbers_stand_where_the_parameters_stood():
 def test_large_small_and_negative_numbers():
     said = math_text("L(N) = (N_c/N)^a + b N", {"N_c": 8.8e13, "a": -0.076, "b": -2e-7})
     assert said == r"$L(N) = (8.8 \times 10^{13} / N)^{-0.076}+(-2 \times 10^{-7})\,N$"
-    assert math_text("y = a b", {"a": 2.0, "b": 3.0}) == r"$y  = 2 \times 3$".replace("y  ", "y ")
+    assert math_text("y = a b", {"a": 2.0, "b": 3.0}) == r"$y = 2 \times 3$"
+
+
+def test_numbers_with_exponents_are_powers_of_ten():
+    assert math_text("L = 1e3 N^-a") == r"$L = 10^{3}\,N^{-a}$"
+    assert math_text("L = 2.5e-3 N + 1E+2") == r"$L = 2.5 \times 10^{-3}\,N+10^{2}$"
+    assert math_text("L = 2e3^a") == r"$L = (2 \times 10^{3})^{a}$"
+    page = ET.fromstring(math_ml("L = 1e3 N^-a"))
+    assert "".join(page.itertext()) == "L=103N−a" and page.find("msup/mrow/mn").text == "10"
+
+
+@pytest.mark.parametrize("short", ["lam", "eps"])
+def test_one_list_of_greek_letters(short):
+    whole = {"lam": "lambda", "eps": "epsilon"}[short]
+    assert math_text(f"L = {short} N") == math_text(f"L = {whole} N") != rf"$L = \mathrm{{{short}}}\,N$"
+    assert math_ml(f"L = {short} N") == math_ml(f"L = {whole} N")
+    assert symbol(short) == symbol(whole) == rf"$\{whole}$"
+    assert symbol("pi") == r"$\pi$"
 
 
 @pytest.mark.parametrize("odd", ["L = a ^", "", "{N}", "L = <script>"])

@@ -68,7 +68,16 @@ def test_other_schedules_can_be_compared():
     assert "stop &amp; cool" in page and "cool down over the next" not in page
 
 
-@pytest.mark.parametrize(("options", "words"), [({"level": 2}, "level=2"), ({"title": 3}, "title=3")])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"level": 2}, "level=2"),
+        ({"title": 3}, "title=3"),
+        ({"what_if": {"a": 3}}, r"what_if\['a'\] is a int, not a Schedule"),
+        ({"what_if": [1]}, r"what_if=\[1\] must map names"),
+        ({"what_if": SCHEDULE}, "must map names"),
+    ],
+)
 def test_arguments_that_make_no_sense(options, words):
     with pytest.raises(ArgumentError, match=words):
         sf.report_run(monitored(300), **options)
@@ -94,6 +103,11 @@ def test_the_command_makes_it_from_a_log(tmp_path, capsys):
     assert "Live run: run.csv" in page.read_text(encoding="utf-8")
     code, out = run(log, "--plan", plan, "-o", page, "--force")
     assert code == 2 and "--live" in out.err
+    for given in (["--law", "kaplan"], ["--budget", "1e22"], ["--by", "pool"], ["--seed", "1"], ["--loss", "val_loss"]):
+        code, out = run(log, "--live", "--plan", plan, "-o", page, "--force", *given)
+        assert code == 2 and given[0] in out.err and "--live" in out.err
+    code, out = run(log, "--live", "--law", "kaplan", "--N", "n", "--input", "n_experts=e", "--only", "c4")
+    assert code == 2 and "--law, --N, --only, --input" in " ".join(out.err.split())
     code, out = run(log, "--live", "--plan", plan, "-o", log)
     assert code == 1 and "left alone" in out.err
 
