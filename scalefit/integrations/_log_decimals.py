@@ -13,6 +13,7 @@ from scalefit._text import shortlist
 from scalefit.errors import DataError
 
 WHOLE = ("step", "tokens", "total_steps")  # numbers that are grouped in threes; losses and rates are not
+_TWO_POINTS = re.compile(r"\.\d*\.")
 _OTHER = {",": ".", ".": ","}
 _FORMS = {  # by the mark that may be a decimal
     mark: {
@@ -32,7 +33,7 @@ class _Shown:
     decimals: frozenset[str]
     thousands: frozenset[str]
     one_group: Mapping[str, list[str]]
-    whole: bool  # some cells have no mark
+    unmarked: bool  # some cells have no mark
 
 
 def decimal_marks(table: pd.DataFrame, columns: Mapping[str, Any]) -> dict[str, str]:
@@ -53,16 +54,20 @@ def decimal_marks(table: pd.DataFrame, columns: Mapping[str, Any]) -> dict[str, 
     DataError
         A column has both marks, or nothing tells what its mark is.
     """
-    shown = {name: _look(table[column]) for name, column in columns.items()}
-    marks = {name: _of_real(columns[name], seen) for name, seen in shown.items() if name not in WHOLE}
+    shown = {name: _look(table[column], name in WHOLE) for name, column in columns.items()}
+    marks = {name: _of_real(name, columns[name], seen) for name, seen in shown.items() if name not in WHOLE}
     used = {marks[name] for name in marks if shown[name].decimals or shown[name].one_group}
     return marks | {name: _of_whole(columns[name], shown[name], used) for name in shown if name in WHOLE}
 
 
-def _look(column: pd.Series[Any]) -> _Shown:
-    texts = dict.fromkeys(text.strip() for text in column if isinstance(text, str))
+def _look(column: pd.Series[Any], whole: bool) -> _Shown:
+    texts = [text for text in column.tolist() if isinstance(text, str)]
+    together = "\n".join(texts)
+    if "," not in together and not _TWO_POINTS.search(together) and not (whole and "." in together):
+        return _Shown(frozenset("." if "." in together else ""), frozenset(), {}, False)  # nearly every column
     decimals, thousands = set(), set()
     one_group: dict[str, list[str]] = {}
+    texts = list(dict.fromkeys(text.strip() for text in texts))
     for text in texts:
         for mark, forms in _FORMS.items():
             if mark not in text:
@@ -76,15 +81,18 @@ def _look(column: pd.Series[Any]) -> _Shown:
                 thousands.add(_OTHER[mark])
             elif forms["decimal"].fullmatch(text):
                 decimals.add(mark)
-    whole = any(text.isdecimal() for text in texts)
-    return _Shown(frozenset(decimals), frozenset(thousands), one_group, whole)
+    unmarked = any(text.isdecimal() for text in texts)
+    return _Shown(frozenset(decimals), frozenset(thousands), one_group, unmarked)
 
 
-def _of_real(name: Any, seen: _Shown) -> str:
+def _of_real(name: str, column: Any, seen: _Shown) -> str:
     """Decimal mark of a loss or a rate: one group of three digits is a decimal, unless the column shows thousands."""
-    found = seen.decimals | (set(seen.one_group) - seen.thousands)
+    grouped = set(seen.one_group) - seen.thousands
+    if name == "grad_norm" and seen.decimals:  # 1,234 beside 12.3: norms may be in the thousands
+        grouped = set()
+    found = seen.decimals | grouped
     if len(found) > 1 or found & seen.thousands:
-        _refuse(name, seen)
+        _refuse(column, seen)
     return next(iter(found or {_OTHER[mark] for mark in seen.thousands} or {"."}))
 
 
@@ -104,9 +112,9 @@ def _of_whole(name: Any, seen: _Shown, used: Iterable[str]) -> str:
     mark, cells = next(iter(seen.one_group.items()))
     # Programs that leave decimals out where they are zero leave out every last zero: 1.000 beside 999 is a thousand.
     apart = mark not in used if used else mark == ","
-    if apart or (seen.whole and any(cell.endswith("0") for cell in cells)):
+    if apart or (seen.unmarked and any(cell.endswith("0") for cell in cells)):
         return _OTHER[mark]
-    if mark == "," or seen.whole:
+    if mark == "," or seen.unmarked:
         _refuse(name, seen)
     return "."
 

@@ -180,6 +180,12 @@ def test_marks_that_nothing_tells_apart_are_refused(tmp_path, text, words):
         read_log(path)
 
 
+def test_a_norm_may_be_in_the_thousands(tmp_path):
+    path = tmp_path / "run.csv"
+    path.write_text("step;val_loss;grad_norm\n100;3.449;1,234\n200;3.432;12.3\n")
+    assert read_log(path).grad_norm.tolist() == [1234, 12.3]
+
+
 def test_a_loss_before_the_first_step_is_named(tmp_path):
     path = tmp_path / "run.log"
     path.write_text("Epoch 0: val_loss: 10.9\n" + each("step {s} loss: {t}\nEpoch {e} val_loss: {v}\n"))
