@@ -32,7 +32,7 @@ def check_schedule(said: str, schedule: Any) -> None:
     """Refuse what is no schedule; `said` is the argument with it, as the call has it."""
     if not isinstance(schedule, Schedule):
         seen = f"{said} is a {type(schedule).__name__}, not a Schedule"
-        raise ArgumentError(seen, "none was used", "Make one with sf.Schedule")
+        raise ArgumentError(seen, "none was used", "Make one with scalefit.Schedule")
 
 
 class Schedule(Record):

@@ -88,7 +88,7 @@ def test_late_descent_is_judged_by_the_decay_that_is_left(plan, exempt):
 def test_the_posterior_is_its_formula():
     run = Evaluations(STEPS[:6], VAL[:6], TRAIN[:6], 5000.0, 500.0)
     best, now, s = 0.4927, 0.585, 0.02
-    noise = 1.4826 * np.median(np.abs(np.diff(VAL[:6], 2))) / np.sqrt(6)
+    noise = 1.482602218505602 * np.median(np.abs(np.diff(VAL[:6], 2))) / np.sqrt(6)  # 1 / quantile of 3/4
     x = [1, np.log((now - best) / s + 0.1), np.log(3), 0.4, np.log(now / 0.0346), np.log(0.133 / 0.0346), np.log(6),
          np.log1p((0.6232 - best) / best), np.log(noise / s + 0.05)]  # fmt: skip
     z = np.dot(fitted_constants()["better_later"]["coefficients"], x)
