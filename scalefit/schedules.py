@@ -28,13 +28,6 @@ USUAL_FINAL = {"constant": 1.0, "linear": 0.0, "cosine": 0.1, "wsd": 0.0}  # as 
 WHOLE_STEP = 1e-6  # a cooldown that begins this close to a whole step begins there [steps]
 
 
-def check_schedule(said: str, schedule: Any) -> None:
-    """Refuse what is no schedule; `said` is the argument with it, as the call has it."""
-    if not isinstance(schedule, Schedule):
-        seen = f"{said} is a {type(schedule).__name__}, not a Schedule"
-        raise ArgumentError(seen, "none was used", "Make one with scalefit.Schedule")
-
-
 class Schedule(Record):
     """A learning-rate schedule relative to its peak, over steps.
 

@@ -131,9 +131,10 @@ class Findings:
 
     @cached_property
     def doubts(self) -> list[Note]:
-        """Warnings for the verdict: all, but for reaching beyond the runs by a forecast that is calibrated on it."""
-        expected = () if isinstance(self.forecast, str) else ("beyond_reach",)
-        return [note for _, note in self.notes if note.severity == "warning" and note.code not in expected]
+        """Warnings for the verdict: none where there is only that a calibrated forecast reaches beyond the runs."""
+        expected = set() if isinstance(self.forecast, str) else {"beyond_reach"}
+        warned = [note for _, note in self.notes if note.severity == "warning"]
+        return warned if {note.code for note in warned} - expected else []
 
     @property
     def verdict(self) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 
 from scalefit._arguments import check_mapping
 from scalefit._typing import Array
-from scalefit.schedules import Schedule, check_schedule
+from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice
-from scalefit.stopping.run_plan import RunPlan
+from scalefit.stopping.run_plan import RunPlan, check_schedule
 
 PATH_POINTS = 60
 SETTLED = 0.15  # part of the way so far before which losses do not set the axis

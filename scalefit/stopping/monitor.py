@@ -15,7 +15,7 @@ from scalefit._files import write_whole
 from scalefit._records import load_note, save_note
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
-from scalefit.schedules import Schedule, check_schedule
+from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice, Forecast, Reason
 from scalefit.stopping.figures import MonitorFigure, monitor_figure
 from scalefit.stopping.floors import best_loss_by_compute, law_floors, theory_floor
@@ -27,7 +27,7 @@ from scalefit.stopping.observation import Observation, observe
 from scalefit.stopping.policy import decide, forecaster_for
 from scalefit.stopping.posterior import CurveSummary, shipped_priors, summarize
 from scalefit.stopping.regression import EndRegression
-from scalefit.stopping.run_plan import RunPlan, check_plan
+from scalefit.stopping.run_plan import RunPlan, check_plan, check_schedule
 from scalefit.stopping.schema import (
     MonitorState,
     finished_from,
@@ -66,7 +66,7 @@ class Monitor(LoggedRun):
     Examples
     --------
     >>> from scalefit.stopping.run_plan import RunPlan
-    >>> from scalefit.schedules import Schedule, check_schedule
+    >>> from scalefit.schedules import Schedule
     >>> monitor = Monitor(RunPlan(schedule=Schedule.cosine(10_000, warmup=200)))
     >>> for step in range(500, 5001, 250):
     ...     monitor.update(step=step, val_loss=2.9 + 12 * step**-0.45 - 0.1 * step / 10_000)
