@@ -368,15 +368,15 @@ def note_record(note: Note) -> dict[str, Any]:
     }
 
 
-def require(module: str, *, extra: str, purpose: str) -> Any:
+def require(module: str, *, extra: str | None, purpose: str) -> Any:
     """Import an optional module or say in one line how to install it.
 
     Parameters
     ----------
     module : str
         The module to import, for instance ``"torch"``.
-    extra : str
-        The extra of scalefit that brings it, for instance ``"train"``.
+    extra : str or None
+        The extra of scalefit that brings it, for instance ``"train"``; None where none does.
     purpose : str
         What needs it, as the subject of the sentence ("Training sweeps").
 
@@ -390,11 +390,12 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
     MissingExtraError
         The module is not installed.
     """
+    package = module.split(".")[0]
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{purpose} need {module.split('.')[0]}, which is not installed",
+            f"{purpose} need {package}, which is not installed",
             "nothing was done",
-            f"Install it with: pip install 'scalefit-lm[{extra}]'",
+            "Install it with: pip install " + (package if extra is None else f"'scalefit-lm[{extra}]'"),
         ) from error

@@ -84,9 +84,12 @@ def write(books: str | None, store: Path, out: Path, toy: bool = False) -> pd.Da
         left = sum(not sweep.folder(job).finished for job in sweep.jobs())
         if left:
             missing.append(f"{name}: {left} of the runs known so far")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "MISSING.md").write_text("\n".join(f"- {line}" for line in missing) + "\n" if missing else "- nothing\n")
+    if not tables:
+        return pd.DataFrame()
     table = pd.concat(tables, ignore_index=True)
     table.to_csv(out / "runs.csv", index=False, float_format="%.7g")
-    (out / "MISSING.md").write_text("\n".join(f"- {line}" for line in missing) + "\n" if missing else "- nothing\n")
     return table
 
 

@@ -108,11 +108,16 @@ def plan(
         return
     import pandas as pd
 
+    known = [row["memory_bytes"] for row in rows]
+    memory = (
+        "an amount of its memory that is not known"
+        if None in known
+        else f"at most {max(known, default=0) / 1e9:,.2f} GB of its memory"
+    )
     columns = ("series", "purpose", "N", "tokens", "members", "steps", "seconds", "finished")
     typer.echo(_table(pd.DataFrame(rows), columns))
     typer.echo(
-        f"{len(rows)} runs are known now, about {seconds:,.0f} s on one device like this one, with at most "
-        f"{max((row['memory_bytes'] for row in rows), default=0) / 1e9:,.2f} GB of its memory; up to "
+        f"{len(rows)} runs are known now, about {seconds:,.0f} s on one device like this one, with {memory}; up to "
         f"{disk / 1e6:,.1f} MB on disk at a time for each worker. A point whose learning rate is still to be probed "
         "is listed once."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -150,7 +151,8 @@ def _losses(config: RunConfig, corpus: Corpus, device: torch.device) -> list[flo
 
 
 def _largest(ours: list[float], theirs: list[float]) -> float:
-    return max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+    differences = [abs(a - b) for a, b in zip(ours, theirs, strict=True)]
+    return max(differences) if all(map(math.isfinite, differences)) else math.inf  # max passes over NaN
 
 
 class _Killed(BaseException):

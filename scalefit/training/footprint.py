@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from typing import Any
 
@@ -53,7 +54,7 @@ class LiveBytes(TorchDispatchMode):
         self.now -= size
 
 
-def step_memory(config: RunConfig, vocab_size: int, row_length: int | None = None, device: str = "cuda") -> int:
+def step_memory(config: RunConfig, vocab_size: int, row_length: int | None = None, device: str = "cuda") -> int | None:
     """Return the peak of one training step of a run on one device [byte]: an estimate for its allocator.
 
     Weights, gradients, moments, activations of one micro-batch and the work of the loss, eager and in the dtype that
@@ -71,6 +72,11 @@ def step_memory(config: RunConfig, vocab_size: int, row_length: int | None = Non
     device : {"cuda", "cpu"}
         Kind of device.
 
+    Returns
+    -------
+    int or None
+        [byte]; None where the work depends on the contents of tensors, as that of a mixture of experts does.
+
     Examples
     --------
     >>> from dataclasses import replace
@@ -82,16 +88,28 @@ def step_memory(config: RunConfig, vocab_size: int, row_length: int | None = Non
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    members = config.members
     micro = config.runtime.micro_batch or config.optimizer.batch_size
     bfloat16 = config.runtime.dtype == "bfloat16" or (config.runtime.dtype == "auto" and device == "cuda")
-    with LiveBytes() as live, FakeTensorMode(allow_non_fake_inputs=True), losses.chunks_of(device):
-        model = build_model(config.model, vocab_size, [seed for _, seed in members]).module
-        tokens = micro * (row_length or config.model.T_max)
-        optimizer = make_optimizer(model, config.optimizer, [lr for lr, _ in members], tokens)
-        ids = torch.zeros(len(members), micro, row_length or config.model.T_max, dtype=torch.int64)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            loss = model(ids, ids).sum()
-        loss.backward()
-        del optimizer
+    live, said = LiveBytes(), logging.getLogger("torch._subclasses.fake_tensor")
+    level = said.level
+    said.setLevel(logging.CRITICAL)  # it prints the traceback of what it refuses
+    try:
+        with live, FakeTensorMode(allow_non_fake_inputs=True), losses.chunks_of(device):
+            _step(config, vocab_size, row_length or config.model.T_max, micro, bfloat16)
+    except RuntimeError:  # what tensors without contents refuse; a transformers model may ask anything of them
+        return None
+    finally:
+        said.setLevel(level)
     return int(live.peak)
+
+
+def _step(config: RunConfig, vocab_size: int, row_length: int, micro: int, bfloat16: bool) -> None:
+    members = config.members
+    model = build_model(config.model, vocab_size, [seed for _, seed in members]).module
+    tokens = micro * row_length
+    optimizer = make_optimizer(model, config.optimizer, [lr for lr, _ in members], tokens)
+    ids = torch.zeros(len(members), micro, row_length, dtype=torch.int64)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        loss = model(ids, ids).sum()
+    loss.backward()
+    del optimizer

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -119,22 +120,32 @@ class RemoteStore(Store):
         self.files.invalidate_cache()
         return bool(self.files.exists(f"{self.base}/{name}"))
 
-    def read_json(self, name: str) -> Any:
-        """Return what a file holds; None where it is not there, or not whole."""
+    def read_text(self, name: str) -> str | None:
+        """Return what a small file holds; None where it is not there."""
         self.files.invalidate_cache()
         try:
-            return json.loads(self.files.cat_file(f"{self.base}/{name}"))
-        except (FileNotFoundError, ValueError):
+            return bytes(self.files.cat_file(f"{self.base}/{name}")).decode(errors="replace")
+        except FileNotFoundError:
             return None
 
     def write_text(self, name: str, text: str, once: bool = False) -> bool:
         """Write a small file; `once`: False where it is there already."""
         target = f"{self.base}/{name}"
         self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
+        part = Path(f"{target}.{uuid.uuid4().hex}.part")
         try:
-            self.files.pipe_file(target, text.encode(), mode="create" if once else "overwrite")
+            if (
+                "file" in self.files.protocol
+            ):  # fsspec itself looks first and writes then; a link is made once, and whole
+                part.write_text(text)
+                (os.link if once else os.replace)(part, target)
+            else:
+                self.files.pipe_file(target, text.encode(), mode="create" if once else "overwrite")
         except FileExistsError:
             return False
+        finally:
+            if "file" in self.files.protocol:
+                part.unlink(missing_ok=True)
         return True
 
 
@@ -189,8 +200,8 @@ class RemoteRunFolder(RunFolder):
             return False
         try:
             taken = self._acquire()
-        except StoreError:
-            super().release()
+        except BaseException:
+            self.release()  # it may be that the lease was made
             raise
         if not taken:
             super().release()
@@ -199,10 +210,7 @@ class RemoteRunFolder(RunFolder):
     def _acquire(self) -> bool:
         name = f"{self.key}/lease"
         with _reached(self.store.name):
-            if self._is_held():
-                return False
-            self.store.remove(name)
-            if not self.store.write_text(name, self._stamp(), once=True):
+            if not self.store.write_text(name, self._stamp(), once=True) and not self._replace(name):
                 return False
             _HELD.add(self._lease)
             if self.store.has(f"{self.key}/{self.checkpoint_path.name}"):
@@ -211,18 +219,30 @@ class RemoteRunFolder(RunFolder):
                     self.store.get(f"{self.key}/{path.name}")
         return True
 
+    def _replace(self, name: str) -> bool:
+        """Put a lease in the place of a dead one; False where it lives, or another worker was faster."""
+        found = self.store.read_text(name)
+        if self._lives(found):
+            return False
+        if found is not None:
+            if self.store.read_text(name) != found:
+                return False
+            self.store.remove(name)
+        return self.store.write_text(name, self._stamp(), once=True)
+
     def _stamp(self) -> str:
         return json.dumps({**owner(), "time": time.time()})
 
+    def _lives(self, lease: str | None) -> bool:
+        found = _read(lease)
+        return bool(found) and not is_dead(found, time.time() - float(found.get("time", 0.0)), self._lease in _HELD)
+
     def _is_held(self) -> bool:
-        found = self.store.read_json(f"{self.key}/lease")
-        if not isinstance(found, dict):
-            return False
-        return not is_dead(found, time.time() - float(found.get("time", 0.0)), self._lease in _HELD)
+        return self._lives(self.store.read_text(f"{self.key}/lease"))
 
     def _is_ours(self) -> bool:
-        found = self.store.read_json(f"{self.key}/lease")
-        return isinstance(found, dict) and {**found, "time": 0} == {**owner(), "time": 0}
+        found = _read(self.store.read_text(f"{self.key}/lease"))
+        return {**found, "time": 0} == {**owner(), "time": 0}
 
     def held_by_other(self) -> bool:
         """Whether a live worker holds the run, here or elsewhere."""
@@ -248,6 +268,15 @@ class RemoteRunFolder(RunFolder):
             if self._is_ours():
                 self.store.remove(f"{self.key}/lease")
         super().release()
+
+
+def _read(lease: str | None) -> dict[str, Any]:
+    """Return what a lease says; nothing where it is not there, or damaged."""
+    try:
+        found = json.loads(lease or "")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from scalefit.training.config import OptimizerConfig
 from scalefit.training.optimizer import Settings, in_order, kind_of, orthogonal, settings_of
 
 
-def shard(model: nn.Module, device: torch.device, size: int, compiled: bool = False) -> None:
+def shard(model: nn.Module, device: torch.device, size: int, members: int | None, compiled: bool = False) -> None:
     """Shard a model in place over all processes, block by block; nothing is left whole between the steps.
 
     Parameters
@@ -30,6 +30,8 @@ def shard(model: nn.Module, device: torch.device, size: int, compiled: bool = Fa
         Of this process.
     size : int
         Number of processes.
+    members : int or None
+        Of the ensemble, which are each parameter's first dimension; None where it has no such dimension.
     compiled : bool
         Compile each block.
 
@@ -48,7 +50,6 @@ def shard(model: nn.Module, device: torch.device, size: int, compiled: bool = Fa
             "nothing was run",
             "Install torch 2.6 or newer, or use runtime.parallel = 'ddp'",
         ) from error
-    members = getattr(model, "members", None)
 
     def placement(parameter: nn.Parameter) -> Any:
         """The largest dimension that divides, so that each process has as much; never that of the members."""

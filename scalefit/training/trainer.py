@@ -77,7 +77,8 @@ class Trainer:
         if self.sharded:
             self.mode = "compile" if self.config.runtime.step == "compile" else "eager"
             self.forward = self.model = self.built.module
-            shard(self.model, self.device, self.world.size, self.mode == "compile")
+            members = None if self.config.model.family == "huggingface" else len(rates)
+            shard(self.model, self.device, self.world.size, members, self.mode == "compile")
             self.optimizer = make_sharded(self.model, self.config.optimizer, rates, self.tokens_per_step)
             return
         self.model = self.built.module.to(self.device)

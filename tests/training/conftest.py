@@ -18,6 +18,7 @@ from scalefit.training.config import (  # noqa: E402
     RunConfig,
     ScheduleConfig,
 )  # fmt: skip
+from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, SweepConfig  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,20 @@ def tiny() -> RunConfig:
         optimizer=OptimizerConfig(lr=1e-2, batch_size=8),
         schedule=ScheduleConfig(tokens=(5_000, 10_000)),
         evaluation=EvaluationConfig(tokens=2_000, curve_points=6),
+    )
+
+
+@pytest.fixture
+def grid(tiny: RunConfig) -> SweepConfig:
+    """Two sizes by two D, of two runs after a probe each."""
+    return SweepConfig(
+        name="toy",
+        corpora={"markov": tiny.corpus},
+        sizes=tuple(SizeConfig(model=ModelConfig(n_layers=1, d_emb=d, n_heads=1, T_max=32)) for d in (8, 16)),
+        tokens=(4_000, 8_000),
+        lr=LearningRateConfig(grid=(3e-3, 1e-2), tokens=4_000, extend=0),
+        optimizer=OptimizerConfig(batch_size=8),
+        evaluation=EvaluationConfig(tokens=1_000, curve_points=4),
     )
 
 

@@ -13,25 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from scalefit.training.config import EvaluationConfig, ModelConfig, OptimizerConfig, RunConfig, RuntimeConfig
+from scalefit.training.config import RuntimeConfig
 from scalefit.training.rows import repeatable
-from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, Sweep, SweepConfig
+from scalefit.training.sweeps.grid import LearningRateConfig, Sweep, SweepConfig
 from scalefit.training.sweeps.run import sweep
 
 
 @pytest.fixture
-def long(tiny: RunConfig) -> SweepConfig:
+def long(grid: SweepConfig) -> SweepConfig:
     """Two sizes, each a run of some seconds."""
-    return SweepConfig(
-        name="long",
-        corpora={"markov": tiny.corpus},
-        sizes=tuple(SizeConfig(model=ModelConfig(n_layers=1, d_emb=d, n_heads=1, T_max=32)) for d in (8, 16)),
-        tokens=(20_000, 100_000),
-        lr=LearningRateConfig(grid=(1e-2,)),
-        optimizer=OptimizerConfig(batch_size=8),
-        evaluation=EvaluationConfig(tokens=1_000, curve_points=8),
-        runtime=RuntimeConfig(device="cpu", checkpoint_every=0.2),
-    )
+    runtime = RuntimeConfig(device="cpu", checkpoint_every=0.2)
+    return replace(grid, tokens=(20_000, 100_000), lr=LearningRateConfig(grid=(1e-2,)), runtime=runtime)
 
 
 def start(config: SweepConfig, store: Path, *words: str) -> subprocess.Popen[str]:
@@ -43,19 +35,26 @@ def start(config: SweepConfig, store: Path, *words: str) -> subprocess.Popen[str
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
     )  # fmt: skip
-    while process.poll() is None and not list((store / "runs").glob("*/checkpoint.safetensors")):
+    begun, deadline = False, time.monotonic() + 120
+    while process.poll() is None and not begun and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert process.poll() is None, process.communicate()
+        begun = any((store / "runs").glob("*/checkpoint.safetensors"))
+    if process.poll() is not None or not begun:
+        process.kill()
+        raise AssertionError(process.communicate())
     return process
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_interrupt_ends_a_sweep_and_its_workers(long: SweepConfig, store: Path, workers: str) -> None:
+@pytest.mark.parametrize(("workers", "to"), [("1", "it"), ("2", "it"), ("2", "all")])
+def test_an_interrupt_ends_a_sweep_and_its_workers(long: SweepConfig, store: Path, workers: str, to: str) -> None:
+    """One that a terminal sends reaches all processes; one that is sent to the sweep alone ends its workers too."""
     process = start(long, store, "--workers", workers)
-    os.killpg(process.pid, signal.SIGINT) if workers == "2" else process.send_signal(signal.SIGINT)
+    begun = list((store / "runs").glob("*/checkpoint.safetensors"))
+    os.killpg(process.pid, signal.SIGINT) if to == "all" else process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and said.strip().splitlines()[-1] == "scalefit: interrupted"
-    assert "Traceback" not in said
+    assert "Traceback" not in said and not list((store / "runs").glob("*/lease"))
+    assert all(path.exists() for path in begun)
     assert not list((store / "runs").glob("*/result.json"))
     with pytest.raises(ProcessLookupError):  # nothing of it is left
         os.killpg(process.pid, 0)

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import gc
+import sys
 import warnings
 from pathlib import Path
 
 import pytest
 
-from scalefit.training.config import EvaluationConfig, ModelConfig, OptimizerConfig, RunConfig
-from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, SweepConfig
+from scalefit.errors import MissingExtraError
+from scalefit.training.sweeps.grid import SweepConfig
 from scalefit.training.sweeps.launchers import RayLauncher
 from scalefit.training.sweeps.run import sweep
-
-
-@pytest.fixture
-def grid(tiny: RunConfig) -> SweepConfig:
-    return SweepConfig(
-        name="toy",
-        corpora={"markov": tiny.corpus},
-        sizes=tuple(SizeConfig(model=ModelConfig(n_layers=1, d_emb=d, n_heads=1, T_max=32)) for d in (8, 16)),
-        tokens=(4_000, 8_000),
-        lr=LearningRateConfig(grid=(3e-3, 1e-2), tokens=4_000, extend=0),
-        optimizer=OptimizerConfig(batch_size=8),
-        evaluation=EvaluationConfig(tokens=1_000, curve_points=4),
-    )
 
 
 def finished(table) -> bool:
@@ -50,6 +38,12 @@ def test_dask(grid: SweepConfig, store: Path) -> None:
         distributed.Client(cluster) as client,
     ):
         assert finished(sweep(grid, store, workers=2, launcher=client))
+
+
+def test_without_ray_it_is_said_how_to_install_it(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install ray\.$"):
+        RayLauncher()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -27,6 +27,8 @@ def test_the_ladder_runs_and_is_not_run_twice(store: Path, monkeypatch) -> None:
 
 
 def test_the_ladder_says_what_is_missing(store: Path) -> None:
+    assert ladder.write(None, store, store / "new" / "out", toy=True).empty
+    assert (store / "new" / "out" / "MISSING.md").read_text().count(": all") == 4
     name, config = next(iter(ladder.configs(None, toy=True).items()))
     ladder.Sweep(config, store)
     ladder.work(store, name, max_runs=3)

@@ -119,7 +119,7 @@ def with_like(config: RunConfig, parallel: str) -> RunConfig:
 def test_members_that_cannot_be_kept_together_are_refused() -> None:
     model = Decoder(ModelConfig(n_layers=1, d_emb=16, n_heads=1, T_max=32, head_bias=True), 33, (0, 1))
     with pytest.raises(ArgumentError, match=r"shape \(33,\) does not divide into 2 processes"):
-        shard(model, torch.device("cpu"), 2)
+        shard(model, torch.device("cpu"), 2, members=2)
 
 
 def test_graphs_are_refused_with_shards() -> None:

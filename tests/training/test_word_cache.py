@@ -52,6 +52,28 @@ def test_a_full_cache_begins_again(monkeypatch) -> None:
     assert fresh.encode_batch([TEXT, "漢", ""])[1].tolist() == by_the_library("漢")
 
 
+def test_a_failed_encode_forgets_its_words(monkeypatch) -> None:
+    fresh = SubwordTokenizer(TOKENIZER.spec)
+    fresh.encode("known words")
+    cache = fresh._cache
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_encode", lambda texts: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fresh.encode("some new words")
+    for text in ("some new words", "known words", TEXT):
+        assert fresh.encode(text).tolist() == by_the_library(text)
+
+
+def test_a_large_cache_is_not_copied_for_each_text() -> None:
+    fresh, copies = SubwordTokenizer(TOKENIZER.spec), []
+    for number in range(1_000):
+        text = f" w{chr(97 + number % 26)}{chr(97 + number // 26)} x"
+        assert fresh.encode(text).tolist() == by_the_library(text)
+        if not copies or fresh._cache._ids is not copies[-1]:
+            copies.append(fresh._cache._ids)
+    assert len(copies) < 20
+
+
 def test_other_tokenizers_have_no_cache() -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 

@@ -43,10 +43,15 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 class _Index(dict[str, int]):
-    """Numbers words in the order in which they are met."""
+    """Numbers words in the order in which they are met; `new` are those whose ids are still to be found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new: list[str] = []
 
     def __missing__(self, word: str) -> int:
         self[word] = place = len(self)
+        self.new.append(word)
         return place
 
 
@@ -82,17 +87,37 @@ class WordCache:
         words = self._words.findall(text)
         if len(self._index) > LARGEST:
             self._clear()
-        known = len(self._index)
-        places = np.fromiter(map(self._index.__getitem__, words), np.int64, len(words))
-        if len(self._index) > known:
-            found = self._encode(list(itertools.islice(self._index, known, None)))
-            self._ids = np.append(self._ids, np.fromiter(itertools.chain.from_iterable(found), np.int64))
-            self._ends = np.append(self._ends, self._ends[-1] + np.cumsum([len(ids) for ids in found]))
+        try:
+            places = np.fromiter(map(self._index.__getitem__, words), np.int64, len(words))
+            if self._index.new:
+                self._learn()
+        except BaseException:  # an interrupt too: the words would be known without their ids
+            self._clear()
+            raise
         starts = self._ends[places]
         sizes = self._ends[places + 1] - starts
         before = np.cumsum(sizes) - sizes
         taken: npt.NDArray[np.int64] = self._ids[np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))]
         return taken
+
+    def _learn(self) -> None:
+        """Find the ids of the new words."""
+        new = self._index.new
+        known = len(self._index) - len(new)
+        n_ids = self._ends[known]
+        found = self._encode(new)
+        ids = np.fromiter(itertools.chain.from_iterable(found), np.int64)
+        self._ids = _put(self._ids, n_ids, ids)
+        self._ends = _put(self._ends, known + 1, n_ids + np.cumsum([len(part) for part in found]))
+        self._index.new = []
+
+
+def _put(held: npt.NDArray[np.int64], n_held: int, new: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Put numbers behind the first `n_held`; room for them is made by doubling, so that few calls copy all."""
+    if n_held + len(new) > len(held):
+        held = np.concatenate((held[:n_held], np.zeros(n_held + len(new), np.int64)))
+    held[n_held : n_held + len(new)] = new
+    return held
 
 
 def cache_for(inner: Any) -> WordCache | None:

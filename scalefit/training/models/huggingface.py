@@ -86,9 +86,9 @@ def load_for_training(config: ModelConfig, vocab_size: int, seed: int) -> Built:
     # transformers draws its initial weights from torch's global generator: seeded here, restored after
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inner = transformers.AutoModelForCausalLM.from_config(
-            theirs
-        ).float()  # whatever dtype the config was saved with
+        inner = transformers.AutoModelForCausalLM.from_config(theirs)
+        if any(tensor.dtype != torch.float32 for tensor in inner.parameters()):
+            inner = inner.float()  # whatever dtype the config was saved with
     total = sum(parameter.numel() for parameter in inner.parameters())
     head = inner.get_output_embeddings().weight
     tables = [module.weight for module in inner.modules() if isinstance(module, nn.Embedding)]

@@ -24,8 +24,9 @@ EVALUATION_SHARE = 0.15
 def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[dict[str, Any]]:
     """Return one row per known run: series, N, tokens, members, steps, seconds [s], memory and disk [byte], finished.
 
-    Seconds are for the device of the config, ``memory_bytes`` the peak of a step on it; ``disk_bytes`` is what a worker
-    needs at a time: one checkpoint, while a branch runs, of six numbers a parameter and member.
+    Seconds are for the device of the config, ``memory_bytes`` the peak of a step on it, None where it is not known;
+    ``disk_bytes`` is what a worker needs at a time: one checkpoint, while a branch runs, of six numbers a parameter
+    and member.
     """
     # with one rate there is nothing to probe: the points are known before anything is trained
     single = replace(config, lr=replace(config.lr, grid=config.lr.grid[:1]))
@@ -38,7 +39,7 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
             if (job.config.model, job.config.series) not in known:
                 jobs.setdefault(job.run_id, job)
     rates: dict[tuple[Any, ...], float] = {}
-    memory: dict[tuple[Any, ...], int] = {}
+    memory: dict[tuple[Any, ...], int | None] = {}
     rows = []
     for job in jobs.values():
         run, corpus = job.config, probes.corpora[job.config.series]

@@ -52,11 +52,11 @@ class RayLauncher:
     Raises
     ------
     MissingExtraError
-        Ray is not installed.
+        Ray is not installed: ``pip install ray``.
     """
 
     def __init__(self, **options: Any) -> None:
-        self.ray = require("ray", extra="cluster", purpose="Sweeps on Ray")
+        self.ray = require("ray", extra=None, purpose="Sweeps on Ray")
         self.options = options
 
     def submit(self, function: Any, *arguments: Any) -> Handle:
