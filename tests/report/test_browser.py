@@ -175,7 +175,8 @@ def odd_tables():
 @pytest.mark.parametrize("name", odd_tables())
 @pytest.mark.filterwarnings("ignore:.*were set aside")
 def test_odd_tables_open_without_a_complaint(open_tab, name):
-    report = sf.report(odd_tables()[name])
+    budget = 1e22 if name == "twenty decades" else None  # far beyond its runs no run is recommended
+    report = sf.report(odd_tables()[name], budget=budget)
     assert len(report.html) < 3_000_000
     tab = open_tab(report)
     tab.page.keyboard.press("Tab")
