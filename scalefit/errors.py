@@ -360,12 +360,8 @@ def by_severity(note: Note) -> int:
 
 def note_record(note: Note) -> dict[str, Any]:
     """Return a note as json can hold it."""
-    return {
-        "code": note.code,
-        "severity": note.severity,
-        "message": note.message,
-        "details": dict(note.details),
-    }
+    said = {"code": note.code, "severity": note.severity, "message": note.message}
+    return {**said, "details": dict(note.details)}
 
 
 def require(module: str, *, extra: str | None, purpose: str) -> Any:
