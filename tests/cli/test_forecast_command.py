@@ -30,7 +30,7 @@ def test_forecast_prints_law_prior_and_points(run, table):
     code, out, _ = run("forecast", table, "--at", "N=7e9,D=2e11", "--at", "C=1e22")
     assert code == 0
     assert "Forecast by coupled" in out and "Prior: E" in out and "TRUST:" in out
-    assert out.count("standard errors: parameter") == 2 and "N = 7e+09" in out
+    assert out.count("standard errors: parameter") == 2 and "N = 7B" in out
 
 
 def test_forecast_as_json_has_the_public_names(run, table):
