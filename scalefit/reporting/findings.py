@@ -177,6 +177,7 @@ def find(
     if not isinstance(wide, str) and not isinstance(best, str):
         planned = or_why(lambda: _recommended(result, wide, best, () if isinstance(predicts, str) else predicts.notes))
     plans = planned if isinstance(planned, str) else _plans(result, _budgets(planned.asked, seen["C"]), level)
+    advised = planned if isinstance(planned, str) or isinstance(best, str) else best
     ahead = plans
     if not isinstance(plans, str):
         budgets = [plan.asked for plan in plans]
@@ -193,8 +194,8 @@ def find(
         next_runs=wide if isinstance(wide, str) else or_why(lambda: _next_runs(result, wide, seen["C"])),
         comparison=or_why(lambda: _compare(runs, result, level)),
         isoflop=or_why(lambda: _isoflop(runs)),
-        floor=planned if isinstance(planned, str) else or_why(lambda: _floor(runs, planned)),
-        minimum_loss=planned if isinstance(planned, str) else or_why(lambda: _minimum_loss(planned)),
+        floor=advised if isinstance(advised, str) else or_why(lambda: _floor(runs, advised)),
+        minimum_loss=advised if isinstance(advised, str) else or_why(lambda: _minimum_loss(advised)),
         planner=planned
         if isinstance(planned, str)
         else or_why(

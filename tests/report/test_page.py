@@ -142,7 +142,7 @@ def test_a_budget_of_ones_own_is_the_planned_run(runs):
 
 
 def test_the_least_loss_of_the_planned_run_is_that_of_its_plan(made):
-    plan = sf.plan(made.result, C=10 * made.result.runs()["C"].max())
+    plan = sf.plan(sf.forecast(grid()), C=float(f"{10 * made.result.runs()['C'].max():.3g}"))
     said = section(made.html, "minimum")
     for row in plan.minimum_loss.table.to_dict("records"):
         assert f"{row['law']} {row['constants']}".strip() in said and f"{row['loss']:.4g}" in said
@@ -154,7 +154,8 @@ def test_the_floor_of_the_planned_run_is_that_of_its_columns(runs):
     assert "no n_layers, d_emb, T_max" in bare and "<table" not in bare
     shaped = runs.assign(n_layers=12, d_emb=768, T_max=1024, vocab_size=32000)
     report = sf.report(shaped)
-    plan = sf.plan(report.result, C=10 * float(6 * (runs["N"] * runs["D"]).max()), level=0.9)
+    budget = float(f"{10 * float(6 * (runs['N'] * runs['D']).max()):.3g}")
+    plan = sf.plan(sf.forecast(runs), C=budget, level=0.9)
     shape = plan.shape(T_max=1024, vocab_size=32000)
     floor = sf.loss_floor(
         shape.counts.total, plan.D, shape.n_layers, shape.d_emb, 1024, vocab_size=32000, d_ff=shape.d_ff
