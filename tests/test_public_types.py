@@ -142,7 +142,7 @@ NOT_CALLED = {
 
 
 def mypy(text: str, folder: Path) -> str:
-    pytest.importorskip("mypy")
+    pytest.importorskip("mypy", reason="mypy is not installed")
     file = folder / "user.py"
     file.write_text(text)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={folder / 'cache'}", str(file)]

@@ -13,7 +13,7 @@ import pandas as pd
 from scalefit._arguments import one_of, parse_quantity
 from scalefit.collecting import discovery, final_loss, recipes, sizes
 from scalefit.collecting.records import Run, number
-from scalefit.errors import ArgumentError, DataError, Note, arg, way
+from scalefit.errors import ArgumentError, DataError, Note, arg, note_record, way
 from scalefit.flops import training_flops
 from scalefit.integrations._log_columns import plain
 
@@ -120,13 +120,11 @@ def collect(
         progress(len(places), len(places))
     notes = said.notes(n_runs)
     if not rows:
-        why = " ".join(note.message for note in notes if note.severity == "warning")
+        why = " ".join(note.template for note in notes if note.severity == "warning")
         raise DataError(f"{listed}: no finished run with a loss among {n_runs}", "no table was made", why)
     table = recipes.table_of(rows)
     notes += _mixed(table)
-    table.attrs["notes"] = [
-        {"code": n.code, "severity": n.severity, "message": n.message, "details": dict(n.details)} for n in notes
-    ]
+    table.attrs["notes"] = [note_record(note) for note in notes]
     return table
 
 

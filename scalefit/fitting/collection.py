@@ -103,7 +103,7 @@ class Fits(Mapping[str, FitResult]):
 
         found, drawn = {}, joint_draws(self, check_count("n", n), check_count("seed", seed, least=0))
         for note in failure_notes(drawn):
-            warnings.warn(note.message, ScalefitWarning, stacklevel=2)
+            warnings.warn(note.template, ScalefitWarning, stacklevel=2)
         for name, (x, failed) in drawn.items():
             natural = self[name].natural(x)
             found[name] = pd.DataFrame({key: np.broadcast_to(value, (len(x),)) for key, value in natural.items()})

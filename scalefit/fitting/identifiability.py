@@ -123,10 +123,10 @@ def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]
 
 def _smaller(law: type[Law], columns: Mapping[str, Array], n: int) -> str:
     """A law with fewer parameters that these runs allow, in words."""
-    sizes = [np.log(columns[key]) for key in SIZES if key in columns]
-    if "power_law" in law.name or len(sizes) < 2 or n < _POWER_LAW_RUNS or np.ptp(sizes[0] + sizes[1]) < _CONSTANT:
-        return "fit a law with fewer"
-    return "fit a law with fewer, such as power_law:C"
+    several = set(SIZES) <= set(law.inputs) and n >= _POWER_LAW_RUNS
+    if several and np.ptp(np.log(columns["N"]) + np.log(columns["D"])) >= _CONSTANT:
+        return "fit a law with fewer, such as power_law:C"
+    return "fit a law with fewer"
 
 
 def _collinear(law: type[Law], log_n: Array, log_d: Array) -> list[Note]:

@@ -68,7 +68,9 @@ class Findings:
     plans : list of Plan or str
         Plans for a range of budgets; the planned run is among them.
     planned : Plan or str
-        The planned run.
+        The planned run by the law.
+    headline : Plan or str
+        The planned run as the page recommends it: by the calibrated forecast where there is one, else by the law.
     refused : str or None
         Why no run is recommended, where the law can plan.
     forecast : ForecastResult or str
@@ -94,6 +96,7 @@ class Findings:
     level: float
     plans: list[Plan] | str
     planned: Plan | str
+    headline: Plan | str
     refused: str | None
     forecast: ForecastResult | str
     ahead: list[Plan] | str
@@ -110,13 +113,6 @@ class Findings:
         order = np.argsort(self.result.problem.loss, kind="stable")
         picked = order[np.unique(np.linspace(0, order.size - 1, min(order.size, MOST_SHOWN)).astype(int))]
         return np.sort(picked)
-
-    @cached_property
-    def headline(self) -> Plan | str:
-        """The planned run as the page recommends it: by the calibrated forecast where there is one, else by the law."""
-        if isinstance(self.planned, str) or isinstance(self.ahead, str):
-            return self.planned
-        return next(plan for plan in self.ahead if plan.asked == self.planned.asked)
 
     @cached_property
     def notes(self) -> list[tuple[str, Note]]:
@@ -177,7 +173,7 @@ def find(
     if not isinstance(wide, str) and not isinstance(best, str):
         planned = or_why(lambda: _recommended(result, wide, best, () if isinstance(predicts, str) else predicts.notes))
     plans = planned if isinstance(planned, str) else _plans(result, _budgets(planned.asked, seen["C"]), level)
-    advised = planned if isinstance(planned, str) or isinstance(best, str) else best
+    headline = planned if isinstance(planned, str) or isinstance(best, str) else best
     ahead = plans
     if not isinstance(plans, str):
         budgets = [plan.asked for plan in plans]
@@ -188,14 +184,15 @@ def find(
         level=level,
         plans=plans,
         planned=planned,
+        headline=headline,
         refused=planned if isinstance(planned, str) and not isinstance(plannable, str) else None,
         forecast=predicts,
         ahead=ahead,
         next_runs=wide if isinstance(wide, str) else or_why(lambda: _next_runs(result, wide, seen["C"])),
         comparison=or_why(lambda: _compare(runs, result, level)),
         isoflop=or_why(lambda: _isoflop(runs)),
-        floor=advised if isinstance(advised, str) else or_why(lambda: _floor(runs, advised)),
-        minimum_loss=advised if isinstance(advised, str) else or_why(lambda: _minimum_loss(advised)),
+        floor=headline if isinstance(headline, str) else or_why(lambda: _floor(runs, headline)),
+        minimum_loss=headline if isinstance(headline, str) else or_why(lambda: _minimum_loss(headline)),
         planner=planned
         if isinstance(planned, str)
         else or_why(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
-from scalefit.errors import ArgumentError, DataError, arg
+from scalefit.errors import ArgumentError, DataError, arg, note_record
 from scalefit.fitting.result import FitResult
 from scalefit.flops import QUANTITIES
 from scalefit.laws import get
@@ -273,10 +273,7 @@ def _numbers(found: Findings) -> dict[str, Any]:
             for by, several in (("forecast", ahead), ("law", plans))
             for plan in several
         ],
-        "notes": [
-            {"on": what, "code": note.code, "severity": note.severity, "message": note.message}
-            for what, note in found.notes
-        ],
+        "notes": [{"on": what, **note_record(note)} for what, note in found.notes],
     }
 
 

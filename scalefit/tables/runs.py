@@ -195,7 +195,7 @@ def read_runs(
     )
     table = read(source, request, format)
     if table.set_aside:
-        message = table.notes[-1].message
+        message = table.notes[-1].template
         warn_user(f"{table.conventions['source']}: {message}")
     runs = table.frame
     runs.attrs["scalefit"] = {
@@ -330,7 +330,7 @@ def _check(
     notes += [note for note in found if (note.code, note.details.get("column")) not in said]
     told = tuple(note for note in notes if _concerns(note, inputs))
     new = here if "scalefit" in getattr(runs, "attrs", ()) else aside
-    message = set_aside_note(new, len(keep) + len(aside) - len(here)).message if new else ""
+    message = set_aside_note(new, len(keep) + len(aside) - len(here)).template if new else ""
     return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside)), message
 
 

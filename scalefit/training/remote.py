@@ -65,6 +65,7 @@ class RemoteStore(Store):
         with _reached(address):
             self.files, base = fsspec.core.url_to_fs(address)
         self.base = base.rstrip("/")
+        self.local = "file" in self.files.protocol  # a folder of this machine or of the network, no object store
         cache = os.environ.get("SCALEFIT_SCRATCH") or Path.home() / ".cache" / "scalefit" / "stores"
         super().__init__(Path(cache) / hashlib.sha256(address.encode()).hexdigest()[:12])
         self.name = address
@@ -103,7 +104,7 @@ class RemoteStore(Store):
         """Send one file."""
         target = f"{self.base}/{name}"
         self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
-        if "file" in self.files.protocol:  # no object store: a reader could see a part
+        if self.local:  # a reader could see a part
             part = f"{target}.{os.getpid()}.part"
             self.files.put_file(str(self.root / name), part)
             os.replace(part, target)
@@ -132,20 +133,13 @@ class RemoteStore(Store):
         """Write a small file; `once`: False where it is there already."""
         target = f"{self.base}/{name}"
         self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
-        part = Path(f"{target}.{uuid.uuid4().hex}.part")
         try:
-            if (
-                "file" in self.files.protocol
-            ):  # fsspec itself looks first and writes then; a link is made once, and whole
-                part.write_text(text)
-                (os.link if once else os.replace)(part, target)
+            if self.local:
+                _link(Path(target), text, once)
             else:
                 self.files.pipe_file(target, text.encode(), mode="create" if once else "overwrite")
         except FileExistsError:
             return False
-        finally:
-            if "file" in self.files.protocol:
-                part.unlink(missing_ok=True)
         return True
 
 
@@ -268,6 +262,16 @@ class RemoteRunFolder(RunFolder):
             if self._is_ours():
                 self.store.remove(f"{self.key}/lease")
         super().release()
+
+
+def _link(target: Path, text: str, once: bool) -> None:
+    """Write a file whole; `once`: only where none is. fsspec itself looks first and writes then."""
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        part.write_text(text)
+        (os.link if once else os.replace)(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _read(lease: str | None) -> dict[str, Any]:

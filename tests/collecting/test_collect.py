@@ -122,8 +122,8 @@ class TestMlflow:
 class TestTensorboard:
     @pytest.fixture
     def write(self):
-        pytest.importorskip("torch")
-        pytest.importorskip("tensorboard")
+        pytest.importorskip("torch", reason="torch is not installed")
+        pytest.importorskip("tensorboard", reason="tensorboard is not installed")
         from torch.utils.tensorboard import SummaryWriter
 
         def write(folder, losses, first=0, tag="eval/loss", suffix=""):
@@ -155,7 +155,7 @@ class TestTensorboard:
 
 class TestLightning:
     def test_versions(self, tmp_path):
-        pytest.importorskip("lightning")
+        pytest.importorskip("lightning", reason="lightning is not installed")
         from lightning.pytorch.loggers import CSVLogger
 
         for width in (64, 128):
@@ -196,8 +196,8 @@ class TestTrainer:
         ],
     )
     def test_counts_are_those_of_transformers(self, tmp_path, name, settings):
-        pytest.importorskip("torch")
-        transformers = pytest.importorskip("transformers")
+        pytest.importorskip("torch", reason="torch is not installed")
+        transformers = pytest.importorskip("transformers", reason="transformers is not installed")
         if not hasattr(transformers, name):
             pytest.skip(f"this transformers has no {name}")
         shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
@@ -210,9 +210,9 @@ class TestTrainer:
         assert counts.from_safetensors(tmp_path) == model.num_parameters()
 
     def test_a_real_run(self, tmp_path):
-        torch = pytest.importorskip("torch")
-        transformers = pytest.importorskip("transformers")
-        pytest.importorskip("accelerate")
+        torch = pytest.importorskip("torch", reason="torch is not installed")
+        transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+        pytest.importorskip("accelerate", reason="accelerate is not installed")
         config = transformers.GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=16, vocab_size=50)
         rows = [{"input_ids": row, "labels": row} for row in torch.randint(0, 50, (32, 16))]
         arguments = transformers.TrainingArguments(

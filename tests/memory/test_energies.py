@@ -281,7 +281,7 @@ def test_bad_input_is_named(make, message):
 
 @pytest.mark.parametrize("kind", ["list", "int", "float32", "frame", "tuple"])
 def test_any_array_like_is_taken(kind):
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
     rows = [[1, -1, 1], [-1, -1, 1]]
     made = {
         "list": rows,

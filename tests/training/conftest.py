@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed")
 torch.set_num_threads(1)
 
+from scalefit.training import loop  # noqa: E402
 from scalefit.training.config import (  # noqa: E402
     CorpusConfig,
     EvaluationConfig,
@@ -73,3 +75,23 @@ def with_(tiny: RunConfig):
         return config
 
     return change
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[object]]:
+    """Give ``interrupt_at(n)``: the n-th training step from here on is interrupted; it returns those begun."""
+    step = loop._Run._step
+
+    def interrupt(n: int) -> list[object]:
+        begun: list[object] = []
+
+        def dies(run: loop._Run, *arguments: object) -> None:
+            begun.append(arguments)
+            if len(begun) == n:
+                raise KeyboardInterrupt
+            step(run, *arguments)
+
+        monkeypatch.setattr(loop._Run, "_step", dies)
+        return begun
+
+    return interrupt

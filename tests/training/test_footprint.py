@@ -49,7 +49,7 @@ def test_a_real_step_takes_what_was_estimated(model: ModelConfig, tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
 def test_a_transformers_model_is_estimated(kind: str, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     sizes = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2, "max_position_embeddings": 32}
     transformers.AutoConfig.for_model(
         kind, **sizes, vocab_size=50, intermediate_size=64, bos_token_id=0, eos_token_id=0

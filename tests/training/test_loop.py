@@ -421,7 +421,7 @@ def test_a_run_that_another_worker_took_over_stops(with_, store: Path, monkeypat
 
 @pytest.mark.filterwarnings("ignore")
 def test_curves_go_to_tensorboard_where_asked(with_, store: Path) -> None:
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     record = train(with_(runtime={"log": "tensorboard"}, seeds=(0, 1)), store)

@@ -146,7 +146,9 @@ def test_a_broken_eager_pass_is_an_error(small) -> None:
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
-def test_a_device_that_runs_ahead_gives_the_same_record(tiny, with_, store, tmp_path, monkeypatch, seeds) -> None:
+def test_a_device_that_runs_ahead_gives_the_same_record(
+    tiny, with_, store, tmp_path, monkeypatch, interrupt_at, seeds
+) -> None:
     config: RunConfig = with_(seeds=seeds, runtime={"checkpoint_every": 0.0})
     straight = train(config, fresh(tmp_path, store, "straight"))
     original = loop._Run.__init__
@@ -157,16 +159,7 @@ def test_a_device_that_runs_ahead_gives_the_same_record(tiny, with_, store, tmp_
 
     monkeypatch.setattr(loop._Run, "__init__", ahead)
     other = fresh(tmp_path, store, "ahead")
-    step, calls = loop._Run._step, 0
-
-    def dies(self, *arguments):
-        nonlocal calls
-        calls += 1
-        if calls == 25:
-            raise KeyboardInterrupt
-        step(self, *arguments)
-
-    monkeypatch.setattr(loop._Run, "_step", dies)
+    interrupt_at(25)
     with pytest.raises(KeyboardInterrupt):
         train(config, other)
     resumed = train(config, other)

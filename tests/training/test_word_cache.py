@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-pytest.importorskip("tokenizers")
+pytest.importorskip("tokenizers", reason="tokenizers is not installed")
 
 from scalefit.training.data import word_cache
 from scalefit.training.data.tokenizers import SubwordTokenizer
