@@ -119,6 +119,12 @@ def sources(tokens: int, seed: int) -> dict[str, tuple[Any, float]]:
     return found
 
 
+def _ends(found: sf.EntropyBounds) -> list[float] | None:
+    """Ends of what n-gram losses extrapolate to."""
+    far = found.extrapolation
+    return None if far is None else [far.lower, far.upper]
+
+
 def coverage(_: Sequence[str]) -> Iterator[dict[str, Any]]:
     for tokens in SIZES:
         for seed in SEEDS:
@@ -127,8 +133,7 @@ def coverage(_: Sequence[str]) -> Iterator[dict[str, Any]]:
                 text = found.from_text
                 row: dict[str, Any] = {"source": name, "tokens": tokens, "seed": seed, "entropy": entropy}
                 row |= {"upper": found.upper, "determined": text is not None}
-                far = found.extrapolation
-                row["extrapolated"] = None if far is None else [far.lower, far.upper]
+                row["extrapolated"] = _ends(found)
                 if text is not None:
                     row |= {"lower": text.lower, "estimate": text.estimate, "top": text.upper}
                 yield row
@@ -137,8 +142,7 @@ def coverage(_: Sequence[str]) -> Iterator[dict[str, Any]]:
         config = CorpusConfig(source="question_formation", tokenizer="words", packing="line", n_lines=8000, seed=seed)
         found = sf.entropy_bounds(config, seed=seed)
         row = {"source": "grammar that copies", "tokens": found.n_train, "seed": seed, "entropy": found.exact}
-        far = found.extrapolation
-        row["extrapolated"] = None if far is None else [far.lower, far.upper]
+        row["extrapolated"] = _ends(found)
         yield row | {"upper": found.upper, "determined": found.from_text is not None}
 
 

@@ -6,7 +6,7 @@ grid, and a ladder about 20 tokens per parameter. Noise of the log loss is 0.4 %
 Counted: how often the interval of level 0.9 for a new run holds its loss, at the smallest budget, at mid-table, at the
 largest and at ten times that, and how often noise was found to go with compute.
 
-    OMP_NUM_THREADS=1 python benchmarks/falling_noise.py              # 400 tables a cell, as quoted
+    OMP_NUM_THREADS=1 python benchmarks/falling_noise.py              # 300 tables a cell, as quoted
     OMP_NUM_THREADS=1 python benchmarks/falling_noise.py --one-size   # the same, were noise taken to be of one size
 """
 
@@ -75,7 +75,7 @@ def one(kind: str, power: float, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", type=int, default=400, help="tables a cell")
+    parser.add_argument("--tables", type=int, default=300, help="tables a cell")
     parser.add_argument("--one-size", action="store_true", help="look for no trend")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()

@@ -1,8 +1,9 @@
 """Other packages on the splits that sf.forecast is measured on. Written to results/others.json.
 
-Each split is given to the package as its documentation shows, with its defaults: fit, then the median and the 90 %
-interval of a new run at the test runs. The scores are those of benchmarks/forecast.py, whose numbers for scalefit stand
-beside them (everything learned for a table left that table's source out). The packages run in a Python of their own:
+Each split is given to the package as its documentation shows, with its defaults but fewer draws: fit, then the median
+and the 90 % interval of a new run at the test runs. The scores are those of benchmarks/forecast.py, whose numbers for
+scalefit stand beside them (everything learned for a table left that table's source out). The packages run in a Python
+of their own:
 
     python -m venv other && other/bin/pip install simple-scaling-laws==0.2.0     # needs Python 3.12
     SCALEFIT_DATA_DIR=... python benchmarks/others.py --python other/bin/python

@@ -10,7 +10,7 @@ the runs, at the largest, and ten times beyond.
 Beside them a public table: Muon against the Adam family and against AdamW alone in Marin's speedruns
 (github.com/WhenWen/marin at 4dec0f6, Apache-2.0), which is not a part of the project (SCALEFIT_DATA_DIR).
 
-    python benchmarks/recipes.py                 # 5 rounds over all 576 cells; the page says how many tables are done
+    python benchmarks/recipes.py                 # 10 rounds over all 576 cells, as quoted
     python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops
     python benchmarks/recipes.py --public        # only renew the public table in the results
     python benchmarks/recipes.py --other         # only renew the other truths
@@ -42,7 +42,7 @@ FACTORS = {
     "noise": ("iid", "pair", "size"),
     "laws": ("equal", "alpha", "floor"),
 }
-#: Other truths than the law that is fitted and than noise alike for all runs: one round, without 4 runs and 0.8 and 2.
+#: Other truths than the law that is fitted and than noise alike for all runs: two seeds, without 4 runs and 0.8 and 2.
 OTHER = {
     "terms coupled, g 0.5": {"coupling": 0.5},
     "terms coupled, g 2": {"coupling": 2.0},
@@ -262,18 +262,18 @@ def read() -> tuple[list[dict], list[str], dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--public", action="store_true", help="only renew the public table in the results")
     parser.add_argument("--other", action="store_true", help="only renew the other truths in the results")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     records, failed, kept = read()
-    if arguments.other or not kept.get("other"):
+    if arguments.other or not (arguments.public or kept.get("other")):
         kept["other"] = others()
     path = Path(os.environ.get("SCALEFIT_DATA_DIR", "data")) / "forecast_fresh" / "marin_speedrun.csv"
-    if path.exists():
+    if path.exists() and not arguments.other:
         kept["public"] = public(path)
-    else:
+    elif not path.exists():
         print(f"{path} is not there: what was measured on it is kept as it is")
     if arguments.public or arguments.other:
         write(records, failed, kept)
