@@ -54,7 +54,7 @@ from scalefit.training.experiments import run_experiment
 from scalefit.training.loop import ENDED
 from scalefit.training.models.build import build_model
 from scalefit.training.models.shapes import shape_for
-from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.optimizer import FlatAdamW, Settings
 from scalefit.training.provenance import machine
 from scalefit.training.sweeps.grid import Sweep
 from scalefit.training.trainer import Trainer, peak_memory
@@ -374,7 +374,7 @@ def optimizer(store: Path, n_turns: int = 5) -> dict[str, Any]:
     """Time our AdamW step with clipping beside torch's fused one with clip_grad_norm_, in turns, at 12M parameters."""
     config = RunConfig.from_dict({"model": {"preset": "gpt2-12m"}}).model
     ours, theirs = (build_model(config, 4096, (0,)).module for _ in range(2))
-    flat = FlatAdamW(ours, [1e-3], 0.9, 0.99, 1e-8, 0.1, 1.0)
+    flat = FlatAdamW(ours, [1e-3], Settings(0.9, 0.99, 1e-8, 0.1, 1.0))
     reference = torch.optim.AdamW(theirs.parameters(), lr=1e-3, fused=True)
     for parameter, twin in zip(ours.parameters(), theirs.parameters(), strict=True):
         parameter.grad.normal_()

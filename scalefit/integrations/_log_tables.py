@@ -42,7 +42,9 @@ def parse(text: str) -> tuple[pd.DataFrame, list[str]]:
     if len(lines) > 1 and first.strip().startswith("|") and _RULE.fullmatch(lines[1]):
         kept = [line for line in lines if "|" in line and not _RULE.fullmatch(line)]
         header, *cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in kept]
-        return pd.DataFrame([row for row in cells if len(row) == len(header)], columns=header), []
+        whole = [row for row in cells if len(row) == len(header)]
+        left = f"Rows with another number of cells than the header were left out: {len(cells) - len(whole)}."
+        return pd.DataFrame(whole, columns=header), [left] * (len(whole) < len(cells))
     separator = max(",\t;", key=first.count)
     if not first.count(separator) and len(first.split()) > 1 and _same_width(lines):
         table = pd.read_csv(io.StringIO("\n".join(lines)), sep=r"\s+", dtype=str, keep_default_na=False)

@@ -14,7 +14,7 @@ from scalefit.training.config import ModelConfig
 from scalefit.training.distributed import best_device
 from scalefit.training.models.build import build_model
 from scalefit.training.models.gpt2 import to_transformers
-from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.optimizer import FlatAdamW, Settings
 from scalefit.training.steps import COMPILED, MODES, unless_it_cannot
 
 #: (model, sequences a step, vocabulary): from pure overhead to pure arithmetic.
@@ -87,7 +87,7 @@ def _bench_size(name: str, device: torch.device, seconds: float, compare: bool) 
     modes = MODES if device.type == "cuda" else ("eager",)
     if compare:
         steps["transformers"] = _their_step(to_transformers(model).to(device).train(), inputs, targets)
-    optimizer = FlatAdamW(model, [1e-3], 0.9, 0.99, 1e-8, 0.1, 1.0)
+    optimizer = FlatAdamW(model, [1e-3], Settings(0.9, 0.99, 1e-8, 0.1, 1.0))
     for mode in modes:
         step = _our_step(model, optimizer, mode, inputs, targets)
         if unless_it_cannot(mode, step) is not None:

@@ -17,7 +17,7 @@ from scalefit.training.config import OptimizerConfig
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of AdamW; of Muon too, where it has a momentum."""
+    """Numbers of AdamW, and Muon's momentum where it is used; `rates` by the kind of parameter, 1 where not named."""
 
     beta1: float
     beta2: float
@@ -42,8 +42,7 @@ def make_optimizer(
 ) -> FlatAdamW:
     """Return the optimiser of a config for a model whose members have the peak rates `lrs`."""
     model.auxiliary = (config.z_loss, config.balance_loss, config.router_z_loss)  # type: ignore[assignment]
-    it = settings_of(config, tokens_per_step)
-    return FlatAdamW(model, lrs, it.beta1, it.beta2, it.eps, it.weight_decay, it.clip, it.rates, it.momentum)
+    return FlatAdamW(model, lrs, settings_of(config, tokens_per_step))
 
 
 #: Whether Muon moves a parameter, whether it decays, and its rate over the run's.
@@ -93,19 +92,13 @@ class FlatAdamW:
         members every parameter has the member as first dimension.
     lrs : sequence of float
         Peak learning rate of each member.
-    rates : mapping
-        Rates by the kind of parameter, over `lrs`; 1 where not named.
-    momentum : float, optional
-        Muon's; given, the matrices of the blocks are moved by Muon (Jordan 2024; scaled as by Liu et al. 2025,
-        arXiv:2502.16982, so that rates and decays mean the same as AdamW's).
+    settings : Settings
+        Its numbers. With a momentum the matrices of the blocks are moved by Muon (Jordan 2024; scaled as by Liu et al.
+        2025, arXiv:2502.16982, so that rates and decays mean the same as AdamW's).
     """
 
-    def __init__(
-        self, model: Any, lrs: Sequence[float], beta1: float, beta2: float, eps: float, weight_decay: float,
-        clip: float, rates: Mapping[str, float] | None = None, momentum: float | None = None,
-    ) -> None:  # fmt: skip
-        self.members, self.lrs = len(lrs), list(lrs)
-        self.settings = Settings(beta1, beta2, eps, weight_decay, clip, rates or {}, momentum)
+    def __init__(self, model: Any, lrs: Sequence[float], settings: Settings) -> None:
+        self.members, self.lrs, self.settings = len(lrs), list(lrs), settings
         named = in_order(model, self.settings)
         self.parameters = [parameter for _, parameter in named]
         self.names = [name for name, _ in named]

@@ -223,3 +223,10 @@ def test_the_batches_of_an_evaluation_are_no_steps():
     text = each("step {s} loss: {t}\n[Eval batch=10/10] val_loss: {v}\n")
     table = read_pairs(text)
     assert table.step.tolist() == STEPS and table.val_loss.astype(float).tolist() == list(map(val, STEPS))
+
+
+def test_rows_of_a_markdown_table_that_are_cut_are_named(tmp_path):
+    path = tmp_path / "run.md"
+    path.write_text("| step | val_loss |\n|---|---|\n| 100 | 3.5 |\n| 200 | 3.4 |\n| 300 |\n")
+    table = read_log(path)
+    assert table.val_loss.tolist() == [3.5, 3.4] and "than the header were left out: 1." in table.attrs["notes"][0]

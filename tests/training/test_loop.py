@@ -25,7 +25,7 @@ from scalefit.training.config import ModelConfig, RunConfig, ScheduleConfig
 from scalefit.training.loop import train
 from scalefit.training.losses import LossRecord
 from scalefit.training.models.decoder import Decoder
-from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.optimizer import FlatAdamW, Settings
 from scalefit.training.progress import TrainingProgress, run_plan
 from scalefit.training.rows import repeatable
 from scalefit.training.segments import make_path
@@ -34,7 +34,7 @@ from scalefit.training.segments import make_path
 def test_adamw_equals_torch() -> None:
     torch.manual_seed(0)
     ours, theirs = (Decoder(ModelConfig(n_layers=1, d_emb=16, T_max=8), 20) for _ in range(2))
-    flat = FlatAdamW(ours, [1e-2], 0.9, 0.95, 1e-8, 0.1, clip=0.5)
+    flat = FlatAdamW(ours, [1e-2], Settings(0.9, 0.95, 1e-8, 0.1, clip=0.5))
     matrices = [p for name, p in theirs.named_parameters() if theirs.decays(name, p)]
     vectors = [p for name, p in theirs.named_parameters() if not theirs.decays(name, p)]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
@@ -456,7 +456,7 @@ def test_rates_by_kind_and_member(members: int, momentum: float | None) -> None:
     torch.manual_seed(0)
     model = Decoder(ModelConfig(n_layers=1, d_emb=16, T_max=8, tied=False), 20, range(members))
     lrs = [1e-3 * 2**member for member in range(members)]
-    flat = FlatAdamW(model, lrs, 0.9, 0.95, 1e-8, 0.0, 1.0, {"matrix": 1e-3}, momentum)
+    flat = FlatAdamW(model, lrs, Settings(0.9, 0.95, 1e-8, 0.0, 1.0, {"matrix": 1e-3}, momentum))
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     ids = torch.randint(0, 20, (4, 9))
     model(ids[:, :-1], ids[:, 1:]).mean(dim=(-1, -2)).sum().backward()
@@ -472,7 +472,7 @@ def test_rates_by_kind_and_member(members: int, momentum: float | None) -> None:
 def test_muon_moves_matrices_by_orthogonal_steps() -> None:
     torch.manual_seed(0)
     model = Decoder(ModelConfig(n_layers=1, d_emb=32, T_max=8), 20, (0,))
-    flat = FlatAdamW(model, [1e-2], 0.9, 0.95, 1e-8, 0.0, 1.0, None, 0.95)
+    flat = FlatAdamW(model, [1e-2], Settings(0.9, 0.95, 1e-8, 0.0, 1.0, {}, 0.95))
     weight = model.blocks[0].attention.qkv.weight
     before = weight.detach().clone()
     ids = torch.randint(0, 20, (4, 9))

@@ -14,7 +14,7 @@ from scalefit.training import loop, steps
 from scalefit.training.config import ModelConfig, RunConfig
 from scalefit.training.loop import train
 from scalefit.training.models.decoder import Decoder
-from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.optimizer import FlatAdamW, Settings
 from scalefit.training.rows import repeatable
 from scalefit.training.segments import make_path
 from scalefit.training.trainer import Trainer
@@ -30,7 +30,7 @@ def fresh(tmp_path: Path, store: Path, name: str) -> Path:
 @pytest.fixture
 def small() -> tuple[Decoder, torch.Tensor]:
     model = Decoder(ModelConfig(n_layers=1, d_emb=16, n_heads=1, T_max=32), 32, (0, 1))
-    FlatAdamW(model, [1e-3, 1e-3], 0.9, 0.99, 1e-8, 0.1, 1.0)  # parameters and gradients become views
+    FlatAdamW(model, [1e-3, 1e-3], Settings(0.9, 0.99, 1e-8, 0.1, 1.0))  # parameters and gradients become views
     return model, torch.randint(0, 32, (4, 33))
 
 

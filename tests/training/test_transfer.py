@@ -8,7 +8,7 @@ import torch
 
 from scalefit.training.config import ModelConfig
 from scalefit.training.models.decoder import Decoder
-from scalefit.training.optimizer import FlatAdamW
+from scalefit.training.optimizer import FlatAdamW, Settings
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -21,7 +21,7 @@ def changes(family: str, base_width: int | None, optimiser: float | None = None)
             family=family, n_layers=2, d_emb=width, n_heads=width // 32, T_max=16, tied=False, base_width=base_width
         )
         model = Decoder(config, 32, (0,))
-        flat = FlatAdamW(model, [1e-2], 0.9, 0.99, 1e-8, 0.0, 1e9, None, optimiser)
+        flat = FlatAdamW(model, [1e-2], Settings(0.9, 0.99, 1e-8, 0.0, 1e9, {}, optimiser))
         ids = torch.randint(0, 32, (8, 17), generator=torch.Generator().manual_seed(1))
         inputs, targets = ids[:, :-1], ids[:, 1:]
 
