@@ -2,16 +2,17 @@
 
     OMP_NUM_THREADS=1 timeout 3600 python benchmarks/modern_ladder/run.py --books BOOKS.tar.xz --store runs_ladder
 
-Python's standard library, books (any text; ours were 35 MB of classic ones), and facts under Zipf's law, whose values
-follow from their keys, so that their entropy is 0. Each size has its rate probed; a third of the sizes has three seeds.
-It ends when `timeout` says so and goes on when it is called again; several hours of one core in all. The tables of what
-is finished are in ``--out``: one ``runs.csv`` with the columns ``recipe`` and ``optimizer``, MISSING.md, and for each
-sweep its METHODS.md. It has not been run to its end.
+Books (any text; ours were 35 MB of classic ones), facts under Zipf's law, whose values follow from their keys, so that
+their entropy is 0, and Python's standard library, in this order. Each size has its rate probed; two of five or six
+sizes have three seeds. It ends when `timeout` says so and goes on when it is called again; several hours of one core in
+all. The tables of what is finished are in ``--out``: one ``runs.csv`` with the columns ``recipe`` and ``optimizer``,
+MISSING.md, and for each sweep its METHODS.md. ``--only books facts`` leaves the other corpora out.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,18 +27,20 @@ from scalefit.training.sweeps.worker import work
 HERE = Path(__file__).parent
 #: Peak rates that are tried. Muon's steps are scaled to the size of AdamW's, so that one grid serves both.
 RECIPES = ("adamw", "muon")
+CORPORA = ("books", "facts", "stdlib")
 
 
-def configs(books: str | None, toy: bool = False) -> dict[str, SweepConfig]:
-    """Return the four sweeps, text without the books where none are given."""
+def configs(books: str | None, toy: bool = False, only: Sequence[str] = CORPORA) -> dict[str, SweepConfig]:
+    """Return a sweep for each corpus and recipe; none of the books where none are given."""
     found = {}
-    for what in ("text", "facts"):
-        base = load_config(HERE / f"{what}.toml", SweepConfig)
-        if what == "text" and books:
-            text = CorpusConfig(source="files", path=books, tokenizer="bpe:512")
-            base = replace(base, corpora={**base.corpora, "books": text})
+    for corpus in CORPORA:
+        if corpus not in only or (corpus == "books" and not books):
+            continue
+        base = load_config(HERE / ("facts.toml" if corpus == "facts" else "text.toml"), SweepConfig)
+        if corpus == "books":
+            base = replace(base, corpora={"books": CorpusConfig(source="files", path=books, tokenizer="bpe:512")})
         for recipe in RECIPES:
-            name = f"modern_{what}_{recipe}"
+            name = f"modern_{corpus}_{recipe}"
             config = replace(base, name=name, optimizer=replace(base.optimizer, name=recipe))
             found[name] = _toy(config) if toy else config
     return found
@@ -46,7 +49,7 @@ def configs(books: str | None, toy: bool = False) -> dict[str, SweepConfig]:
 def _toy(config: SweepConfig) -> SweepConfig:
     """Seconds: one size of each family, a small corpus."""
     facts = {name: replace(item, n_keys=64, n_tokens=4_000) for name, item in config.corpora.items()}
-    markov = {"stdlib": CorpusConfig(source="markov", n_states=32, n_tokens=60_000)}
+    markov = {name: CorpusConfig(source="markov", n_states=32, n_tokens=60_000) for name in config.corpora}
     families = dict.fromkeys(size.model.family for size in config.sizes)
     sizes = [
         SizeConfig(model=ModelConfig(family=family, n_layers=1, d_emb=8, n_heads=1, T_max=32)) for family in families
@@ -62,19 +65,19 @@ def _toy(config: SweepConfig) -> SweepConfig:
     )
 
 
-def run(books: str | None, store: Path, out: Path, toy: bool = False) -> pd.DataFrame:
+def run(sweeps: Mapping[str, SweepConfig], store: Path, out: Path) -> pd.DataFrame:
     """Train what is missing, cheap runs first in each sweep, and write the tables of what is there."""
-    for name, config in configs(books, toy).items():
+    for name, config in sweeps.items():
         Sweep(config, store)
         work(store, name)
-        write(books, store, out, toy)
-    return write(books, store, out, toy)
+        write(sweeps, store, out)
+    return write(sweeps, store, out)
 
 
-def write(books: str | None, store: Path, out: Path, toy: bool = False) -> pd.DataFrame:
+def write(sweeps: Mapping[str, SweepConfig], store: Path, out: Path) -> pd.DataFrame:
     """Write one table of what is finished, and say which runs are missing."""
     tables, missing = [], []
-    for name, config in configs(books, toy).items():
+    for name, config in sweeps.items():
         if not (store / "sweeps" / f"{name}.json").exists():
             missing.append(f"{name}: all")
             continue
@@ -100,10 +103,11 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("runs_ladder"))
     parser.add_argument("--out", type=Path, default=Path("ladder_tables"))
     parser.add_argument("--collect", action="store_true", help="write the tables of what is finished, train nothing")
+    parser.add_argument("--only", nargs="+", choices=CORPORA, default=CORPORA, help="the corpora to train on")
     parser.add_argument("--toy", action="store_true", help="seconds")
     arguments = parser.parse_args()
     do = write if arguments.collect else run
-    print(len(do(arguments.books, arguments.store, arguments.out, arguments.toy)), "rows")
+    print(len(do(configs(arguments.books, arguments.toy, arguments.only), arguments.store, arguments.out)), "rows")
 
 
 if __name__ == "__main__":
