@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.abc
 import os
+import signal
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,3 +40,32 @@ def external_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("third-party tables: set SCALEFIT_DATA_DIR to the folder that holds them")
     return Path(folder)
+
+
+@pytest.fixture
+def start():
+    """Start Python with some words, as a terminal would; a deadline [s] kills it, and so does the end of the test."""
+    started = []
+
+    def call(*words, deadline=120, **options):
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "100"}
+        # A job in the background ignores SIGINT, and so would its children; of a signal that is handled they do not.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, *map(str, words)], stdout=subprocess.PIPE, text=True, env=environment, **options
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
+        clock = threading.Timer(deadline, process.kill)
+        clock.start()
+        started.append((process, clock))
+        return process
+
+    yield call
+    for process, clock in started:
+        clock.cancel()
+        process.kill()
+        process.wait()
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()

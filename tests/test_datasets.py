@@ -222,7 +222,11 @@ def test_a_bundled_table_may_state_its_conventions(tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", [[], ["--json"]])
 def test_command_line_lists_datasets(command):
     done = subprocess.run(
-        [sys.executable, "-m", "scalefit", "datasets", *command], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "scalefit", "datasets", *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     if command:
         listed = {item["name"]: item for item in json.loads(done.stdout)["datasets"]}

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import typer
 
 import scalefit as sf
 
@@ -106,7 +107,6 @@ def _leaves(entry):
 def test_the_page_of_the_command_line_has_every_command_and_option():
     from scalefit.cli import build_app
 
-    typer = pytest.importorskip("typer", reason="typer is not installed")
     spec = importlib.util.spec_from_file_location("docs_cli", GENERATE.with_name("_cli.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent
 
 def test_pages_show_what_was_measured():
     words = [sys.executable, ROOT / "benchmarks" / "measured_pages.py", "--check"]
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -46,11 +48,11 @@ def test_a_page_that_shows_another_number_is_caught(tmp_path):
     (tmp_path / "README.md").write_text((ROOT / "README.md").read_text())
     words = [sys.executable, copy / "measured_pages.py", "--check"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    assert subprocess.run(words, capture_output=True, text=True, env=environment).returncode == 0
+    assert subprocess.run(words, capture_output=True, env=environment, timeout=300).returncode == 0
     for page, old, new in (("docs/forecast.md", "0.041", "0.040"), ("docs/theory.md", "24 to 62 %", "24 to 61 %")):
         text = (tmp_path / page).read_text()
         assert old in text
         (tmp_path / page).write_text(text.replace(old, new))
-        done = subprocess.run(words, capture_output=True, text=True, env=environment)
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=300)
         assert done.returncode == 1 and page in done.stderr
         (tmp_path / page).write_text(text)

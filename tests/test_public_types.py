@@ -146,7 +146,7 @@ def mypy(text: str, folder: Path) -> str:
     file = folder / "user.py"
     file.write_text(text)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={folder / 'cache'}", str(file)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent).stdout
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, timeout=300).stdout
 
 
 def test_types_and_lazy_names_are_the_same():

@@ -95,12 +95,12 @@ def test_torn_last_line_of_jsonl_is_set_aside(tmp_path):
         assert len(sf.read_runs(write(tmp_path / "runs.jsonl", jsonl(RUNS) + '\n{"N": 1e'))) == 3
 
 
-def test_a_named_pipe_is_read(tmp_path):
+def test_a_named_pipe_is_read(start, tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     code = f"open({str(path)!r}, 'wb').write({RUNS.to_csv(index=False).encode()!r})"
-    with subprocess.Popen([sys.executable, "-c", code]):
-        assert len(sf.read_runs(path)) == 3
+    writer = start("-c", code)
+    assert len(sf.read_runs(path)) == 3 and writer.wait(timeout=60) == 0
 
 
 BAD = {
@@ -160,7 +160,7 @@ def test_two_gigabytes_of_nonsense_are_not_loaded(tmp_path, head):
         f"try: sf.read_runs({str(path)!r})\n"
         "except sf.DataError as error: print(used() - before, error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     megabytes, message = done.stdout.split(" ", 1)
     assert int(megabytes) < 200
     assert "not loaded" in message and done.stdout.count("\n") == 1

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 
 import scalefit as sf
 
-ROOT = Path(__file__).parent.parent.parent
 TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 #: CPU seconds to work before the interrupt: enough to be in the midst of it, a small part of what it takes in all.
 WORK = 2.5
@@ -36,25 +34,16 @@ def used(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def interrupted(words, folder):
+def interrupted(start, words, folder):
     """Start a command, interrupt it in the midst of its work, and return how it ended and what it took to end."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scalefit", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env=environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
-    )
+    process = start("-m", "scalefit", *words, stderr=subprocess.PIPE, cwd=folder, deadline=300)
     while process.poll() is None and used(process.pid) < WORK:
         time.sleep(0.05)
     assert process.poll() is None, f"ended by itself: {process.communicate()}"
     before = os.times()
     spent = used(process.pid)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate()
     after = os.times()
     total = after.children_user + after.children_system - before.children_user - before.children_system
     return process.returncode, said, total - spent
@@ -70,11 +59,11 @@ def interrupted(words, folder):
     ],
     ids=["bootstrap", "compare", "report"],
 )
-def test_an_interrupt_ends_long_work_at_once(words, big, tmp_path):
+def test_an_interrupt_ends_long_work_at_once(start, words, big, tmp_path):
     old = tmp_path / "out.json"
     if "--force" in words:
         old.write_text("kept")
-    code, said, took = interrupted([words[0], big, *words[1:]], tmp_path)
+    code, said, took = interrupted(start, [words[0], big, *words[1:]], tmp_path)
     assert code == 130 and said.strip().splitlines()[-1] == "scalefit: interrupted" and "Traceback" not in said
     assert took < WORK, "ending took longer than all the work until then"
     left = {path.name: path.read_text() for path in tmp_path.iterdir()}

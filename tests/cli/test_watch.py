@@ -1,35 +1,30 @@
 """``scalefit advise --watch`` as it is run: into a pipe, on the folder of a Trainer, and until a signal ends it."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-import scalefit as sf
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(sf.__file__).parents[1]), "COLUMNS": "100"}
+@pytest.fixture
+def watch(start, tmp_path):
+    """Watch a folder; what it complains of goes to a file."""
+
+    def call(folder, interval="0.05"):
+        with (tmp_path / "complaints").open("w") as complaints:
+            return start("-m", "scalefit", "advise", folder, "--watch", "--interval", interval, stderr=complaints)
+
+    return call
 
 
-def watch(folder, interval="0.05"):
-    command = [sys.executable, "-m", "scalefit", "advise", str(folder), "--watch", "--interval", interval]
-    out, err = subprocess.PIPE, (folder.parent / "complaints").open("w")
-    with err:
-        return subprocess.Popen(command, stdout=out, stderr=err, text=True, env=ENVIRONMENT)
-
-
-def rest(process, folder):
+def rest(process, tmp_path):
     """What it says until it ends, and what it complains of."""
-    with process.stdout as stream:
-        said = stream.read()
+    said = process.stdout.read()
     assert process.wait(timeout=20) == 0
-    return said, (folder.parent / "complaints").read_text()
+    return said, (tmp_path / "complaints").read_text()
 
 
 def checkpoint(folder, n, keep=2):
@@ -55,7 +50,7 @@ def folder(tmp_path):
     return tmp_path / "out"
 
 
-def test_a_trainers_folder_is_followed_to_the_end_of_the_run_in_a_pipe(folder):
+def test_a_trainers_folder_is_followed_to_the_end_of_the_run_in_a_pipe(watch, folder, tmp_path):
     process = watch(folder)
 
     def train():
@@ -66,8 +61,9 @@ def test_a_trainers_folder_is_followed_to_the_end_of_the_run_in_a_pipe(folder):
     first = process.stdout.readline()  # comes at once, not when the pipe is full
     thread = threading.Thread(target=train)
     thread.start()
-    said, complaints = rest(process, folder)
-    thread.join()
+    said, complaints = rest(process, tmp_path)
+    thread.join(timeout=20)
+    assert not thread.is_alive()
     assert complaints == ""
     said = first + said
     assert "\x1b" not in said, "no colours and no cursor movements in a pipe"
@@ -77,9 +73,9 @@ def test_a_trainers_folder_is_followed_to_the_end_of_the_run_in_a_pipe(folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_quietly(folder, number):
+def test_a_signal_ends_it_quietly(watch, folder, tmp_path, number):
     process = watch(folder, interval="60")
     said = process.stdout.readline()
     process.send_signal(number)
-    more, complaints = rest(process, folder)
+    more, complaints = rest(process, tmp_path)
     assert complaints == "" and "wait" in said + more

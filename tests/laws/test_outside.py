@@ -202,7 +202,7 @@ def install(folder: Path, package: str, points: dict[str, str], text: str | None
 def python(folder: Path, code: str) -> str:
     root = str(Path(sf.__file__).parent.parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), root])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

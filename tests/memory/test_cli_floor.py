@@ -44,7 +44,7 @@ def plans(tmp_path):
 
 def test_the_module_runs_as_a_program():
     command = [sys.executable, "-m", "scalefit", "floor", *PLAN, "--json"]
-    out = subprocess.run(command, capture_output=True, text=True)
+    out = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert json.loads(out.stdout)["regime"] == "over_filled"
     assert (out.returncode, out.stderr) == (0, "")
 

@@ -6,6 +6,7 @@ import math
 
 import mpmath
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -281,7 +282,6 @@ def test_bad_input_is_named(make, message):
 
 @pytest.mark.parametrize("kind", ["list", "int", "float32", "frame", "tuple"])
 def test_any_array_like_is_taken(kind):
-    pd = pytest.importorskip("pandas", reason="pandas is not installed")
     rows = [[1, -1, 1], [-1, -1, 1]]
     made = {
         "list": rows,

@@ -112,7 +112,6 @@ def test_json_holds_the_table_and_the_text_every_row(small):
 
 
 def test_the_figure_has_one_row_per_law(small):
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     ax = small.plot()
     assert len(ax.get_yticks()) == len(small.figure().labels) == len(small.table)
     assert ax.get_xlim()[1] > small.floor.loss_at_z_upper

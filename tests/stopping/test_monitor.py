@@ -260,7 +260,8 @@ def test_plot_has_a_data_half_and_a_drawing_half():
     assert picture.branches[0].loss[-1] == pytest.approx(monitor.advise().final.loss)
     assert np.all(picture.branches[0].lower <= picture.branches[0].upper)
     ax = monitor.plot(what_if={"cool down": branch})
-    assert "loss [nat/token]" in ax.get_ylabel() and len(ax.get_lines()) >= 3
+    assert "loss [nat/token]" in ax.get_ylabel()
+    assert [len(line.get_xdata()) for line in ax.get_lines()] == [50, *[60, 1, 1, 1] * 2]  # a path, its end and band
     assert [text.get_text().split(":")[0] for text in ax.get_legend().get_texts()][1:] == [
         "planned schedule",
         "cool down",

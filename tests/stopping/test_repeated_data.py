@@ -57,4 +57,5 @@ def test_above_sixteen_passes_an_overfit_run_will_end_above_its_best():
         if (advice := monitor.advise()).action == "stop":
             break
     said = {reason.code: reason.text for reason in advice.reasons}
+    assert advice.action == "stop" and step < 4000
     assert advice.state == "overfitting" and "above the best so far" in said["repeats_too_often"]

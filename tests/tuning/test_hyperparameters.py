@@ -423,7 +423,8 @@ def test_the_command(tmp_path, both):
     sweep(n=6, batches=5).to_csv(table, index=False)
 
     def run(*words):
-        return subprocess.run([sys.executable, "-m", "scalefit", *map(str, words)], capture_output=True, text=True)
+        command = [sys.executable, "-m", "scalefit", *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
     words = ["hyperparameters", table, "--at", "N=1e9,D=1e11", "--T-max", 2048, "--batch-unit", "sequences"]
     done = run(*words, "--json", "--save", saved)
