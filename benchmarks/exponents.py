@@ -2,12 +2,13 @@
 
 Writes results/exponents.json:
 
-    SCALEFIT_DATA_DIR=/path/to/data python benchmarks/exponents.py [coverage] [predict] [names of corpora]
+    SCALEFIT_DATA_DIR=/path/to/data python benchmarks/exponents.py [coverage] [predict] [ladders] [names of corpora]
 
 `predict`: sf.predict_exponent, by its defaults, on Python's standard library, 73 books and Shakespeare's plays (from
 the folder that SCALEFIT_DATA_DIR names, under corpora/), the Markov source of data/scalefit_cpu and the standard
-library with its tokens shuffled; against the best n-gram's own exponent at the same H_inf and, where data/scalefit_cpu
-has a ladder of the corpus, Chinchilla's beta with E held at that H_inf, over all sizes and over the larger ones.
+library with its tokens shuffled; against the best n-gram's own exponent at the same H_inf.
+`ladders`: what trained transformers measure on the same corpora, recipe by recipe: Chinchilla's beta with E held at
+that H_inf, over all sizes and over the larger ones, and the exponent of the largest model between its largest D.
 `coverage`: sf.entropy_bounds on sources whose entropy is known, several sizes and seeds.
 """
 
@@ -31,7 +32,9 @@ from scalefit.training.config import CorpusConfig
 from scalefit.training.data.markov import MarkovSource
 
 RESULTS = Path(__file__).parent / "results" / "exponents.json"
-RUNS = Path(__file__).parents[1] / "data" / "scalefit_cpu" / "runs.csv"
+DATA = Path(__file__).parents[1] / "data"
+#: Name of a corpus to its series and H_inf in the ladders that were trained here.
+LADDERS = {"standard library": ("stdlib", 0.0), "73 books": ("books", 0.0), "Markov source": ("markov", 2.351868)}
 #: Sizes from which on a fit of the ladder is repeated: smaller models hardly learn from data at all.
 LARGER = 45_000
 SIZES, SEEDS = (20_000, 100_000, 400_000), range(4)
@@ -45,25 +48,37 @@ def shuffled() -> Any:
     return tokens[: len(tokens) // 1000 * 1000].reshape(-1, 1000)
 
 
-def corpora() -> dict[str, tuple[Callable[[], Any], str | None, float]]:
-    """Name to what gives the corpus, the series of data/scalefit_cpu that was trained on it, and its H_inf."""
+def corpora() -> dict[str, Callable[[], Any]]:
+    """Name to what gives the corpus."""
     folder = Path(os.environ.get("SCALEFIT_DATA_DIR", "")) / "corpora"
     markov = CorpusConfig(source="markov", order=1, n_states=512, branching=8, n_tokens=2_100_000, seed=0)
-    found: dict[str, tuple[Callable[[], Any], str | None, float]] = {
-        "standard library": (lambda: "stdlib", "stdlib", 0.0)
-    }
+    found: dict[str, Callable[[], Any]] = {"standard library": lambda: "stdlib"}
     for name, file in (("73 books", "classic_books_A_35MB.tar.xz"), ("Shakespeare", "tinyshakespeare.txt")):
         if (folder / file).exists():
-            found[name] = (lambda path=folder / file: path, None, 0.0)  # type: ignore[misc]
-    found["Markov source"] = (lambda: markov, "markov", MarkovSource(1, 512, 8, 0).entropy_rate)
-    found["standard library, shuffled"] = (shuffled, None, 0.0)
+            found[name] = lambda path=folder / file: path  # type: ignore[misc]
+    found["Markov source"] = lambda: markov
+    found["standard library, shuffled"] = shuffled
     return found
 
 
-def ladder(series: str, entropy: float) -> list[dict[str, Any]]:
+def ladders(names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Rows of what each recipe of each ladder measures."""
+    for file in sorted(DATA.glob("scalefit_*/runs.csv")):
+        runs = sf.read_runs(file, series="series")
+        runs = runs[(runs["kind"] == "branch") & (runs["status"] == "finished")]
+        for name, (series, entropy) in LADDERS.items():
+            some = runs[runs["series"] == series].drop(columns="series")
+            if (names and name not in names) or not len(some):
+                continue
+            for recipe, rows in some.groupby("recipe" if "recipe" in some else "family"):
+                row = {"name": name, "data": file.parent.name, "recipe": str(recipe), "entropy": entropy}
+                row |= {"fits": fits(rows, entropy), "largest": largest(rows, entropy)}
+                print(row, flush=True)
+                yield row
+
+
+def fits(runs: Any, entropy: float) -> list[dict[str, Any]]:
     """Chinchilla's data exponent with E held, over all sizes and over the larger ones."""
-    runs = sf.read_runs(RUNS, series="series")
-    runs = runs[(runs["series"] == series) & (runs["kind"] == "branch")].drop(columns="series")
     rows = []
     for least in (0, LARGER):
         with warnings.catch_warnings():
@@ -75,8 +90,15 @@ def ladder(series: str, entropy: float) -> list[dict[str, Any]]:
     return rows
 
 
+def largest(runs: Any, entropy: float) -> dict[str, Any]:
+    """Exponent of the loss above H_inf of the largest model, between its three largest D."""
+    cells = runs[runs["N"] == runs["N"].max()].groupby("D")["loss"].mean().iloc[-3:]
+    slopes = -np.diff(np.log(cells - entropy)) / np.diff(np.log(cells.index))
+    return {"N": float(runs["N"].max()), "D": [float(D) for D in cells.index], "exponents": slopes.tolist()}
+
+
 def predict(names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for name, (make, series, entropy) in corpora().items():
+    for name, make in corpora().items():
         if names and name not in names:
             continue
         start = time.process_time()
@@ -89,10 +111,8 @@ def predict(names: Sequence[str]) -> Iterator[dict[str, Any]]:
         row |= {"rms_power": found.decay.rms_power, "rms_exponential": found.decay.rms_exponential}
         every = found.table["exponent"]
         row["free"] = [float(every.min()), float(every.max())] if len(every) else None
-        row["ladder_entropy"] = entropy if series else None
-        row["ladder"] = ladder(series, entropy) if series else []
         row["cpu_seconds"] = time.process_time() - start
-        print(name, found.verdict, row["ladder"], f"{row['cpu_seconds']:.0f} CPU s", flush=True)
+        print(name, found.verdict, f"{row['cpu_seconds']:.0f} CPU s", flush=True)
         yield row
 
 
@@ -147,11 +167,11 @@ def coverage(_: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    known = ("coverage", "predict")
+    known = ("coverage", "predict", "ladders")
     asked = [word for word in sys.argv[1:] if word in known] or known
     names = [word for word in sys.argv[1:] if word not in known]
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name, measure in (("coverage", coverage), ("predict", predict)):
+    for name, measure in (("coverage", coverage), ("predict", predict), ("ladders", ladders)):
         if name in asked:
             document[name] = [row for row in document.get(name, []) if names and row.get("name") not in names]
             for row in measure(names):

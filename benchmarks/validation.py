@@ -2,18 +2,19 @@
 
 Writes results/validation.json and docs/validation.md:
 
-    python benchmarks/validation.py [data/scalefit_cpu/runs.csv] [docs/validation.md]
+    python benchmarks/validation.py
 
-Each series is split by compute: the quarter of its cells with the largest C is held out. And where the entropy of the
-source is known, each law's irreducible loss E is held against it, with its interval.
+Every table of our own runs (data/scalefit_*) is taken. Each series, and each recipe of it, is split by compute: the
+quarter of its cells with the largest C is held out. And where the entropy of the source is known, each law's
+irreducible loss E is held against it, with its interval.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ LEVEL = 0.9
 TOO_FEW = 0.6
 #: What benchmarks/measured_pages.py fills in from other measurements: run it after this.
 OTHERS = (
-    "\n## Theories that predict exponents\n\n<!-- measured: zipf -->\n<!-- end -->\n"
+    "\n## Theories that predict exponents\n\n![Predicted against measured exponents](gallery/exponents.png)\n\n"
+    "Each point is one corpus, Zipf exponent or recipe; bars span what a text predicts over the choices of its "
+    "estimate. On the line a theory is right.\n\n<!-- measured: zipf -->\n<!-- end -->\n"
     "\nFrom a text alone ([how](corpus.md)):\n\n<!-- measured: exponents -->\n<!-- end -->\n"
 )
-RESULTS = Path(__file__).parent / "results" / "validation.json"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "validation.json"
 
 
 def cells(runs: Any) -> Any:
@@ -151,17 +155,27 @@ def markdown(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
     return "\n".join(lines + ["| " + " | ".join(cell(row.get(name)) for name in columns) + " |" for row in rows])
 
 
-def main(source: Path, page: Path) -> None:
-    """Validate every series and write the numbers and the page."""
+def series_of(sources: list[Path]) -> Iterator[tuple[str, Any]]:
+    """Name and rows of each series; of each recipe of it, where the table has several."""
     import pandas as pd
 
-    runs = pd.read_csv(source)
+    for source in sources:
+        runs = pd.read_csv(source)
+        for names, rows in runs.groupby(["series", "recipe"] if "recipe" in runs else ["series"]):
+            yield ", ".join(names), rows
+
+
+def main(page: Path) -> None:
+    """Validate every series and write the numbers and the page."""
+    sources = sorted((ROOT / "data").glob("scalefit_*/runs.csv"))
+    named = [str(source.relative_to(ROOT)) for source in sources]
+    tables = " and ".join(f"`{name}`" for name in named)
     scores: list[dict[str, Any]] = []
     floors: list[dict[str, Any]] = []
     spread = []
-    for series, rows in runs.groupby("series"):
+    for series, rows in series_of(sources):
         known = rows["H_data"].dropna()
-        found = validate(str(series), rows, float(known.iloc[0]) if len(known) else None)
+        found = validate(series, rows, float(known.iloc[0]) if len(known) else None)
         scores += found[0]
         floors += found[1]
         repeated = rows[rows["kind"] == "branch"].groupby(["N", "D"])["loss"].agg(["std", "count"])
@@ -170,7 +184,7 @@ def main(source: Path, page: Path) -> None:
             f"{series}: {math.sqrt((repeated['std'] ** 2).mean()):.4f} nat/token over {len(repeated)} cells "
             f"(median {repeated['std'].median():.4f})"
         )
-    RESULTS.write_text(json.dumps({"source": str(source), "scores": scores, "floors": floors}, indent=1) + "\n")
+    RESULTS.write_text(json.dumps({"sources": named, "scores": scores, "floors": floors}, indent=1) + "\n")
     best = min((row for row in scores if "rmse" in row), key=lambda row: row["rmse"])
     short = [
         f"{row['law']} on {row['series']} ({row['inside']:.0%})"
@@ -179,7 +193,7 @@ def main(source: Path, page: Path) -> None:
     ]
     page.write_text(
         "# Validation on our own points\n\n"
-        f"Made by `python benchmarks/validation.py` from `{source}`; do not edit.\n\n"
+        f"Made by `python benchmarks/validation.py` from {tables}; do not edit.\n\n"
         "In each series the quarter of the (N, D) cells with the largest C is held out, and the laws are fitted on the "
         "rest (one row per cell, the mean over seeds; finished cooldown branches only). `C_ratio` is the largest "
         "held-out C over the largest fitted one, `inside` the share of held-out cells in the 90 % interval of a new "
@@ -218,7 +232,4 @@ def main(source: Path, page: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1] if len(sys.argv) > 1 else "data/scalefit_cpu/runs.csv"),
-        Path(sys.argv[2] if len(sys.argv) > 2 else "docs/validation.md"),
-    )
+    main(ROOT / "docs" / "validation.md")

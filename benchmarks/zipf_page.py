@@ -121,7 +121,7 @@ def exponents() -> list[dict[str, Any]]:
                 "zipf": a,
                 "error": -slope(D, errors),
                 "loss": -slope(D, losses),
-                "exact": f"{-slope(D, unseen):.2f} (the samples' unseen mass)",
+                "exact": {"the samples' unseen mass": -slope(D, unseen)},
                 "limit": f"{zipf_exponents(a).data:.2f}",
             }  # fmt: skip
         )
@@ -129,11 +129,11 @@ def exponents() -> list[dict[str, Any]]:
         by_size = part.groupby("width")
         d, errors, losses = [*by_size.groups], *(by_size[name].agg(geometric) for name in ("error", "loss"))
         facts = ZipfFacts(WIDTH_KEYS, a)
-        exact = []
+        exact = {}
         for power, label in ((1, "d"), (2, "d²")):
             constant = geometric(part["capacity"] / part["width"] ** power)
             stored = np.minimum(constant * np.array(d, float) ** power, WIDTH_KEYS - 1)
-            exact.append(f"{-slope(d, facts.tail(stored)):.2f} (P ~ {label})")
+            exact[f"P ~ {label}"] = -slope(d, facts.tail(stored))
         limits = [f"{zipf_exponents(a, capacity=name).width:.1f}" for name in ("width", "parameters")]
         out.append(
             {
@@ -141,7 +141,7 @@ def exponents() -> list[dict[str, Any]]:
                 "zipf": a,
                 "error": -slope(d, errors),
                 "loss": -slope(d, losses),
-                "exact": ", ".join(exact),
+                "exact": exact,
                 "limit": ", ".join(limits),
             }  # fmt: skip
         )
@@ -151,8 +151,8 @@ def exponents() -> list[dict[str, Any]]:
 def compared() -> str:
     """Predicted against measured exponents."""
     lines = [
-        f"| {row['ladder']} | {row['zipf']:g} | {row['error']:.2f} | {row['loss']:.2f} | {row['exact']} "
-        f"| {row['limit']} |"
+        f"| {row['ladder']} | {row['zipf']:g} | {row['error']:.2f} | {row['loss']:.2f} "
+        f"| {', '.join(f'{value:.2f} ({name})' for name, value in row['exact'].items())} | {row['limit']} |"
         for row in exponents()
     ]
     return markdown("| ladder | a | error, measured | loss, measured | predicted at these sizes | limit |", lines)

@@ -108,14 +108,15 @@ def on_pre_build(config: Any) -> None:
     write_api(HERE)
     write_experiments(HERE / "experiments")
     (HERE / "claims.md").write_text(claims_page(), encoding="utf-8")
-    _gallery().write_gallery(HERE)
+    _beside("_gallery").write_gallery(HERE)
+    _beside("_exponents").draw(HERE.parent / "benchmarks", HERE / "gallery" / "exponents.png")
     (HERE / "planner-page.html").write_text(published_page(), encoding="utf-8")
     write_notebooks(HERE / "notebooks")
 
 
-def _gallery() -> Any:
-    """The module beside this one; mkdocs loads hooks by path, so its folder is on no search path."""
-    spec = importlib.util.spec_from_file_location("scalefit_docs_gallery", HERE / "_gallery.py")
+def _beside(name: str) -> Any:
+    """A module beside this one; mkdocs loads hooks by path, so its folder is on no search path."""
+    spec = importlib.util.spec_from_file_location(f"scalefit_docs{name}", HERE / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

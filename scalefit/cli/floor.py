@@ -60,7 +60,7 @@ def floor(
                 "nothing was computed",
                 "Pass one, or use --json",
             )
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), shared.working("Computing the floor"):
             warnings.simplefilter("ignore", ScalefitWarning)  # they are in the result's notes
             result = loss_floor(**read, **reading)
         if as_json:
@@ -75,7 +75,8 @@ def floor(
             "nothing was computed",
             f"Leave out {', '.join(arg(name) for name in both)}, or the table",
         )
-    table = loss_floor(plans, **{name: read[name] for name in options}, **reading)
+    with shared.working("Computing the floors"):
+        table = loss_floor(plans, **{name: read[name] for name in options}, **reading)
     if out is not None:
         shared.write_table("--out", out, table, [plans], force)
     if as_json:

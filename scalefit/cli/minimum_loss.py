@@ -33,19 +33,20 @@ def minimum_loss(
     from scalefit.planning.minimum_loss import minimum_loss as compute
 
     table = None if runs is None else shared.read_table(runs)
-    found = compute(
-        N=N,
-        D=D,
-        n_layers=layers,
-        d_emb=d_emb,
-        T_max=context,
-        runs=table,
-        level=level,
-        unique_tokens=unique_tokens,
-        entropy=entropy,
-        vocab_size=vocab,
-        d_ff=d_ff,
-    )
+    with shared.working("Asking every law"):
+        found = compute(
+            N=N,
+            D=D,
+            n_layers=layers,
+            d_emb=d_emb,
+            T_max=context,
+            runs=table,
+            level=level,
+            unique_tokens=unique_tokens,
+            entropy=entropy,
+            vocab_size=vocab,
+            d_ff=d_ff,
+        )
     if as_json:
         shared.print_json(found.to_dict())
     else:

@@ -24,7 +24,8 @@ def theory(
     """Check every claim of a paper on associative memories by computing it."""
     from scalefit.memory.claims import claims
 
-    table = claims(paper)
+    with shared.working("Checking the claims"):
+        table = claims(paper)
     if as_json:
         shared.print_json({"claims": table.to_dict("records")})
         return

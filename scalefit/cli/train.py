@@ -132,7 +132,9 @@ def work(
     _require_torch()
     from scalefit.training.sweeps.worker import work as take
 
-    typer.echo(f"{take(store, name, max_runs)} runs finished by this worker.")
+    with working("Training"):
+        finished = take(store, name, max_runs)
+    typer.echo(f"{finished} runs finished by this worker.")
 
 
 def status(
@@ -162,7 +164,9 @@ def collect(
     from scalefit.training.sweeps.collect import collect as write
     from scalefit.training.sweeps.grid import Sweep
 
-    _print_points(write(Sweep.load(store, name), out), as_json)
+    with working("Collecting"):
+        table = write(Sweep.load(store, name), out)
+    _print_points(table, as_json)
 
 
 def experiment(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -311,6 +312,23 @@ def test_the_bar_counts_refits_on_a_terminal(monkeypatch):
         progress(2, 4)
         time.sleep(0.2)
     assert "Refitting" in screen.getvalue() and "50%" in screen.getvalue()
+
+
+#: Commands that read and print what is there, and `train`, which has a bar of its own.
+AT_ONCE = {"advise", "datasets", "laws", "predict", "score", "sweep status", "train"}
+
+
+def test_every_command_that_computes_shows_that_it_works():
+    from scalefit.cli import build_app
+
+    def commands(app, before=""):
+        for item in app.registered_commands:
+            yield before + (item.name or item.callback.__name__), inspect.getsource(inspect.unwrap(item.callback))
+        for group in app.registered_groups:
+            yield from commands(group.typer_instance, f"{group.name} ")
+
+    silent = {name for name, source in commands(build_app()) if "working(" not in source}
+    assert silent == AT_ONCE
 
 
 def test_refits_report_their_progress():
