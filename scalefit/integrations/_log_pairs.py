@@ -30,6 +30,8 @@ _SPACED = re.compile(
     r"\b((?:train|training|val|valid|validation|eval|test|dev)[ _]?loss) (" + _NUMBER + r")(?![\w:/%])", re.I
 )
 _BARE = ("loss", "nll", "ppl", "perplexity", "ce", "cross_entropy", "bpb")
+#: A step or epoch in any form, also one that is not read.
+_AT = re.compile(r"(?<![a-z])(?:step|update|iteration|iter|epoch|batch)s?[\s:=#,\[]*\d", re.I)
 _LONGEST = 2000  # characters of a line that are looked at
 
 
@@ -76,6 +78,12 @@ def read_pairs(text: str) -> pd.DataFrame | None:
     if (total := totals.get("step")) is not None and "step" in names:
         table.attrs["total_steps"] = total
     return table
+
+
+def line_of_loss(text: str) -> str | None:
+    """The first line that speaks of a loss at a step or an epoch, whether or not `read_pairs` can read it."""
+    lines = (line[:_LONGEST].strip() for line in text.splitlines())
+    return next((line for line in lines if _AT.search(line) and is_loss(line)), None)
 
 
 def _at_steps(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -17,7 +17,7 @@ from scalefit.integrations import _log_columns as names
 from scalefit.integrations import _log_tables
 from scalefit.integrations._log_decimals import decimal_marks
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
-from scalefit.integrations._log_pairs import read_pairs
+from scalefit.integrations._log_pairs import line_of_loss, read_pairs
 from scalefit.stopping.monitor import Monitor
 
 COLUMNS = ("train_loss", "val_loss", "lr", "grad_norm")
@@ -187,7 +187,16 @@ def _pairs(text: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
                 return None
     lines = read_pairs(text)
     losses = [] if lines is None else [column for column in lines.columns if names.is_loss(column)]
-    return lines if lines is not None and losses and lines[losses].notna().any(axis=1).sum() > 1 else None
+    if lines is not None and losses and lines[losses].notna().any(axis=1).sum() > 1:
+        return lines
+    if (line := line_of_loss(text)) is not None:
+        shown = repr(line if len(line) <= 80 else line[:77] + "...")
+        raise DataError(
+            f"The log has no column of steps, and fewer than two of its lines are read as a step and a loss: {shown}",
+            "nothing was read",
+            "Write them as 'step: 1000, val_loss: 3.449', or export a table with a header",
+        )
+    return None
 
 
 def _chosen(table: pd.DataFrame, val: str | None, train: str | None) -> pd.DataFrame:

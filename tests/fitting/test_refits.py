@@ -29,7 +29,7 @@ def random_table(n, seed):
 
 @pytest.mark.parametrize(
     ("table", "few"),
-    [(grid(), 0), (random_table(20, 0), 0), (random_table(12, 1), 0.05)],
+    [(grid(), 0), (random_table(20, 0), 0), (random_table(12, 1), 0.03)],
     ids=["grid", "20", "12"],
 )
 def test_refits_of_few_runs_end_no_higher_than_searches_from_afar(table, few):
@@ -44,5 +44,7 @@ def test_refits_of_few_runs_end_no_higher_than_searches_from_afar(table, few):
     for start in find_starts(problem, 3, result.bounds):
         ends = descend(problem, np.repeat(start[None], 200, axis=0), refits.lower, refits.upper, weights=weights)
         lowest = np.minimum(lowest, ends.value)
-    higher, lower = (found > lowest * (1 + 1e-6)).mean(), (found < lowest * (1 - 1e-6)).mean()
+    excess = found / lowest - 1
+    higher, lower = (excess > 1e-6).mean(), (excess < -1e-6).mean()
     assert higher <= few and higher <= lower  # where kinks leave many minima, more are missed from afar
+    assert excess.max() < 0.1
