@@ -75,24 +75,37 @@ def run(sweeps: Mapping[str, SweepConfig], store: Path, out: Path) -> pd.DataFra
 
 
 def write(sweeps: Mapping[str, SweepConfig], store: Path, out: Path) -> pd.DataFrame:
-    """Write one table of what is finished, and say which runs are missing."""
-    tables, missing = [], []
+    """Write the tables of what is finished, a folder for each sweep and all together; say which runs are missing."""
+    found, missing = [], []
     for name, config in sweeps.items():
         if not (store / "sweeps" / f"{name}.json").exists():
             missing.append(f"{name}: all")
             continue
         sweep = Sweep(config, store)
-        table = collect(sweep, out / name)
-        tables.append(table.assign(recipe=table["family"] + "-" + table["optimizer"]) if len(table) else table)
+        collect(sweep, out / name)
+        found.append(out / name)
         left = sum(not sweep.folder(job).finished for job in sweep.jobs())
         if left:
             missing.append(f"{name}: {left} of the runs known so far")
     out.mkdir(parents=True, exist_ok=True)
     (out / "MISSING.md").write_text("\n".join(f"- {line}" for line in missing) + "\n" if missing else "- nothing\n")
-    if not tables:
+    if not found:
         return pd.DataFrame()
-    table = pd.concat(tables, ignore_index=True)
-    table.to_csv(out / "runs.csv", index=False, float_format="%.7g")
+    methods = [(folder / "METHODS.md").read_text() for folder in found]
+    (out / "METHODS.md").write_text("\n".join(methods))
+    return [_together(out, found, file) for file in ("curves.csv.gz", "lr_probes.csv", "runs.csv")][-1]
+
+
+def _together(out: Path, folders: list[Path], file: str) -> pd.DataFrame:
+    """Write one table of those of the sweeps; runs and probes say their recipe."""
+    tables = [pd.read_csv(folder / file) for folder in folders if len((folder / file).read_bytes().strip()) > 1]
+    tables = [table for table in tables if len(table)]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if "family" in table:
+        table["recipe"] = table["family"] + "-" + table["optimizer"]
+    form = "%.5g" if file.startswith("curves") else "%.7g"
+    packed = {"method": "gzip", "mtime": 0} if file.endswith(".gz") else None
+    table.to_csv(out / file, index=False, float_format=form, compression=packed)
     return table
 
 
