@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,8 +99,10 @@ def write(sweeps: Mapping[str, SweepConfig], store: Path, out: Path) -> pd.DataF
 
 def _together(out: Path, folders: list[Path], file: str) -> pd.DataFrame:
     """Write one table of those of the sweeps; runs and probes say their recipe."""
-    tables = [pd.read_csv(folder / file) for folder in folders if len((folder / file).read_bytes().strip()) > 1]
-    tables = [table for table in tables if len(table)]
+    tables = []
+    for folder in folders:
+        with suppress(pd.errors.EmptyDataError):  # a sweep that has only begun
+            tables.append(pd.read_csv(folder / file))
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if "family" in table:
         table["recipe"] = table["family"] + "-" + table["optimizer"]
