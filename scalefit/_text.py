@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import textwrap
 from collections.abc import Iterable
@@ -79,6 +80,36 @@ def shortlist(items: Iterable[object], most: int = 8) -> str:
     """
     names = [str(item) for item in items]
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def nearest(asked: object, names: Iterable[object], cutoff: float = 0.6) -> str:
+    """The question whether a name was meant that reads like what was typed, and a space; nothing where none does.
+
+    Examples
+    --------
+    >>> nearest("Hubr", ["huber", "squared"]), nearest("lots", ["huber"])
+    ("Did you mean 'huber'? ", '')
+    """
+    spelled = {_letters(name): str(name) for name in names}
+    near = difflib.get_close_matches(_letters(asked), spelled, n=1, cutoff=cutoff)
+    return f"Did you mean {spelled[near[0]]!r}? " if near else ""
+
+
+def known(asked: object, names: Iterable[object], most: int = 60) -> str:
+    """What may be given in place of what was typed, and before it what was probably meant.
+
+    Examples
+    --------
+    >>> known("hubr", ["huber", "squared"]), known(3, ["a", None])
+    ("Did you mean 'huber'? Known: huber, squared", 'Known: a, None')
+    """
+    names = list(names)
+    return f"{nearest(asked, names) if isinstance(asked, str) else ''}Known: {shortlist(names, most) or 'none'}"
+
+
+def _letters(name: object) -> str:
+    """A name as it is compared: in lower case, without signs."""
+    return "".join(char for char in str(name).lower() if char.isalnum())
 
 
 def folded(line: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from scalefit._arguments import as_numbers, one_of
 from scalefit._arguments import parse_quantity as parse_quantity
+from scalefit._text import known
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, arg
 from scalefit.flops import training_flops as training_flops
@@ -76,7 +77,7 @@ def nats_per_token(loss: ArrayLike, unit: str, bytes_per_token: ArrayLike | None
     raise ArgumentError(
         f"Unknown loss unit {unit!r}",
         "nothing was converted",
-        "Known: nat/token, bit/token, bit/byte, nat/byte, perplexity",
+        known(unit, ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity")),
     )
 
 
@@ -197,7 +198,7 @@ def count_parameters(
         raise ArgumentError(
             f"{arg('architecture', architecture)} is not known",
             "nothing was counted",
-            f"Known: {', '.join(ARCHITECTURES)}",
+            known(architecture, ARCHITECTURES),
         )
     if not one_of(convention, ("exact", "paper")):
         raise ArgumentError(

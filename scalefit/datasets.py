@@ -21,6 +21,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import one_of
+from scalefit._text import known
 from scalefit.errors import ArgumentError, DataError, Note, arg, note_record
 from scalefit.tables.runs import read_runs
 
@@ -148,7 +149,9 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
     bundled = {folder.name: folder for folder in _bundled_folders()}
     if not one_of(drop, (None, "authors", "doubtful")):  # said before anything is downloaded
         raise ArgumentError(
-            f"{arg('drop', drop)} is not a known reason", "nothing was dropped", "Known: None, 'authors', 'doubtful'"
+            f"{arg('drop', drop)} is not a known reason",
+            "nothing was dropped",
+            known(drop, (None, "authors", "doubtful")),
         )
     name = name if isinstance(name, str) else f"{name!r:.80}"  # which is not a data set, and is said below
     if name in bundled:
@@ -158,8 +161,9 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
         path = _local_file(name, entry) or _download(name, entry)
         runs = read_runs(path, incomplete="keep", **entry.columns)
     else:
-        known = ", ".join(sorted({*bundled, *DOWNLOADS}))
-        raise ArgumentError(f"There is no data set {name!r}", "nothing was loaded", f"Known: {known}")
+        raise ArgumentError(
+            f"There is no data set {name!r}", "nothing was loaded", known(name, sorted({*bundled, *DOWNLOADS}))
+        )
     runs.attrs["scalefit"]["source"] = name
     if drop is not None:
         runs = _drop(runs, name, drop)

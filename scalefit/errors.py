@@ -308,6 +308,17 @@ def speak(word: Wording) -> None:
     _FACE.set(word)
 
 
+class _Message(str):
+    """A text in the words of Python that keeps its marked arguments for another face, through tables and copies."""
+
+    template: str
+
+    def __new__(cls, text: str) -> Self:
+        made = super().__new__(cls, worded(text))
+        made.template = str(text)
+        return made
+
+
 @dataclass(frozen=True)
 class Note:
     """A named remark that travels with a result instead of being lost on stderr.
@@ -336,14 +347,13 @@ class Note:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # beside the fields, so that records of a note do not hold the marks
-        object.__setattr__(self, "_marked", self.message)
-        object.__setattr__(self, "message", worded(self.message))
+        if not isinstance(self.message, _Message):
+            object.__setattr__(self, "message", _Message(self.message))
 
     @property
     def template(self) -> str:
         """The message with its arguments still marked, to stand in another note."""
-        return str(self.__dict__["_marked"])
+        return str(getattr(self.message, "template", self.message))
 
     def __str__(self) -> str:
         return f"[{self.severity}] {self.code}: {plainly(self.template, _FACE.get())}"
@@ -376,11 +386,6 @@ def require(module: str, *, extra: str | None, purpose: str) -> Any:
     purpose : str
         What needs it, as the subject of the sentence ("Training sweeps").
 
-    Returns
-    -------
-    module
-        The imported module.
-
     Raises
     ------
     MissingExtraError
@@ -390,8 +395,6 @@ def require(module: str, *, extra: str | None, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtraError(
-            f"{purpose} need {package}, which is not installed",
-            "nothing was done",
-            "Install it with: pip install " + (package if extra is None else f"'scalefit-lm[{extra}]'"),
-        ) from error
+        how = package if extra is None else f"'scalefit-lm[{extra}]' (in a clone: pip install '.[{extra}]')"
+        said = f"{purpose} need {package}, which is not installed"
+        raise MissingExtraError(said, "nothing was done", f"Install it with: pip install {how}") from error

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import as_numbers
-from scalefit._text import count
+from scalefit._text import count, known
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 
@@ -194,9 +194,7 @@ def convention(flops: str | Callable[..., Any] | FlopConvention) -> FlopConventi
         name = getattr(flops, "__name__", type(flops).__name__)
         return FlopConvention(f"custom:{name}", "a function given by the user", function=flops)
     if not isinstance(flops, str) or flops not in CONVENTIONS:
-        raise ArgumentError(
-            f"Unknown FLOP convention {flops!r:.80}", "nothing was counted", f"Known: {', '.join(CONVENTIONS)}"
-        )
+        raise ArgumentError(f"Unknown FLOP convention {flops!r:.80}", "nothing was counted", known(flops, CONVENTIONS))
     return CONVENTIONS[flops]
 
 

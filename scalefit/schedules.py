@@ -17,6 +17,7 @@ from pydantic import model_validator
 from scalefit._arguments import as_numbers, check_number, check_numbers, one_of
 from scalefit._knots import Shape, check_knots, decay, thinned
 from scalefit._records import Record
+from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 
@@ -220,7 +221,7 @@ class Schedule(Record):
             raise ArgumentError(
                 f"{arg('shape', shape)} is not a cooldown",
                 "nothing was changed",
-                f"Known: {', '.join(get_args(Shape))}",
+                known(shape, get_args(Shape)),
             )
         if not 0 <= final <= 1:
             raise ArgumentError(

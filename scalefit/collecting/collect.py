@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import one_of, parse_quantity
+from scalefit._text import known
 from scalefit.collecting import discovery, final_loss, recipes, sizes
 from scalefit.collecting.records import Run, number
 from scalefit.errors import ArgumentError, DataError, Note, arg, note_record, way
@@ -135,9 +136,9 @@ class _Options:
         self, N: Any, D: Any, loss: Any, final: Any, k: Any, batch_tokens: Any, config: Any, unfinished: Any
     ) -> None:
         self.N, self.D = _quantity("N", N), _quantity("D", D)
-        for name, value, known in (("final", final, final_loss.WAYS), ("unfinished", unfinished, _UNFINISHED)):
-            if value is not None and not one_of(value, known):
-                raise ArgumentError(f"{arg(name, value)}", "nothing was collected", f"Known: {', '.join(known)}")
+        for name, value, ways in (("final", final, final_loss.WAYS), ("unfinished", unfinished, _UNFINISHED)):
+            if value is not None and not one_of(value, ways):
+                raise ArgumentError(f"{arg(name, value)}", "nothing was collected", known(value, ways))
         if loss is not None and not isinstance(loss, str):
             raise ArgumentError(f"{arg('loss', loss)} names no quantity", "nothing was collected", "Give its name")
         if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, arg
 
@@ -110,7 +111,7 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         found = [Fold(f"fold {i + 1} of {k}", everything[part != i], everything[part == i]) for i in range(k)]
     else:
         raise ArgumentError(
-            f"{arg('holdout', asked)} is not known", "nothing was held out", f"Known: {', '.join(NAMES)} (or '10-fold')"
+            f"{arg('holdout', asked)} is not known", "nothing was held out", f"{known(asked, NAMES)} (or '10-fold')"
         )
     usable = [fold for fold in found if fold.test.size and fold.train.size >= fewest]
     if not usable:

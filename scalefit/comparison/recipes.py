@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, one_of
-from scalefit._text import shortlist
+from scalefit._text import known, shortlist
 from scalefit._typing import AnyArray
 from scalefit.comparison.recipes_arm import Arm, RunsOf, same_cells
 from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointly, outlying
@@ -128,9 +128,9 @@ def compare_recipes(
     return RecipeComparison(arms, first, differ, level, unit, tuple(notes))
 
 
-def _known(name: str, value: Any, known: Any) -> None:
-    if not one_of(value, known):
-        raise ArgumentError(f"{arg(name, value)} is not known", "nothing was compared", f"Known: {', '.join(known)}")
+def _known(name: str, value: Any, names: Any) -> None:
+    if not one_of(value, names):
+        raise ArgumentError(f"{arg(name, value)} is not known", "nothing was compared", known(value, names))
 
 
 def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, dict[str, Any]]]:
@@ -188,7 +188,7 @@ def _baseline(tables: Mapping[Any, Any], baseline: Any) -> Any:
         if label == baseline or str(label) == str(baseline):
             return label
     raise ArgumentError(
-        f"{arg('baseline', baseline)} is not among the recipes", "nothing was compared", f"Known: {names}"
+        f"{arg('baseline', baseline)} is not among the recipes", "nothing was compared", known(str(baseline), tables)
     )
 
 

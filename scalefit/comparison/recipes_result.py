@@ -12,6 +12,7 @@ from scalefit import _latex
 from scalefit._arguments import as_numbers, check_count, check_level, check_mapping, check_quantity
 from scalefit._files import write_json
 from scalefit._plain import plain
+from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.comparison.recipes_arm import Arm, Reading
 from scalefit.comparison.recipes_surfaces import ComputeSurface, Path
@@ -288,7 +289,7 @@ class RecipeComparison:
             raise ArgumentError(
                 f"throughput names {unknown[0]!r:.40}, which is not compared here",
                 "nothing was computed",
-                f"Known: {', '.join(map(str, self.arms))}",
+                known(unknown[0], self.arms),
             )
         drawn, rng, records = self.draws(n, C=C), np.random.default_rng(1), {}
         for label, given in throughput.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import check_mapping, check_number, one_of
-from scalefit._text import shortlist
+from scalefit._text import known, shortlist
 from scalefit.downstream.judgement import FEWEST
 from scalefit.downstream.metrics import metric_values
 from scalefit.downstream.models import AVERAGE, Models
@@ -295,7 +295,7 @@ def _chances(names: list[str], chance: Any, span: tuple[float, float]) -> dict[s
             raise ArgumentError(
                 f"chance names {strange[0]!r:.60}, which is not a metric here",
                 "nothing was fitted",
-                f"Known: {shortlist(names, 12)}",
+                known(strange[0], names, 12),
             )
     found = {name: None if rate is None else check_number("chance", rate) for name, rate in given.items()}
     for name, rate in found.items():

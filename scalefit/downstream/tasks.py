@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit import _text
-from scalefit._text import shortlist
+from scalefit._text import known, shortlist
 from scalefit._typing import Array
 from scalefit.downstream.curves import N_DRAWS, Curve
 from scalefit.downstream.holdouts import Straight, compare_approaches, curves_of, held_out
@@ -237,7 +237,7 @@ class TaskFits:
             raise ArgumentError(
                 f"{arg('task', name)} is not among the tasks",
                 "nothing was predicted",
-                f"Known: {shortlist(self.tasks, 12)}",
+                known(name, self.tasks, 12),
             )
         return str(name)
 

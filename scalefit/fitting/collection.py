@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,8 @@ from scalefit import __version__
 from scalefit._arguments import check_count
 from scalefit._text import shortlist
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg
+from scalefit._warn import warn_user
+from scalefit.errors import ArgumentError, FitError, Note, arg
 from scalefit.fitting.bootstrap import MANY_FAILED, refits, resample_counts
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.schema import to_json
@@ -103,7 +103,7 @@ class Fits(Mapping[str, FitResult]):
 
         found, drawn = {}, joint_draws(self, check_count("n", n), check_count("seed", seed, least=0))
         for note in failure_notes(drawn):
-            warnings.warn(note.template, ScalefitWarning, stacklevel=2)
+            warn_user(note.template)
         for name, (x, failed) in drawn.items():
             natural = self[name].natural(x)
             found[name] = pd.DataFrame({key: np.broadcast_to(value, (len(x),)) for key, value in natural.items()})

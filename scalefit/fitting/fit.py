@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import check_count, check_mapping, check_number, one_of
+from scalefit._text import known
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, arg
 from scalefit.fitting.certificate import Certificate
@@ -249,7 +250,9 @@ def fit(
         sides=sides_of(kind, overestimate_penalty, quantile),
     )
     if not one_of(by, (None, "series", "shared", "pool")):
-        raise ArgumentError(f"{arg('by', by)} is not known", "nothing was fitted", "Known: 'series', 'shared', 'pool'")
+        raise ArgumentError(
+            f"{arg('by', by)} is not known", "nothing was fitted", known(by, ("series", "shared", "pool"))
+        )
     table = read(runs, chosen, weights)
     labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
     if len(labels) > 1 and by is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from scalefit._arguments import broadcast, check_level, one_of
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, way
+from scalefit._warn import warn_user
+from scalefit.errors import ArgumentError, Note, arg, way
 from scalefit.extrapolation import NEAR
 from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.fitting.clusters import quantiles
@@ -94,7 +94,7 @@ def predict_interval(
     notes = extrapolation_notes(result, flat)
     out.attrs["notes"] = notes
     for note in notes:
-        warnings.warn(note.template, ScalefitWarning, stacklevel=3)
+        warn_user(note.template)
     return out
 
 

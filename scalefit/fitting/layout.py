@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import check_number
+from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, arg, way
 from scalefit.fitting.objectives import Objective
@@ -39,7 +40,7 @@ class Layout:
             unknown = [key for key in given if key not in names]
             if unknown:
                 raise ArgumentError(
-                    f"{arg(argument, unknown)} names no parameter", "nothing was fitted", f"Known: {', '.join(names)}"
+                    f"{arg(argument, unknown)} names no parameter", "nothing was fitted", known(unknown[0], names)
                 )
         for key, value in fixed.items():
             fixed[key] = value = check_number(f"fixed[{key!r}]", value)

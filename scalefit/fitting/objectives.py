@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from scalefit._arguments import check_number, one_of
+from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, FitError, arg
 
@@ -50,13 +51,13 @@ class Objective:
     sides: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not one_of(self.kind, ("huber", "squared", "absolute", "quantile")):
+        if not one_of(self.kind, get_args(Kind)):
             raise ArgumentError(
-                f"Unknown objective {self.kind!r}", "nothing was fitted", "Known: huber, squared, absolute, quantile"
+                f"Unknown objective {self.kind!r}", "nothing was fitted", known(self.kind, get_args(Kind))
             )
-        if not one_of(self.on, ("log_loss", "loss", "logit")):
+        if not one_of(self.on, get_args(Scale)):
             raise ArgumentError(
-                f"Unknown scale {arg('on', self.on)}", "nothing was fitted", "Known: log_loss, loss, logit"
+                f"Unknown scale {arg('on', self.on)}", "nothing was fitted", known(self.on, get_args(Scale))
             )
         if not (np.isfinite(self.delta) and self.delta > 0):
             raise ArgumentError(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from scalefit._text import shortlist
-from scalefit.errors import FitError, ScalefitWarning
+from scalefit._warn import warn_user
+from scalefit.errors import FitError
 
 
 def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) -> dict[Any, Any]:
@@ -30,7 +30,7 @@ def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) ->
         raise FitError(f"No series allows {what}", "nothing was fitted", reasons)
     if refused:
         text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they do not allow {what}."
-        warnings.warn(f"{text} {reasons}", ScalefitWarning, stacklevel=3)
+        warn_user(f"{text} {reasons}")
     return results
 
 

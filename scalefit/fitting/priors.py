@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._numeric import robust_sd
+from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.problem import Problem
@@ -197,7 +198,7 @@ def penalty_of(problem: Problem, prior: Prior, scale: float) -> Penalty:
             raise ArgumentError(
                 f"{arg('prior', name)} names no parameter to hold",
                 "nothing was fitted",
-                f"Known: {', '.join(names)}, one series at a time",
+                f"{known(name, names)}, one series at a time",
             )
         where = int(problem.index[0, names.index(name)])
         if where < 0:

@@ -10,6 +10,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import one_of
+from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, arg, way
 from scalefit.fitting.identifiability import repeated_notes, sweep_notes
@@ -136,7 +137,7 @@ def forecast(
         )
     if not one_of(loss_unit, (None, *LOSS_UNITS)):
         raise ArgumentError(
-            f"{arg('loss_unit', loss_unit)} is not known", "nothing was forecast", f"Known: {', '.join(LOSS_UNITS)}"
+            f"{arg('loss_unit', loss_unit)} is not known", "nothing was forecast", known(loss_unit, LOSS_UNITS)
         )
     if not one_of(by, (None, "series", "pool")):
         raise ArgumentError(
@@ -144,7 +145,7 @@ def forecast(
             "nothing was forecast",
             f"Pass {arg('by', 'series')} for a dict of them, or {arg('by', 'pool')} to take them for one",
         )
-    known: Prior | Literal["shipped"] | None = "shipped" if one_of(prior, ("shipped",)) else Prior.of(prior)
+    learned: Prior | Literal["shipped"] | None = "shipped" if one_of(prior, ("shipped",)) else Prior.of(prior)
     if not isinstance(constants, ForecastCalibration | None):
         raise ArgumentError(
             f"{arg('constants', constants)} must be a ForecastCalibration", "nothing was forecast", "Leave them out"
@@ -180,7 +181,7 @@ def forecast(
 
     if by != "series":
         table = _Table(arrays, loss, weight, checked.row_labels, conventions, every)
-        return _forecast(table, noted(checked.columns), known, chosen, own_law)
+        return _forecast(table, noted(checked.columns), learned, chosen, own_law)
     if series is None:
         raise ArgumentError(
             f"{arg('by', 'series')} needs a column named series, and this table has none",
@@ -195,7 +196,7 @@ def forecast(
         notes = noted({key: np.asarray(column)[at] for key, column in checked.columns.items()})
         beside = {key: column[at] for key, column in every.items()}
         table = _Table(part, loss[at], own, checked.row_labels[at], conventions, beside)
-        return _forecast(table, notes, known, chosen, own_law)
+        return _forecast(table, notes, learned, chosen, own_law)
 
     return each_series(labels, one, "a forecast")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit._files import read_text
-from scalefit._text import shortlist
+from scalefit._text import known, shortlist
 from scalefit.errors import ArgumentError, DataError, arg, require
 from scalefit.integrations import _log_columns as names
 from scalefit.integrations import _log_tables
@@ -69,7 +69,7 @@ def read_log(
     if not source.exists():
         raise DataError(f"There is no file {source}", "nothing was read", "Check the path")
     if kind is not None and kind not in KINDS:
-        raise ArgumentError(f"Unknown kind of log {kind!r}", "nothing was read", f"Known: {', '.join(KINDS)}")
+        raise ArgumentError(f"Unknown kind of log {kind!r}", "nothing was read", known(kind, KINDS))
     source = _in_folder(source)
     kind = kind or _kind_of(source)
     try:

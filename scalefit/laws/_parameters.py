@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from scalefit._text import known
 from scalefit.counting import PARAMS_CONVENTIONS
 from scalefit.errors import ArgumentError, arg
 from scalefit.laws._declarations import Golden
@@ -112,7 +113,7 @@ class Constants:
             raise ArgumentError(
                 f"Constants {self.key!r} have {arg('params', self.params)}",
                 "nothing was declared",
-                f"Known: {', '.join(PARAMS_CONVENTIONS)}",
+                known(self.params, PARAMS_CONVENTIONS),
             )
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit._arguments import check_level, check_quantity
 from scalefit._files import write_json
-from scalefit._text import count
+from scalefit._text import count, known
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note
 from scalefit.laws._base import Constants, Law
@@ -207,15 +207,14 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     if key is None and len(sets) == 1:
         key = next(iter(sets))
     if not (isinstance(key, str) and key in sets):
-        known = ", ".join(sets) or "none"
         if key is None:
             raise ArgumentError(
                 f"Law {found.name} has {len(sets)} published sets of constants",
                 "none was taken",
-                f"Name one of {known}",
+                f"Name one of {', '.join(sets) or 'none'}",
             )
         raise ArgumentError(
-            f"Law {found.name} has no published constants {key!r}", "nothing was taken", f"Known: {known}"
+            f"Law {found.name} has no published constants {key!r}", "nothing was taken", known(key, sets)
         )
     if found.choices and "_" in key and key.rsplit("_", 1)[1] in found.choices:
         found = found.on(key.rsplit("_", 1)[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 import re
@@ -10,6 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from scalefit._text import nearest
 from scalefit.errors import ArgumentError, way
 from scalefit.laws._base import Law
 from scalefit.laws._outside import in_a_file, law_in_file, law_of_package, package_of, plugins
@@ -149,9 +149,7 @@ def _by_authors(base: str) -> type[Law]:
     authors = (
         author for law in registry().values() for key in (*_cited(law), *_keys(law)) for author in _spellings(key)
     )
-    spelled = {plain(key): key for key in (*every, *authors)}
-    near = difflib.get_close_matches(plain(base), spelled, n=1)
-    hint = f"Did you mean {spelled[near[0]]!r}? " if near else ""
+    hint = nearest(base, (*every, *authors))
     raise ArgumentError(
         f"There is no law {base!r:.60}",
         "nothing was done",

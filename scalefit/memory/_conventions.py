@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from scalefit._text import known
 from scalefit._typing import Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, arg
 
@@ -22,9 +23,7 @@ PATTERNS = ("replicated", "split")
 def choice(name: str, value: object, allowed: Sequence[str]) -> None:
     """Refuse a keyword that is not one of the allowed words."""
     if not isinstance(value, str) or value not in allowed:
-        raise ArgumentError(
-            f"{arg(name, value)} is not known", "nothing was computed", f"Known: {', '.join(map(repr, allowed))}"
-        )
+        raise ArgumentError(f"{arg(name, value)} is not known", "nothing was computed", known(value, allowed))
 
 
 def reals(name: str, value: ArrayLike) -> Array:

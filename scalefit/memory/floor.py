@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,8 @@ import numpy as np
 
 from scalefit._text import count
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, DataError, Note, ScalefitWarning, arg
+from scalefit._warn import warn_user
+from scalefit.errors import ArgumentError, DataError, Note, arg
 from scalefit.memory import _assumptions as words
 from scalefit.memory._conventions import (
     CONVENTIONS,
@@ -254,7 +254,7 @@ def loss_floor(
     values = evaluate(plan, convention, dimension, radius, patterns)
     notes = tuple(_mismatch(plan, values["implied_params"]))
     for note in notes:
-        warnings.warn(note.template, ScalefitWarning, stacklevel=2)
+        warn_user(note.template)
     floor = {name: np.asarray(value).item() for name, value in values.items()}
     floor["dim"] = int(floor["dim"])
     return Floor(
@@ -315,14 +315,14 @@ def _floor_table(
         )
     if reasons:
         text = f"{len(reasons)} of {len(kept)} rows make no plan and were set aside: {_listed(reasons)}."
-        warnings.warn(text, ScalefitWarning, stacklevel=3)
+        warn_user(text)
     plans = plans[np.array(kept, bool)]
     raw = {name: v[np.array(kept, bool)] if np.ndim(v) else v for name, v in raw.items()}
     rows = list(plans.index)
     plan = _read_plan(raw, rows)
     values = evaluate(plan, convention, dimension, radius, patterns)
     for note in _mismatch(plan, values["implied_params"], rows):
-        warnings.warn(note.template, ScalefitWarning, stacklevel=3)
+        warn_user(note.template)
     return plans.assign(**{name: values[name] for name in FLOOR_COLUMNS})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import known
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError
 from scalefit.memory._conventions import as_given, broadcast, first_bad, positive, reals, scalar
@@ -188,7 +189,7 @@ class ZipfFacts:
         """
         measures = {"tail": self.tail, "unseen": self.unseen}
         if of not in measures:
-            raise ArgumentError(f"of is {of!r}", "nothing was computed", "Known: 'tail', 'unseen'")
+            raise ArgumentError(f"of is {of!r}", "nothing was computed", known(of, ("tail", "unseen")))
         if not 0 < scalar("low", low) < scalar("high", high):
             raise ArgumentError(f"low {low!r} is not below high {high!r}", "nothing was computed", "Give two sizes")
         first, last = (float(measures[of](size)) for size in (low, high))

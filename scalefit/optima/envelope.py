@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, check_numbers, one_of
+from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg
 from scalefit.flops import SIZES, TRAIN, training_flops
@@ -92,7 +93,7 @@ def envelope(
         raise ArgumentError(
             f"{arg('method', method)} is not a method",
             "nothing was computed",
-            f"Known: {', '.join(map(repr, LABELS))}",
+            known(method, LABELS),
         )
     n_budgets = check_count("n_budgets", n_budgets, least=2)
     if isinstance(curves, Mapping):

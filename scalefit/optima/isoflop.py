@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, one_of
+from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError, arg
 from scalefit.flops import QUANTITIES
@@ -83,7 +84,7 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
         raise ArgumentError(
             f"{arg('method', method)} is not a method",
             "nothing was computed",
-            f"Known: {', '.join(map(repr, _METHODS))}",
+            known(method, _METHODS),
         )
     if not (isinstance(runs, Mapping) or hasattr(runs, "columns")):
         runs = read_runs(runs, incomplete="keep")

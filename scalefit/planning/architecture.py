@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalefit._arguments import check_count, check_quantity
-from scalefit._text import count
+from scalefit._text import count, known
 from scalefit.counting import ParameterCounts, count_parameters
 from scalefit.errors import ArgumentError, arg
 from scalefit.planning.published_rules import Recipe, recipes
@@ -148,7 +148,7 @@ def architecture_for(
         raise ArgumentError(
             f"{arg('params', params)} is not a count that a shape can be found for",
             "no shape was chosen",
-            f"Known: {', '.join(_COUNTED)}",
+            known(params, _COUNTED),
         )
     N, vocab_size, T_max = check_quantity("N", N), check_count("vocab_size", vocab_size), check_count("T_max", T_max)
     tokens = None if D is None else check_quantity("D", D)

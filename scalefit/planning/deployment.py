@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_count, check_quantity
+from scalefit._text import known
 from scalefit.errors import ArgumentError, arg
 from scalefit.planning.allocation import SERVE, TRAIN, Allocation, for_loss, reach_loss
 from scalefit.planning.loss_surface import surface_of
@@ -108,7 +109,7 @@ class Hardware:
             raise ArgumentError(
                 f"There is no device {device!r} in the list",
                 "nothing was computed",
-                f"Known: {', '.join(DEVICES)}; or give the {arg('peak')} of one device in FLOP/s",
+                f"{known(device, DEVICES)}; or give the {arg('peak')} of one device in FLOP/s",
             )
         return cls(DEVICES[name], name=name, **options)
 

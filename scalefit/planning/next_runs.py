@@ -15,6 +15,7 @@ import numpy as np
 
 from scalefit._arguments import check_count, check_quantity, one_of
 from scalefit._numeric import MAD_TO_SD, robust_sd
+from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.extrapolation import AHEAD
@@ -188,7 +189,7 @@ def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
         raise ArgumentError(
             f"{arg('target', target)} is not an answer of this law",
             "no run was chosen",
-            f"Known: loss, N, {', '.join(params)}",
+            known(target, ("loss", "N", *params)),
         )
     assert surface.law is not None
     if surface.law.parameters[target].log:

@@ -17,6 +17,7 @@ import numpy as np
 
 from scalefit._arguments import check_numbers, check_quantity
 from scalefit._numeric import solve_nonnegative
+from scalefit._text import known
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.laws._base import Parameter
@@ -239,14 +240,10 @@ def fit_curve(
     """
     if isinstance(law, str):
         if law not in CURVE_LAWS:
-            raise ArgumentError(
-                f"There is no curve law {law!r}", "nothing was fitted", f"Known: {', '.join(CURVE_LAWS)}"
-            )
+            raise ArgumentError(f"There is no curve law {law!r}", "nothing was fitted", known(law, CURVE_LAWS))
         law = CURVE_LAWS[law]
     elif not (isinstance(law, type) and issubclass(law, CurveLaw)):
-        raise ArgumentError(
-            f"{arg('law', law)} is not a curve law", "nothing was fitted", f"Known: {', '.join(CURVE_LAWS)}"
-        )
+        raise ArgumentError(f"{arg('law', law)} is not a curve law", "nothing was fitted", known(law, CURVE_LAWS))
     noise = check_quantity("noise", noise)
     t, y = check_numbers("steps", steps), check_numbers("loss", loss)
     if t.shape != y.shape:

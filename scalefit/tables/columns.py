@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit._text import nearest
 from scalefit._typing import AnyArray
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, DataError, arg
@@ -78,8 +78,13 @@ FINISHED = frozenset("finished done complete completed ok success successful suc
 
 _UNIT = {"k": 1e3, "thousand": 1e3, "thousands": 1e3, "m": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9}
 _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
-_UNIT_IN_NAME = re.compile(rf"^(.*?)(?:\s*[(\[]\s*({'|'.join(_UNIT)})\s*[)\]]|_({'|'.join(_UNIT)}))$")
-
+_COUNTED = r"(?:(?:of\s+)?(?:params?|parameters?|tokens?|toks?))"
+#: "Params (M)", "Size [M params]", "Tokens (in billions)", "Model size (parameters)", "tokens_b".
+_UNIT_IN_NAME = re.compile(
+    rf"^(.*?)(?:\s*[(\[]\s*(?:in\s+)?(?:({'|'.join(_UNIT)})(?:\s+{_COUNTED})?|{_COUNTED})\s*[)\]]|_({'|'.join(_UNIT)}))$"
+)
+#: Tokens for each parameter, from which D follows.
+_RATIO_NAMES = frozenset("tokens_per_param tokens_per_parameter tpp token_param_ratio d_per_n d_over_n d_n".split())
 
 _LARGEST = 1e300  # a whole number of more digits is not a float
 _VARIANT = re.compile(r"[^_].*?__(?!(?i:min|max|mean|std|sem)$)")
@@ -246,11 +251,17 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
             role[column] = target
 
 
-def missing_column(target: str, names: Iterable[Any], argument: str | None = None) -> DataError:
-    """Return the error of a missing column: what the table has, and by which argument to name one, if any."""
+def missing_column(
+    target: str, names: Iterable[Any], argument: str | None = None, source: Mapping[str, Any] | None = None
+) -> DataError:
+    """Return the error of a missing column: what the table has, and by which argument to name one, if any.
+
+    `source` maps the columns of a table that was read before to what they are called in its file.
+    """
     there = [str(name) for name in names]
-    near = [name for name in there if plain_name(name) not in _ELSEWHERE[target]] if target in _ELSEWHERE else there
-    has = _closest(target, there, near)
+    free = [name for name in there if name not in (source or {})]
+    free = [name for name in free if plain_name(name) not in _ELSEWHERE[target]] if target in _ELSEWHERE else free
+    has = _closest(target, [str((source or {}).get(name, name)) for name in there], free)
     if target == "loss":
         for name in there:
             if plain_name(name) in PERPLEXITY_NAMES:
@@ -266,6 +277,10 @@ def missing_column(target: str, names: Iterable[Any], argument: str | None = Non
     else:
         what = {"N": "N, D or C column"}.get(target, f"{target} column")
     argument = target if argument is None and target in USUAL_NAMES else argument
+    ratio = next((name for name in there if target == "D" and plain_name(name) in _RATIO_NAMES), None)
+    if ratio is not None:
+        how = f"Multiply {ratio!r} by N for the tokens, in a column of its own"
+        return DataError(f"There is no {what} in {{name}}. {has}", "nothing was read", how)
     how = (
         f"Name the column with {arg(argument, column=True)}"
         if argument
@@ -298,8 +313,11 @@ def counts_no_embeddings(choice: Choice) -> bool:
 
 
 def _closest(wanted: str, names: list[str], among: list[str] | None = None) -> str:
-    near = difflib.get_close_matches(wanted, names if among is None else among, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
+    among = names if among is None else among
+    hint = nearest(wanted, among)
+    if wanted in USUAL_NAMES and not hint:  # "Parameter" is near a usual name of N, not to "N"
+        likely = [name for name in among if nearest(name, USUAL_NAMES[wanted], 0.8)]
+        hint = f"Did you mean {likely[0]!r}? " if likely else ""
     return f"{hint}The table has {listed(names)}."
 
 
@@ -317,7 +335,7 @@ def plain_name(name: str) -> str:
 def _without_unit(name: str) -> tuple[str, str, float]:
     """Split "Params (M)" or "tokens_b" into its plain name, itself and its factor."""
     match = _UNIT_IN_NAME.match(name.strip().lower())
-    return (plain_name(match[1]), name, _UNIT[match[2] or match[3]]) if match else ("", name, 1.0)
+    return (plain_name(match[1]), name, _UNIT.get(match[2] or match[3], 1.0)) if match else ("", name, 1.0)
 
 
 def label_series(frame: pd.DataFrame, columns: str | Iterable[str]) -> pd.Series[Any]:

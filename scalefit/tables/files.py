@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit._files import as_path
+from scalefit._text import known
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, DataError, arg, way
 from scalefit.tables.delimited import decimal, refuse_bad_header, separator_of, skipped_lines
@@ -93,7 +94,7 @@ def read_file(
     """
     if format is not None and format not in FORMATS:
         raise ArgumentError(
-            f"{arg('format', format)} is not a format of tables", "nothing was read", f"Known: {', '.join(FORMATS)}"
+            f"{arg('format', format)} is not a format of tables", "nothing was read", known(format, FORMATS)
         )
     path = as_path(path).expanduser()
     name = path.name or str(path)

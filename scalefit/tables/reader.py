@@ -19,7 +19,7 @@ from scalefit.tables import files as _reading
 from scalefit.tables.cells import numbers
 from scalefit.tables.json_shapes import flat
 from scalefit.tables.limits import Limits
-from scalefit.tables.rows import SMALLEST_COUNT, Rows, in_order, name_rows, oddities, set_aside_note
+from scalefit.tables.rows import SMALLEST_COUNT, Rows, assumed_unit, in_order, name_rows, oddities, set_aside_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Request:
 
     def choose(self, frame: pd.DataFrame) -> dict[str, _columns.Choice]:
         """Find every canonical column in a frame, or in its first rows; raise where the table will not do."""
-        names = list(frame.columns)
+        names, source = list(frame.columns), frame.attrs.get("scalefit", {}).get("columns", {})
         chosen = {}
         for target in (*_columns.USUAL_NAMES, *(name for name in self.inputs if name in _columns.SHAPE_NAMES)):
             if target == "series":
@@ -62,15 +62,15 @@ class Request:
         for name in self.series:
             _columns.choose("series", name, names)
         if "loss" not in chosen:
-            raise _columns.missing_column("loss", names)
+            raise _columns.missing_column("loss", names, None, source)
         known = {*chosen, *map(str, names)}
         if len(known & set(QUANTITIES)) >= 2:
             known |= set(QUANTITIES)
         for name in self.inputs:
             if name not in known and not (name == "unique_tokens" and "D" in known):
-                raise _columns.missing_column(name, names)
+                raise _columns.missing_column(name, names, None, source)
         if not self.inputs and not self.declared and not self.named and not known & set(QUANTITIES):
-            raise _columns.missing_column("N", names)
+            raise _columns.missing_column("N", names, None, source)
         return chosen
 
     @property
@@ -159,6 +159,8 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     frame = pd.concat([frame, rest], axis=1)[keep]
     frame.index = pd.Index(raw.rows[keep], name="row")
     notes += oddities({k: v[keep] for k, v in columns.items()}, frame, unit, raw.rows[keep])
+    if unit == "nat/token" and not (request.loss_unit or unit_notes or "scalefit" in raw.frame.attrs):
+        notes += assumed_unit(columns["loss"][keep])
     if set_aside:
         notes.append(set_aside_note(set_aside, n_rows + len(raw.unreadable)))
     earlier_said = "scalefit" in raw.frame.attrs and "params" not in raw.frame.attrs["scalefit"].get("assumed", ())
@@ -197,8 +199,8 @@ def _refuse_small(target: str, choice: _columns.Choice, values: Array, name: str
             f"Column {choice.column!r} of {name} looks like {target}, but its largest value is {largest:g} {what}, "
             "which no language model is trained with",
             "nothing was read",
-            f"If it counts billions, name it {str(choice.column) + '_b'!r} or multiply it by 1e9; if it is right as "
-            f"it is, pass {arg(target, choice.column, column=True)}",
+            f"If it counts millions, name it {str(choice.column) + '_m'!r}, if billions {str(choice.column) + '_b'!r}; "
+            f"if it is right as it is, pass {arg(target, choice.column, column=True)}",
         )
 
 
@@ -239,7 +241,8 @@ def _open(source: Any, request: Request, format: str | None) -> _reading.RawTabl
         name = Path(source).name
         return _reading.read_file(source, lambda head: _named(name, request.choose, head), format, request.limits)
     frame = as_frame(source)
-    return _reading.RawTable(frame, frame.index.to_numpy(), "the table")
+    name = str(frame.attrs.get("scalefit", {}).get("source", "the table"))
+    return _reading.RawTable(frame, frame.index.to_numpy(), name)
 
 
 def as_frame(source: Any) -> pd.DataFrame:

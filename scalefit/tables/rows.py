@@ -15,6 +15,8 @@ from scalefit.flops import QUANTITIES, convention
 SMALLEST, LARGEST = 1e-12, 1e60  # outside of these a number is a slip or a divergence, whatever its unit
 CONSISTENT = 0.05  # C may differ from its convention by this fraction before it is worth a remark
 LARGEST_LOSS = 14.0  # [nat/token]; a uniform guess over a million different tokens costs ln(1e6) = 13.8
+LOW_PER_TOKEN = 1.2  # nat/token: no published model of natural language is as good
+USUAL_PER_BYTE = 3.0  # bit/byte: where small models of text begin
 SMALLEST_COUNT = 1e4  # no language model has fewer parameters in all, or sees fewer tokens
 
 _TELLS_CORPUS = frozenset(
@@ -180,6 +182,18 @@ def name_rows(set_aside: Iterable[tuple[Any, str]]) -> str:
     rows = list(set_aside)
     shown = ", ".join(f"row {row} ({why})" for row, why in rows[:_SHOWN])
     return shown + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
+
+
+def assumed_unit(loss: AnyArray) -> list[Note]:
+    """Remark on losses that are low for a token and usual for a byte, where nothing stated their unit."""
+    low, high = float(np.nanmin(loss, initial=np.inf)), float(np.nanmax(loss, initial=0.0))
+    if not (0 < low < LOW_PER_TOKEN and high < USUAL_PER_BYTE):
+        return []
+    text = (
+        f"The losses run from {low:.3g} to {high:.3g}, and nothing states their unit: nat/token was taken. Losses as "
+        f"low are usual per byte. If they are, pass {arg('loss_unit', 'bit/byte')}."
+    )
+    return [Note("assumed_unit", "info", text, {"lowest": low, "highest": high})]
 
 
 def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: str, labels: AnyArray) -> list[Note]:

@@ -6,8 +6,6 @@ that was guessed is named, and both travel with the table in ``runs.attrs["scale
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,11 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import check_mapping, one_of
+from scalefit._text import known
 from scalefit._typing import AnyArray
+from scalefit._warn import warn_user
 from scalefit.counting import PARAMS_CONVENTIONS
-from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, note_record
+from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.flops import CONVENTIONS, QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables.cells import numbers
@@ -172,7 +172,7 @@ def read_runs(
             raise ArgumentError(
                 f"{arg('columns', {name: column})}: {name!r:.40} {why}",
                 "nothing was read",
-                f"Known: {', '.join((*asked, 'series'))}; what else a law reads goes into {arg('inputs')}",
+                f"{known(name, (*asked, 'series'))}; what else a law reads goes into {arg('inputs')}",
             )
         else:
             asked[name] = column
@@ -206,14 +206,6 @@ def read_runs(
         "notes": [note_record(note) for note in table.notes],
     }
     return runs
-
-
-def warn_user(message: str) -> None:
-    """Warn at the line outside of this package that led here."""
-    frame, depth = sys._getframe(1), 2
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "scalefit":
-        frame, depth = frame.f_back, depth + 1
-    warnings.warn(message, ScalefitWarning, stacklevel=depth - 1)
 
 
 def name_columns(
@@ -392,6 +384,6 @@ def _names_of(series: Any) -> tuple[str, ...]:
     return names
 
 
-def _require_known(argument: str, value: str, known: Iterable[str]) -> None:
-    if not one_of(value, known):
-        raise ArgumentError(f"{arg(argument, value)} is not known", "nothing was read", f"Known: {', '.join(known)}")
+def _require_known(argument: str, value: str, names: Iterable[str]) -> None:
+    if not one_of(value, names):
+        raise ArgumentError(f"{arg(argument, value)} is not known", "nothing was read", known(value, names))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, check_mapping, one_of
+from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg
 from scalefit.tuning.bowl import fit_bowls
@@ -96,9 +97,7 @@ def fit_hyperparameters(
     level = check_level(level)
     names = check_settings(of)
     if not one_of(method, METHODS):
-        raise ArgumentError(
-            f"{arg('method', method)} is not known", "nothing was fitted", f"Known: {', '.join(METHODS)}"
-        )
+        raise ArgumentError(f"{arg('method', method)} is not known", "nothing was fitted", known(method, METHODS))
     frame, checked, doubled = _read(runs, columns)
     N, D, loss = (np.asarray(checked.columns[name], float) for name in ("N", "D", "loss"))
     found, dropped = _found(frame, names, check_mapping("inputs", inputs, "{'lr': 'config.lr'}"))
@@ -315,6 +314,6 @@ def _inputs(names: tuple[str, ...], drop: Any) -> dict[str, tuple[str, ...]]:
         raise ArgumentError(
             f"{arg('drop')} names {next(iter(dropped))!r:.40}, which is not a setting of this fit",
             "nothing was fitted",
-            f"Known: {', '.join(names)}",
+            known(next(iter(dropped)), names),
         )
     return kept

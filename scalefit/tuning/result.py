@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import as_numbers, check_level, check_quantity
+from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.tuning.bowl import Bowls, Model
@@ -314,7 +315,7 @@ class Hyperparameters:
             raise ArgumentError(
                 f"{unknown[0]!r:.40} is not a setting of this fit",
                 "nothing was computed",
-                f"Known: {', '.join(self.names)}",
+                known(unknown[0], self.names),
             )
         return {name: check_quantity(name, value) for name, value in given.items()}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_quantity, one_of
+from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, DataError, Note, arg
 from scalefit.laws import Input
@@ -120,9 +121,7 @@ def unit_of_batch(column: str, values: Array, asked: Any, T_max: Any) -> tuple[B
         Tokens per sequence [tokens].
     """
     if not one_of(asked, (None, *BATCH_UNITS)):
-        raise ArgumentError(
-            f"{arg('batch_unit', asked)} is not known", "nothing was fitted", f"Known: {', '.join(BATCH_UNITS)}"
-        )
+        raise ArgumentError(f"{arg('batch_unit', asked)} is not known", "nothing was fitted", known(asked, BATCH_UNITS))
     length = None if T_max is None else check_quantity("T_max", T_max)
     if asked is not None:
         return BatchUnit(asked, length, True), []
