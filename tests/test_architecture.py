@@ -98,6 +98,7 @@ def test_the_parts_are_all_known():
         "_records",
         "_text",
         "_typing",
+        "_warn",
         "errors",
         "counting",
         "extrapolation",

@@ -111,7 +111,7 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
         found = [Fold(f"fold {i + 1} of {k}", everything[part != i], everything[part == i]) for i in range(k)]
     else:
         raise ArgumentError(
-            f"{arg('holdout', asked)} is not known", "nothing was held out", f"{known(asked, NAMES)} (or '10-fold')"
+            f"{arg('holdout', asked)} is not known", "nothing was held out", known(asked, (*NAMES, "10-fold"))
         )
     usable = [fold for fold in found if fold.test.size and fold.train.size >= fewest]
     if not usable:

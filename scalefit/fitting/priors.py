@@ -198,7 +198,7 @@ def penalty_of(problem: Problem, prior: Prior, scale: float) -> Penalty:
             raise ArgumentError(
                 f"{arg('prior', name)} names no parameter to hold",
                 "nothing was fitted",
-                f"{known(name, names)}, one series at a time",
+                f"{known(name, names)}; pass one series at a time",
             )
         where = int(problem.index[0, names.index(name)])
         if where < 0:

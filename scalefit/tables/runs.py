@@ -172,7 +172,7 @@ def read_runs(
             raise ArgumentError(
                 f"{arg('columns', {name: column})}: {name!r:.40} {why}",
                 "nothing was read",
-                f"{known(name, (*asked, 'series'))}; what else a law reads goes into {arg('inputs')}",
+                f"{known(name, (*asked, 'series'))}; pass what else a law reads as {arg('inputs')}",
             )
         else:
             asked[name] = column
