@@ -58,6 +58,12 @@ class Tab:
         self.url = file.as_uri()
         self.page.goto(self.url)
 
+    def assert_quiet(self, downloads: bool = False) -> None:
+        """Assert that nothing was logged, no window opened, and nothing asked of a network."""
+        assert self.errors == [] and self.dialogs == []
+        made = ("data:", "blob:") if downloads else ()
+        assert [url for url in self.requests if not url.startswith(made)] == [self.url]
+
     def settle(self) -> None:
         """Wait until the planner has answered: it does so in the next frame."""
         self.page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")

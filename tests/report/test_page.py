@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hostile_runs import HOSTILE, grid
+from read_page import data_of, numbers
 
 import scalefit as sf
 from scalefit import _text as words
@@ -224,7 +225,7 @@ def test_formulas_are_typeset_with_the_fitted_numbers(made):
 
 
 def test_the_numbers_of_the_page_are_there_for_programs(made, runs):
-    data = json.loads(re.search(r'id="data">(.*?)</script>', made.html, re.S).group(1))["numbers"]
+    data = numbers(made.html)
     assert data["params"]["alpha"]["value"] == pytest.approx(made.result.params["alpha"])
     plan = sf.plan(sf.forecast(runs), C=data["planned"])
     mine = next(one for one in data["plans"] if one["by"] == "forecast" and one["asked"] == data["planned"])
@@ -313,15 +314,14 @@ def test_rows_set_aside_do_not_shift_the_names():
     table = (runs := grid(5, 6)).copy()
     table.loc[[0, 7], "loss"] = np.nan
     report = sf.report(table)
-    data = re.search(r'id="data">(.*?)</script>', report.html, re.S).group(1)
-    names = json.loads(data)["runs"]["name"]
+    names = data_of(report.html)["runs"]["name"]
     assert names == [name for i, name in enumerate(runs["run"]) if i not in (0, 7)]
 
 
 def test_a_large_table_is_fitted_whole_and_shown_in_part(tmp_path):
     report = sf.report(grid(20, 80), level=0.8)
     assert report.result.n_runs == 1600 and len(report.html) < 3_000_000
-    data = json.loads(re.search(r'id="data">(.*?)</script>', report.html, re.S).group(1))
+    data = data_of(report.html)
     assert len(data["runs"]["name"]) == len(data["runs"]["loss"]) == 1500
     assert max(data["runs"]["loss"]) == report.result.problem.loss.max()
     assert "Show 1500 runs of 1600" in section(report.html, "runs")
@@ -468,13 +468,12 @@ def test_the_heading_counts_the_warnings_that_are_listed():
     runs = grid(4, 12)
     runs.loc[[5, 20], "loss"] *= 1.3
     page = sf.report(runs, budget=1e24).html
-    head = re.search(r"Use with care: (\d+) warnings? on the fit(?:, (\d+) on the forecast)?, (\d+) on the plan", page)
-    assert head is not None
-    assert section(page, "notes").count('<li class="warning"') == sum(int(n or 0) for n in head.groups())
-
-
-def numbers(page: str) -> dict:
-    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S).group(1))["numbers"]
+    said = section(page, "verdict")
+    counts = re.search(
+        r"Use with care: (\d+) warnings? on the fit(?:, (\d+) on the forecast)?, (\d+) on the plan", said
+    )
+    assert counts is not None
+    assert section(page, "notes").count('<li class="warning"') == sum(int(n or 0) for n in counts.groups())
 
 
 def under_the_law(N, D, noise, seed=0):

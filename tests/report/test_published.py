@@ -53,7 +53,7 @@ def test_its_numbers_are_those_of_plan(open_tab, page):
             )
             assert answer["loss"] == pytest.approx(plan.loss, rel=1e-9), (label, question)
             assert answer["N"] == pytest.approx(plan.N, rel=1e-6) and answer["D"] == pytest.approx(plan.D, rel=1e-6)
-    assert tab.errors == [] and tab.requests == [tab.url]
+    tab.assert_quiet()
 
 
 def test_it_has_no_intervals_and_says_what_it_does_not_know(open_tab, page):
