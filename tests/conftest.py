@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import os
 import signal
@@ -22,7 +23,7 @@ class _NoTorch(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname.partition(".")[0] == "torch":
-            raise ImportError("torch is hidden by SCALEFIT_HIDE_TORCH")
+            raise ModuleNotFoundError("torch is hidden by SCALEFIT_HIDE_TORCH", name=fullname)
         return None
 
 
@@ -44,11 +45,12 @@ def external_data() -> Path:
 
 @pytest.fixture
 def start():
-    """Start Python with some words, as a terminal would; a deadline [s] kills it, and so does the end of the test."""
+    """Start Python with some words, as a terminal would; a deadline [s] ends it, and so does the end of the test."""
     started = []
 
-    def call(*words, deadline=120, **options):
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "100"}
+    def call(*words, deadline=120, env=None, **options):
+        fixed = {"PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **fixed, **(env or {})}
         # A job in the background ignores SIGINT, and so would its children; of a signal that is handled they do not.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -57,15 +59,21 @@ def start():
             )
         finally:
             signal.signal(signal.SIGINT, before)
-        clock = threading.Timer(deadline, process.kill)
+        clock = threading.Timer(deadline, end, [process])
         clock.start()
         started.append((process, clock))
         return process
 
+    def end(process):
+        process.terminate()  # torchrun then ends its own processes, which a kill would leave alone
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(40)
+        process.kill()
+
     yield call
     for process, clock in started:
         clock.cancel()
-        process.kill()
+        end(process)
         process.wait()
         for stream in filter(None, (process.stdout, process.stderr)):
             stream.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,16 +26,27 @@ from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, SweepC
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose corpora are built once for all tests."""
-    return tmp_path_factory.mktemp("store")
+    """Corpora that are built once for all tests."""
+    return tmp_path_factory.mktemp("corpora")
 
 
 @pytest.fixture
-def store(tmp_path: Path, corpora: Path) -> Path:
+def store_at(corpora: Path) -> Callable[[Path], Path]:
+    """Give ``store_at(folder)``: make a store there that shares the corpora of the session."""
+
+    def make(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "corpora").exists():
+            (folder / "corpora").symlink_to(corpora)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path: Path, store_at: Callable[[Path], Path]) -> Path:
     """A fresh store that shares the corpora of the session."""
-    (corpora / "corpora").mkdir(exist_ok=True)
-    (tmp_path / "corpora").symlink_to(corpora / "corpora")
-    return tmp_path
+    return store_at(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -78,16 +90,31 @@ def with_(tiny: RunConfig):
 
 
 @pytest.fixture
-def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[object]]:
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The training steps that this process has begun: (segment, step) of each."""
+    steps: list[Any] = []
+    step = loop._Run._step
+
+    def counted(run: loop._Run, *arguments: Any) -> None:
+        steps.append(arguments)
+        step(run, *arguments)
+
+    monkeypatch.setattr(loop._Run, "_step", counted)
+    return steps
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, begun: list[Any]) -> Callable[[int], list[Any]]:
     """Give ``interrupt_at(n)``: the n-th training step from here on is interrupted; it returns those begun."""
     step = loop._Run._step
 
-    def interrupt(n: int) -> list[object]:
-        begun: list[object] = []
+    def interrupt(n: int) -> list[Any]:
+        begun.clear()
 
-        def dies(run: loop._Run, *arguments: object) -> None:
-            begun.append(arguments)
-            if len(begun) == n:
+        def dies(run: loop._Run, *arguments: Any) -> None:
+            if len(begun) == n - 1:
+                begun.append(arguments)
+                monkeypatch.setattr(loop._Run, "_step", step)
                 raise KeyboardInterrupt
             step(run, *arguments)
 

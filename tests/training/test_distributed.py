@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from scalefit.training.loop import train
 
 
 @pytest.mark.parametrize("packing", ["stream", "line"])
-def test_two_processes_equal_one(with_, store: Path, packing: str) -> None:
+def test_two_processes_equal_one(with_, store: Path, store_at, start, packing: str) -> None:
     config = with_(runtime={"device": "cpu"})
     if packing == "line":  # rows differ in length, so the processes see different numbers of scored tokens
         config = with_(
@@ -26,24 +24,21 @@ def test_two_processes_equal_one(with_, store: Path, packing: str) -> None:
             model={"T_max": 64}, runtime={"device": "cpu"},
         )  # fmt: skip
     single = train(config, store)
-    other = store / "two"
-    other.mkdir()
-    (other / "corpora").symlink_to(store / "corpora")
+    other = store_at(store / "two")
     (store / "run.json").write_text(json.dumps(config.to_dict()))
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "scalefit",
-        "train", str(store / "run.json"), "--store", str(other), "--json",
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    # three interpreters that import torch; only a hang takes so long
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)["rows"]
+    process = start(
+        "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "scalefit",
+        "train", store / "run.json", "--store", other, "--json", env={"PYTHONWARNINGS": "ignore"},
+        deadline=900, stderr=subprocess.PIPE,  # three interpreters that import torch; only a hang takes so long
+    )  # fmt: skip
+    out, said = process.communicate()
+    assert process.returncode == 0, said
+    rows = json.loads(out)["rows"]
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in single.rows], abs=2e-5)
     assert len(list((other / "runs").glob("*/result.json"))) == 1
 
 
-def test_no_thread_of_the_group_outlives_the_run(tiny, store: Path) -> None:
+def test_no_thread_of_the_group_outlives_the_run(tiny, store: Path, start) -> None:
     (store / "run.json").write_text(json.dumps({**tiny.to_dict(), "runtime": {"device": "cpu"}}))
     code = (
         "import json, pathlib, sys, torch\ntorch.set_num_threads(1)\nfrom scalefit.training import RunConfig, train\n"
@@ -53,14 +48,11 @@ def test_no_thread_of_the_group_outlives_the_run(tiny, store: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    common = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    command = [sys.executable, "-W", "ignore", "-c", code, str(store / "run.json"), str(store)]
-    ranks = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**common, "RANK": rank, "LOCAL_RANK": rank})
-        for rank in ("0", "1")
-    ]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    words = ("-W", "ignore", "-c", code, store / "run.json", store)
+    ranks = [start(*words, env={**common, "RANK": rank, "LOCAL_RANK": rank}, deadline=900) for rank in ("0", "1")]
     for process in ranks:
-        said = process.communicate(timeout=900)[0]
+        said = process.communicate()[0]
         assert process.returncode == 0 and "gloo" not in said and "python" in said, said
 
 

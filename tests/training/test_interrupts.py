@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scalefit.training import checkpoint
 from scalefit.training.config import RuntimeConfig
 from scalefit.training.rows import repeatable
 from scalefit.training.sweeps.grid import LearningRateConfig, Sweep, SweepConfig
@@ -26,52 +26,55 @@ def long(grid: SweepConfig) -> SweepConfig:
     return replace(grid, tokens=(20_000, 100_000), lr=LearningRateConfig(grid=(1e-2,)), runtime=runtime)
 
 
-def start(config: SweepConfig, store: Path, *words: str) -> subprocess.Popen[str]:
-    """Start the sweep by the command line, and wait until a run has a checkpoint."""
-    (store / "sweep.json").write_text(json.dumps(config.to_dict()))
-    command = [sys.executable, "-m", "scalefit", "sweep", "run", str(store / "sweep.json"), "--store", str(store)]
-    process = subprocess.Popen(
-        [*command, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
-    )  # fmt: skip
-    begun, deadline = False, time.monotonic() + 120
-    while process.poll() is None and not begun and time.monotonic() < deadline:
-        time.sleep(0.02)
-        begun = any((store / "runs").glob("*/checkpoint.safetensors"))
-    if process.poll() is not None or not begun:
-        process.kill()
-        raise AssertionError(process.communicate())
-    return process
+@pytest.fixture
+def started(store: Path, start):
+    """Start a sweep by the command line, and wait until a run has a checkpoint; the process, and its checkpoints."""
+
+    def run(config: SweepConfig, *words: str) -> tuple[subprocess.Popen[str], list[Path]]:
+        (store / "sweep.json").write_text(json.dumps(config.to_dict()))
+        command = ("-m", "scalefit", "sweep", "run", store / "sweep.json", "--store", store)
+        process = start(*command, *words, deadline=300, stderr=subprocess.PIPE, start_new_session=True)
+        found, deadline = [], time.monotonic() + 120
+        while not found:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "no run made a checkpoint"
+            time.sleep(0.02)
+            found = list((store / "runs").glob("*/checkpoint.safetensors"))
+        return process, found
+
+    return run
 
 
 @pytest.mark.parametrize(("workers", "to"), [("1", "it"), ("2", "it"), ("2", "all")])
-def test_an_interrupt_ends_a_sweep_and_its_workers(long: SweepConfig, store: Path, workers: str, to: str) -> None:
+def test_an_interrupt_ends_a_sweep_and_its_workers(
+    long: SweepConfig, store: Path, started, workers: str, to: str
+) -> None:
     """One that a terminal sends reaches all processes; one that is sent to the sweep alone ends its workers too."""
-    process = start(long, store, "--workers", workers)
-    begun = list((store / "runs").glob("*/checkpoint.safetensors"))
+    process, saved = started(long, "--workers", workers)
     os.killpg(process.pid, signal.SIGINT) if to == "all" else process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate()[1]
     assert process.returncode == 130 and said.strip().splitlines()[-1] == "scalefit: interrupted"
     assert "Traceback" not in said and not list((store / "runs").glob("*/lease"))
-    assert all(path.exists() for path in begun)
+    assert set(saved) <= set((store / "runs").glob("*/checkpoint.safetensors"))
     assert not list((store / "runs").glob("*/result.json"))
     with pytest.raises(ProcessLookupError):  # nothing of it is left
         os.killpg(process.pid, 0)
 
 
-def test_a_sweep_that_was_asked_to_end_goes_on(long: SweepConfig, store: Path, tmp_path: Path) -> None:
-    process = start(long, store)
+def test_a_sweep_that_was_asked_to_end_goes_on(long: SweepConfig, store: Path, started, store_at, begun) -> None:
+    process, saved = started(long)
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate()
     assert process.returncode == 143
-    (left,) = (store / "runs").glob("*/checkpoint.safetensors")
-    assert left.exists() and not list((store / "runs").glob("*/lease"))
-    straight = tmp_path / "straight"
-    straight.mkdir()
-    (straight / "corpora").symlink_to(store / "corpora")
+    assert list((store / "runs").glob("*/checkpoint.safetensors")) == saved
+    assert not list((store / "runs").glob("*/lease"))
+    (left,) = saved
+    _, step = checkpoint.read(left, left.parent.name)[1]["position"]
     sweep(long, store)
-    sweep(replace(long), straight)
+    resumed, straight = list(begun), store_at(store / "straight")
+    begun.clear()
+    sweep(long, straight)
+    assert resumed == begun[-len(resumed) :] and len(resumed) == len(begun) - step  # the run in its first segment
     ours, theirs = (
         [row for _, record in Sweep.load(place).records() for row in record.rows] for place in (store, straight)
     )

@@ -71,52 +71,35 @@ def test_rows_have_what_a_fit_reads(tiny: RunConfig, store: Path) -> None:
     assert row["H_data"] < row["loss"]
 
 
-class _Killed(BaseException):
-    pass
-
-
-def _train_with_kills(config: RunConfig, store: Path, kill_after: list[int], monkeypatch) -> None:
-    """Stop at the given numbers of steps, wherever in the walk that is, and start again from the files."""
-    original = loop._Run._step
-    for limit in kill_after:
-        count = 0
-
-        def step(self, segment, number, limit=limit):
-            nonlocal count
-            if count == limit:
-                raise _Killed
-            count += 1
-            original(self, segment, number)
-
-        monkeypatch.setattr(loop._Run, "_step", step)
-        with pytest.raises(_Killed):
-            train(config, store)
-    monkeypatch.setattr(loop._Run, "_step", original)
-
-
 @pytest.mark.parametrize("change", [{}, {"seeds": (0, 1)}, {"model": {"dropout": 0.1}}])
-def test_resumed_run_is_bitwise_the_uninterrupted_one(with_, store: Path, tmp_path, change, monkeypatch) -> None:
+def test_resumed_run_is_bitwise_the_uninterrupted_one(
+    with_, store: Path, store_at, change, begun, interrupt_at
+) -> None:
+    """Stopped wherever in the walk that is, and started again from the files."""
     config = with_(runtime={"checkpoint_every": 0.0}, **change)  # a checkpoint after every step
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "corpora").symlink_to(store / "corpora")
-    straight = train(config, other)
-    _train_with_kills(config, store, [7, 18, 3], monkeypatch)
+    straight = train(config, store_at(store / "other"))
+    whole, done = list(begun), 0
+    for n in (8, 19, 4):
+        interrupt_at(n)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, store)
+        assert begun == whole[done : done + n]
+        done += n - 1
+    begun.clear()
     resumed = train(config, store)
+    assert begun == whole[done:]  # what was done is not done again
     assert repeatable(resumed.rows) == repeatable(straight.rows)
     assert resumed.curve == straight.curve
 
 
-def test_sigkill_at_any_moment_resumes_to_the_same_curve(with_, store: Path, tmp_path) -> None:
+def test_sigkill_at_any_moment_resumes_to_the_same_curve(with_, store: Path, store_at, start, begun) -> None:
     config = with_(
         runtime={"checkpoint_every": 0.02},
-        schedule={"tokens": (40_000, 120_000)},
+        schedule={"tokens": (40_000, 200_000)},
         evaluation={"curve_points": 40},
     )
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "corpora").symlink_to(store / "corpora")
-    straight = train(config, other)
+    straight = train(config, store_at(store / "other"))
+    whole = list(begun)
     path = store / "config.json"
     path.write_text(json.dumps(config.to_dict()))
     code = (
@@ -124,20 +107,22 @@ def test_sigkill_at_any_moment_resumes_to_the_same_curve(with_, store: Path, tmp
         "from scalefit.training import train, RunConfig\n"
         "train(RunConfig.from_dict(json.load(open(sys.argv[1]))), sys.argv[2])\n"
     )
-    checkpoint = next(iter((store / "runs").glob("*/checkpoint.safetensors")), None)
+
+    def saved() -> int:
+        return max((found.stat().st_mtime_ns for found in (store / "runs").glob("*/checkpoint.safetensors")), default=0)
+
     for kill in range(3):
-        process = subprocess.Popen([sys.executable, "-c", code, str(path), str(store)])
-        deadline = time.monotonic() + 60
-        before = checkpoint.stat().st_mtime_ns if checkpoint else 0
-        while time.monotonic() < deadline and process.poll() is None:
-            checkpoint = next(iter((store / "runs").glob("*/checkpoint.safetensors")), None)
-            if checkpoint is not None and checkpoint.exists() and checkpoint.stat().st_mtime_ns > before:
-                time.sleep(0.05 * kill)
-                break
+        before, deadline = saved(), time.monotonic() + 120
+        process = start("-c", code, path, store)
+        while saved() <= before:
+            assert process.poll() is None and time.monotonic() < deadline, "it made no checkpoint"
             time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        time.sleep(0.05 * kill)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL  # it had not ended by itself
+    begun.clear()
     resumed = train(config, store)
+    assert begun == whole[-len(begun) :] and 0 < len(begun) < len(whole)
     assert repeatable(resumed.rows) == repeatable(straight.rows) and resumed.curve == straight.curve
 
 
@@ -163,11 +148,9 @@ def test_branch_equals_a_run_of_its_own(tiny: RunConfig, with_, store: Path) -> 
     assert both.rows[-1]["loss"] == alone.rows[-1]["loss"]
 
 
-def test_micro_batches_give_the_same_run(with_, store: Path, tmp_path) -> None:
+def test_micro_batches_give_the_same_run(with_, store: Path, store_at) -> None:
     whole = train(with_(), store)
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "corpora").symlink_to(store / "corpora")
-    parts = train(with_(runtime={"micro_batch": 3}), tmp_path / "b")
+    parts = train(with_(runtime={"micro_batch": 3}), store_at(store / "b"))
     np.testing.assert_allclose([row["loss"] for row in parts.rows], [row["loss"] for row in whole.rows], rtol=1e-4)
 
 
@@ -212,7 +195,7 @@ def test_a_host_without_memory_ends_as_a_status(with_, store: Path) -> None:
         "print(train(config, sys.argv[2]).status)\n"
     )
     command = [sys.executable, "-c", code, str(store / "run.json"), str(store)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.stdout == "oom\n", done.stderr
     record = train(config, store)
     assert record.status == "oom" and [row["status"] for row in record.rows] == ["oom"]
@@ -281,12 +264,14 @@ def test_one_spike_is_not_divergence() -> None:
 
 
 def test_a_run_killed_at_the_end_of_a_segment_keeps_the_record_of_its_last_step(
-    with_, store: Path, tmp_path, monkeypatch
+    with_, store: Path, store_at, begun, monkeypatch
 ):
     """The record holds the gradient norm of a step that a checkpoint behind it would not repeat."""
     config = with_(runtime={"checkpoint_every": 0.0})
-    (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / "corpora").symlink_to(store / "corpora")
+    other = store_at(store / "killed")
+    straight = train(config, store)
+    n_steps = len(begun)
+    begun.clear()
     original, killed = loop._Run._finish, set()
 
     def dies_once(self, segment):
@@ -298,8 +283,9 @@ def test_a_run_killed_at_the_end_of_a_segment_keeps_the_record_of_its_last_step(
     monkeypatch.setattr(loop._Run, "_finish", dies_once)
     for _ in range(4):  # two trunks and two branches
         with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "killed")
-    assert train(config, tmp_path / "killed").curve == train(config, store).curve
+            train(config, other)
+    assert train(config, other).curve == straight.curve
+    assert len(begun) == n_steps + 4  # the last step of each is taken again, and no other
 
 
 def test_a_run_of_nothing_but_branches_has_a_path(with_, store: Path) -> None:
@@ -331,7 +317,7 @@ def test_reports_between_evaluations_have_the_mean_training_loss(with_, store: P
     assert min(between) > 0.8 * min(evaluated)
 
 
-def test_sigterm_saves_the_run_and_ends_it(with_, store: Path, tmp_path) -> None:
+def test_sigterm_saves_the_run_and_ends_it(with_, store: Path, store_at, start, begun) -> None:
     config = with_(schedule={"tokens": (400_000,)}, evaluation={"curve_points": 0}, runtime={"checkpoint_every": 1e6})
     path = store / "config.json"
     path.write_text(json.dumps(config.to_dict()))
@@ -341,21 +327,22 @@ def test_sigterm_saves_the_run_and_ends_it(with_, store: Path, tmp_path) -> None
         "said = lambda report: print(report['step'], flush=True)\n"
         "train(RunConfig.from_dict(json.load(open(sys.argv[1]))), sys.argv[2], said)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(path), str(store)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and int(process.stdout.readline()) > 0  # it is in the middle of its steps
+    process = start("-c", code, path, store, deadline=240)
+    told = int(process.stdout.readline())
+    assert told > 0  # it is in the middle of its steps
     process.terminate()
-    process.communicate(timeout=120)
+    process.communicate()
     assert process.returncode == loop.ENDED
     (folder,) = (store / "runs").iterdir()
     assert (folder / "checkpoint.safetensors").exists() and not (folder / "lease").exists()
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "corpora").symlink_to(store / "corpora")
-    assert repeatable(train(config, store).rows) == repeatable(train(config, other).rows)
+    rows, resumed = train(config, store).rows, list(begun)
+    begun.clear()
+    assert repeatable(rows) == repeatable(train(config, store_at(store / "other")).rows)
+    assert resumed == begun[-len(resumed) :] and 0 < len(resumed) <= len(begun) - told
 
 
 @pytest.mark.parametrize(("part", "call", "due"), [("step", 8, False), ("evaluate", 1, True), ("evaluate", 5, False)])
-def test_an_interrupt_loses_nothing(with_, store: Path, tmp_path, part, call, due) -> None:
+def test_an_interrupt_loses_nothing(with_, store: Path, store_at, begun, part, call, due) -> None:
     """In a step, in the evaluation of a curve record after the first step, and in that of the last point."""
     config = with_(
         schedule={"tokens": (5_000, 10_000)},
@@ -380,10 +367,10 @@ def test_an_interrupt_loses_nothing(with_, store: Path, tmp_path, part, call, du
     (folder,) = (store / "runs").iterdir()
     found = checkpoint.read(folder / "checkpoint.safetensors", folder.name)
     assert found is not None and found[1]["due"] == due and not (folder / "lease").exists()
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "corpora").symlink_to(store / "corpora")
-    resumed, straight = train(config, store), train(config, other)
+    resumed, steps = train(config, store), list(begun)
+    begun.clear()
+    straight = train(config, store_at(store / "other"))
+    assert len(steps) == len(begun) + (part == "step")  # what was left is taken again, and nothing else
     assert repeatable(resumed.rows) == repeatable(straight.rows) and resumed.curve == straight.curve
 
 
@@ -409,7 +396,10 @@ def test_a_run_that_another_worker_took_over_stops(with_, store: Path, monkeypat
     def robbed(self, segment, step):
         if step == 3:
             (self.folder.path / "lease").write_text(owner)
-            time.sleep(0.2)
+            deadline = time.monotonic() + 60
+            while not self.folder._lost:
+                assert time.monotonic() < deadline, "it never looked at its lease"
+                time.sleep(0.01)
         original(self, segment, step)
 
     monkeypatch.setattr(loop._Run, "_step", robbed)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -37,17 +36,14 @@ def address(request, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, corpora: Path, address: str, monkeypatch):
+def machine(tmp_path: Path, store_at, address: str, monkeypatch):
     """Move to another machine: a scratch folder of its own, with the corpora built."""
 
     def move(name: str) -> RemoteStore:
         monkeypatch.setenv("SCALEFIT_SCRATCH", str(tmp_path / name))
         store = open_store(address)
         assert isinstance(store, RemoteStore)
-        store.root.mkdir(parents=True, exist_ok=True)
-        (corpora / "corpora").mkdir(exist_ok=True)
-        if not (store.root / "corpora").exists():
-            (store.root / "corpora").symlink_to(corpora / "corpora")
+        store_at(store.root)
         return store
 
     return move
@@ -73,8 +69,11 @@ def test_another_machine_goes_on_from_a_checkpoint(with_, store: Path, address: 
     with pytest.raises(KeyboardInterrupt):
         train(config, address)
     machine("two")
-    record, straight = train(config, address), train(config, store)
-    assert len(begun) - 30 < 62  # it did not begin again
+    begun.clear()
+    record, resumed = train(config, address), list(begun)
+    begun.clear()
+    straight = train(config, store)
+    assert resumed == begun[29:]  # it did not begin again
     assert repeatable(record.rows) == repeatable(straight.rows) and record.curve == straight.curve
 
 
@@ -147,7 +146,8 @@ def test_a_lease_is_taken_once_whoever_comes_between(address: str, machine, monk
     first.at, first.between = at, lambda: got.append(second.acquire())
     got.append(first.acquire())
     first.between = lambda: None
-    assert sum(got) == 1 or (dead and at == 4)  # before the removal: the one gap, that no store can close
+    # both where the second comes before the removal: the one gap, that no store can close
+    assert len(got) == 2 and sum(got) == (2 if dead and at == 4 else 1)
     assert [worker.renew() for worker in (first, second)].count(True) == 1  # and it shows
     for worker in (first, second):
         worker._be()
@@ -190,32 +190,71 @@ def test_a_sweep_runs_from_anywhere(grid: SweepConfig, store: Path, address: str
     names = {str(path).rpartition("/")[2] for path in there.files.find(f"{there.base}/tables")}
     assert names == {"runs.csv", "lr_probes.csv", "curves.csv.gz", "METHODS.md"}
     machine("two")
-    assert all(Sweep.load(address).folder(job).finished for job in Sweep.load(address).jobs())
+    found = Sweep.load(address)
+    assert [found.folder(job).finished for job in found.jobs()] == [True] * 4  # a probe and a run of each size
 
 
-def test_workers_of_two_machines_share_a_sweep(grid: SweepConfig, tmp_path: Path, corpora: Path, store: Path) -> None:
-    """Two processes, each with a scratch folder of its own: every run is trained once, one of them is killed."""
-    address = f"file://{tmp_path}/bucket"
-    (tmp_path / "sweep.json").write_text(json.dumps({**grid.to_dict(), "runtime": {"checkpoint_every": 0.1}}))
-    workers = []
-    code = "import sys\nfrom scalefit.training import SweepConfig, load_config, sweep\n"
-    code += "sweep(load_config(sys.argv[1], SweepConfig), sys.argv[2])"
-    for name in ("one", "two"):
-        environment = {**os.environ, "SCALEFIT_SCRATCH": str(tmp_path / name), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", code, str(tmp_path / "sweep.json"), address]
-        workers.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+#: A worker of a sweep that notes each run that it takes up, and at which step; "one" is killed within its second run.
+#: Each waits for the other, so that both hold a run at the same time.
+WORKER = """
+import os, signal, sys, time
+from pathlib import Path
+from scalefit.training import SweepConfig, load_config, loop, sweep
+config, address, notes, name = sys.argv[1:]
+resume, step = loop._Run._resume, loop._Run._step
+
+def told(who):
+    path = Path(notes, who)
+    return path.read_text().splitlines() if path.exists() else []
+
+def wait_for(who, n_runs):
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "bucket" / "runs").glob("*/result.json")) and time.monotonic() < deadline:
+    while len(told(who)) < n_runs:
+        assert time.monotonic() < deadline, f"{who} never took up {n_runs} runs"
         time.sleep(0.01)
-    workers[0].kill()
-    workers[0].wait()  # a process that nobody waited for still counts as alive on its machine
-    said = workers[1].communicate(timeout=240)[1]
-    workers[0].communicate()
-    assert workers[1].returncode == 0, said
+
+def resumed(run):
+    resume(run)
+    with open(Path(notes, name), "a") as out:
+        out.write(f"{run.run_id} {max(run.position[1], 0)}\\n")
+
+def stepped(run, segment, number):
+    if name == "two":
+        wait_for("one", 2)
+    elif len(told("one")) == 1:
+        wait_for("two", 1)
+    elif number == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+    step(run, segment, number)
+
+loop._Run._resume, loop._Run._step = resumed, stepped
+sweep(load_config(config, SweepConfig), address)
+"""
+
+
+def test_workers_of_two_machines_share_a_sweep(grid: SweepConfig, tmp_path: Path, store: Path, start) -> None:
+    """Two processes, each with a scratch folder of its own: every run is trained once, though one of them is killed."""
+    address = f"file://{tmp_path}/bucket"
+    config = replace(grid, runtime=replace(grid.runtime, checkpoint_every=0.0))
+    (tmp_path / "sweep.json").write_text(json.dumps(config.to_dict()))
+    (tmp_path / "notes").mkdir()
+    workers = []
+    for name in ("one", "two"):
+        words = ("-c", WORKER, tmp_path / "sweep.json", address, tmp_path / "notes", name)
+        scratch = {"SCALEFIT_SCRATCH": str(tmp_path / name)}
+        workers.append(start(*words, env=scratch, deadline=300, stderr=subprocess.PIPE))
+    said = [worker.communicate()[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [-signal.SIGKILL, 0], said
+    one, two = (
+        [line.split() for line in (tmp_path / "notes" / name).read_text().splitlines()] for name in ("one", "two")
+    )
+    (first, _), (killed, _) = one
+    runs = {job.run_id for job in Sweep.load(address).jobs()}
+    assert len(runs) == 4 and sorted(run for run, _ in two) == sorted(runs - {first})
+    assert {run: step for run, step in two if step != "0"} == {killed: "8"}  # it went on where the dead one was
     found = pd.read_csv(tmp_path / "bucket" / "tables" / "toy" / "runs.csv")
-    expected = sweep(replace(grid, runtime=replace(grid.runtime, checkpoint_every=0.1)), store)
-    assert found["loss"].tolist() == pytest.approx(expected["loss"].tolist(), abs=1e-6)
-    assert not list((tmp_path / "bucket").rglob("lease")) or workers[0].returncode  # but for that of the dead
+    assert found["loss"].tolist() == pytest.approx(sweep(config, store)["loss"].tolist(), abs=1e-6)
+    assert not list((tmp_path / "bucket").rglob("lease"))
 
 
 def test_addresses_that_cannot_be_used_are_one_clear_error(tiny: RunConfig, tmp_path: Path) -> None:

@@ -20,13 +20,6 @@ from scalefit.training.segments import make_path
 from scalefit.training.trainer import Trainer
 
 
-def fresh(tmp_path: Path, store: Path, name: str) -> Path:
-    other = tmp_path / name
-    other.mkdir()
-    (other / "corpora").symlink_to(store / "corpora")
-    return other
-
-
 @pytest.fixture
 def small() -> tuple[Decoder, torch.Tensor]:
     model = Decoder(ModelConfig(n_layers=1, d_emb=16, n_heads=1, T_max=32), 32, (0, 1))
@@ -37,15 +30,15 @@ def small() -> tuple[Decoder, torch.Tensor]:
 @pytest.mark.slow  # the compiler
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("change", [{}, {"seeds": (0, 1), "runtime": {"micro_batch": 4}}])
-def test_a_compiled_run_has_the_curve_of_an_eager_one(with_, store: Path, tmp_path: Path, change) -> None:
-    eager = train(with_(**change), fresh(tmp_path, store, "eager"))
+def test_a_compiled_run_has_the_curve_of_an_eager_one(with_, store: Path, store_at, change) -> None:
+    eager = train(with_(**change), store_at(store / "eager"))
     runtime = {**change.get("runtime", {}), "step": "compile"}
-    compiled = train(with_(**{**change, "runtime": runtime}), fresh(tmp_path, store, "compiled"))
+    compiled = train(with_(**{**change, "runtime": runtime}), store_at(store / "compiled"))
     assert compiled.status == "finished" and compiled.run_id == eager.run_id
     for a, b in zip(compiled.curve, eager.curve, strict=True):
         np.testing.assert_allclose(a["train_loss"], b["train_loss"], atol=1e-4)
         np.testing.assert_allclose(a["val_loss"], b["val_loss"], atol=1e-4)
-    said = json.loads(next((tmp_path / "compiled" / "runs").glob("*/provenance.json")).read_text())
+    said = json.loads(next((store / "compiled" / "runs").glob("*/provenance.json")).read_text())
     assert said["step"] == "compile"
 
 
@@ -115,8 +108,10 @@ def test_the_winner_is_compiled_once(small, monkeypatch) -> None:
         return made[-1]
 
     monkeypatch.setattr(torch, "compile", compiled)
+    seconds = iter((3.0, 2.0, 1.0))  # of the modes in turn; the last is the fastest
+    monkeypatch.setattr(steps, "_time", lambda *_: next(seconds))
     mode, _, forward = steps.fastest(model, lambda f: f(tokens[:, :-1], tokens[:, 1:]), torch.device("cpu"))
-    assert len(made) == 2 and (mode == "eager" or forward in made)
+    assert mode == steps.MODES[-1] and len(made) == 2 and forward is made[-1]
 
 
 def test_a_short_run_is_not_compiled(small, monkeypatch) -> None:
@@ -147,10 +142,11 @@ def test_a_broken_eager_pass_is_an_error(small) -> None:
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_a_device_that_runs_ahead_gives_the_same_record(
-    tiny, with_, store, tmp_path, monkeypatch, interrupt_at, seeds
+    with_, store, store_at, monkeypatch, begun, interrupt_at, seeds
 ) -> None:
     config: RunConfig = with_(seeds=seeds, runtime={"checkpoint_every": 0.0})
-    straight = train(config, fresh(tmp_path, store, "straight"))
+    straight = train(config, store_at(store / "straight"))
+    whole = list(begun)
     original = loop._Run.__init__
 
     def ahead(self, *arguments):
@@ -158,11 +154,12 @@ def test_a_device_that_runs_ahead_gives_the_same_record(
         self.losses.in_flight = 7
 
     monkeypatch.setattr(loop._Run, "__init__", ahead)
-    other = fresh(tmp_path, store, "ahead")
     interrupt_at(25)
     with pytest.raises(KeyboardInterrupt):
-        train(config, other)
-    resumed = train(config, other)
+        train(config, store)
+    begun.clear()
+    resumed = train(config, store)
+    assert begun == whole[-len(begun) :] and 0 < len(begun) < len(whole)  # from where no step was in flight
     assert repeatable(resumed.rows) == repeatable(straight.rows) and resumed.curve == straight.curve
 
 
@@ -177,17 +174,15 @@ def test_every_way_to_say_out_of_memory_is_known(words: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("mode", steps.MODES)
-def test_a_step_on_a_device_never_makes_the_host_wait(
-    with_, store: Path, tmp_path: Path, mode: str, monkeypatch
-) -> None:
-    original, count = loop._Run._step, 0
+def test_a_step_on_a_device_never_makes_the_host_wait(with_, store: Path, store_at, mode: str, monkeypatch) -> None:
+    original, count, n_watched = loop._Run._step, 0, 0
 
     def watched(self, *arguments):
-        nonlocal count
+        nonlocal count, n_watched
         count += 1
-        if (
-            count == 30 and len(self.losses._pending) < self.losses.in_flight - 1
-        ):  # warm, and not the step that reads the losses
+        # once, when warm, and not in a step that reads the losses
+        if count >= 30 and not n_watched and len(self.losses._pending) < self.losses.in_flight - 1:
+            n_watched += 1
             torch.cuda.set_sync_debug_mode("error")
         try:
             original(self, *arguments)
@@ -196,6 +191,6 @@ def test_a_step_on_a_device_never_makes_the_host_wait(
 
     monkeypatch.setattr(loop._Run, "_step", watched)
     config = with_(runtime={"device": "cuda", "step": mode, "dtype": "bfloat16"}, evaluation={"curve_points": 0})
-    record = train(config, fresh(tmp_path, store, mode))
-    assert record.status == "finished" and count > 30
-    assert record.loss == pytest.approx(train(with_(), fresh(tmp_path, store, "cpu")).loss, abs=0.05)
+    record = train(config, store_at(store / mode))
+    assert record.status == "finished" and n_watched == 1
+    assert record.loss == pytest.approx(train(with_(), store_at(store / "cpu")).loss, abs=0.05)

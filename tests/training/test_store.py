@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pandas as pd
 import pytest
 
 from scalefit.errors import ArgumentError, DataError
+from scalefit.training import checkpoint
 from scalefit.training import store as store_module
 from scalefit.training.config import CorpusConfig, EvaluationConfig, ModelConfig, OptimizerConfig, RunConfig
 from scalefit.training.config_files import load_config
@@ -33,8 +35,8 @@ from scalefit.training.trained import load_trained
 
 
 @pytest.fixture
-def grid(tiny: RunConfig) -> SweepConfig:
-    """Two sizes, two D, a probe of two rates each: four runs."""
+def mixed(tiny: RunConfig) -> SweepConfig:
+    """Two sizes, of which the larger has two seeds and a cosine run; two D, and a probe of two rates each."""
     return SweepConfig(
         name="toy",
         corpora={"markov": tiny.corpus},
@@ -49,8 +51,8 @@ def grid(tiny: RunConfig) -> SweepConfig:
     )
 
 
-def test_sweep_probes_then_trains_and_collects(grid: SweepConfig, store: Path) -> None:
-    table = sweep(grid, store)
+def test_sweep_probes_then_trains_and_collects(mixed: SweepConfig, store: Path) -> None:
+    table = sweep(mixed, store)
     assert len(table) == 2 + 4 + 1 and (table["status"] == "finished").all()
     assert set(table["kind"]) == {"branch", "final"}
     folder = store / "tables" / "toy"
@@ -66,62 +68,62 @@ def test_sweep_probes_then_trains_and_collects(grid: SweepConfig, store: Path) -
     assert "7 finished" in text and table["corpus_sha"][0] in text
 
 
-def test_the_table_is_read_by_scalefit(grid: SweepConfig, store: Path) -> None:
+def test_the_table_is_read_by_scalefit(mixed: SweepConfig, store: Path) -> None:
     import scalefit as sf
 
-    sweep(grid, store)
+    sweep(mixed, store)
     runs = sf.read_runs(store / "tables" / "toy" / "runs.csv")
     assert len(runs) == 7 and {"N", "D", "C", "loss"} <= set(runs.columns)
 
 
-def test_finished_runs_are_not_run_again(grid: SweepConfig, store: Path, monkeypatch) -> None:
-    first = sweep(grid, store)
+def test_finished_runs_are_not_run_again(mixed: SweepConfig, store: Path, monkeypatch) -> None:
+    first = sweep(mixed, store)
     monkeypatch.setattr(worker, "train", None)
-    pd.testing.assert_frame_equal(sweep(grid, store), first)
+    pd.testing.assert_frame_equal(sweep(mixed, store), first)
 
 
-def test_probe_grid_grows_beyond_its_edge(grid: SweepConfig, store: Path) -> None:
+def test_probe_grid_grows_beyond_its_edge(mixed: SweepConfig, store: Path) -> None:
     lr = LearningRateConfig(grid=(1e-4, 3e-4), tokens=4_000, extend=1)
-    table = sweep(replace(grid, lr=lr, sizes=grid.sizes[:1], name="grow"), store)
+    table = sweep(replace(mixed, lr=lr, sizes=mixed.sizes[:1], name="grow"), store)
     assert table["lr"].iloc[0] == pytest.approx(2.7e-3)  # far below the optimum: two rates further up
     assert table["lr_at_edge"].all()
 
 
-def test_a_rate_is_tuned_at_one_width_and_transferred(grid: SweepConfig, store: Path) -> None:
-    sizes = tuple(replace(size, model=replace(size.model, base_width=8), cosine=()) for size in grid.sizes)
-    config = replace(grid, sizes=sizes, lr=replace(grid.lr, transfer=True), name="transfer")
+def test_a_rate_is_tuned_at_one_width_and_transferred(mixed: SweepConfig, store: Path) -> None:
+    sizes = tuple(replace(size, model=replace(size.model, base_width=8), cosine=()) for size in mixed.sizes)
+    config = replace(mixed, sizes=sizes, lr=replace(mixed.lr, transfer=True), name="transfer")
     table = sweep(config, store)
     probes = pd.read_csv(store / "tables" / "transfer" / "lr_probes.csv")
     assert probes["N"].nunique() == 1 and probes["N"].iloc[0] == table["N"].min()
     assert table["N"].nunique() == 2 and set(table["lr"]) == {probes.sort_values("loss")["lr"].iloc[0]}
     assert "the others take its rate" in (store / "tables" / "transfer" / "METHODS.md").read_text()
-    for bad in (grid.sizes, (sizes[0], grid.sizes[1])):
+    for bad in (mixed.sizes, (sizes[0], mixed.sizes[1])):
         with pytest.raises(ArgumentError, match="do not share one base_width"):
             replace(config, sizes=bad)
 
 
 @pytest.mark.parametrize("kind", ["ratios", "flops"])
-def test_other_grids(grid: SweepConfig, store: Path, kind: str) -> None:
+def test_other_grids(mixed: SweepConfig, store: Path, kind: str) -> None:
     values = (5.0, 10.0) if kind == "ratios" else (6 * 1_000.0 * 5_000,)
-    config = replace(grid, tokens=(), sizes=grid.sizes[:1], lr=LearningRateConfig(grid=(1e-2,)), **{kind: values})
+    config = replace(mixed, tokens=(), sizes=mixed.sizes[:1], lr=LearningRateConfig(grid=(1e-2,)), **{kind: values})
     (job,) = Sweep(config, store).jobs()
     N = 8 * 32 * 2 + 12 * 64 + 13 * 8 + 16
     wanted = [ratio * N for ratio in values] if kind == "ratios" else [values[0] / 6 / N]
     assert list(job.config.schedule.tokens) == [round(D) for D in wanted]
 
 
-def test_local_workers_share_a_sweep(grid: SweepConfig, store: Path) -> None:
-    table = sweep(grid, store, workers=2)
+def test_local_workers_share_a_sweep(mixed: SweepConfig, store: Path) -> None:
+    table = sweep(mixed, store, workers=2)
     assert len(table) == 7 and (table["status"] == "finished").all()
     assert not list((store / "runs").glob("*/lease"))
 
 
-def test_any_executor_launches(grid: SweepConfig, store: Path) -> None:
+def test_any_executor_launches(mixed: SweepConfig, store: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
-        assert len(sweep(grid, store, launcher=pool)) == 7
+        assert len(sweep(mixed, store, launcher=pool)) == 7
 
 
-def test_as_many_workers_as_asked_where_equal_calls_are_one(grid: SweepConfig, store: Path) -> None:
+def test_as_many_workers_as_asked_where_equal_calls_are_one(mixed: SweepConfig, store: Path) -> None:
     class Memory:  # as dask does: the key of a call is made of its function and arguments
         def __init__(self) -> None:
             self.calls: dict[tuple, object] = {}
@@ -131,11 +133,11 @@ def test_as_many_workers_as_asked_where_equal_calls_are_one(grid: SweepConfig, s
 
     with ThreadPoolExecutor(1) as pool:
         launcher = Memory()
-        assert len(sweep(grid, store, workers=3, launcher=launcher)) == 7
+        assert len(sweep(mixed, store, workers=3, launcher=launcher)) == 7
     assert len(launcher.calls) == 3
 
 
-def test_a_failing_run_does_not_stop_the_others(grid: SweepConfig, store: Path, monkeypatch) -> None:
+def test_a_failing_run_does_not_stop_the_others(mixed: SweepConfig, store: Path, monkeypatch) -> None:
     original = worker.train
 
     def sometimes(config, *arguments):
@@ -143,37 +145,34 @@ def test_a_failing_run_does_not_stop_the_others(grid: SweepConfig, store: Path, 
             raise ArgumentError("no")
         return original(config, *arguments)
 
-    Sweep(grid, store)
+    Sweep(mixed, store)
     monkeypatch.setattr(worker, "train", sometimes)
     with pytest.raises(StoreError, match="1 runs could not be trained"):
         run_workers(store, "toy")
     assert len(collect(Sweep.load(store))) == 5
 
 
-def test_three_kills_lose_nothing_and_repeat_nothing(grid: SweepConfig, store: Path, tmp_path) -> None:
-    slow = replace(grid, tokens=(20_000, 60_000))
-    straight = tmp_path / "straight"
-    straight.mkdir()
-    (straight / "corpora").symlink_to(store / "corpora")
+def test_three_kills_lose_nothing_and_repeat_nothing(mixed: SweepConfig, store: Path, store_at, start) -> None:
+    slow = replace(mixed, tokens=(20_000, 100_000))
     Sweep(slow, store)
     stamps: dict[Path, int] = {}
     for kill in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "scalefit.training.sweeps.worker", str(store)], stderr=subprocess.DEVNULL
-        )
         done = len(list((store / "runs").glob("*/result.json")))
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and len(list((store / "runs").glob("*/result.json"))) <= done:
+        process = start("-m", "scalefit.training.sweeps.worker", store, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list((store / "runs").glob("*/result.json"))) <= done:
+            assert process.poll() is None and time.monotonic() < deadline, "it finished no run"
             time.sleep(0.01)
         time.sleep(0.1 * kill)
         process.kill()
-        process.wait()
+        assert process.wait() == -signal.SIGKILL  # it had not ended by itself
         for path in (store / "runs").glob("*/result.json"):
             assert stamps.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
     table = sweep(slow, store)
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    assert len(stamps) >= 3 and all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     pd.testing.assert_frame_equal(
-        table.drop(columns=list(MEASURED)), sweep(slow, straight).drop(columns=list(MEASURED))
+        table.drop(columns=list(MEASURED)),
+        sweep(slow, store_at(store / "straight")).drop(columns=list(MEASURED)),
     )
 
 
@@ -225,7 +224,7 @@ def test_damaged_checkpoint_is_one_clear_error(tiny: RunConfig, store: Path) -> 
 
 
 @pytest.mark.parametrize(("code", "words"), [(errno.ENOSPC, "disk is full"), (errno.EACCES, "not writable")])
-def test_full_disk_is_one_clear_error_and_a_later_run_goes_on(with_, store: Path, monkeypatch, code, words) -> None:
+def test_full_disk_is_one_clear_error_and_a_later_run_goes_on(with_, store: Path, begun, code, words) -> None:
     config = with_(runtime={"checkpoint_every": 0.0})
     original, calls = store_module.write_atomically, 0
 
@@ -236,16 +235,19 @@ def test_full_disk_is_one_clear_error_and_a_later_run_goes_on(with_, store: Path
             raise OSError(code, os.strerror(code))
         original(path, content)
 
-    for module in (store_module, __import__("scalefit.training.checkpoint", fromlist=["x"])):
-        monkeypatch.setattr(module, "write_atomically", full)
-    with pytest.raises(DataError, match=words):
-        train(config, store)
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (store_module, checkpoint):
+            patch.setattr(module, "write_atomically", full)
+        with pytest.raises(DataError, match=words):
+            train(config, store)
+    first = list(begun)
+    begun.clear()
     assert train(config, store).status == "finished"
+    assert begun[0] in first[-2:]  # from the last checkpoint that was written; at the end of a segment there is none
 
 
-def test_foreign_corpus_is_refused(grid: SweepConfig, store: Path) -> None:
-    Sweep(grid, store)
+def test_foreign_corpus_is_refused(mixed: SweepConfig, store: Path) -> None:
+    Sweep(mixed, store)
     path = store / "sweeps" / "toy.json"
     saved = json.loads(path.read_text())
     saved["corpora"]["markov"] = "0" * 16
@@ -254,11 +256,11 @@ def test_foreign_corpus_is_refused(grid: SweepConfig, store: Path) -> None:
         Sweep.load(store)
 
 
-def test_sweeps_are_found_by_name(grid: SweepConfig, store: Path) -> None:
+def test_sweeps_are_found_by_name(mixed: SweepConfig, store: Path) -> None:
     with pytest.raises(ArgumentError, match="none"):
         Sweep.load(store)
-    Sweep(grid, store)
-    assert Sweep.load(store).config == grid
+    Sweep(mixed, store)
+    assert Sweep.load(store).config == mixed
     with pytest.raises(ArgumentError):
         Sweep.load(store, "other")
 
@@ -329,10 +331,10 @@ def test_plan_train_and_fit_again_is_one_loop(store: Path, tiny: RunConfig) -> N
     assert again.n_runs == len(known) + len(table)
 
 
-def test_a_rate_that_failed_bounds_the_best_one(grid: SweepConfig, store: Path) -> None:
+def test_a_rate_that_failed_bounds_the_best_one(mixed: SweepConfig, store: Path) -> None:
     """The best of three with a worse one below and one that diverged above lies inside, and nothing is tried again."""
     lr = LearningRateConfig(grid=(1e-4, 1e-2, 9.0), tokens=4_000, extend=1)
-    table = sweep(replace(grid, lr=lr, sizes=grid.sizes[:1], name="failed"), store)
+    table = sweep(replace(mixed, lr=lr, sizes=mixed.sizes[:1], name="failed"), store)
     probes = pd.read_csv(store / "tables" / "failed" / "lr_probes.csv").set_index("lr")
     assert list(probes.index) == [1e-4, 1e-2, 9.0] and probes.loc[9.0, "status"] != "finished"
     assert (table["lr"] == 1e-2).all() and not table["lr_at_edge"].any()
@@ -348,11 +350,11 @@ def test_a_lease_of_another_container_is_not_judged_by_its_process_id(tmp_path: 
     assert "pid:[" in json.loads((tmp_path / "lease").read_text())["boot"] or not os.path.exists("/proc/self/ns/pid")
 
 
-def test_a_damaged_sweep_is_one_clear_error(grid: SweepConfig, store: Path) -> None:
-    Sweep(grid, store)
+def test_a_damaged_sweep_is_one_clear_error(mixed: SweepConfig, store: Path) -> None:
+    Sweep(mixed, store)
     path = store / "sweeps" / "toy.json"
     path.write_text("{")
-    for opens in (lambda: Sweep(grid, store), lambda: Sweep.load(store)):
+    for opens in (lambda: Sweep(mixed, store), lambda: Sweep.load(store)):
         with pytest.raises(StoreError, match=r"toy.json cannot be read .* Delete it"):
             opens()
 
@@ -365,21 +367,21 @@ def test_a_damaged_sweep_is_one_clear_error(grid: SweepConfig, store: Path) -> N
         ({"kind": "cosine", "final": 0.1, "warmup": 1024}, "warm-up 1,024 tokens; down to 0.1 of the peak"),
     ],
 )
-def test_methods_say_the_schedule(grid: SweepConfig, store: Path, schedule, words) -> None:
-    config = replace(grid, tokens=(4_000,), schedule=replace(grid.schedule, **schedule))
+def test_methods_say_the_schedule(mixed: SweepConfig, store: Path, schedule, words) -> None:
+    config = replace(mixed, tokens=(4_000,), schedule=replace(mixed.schedule, **schedule))
     assert words in methods(Sweep(config, store), pd.DataFrame(), [])
 
 
 @pytest.mark.parametrize("words", [[], ["a", "b", "c"]])
 def test_a_worker_says_how_it_is_called(words: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "scalefit.training.sweeps.worker", *words], capture_output=True, text=True
+        [sys.executable, "-m", "scalefit.training.sweeps.worker", *words], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 1 and done.stderr == "usage: python -m scalefit.training.sweeps.worker STORE [NAME]\n"
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_sweep_of_a_transformers_model_has_its_own_sizes(grid: SweepConfig, store: Path, tmp_path: Path) -> None:
+def test_a_sweep_of_a_transformers_model_has_its_own_sizes(mixed: SweepConfig, store: Path, tmp_path: Path) -> None:
     from transformers import GPT2Config
 
     GPT2Config(
@@ -387,7 +389,7 @@ def test_a_sweep_of_a_transformers_model_has_its_own_sizes(grid: SweepConfig, st
     ).save_pretrained(tmp_path / "own")
     model = ModelConfig(family="huggingface", path=str(tmp_path / "own"), T_max=32)
     config = replace(
-        grid,
+        mixed,
         sizes=(SizeConfig(model=model),),
         lr=LearningRateConfig(grid=(1e-2,)),
         tokens=(),
@@ -409,11 +411,13 @@ def test_a_sweep_of_a_transformers_model_has_its_own_sizes(grid: SweepConfig, st
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not say whether a process has ended")
-def test_a_killed_worker_that_nobody_waited_for_is_dead() -> None:
+def test_a_killed_worker_that_nobody_waited_for_is_dead(start) -> None:
     """It keeps its process id until its parent asks, so the id alone says that it lives."""
-    worker = subprocess.Popen([sys.executable, "-c", "pass"])
+    worker = start("-c", "pass")
     lease = {"host": socket.gethostname(), "boot": _boot_id(), "pid": worker.pid}
+    deadline = time.monotonic() + 60
     while not _is_zombie(worker.pid):
+        assert time.monotonic() < deadline, "a process that has ended is not seen to have"
         time.sleep(0.01)
     assert is_dead(lease, 0.0, held=False)
     assert worker.wait() == 0 and is_dead(lease, 0.0, held=False)
