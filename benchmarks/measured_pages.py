@@ -114,13 +114,19 @@ def falling_noise(document: dict[str, Any]) -> str:
 
 def optimum(document: dict[str, Any]) -> str:
     """Fits against an independent search."""
-    lines = ["| law | tables | trusted | misses | of them trusted | the other search misses |", "|---" * 6 + "|"]
-    for row in document["laws"]:
-        cells = (row["law"], row["fitted"], row["trusted"], row["misses"], row["trusted_misses"])
-        lines.append(f"| {' | '.join(map(str, cells))} | {row['other_search_misses']} |")
+    heads = ("law", "tables", "trusted", "misses", "of them trusted", "refused", "the other search misses")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    keys = ("law", "fitted", "trusted", "misses", "trusted_misses", "refused", "other_search_misses")
+    lines += [f"| {' | '.join(str(row[key]) for key in keys)} |" for row in document["laws"]]
+    tables, missed, trusted = (
+        sum(row[key] for row in document["laws"]) for key in ("fitted", "misses", "trusted_misses")
+    )
+    of = f"{tables} tables of {len(document['laws'])} laws"
     said = (
+        f"{of}: {missed or 'no'} misses, {trusted or 'none'} of them trusted. "
         f"{document['starts']} starts of the other search; a miss is an objective higher than its by over "
-        f"{document['tolerance']:.0e}, relatively."
+        f"{document['tolerance']:.0e}, relatively; objectives that differ by less than {document['same']:.0e} count as "
+        "equal."
     )
     return "\n".join([*lines, "", *wrapped(said)]) + "\n"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,3 +86,20 @@ def repetition_starts(columns: dict[str, Array], loss: Array) -> Array:
                 E, A, B = (max(c, 1e-3) / k for c, k in zip((E, A, B), size[:, 0], strict=True))
                 rows += [(E, A, alpha, B, beta, R_D, R_N) for R_N in (1.0, 5.0, 25.0)]
     return np.asarray(rows)
+
+
+def log_linear_starts(
+    law: Any, columns: Mapping[str, Array], target: Array, grid: Mapping[str, Sequence[float]]
+) -> Array:
+    """Least squares of the log target, in which all other parameters are linear, for each node of a grid of some."""
+    linear = [name for name in law.parameters if name not in grid]
+    low, high = np.array([law.parameters[name].bounds for name in linear]).T
+    rows = []
+    for node in itertools.product(*grid.values()):
+        values = {**dict.fromkeys(linear, 0.0), **dict(zip(grid, node, strict=True))}
+        basis = np.stack([np.log(law.evaluate(columns, {**values, name: 1.0})) for name in linear], axis=1)
+        size = np.abs(basis).max(axis=0) + 1e-300
+        solved = np.linalg.lstsq(basis / size, np.log(target), rcond=1e-12)[0] / size
+        values |= dict(zip(linear, np.clip(solved, low, high), strict=True))
+        rows.append([values[name] for name in law.parameters])
+    return np.array(rows)

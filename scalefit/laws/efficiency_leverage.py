@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._typing import Array
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Input, Target
+from scalefit.laws._starts import log_linear_starts
 
 
 class EfficiencyLeverage(Law):
@@ -75,3 +77,9 @@ class EfficiencyLeverage(Law):
         share = 1.0 / (1.0 / (active_share + 1.0 / (1.0 / A_start - 1.0 / A_max)) + 1.0 / A_max)
         g = np.log(granularity)
         return np.exp(np.log(share) * (a + d * np.log10(C) + gamma * g * g + beta * g))
+
+    @staticmethod
+    def starts(columns: dict[str, Array], target: Array) -> Array:
+        """Saturation from a grid; the exponent's parts are linear in the log target once it is given."""
+        grid = {"A_start": tuple(np.geomspace(1e-4, 0.5, 12)), "A_max": (1.0, 2.0, 10.0, 1e4, 1e16)}
+        return log_linear_starts(EfficiencyLeverage, columns, target, grid)
