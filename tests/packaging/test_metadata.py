@@ -26,6 +26,7 @@ def test_the_citation_can_be_read():
     assert record["cff-version"] == "1.2.0" and record["type"] == "software"
     assert {"message", "title", "authors", "version", "license"} <= set(record)
     assert record["license"] == PROJECT["license"]
+    assert record["references"]
     assert all(one["authors"] and one["year"] and one["identifiers"] for one in record["references"])
 
 

@@ -53,7 +53,9 @@ def test_fresh_data_of_low_entropy_go_below_one_and_the_tokens_decide(store: Pat
 
 
 def test_losses_are_held_against_the_known_entropy(store: Path) -> None:
-    for row in run_experiment("figure4", "tiny", store / "out", store).rows:
+    rows = run_experiment("figure4", "tiny", store / "out", store).rows
+    assert len(rows) == 2
+    for row in rows:
         assert row["val_minus_H_data"] == pytest.approx(row["val_loss"] - row["H_data"])
         assert row["H_data"] == pytest.approx(0.987, abs=1e-3)
 

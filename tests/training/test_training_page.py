@@ -21,7 +21,9 @@ def blocks(language: str) -> list[str]:
 
 def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for code in blocks("py"):
+    codes = blocks("py")
+    assert codes
+    for code in codes:
         exec(compile(code, "docs/training.md", "exec"), {})
 
 
@@ -31,7 +33,9 @@ def test_sweep_config_is_valid() -> None:
 
 
 def test_commands_exist() -> None:
-    for line in "".join(blocks("sh")).splitlines():
+    lines = "".join(blocks("sh")).splitlines()
+    assert lines
+    for line in lines:
         words = [word for word in line.split("#")[0].split() if not word.startswith("-")]
         depth = 3 if words[1] == "sweep" else 2
         result = CliRunner().invoke(build_app(), [*words[1:depth], "--help"])
