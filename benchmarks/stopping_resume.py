@@ -43,6 +43,11 @@ def train(folder: Path, steps: int, kill_at: int | None, restore_flag: bool) -> 
         return [{"input_ids": row, "labels": row} for row in ids]
 
     class Kill(TrainerCallback):
+        began_at = -1
+
+        def on_train_begin(self, args, state, control, **kwargs):
+            self.began_at = state.global_step
+
         def on_step_begin(self, args, state, control, **kwargs):
             if kill_at is not None and state.global_step == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -58,16 +63,16 @@ def train(folder: Path, steps: int, kill_at: int | None, restore_flag: bool) -> 
         logging_steps=every, save_steps=every * 5, save_total_limit=2, report_to=[], disable_tqdm=True,
         seed=0, use_cpu=True, restore_callback_states_from_checkpoint=restore_flag,
     )  # fmt: skip
-    advice = AdviceCallback()
+    advice, kill = AdviceCallback(), Kill()
     trainer = Trainer(
         model=GPT2LMHeadModel(config), args=arguments, train_dataset=sample(400), eval_dataset=sample(32),
-        callbacks=[advice, Kill()],
+        callbacks=[advice, kill],
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
     live = next(c for c in trainer.callback_handler.callbacks if isinstance(c, AdviceCallback))
     assert live.advice is not None and live.monitor is not None
     done = {"advice": live.advice.as_dict(), "evaluations": len(live.monitor.curve("val")[0])}
-    (folder / "advice.json").write_text(json.dumps(done))
+    (folder / "advice.json").write_text(json.dumps({**done, "began_at": kill.began_at}))
 
 
 def launch(folder: Path, steps: int, kill_at: int | None, restore_flag: bool) -> int:
@@ -77,7 +82,7 @@ def launch(folder: Path, steps: int, kill_at: int | None, restore_flag: bool) ->
     command += ["--restore-flag"] if restore_flag else []
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
     if done.returncode not in (0, -signal.SIGKILL):
         raise RuntimeError(done.stderr[-3000:])
     return done.returncode
@@ -95,6 +100,8 @@ def compare(steps: int, restore_flag: bool = False, in_process: bool = False) ->
         status = launch(killed, steps, steps * 2 // 3 + 3, restore_flag)
         survive(killed, steps, None, restore_flag)
         first, second = (json.loads((f / "advice.json").read_text()) for f in (whole, killed))
+    if not first.pop("began_at") < second.pop("began_at"):
+        raise RuntimeError("the run that was killed began again")
     return {
         "steps": steps,
         "restore_callback_states_from_checkpoint": restore_flag,
