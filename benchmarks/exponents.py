@@ -28,13 +28,21 @@ import numpy as np
 
 import scalefit as sf
 from scalefit.corpora.read import read_corpus
+from scalefit.memory.zipf import ZipfFacts
 from scalefit.training.config import CorpusConfig
 from scalefit.training.data.markov import MarkovSource
 
 RESULTS = Path(__file__).parent / "results" / "exponents.json"
 DATA = Path(__file__).parents[1] / "data"
 #: Name of a corpus to its series and H_inf in the ladders that were trained here.
-LADDERS = {"standard library": ("stdlib", 0.0), "73 books": ("books", 0.0), "Markov source": ("markov", 2.351868)}
+LADDERS = {
+    "standard library": ("stdlib", 0.0),
+    "73 books": ("books", 0.0),
+    "Markov source": ("markov", 2.351868),
+    "facts": ("facts", 0.0),
+}
+#: Keys and Zipf exponent of the facts (benchmarks/modern_ladder/facts.toml).
+FACTS = ZipfFacts(4_096, 1.5)
 #: Sizes from which on a fit of the ladder is repeated: smaller models hardly learn from data at all.
 LARGER = 45_000
 SIZES, SEEDS = (20_000, 100_000, 400_000), range(4)
@@ -73,6 +81,8 @@ def ladders(names: Sequence[str]) -> Iterator[dict[str, Any]]:
             for recipe, rows in some.groupby("recipe" if "recipe" in some else "family"):
                 row = {"name": name, "data": file.parent.name, "recipe": str(recipe), "entropy": entropy}
                 row |= {"fits": fits(rows, entropy), "largest": largest(rows, entropy)}
+                if series == "facts":  # what Zipf's theory says of the same doublings: the mass of keys not yet seen
+                    row["predicted"] = _slopes(row["largest"]["D"], FACTS.unseen(row["largest"]["D"]))
                 print(row, flush=True)
                 yield row
 
@@ -93,8 +103,13 @@ def fits(runs: Any, entropy: float) -> list[dict[str, Any]]:
 def largest(runs: Any, entropy: float) -> dict[str, Any]:
     """Exponent of the loss above H_inf of the largest model, between its three largest D."""
     cells = runs[runs["N"] == runs["N"].max()].groupby("D")["loss"].mean().iloc[-3:]
-    slopes = -np.diff(np.log(cells - entropy)) / np.diff(np.log(cells.index))
-    return {"N": float(runs["N"].max()), "D": [float(D) for D in cells.index], "exponents": slopes.tolist()}
+    D = [float(value) for value in cells.index]
+    return {"N": float(runs["N"].max()), "D": D, "exponents": _slopes(D, cells - entropy)}
+
+
+def _slopes(D: Any, losses: Any) -> list[float]:
+    """Exponents between neighbouring D."""
+    return [float(value) for value in -np.diff(np.log(losses)) / np.diff(np.log(D))]
 
 
 def predict(names: Sequence[str]) -> Iterator[dict[str, Any]]:

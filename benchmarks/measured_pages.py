@@ -948,10 +948,12 @@ def _ladders(document: dict[str, Any]) -> list[str]:
     lines = [head, "|---" * 6 + "|"]
     last: dict[str, list[float]] = {}
     for row in document["ladders"]:
-        text = predicted[row["name"]]
-        said = "none" if text["exponent"] is None else "{:.2f} ({:.2f} to {:.2f})".format(
-            text["exponent"], *text["interval"]
-        )  # fmt: skip
+        text = predicted.get(row["name"], {"exponent": None})
+        if text["exponent"] is not None:
+            said = "{:.2f} ({:.2f} to {:.2f})".format(text["exponent"], *text["interval"])
+        else:
+            exact = [f"{value:.2f}" for value in row.get("predicted", [])]
+            said = f"{', '.join(exact)} (unseen mass)" if exact else "none"
         cells = [f"{fit['beta']:.2f} [{fit['lower']:.2f}, {fit['upper']:.2f}]" for fit in row["fits"]]
         cells.append(", ".join(f"{value:.2f}" for value in row["largest"]["exponents"]))
         recipe = row["recipe"] if "-" in row["recipe"] else f"{row['recipe']}-adamw"
@@ -963,7 +965,7 @@ def _ladders(document: dict[str, Any]) -> list[str]:
         f"Predicted over measured on the largest model's last doubling: {ratios}. Beta is Chinchilla's with E held at "
         "H_inf, 90 % intervals; where it falls when the small sizes are left out, those sizes and not the data set it. "
         "H_inf is 0, but for the Markov source, which has its known entropy: its exponent is not of correlations, "
-        "which fall exponentially."
+        "which fall exponentially. Of facts the prediction is that of Zipf's theory for the same D."
     )
     return [*lines, "", *wrapped(text_)]
 

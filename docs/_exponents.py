@@ -28,9 +28,13 @@ def points(benchmarks: Path) -> dict[str, list[tuple[float, float, tuple[float, 
         found.setdefault("text: best n-gram", []).append((row["exponent"], row["n_gram"][-1], tuple(row["interval"])))
     for row in document["ladders"]:
         text = texts.get(row["name"])
-        if text:
+        if "predicted" in row:
+            point = (row["predicted"][-1], row["largest"]["exponents"][-1], (row["predicted"][-1],) * 2)
+            found.setdefault("Zipf, data, one pass: the unseen mass", []).append(point)
+        elif text:
             point = (text["exponent"], row["largest"]["exponents"][-1], tuple(text["interval"]))
-            found.setdefault("text: largest transformer", []).append(point)
+            family = {"gpt2": "GPT-2", "llama": "Llama"}[row["recipe"].split("-")[0]]
+            found.setdefault(f"text: largest {family}", []).append(point)
     return found
 
 

@@ -86,9 +86,15 @@ def better(reading: Reading) -> str:
     return "" if np.isnan(reading.p_better) else f" (P better {reading.p_better:.3f})"
 
 
+#: Probability from which an extrapolated multiplier is called likely better or worse; a choice, not measured.
+_LIKELY = 0.8
+
+
 def likely(reading: Reading) -> str:
     """What may be said of an extrapolated multiplier: no yes or no."""
     p = reading.p_better
     if np.isnan(p):
         return ""
+    if max(p, 1 - p) < _LIKELY:
+        return f", better or worse (P better {p:.2f})"
     return f", likely {'better' if p >= 0.5 else 'worse'} (P {max(p, 1 - p):.2f})"

@@ -164,6 +164,7 @@ def test_the_same_runs_twice_are_not_called_equal():
     assert "no difference seen" in found.verdict
     assert "excluded" in found.verdict
     assert "equal" not in found.verdict
+    assert "likely" not in str(found) and "better or worse (P better 0.5" in str(found)
 
 
 def test_the_interval_holds_the_truth_and_tables_without_a_difference_are_not_called_better():

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import scalefit as sf
 from scalefit.training.models.counts import count_parameters
+from scalefit.training.sweeps.grid import sweep_digest
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "modern_ladder" / "run.py"
 spec = importlib.util.spec_from_file_location("modern_ladder", PATH)
@@ -16,6 +18,7 @@ ladder = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(ladder)
 
 
+DATA = Path(__file__).parents[2] / "data" / "scalefit_modern"
 BOOKS = "books.tar.xz"  # at toy size no corpus is read
 
 
@@ -54,3 +57,36 @@ def test_the_ladder_spans_enough() -> None:
             assert len(N) >= 5 and N == sorted(N) and np.log10(N[-1] / N[0]) > 1.3
             assert sum(len(size.seeds) == 3 for size in sizes) == 2  # a third
             assert all(len(size.tokens or config.tokens) >= 4 for size in sizes)
+
+
+def test_the_table_is_what_the_configs_make() -> None:
+    runs = pd.read_csv(DATA / "runs.csv")
+    sweeps = {name: config for name, config in ladder.configs(BOOKS).items() if set(config.corpora) & {*runs["series"]}}
+    methods = (DATA / "METHODS.md").read_text()
+    for name, config in sweeps.items():
+        assert f"# Methods of the sweep {name}\n" in methods
+        if "books" not in config.corpora:  # the digest holds the path to the books
+            assert sweep_digest(config) in methods
+        (series,) = config.corpora
+        rows = runs[(runs["series"] == series) & (runs["optimizer"] == config.optimizer.name)]
+        rows = rows[rows["kind"] == "branch"]
+        vocabulary = int(rows["vocab_size"].iloc[0])
+        wanted = {
+            (count_parameters(size.model, vocabulary).total, D, seed)
+            for size in config.sizes
+            for D in size.tokens or config.tokens
+            for seed in size.seeds or config.seeds
+        }
+        assert {*zip(rows["N"], rows["D"], rows["seed"], strict=True)} == wanted
+    assert (runs["status"] == "finished").all() and not runs["lr_at_edge"].any()
+    assert {"seconds", "tokens_per_second"} <= {*runs.columns} and (runs["tokens_per_second"] > 0).all()
+    assert sum(path.stat().st_size for path in DATA.iterdir()) < 1_000_000
+
+
+def test_one_recipe_is_compared_with_another_on_the_books() -> None:
+    """Pairs of the same size and tokens: what Muon gains over AdamW for a Llama shape, by their own losses."""
+    runs = sf.load_dataset("scalefit_modern")
+    books = runs[(runs["series"] == "books") & (runs["family"] == "llama")]
+    cells = books.groupby(["optimizer", "N", "D"])["loss"].mean().unstack("optimizer")
+    early = cells[cells.index.get_level_values("D") == cells.index.get_level_values("D").min()]
+    assert (early["muon"] < early["adamw"]).all()
