@@ -5,7 +5,7 @@ Exponents move from 0.54 to 0.37 with the counting convention alone, so C never 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,21 @@ FORWARD = 2.0
 ATTENTION = 12.0
 #: Share of the products of attention that a causal mask keeps.
 CAUSAL = 0.5
+
+
+def counted(conventions: Mapping[str, Any]) -> str:
+    """What N counts by a table's conventions, and whether the table said so.
+
+    Examples
+    --------
+    >>> counted({"params": "total", "assumed": ["params"]})
+    'N counts total parameters (assumed)'
+    >>> counted({"params": "non_embedding"})
+    'N counts non_embedding parameters'
+    """
+    # A frame that was never read says nothing; one that was says which of its conventions are assumptions.
+    assumed = conventions.get("assumed", () if conventions.get("stated", True) else ("params",))
+    return f"N counts {conventions.get('params', 'total')} parameters{' (assumed)' if 'params' in assumed else ''}"
 
 
 def quantity(name: str, value: float) -> str:

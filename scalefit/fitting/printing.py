@@ -11,7 +11,7 @@ from scalefit._arguments import LEVEL
 from scalefit._text import folded
 from scalefit.errors import Note
 from scalefit.fitting.solution import Solution
-from scalefit.flops import QUANTITIES
+from scalefit.flops import QUANTITIES, counted
 
 _ROUNDING = 1e-20  # objective per run of a table without noise
 
@@ -131,7 +131,7 @@ def _convention_line(result: Solution) -> str:
     parts = []
     sized = set(QUANTITIES) & set(result.law.inputs)
     if sized and "params" in said:
-        parts.append(f"N counts {said['params']} parameters")
+        parts.append(counted(said))
     if sized and "flops" in said:
         given = any(note.code == "inconsistent_compute" for note in result.table_notes)
         parts.append("C as the table gives it" if given else f"C is {said['flops']}")

@@ -7,7 +7,7 @@ from typing import Any
 from scalefit._text import folded
 from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import note_line, number
-from scalefit.flops import quantity
+from scalefit.flops import counted, quantity
 
 _SHOWN_RATIOS = (3.0, 10.0, 30.0, 100.0)
 
@@ -26,7 +26,7 @@ def as_text(result: Any, level: float = 0.9) -> str:
         folded(f"{result.n_runs} runs up to {_largest_run(result)} · converged: {'yes' if result.success else 'NO'}"),
         folded(f"Prior: {penalty if penalty is not None else 'none'}"),
         folded(
-            f"N counts {conventions.get('params', 'total')} parameters · loss in "
+            f"{counted(conventions)} · loss in "
             f"{conventions.get('loss_unit', 'nat/token')} · errors shared by neighbours, "
             f"{100 * result.discrepancy.amplitude:.2g} % over {result.discrepancy.length:g} in "
             + ", ".join(f"ln {name}" for name in result.inputs)

@@ -18,7 +18,7 @@ from scalefit._arguments import LEVEL, check_level, check_numbers, check_quantit
 from scalefit._plain import plain
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitError, arg, note_record
-from scalefit.flops import SIZES
+from scalefit.flops import SIZES, counted
 from scalefit.optima.curves import Curve
 from scalefit.optima.power_law_fit import PowerLawFit, fit_power_law
 from scalefit.plots.isoflop import IsoflopFigure
@@ -183,8 +183,7 @@ def bias_of(optima: Optima) -> dict[str, float] | None:
 
 def optima_text(optima: Optima, level: float = LEVEL) -> str:
     """The exponents first, then the optima, then what to know before quoting them."""
-    counts = optima.conventions.get("params", "total")
-    lines = [f"Optima by budget: {optima.method}, {len(optima.optima)} budgets; N counts {counts} parameters"]
+    lines = [f"Optima by budget: {optima.method}, {len(optima.optima)} budgets; {counted(optima.conventions)}"]
     for name, line in (("N", optima.line_N), ("D", optima.line_D)):
         low, high = line.exponent_interval(level)
         known = f"{100 * level:.6g}% [{low:.4f}, {high:.4f}]"

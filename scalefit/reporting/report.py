@@ -15,7 +15,7 @@ import numpy as np
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
 from scalefit.errors import ArgumentError, DataError, arg, note_record
 from scalefit.fitting.result import FitResult
-from scalefit.flops import QUANTITIES
+from scalefit.flops import QUANTITIES, counted
 from scalefit.laws import get
 from scalefit.reporting import sections
 from scalefit.reporting.beside import Found, find_beside
@@ -191,8 +191,7 @@ def _page(found: Findings, beside: tuple[Found, ...], title: str, source: str) -
     about = {
         "made with": f"scalefit {__version__}",
         "table": f"{source}, {result.n_runs} runs, sha256 {_fingerprint(result)}",
-        "conventions": f"N counts {said.get('params', 'total')} parameters; C is {said.get('flops', '6ND')}; "
-        f"losses in {unit}",
+        "conventions": f"{counted(said)}; C is {said.get('flops', '6ND')}; losses in {unit}",
     }
     parts = {
         "verdict": ("Verdict", summary(found)),
