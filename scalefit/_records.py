@@ -58,7 +58,13 @@ def check_format(raw: Any, known: int, name: Any) -> None:
     DataError
         It is.
     """
-    found = raw.get("format") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or "format" not in raw:
+        raise DataError(
+            f"{name} holds no saved result: it has no format",
+            "it was not read",
+            "Name a file that to_json of a fit, a forecast or a blend wrote",
+        )
+    found = raw["format"]
     if type(found) is not int or found != known:
         raise DataError(
             f"{name} has format {found!r:.60} while this scalefit ({__version__}) reads {known}",

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable
 
 _SUPER = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_PAGE = 100  # columns of a printed page
+PAGE = 100  #: columns of a printed page
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 
@@ -17,8 +17,8 @@ def count(value: float, digits: int = 3) -> str:
 
     Examples
     --------
-    >>> count(7.06e10), count(999_999), count(1.5e17), count(float("nan"))
-    ('70.6B', '1M', '1.5×10¹⁷', '–')
+    >>> count(7.06e10), count(999_999), count(1.5e17), count(float("nan")), count(3.94e5, 2)
+    ('70.6B', '1M', '1.5×10¹⁷', '–', '390K')
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else "∞"
@@ -27,8 +27,8 @@ def count(value: float, digits: int = 3) -> str:
         return power(value, digits)
     for size, suffix in _SUFFIXES:
         if rounded >= size:
-            return f"{rounded / size:.{digits}g}{suffix}"
-    return f"{rounded:.{digits}g}"
+            return f"{rounded / size:.{max(digits, 3)}g}{suffix}"  # 200M of two digits, not 2e+02M
+    return f"{rounded:.{max(digits, 3)}g}"
 
 
 def power(value: float, digits: int = 3) -> str:
@@ -82,6 +82,18 @@ def shortlist(items: Iterable[object], most: int = 8) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
+def listing(items: Iterable[object]) -> str:
+    """Items as a sentence names them.
+
+    Examples
+    --------
+    >>> listing(["E"]), listing(["A", "B"]), listing(["E", "A", "B"])
+    ('E', 'A and B', 'E, A and B')
+    """
+    *first, last = map(str, items)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def nearest(asked: object, names: Iterable[object], cutoff: float = 0.6) -> str:
     """The question whether a name was meant that reads like what was typed, and a space; nothing where none does.
 
@@ -120,7 +132,7 @@ def folded(line: str) -> str:
     >>> [len(part) <= 100 for part in folded("  " + 40 * "word ").splitlines()]
     [True, True, True]
     """
-    if len(line) <= _PAGE:
+    if len(line) <= PAGE:
         return line
     lead = line[: len(line) - len(line.lstrip())]
-    return textwrap.fill(line.lstrip(), _PAGE, initial_indent=lead, subsequent_indent=lead + "    ")
+    return textwrap.fill(line.lstrip(), PAGE, initial_indent=lead, subsequent_indent=lead + "    ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ import scalefit as sf
 from scalefit._text import known, nearest
 from scalefit.cli import main
 from scalefit.errors import Note, arg
+from scalefit.planning.deployment import Hardware
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +131,182 @@ def test_the_words_of_a_note_outlive_its_record():
     note = Note("guessed", "info", f"Pass {arg('level', 0.5)}.")
     again = Note(note.code, note.severity, note.message)
     assert again.template == note.template != note.message and "\x02" not in str(note.message)
+
+
+@pytest.mark.parametrize("at", [{"C": 1e22}, {"N": 7e9, "D": 1.4e11}, [{"C": 1e22}, {"N": 7e9, "D": 1.4e13}]])
+def test_runs_asked_for_are_in_the_figure_of_a_forecast(runs, at):
+    forecast = sf.forecast(runs, law="coupled")
+    axes = forecast.plot(at=at)
+    asked = [at] if isinstance(at, dict) else at
+    drawn = [bar for bar in axes.containers if type(bar).__name__ == "ErrorbarContainer"]
+    assert len(drawn) == len(asked)
+    for bar, point in zip(drawn, asked, strict=True):
+        inputs = point if "N" in point else {k: float(v[0]) for k, v in forecast.frontier(point["C"]).items()}
+        row = forecast.predict_interval(**inputs).iloc[0]
+        (x,), (loss,) = bar.lines[0].get_data()
+        assert x == pytest.approx(6 * inputs["N"] * inputs["D"]) and loss == pytest.approx(row["loss"])
+        ends = bar.lines[2][0].get_segments()[0][:, 1]
+        assert list(ends) == pytest.approx([row["lower"], row["upper"]])
+        assert axes.get_xlim()[1] > x
+    assert not forecast.plot().containers
+
+
+def test_a_logarithmic_axis_of_the_loss(runs, tmp_path, capsys):
+    result = sf.fit(runs, "chinchilla")
+    forecast = sf.forecast(runs)
+    for drawn in (sf.plot([result, forecast], log_y=True), forecast.plot(log_y=True), result.plot(log_y=True).axes[0]):
+        assert drawn.get_yscale() == "log" and drawn.get_ylabel() == "loss [nat/token]"
+    assert sf.plot(result).get_yscale() == forecast.plot().get_yscale() == "linear"
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    for command in ("fit", "forecast"):
+        linear, log = tmp_path / f"{command}.svg", tmp_path / f"{command}-log.svg"
+        assert shell(capsys, command, tmp_path / "runs.csv", "--plot", linear)[0] == 0
+        assert shell(capsys, command, tmp_path / "runs.csv", "--plot", log, "--log-y")[0] == 0
+        assert linear.read_bytes() != log.read_bytes()
+
+
+def test_the_figure_of_a_fit_names_the_unit_of_its_losses(runs):
+    per_byte = runs.rename(columns={"val_loss": "val_bpb"}).assign(val_bpb=runs["val_loss"] / 3)
+    drawn = sf.fit(per_byte, "chinchilla").plot().axes[0]
+    assert drawn.get_ylabel() == "loss [bit/byte]"
+
+
+def test_no_command_is_answered_by_the_help_alone(capsys):
+    code, said = shell(capsys)
+    assert code == 2 and "Commands" in said.out + said.err and "Nothing was done" not in said.out + said.err
+
+
+def test_published_constants_by_their_key_alone(capsys):
+    code, said = shell(capsys, "predict", "--published", "besiroglu2024", "--N", "70B", "--D", "1.4T")
+    assert code == 0 and "loss 1.9" in said.out and "besiroglu2024" in said.out
+    code, said = shell(capsys, "predict", "--N", "70B", "--D", "1.4T")
+    assert code == 2 and "--published" in said.err
+
+
+def test_a_fault_in_a_law_of_ones_own_is_not_called_scalefits(capsys, tmp_path, runs):
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    law = tmp_path / "mylaw.py"
+    law.write_text(
+        'import scalefit as sf\n\n\nclass Mine(sf.Law):\n    """One of mine."""\n\n    inputs = ("N",)\n'
+        '    E = sf.Parameter("irreducible loss", (0, 10), (1, 2))\n\n    @staticmethod\n'
+        "    def loss(N, E):\n        return E + forgotten\n"
+    )
+    code, said = shell(capsys, "fit", tmp_path / "runs.csv", "--law", f"{law}:Mine")
+    assert code == 1 and f"{law}, line 12, raised NameError" in said.err and "scalefit's own" not in said.err
+
+
+def test_a_price_without_a_device_is_refused(capsys):
+    code, said = shell(capsys, "plan", "--published", "besiroglu2024", "--C", "1e22", "--price", "2.5")
+    assert code == 2 and "--price" in said.err and "--hardware" in said.err
+
+
+def test_prints_fit_a_page(capsys, tmp_path, runs):
+    path, other, saved = tmp_path / "runs.csv", tmp_path / "two.csv", tmp_path / "fit.json"
+    runs.to_csv(path, index=False)
+    muon = runs.assign(val_loss=runs["val_loss"] * 0.98)
+    pd.concat([runs.assign(recipe="adamw"), muon.assign(recipe="muon")]).to_csv(other, index=False)
+    shell(capsys, "fit", path, "--save", saved)
+    for command in (
+        ("predict", saved, "--N", "70B", "--D", "1.4T"),
+        ("compare-recipes", other, "--out", tmp_path / "two.json"),
+        ("next-runs", saved, "--budget", "1e19"),
+        ("compare", path),
+        ("floor", "--N", "124M", "--D", "90M", "--layers", "12", "--d-emb", "768", "--context", "1024"),
+        ("forecast", path, "--at", "C=1e25"),
+    ):
+        code, said = shell(capsys, *command)
+        assert code == 0
+        assert max(map(len, said.out.replace(str(tmp_path), "").splitlines())) <= 100, command
+    assert "at the best N = " in said.out
+
+
+def test_a_log_that_begins_at_step_zero_has_a_warm_up(tmp_path):
+    from scalefit.integrations.log_plans import plan_from_log
+    from scalefit.integrations.logs import read_log
+
+    steps = np.arange(0, 2001, 20)
+    rate = 6e-4 * np.minimum(1, (steps + 1) / 200)
+    pd.DataFrame({"step": steps, "val_loss": 3 + 10 / (steps + 10), "lr": rate}).to_csv(tmp_path / "log.csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan, _ = plan_from_log(read_log(tmp_path / "log.csv"))
+    assert 180 <= plan.schedule.warmup <= 220
+
+
+def test_a_budget_in_money_or_hours_is_one_of_compute(capsys):
+    of = ("plan", "--published", "besiroglu2024", "--hardware", "h100", "--mfu", "0.4", "--json")
+    bought = [
+        json.loads(shell(capsys, *of, *budget)[1].out)
+        for budget in (("--price", "2", "--money", "20000"), ("--hours", "10000"))
+    ]
+    peak = sf.plan(sf.published("besiroglu2024"), C=1e22, hardware=Hardware.named("h100")).hardware.peak
+    assert [plan["C"] for plan in bought] == pytest.approx([1e4 * 3600 * peak * 0.4] * 2)
+    assert bought[0]["money"] == pytest.approx(20000)
+    code, said = shell(capsys, "plan", "--published", "besiroglu2024", "--money", "100")
+    assert code == 2 and "--hardware" in said.err
+
+
+def test_the_column_of_recipes_is_looked_for_among_those_that_repeat(runs):
+    two = pd.concat([runs.assign(optimizer="adamw"), runs.assign(optimizer="muon")])
+    for asked in (None, "optimiser"):
+        with pytest.raises(sf.DataError) as refused:
+            sf.compare_recipes(two, **({} if asked is None else {"recipe": asked}))
+        assert "Pass recipe= with one of: optimizer, or give" in str(refused.value)
+
+
+def test_a_file_without_a_result_is_not_asked_to_be_saved_again(tmp_path, runs):
+    plan = tmp_path / "plan.json"
+    sf.plan(sf.published("besiroglu2024"), C=1e22).to_json(plan)
+    runs.to_json(tmp_path / "runs.json", orient="records")
+    for path in (plan, tmp_path / "runs.json"):
+        with pytest.raises(sf.DataError, match="holds no saved result"):
+            sf.load_result(path)
+    with pytest.raises(sf.DataError, match=r"There is no file .*none.json'; nothing was read. Check the path from"):
+        sf.load_result(tmp_path / "none.json")
+
+
+def test_one_fit_makes_a_summary_table_too(runs):
+    result = sf.fit(runs, "chinchilla")
+    assert sf.summary_table(result).equals(sf.summary_table([result]))
+
+
+def test_the_length_of_a_run_can_be_said_on_the_command_line(capsys, tmp_path):
+    steps = np.arange(100, 3001, 100)
+    pd.DataFrame({"step": steps, "val_loss": 2.9 + 12 * (steps + 50.0) ** -0.45}).to_csv(tmp_path / "log.csv")
+    code, said = shell(capsys, "advise", tmp_path / "log.csv", "--total-steps", "10000", "--json")
+    assert code == 0 and json.loads(said.out)["final"]["step"] == 10000
+    shell(capsys, "report", tmp_path / "log.csv", "--live", "-o", tmp_path / "live.html")
+    page = (tmp_path / "live.html").read_text()
+    assert "twice the run so far" in page and "planned end" not in page
+
+
+def test_a_report_shows_no_number_of_what_is_not_determined(runs):
+    two = pd.concat([runs.assign(optimizer="adamw"), runs.assign(optimizer="muon", val_loss=runs["val_loss"] * 0.97)])
+    result = sf.fit(two, "chinchilla")
+    assert set(result.certificate.undetermined) == {"E", "A", "alpha", "B", "beta"}
+    assert "compare_recipes" in " ".join(note.message for note in result.notes)
+    html = sf.report(two).html
+    tiles = html[html.index('class="tiles"') :].split("</dl>")[0]
+    assert tiles.count("is not determined") == 3 and "90 %" not in tiles
+
+
+def test_what_a_notebook_shows_of_a_result_says_whether_to_trust_it(runs):
+    assert repr(sf.fit(runs, "chinchilla")).endswith("18 runs>")
+    wrong = sf.fit(runs, "chinchilla", fixed={"E": 17})
+    assert not wrong.trusted and repr(wrong).endswith("; not to be trusted>")
+    plan = sf.plan(sf.published("besiroglu2024"), C=1e22)
+    assert "Plan: lowest loss" in plan._repr_html_() and "N* ~ C^" in plan._repr_html_()
+
+
+def test_tables_put_together_by_concat_keep_what_their_words_say(runs):
+    adamw, muon = runs.assign(optimizer="adamw"), runs.assign(optimizer="muon", val_loss=runs["val_loss"] * 0.97)
+    one, two = pd.concat([adamw, muon], ignore_index=True), pd.concat([adamw, muon])
+    assert not two.index.is_unique
+    codes = [[note.code for note in sf.fit(table, "chinchilla").notes] for table in (one, two)]
+    assert codes[0] == codes[1] and "mixed_runs" in codes[1] and "replicates" not in codes[1]
+    spread = [
+        [note.details for note in sf.forecast(table).notes if note.code == "mixed_recipes"] for table in (one, two)
+    ]
+    assert spread[0] == spread[1] != []
+    two.attrs["scalefit"] = {"params": "non_embedding"}
+    assert sf.fit(two, "chinchilla").conventions["params"] == "non_embedding"

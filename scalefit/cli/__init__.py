@@ -11,8 +11,10 @@ import os
 import pkgutil
 import re
 import sys
+import sysconfig
 import warnings
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -101,6 +103,9 @@ _MEANT = {
     "--confidence": ("--level",),
     "--figure": ("--plot",),
     "--group": ("--series",),
+    "--steps": ("--total-steps",),
+    "--schedule": ("--plan",),
+    "--dollars": ("--money",),
 }
 
 
@@ -128,6 +133,19 @@ def _usage(error: Any, options: set[str]) -> str:
 def _warned(message: Any, words: Wording) -> str:
     """A warning in the words of the shell; those of other libraries as they are."""
     return plainly(getattr(message, "template", str(message)), words)
+
+
+def _outside(error: BaseException) -> str:
+    """File and line where an error arose in a law of the user's own; nothing where it arose in a library."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else trace.tb_frame.f_code.co_filename
+    own = Path(__file__).parents[1]
+    if trace is None or not where.endswith(".py") or own in Path(where).parents or not Path(where).is_file():
+        return ""
+    libraries = {Path(path) for path in (*sysconfig.get_paths().values(), sys.prefix) if path}
+    return "" if libraries & set(Path(where).resolve().parents) else f"{where}, line {trace.tb_lineno},"
 
 
 def main(args: list[str] | None = None) -> None:
@@ -159,11 +177,17 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:  # typer's own usage errors, whichever click it vendors
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            if not error.format_message().strip():  # no command was typed, and the help stands above
+                sys.exit(int(error.exit_code))
             typer.echo(f"scalefit: {_usage(error, options)}", err=True)
             sys.exit(int(error.exit_code))
         if os.environ.get("SCALEFIT_DEBUG"):
             raise
         said = " ".join(f"{type(error).__name__}: {error}".split())
+        theirs = _outside(error)
+        if theirs:
+            typer.echo(f"scalefit: {theirs} raised {said:.300}. Nothing more was done. Correct that file.", err=True)
+            sys.exit(ExitCode.BAD_INPUT)
         typer.echo(
             f"scalefit: an error of scalefit's own, not of your input: {said:.300}. Nothing more was done. "
             f"Run again with SCALEFIT_DEBUG=1 for the traceback, and report it with scalefit --version.",

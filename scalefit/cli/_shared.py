@@ -160,6 +160,7 @@ Figure = Annotated[
     Path | None,
     typer.Option("--plot", help="Draw a figure to this file: .png, .pdf or .svg.", callback=_checked_figure),
 ]
+LogY = Annotated[bool, typer.Option("--log-y", help="With --plot: a logarithmic axis of the loss.")]
 Level = Annotated[
     float, typer.Option("--level", help="Coverage of the intervals, between 0 and 1.", callback=_checked_level)
 ]

@@ -39,6 +39,9 @@ def advise(
         Path | None,
         typer.Option(help="TOML or JSON file with the plan: [schedule] and what is known. Left out: from the log."),
     ] = None,
+    total_steps: Annotated[
+        float | None, typer.Option(help="Steps that the run will have, where neither its log nor a plan says.", min=1)
+    ] = None,
     as_json: shared.AsJson = False,
     watch: Annotated[bool, typer.Option(help="Follow the growing file with a live view.")] = False,
     level: shared.Level = 0.9,
@@ -68,8 +71,11 @@ def advise(
         )
     if not 0 <= interval <= _DAY:
         raise typer.BadParameter(f"{interval:g} is not a pause of 0 to {_DAY:g} seconds", param_hint="--interval")
+    if plan is not None and total_steps is not None:
+        raise typer.BadParameter("is in the plan; give one of the two", param_hint="--total-steps")
     given = None if plan is None else _read_plan(plan)
     read = _Reader(log, given, history or [], None if law is None else (law, law_from), min_gain, kind, val, train)
+    read.total_steps = total_steps
     if watch:
         _watch(read, level, interval, refreshes)
         return
@@ -120,6 +126,7 @@ class _Reader:
         train: str | None,
     ) -> None:
         self.log, self.plan, self.min_gain = log, plan, min_gain
+        self.total_steps: float | None = None
         self.names: dict[str, Any] = {"kind": kind, "val": val, "train": train}
         if plan is not None:
             self.names["tokens_per_step"] = plan.batch_tokens
@@ -160,6 +167,14 @@ class _Reader:
         from scalefit.stopping.monitor import Monitor
 
         table = read_log(self.log, **self.names, growing=growing)
+        if self.total_steps is not None:
+            if table.attrs["counts"] != "steps":
+                raise DataError(
+                    f"{self.log} counts {table.attrs['counts']}, not steps",
+                    "nothing was judged",
+                    "Put epochs in a plan",
+                )
+            table.attrs["total_steps"] = self.total_steps
         plan, notes = (self.plan, []) if self.plan is not None else plan_from_log(table)
         if self.plan is not None and table.attrs["counts"] == "epochs":
             raise DataError(

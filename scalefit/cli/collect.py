@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 
@@ -80,6 +81,6 @@ def collect(
         shared.print_json({"out": str(out), "n_runs": len(table), "columns": list(table.columns), "notes": notes})
         return ExitCode.DONE
     for note in notes:
-        typer.echo(f"{'! ' if note['severity'] == 'warning' else '  '}{note['message']}")
+        typer.echo(folded(f"{'! ' if note['severity'] == 'warning' else '  '}{note['message']}"))
     typer.echo(f"{len(table)} run{'s' if len(table) != 1 else ''}, one per row, in {out}")
     return ExitCode.DONE

@@ -62,6 +62,10 @@ def compare_recipes(
         read = found.multiplier(C=[point["C"] for point in points]) if points else None
     if read is not None:
         document["multiplier"] = read.to_dict("records")
+    if save is not None:
+        found.to_json(save)
+    if plot is not None:
+        save_figure(found.plot().figure, plot)  # type: ignore[arg-type]
     if as_json:
         shared.print_json(document)
     else:
@@ -70,8 +74,7 @@ def compare_recipes(
             typer.echo("\n" + read.drop(columns="note").to_string(index=False, float_format=lambda v: f"{v:.4g}"))
             for text in dict.fromkeys(text for text in read["note"] if text):
                 typer.echo(f"  {text}")
-    if save is not None:
-        found.to_json(save)
-    if plot is not None:
-        save_figure(found.plot().figure, plot)  # type: ignore[arg-type]
+    for path, what in ((save, "Comparison"), (plot, "Figure")):
+        if path is not None and not as_json:
+            typer.echo(f"{what}: {path}")
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import is_saved
+from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.errors import note_record
@@ -85,6 +86,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the result here, for scalefit predict.")] = None,
     plot: shared.Figure = None,
+    log_y: shared.LogY = False,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -129,7 +131,7 @@ def fit(
         if save is not None:
             result.to_json(written["Result"][label])
         if plot is not None:
-            result.plot(written["Figure"][label])
+            result.plot(written["Figure"][label], log_y=log_y)
     if as_json:
         documents = {label: summary(result, level) for label, result in results.items()}
         shared.print_json(documents[None] if None in documents else {"series": documents})
@@ -225,14 +227,14 @@ def predict(
     as_json: shared.AsJson = False,
 ) -> int:
     """Predict losses from a saved result, with intervals for a new run, or from published constants."""
-    if (result is None and law is None) or (result is not None and published is not None):
-        raise typer.BadParameter("give either a saved result or --law with --published", param_hint="RESULT")
+    if (result is None) == (law is None and published is None):
+        raise typer.BadParameter("give a saved result, or a paper's constants by --published", param_hint="RESULT")
     inputs = _inputs(N, D, C, at)
     if result is not None:
         return _predict_saved(result, law, inputs, series, level, as_json)
     from scalefit.laws import published as published_law
 
-    source = published_law(str(law), published)
+    source = published_law(str(published)) if law is None else published_law(law, published)
     table = {"loss": source.predict(**inputs)}
     if as_json:
         rows = _records({**inputs, **table})
@@ -288,7 +290,7 @@ def _predict_saved(
             span = f"[{row['lower']:.4f}, {row['upper']:.4f}]{unit}" if known else "not known"
             typer.echo(f"{_place(row)}  {name} {row['loss']:.4f}  {100 * level:.3g} % interval {span}")
         for note in notes:
-            typer.echo(f"\n{note}")
+            typer.echo(f"\n{folded(str(note))}")
         if not result.trusted:
             problems = "; ".join(str(note).split(": ", 1)[1] for note in result.notes if note.severity == "error")
             typer.echo(f"\nDo not trust this fit: {problems}", err=True)

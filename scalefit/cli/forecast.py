@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import save_figure
+from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.flops import quantity
@@ -44,6 +45,7 @@ def forecast(
         typer.Option("--register", help="Write down the prediction of the one --at, to be scored later."),
     ] = None,
     plot: shared.Figure = None,
+    log_y: shared.LogY = False,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -87,7 +89,7 @@ def forecast(
         if registered:
             _register(result, asked, registered[label], level)
         if drawn:
-            save_figure(result.plot(level=level).figure, drawn[label])
+            save_figure(result.plot(level=level, at=asked, log_y=log_y).figure, drawn[label])
         if not as_json:
             made = [("Forecast", saved), ("Figure", drawn), ("Registered", registered)]
             typer.echo("".join(f"{what}: {files[label]}\n" for what, files in made if files), nl=False)
@@ -110,27 +112,26 @@ def _is_number(text: str) -> bool:
 
 def _register(result: ForecastResult, points: list[dict[str, float]], path: Path, level: float) -> None:
     from scalefit.errors import ArgumentError
+    from scalefit.forecasting.larger import inputs_at
 
     if len(points) > 1:
         raise ArgumentError(
             f"--register writes down one run, and {len(points)} were given", "nothing was registered", "Give one --at"
         )
-    inputs = dict(points[0]) if points else {}
-    if set(inputs) == {"C"} and "C" not in result.law.inputs:
-        inputs = {key: float(values[0]) for key, values in result.frontier(inputs["C"]).items()}
+    inputs = inputs_at(result, points[0]) if points else {}
     result.register(path, level=level, **inputs)
 
 
 def _predict(result: ForecastResult, points: list[dict[str, float]], level: float) -> list[dict[str, Any]]:
+    from scalefit.forecasting.larger import inputs_at
+
     out = []
     for point in points:
-        inputs: dict[str, float] = dict(point)
-        if set(point) == {"C"} and "C" not in result.law.inputs:
-            inputs = {key: float(values[0]) for key, values in result.frontier(point["C"]).items()}
+        inputs = inputs_at(result, point)
         table = result.predict_interval(level=level, **inputs)  # type: ignore[arg-type]
         notes = [str(note) for note in table.attrs["notes"]]
         values = {str(key): float(value) for key, value in table.iloc[0].items()}
-        out.append({**inputs, **values, "level": level, "notes": notes})
+        out.append({**point, **inputs, **values, "level": level, "notes": notes})
     return out
 
 
@@ -155,14 +156,15 @@ def _print(result: ForecastResult, predictions: list[dict[str, Any]], label: str
         typer.echo(f"== {label} ==")
     typer.echo(result.text(level))
     for row in predictions:
-        where = ", ".join(f"{key} = {quantity(key, row[key])}" for key in ("C", "N", "D") if key in row)
-        typer.echo(
-            f"\n{where}: loss {row['loss']:.4f}, {100 * level:g} % interval {row['lower']:.4f} to {row['upper']:.4f}"
-        )
+        where = ", ".join(f"{key} = {quantity(key, row[key])}" for key in ("N", "D") if key in row)
+        if "C" in row:
+            where = f"C = {quantity('C', row['C'])}" + (f" at the best {where}" if where else "")
+        span = f"{100 * level:g} % interval [{row['lower']:.4f}, {row['upper']:.4f}]"
+        typer.echo(f"\n{where}: loss {row['loss']:.4f}  {span}")
         parts = ", ".join(f"{name} {row[f'se_{name}']:.4f}" for name in ("parameter", "law", "noise"))
         typer.echo(f"  standard errors: {parts}")
         for note in row["notes"]:
-            typer.echo(f"  {note}")
+            typer.echo(folded(f"  {note}"))
 
 
 @shared.takes_columns
@@ -198,14 +200,15 @@ def compare(
         said = {key: found.attrs[key] for key in ("verdict", "holdout", "failures")}
         shared.print_json({**said, "level": level, "laws": found.to_dict("records")})
         return 0
-    typer.echo(found.attrs["verdict"] + "\n")
+    typer.echo(folded(found.attrs["verdict"]) + "\n")
     typer.echo(_as_text(found))
     for name, reasons in found.attrs["failures"].items():
-        typer.echo(f"\n{name} could not be fitted: {reasons[0]}")
+        typer.echo(folded(f"\n{name} could not be fitted: {reasons[0]}"))
     return 0
 
 
 def _as_text(found: pd.DataFrame) -> str:
-    shown = found.drop(columns="rmse").rename(columns={"mean_relative_error": "error %", "bias": "bias %"})
+    named = {"mean_relative_error": "error %", "bias": "bias %", "n_params": "params"}
+    shown = found.drop(columns=["rmse"] + ([] if found["failed"].any() else ["failed"])).rename(columns=named)
     shown[["error %", "bias %"]] *= 100
     return shown.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-")

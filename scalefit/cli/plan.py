@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import is_saved, save_figure
+from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
@@ -81,6 +82,8 @@ def plan(
         float | None, typer.Option(help="Price of a device-hour of serving; --price by default.")
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Devices, for days of training.")] = None,
+    money: Annotated[float | None, typer.Option(help="A budget in money, in place of --C; needs --price.")] = None,
+    hours: Annotated[float | None, typer.Option(help="A budget in device-hours, in place of --C.")] = None,
     hyperparameters: Annotated[
         Path | None, typer.Option(help="Fitted settings that scalefit hyperparameters --save wrote.", metavar="FILE")
     ] = None,
@@ -111,15 +114,24 @@ def plan(
     from scalefit.planning.plan import the_question
 
     asked: dict[str, Any] = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
-    the_question(asked)  # before any fit is waited for
     held = shared.assignments("--hold", hold or (), shared.quantity)
     options: dict[str, Any] = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
     options |= {"price": price, "serving_price": serving_price, "currency": currency}
     device: Hardware | None
+    if peak is None and hardware is None:
+        idle = {"--price": price, "--serving-price": serving_price, "--devices": devices, "--serving-mfu": serving_mfu}
+        unused = [option for option, value in idle.items() if value is not None]
+        if unused:
+            raise typer.BadParameter("says nothing without --hardware or --peak", param_hint=unused[0])
     if peak is not None:
         device = Hardware(peak=check_quantity("peak", peak), name=hardware or "device", **options)
     else:
         device = None if hardware is None else Hardware.named(hardware, **options)
+    if money is not None or hours is not None:
+        if device is None or C is not None:
+            raise typer.BadParameter("takes the place of --C, and needs --hardware", param_hint="--money, --hours")
+        asked["C"] = device.compute(hours=hours, money=money)
+    the_question(asked)  # before any fit is waited for
     shared.may_write("--out", save, "result", [source, hyperparameters], force=force)
     shared.may_write("--plot", plot, "figure", [source, hyperparameters], force=force)
     tuned = None if hyperparameters is None else sf.Hyperparameters.load(hyperparameters)
@@ -277,10 +289,9 @@ def next_runs(
         shared.print_json({"runs": runs.to_dict(orient="records"), **design})
     else:
         typer.echo(runs.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-        typer.echo(
-            f"For {design['C_total']:.3g} FLOP the standard deviation of {design['target_name']} should fall from "
-            f"{design['sd_before']:.3g} to {design['sd_after']:.3g}."
-        )
+        said = f"For {design['C_total']:.3g} FLOP the standard deviation of {design['target_name']} should fall from "
+        typer.echo(folded(f"{said}{design['sd_before']:.3g} to {design['sd_after']:.3g}."))
+        typer.echo("gain: share of its variance that a run removes, given those above it")
     return 0 if result.trusted else ExitCode.UNTRUSTED
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scalefit._text import PAGE
 from scalefit.cli import _shared as shared
 
 
@@ -33,5 +34,5 @@ def theory(
         typer.echo(f"{row.claim}: {row.verdict}")
         for name in ("printed", "exact", "computed", "how"):
             if text := getattr(row, name):
-                typer.echo(textwrap.fill(text, 118, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12))
+                typer.echo(textwrap.fill(text, PAGE, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12))
     typer.echo("; ".join(f"{count} {verdict}" for verdict, count in table["verdict"].value_counts().items()))

@@ -34,6 +34,7 @@ def plot(
     names: Sequence[str] | None = None,
     planned: Mapping[str, Any] | None = None,
     level: float = 0.9,
+    log_y: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw fits, forecasts or published laws over each other in one panel.
@@ -53,6 +54,8 @@ def plot(
         interval of each.
     level : float
         Coverage of bands and intervals, for a new run.
+    log_y : bool
+        Make the axis of what is predicted logarithmic.
     ax : matplotlib.axes.Axes, optional
         Where to draw; axes of a new figure by default.
 
@@ -91,7 +94,7 @@ def plot(
     (label,) = shown
     best = any(set(SIZES) <= set(result.inputs) for result in named.values())
     title = f"best {label.split(' [')[0]} for the compute" if best else ""
-    axes = draw_overlay(OverlayData(axis, tuple(lines), level, label, title), ax)
+    axes = draw_overlay(OverlayData(axis, tuple(lines), level, label, title), ax, log_y=log_y)
     if path is not None:
         save_figure(axes.figure, path)  # type: ignore[arg-type]
     return axes

@@ -16,7 +16,7 @@ from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointl
 from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path, Surface
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, way
-from scalefit.flops import SIZES, training_flops
+from scalefit.flops import QUANTITIES, SIZES, training_flops
 from scalefit.tables.labels import SAYS_WHAT_LOSS
 
 if TYPE_CHECKING:
@@ -152,11 +152,15 @@ def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, 
         raise ArgumentError(f"{arg('recipe', recipe)} names no column", "nothing was compared", "Pass the name of one")
     frame = read(runs)
     if recipe not in frame:
+        others = [str(name) for name in frame.columns if name not in (*QUANTITIES, "loss")]
+        several = (
+            [name for name in others if 1 < frame[name].nunique() <= len(frame) / 3] or others or ["none is there"]
+        )
         raise DataError(
             f"The table has no column {recipe!r:.60} that names the recipe",
             "nothing was compared",
             (
-                f"pass {arg('recipe')} with one of: {', '.join(map(str, list(frame.columns)[:12]))}",
+                f"pass {arg('recipe')} with one of: {shortlist(several, 12)}",
                 way("give a table per recipe, {'adamw': table}", ""),
             ),
         )

@@ -12,7 +12,7 @@ from scalefit import _latex
 from scalefit._arguments import as_numbers, check_count, check_level, check_mapping, check_quantity
 from scalefit._files import write_json
 from scalefit._plain import plain
-from scalefit._text import known
+from scalefit._text import folded, known
 from scalefit._typing import Array
 from scalefit.comparison.recipes_arm import Arm, Reading
 from scalefit.comparison.recipes_surfaces import ComputeSurface, Path
@@ -365,6 +365,6 @@ class RecipeComparison:
             lines += ["", *text(arm, rows, verdict(arm, *rows, sure[label]), self.level)]
             lines.append(f"  runs per recipe that would show 5 %: {self.runs_needed[label]:.0f}")
         lines += ["", *map(str, self.notes)]
-        return "\n".join(lines)
+        return "\n".join(map(folded, lines))
 
     __repr__ = __str__

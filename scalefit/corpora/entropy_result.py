@@ -13,7 +13,7 @@ import pandas as pd
 
 from scalefit._files import write_json
 from scalefit._plain import plain
-from scalefit._text import percent
+from scalefit._text import PAGE, percent
 from scalefit.corpora.limits import Extrapolation
 from scalefit.errors import Note, note_record
 
@@ -179,8 +179,8 @@ class EntropyBounds:
         return write_json(self.to_dict(), path)
 
     def __str__(self) -> str:
-        lines = textwrap.wrap(f"Entropy of {self.corpus}", 118, subsequent_indent="  ")
-        lines += textwrap.wrap(self.verdict, 116, initial_indent="  ", subsequent_indent="  ")
+        lines = textwrap.wrap(f"Entropy of {self.corpus}", PAGE, subsequent_indent="  ")
+        lines += textwrap.wrap(self.verdict, PAGE, initial_indent="  ", subsequent_indent="  ")
         lines.append(f"  {'model':<34}{'loss':>8}{'se':>8}{'bit/byte':>10}{'in sample':>11}{'with more text':>17}")
         for row in self.table.to_dict("records"):
             limit = "-" if np.isnan(row["limit"]) else f"{row['limit']:.4f}±{row['limit_error']:.3f}"
@@ -190,5 +190,5 @@ class EntropyBounds:
             lines.append(f"  {row['model']:<34}{row['loss']:>8.4f}{row['se']:>8.4f}{said:>10}{within:>11}{limit:>17}")
         lines.append("  loss: held out [nat/token]; with more text: if each doubling brings the same share of the last")
         for note in self.notes:
-            lines += textwrap.wrap(str(note), 116, initial_indent="  ", subsequent_indent="    ")
+            lines += textwrap.wrap(str(note), PAGE, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)

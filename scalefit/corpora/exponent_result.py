@@ -14,7 +14,7 @@ import pandas as pd
 from scalefit._arguments import check_number
 from scalefit._files import write_json
 from scalefit._plain import plain
-from scalefit._text import percent
+from scalefit._text import PAGE, percent
 from scalefit._typing import Array
 from scalefit.corpora.correlations import Correlations
 from scalefit.errors import ArgumentError, Note, arg, note_record
@@ -228,8 +228,8 @@ class ExponentPrediction:
         return write_json(self.to_dict(), path)
 
     def __str__(self) -> str:
-        lines = textwrap.wrap(f"Exponent in data of {self.corpus}", 118, subsequent_indent="  ")
-        lines += textwrap.wrap(self.verdict, 116, initial_indent="  ", subsequent_indent="  ")
+        lines = textwrap.wrap(f"Exponent in data of {self.corpus}", PAGE, subsequent_indent="  ")
+        lines += textwrap.wrap(self.verdict, PAGE, initial_indent="  ", subsequent_indent="  ")
         d = self.decay
         if math.isfinite(d.beta):
             lines.append(
@@ -248,5 +248,5 @@ class ExponentPrediction:
                 head = "".join(f"{name:<{width}}" for name, width in zip(names, (10, 10, 11), strict=True))
                 lines.append(f"  {head}{rows['beta'].iloc[0]:>7.3f}{low:>16.3f} to {high:.3f}")
         for note in self.notes:
-            lines += textwrap.wrap(str(note), 116, initial_indent="  ", subsequent_indent="    ")
+            lines += textwrap.wrap(str(note), PAGE, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)

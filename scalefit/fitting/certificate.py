@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import listing
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.newton import Minimum
 
@@ -140,7 +141,7 @@ def certify(
         problems.append(f"the runs cannot tell {' and '.join(weak) or 'the parameters'} apart")
     apart = _apart(ends, same & ends.converged, best, residuals, names, held) if value > exact else ()
     if apart:
-        problems.append(f"searches that end at the same objective disagree on {' and '.join(apart)}")
+        problems.append(f"searches that end at the same objective disagree on {listing(apart)}")
     return Certificate(
         n_starts=ends.value.size,
         n_agree=int(same.sum()),

@@ -49,7 +49,7 @@ def fit_data(result: Solution, *, level: float = 0.9) -> FitData:
     loss = result.problem.loss
     known = {} if result.series else {str(name): float(value) for name, value in result.params.items()}
     title = f"{math_text(result.law.formula, known)}\n{result.n_runs} runs · {result.problem.objective}"
-    labels = _series(result)
+    labels, label = _series(result), result.target.label()
     inputs = set(result.law.inputs)
     if not inputs <= {*QUANTITIES, "unique_tokens"} or (len(result.series) > _SERIES and len(inputs) > 1):
         # Reached by a loop over series in shared fits, because each has coefficients of its own.
@@ -57,12 +57,12 @@ def fit_data(result: Solution, *, level: float = 0.9) -> FitData:
         for rows, name in _groups(result):
             part = {key: columns[key][rows] for key in result.law.inputs}
             predicted[rows] = result.predict(series=name, **part)
-        return FitData("loss", predicted, loss, columns.get("N"), labels, (), level, title)
+        return FitData("loss", predicted, loss, columns.get("N"), labels, (), level, title, label)
     axis = next(iter(inputs)) if len(inputs) == 1 else "C"
     curves = []
     for rows, name in _groups(result):
         curves += _curves(result, {key: value[rows] for key, value in columns.items()}, axis, level, name)
-    return FitData(axis, columns[axis], loss, columns.get("N"), labels, tuple(curves), level, title)
+    return FitData(axis, columns[axis], loss, columns.get("N"), labels, tuple(curves), level, title, label)
 
 
 def profile_data(result: Solution, name: str, *, level: float = LEVEL, n: int = _PROFILE) -> ProfileData:
@@ -93,14 +93,14 @@ def residual_data(result: Solution) -> ResidualData:
     return ResidualData({key: columns[key] for key in keys}, residual, float(np.median(np.abs(residual))))
 
 
-def draw_result(result: Solution, *, level: float = 0.9) -> Figure:
+def draw_result(result: Solution, *, level: float = 0.9, log_y: bool = False) -> Figure:
     """Draw the fit, residuals over each input, and the profile of an exponent, in one figure."""
     residuals = residual_data(result)
     profiled = _profiled(result)
     panels = len(residuals.inputs) + (profiled is not None)
     figure = new_figure((11, 7.2))
     grid = figure.add_gridspec(2, panels, height_ratios=(1.7, 1))
-    draw_fit(fit_data(result, level=level), figure.add_subplot(grid[0, :]))
+    draw_fit(fit_data(result, level=level), figure.add_subplot(grid[0, :]), log_y=log_y)
     for at, key in enumerate(residuals.inputs):
         draw_residuals(residuals, key, figure.add_subplot(grid[1, at]))
     if profiled is not None:
@@ -108,9 +108,9 @@ def draw_result(result: Solution, *, level: float = 0.9) -> Figure:
     return figure
 
 
-def draw_panel(result: Solution, ax: Axes, *, level: float = 0.9) -> Axes:
+def draw_panel(result: Solution, ax: Axes, *, level: float = 0.9, log_y: bool = False) -> Axes:
     """Draw runs and law alone."""
-    return draw_fit(fit_data(result, level=level), ax)
+    return draw_fit(fit_data(result, level=level), ax, log_y=log_y)
 
 
 def _curves(result: Solution, columns: dict[str, Array], axis: str, level: float, series: str | None) -> list[Curve]:

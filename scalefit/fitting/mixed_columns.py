@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import Note, arg
+from scalefit.errors import Note, arg, way
 from scalefit.fitting.identifiability import HYPERPARAMETERS
 from scalefit.flops import QUANTITIES
 from scalefit.laws._base import Law
@@ -110,6 +110,7 @@ def _note(law: type[Law], name: str, means: Mapping[str, float], nested: str) ->
     text = (
         f"Runs differ by {name}, which {law.name} does not read: {high} and {low} lie {shown} apart about one law. All "
         f"were fitted as one, so runs of the same settings are not replicates.{open_} Keep the rows of one {name}, "
-        f"or read the table with {arg('series', name)} and fit with {arg('by', 'series')}."
+        f"read the table with {arg('series', name)} and fit with {arg('by', 'series')}, or ask "
+        f"{way('sf.compare_recipes', 'scalefit compare-recipes')} which is better."
     )
     return Note("mixed_runs", "warning", text, {"column": name, "means": dict(means)})

@@ -169,7 +169,9 @@ class FitResult(Solution):
 
         return predict_interval(self, level=level, series=series, kind=kind, **inputs)
 
-    def plot(self, path: str | Path | None = None, *, level: float = 0.9, ax: Axes | None = None) -> Any:
+    def plot(
+        self, path: str | Path | None = None, *, level: float = 0.9, log_y: bool = False, ax: Axes | None = None
+    ) -> Any:
         """Draw the fit over compute, its residuals, and the profile of a parameter.
 
         Parameters
@@ -178,6 +180,8 @@ class FitResult(Solution):
             Where to write the figure; its suffix names the format.
         level : float
             Coverage of the band for a new run.
+        log_y : bool
+            Make the axis of the loss logarithmic.
         ax : matplotlib.axes.Axes, optional
             Draw the first panel alone, here. :func:`scalefit.plot` draws several fits, and goes out to a planned run.
 
@@ -189,7 +193,11 @@ class FitResult(Solution):
         """
         from scalefit.fitting.figures import draw_panel, draw_result
 
-        drawn: Any = draw_result(self, level=level) if ax is None else draw_panel(self, ax, level=level)
+        drawn: Any = (
+            draw_result(self, level=level, log_y=log_y)
+            if ax is None
+            else draw_panel(self, ax, level=level, log_y=log_y)
+        )
         if path is not None:
             save_figure(drawn if ax is None else drawn.figure, path)
         return drawn
@@ -280,7 +288,8 @@ class FitResult(Solution):
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value:.4g}" for key, value in self.params.items())
-        return f"<FitResult {self.law.name}: {values}; {self.n_runs} runs>"
+        doubt = "" if self.trusted else "; not to be trusted"
+        return f"<FitResult {self.law.name}: {values}; {self.n_runs} runs{doubt}>"
 
     def _repr_html_(self) -> str:
         from scalefit.fitting.printing import as_html

@@ -156,6 +156,8 @@ def read_saved(path: str | Path) -> tuple[Any, str]:
         return json.loads(str(path) if is_document(path) else read_text(path)), name
     except ArgumentError:  # what is not a path says so itself
         raise
+    except FileNotFoundError:
+        raise DataError(f"There is no file {name!r}", "nothing was read", f"Check the path from {Path.cwd()}") from None
     except OSError as error:
         raise DataError(
             f"{name} cannot be read: {error.strerror or error}",

@@ -30,7 +30,7 @@ def summary_table(results: Several, names: Sequence[str] | None = None, *, latex
 
     Parameters
     ----------
-    results : sequence or mapping of FitResult
+    results : FitResult, or sequence or mapping of them
         The fits; a mapping, such as what ``by="series"`` returns, names its columns.
     names : sequence of str, optional
         Names of the columns; the laws' by default.
@@ -58,6 +58,7 @@ def summary_table(results: Several, names: Sequence[str] | None = None, *, latex
     """
     import pandas as pd
 
+    results = [results] if isinstance(results, FitResult) else results
     fits = list(results.values()) if isinstance(results, Mapping) else list(results)
     strange = [type(fit).__name__ for fit in fits if not isinstance(fit, FitResult)]
     if strange or not fits:

@@ -98,7 +98,9 @@ def _mixed(key: str, column: AnyArray, left: Array, chance: float) -> tuple[Note
     if not known and not p < chance:
         return None, 0.0
     shown = shortlist((f"{name} ({count})" for name, count in zip(names, counts, strict=True)), 6)
-    effect = f"they differ by {100 * spread:.2g} % about one law, added to the intervals" if spread else ""
+    effect = (
+        f"their means scatter by {100 * spread:.2g} % about one law, which is added to the intervals" if spread else ""
+    )
     text = (
         f"Rows of several recipes: {key} is {shown}; {effect or 'one law was fitted to all of them'}. Forecast one "
         f"at a time: keep the rows of one {key}, or pass {arg('series', key)} with {arg('by', 'series')}."

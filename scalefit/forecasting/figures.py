@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +11,9 @@ import numpy as np
 
 from scalefit._arguments import check_number
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, arg
+from scalefit.errors import ArgumentError, ScalefitWarning, arg
+from scalefit.flops import SIZES, training_flops
+from scalefit.forecasting.larger import inputs_at
 from scalefit.forecasting.notes import OUTLIER
 
 _POINTS = 60
@@ -34,6 +38,8 @@ class ForecastData:
         The largest run's place on that axis.
     label, title, unit, axis : str
         The axis in words, the law, the unit of the loss, and the axis's name.
+    points : tuple of (x, loss, lower, upper)
+        Runs asked for, with the wide interval.
     """
 
     x: Array
@@ -47,9 +53,12 @@ class ForecastData:
     title: str
     unit: str
     axis: str = "C"
+    points: tuple[tuple[float, float, float, float], ...] = ()
 
 
-def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> ForecastData:
+def forecast_data(
+    result: Any, *, level: float = 0.9, ratio: float = 100.0, at: Sequence[Mapping[str, Any]] = ()
+) -> ForecastData:
     """Collect the numbers of the figure.
 
     Parameters
@@ -59,7 +68,9 @@ def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> F
     level : float
         Coverage of the wide band; the narrow one covers half.
     ratio : float
-        How far beyond the largest run the fan goes, as a multiple of its compute.
+        How far beyond the largest run the fan goes at least, as a multiple of its compute.
+    at : sequence of mapping
+        Runs to mark with their interval, by the law's inputs or by ``{"C": ...}`` at the best N and D.
     """
     ratio = check_number("ratio", ratio)
     if not (np.isfinite(ratio) and ratio > 1):
@@ -70,6 +81,8 @@ def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> F
     axis = "C" if "C" in runs else result.inputs[0]
     x = np.asarray(runs[axis], float)
     largest = float(x.max())
+    points = tuple(_point(result, point, axis, level) for point in at)
+    ratio = max([ratio, *(1.2 * point[0] / largest for point in points)])
     ratios = np.geomspace(min(1.0, x.min() / largest), ratio, _POINTS)
     where = result.larger_runs(ratios)
     bands = []
@@ -90,4 +103,24 @@ def forecast_data(result: Any, *, level: float = 0.9, ratio: float = 100.0) -> F
         else f"Forecast of the loss\n{result.n_runs} runs · law {result.law.name}",
         unit=str(result.conventions.get("loss_unit", "nat/token")),
         axis=axis,
+        points=points,
     )
+
+
+def _point(result: Any, at: Mapping[str, Any], axis: str, level: float) -> tuple[float, float, float, float]:
+    """Place, loss and interval of one run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScalefitWarning)  # the figure shows how far beyond the runs it is
+        inputs = inputs_at(result, at)
+        row = result.predict_interval(level=level, **inputs).iloc[0]
+    if axis in inputs:
+        x = inputs[axis]
+    elif axis == "C" and set(SIZES) <= set(inputs):
+        x = float(training_flops(inputs["N"], inputs["D"]))
+    else:
+        raise ArgumentError(
+            f"{arg('at', dict(at))} does not say where on the axis of {axis} the run lies",
+            "nothing was drawn",
+            f"Give {axis} too",
+        )
+    return float(x), float(row["loss"]), float(row["lower"]), float(row["upper"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from scalefit._arguments import check_quantity
 from scalefit._numeric import lowest
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
@@ -47,6 +48,15 @@ def compute_optimal(law: type[Law], params: Any, budget: Array) -> dict[str, Arr
         return {"C": budget}
     values = {str(key): float(value) for key, value in dict(params).items()}
     return best_sizes(lambda N, D: law.evaluate({"N": N, "D": D}, values), budget)
+
+
+def inputs_at(result: Any, point: Mapping[str, Any]) -> dict[str, float]:
+    """Return the inputs of one run; ``{"C": ...}`` alone is the best N and D for that compute, by the law."""
+    inputs = {key: check_quantity(key, value) for key, value in point.items()}
+    if set(inputs) == {"C"} and "C" not in result.law.inputs:
+        best = compute_optimal(result.law, result.params, np.array([inputs["C"]]))
+        return {key: float(value[0]) for key, value in best.items()}
+    return inputs
 
 
 def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -330,13 +330,27 @@ class ForecastResult:
         )
         return notes_of(facts, self.spread)
 
-    def plot(self, path: str | Path | None = None, *, level: float = 0.9, ratio: float = 100.0, ax: Any = None) -> Any:
-        """Draw runs and forecast over compute (to `path` if given); see :mod:`scalefit.plots.forecast`."""
+    def plot(
+        self,
+        path: str | Path | None = None,
+        *,
+        level: float = 0.9,
+        ratio: float = 100.0,
+        at: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+        log_y: bool = False,
+        ax: Any = None,
+    ) -> Any:
+        """Draw runs and forecast over compute (to `path` if given).
+
+        `at` marks runs with their intervals: ``{"N": 7e9, "D": 1.4e11}``, ``{"C": 1e22}`` at the best N and D, or
+        several in a list. `log_y` makes the axis of the loss logarithmic.
+        """
         from scalefit._files import save_figure
         from scalefit.forecasting.figures import forecast_data
         from scalefit.plots.forecast import draw_forecast
 
-        axes: Any = draw_forecast(forecast_data(self, level=level, ratio=ratio), ax=ax)
+        points = (at,) if isinstance(at, Mapping) else tuple(at)
+        axes: Any = draw_forecast(forecast_data(self, level=level, ratio=ratio, at=points), ax=ax, log_y=log_y)
         if path is not None:
             save_figure(axes.figure, path)
         return axes
@@ -379,4 +393,5 @@ class ForecastResult:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value:.4g}" for key, value in self.params.items())
-        return f"<ForecastResult {self.law.name}: {values}; {self.n_runs} runs>"
+        doubt = "" if self.trusted else "; not to be trusted"
+        return f"<ForecastResult {self.law.name}: {values}; {self.n_runs} runs{doubt}>"

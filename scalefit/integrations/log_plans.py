@@ -42,7 +42,8 @@ def plan_from_log(table: pd.DataFrame, **known: Any) -> tuple[RunPlan, list[Note
         values["epochs"] = schedule.total
     if np.isfinite(rates).any() and said.get("kind") != "nanochat" and float(np.nanmax(rates)) > 0:
         values["peak_lr"] = float(np.nanmax(rates)) / max(float(schedule.lr(table["step"]).max()), 1e-12)
-    notes = [Note("plan_from_log", "info", text.strip(), {"total": schedule.total, "kind": schedule.kind})]
+    details = {"total": schedule.total, "kind": schedule.kind, "length_known": length_known}
+    notes = [Note("plan_from_log", "info", text.strip(), details)]
     return RunPlan(**(values | known)), notes
 
 
@@ -97,8 +98,10 @@ def _warmup(steps: Array, relative: Array) -> float:
     first = int(np.argmax(relative >= 1 - 1e-6))
     if first == 0 or np.any(np.diff(relative[: first + 1]) < 0):
         return 0.0
+    if not np.all(steps[:first] > 0):
+        return float(steps[first])
     rise = relative[:first] / steps[:first]
-    if not np.all(steps[:first] > 0) or float(np.ptp(rise)) > 0.05 * float(rise.max()):
+    if float(np.ptp(rise)) > 0.05 * float(rise.max()):
         return float(steps[first])
     return float(min(1 / np.median(rise), steps[first]))
 

@@ -67,7 +67,7 @@ def read_log(
     """
     source = Path(path)
     if not source.exists():
-        raise DataError(f"There is no file {source}", "nothing was read", "Check the path")
+        raise DataError(f"There is no file {str(path)!r}", "nothing was read", f"Check the path from {Path.cwd()}")
     if kind is not None and kind not in KINDS:
         raise ArgumentError(f"Unknown kind of log {kind!r}", "nothing was read", known(kind, KINDS))
     source = _in_folder(source)

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from scalefit._text import count
+from scalefit._text import PAGE, count
 
 _REGIMES = {
     "under_filled": "fewer patterns than the memory has room for",
@@ -113,4 +113,4 @@ def describe(floor: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 116, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    return textwrap.fill(text, PAGE, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)

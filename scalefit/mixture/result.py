@@ -12,6 +12,7 @@ import numpy as np
 from scalefit import _text as words
 from scalefit._files import write_json
 from scalefit._plain import plain
+from scalefit._text import PAGE
 from scalefit._typing import Array
 from scalefit.errors import Note, note_record
 
@@ -240,7 +241,7 @@ class OptimalMixture:
             if warnings
             else "yes"
         )
-        lines = textwrap.wrap(f"Best mixture: {self.verdict}.", 116)
+        lines = textwrap.wrap(f"Best mixture: {self.verdict}.", PAGE)
         interval = f"[{self.lower:.4f}, {self.upper:.4f}]" if np.isfinite(self.lower) else "(no interval)"
         losses = f"{len(self.names)} losses" if len(self.names) > 1 else "one loss"
         lines.append(f"Weighted loss of a run with it {self.loss:.4f} {interval}   TRUST: {trust}")
@@ -266,7 +267,7 @@ class OptimalMixture:
             lines.append(f"  over {c.name.ljust(width)}  {c.loss - self.loss:.4f} {between}".rstrip())
         if self.notes:
             lines += ["", "Notes"]
-            lines += [textwrap.fill(str(n), 116, initial_indent="  ", subsequent_indent="      ") for n in self.notes]
+            lines += [textwrap.fill(str(n), PAGE, initial_indent="  ", subsequent_indent="      ") for n in self.notes]
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -246,6 +247,9 @@ class Plan:
     def __str__(self) -> str:
         return plan_text(self)
 
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
 
 def plan_text(plan: Plan) -> str:
     """A plan for a person: the answer, its intervals, what it takes, and what to know before using it."""
@@ -290,7 +294,7 @@ def plan_text(plan: Plan) -> str:
     if plan.hardware is not None:
         takes = [f"{plan.device_hours:,.0f} {plan.hardware.name} hours at {plan.hardware.mfu:.0%} of peak"]
         takes += [f"{plan.days:.3g} days on {plan.hardware.devices}"] if plan.days is not None else []
-        takes += [f"{plan.money:,.0f} {plan.hardware.currency or 'at that price'}"] if plan.money is not None else []
+        takes += [f"{plan.money:,.0f} {plan.hardware.currency or 'for all hours'}"] if plan.money is not None else []
         lines.append("  " + ", ".join(takes))
     if plan.architecture is not None:
         lines += ["  " + line for line in str(plan.architecture).splitlines()]

@@ -80,6 +80,8 @@ class FitData:
         Coverage of the bands.
     title : str
         The fitted law as math text, runs and objective.
+    label : str
+        What is predicted, with its unit.
     """
 
     axis: str
@@ -90,6 +92,7 @@ class FitData:
     curves: tuple[Curve, ...]
     level: float
     title: str
+    label: str = LOSS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +107,7 @@ class ProfileData:
     level: float
 
 
-def draw_fit(data: FitData, ax: Axes | None = None) -> Axes:
+def draw_fit(data: FitData, ax: Axes | None = None, *, log_y: bool = False) -> Axes:
     """Draw runs and law; the bands are intervals for a new run."""
     axes = axes_for(ax, (7, 4.5))
     if data.axis == "loss":
@@ -118,10 +121,12 @@ def draw_fit(data: FitData, ax: Axes | None = None) -> Axes:
     colours.scatter(axes, data)
     axes.set_title(data.title, fontsize=10, loc="left")
     if data.axis == "loss":
-        axes.set_xlabel(f"predicted {LOSS}")
+        axes.set_xlabel(f"predicted {data.label}")
     else:
         log_axis(axes, "x", data.axis)
-    axes.set_ylabel(LOSS)
+    axes.set_ylabel(data.label)
+    if log_y:
+        log_axis(axes, "y", label=data.label)
     label_ends(axes, [(float(curve.x[-1]), float(curve.loss[-1]), curve.label) for curve in data.curves])
     if data.curves:
         note_in_corner(axes, f"bands: {percent(data.level)} for a new run")

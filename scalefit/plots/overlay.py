@@ -40,7 +40,7 @@ class OverlayData:
     title: str
 
 
-def draw_overlay(data: OverlayData, ax: Axes | None = None) -> Axes:
+def draw_overlay(data: OverlayData, ax: Axes | None = None, *, log_y: bool = False) -> Axes:
     """Draw laws over each other; each has a colour and a marker of its own."""
     axes = axes_for(ax, (7, 4.5))
     banded = False
@@ -61,6 +61,8 @@ def draw_overlay(data: OverlayData, ax: Axes | None = None) -> Axes:
                           zorder=5)  # fmt: skip
     log_axis(axes, "x", data.axis)
     axes.set_ylabel(data.label)
+    if log_y:
+        log_axis(axes, "y", label=data.label)
     bands = f" · bands: {percent(data.level)} for a new run" if banded else ""
     axes.set_title(data.title + bands, fontsize=10, loc="left")
     axes.legend(frameon=False, fontsize=SMALL)

@@ -135,9 +135,15 @@ def _page(monitor: Monitor, picture: MonitorFigure, advice: Advice, title: str) 
         "unit": picture.unit,
         "numbers": advice.as_dict(),
     }
-    done = f"step {max(advice.step, 0):,.0f} of {monitor.plan.steps:,.0f}"
+    done = f"step {max(advice.step, 0):,.0f}"
+    done += f" of {monitor.plan.steps:,.0f}" if _end_known(monitor) else ""
     contents = {key: name for key, (name, _) in held.items()}
     return whole_page(title, join([done]), contents, join(part for _, part in held.values()), page_script({}), data)
+
+
+def _end_known(monitor: Monitor) -> bool:
+    """Whether a plan or the log says how long the run will be."""
+    return not any(note.details.get("length_known") is False for note in monitor.notes)
 
 
 def _verdict(monitor: Monitor, advice: Advice) -> Markup:
@@ -154,7 +160,8 @@ def _verdict(monitor: Monitor, advice: Advice) -> Markup:
     if advice.final is not None:
         final = advice.final
         span = f"{words.percent(final.level)}: {final.lower:.3f} to {final.upper:.3f}"
-        tiles.append((f"loss at the planned end, step {final.step:,.0f}", f"{final.loss:.3f}", span))
+        where = "the planned end, step" if _end_known(monitor) else "twice the run so far, step"
+        tiles.append((f"loss at {where} {final.step:,.0f}", f"{final.loss:.3f}", span))
     if advice.loss is not None:
         tiles.append(("loss now, smoothed", f"{advice.loss:.3f}", monitor.plan.loss_unit))
     tiles += [(f"gain {name.replace('_', ' ')}", f"{value:.3g}", "") for name, value in advice.gain.items()]
@@ -277,7 +284,8 @@ def _floors(advice: Advice, unit: str) -> Markup | None:
 def _facts(monitor: Monitor, advice: Advice) -> Markup:
     """What was planned, and how the forecast was made."""
     plan = monitor.plan
-    known: dict[str, Any] = {"planned steps": f"{plan.steps:,.0f}", "schedule": plan.schedule.kind}
+    steps = f"{plan.steps:,.0f}" if _end_known(monitor) else "not known"
+    known: dict[str, Any] = {"planned steps": steps, "schedule": plan.schedule.kind}
     for key, form in (("n_params", words.count), ("tokens_per_step", words.count), ("unique_tokens", words.count)):
         value = getattr(plan, key)
         if value is not None:

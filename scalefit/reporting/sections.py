@@ -62,8 +62,9 @@ def formula(formula: str, values: Mapping[str, float] | None = None) -> Markup:
 
 
 def law_formula(found: Findings) -> Markup:
-    """The fitted law with its numbers; with its letters where several series have numbers of their own."""
-    values = {} if found.result.series else {str(name): float(value) for name, value in found.result.params.items()}
+    """The fitted law with its numbers; with its letters for what is not determined, or each series' own."""
+    known = found.result.params.drop(list(found.result.certificate.undetermined), errors="ignore")
+    values = {} if found.result.series else {str(name): float(value) for name, value in known.items()}
     return formula(found.result.law.formula, values)
 
 

@@ -110,6 +110,9 @@ def _tiles(found: Findings) -> Markup | None:
         if name in result.params.index:
             low, high = result.conf_int(found.level).loc[name].to_numpy(float)
             parameter = result.law.parameters[name]
+            if name in result.certificate.undetermined:
+                tiles.append((parameter.meaning, join([formula(name), " is not determined"]), ""))
+                continue
             value = join([formula(name), f" = {result.params[name]:.3g}"])
             tiles.append((parameter.meaning, value, f"{level}: {low:.3g} to {high:.3g}"))
     if not isinstance(plan, str) and np.isfinite(plan.exponent_N):

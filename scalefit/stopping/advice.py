@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from scalefit._text import folded
+
 Action = Literal["continue", "stop", "cooldown_now", "rollback", "wait"]
 State = Literal[
     "wait",
@@ -117,4 +119,4 @@ class Advice:
             if reason.assumption:
                 short = reason.assumption if len(reason.assumption) < 200 else reason.assumption[:197] + "..."
                 lines.append(f"  assumes: {short}")
-        return "\n".join(lines)
+        return "\n".join(map(folded, lines))

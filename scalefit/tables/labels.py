@@ -20,12 +20,14 @@ def every_column(runs: Any, checked: CheckedRuns) -> dict[str, AnyArray]:
     """Every column of the usable rows, those of words included, where `runs` can be matched to them."""
     import pandas as pd
 
+    from scalefit.tables.reader import as_frame
+
     every = {key: np.asarray(column) for key, column in checked.columns.items()}
     if not isinstance(runs, pd.DataFrame | Mapping):
         return every
-    frame = runs if isinstance(runs, pd.DataFrame) else pd.DataFrame(runs)
+    frame = as_frame(runs)
     worded = [key for key, dtype in frame.dtypes.items() if getattr(dtype, "kind", "O") not in "iufcmM"]
-    if not worded or not frame.index.is_unique or not np.isin(checked.row_labels, frame.index.to_numpy()).all():
+    if not worded or not np.isin(checked.row_labels, frame.index.to_numpy()).all():
         return every
     kept = frame.loc[checked.row_labels.tolist(), worded]
     return every | {str(key): kept[key].to_numpy(dtype=object) for key in worded if str(key) not in every}

@@ -274,7 +274,8 @@ def as_frame(source: Any) -> pd.DataFrame:
         )
     if not len(frame):
         raise DataError("The table has no rows", "nothing was read", "Give it a row for each run")
-    return frame
+    # labels that repeat, as pd.concat leaves them, name no row: rows are then told apart by their place
+    return frame if frame.index.is_unique else frame.reset_index(drop=True)
 
 
 def _named(name: str, choose: Any, frame: pd.DataFrame) -> Any:

@@ -97,5 +97,5 @@ def test_claims_about_facts_under_zipfs_law(zipf_table):
 
 
 def test_an_unknown_paper_is_one_clear_error():
-    with pytest.raises(sf.ScalefitError, match="Known: 'niu2024', 'cabannes2024'"):
+    with pytest.raises(sf.ScalefitError, match="Known: niu2024, cabannes2024"):
         sf.memory.claims("nobody1999")

@@ -141,7 +141,7 @@ def test_a_file_of_curves_gives_what_its_frame_gives(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"method": "parabola"}, "Known: 'local', 'lowest'"),
+        ({"method": "parabola"}, "Known: local, lowest"),
         ({"budgets": ["a", "b"]}, "must be a list of numbers"),
         ({"budgets": [1e19]}, "two or more"),
         ({"budgets": [1e19, np.nan]}, "two or more"),
