@@ -189,11 +189,6 @@ class Held:
         return self._of.series
 
     @property
-    def own(self) -> dict[str, float]:
-        """Inputs held here, those held before not counted."""
-        return dict(self._held)
-
-    @property
     def of(self) -> Predictor:
         """The predictor with all its inputs free."""
         return self._of
@@ -321,6 +316,11 @@ class _Callable:
 
 
 _ASKED = ("predict", "predict_interval", "draws", "seen", "at", "correction")
+
+
+def predicts(value: Any) -> bool:
+    """Whether something is a result rather than the runs behind one."""
+    return callable(getattr(type(value), "predict", None))
 
 
 def predictor_of(value: Any, purpose: str = "A plan") -> Predictor:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit.stopping.figures import MonitorFigure
+from scalefit.plots.curves import MonitorFigure
 
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor

@@ -327,8 +327,11 @@ def _result(
         result: Any = sf.fit(shared.read_table(source, laws=[law or "chinchilla"], **columns), law or "chinchilla")
     else:
         result = sf.load_result(source, law)
-    if bootstrap and isinstance(result, sf.FitResult) and result.resamples is None and result.tangent is None:
-        result = result.bootstrap(bootstrap)
+    from scalefit.fitting.result import fit_behind
+
+    fit = fit_behind(result)
+    if bootstrap and fit is not None and fit.resamples is None and fit.tangent is None:
+        result = fit.bootstrap(bootstrap)
     return result
 
 

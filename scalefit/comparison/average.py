@@ -15,7 +15,7 @@ from scalefit._arguments import check_level, check_numbers
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.fitting.citations import cited_once
-from scalefit.fitting.solution import Solution
+from scalefit.fitting.result import FitResult, fit_behind
 from scalefit.forecasting.result import ForecastResult
 from scalefit.laws._declarations import Target
 from scalefit.predictor import Held, Predictor
@@ -235,7 +235,7 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     True
     """
     found = tuple(results) if isinstance(results, Iterable) else ()
-    if not found or not all(isinstance(one, Solution | ForecastResult) for one in found):
+    if not found or not all(isinstance(one, FitResult | ForecastResult) for one in found):
         raise ArgumentError(
             f"average needs a sequence of results of sf.fit or sf.forecast; got {results!r:.80}",
             "nothing was averaged",
@@ -281,4 +281,5 @@ def _unit(result: Any) -> str:
 
 def _objective(result: Any) -> str | None:
     """Objective of a fit; a forecast has its own and may be blended with any."""
-    return str(result.problem.objective) if isinstance(result, Solution) else None
+    fit = fit_behind(result)
+    return None if fit is None else str(fit.problem.objective)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, one_of
-from scalefit._typing import Array
 from scalefit.comparison.holdouts import Fold, folds, needs_compute
 from scalefit.comparison.scores import Record, gap_of, row_of, stacking, verdict
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning, arg
 from scalefit.fitting.fit import fit
 from scalefit.fitting.mixtures import laws_over
 from scalefit.fitting.objectives import Kind, Scale
-from scalefit.fitting.result import FitResult
-from scalefit.fitting.runs import by_label
-from scalefit.fitting.weights import is_rule, weights_of, with_weights
-from scalefit.flops import QUANTITIES, SIZES
+from scalefit.fitting.runs import Runs, lacking, read
+from scalefit.fitting.weights import is_rule
+from scalefit.flops import QUANTITIES
+from scalefit.forecasting.calibration import CALIBRATED_LAW
 from scalefit.laws import get
 from scalefit.laws._base import Law
-from scalefit.laws._declarations import LOSS, Target
+from scalefit.laws._declarations import Target
+from scalefit.tables.runs import name_columns
 from scalefit.tables.series import several_series
 
 if TYPE_CHECKING:
@@ -114,11 +114,6 @@ def compare(
     >>> table["law"].tolist()
     ['chinchilla', 'kaplan']
     """
-    options: dict[str, Any] = dict(fit_options)
-    import pandas as pd
-
-    from scalefit.tables.runs import check_for_fit, name_columns
-
     named = _named(laws)
     check_level(level)
     seed = check_count("seed", seed, least=0)
@@ -126,45 +121,30 @@ def compare(
         raise ArgumentError(
             f"{arg('by', by)} is not known, as a comparison is of one series", "nothing was compared", "Known: 'pool'"
         )
-    if "prior" in options and options["prior"] is not None and len(named) > 1:
+    if fit_options.get("prior") is not None and len(named) > 1:
         raise ArgumentError(
             f"{arg('prior')} speaks of one law's parameters: laws under different objectives do not compare",
             "none was fitted",
             "Leave it out",
         )
     target = _target_of(named)
-    if mixed := [name for name, law in named.items() if law != FORECAST and get(law).shares]:
+    if mixed := [name for name, law in named.items() if get(_law_of(law)).shares]:
         runs, over = laws_over(runs, [get(named[name]) for name in mixed], columns, inputs)
         named, columns, inputs = {**named, **dict(zip(mixed, over, strict=True))}, None, None
     runs = name_columns(runs, columns, inputs, _declared(named.values(), target))
-    given = options.pop("weights", None)
-    runs = with_weights(runs, given)
     yardstick = ("C",) if needs_compute(holdout) else ()
     absent = _absent_inputs(runs, named, yardstick, target)
-    borne = {name: law for name, law in named.items() if name not in absent}
-    order = _inputs_of(borne.values(), yardstick)
-    checked = check_for_fit(runs, order, loss=_loss_column(runs, target), declared=_declared(borne.values(), target))
-    arrays = {key: np.asarray(checked.columns[key], float) for key in order}
-    loss = np.asarray(checked.columns["loss"], float)
-    if isinstance(given, str) and is_rule(given):
-        options["weights"], given = given, None
-    weight = weights_of(checked.columns, given)
-    if weight is not None:
-        arrays["weight"] = weight
-    series = checked.columns.get("series")
-    labels = [] if series is None else list(dict.fromkeys(np.asarray(series).tolist()))
-    if len(labels) > 1 and by is None:
+    present = {name: law for name, law in named.items() if name not in absent}
+    options: dict[str, Any] = dict(fit_options)
+    given = options.pop("weights", None)
+    rule = given if isinstance(given, str) and is_rule(given) else None  # each fold's fit applies it to its own runs
+    order, declared = _inputs_of(present.values(), yardstick), _declared(present.values(), target)
+    table = read(runs, order, declared, None if rule else given)
+    if len(labels := table.series_labels) > 1 and by is None:
         raise several_series(FitError, labels, "nothing was fitted", f"pass {arg('by', 'pool')} to ignore it")
-    fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in borne.values())
-    order_of = by_label(checked.row_labels)
-    arrays = {key: column[order_of] for key, column in arrays.items()}
-    loss, rows = loss[order_of], checked.row_labels[order_of]
-    parts = folds(holdout, arrays.get("C", np.ones(loss.size)), fewest, seed)
-    unit = checked.conventions.get("loss_unit", "nat/token")
-    records = {
-        name: _predict(law, arrays, loss, parts, level, unit, dict(options) if law != FORECAST else {})
-        for name, law in borne.items()
-    }
+    fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in present.values())
+    parts = folds(holdout, table.columns.get("C", np.ones(table.loss.size)), fewest, seed)
+    records = {name: _predict(law, table, parts, level, {**options, "weights": rule}) for name, law in present.items()}
     if all(len(record.failed) == len(parts) for record in records.values()):
         first = next(iter(records))
         raise FitError(
@@ -172,12 +152,22 @@ def compare(
             "nothing was compared",
             f"See why: {first}, {records[first].failed[0]}",
         )
-    tested = np.concatenate([fold.test for fold in parts])
-    blank = np.full(tested.size, np.nan)
+    blank = np.full(sum(fold.test.size for fold in parts), np.nan)
     for name, reason in absent.items():
-        records[name] = Record(blank, blank, blank, 0, (reason,) * len(parts), _n_params(named[name]))
+        n_params = len(get(_law_of(named[name])).parameters)
+        records[name] = Record(blank, blank, blank, 0, (reason,) * len(parts), n_params)
+    return _ranking(records, table, parts, target, level, holdout)
+
+
+def _ranking(
+    records: Mapping[str, Record], runs: Runs, parts: Sequence[Fold], target: Target, level: float, holdout: str
+) -> pd.DataFrame:
+    """The table of a comparison, best law first, with its verdict, failures and predictions in ``attrs``."""
+    import pandas as pd
+
+    tested = np.concatenate([fold.test for fold in parts])
     fold_of = np.concatenate([np.full(fold.test.size, i) for i, fold in enumerate(parts)])
-    truth = loss[tested]
+    loss, truth = runs.loss, runs.loss[tested]
     size = truth if target.scale == "log" else np.full(truth.size, max(float(np.std(loss)), 1e-300))
     table = pd.DataFrame([row_of(name, record, truth, size, fold_of, level) for name, record in records.items()])
     constant = np.concatenate([np.full(fold.test.size, np.median(loss[fold.train])) for fold in parts])
@@ -187,7 +177,7 @@ def compare(
     table["gap"] = [gap_of(records[name], best, truth, fold_of, tested) for name in table["law"]]
     order = ["law", "rmse", "mae", "mean_relative_error", "bias", "coverage", "interval_score", "weight"]
     table = table[[*order, "n_params", "folds", "failed", "trusted", "gap"]]
-    predictions = pd.DataFrame({"row": rows[tested], "fold": [parts[i].name for i in fold_of]})
+    predictions = pd.DataFrame({"row": runs.labels[tested], "fold": [parts[i].name for i in fold_of]})
     predictions["loss"] = truth
     for name, record in records.items():
         predictions[name] = record.loss
@@ -239,21 +229,16 @@ def _target_of(named: Mapping[str, str | type[Law]]) -> Target:
     ArgumentError
         They predict different things.
     """
-    targets = {name: LOSS if isinstance(law, str) else law.target for name, law in named.items()}
+    targets = {name: get(_law_of(law)).target for name, law in named.items()}
     if len({target.name for target in targets.values()}) > 1:
         said = ", ".join(f"{name} predicts {target.name}" for name, target in targets.items())
         raise ArgumentError(f"{said}: these do not compare", "nothing was compared", "Name laws of one target")
     return next(iter(targets.values()))
 
 
-def _loss_column(runs: Any, target: Target) -> str:
-    there = getattr(runs, "columns", runs if isinstance(runs, Mapping) else ())
-    return target.name if target.name in there else "loss"
-
-
 def _declared(laws: Iterable[str | type[Law]], target: Target) -> dict[str, Any]:
     """What the laws say of their inputs and target, for the reading of the table."""
-    every = {key: value for law in laws if not isinstance(law, str) for key, value in law.declarations.items()}
+    every = {key: value for law in laws for key, value in get(_law_of(law)).declarations.items()}
     return {**every, "loss": target}
 
 
@@ -261,63 +246,54 @@ def _inputs_of(laws: Iterable[str | type[Law]], yardstick: Iterable[str]) -> lis
     """Columns that the laws and the holdouts read: N, D and C first."""
     inputs = set(yardstick)
     for law in laws:
-        inputs |= set(SIZES) if isinstance(law, str) else set(law.inputs)
+        inputs |= set(get(_law_of(law)).inputs)
     return [key for key in QUANTITIES if key in inputs] + sorted(inputs - set(QUANTITIES))
 
 
-def _n_params(law: str | type[Law]) -> int:
-    """Parameters of a law; of the forecast those of the coupled law."""
-    return 6 if law == FORECAST else len(get(law).parameters)
+def _law_of(law: str | type[Law]) -> str | type[Law]:
+    """The law itself; of the forecast the one that it was calibrated with."""
+    return CALIBRATED_LAW if law == FORECAST else law
 
 
 def _absent_inputs(
     runs: Any, named: Mapping[str, str | type[Law]], yardstick: tuple[str, ...], target: Target
 ) -> dict[str, str]:
     """Laws whose columns the table lacks, and what it lacks; an error where it lacks those of every law."""
-    from scalefit.tables.runs import check_runs
 
-    def lacking(laws: Iterable[str | type[Law]]) -> DataError | None:
-        try:
-            check_runs(
-                runs, _inputs_of(laws, yardstick), loss=_loss_column(runs, target), declared=_declared(laws, target)
-            )
-        except DataError as error:
-            return error
-        return None
+    def lacks(laws: Iterable[str | type[Law]]) -> DataError | None:
+        laws = list(laws)
+        return lacking(runs, _inputs_of(laws, yardstick), _declared(laws, target))
 
-    every = lacking(list(named.values()))
+    every = lacks(named.values())
     if every is None:
         return {}
-    absent = {name: str(error) for name, law in named.items() if (error := lacking([law])) is not None}
+    absent = {name: str(error) for name, law in named.items() if (error := lacks([law])) is not None}
     if len(absent) in (0, len(named)):
         raise every
     return absent
 
 
 def _predict(
-    law: str | type[Law],
-    columns: Mapping[str, Array],
-    loss: Array,
-    parts: Sequence[Fold],
-    level: float,
-    unit: str,
-    options: dict[str, Any],
+    law: str | type[Law], runs: Runs, parts: Sequence[Fold], level: float, options: Mapping[str, Any]
 ) -> Record:
+    """Predictions of each fold's runs by the law fitted to the others."""
     from scalefit.forecasting.forecast import forecast
 
     found, trusted, failed = [], 0, []
-    n_params = _n_params(law)
+    inputs, n_params = get(_law_of(law)).inputs, len(get(_law_of(law)).parameters)
+    unit = runs.conventions.get("loss_unit", "nat/token")
     for fold in parts:
-        train = {key: column[fold.train] for key, column in columns.items()}
-        where = {key: columns[key][fold.test] for key in (SIZES if law == FORECAST else get(law).inputs)}
+        part, held_out = runs.part(fold.train), runs.part(fold.test)
+        table = {**part.columns, "loss": part.loss}
+        table |= {} if part.weights is None else {"weight": part.weights}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ScalefitWarning)
-                table = {**train, "loss": loss[fold.train]}
-                result = forecast(table, loss_unit=unit) if law == FORECAST else fit(table, law, **options)
-                if isinstance(result, FitResult):
+                result: Any = forecast(table, loss_unit=unit) if law == FORECAST else fit(table, law, **options)
+                if law != FORECAST:
                     result = result.by_covariance()
-                interval = result.predict_interval(level=level, **cast(dict[str, Any], where))
+                where: dict[str, Any] = {key: held_out.columns[key] for key in inputs}
+                interval = result.predict_interval(level=level, **where)
             found.append(interval[["loss", "lower", "upper"]].to_numpy(float).T)
             trusted += bool(result.trusted)
         except FitError as error:

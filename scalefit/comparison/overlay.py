@@ -13,7 +13,7 @@ from scalefit._arguments import check_level, check_quantity
 from scalefit._files import save_figure
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, ScalefitWarning, arg
-from scalefit.fitting.solution import Solution
+from scalefit.fitting.result import fit_behind
 from scalefit.flops import SIZES, training_flops
 from scalefit.forecasting.larger import best_sizes
 from scalefit.forecasting.result import ForecastResult
@@ -150,7 +150,8 @@ def _axis(named: Mapping[str, Predictor]) -> str:
 def _lines(name: str, result: Predictor, axis: str, run: Mapping[str, float], level: float) -> list[OverlayLine]:
     known, loss = result.runs(), _measured(result)
     every = np.arange(len(next(iter(known.values())))) if known else np.arange(0)
-    groups = result.problem.groups if isinstance(result, Solution) and result.series else (every,)
+    fit = fit_behind(result)
+    groups = fit.problem.groups if fit is not None and result.series else (every,)
     place = _place(run, axis)
     lines = []
     for series, rows in zip(result.series or (None,), groups, strict=True):
@@ -189,9 +190,8 @@ def _unseen(name: str, axis: str, place: float | None) -> tuple[float, float]:
 
 def _measured(result: Predictor) -> Array:
     """Losses (n,) of the runs behind a result; none where they are not kept."""
-    if isinstance(result, Solution | ForecastResult):
-        return np.asarray(result.problem.loss, float)
-    return np.array([])
+    of = result if isinstance(result, ForecastResult) else fit_behind(result)
+    return np.array([]) if of is None else np.asarray(of.problem.loss, float)
 
 
 def _needed(name: str, result: Predictor, run: Mapping[str, float]) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointl
 from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path, Surface
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, way
+from scalefit.fitting.runs import read
 from scalefit.flops import QUANTITIES, SIZES, training_flops
-from scalefit.tables.labels import SAYS_WHAT_LOSS
+from scalefit.tables.columns import SAYS_WHAT_LOSS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,8 +227,6 @@ def _taken_as_given(unit: str) -> Note:
 
 def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str) -> RunsOf:
     """Check the runs of one recipe as every fit checks its table."""
-    from scalefit.tables.runs import check_for_fit
-
     if "series" in frame and frame["series"].nunique() > 1:
         names = shortlist(frame["series"].unique(), 6)
         raise FitError(
@@ -238,13 +237,12 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
     part = frame.copy()
     part.attrs["scalefit"] = dict(said)
     of_compute = law.startswith("power_law")
-    checked = check_for_fit(part, ("C",) if of_compute else SIZES)
-    loss = np.asarray(checked.columns["loss"], float)
+    table = read(part, ("C",) if of_compute else SIZES)
+    columns, loss = table.table, table.loss
     unknown = np.full(len(loss), np.nan)
-    N, D = (np.asarray(checked.columns.get(name, unknown), float) for name in SIZES)
-    C = np.asarray(checked.columns["C"], float) if of_compute else training_flops(N, D)
-    unique = np.asarray(checked.columns["unique_tokens"], float) if "unique_tokens" in checked.columns else None
-    repeats = float((D / unique).max()) if unique is not None else 1.0
+    N, D = (np.asarray(columns.get(name, unknown), float) for name in SIZES)
+    C = table.columns["C"] if of_compute else training_flops(N, D)
+    repeats = float((D / columns["unique_tokens"]).max()) if "unique_tokens" in columns else 1.0
     if len(N) < _FEWEST_RUNS:
         raise FitError(
             f"{len(N)} runs of {label} are too few to compare",
@@ -264,9 +262,9 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
             "nothing was fitted",
             "Check for diverged runs and a wrong loss column",
         )
-    unit = str(checked.conventions.get("loss_unit", "nat/token"))
-    params = str(checked.conventions.get("params", "total"))
-    return RunsOf(label, N, D, C, loss, checked.row_labels, unit, params, repeats)
+    unit = str(table.conventions.get("loss_unit", "nat/token"))
+    params = str(table.conventions.get("params", "total"))
+    return RunsOf(label, N, D, C, loss, table.labels, unit, params, repeats)
 
 
 def _refuse_other_counts(a: RunsOf, b: RunsOf, law: str) -> None:

@@ -17,6 +17,7 @@ from scalefit.downstream.models import AVERAGE, Models
 from scalefit.downstream.result import DownstreamResult
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, note_record
 from scalefit.fitting.per_series import each_series
+from scalefit.fitting.runs import read
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.forecasting.forecast import forecast
 from scalefit.predictor import predictor_of
@@ -309,7 +310,7 @@ def _chances(names: list[str], chance: Any, span: tuple[float, float]) -> dict[s
 
 
 def _refuse_other_losses(frame: pd.DataFrame, same_loss: bool | None) -> None:
-    from scalefit.tables.labels import SAYS_WHAT_LOSS
+    from scalefit.tables.columns import SAYS_WHAT_LOSS
 
     if same_loss is False:
         raise DataError(
@@ -337,8 +338,6 @@ def _fit(
     first: Any,
     same_loss: bool | None,
 ) -> DownstreamResult:
-    from scalefit.tables.runs import check_for_fit
-
     have_inputs = sum(name in frame for name in QUANTITIES) >= 2
     if first is None and not have_inputs:
         raise DataError(
@@ -348,11 +347,11 @@ def _fit(
         )
     bare = frame.drop(columns="series", errors="ignore")
     bare.attrs.update(frame.attrs)
-    checked = check_for_fit(bare, SIZES if have_inputs else ())
-    loss = np.asarray(checked.columns["loss"], float)
-    rows = frame.loc[checked.row_labels.tolist()]
+    table = read(bare, SIZES if have_inputs else ())
+    columns, loss = table.columns, table.loss
+    rows = frame.loc[table.labels.tolist()]
     metrics = {name: metric_values(rows[name], name, span) for name in names}
-    notes = [*checked.notes]
+    notes = [*table.notes]
     usable = np.asarray(np.isfinite(np.stack(list(metrics.values()))).any(axis=0))
     if not usable.all():
         text = f"{int((~usable).sum())} of {len(usable)} models have no metric and were left out of the curves."
@@ -372,10 +371,7 @@ def _fit(
     if same_loss is None:
         said = "Taken as given: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
         notes.append(Note("same_loss", "info", said))
-    columns = {key: np.asarray(checked.columns[key], float) for key in (SIZES if have_inputs else ())}
-    step = (
-        first if first is not None else forecast({**columns, "loss": loss}, loss_unit=checked.conventions["loss_unit"])
-    )
+    step = first if first is not None else forecast({**columns, "loss": loss}, loss_unit=table.conventions["loss_unit"])
     every = Models(
         inputs=columns,
         loss=loss,
@@ -383,8 +379,8 @@ def _fit(
         chance=rates,
         higher=higher,
         span=span,
-        labels=np.asarray(checked.row_labels),
-        conventions=dict(checked.conventions),
+        labels=table.labels,
+        conventions=dict(table.conventions),
         notes=tuple(notes),
     )
     return DownstreamResult(step, every.part(usable))

@@ -27,7 +27,7 @@ from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
 from scalefit.fitting.mixed_columns import mixed_notes
 from scalefit.fitting.mixtures import held_constants, refuse_few_mixtures, with_shares
 from scalefit.fitting.objectives import Kind, Objective, Scale, sides_of
-from scalefit.fitting.per_series import each_series
+from scalefit.fitting.per_series import each_part
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.result import FitResult
 from scalefit.fitting.runs import Runs, choose_input, read
@@ -253,8 +253,8 @@ def fit(
         raise ArgumentError(
             f"{arg('by', by)} is not known", "nothing was fitted", known(by, ("series", "shared", "pool"))
         )
-    table = read(runs, chosen, weights)
-    labels = [] if table.series is None else list(dict.fromkeys(table.series.tolist()))
+    table = read(runs, chosen.inputs, chosen.reads(), weights)
+    labels = table.series_labels
     if len(labels) > 1 and by is None:
         raise several_series(
             FitError,
@@ -276,13 +276,7 @@ def fit(
     )
     if by != "series":
         return _fit(table, request, labels if by == "shared" and len(labels) > 1 else [])
-    if table.series is None:
-        raise ArgumentError(
-            f"{arg('by', 'series')} needs a column named series, and this table has none",
-            "nothing was fitted",
-            f"Name it: {arg('series', '...')}",
-        )
-    return each_series(labels, lambda label: _fit(table.part(table.series == label), request, []), chosen.name)
+    return each_part(table, lambda part: _fit(part, request, []), chosen.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ _EXPLAINS_NOTHING = 0.6
 HYPERPARAMETERS = frozenset(
     "lr learning_rate peak_lr max_lr bs batch_size global_bs global_batch_size wd weight_decay warmup".split()
 )
+#: A value of an input that is far from 1, at which an exponent has an effect.
+_TYPICAL = 1e9
 _OUTLYING = 10.0  # robust standard deviations of the residuals
 _OUTLYING_LOSS = 0.05  # share of the loss
 _POWER_LAW_RUNS = 5  # three parameters and two more
@@ -194,7 +196,8 @@ def sweep_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note]:
         return []
     varied, settings = [], np.zeros(counts.size, bool)
     for name in swept:
-        values = np.nan_to_num(np.asarray(columns[name], float))
+        numeric = columns[name].dtype.kind in "iuf"  # settings may be words, such as "cosine 3e-4"
+        values = np.nan_to_num(columns[name].astype(float)) if numeric else _ranks(columns[name].astype(str))
         low, high = np.full(counts.size, np.inf), np.full(counts.size, -np.inf)
         np.minimum.at(low, group, values)
         np.maximum.at(high, group, values)
@@ -285,12 +288,17 @@ def outlier_notes(problem: Problem, x: Array, labels: AnyArray) -> list[Note]:
 
 
 def input_exponents(law: type[Law], key: str) -> list[str]:
-    """Names of the exponents of one input."""
+    """Names of the exponents of one input: as the law declares them, or what has no effect where the input is 1."""
     named = [e for term in law.terms for column, e in term.exponents.items() if column == key]
-    if named:
-        return named
-    guesses = {"N": ("alpha", "alpha_N"), "D": ("beta", "alpha_D", "alpha"), "C": ("alpha", "c0")}.get(key, ())
-    return [name for name in guesses if name in law.parameters][:1]
+    if named or key in law.exponents:
+        return named or list(law.exponents[key])
+    usual = {name: one.typical[len(one.typical) // 2] for name, one in law.declarations.items() if one.typical}
+    params = {name: np.array([parameter.example]) for name, parameter in law.parameters.items()}
+    at_one, at_many = (
+        law.derivatives({name: np.array([usual.get(name, _TYPICAL)]) for name in law.inputs} | {key: value}, params)[1]
+        for value in (np.array([1.0]), np.array([_TYPICAL]))
+    )
+    return [name for name, one, many in zip(params, at_one, at_many, strict=True) if np.abs(one) < 1e-9 * np.abs(many)]
 
 
 def _input_is_pinned(law: type[Law], key: str, pinned: set[str]) -> bool:

@@ -8,10 +8,14 @@ from typing import Any
 
 from scalefit._text import shortlist
 from scalefit._warn import warn_user
-from scalefit.errors import FitError
+from scalefit.errors import ArgumentError, FitError, arg
+from scalefit.fitting.runs import Runs
+
+_DID = "nothing was fitted"
 
 
-def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) -> dict[Any, Any]:
+
+def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str, did: str = _DID) -> dict[Any, Any]:
     """Return what `make` gives for every series that allows `what`; warn of the others.
 
     Raises
@@ -27,11 +31,31 @@ def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str) ->
             refused[label] = error.template
     reasons = "; ".join(by_reason(refused))
     if not results:
-        raise FitError(f"No series allows {what}", "nothing was fitted", reasons)
+        raise FitError(f"No series allows {what}", did, reasons)
     if refused:
         text = f"{len(refused)} of {len(results) + len(refused)} series are left out, because they do not allow {what}."
         warn_user(f"{text} {reasons}")
     return results
+
+
+def each_part(table: Runs, make: Callable[[Runs], Any], what: str, did: str = _DID) -> dict[Any, Any]:
+    """Return what `make` gives for the runs of each series of a table.
+
+    Raises
+    ------
+    ArgumentError
+        No column tells series apart.
+    FitError
+        No series allows it.
+    """
+    if table.series is None:
+        raise ArgumentError(
+            f"{arg('by', 'series')} needs a column named series, and this table has none",
+            did,
+            f"Name it: {arg('series', '...')}",
+        )
+    series = table.series
+    return each_series(table.series_labels, lambda label: make(table.part(series == label)), what, did)
 
 
 def by_reason(refused: Mapping[Any, str]) -> list[str]:

@@ -295,3 +295,13 @@ class FitResult(Solution):
         from scalefit.fitting.printing import as_html
 
         return as_html(self, self.notes)
+
+
+def fit_behind(predictor: object) -> FitResult | None:
+    """The fit behind a predictor, some of its inputs held or not; None behind forecasts, averages and constants.
+
+    The one place that asks: what only a fit knows, its residuals and the information in its runs, is taken from here.
+    """
+    while isinstance(predictor, Held):
+        predictor = predictor.of
+    return predictor if isinstance(predictor, FitResult) else None

@@ -1,8 +1,8 @@
-"""The runs of a fit: what a law needs, taken out of a table."""
+"""From a table to arrays: the one way in which fits, forecasts, comparisons and optima take their runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,34 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import AnyArray, Array, ArrayLike
-from scalefit.errors import Note
+from scalefit.errors import DataError, Note
 from scalefit.fitting.weights import weights_of, with_weights
 from scalefit.laws._base import Law
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The runs of a fit, in the order of their row labels."""
+    """Usable runs, in the order of their row labels.
+
+    Attributes
+    ----------
+    columns : dict of str to ndarray (n,)
+        What was asked for: a law's inputs.
+    table : dict of str to ndarray (n,)
+        Every column of the table, asked for or not, those of words included.
+    loss : ndarray (n,)
+        The target [nat/token for losses].
+    weights : ndarray (n,), optional
+        Weights of the runs, where there are any.
+    series, labels : ndarray (n,)
+        The series of each run, None where no column tells them apart; the row labels.
+    conventions : dict
+        What N, C and the loss count.
+    notes : tuple of Note
+        What was guessed, derived, set aside or found odd.
+    """
 
     columns: dict[str, Array]
-    #: Every column of the table, read by the law or not.
     table: dict[str, AnyArray]
     loss: Array
     weights: Array | None
@@ -28,6 +45,11 @@ class Runs:
     labels: AnyArray
     conventions: dict[str, Any]
     notes: tuple[Note, ...]
+
+    @property
+    def series_labels(self) -> list[Any]:
+        """Each series once, in the order of the runs."""
+        return [] if self.series is None else list(dict.fromkeys(self.series.tolist()))
 
     def part(self, rows: AnyArray) -> Runs:
         """Return some of the runs (a mask or positions)."""
@@ -42,26 +64,38 @@ class Runs:
         )
 
 
-def read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> Runs:
-    """Check the table and take out what the law needs.
+def read(
+    runs: Any,
+    inputs: Sequence[str],
+    declared: Mapping[str, Any] | None = None,
+    weights: str | ArrayLike | None = None,
+) -> Runs:
+    """Check the table and take out what is asked for; a warning names the rows that are set aside.
 
     Runs stand in the order of their row labels, so that a resample does not depend on how the table was sorted.
+
+    Parameters
+    ----------
+    runs : DataFrame, path, or mapping of columns
+        What :func:`scalefit.read_runs` gave or reads.
+    inputs : sequence of str
+        Columns that must be there, or follow from others: a law's inputs.
+    declared : mapping, optional
+        What the law says of its inputs and, as ``loss``, of its target: :meth:`scalefit.Law.reads`.
+    weights : str or array_like (n,), optional
+        As :func:`scalefit.fit` takes them.
     """
-    from scalefit.tables.labels import every_column
     from scalefit.tables.runs import check_for_fit, read_runs
 
-    given = read_runs(runs, declared=law.reads()) if isinstance(runs, (str, Path)) else runs
+    given = read_runs(runs, declared=declared) if isinstance(runs, (str, Path)) else runs
     table = with_weights(given, weights)
-    name = law.target.name
-    there = getattr(table, "columns", table if isinstance(table, Mapping) else ())
-    checked = check_for_fit(table, law.inputs, loss=name if name in there else "loss", declared=law.reads())
-    weight = weights_of(checked.columns, weights)
+    checked = check_for_fit(table, inputs, loss=loss_column(table, declared), declared=declared)
     series = checked.columns.get("series")
     found = Runs(
-        columns={key: np.asarray(checked.columns[key], float) for key in law.inputs},
-        table=every_column(table, checked),
+        columns={key: np.asarray(checked.columns[key], float) for key in inputs},
+        table={**checked.words, **checked.columns},
         loss=np.asarray(checked.columns["loss"], float),
-        weights=weight,
+        weights=weights_of(checked.columns, weights),
         series=None if series is None else np.asarray(series),
         labels=np.asarray(checked.row_labels),
         conventions=dict(checked.conventions),
@@ -69,6 +103,24 @@ def read(runs: Any, law: type[Law], weights: str | ArrayLike | None) -> Runs:
     )
     order = by_label(found.labels)
     return found if (order[1:] > order[:-1]).all() else found.part(order)
+
+
+def lacking(runs: Any, inputs: Sequence[str], declared: Mapping[str, Any] | None = None) -> DataError | None:
+    """Why `read` would refuse the table, or None."""
+    from scalefit.tables.runs import check_runs
+
+    try:
+        check_runs(runs, inputs, loss=loss_column(runs, declared), declared=declared)
+    except DataError as error:
+        return error
+    return None
+
+
+def loss_column(runs: Any, declared: Mapping[str, Any] | None) -> str:
+    """Column of the target: under its own name where the table has it, else under ``loss``."""
+    there = getattr(runs, "columns", runs if isinstance(runs, Mapping) else ())
+    name = "loss" if declared is None else str(declared["loss"].name)
+    return name if name in there else "loss"
 
 
 def by_label(labels: AnyArray) -> AnyArray:

@@ -15,6 +15,8 @@ from scalefit.fitting.priors import Prior
 from scalefit.fitting.shipped import priors_from, shipped_document
 from scalefit.forecasting.correlated_errors import Discrepancy
 
+#: The law that the prior and the width of intervals were learned with.
+CALIBRATED_LAW = "coupled"
 _FILE = Path(__file__).with_name("_forecast_prior.json")
 
 

@@ -6,7 +6,7 @@ runs' was: the spread between recipes is then part of every interval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -24,11 +24,12 @@ _SETTINGS = frozenset(
     "weight_decay wd beta2 momentum dropout".split()
 )
 _RATES = frozenset("lr learning_rate max_lr peak_lr".split())
-_LEAST_ROWS = 3
-_LEAST_RUNS = 8
+#: Rows that a value of a label, and runs that a rank correlation, must have (guesses: fewer show nothing).
+_LEAST_ROWS, _LEAST_RUNS = 3, 8
 #: Models below this size [parameters] are mostly embeddings at usual vocabularies: on a table of 1.4M to 54M, counting
 #: without them halved the error at 30 and 100 times the compute.
 _MOSTLY_EMBEDDINGS = 5e7
+#: Factor in N over which one learning rate for all is unlikely to be the best of each (a guess).
 _WIDE_RANGE = 10.0
 
 
@@ -54,10 +55,9 @@ def cause_notes(columns: Mapping[str, AnyArray], left: Array, params: str) -> tu
     spreads = [0.0]
     labels = {key: _strings(column) for key, column in columns.items() if column.dtype.kind in "OUSb"}
     labels = {key: column for key, column in labels.items() if key != "series" and _is_label(column)}
-    settings = {key: np.asarray(columns[key], float) for key in columns if key.lower() in _SETTINGS}
     settings = {
         key: column
-        for key, column in settings.items()
+        for key, column in _numeric(columns, _SETTINGS).items()
         if np.isfinite(column).all() and (column > 0).all() and column.max() > column.min()
     }
     chance = _CHANCE / max(len(labels) + len(settings), 1)
@@ -72,6 +72,12 @@ def cause_notes(columns: Mapping[str, AnyArray], left: Array, params: str) -> tu
     notes += _untuned(columns) + _follows_size(columns, settings) + _short_runs(columns, left)
     notes += _embeddings(columns, params)
     return notes, float(np.sqrt(np.sum(np.square(spreads))))
+
+
+def _numeric(columns: Mapping[str, AnyArray], names: Collection[str]) -> dict[str, Array]:
+    """Columns of these names that hold numbers; a setting in words is a label."""
+    named = {key: column for key, column in columns.items() if key.lower() in names}
+    return {key: np.asarray(column, float) for key, column in named.items() if column.dtype.kind in "iuf"}
 
 
 def _strings(column: AnyArray) -> AnyArray:
@@ -131,8 +137,8 @@ def _untuned(columns: Mapping[str, AnyArray]) -> list[Note]:
     N = np.asarray(columns["N"], float) if "N" in columns else np.ones(1)
     if N.max() < _WIDE_RANGE * N.min():
         return []
-    for key, column in columns.items():
-        if key.lower() in _RATES and np.ptp(np.nan_to_num(np.asarray(column, float))) == 0.0:
+    for key, column in _numeric(columns, _RATES).items():
+        if np.ptp(np.nan_to_num(column)) == 0.0:
             text = (
                 f"{key} is {float(column[0]):.3g} in every run, over a factor of {N.max() / N.min():.3g} in N: larger "
                 f"models usually need a smaller one, and a forecast takes each run for tuned. Tune {key} at two sizes."

@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 import numpy as np
 
 from scalefit._arguments import one_of
 from scalefit._text import known
-from scalefit._typing import AnyArray, Array
+from scalefit._typing import Array
 from scalefit.errors import ArgumentError, FitError, Note, arg, way
 from scalefit.fitting.identifiability import repeated_notes, sweep_notes
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Objective
-from scalefit.fitting.per_series import each_series
+from scalefit.fitting.per_series import each_part
 from scalefit.fitting.priors import Prior, penalty_of
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.runs import Runs, read
 from scalefit.fitting.solver import solve
-from scalefit.flops import SIZES, training_flops
-from scalefit.forecasting.calibration import ForecastCalibration, shipped
+from scalefit.flops import training_flops
+from scalefit.forecasting.calibration import CALIBRATED_LAW, ForecastCalibration, shipped
 from scalefit.forecasting.causes import cause_notes
 from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated, left_over
 from scalefit.forecasting.result import ForecastResult
-from scalefit.forecasting.suitability import check_varied, choose, size_notes, thin
+from scalefit.forecasting.shipped_prior import shipped_prior
+from scalefit.forecasting.suitability import (
+    COMPUTE_LAW,
+    check_varied,
+    few_notes,
+    instead_of_calibrated,
+    own_law_notes,
+    size_notes,
+    thin,
+    thinned_notes,
+)
 from scalefit.laws import get
 from scalefit.laws._base import Law
 from scalefit.tables.series import several_series
 
 #: The first guess is a robust fit: Huber's band on the log loss, weights by compute, the prior at this noise.
 _BAND, _COMPUTE_POWER, _FIRST_NOISES = 0.01, 0.5, (0.02, 0.003)
+#: Largest table that is fitted from both first guesses (a guess: a second one costs as much as the first).
 _SMALL = 40
-_FEW_RUNS = 8
 
 
 @overload
@@ -126,8 +136,36 @@ def forecast(
     >>> abs(result.predict(N=7e9, D=2e11) / law.predict(N=7e9, D=2e11) - 1) < 0.01
     True
     """
-    from scalefit.tables.labels import every_column
-    from scalefit.tables.runs import LOSS_UNITS, check_for_fit, name_columns, read_runs
+    from scalefit.tables.runs import name_columns
+
+    _refuse_unknown(loss_unit, by, constants)
+    learned: Prior | Literal["shipped"] | None = "shipped" if one_of(prior, ("shipped",)) else Prior.of(prior)
+    calibrated = get(CALIBRATED_LAW)
+    own_law = None if law is None else get(law)
+    asked = own_law or calibrated
+    declared = asked.reads()
+    table = read(name_columns(runs, columns, inputs, declared), asked.inputs, declared)
+    table.conventions["loss_unit"] = loss_unit or table.conventions.get("loss_unit", "nat/token")
+    if len(labels := table.series_labels) > 1 and by is None:
+        raise several_series(
+            FitError,
+            labels,
+            "nothing was forecast",
+            f"pass {arg('by', 'series')} for a forecast each",
+            f"{arg('by', 'pool')} to ignore it",
+        )
+    chosen = shipped() if constants is None else constants
+
+    def one(part: Runs) -> ForecastResult:
+        notes = (*part.notes, *repeated_notes(asked, part.table), *sweep_notes(asked, part.table))
+        return _forecast(replace(part, notes=notes), learned, chosen, own_law)
+
+    return one(table) if by != "series" else each_part(table, one, "a forecast", "nothing was forecast")
+
+
+def _refuse_unknown(loss_unit: str | None, by: str | None, constants: ForecastCalibration | None) -> None:
+    """Refuse arguments that are not known."""
+    from scalefit.tables.runs import LOSS_UNITS
 
     if one_of(loss_unit, ("perplexity",)):
         raise ArgumentError(
@@ -145,133 +183,43 @@ def forecast(
             "nothing was forecast",
             f"Pass {arg('by', 'series')} for a dict of them, or {arg('by', 'pool')} to take them for one",
         )
-    learned: Prior | Literal["shipped"] | None = "shipped" if one_of(prior, ("shipped",)) else Prior.of(prior)
     if not isinstance(constants, ForecastCalibration | None):
         raise ArgumentError(
             f"{arg('constants', constants)} must be a ForecastCalibration", "nothing was forecast", "Leave them out"
         )
-    own_law = None if law is None else get(law)
-    reads = SIZES if own_law is None else own_law.inputs
-    runs = name_columns(runs, columns, inputs)
-    if isinstance(runs, (str, Path)):
-        runs = read_runs(runs)
-    checked = check_for_fit(runs, reads)
-    arrays = {key: np.asarray(checked.columns[key], float) for key in reads}
-    every = every_column(runs, checked)
-    loss = np.asarray(checked.columns["loss"], float)
-    conventions = dict(checked.conventions)
-    conventions["loss_unit"] = loss_unit or conventions.get("loss_unit", "nat/token")
-    weight = checked.columns.get("weight")
-    weight = None if weight is None else np.asarray(weight, float)
-    series = checked.columns.get("series")
-    labels = list(dict.fromkeys(np.asarray(series).tolist())) if series is not None else []
-    if len(labels) > 1 and by is None:
-        raise several_series(
-            FitError,
-            labels,
-            "nothing was forecast",
-            f"pass {arg('by', 'series')} for a forecast each",
-            f"{arg('by', 'pool')} to ignore it",
-        )
-    chosen = shipped() if constants is None else constants
-
-    def noted(table: Mapping[str, AnyArray]) -> list[Note]:
-        chosen_law = own_law or get("coupled")
-        return [*checked.notes, *repeated_notes(chosen_law, table), *sweep_notes(chosen_law, table)]
-
-    if by != "series":
-        table = _Table(arrays, loss, weight, checked.row_labels, conventions, every)
-        return _forecast(table, noted(checked.columns), learned, chosen, own_law)
-    if series is None:
-        raise ArgumentError(
-            f"{arg('by', 'series')} needs a column named series, and this table has none",
-            "nothing was forecast",
-            f"Name it: {arg('series', '...')}",
-        )
-
-    def one(label: Any) -> ForecastResult:
-        at = np.flatnonzero(np.asarray(series) == label)
-        part = {key: column[at] for key, column in arrays.items()}
-        own = None if weight is None else weight[at]
-        notes = noted({key: np.asarray(column)[at] for key, column in checked.columns.items()})
-        beside = {key: column[at] for key, column in every.items()}
-        table = _Table(part, loss[at], own, checked.row_labels[at], conventions, beside)
-        return _forecast(table, notes, learned, chosen, own_law)
-
-    return each_series(labels, one, "a forecast")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Table:
-    """Runs of one series: the law's inputs, losses, weights, row labels, conventions, and every other column."""
-
-    columns: dict[str, Array]
-    loss: Array
-    weight: Array | None
-    labels: AnyArray
-    conventions: dict[str, Any]
-    every: dict[str, AnyArray]
 
 
 def _forecast(
-    table: _Table,
-    notes: list[Note],
+    table: Runs,
     prior: Prior | Literal["shipped"] | None,
     constants: ForecastCalibration,
     own_law: type[Law] | None,
 ) -> ForecastResult:
-    columns, loss, weight, conventions = table.columns, table.loss, table.weight, table.conventions
-    law: str | type[Law]
+    """Forecast from the runs of one series."""
+    notes, n_runs = list(table.notes), table.loss.size
+    law, reason = get(CALIBRATED_LAW), ""
     if own_law is not None:
-        check_varied(own_law, columns, loss)
-        law, reason = own_law, ""
-        if own_law.name != "coupled":
-            text = (
-                f"{own_law.name} was asked for. The width of intervals was learned from forecasts by the coupled law; "
-                f"on this law it was not checked."
-            )
-            notes = [*notes, Note("own_law", "info", text, {"law": own_law.name})]
+        check_varied(own_law, table.columns, table.loss)
+        notes += own_law_notes(own_law)
+        law = own_law
     else:
-        notes = [*notes, *size_notes(columns, constants)]
-        law, reason = choose(columns, loss)
+        notes += size_notes(table.columns, constants)
+        reason = instead_of_calibrated(table.columns, table.loss)
     if reason:
-        notes.append(Note("fallback", "warning", reason, {"law": law}))
-        slope, intercept = np.polyfit(np.log(columns["N"]), np.log(columns["D"]), 1)
-        conventions = {**conventions, "line": [float(intercept), float(slope)]}
-        columns = {"C": training_flops(columns["N"], columns["D"])}
+        table, law = _along_compute(table), get(COMPUTE_LAW)
+        notes.append(Note("fallback", "warning", reason, {"law": law.name}))
     if prior == "shipped":
-        given: Prior | None = constants.prior if not reason else constants.compute_prior
-        if own_law is not None and own_law.name != "coupled":
-            given = _on_E(constants.prior) if _has_positive_E(own_law) else None
-        if given is not None and "E" in given.names and conventions["loss_unit"] != "nat/token":
-            given = _without(given, "E")
-            notes.append(
-                Note(
-                    "prior_without_E",
-                    "info",
-                    f"The loss is in {conventions['loss_unit']}, so the prior on E, which is in nat/token, was "
-                    f"dropped. Pass losses in nat/token to use it.",
-                )
-            )
+        given, more = shipped_prior(constants, law, str(table.conventions["loss_unit"]), fallback=bool(reason))
+        notes += more
     else:
         given = None if reason else prior
-    if loss.size < _FEW_RUNS:
-        n_free = len(get(law).parameters)
-        text = f"{loss.size} runs say little of {n_free} parameters: most of this forecast is the prior. Add runs."
-        notes.append(Note("few_runs", "warning", text, {"n_runs": int(loss.size)}))
-    kept = thin(columns, loss)
-    if kept.size < loss.size:
-        text = (
-            f"{kept.size} of {loss.size} runs were used, those of most compute and closest to the frontier first: "
-            f"neighbouring runs share their error, so more of them add almost nothing."
-        )
-        notes.append(Note("thinned", "info", text, {"used": int(kept.size), "n_runs": int(loss.size)}))
-    problem, names = _problem(law, {k: v[kept] for k, v in columns.items()}, loss[kept], weight, kept, given)
+    notes += few_notes(n_runs, law)
+    table = table.part(thin(table.columns, table.loss))
+    notes += thinned_notes(table.loss.size, n_runs)
+    problem, names = _problem(law, table, given)
     fitted = fit_best(problem, names, constants.discrepancy)
-    beside = {key: column[kept] for key, column in table.every.items()}
     left = left_over(problem, fitted, constants.discrepancy)
-    causes, recipe_spread = cause_notes(beside, left, str(conventions.get("params", "total")))
-    notes += causes
+    causes, recipe_spread = cause_notes(table.table, left, str(table.conventions.get("params", "total")))
     return ForecastResult(
         law=problem.law,
         problem=problem,
@@ -279,29 +227,30 @@ def _forecast(
         names=names,
         discrepancy=constants.discrepancy,
         spread=constants.interval,
-        row_labels=np.asarray(table.labels)[kept],
-        conventions=conventions,
-        table_notes=tuple(notes),
+        row_labels=table.labels,
+        conventions=table.conventions,
+        table_notes=(*notes, *causes),
         reason=reason,
         recipe_spread=recipe_spread,
     )
 
 
-def _problem(
-    law: str | type[Law],
-    columns: dict[str, Array],
-    loss: Array,
-    weight: Array | None,
-    kept: AnyArray,
-    prior: Prior | None,
-) -> tuple[Problem, tuple[str, ...]]:
-    chosen = get(law)
-    layout = Layout(chosen, {}, {}, {}, 1, [], {})
-    goal = Objective("huber", _BAND, "log_loss")
-    rows = (np.arange(loss.size),)
-    problem = layout.problem(
-        columns, loss, goal, None if weight is None else weight[kept], rows, set(prior.names) if prior else set()
+def _along_compute(table: Runs) -> Runs:
+    """The runs with their compute in place of N and D, which move together along a line [log]."""
+    slope, intercept = np.polyfit(np.log(table.columns["N"]), np.log(table.columns["D"]), 1)
+    return replace(
+        table,
+        columns={"C": training_flops(table.columns["N"], table.columns["D"])},
+        conventions={**table.conventions, "line": [float(intercept), float(slope)]},
     )
+
+
+def _problem(law: type[Law], table: Runs, prior: Prior | None) -> tuple[Problem, tuple[str, ...]]:
+    layout = Layout(law, {}, {}, {}, 1, [], {})
+    goal = Objective("huber", _BAND, "log_loss")
+    rows = (np.arange(table.loss.size),)
+    names = set(prior.names) if prior else set()
+    problem = layout.problem(table.columns, table.loss, goal, table.weights, rows, names)
     if prior is not None:
         problem = replace(problem, penalty=penalty_of(problem, prior, 1.0))
     return problem, layout.names
@@ -323,23 +272,3 @@ def fit_best(problem: Problem, names: tuple[str, ...], about: Discrepancy) -> An
         if best is None or fitted.evidence > best.evidence:
             best = fitted
     return best
-
-
-def _has_positive_E(law: type[Law]) -> bool:
-    return "E" in law.parameters and law.parameters["E"].log
-
-
-def _on_E(prior: Prior) -> Prior | None:
-    """The prior's own distribution of E."""
-    return _kept(prior, [prior.names.index("E")]) if "E" in prior.names else None
-
-
-def _without(prior: Prior, name: str) -> Prior | None:
-    return _kept(prior, [i for i, other in enumerate(prior.names) if other != name])
-
-
-def _kept(prior: Prior, keep: list[int]) -> Prior | None:
-    if not keep:
-        return None
-    names = tuple(prior.names[i] for i in keep)
-    return Prior(names, prior.mean[keep], prior.cov[np.ix_(keep, keep)], prior.log, prior.source)

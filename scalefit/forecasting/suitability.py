@@ -11,14 +11,19 @@ from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, Note
 from scalefit.fitting.identifiability import unexplained
 from scalefit.flops import training_flops
-from scalefit.forecasting.calibration import ForecastCalibration
+from scalefit.forecasting.calibration import CALIBRATED_LAW, ForecastCalibration
 from scalefit.forecasting.correlated_errors import compute
+from scalefit.laws import get
 from scalefit.laws._base import Law
 
-_FEWEST_RUNS = 4
-_MOST_RUNS = 400
+#: The law that takes the calibrated one's place where N and D move together.
+COMPUTE_LAW = "power_law:C"
+#: Runs below which there is no forecast, below which a note says that most of it is the prior (guesses), and above
+#: which more runs are not used: 400 take seconds, and neighbours share their error.
+_FEWEST_RUNS, _FEW_RUNS, _MOST_RUNS = 4, 8, 400
 #: Share of ln D that ln N leaves unexplained, below which the effects of the two are not told apart.
 _COLLINEAR = 0.02
+#: Spread of ln N or ln D, or share of an input, within which it is one value (a guess: rounding is less, a step more).
 _CONSTANT = 1e-3
 #: Excess over the frontier [log loss] above which a run says little of a compute-optimal one.
 _FAR = 0.1
@@ -38,8 +43,14 @@ def size_notes(columns: Mapping[str, Array], constants: ForecastCalibration) -> 
     return [Note("small_models", "warning", text, {"largest": largest, "smallest": smallest})]
 
 
-def choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
-    """Name of the law that the table identifies, and why it is not the coupled one (or "")."""
+def instead_of_calibrated(columns: Mapping[str, Array], loss: Array) -> str:
+    """Why the table identifies no more than the law of compute, or "" where it identifies the calibrated one.
+
+    Raises
+    ------
+    FitError
+        It identifies neither.
+    """
     n = loss.size
     if n < _FEWEST_RUNS:
         raise FitError(
@@ -73,11 +84,42 @@ def choose(columns: Mapping[str, Array], loss: Array) -> tuple[str, str]:
     left, slope = unexplained(log_d, log_n)
     if left < _COLLINEAR:
         what = "tokens per parameter are the same in every run" if abs(slope - 1) < 0.05 else f"D follows N^{slope:.2f}"
-        return "power_law:C", (
+        return (
             f"N and D move together ({what}), so their effects cannot be told apart: a law of compute took the coupled "
             f"law's place. It holds along this line only; add runs at other ratios to leave it."
         )
-    return "coupled", ""
+    return ""
+
+
+def own_law_notes(law: type[Law]) -> list[Note]:
+    """Say that intervals were learned with another law than the one asked for."""
+    if law is get(CALIBRATED_LAW):
+        return []
+    text = (
+        f"{law.name} was asked for. The width of intervals was learned from forecasts by the {CALIBRATED_LAW} law; "
+        f"on this law it was not checked."
+    )
+    return [Note("own_law", "info", text, {"law": law.name})]
+
+
+def few_notes(n_runs: int, law: type[Law]) -> list[Note]:
+    """Say that few runs leave most of a forecast to the prior."""
+    if n_runs >= _FEW_RUNS:
+        return []
+    n_free = len(law.parameters)
+    text = f"{n_runs} runs say little of {n_free} parameters: most of this forecast is the prior. Add runs."
+    return [Note("few_runs", "warning", text, {"n_runs": n_runs})]
+
+
+def thinned_notes(used: int, n_runs: int) -> list[Note]:
+    """Say how many runs of a large table were used."""
+    if used >= n_runs:
+        return []
+    text = (
+        f"{used} of {n_runs} runs were used, those of most compute and closest to the frontier first: neighbouring "
+        f"runs share their error, so more of them add almost nothing."
+    )
+    return [Note("thinned", "info", text, {"used": used, "n_runs": n_runs})]
 
 
 def check_varied(law: type[Law], columns: Mapping[str, Array], loss: Array) -> None:

@@ -62,6 +62,9 @@ class Law(metaclass=_LawMeta):
         For laws in one variable: the inputs it may be asked about; ``power_law:N`` picks one.
     terms : tuple of Term
         For sums of powers: the summands; gives the engine an exact Hessian for nothing.
+    exponents : mapping
+        Input to the parameters that are its exponents, where these are not in `terms` and are not told from the
+        formula: at an input of 1 an exponent has no effect.
     shares : str
         Name of the :class:`Shares` among the class attributes, which ``loss`` takes as a tuple; empty without.
 
@@ -94,6 +97,7 @@ class Law(metaclass=_LawMeta):
     direction: ClassVar[Mapping[str, int]] = {}
     choices: ClassVar[tuple[str, ...]] = ()
     terms: ClassVar[tuple[Term, ...]] = ()
+    exponents: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     bibtex: ClassVar[str] = ""
 
     #: Optional: dL/dp for each parameter, same arguments as ``loss``; the complex step is used without it.
@@ -161,6 +165,8 @@ class Law(metaclass=_LawMeta):
         body: dict[str, Any] = {"name": f"{base}:{column}", "inputs": (column,)}
         body["__doc__"], body["__module__"] = cls.__doc__, cls.__module__
         body["formula"] = cls.formula.replace("x", column)
+        if cls.exponents:
+            body["exponents"] = {column: next(iter(cls.exponents.values()))}
         body["terms"] = tuple(
             Term(t.coefficient, {column: next(iter(t.exponents.values()))} if t.exponents else {}) for t in cls.terms
         )

@@ -220,7 +220,12 @@ class Target:
     @property
     def is_loss(self) -> bool:
         """Whether it is a loss in nats per token, which priors and floors of losses speak about."""
-        return self.name == "loss" and self.unit == "nat/token"
+        return self.of_loss and self.unit == "nat/token"
+
+    @property
+    def of_loss(self) -> bool:
+        """Whether it is a loss, in whatever unit: of an accuracy or a reward no size is implausible."""
+        return self.name == "loss"
 
     def in_unit(self, unit: object) -> Target:
         """The same loss in the unit of a table; other targets, and None, change nothing."""

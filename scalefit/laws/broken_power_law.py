@@ -30,6 +30,7 @@ class BrokenPowerLaw(Law):
     """
 
     inputs = ("C",)
+    exponents = {"C": ("c0",)}
     choices = ("C", "N", "D")
     formula = "L(x) = E + A x^-c0 (1 + (x/d1)^(1/f1))^(-c1 f1)"
     direction = {"C": 0, "N": 0, "D": 0}

@@ -32,6 +32,7 @@ class ComprehensiveMoE(Law):
 
     name = "comprehensive_moe"
     inputs = ("N", "D", "N_active", "active_experts", "shared_share")
+    exponents = {"N": ("alpha",), "D": ("beta",)}
     formula = (
         "L(N, D, N_a, G, S) = (e G + f/G + m S^2 + n S)(N^-alpha + k N_a^-alpha + h N_a/N) + a N^-alpha "
         "+ b D^-beta + c N_a^-alpha + E"

@@ -36,6 +36,7 @@ class DataConstrained(Law):
     """
 
     inputs = ("N", "D", "unique_tokens")
+    exponents = {"N": ("alpha",), "D": ("beta",)}
     formula = "L(N, D, U) = E + A N'^-alpha + B D'^-beta"
     direction = {"N": 0}
 

@@ -32,6 +32,7 @@ class Kaplan(Law):
     """
 
     inputs = ("N", "D")
+    exponents = {"N": ("alpha_N",), "D": ("alpha_D",)}
     formula = "L(N, D) = ((N_c/N)^(alpha_N/alpha_D) + D_c/D)^alpha_D"
 
     N_c = Parameter("model-size scale", (1e-30, 1e60), (1e12, 6e13, 1e15), unit="parameters", log=True, own=True)

@@ -35,6 +35,7 @@ class OverTraining(Law):
     """
 
     inputs = ("N", "D")
+    exponents = {"N": ("alpha",), "D": ("alpha",)}
     formula = "L(N, D) = E + A N^-alpha + B (sqrt(6) D)^-alpha"
 
     E = Usual.E

@@ -31,6 +31,7 @@ class ParScale(Law):
 
     name = "parscale"
     inputs = ("N", "streams")
+    exponents = {"N": ("alpha",)}
     formula = "L(N, P) = E + (A / (N (k ln P + 1)))^alpha"
     streams = Input(
         "parallel streams",

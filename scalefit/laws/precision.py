@@ -31,6 +31,7 @@ class Precision(Law):
 
     name = "precision"
     inputs = ("N", "D", "weight_bits")
+    exponents = {"N": ("alpha",), "D": ("beta",)}
     formula = "L(N, D, P) = E + A (N (1 - e^(-P/gamma)))^-alpha + B D^-beta"
     weight_bits = Input(
         "bits per weight in training",

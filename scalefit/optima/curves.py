@@ -11,6 +11,7 @@ import numpy as np
 from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, arg
+from scalefit.fitting.runs import Runs
 from scalefit.tables.series import several_series
 
 #: Budgets closer than this [ln C] are one; runs of one budget spread over no more than four times it.
@@ -100,7 +101,7 @@ def nominal_budgets(columns: dict[str, AnyArray], name: str) -> Array:
     return nominal
 
 
-def refuse_several_series(columns: dict[str, AnyArray]) -> None:
+def refuse_several_series(table: Runs) -> None:
     """Refuse a table of several corpora or tokenizers.
 
     Raises
@@ -108,8 +109,7 @@ def refuse_several_series(columns: dict[str, AnyArray]) -> None:
     ArgumentError
         With the names of the series.
     """
-    labels = np.unique(columns["series"]).tolist() if "series" in columns else []
-    if len(labels) > 1:
+    if len(labels := sorted(table.series_labels)) > 1:
         raise several_series(ArgumentError, labels, "nothing was computed")
 
 

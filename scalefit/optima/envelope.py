@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from scalefit._arguments import check_count, check_numbers, one_of
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError, DataError, FitError, Note, arg
+from scalefit.errors import ArgumentError, FitError, Note, arg
+from scalefit.fitting.runs import read
 from scalefit.flops import SIZES, TRAIN, training_flops
 from scalefit.optima.curves import Curve, refuse_several_series
 from scalefit.optima.isoflop import optima_of
 from scalefit.optima.power_law_fit import PowerLawFit
 from scalefit.optima.result import Optima
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 #: Long curves are averaged in this many bins of ln C: the loss of single steps is noisy.
 _BINS = 120
+#: Fewest runs of an envelope (a guess: at each compute three curves must run beside each other).
 _FEWEST_RUNS = 4
 #: Sizes are left out in so many interleaved blocks at most, one block at a time.
 _BLOCKS = 12
@@ -85,10 +84,6 @@ def envelope(
     >>> round(sf.envelope(table).exponent_N, 2)
     0.51
     """
-    import pandas as pd
-
-    from scalefit.tables.runs import check_runs, read_runs
-
     if not one_of(method, LABELS):
         raise ArgumentError(
             f"{arg('method', method)} is not a method",
@@ -96,25 +91,11 @@ def envelope(
             known(method, LABELS),
         )
     n_budgets = check_count("n_budgets", n_budgets, least=2)
-    if isinstance(curves, Mapping):
-        try:
-            curves = pd.DataFrame({str(key): np.asarray(curves[key]) for key in curves})
-        except ValueError as error:
-            raise DataError(
-                f"The columns do not make a table: {error}", "nothing was computed", "Give lists of one length"
-            ) from None
-    elif not hasattr(curves, "columns"):
-        curves = read_runs(curves, incomplete="keep")
-    if (label := _label_of_run(curves)) is not None:  # text labels would not survive the check
-        curves = curves.assign(run=pd.factorize(curves[label])[0].astype(float))
-    checked = check_runs(curves, SIZES)
-    columns = dict(checked.columns)
-    refuse_several_series(columns)
-    columns["C"] = training_flops(columns["N"], columns["D"])
-    run = columns.get("run")
-    if run is None:
-        run = np.round(np.log(columns["N"]) / 0.01)
-    traces = [_trace(columns, np.flatnonzero(run == label)) for label in np.unique(run)]
+    table = read(curves, SIZES)
+    refuse_several_series(table)
+    columns = {**table.table, "C": training_flops(table.table["N"], table.table["D"])}
+    run = _runs_apart(columns)
+    traces = [_trace(columns, table.labels, np.flatnonzero(run == label)) for label in range(int(run.max()) + 1)]
     traces = [trace for trace in traces if trace[1].size >= 2]
     if len(traces) < _FEWEST_RUNS:
         found_runs = "1 run has" if len(traces) == 1 else f"{len(traces)} runs have"
@@ -124,10 +105,10 @@ def envelope(
             "Add runs, or rows along each run",
         )
     at = _budgets(traces, budgets, n_budgets)
-    notes = tuple(note for note in checked.notes if note.code != "inconsistent_compute")
-    found = optima_of(_slices(traces, at), method, columns, checked.conventions, notes, seed)
+    notes = tuple(note for note in table.notes if note.code != "inconsistent_compute")
+    found = optima_of(_slices(traces, at), method, columns, table.conventions, notes, seed)
     without = _without_sizes(
-        traces, lambda rest: optima_of(_slices(rest, at), method, columns, checked.conventions, notes, seed, draws=30)
+        traces, lambda rest: optima_of(_slices(rest, at), method, columns, table.conventions, notes, seed, draws=30)
     )
     note = Note(
         "unannealed",
@@ -144,12 +125,18 @@ def envelope(
     )
 
 
-def _label_of_run(curves: pd.DataFrame) -> str | None:
-    """Column that says which run a measurement is of; other names than ``run`` only where they come again."""
+def _runs_apart(columns: Mapping[str, AnyArray]) -> AnyArray:
+    """Number (n,) of the run that each measurement is of: by a column that names it, else by N.
+
+    Names other than ``run`` count only where they come again.
+    """
+    labels = np.round(np.log(columns["N"]) / 0.01)
     for name in ("run", "run_id", "run_name", "trunk_id", "curve"):
-        if name in curves.columns and (name == "run" or curves[name].map(str).duplicated().any()):
-            return name
-    return None
+        named = [str(value) for value in columns.get(name, ())]
+        if named and (name == "run" or len(set(named)) < len(named)):
+            labels = np.array(named)
+            break
+    return np.asarray(np.unique(labels, return_inverse=True)[1]).ravel()
 
 
 def _without_sizes(traces: list[Any], optima: Callable[[list[Any]], Optima]) -> list[Optima]:
@@ -166,8 +153,8 @@ def _without_sizes(traces: list[Any], optima: Callable[[list[Any]], Optima]) -> 
     return found
 
 
-def _trace(columns: dict[str, AnyArray], rows: AnyArray) -> tuple[float, Array, Array, Any]:
-    """Ln N, ln C and ln loss of one run, binned where it is long, and its first row."""
+def _trace(columns: dict[str, AnyArray], labels: AnyArray, rows: AnyArray) -> tuple[float, Array, Array, Any]:
+    """Ln N, ln C and ln loss of one run, binned where it is long, and its first row's label."""
     log_n = float(np.mean(np.log(columns["N"][rows])))
     order = rows[np.argsort(columns["C"][rows], kind="stable")]
     x, y = np.log(columns["C"][order]), np.log(columns["loss"][order])
@@ -177,7 +164,7 @@ def _trace(columns: dict[str, AnyArray], rows: AnyArray) -> tuple[float, Array, 
         bins = np.concatenate([[0], np.cumsum(np.diff(x) > 1e-9)])
     bins = np.unique(bins, return_inverse=True)[1]
     count = np.bincount(bins)
-    return log_n, np.bincount(bins, weights=x) / count, np.bincount(bins, weights=y) / count, int(rows[0])
+    return log_n, np.bincount(bins, weights=x) / count, np.bincount(bins, weights=y) / count, labels[rows[0]]
 
 
 def _budgets(traces: list[Any], budgets: Any, n: int) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +11,7 @@ from scalefit._arguments import check_count, one_of
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError, arg
+from scalefit.fitting.runs import Runs, read
 from scalefit.flops import QUANTITIES
 from scalefit.optima.curves import (
     Curve,
@@ -78,47 +78,42 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
     >>> round(sf.isoflop(runs, method="local").exponent_N, 3)
     0.513
     """
-    from scalefit.tables.runs import check_runs, read_runs
-
     if not one_of(method, _METHODS):
         raise ArgumentError(
             f"{arg('method', method)} is not a method",
             "nothing was computed",
             known(method, _METHODS),
         )
-    if not (isinstance(runs, Mapping) or hasattr(runs, "columns")):
-        runs = read_runs(runs, incomplete="keep")
-    checked = check_runs(runs, QUANTITIES)
-    columns = checked.columns
-    refuse_several_series(columns)
-    nominal = None if budget is None else nominal_budgets(columns, budget)
-    group = gather(np.asarray(columns["C"], float), nominal)
-    curves = curves_of(columns, checked.row_labels, group, nominal)
-    found = optima_of(curves, method, columns, checked.conventions, checked.notes, seed)
-    note = _on_labels(runs, found, method, budget, seed)
+    table = read(runs, QUANTITIES)
+    refuse_several_series(table)
+    found = _from_runs(table, method, budget, seed)
+    note = _on_labels(table, found, method, budget, seed)
     return found if note is None else replace(found, notes=(*found.notes, note))
 
 
-def _on_labels(runs: Any, found: Optima, method: Method, budget: str | None, seed: int) -> Note | None:
+def _from_runs(table: Runs, method: Method, budget: str | None, seed: int) -> Optima:
+    columns = table.table
+    nominal = None if budget is None else nominal_budgets(columns, budget)
+    curves = curves_of(columns, table.labels, gather(columns["C"], nominal), nominal)
+    return optima_of(curves, method, columns, table.conventions, table.notes, seed)
+
+
+def _on_labels(table: Runs, found: Optima, method: Method, budget: str | None, seed: int) -> Note | None:
     """Say what becomes of the exponent without the rows that a column named outlier labels."""
     import pandas as pd
 
-    if isinstance(runs, Mapping):
-        runs = pd.DataFrame(runs)
-    if not hasattr(runs, "columns") or "outlier" not in runs.columns:
-        return None
-    label = pd.Series(runs["outlier"])
-    labelled = label.astype(str).str.lower().isin(["true", "1", "1.0", "yes"]).to_numpy()
+    words = pd.Series(table.table.get("outlier", np.zeros(table.loss.size)))
+    labelled = words.astype(str).str.lower().isin(["true", "1", "1.0", "yes"]).to_numpy()
     if not labelled.any():
         return None
-    own = int(np.isin(found.strange["row"].to_numpy(), label.index[labelled]).sum())
+    own = int(np.isin(found.strange["row"].to_numpy(), table.labels[labelled]).sum())
     text = (
         f"The table labels {int(labelled.sum())} of {len(labelled)} rows as outliers. They were used; {own} of them "
         f"lie off their curve by the noise seen here"
     )
     details: dict[str, Any] = {"labelled": int(labelled.sum()), "off_curve": own}
     try:
-        kept = isoflop(runs[~labelled].drop(columns="outlier"), method, budget=budget, seed=seed)
+        kept = _from_runs(table.part(~labelled), method, budget, seed)
     except ScalefitError as error:
         return Note("labelled_outliers", "warning", f"{text}. Without them there is no answer: {error}", details)
     low, high = found.line_N.exponent_interval(0.9)

@@ -14,7 +14,8 @@ import numpy as np
 from scalefit._arguments import check_level, check_quantity
 from scalefit._typing import Array
 from scalefit.errors import ScalefitError
-from scalefit.flops import QUANTITIES, convention, training_flops
+from scalefit.fitting.runs import read
+from scalefit.flops import QUANTITIES, SIZES, convention, training_flops
 from scalefit.optima.curves import nominal_budgets, refuse_several_series
 
 if TYPE_CHECKING:
@@ -84,20 +85,18 @@ def agreement(
     """
     import pandas as pd
 
-    from scalefit.tables.runs import check_runs
-
     level = check_level(level)
     at = None if C is None else check_quantity("C", C)
-    checked = check_runs(runs, QUANTITIES)
-    columns = checked.columns
-    refuse_several_series(columns)
+    checked = read(runs, QUANTITIES)
+    refuse_several_series(checked)
+    columns, params_of_runs = checked.table, str(checked.conventions.get("params", "total"))
     if budget is not None:
         nominal_budgets(columns, budget)
     rows: list[dict[str, Any]] = []
-    for params, flops, size in _conventions(columns, str(checked.conventions.get("params", "total"))):
-        table = {"N": size, "D": np.asarray(columns["D"], float), "loss": np.asarray(columns["loss"], float)}
-        as_given = flops != "6ND" or params == checked.conventions.get("params", "total")
-        table["C"] = np.asarray(columns["C"], float) if as_given else training_flops(size, table["D"])
+    for params, flops, size in _conventions(columns, params_of_runs):
+        table = {"N": size, "D": columns["D"], "loss": checked.loss}
+        as_given = flops != "6ND" or params == params_of_runs
+        table["C"] = columns["C"] if as_given else training_flops(size, table["D"])
         if budget is not None and as_given and budget in columns:
             table[budget] = np.asarray(columns[budget], float)
         asked = float(table["C"].max()) if at is None else at
@@ -113,10 +112,10 @@ def agreement(
 
 def _conventions(columns: dict[str, Any], params: str) -> list[tuple[str, str, Array]]:
     """What N can count in this table: (name, FLOP convention, sizes)."""
-    size = np.asarray(columns["N"], float)
+    size = columns["N"]
     found = [(params, "6ND", size)]
-    bare = columns.get("N_non_embedding")
-    if bare is not None and np.isfinite(bare).all() and (np.asarray(bare) > 0).all():
+    bare = np.asarray(columns.get("N_non_embedding", [np.nan]))
+    if bare.dtype.kind in "iuf" and np.isfinite(bare).all() and (bare > 0).all():
         found.append(("non_embedding", "6ND", np.asarray(bare, float)))
     counted = convention("6ND").size(columns["C"], columns["D"])
     if np.abs(np.log(counted / size)).max() > 0.02:
@@ -140,7 +139,7 @@ def _isoflop_rows(table: dict[str, Array], C: float, level: float, budget: str |
 def _envelope_row(curves: Any, table: dict[str, Array], C: float, level: float) -> list[dict[str, Any]]:
     from scalefit.optima.envelope import envelope
 
-    source = {key: table[key] for key in ("N", "D", "loss")} if curves is None else curves
+    source = {key: table[key] for key in (*SIZES, "loss")} if curves is None else curves
     approach = "envelope" if curves is not None else "slices of runs"
     try:
         return [_from_optima(approach, envelope(source), C, level)]
@@ -176,7 +175,7 @@ def _law_rows(
     for law in laws:
         approach = f"law {law}"
         try:
-            result = sf.fit({key: table[key] for key in ("N", "D", "loss")}, law).bootstrap(n_draws, seed=0)
+            result = sf.fit({key: table[key] for key in (*SIZES, "loss")}, law).bootstrap(n_draws, seed=0)
             plan = sf.plan(result, C=C, level=level)
         except ScalefitError as error:
             rows.append({"approach": approach, "remark": str(error)})

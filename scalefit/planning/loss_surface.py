@@ -27,6 +27,11 @@ N_DRAWS = 500
 _BORROWED = "muennighoff2023"
 
 
+def weighs_size_against_tokens(law: type[Law]) -> bool:
+    """Whether a law gives the loss [nat/token] in N and D, with no other input than a plan finds by itself."""
+    return law.target.is_loss and law.target.sense < 0 and set(SIZES) <= set(law.inputs) <= set(PLANNED)
+
+
 @dataclass(frozen=True, eq=False)
 class Surface:
     """Loss [nat/token] at N [parameters] and D [tokens] under each of k parameter sets; row 0 is the estimate.

@@ -27,7 +27,8 @@ from scalefit.laws._registry import registry
 from scalefit.memory._conventions import Convention, Patterns
 from scalefit.memory.floor import Floor, loss_floor
 from scalefit.planning.limits import largest
-from scalefit.predictor import Predictor, predictor_of
+from scalefit.planning.loss_surface import weighs_size_against_tokens
+from scalefit.predictor import Predictor, predictor_of, predicts
 
 if TYPE_CHECKING:
     from scalefit.plots.minimum_loss import MinimumLossFigure
@@ -273,7 +274,7 @@ def _forecast(runs: Any, plan: Mapping[str, float], level: float, notes: list[No
 
 
 def _predictor(runs: Any) -> tuple[Predictor, str]:
-    if callable(getattr(type(runs), "predict", None)):
+    if predicts(runs):
         return predictor_of(runs, "A minimum loss"), "the result that was given"
     from scalefit.forecasting.forecast import forecast
 
@@ -285,9 +286,8 @@ def _candidates() -> tuple[PublishedLaw, ...]:
     """Published laws of the loss [nat/token] in N, D and distinct tokens alone."""
     found = []
     for name, law in registry().items():
-        if law.target.name == "loss" and law.target.unit == "nat/token" and set(SIZES) <= set(law.inputs):
-            if set(law.inputs) <= {"N", "D", "unique_tokens"}:
-                found += [published(name, constants.key) for constants in law.published]
+        if weighs_size_against_tokens(law):
+            found += [published(name, constants.key) for constants in law.published]
     return tuple(found)
 
 

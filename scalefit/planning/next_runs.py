@@ -20,13 +20,12 @@ from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.extrapolation import AHEAD
 from scalefit.fitting.intervals import relative_residuals
-from scalefit.fitting.result import FitResult
-from scalefit.fitting.solution import Solution
+from scalefit.fitting.result import fit_behind
 from scalefit.flops import SIZES
 from scalefit.planning import allocation
 from scalefit.planning.limits import refuse_absurd
 from scalefit.planning.loss_surface import N_DRAWS, Surface, surface_of
-from scalefit.predictor import Held, Predictor, predictor_of
+from scalefit.predictor import Predictor, predictor_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,21 +157,20 @@ def _informed(predictor: Predictor) -> Predictor:
     On pilots of 18 runs these choose better runs than case resamples of the pilot, which are too few to tell how the
     parameters move together. Fits whose information is singular, or of several series, keep the draws they have.
     """
-    if isinstance(predictor, Held):
-        return _informed(predictor.of).at(**predictor.own)
-    result = predictor
-    if not isinstance(result, FitResult) or len(result.problem.groups) > 1 or result.tangent is not None:
+    result = fit_behind(predictor)
+    if result is None or len(result.problem.groups) > 1 or result.tangent is not None:
         return predictor
     problem = result.problem
     residual, slopes = problem.jacobian(result.x[None])
     n, p = residual.size, result.x.size
     information = slopes[0] @ slopes[0].T
     if n <= p or not np.isfinite(information).all() or np.linalg.matrix_rank(information) < p:
-        return result
+        return predictor
     cov = np.linalg.inv(information) * float(residual[0] @ residual[0]) / (n - p)
     rng = np.random.default_rng(result.seed)
     draws = rng.multivariate_normal(result.x, cov, size=N_DRAWS, method="eigh")
-    return replace(result, resamples=np.clip(draws, *problem.bounds(result.bounds or {})))
+    informed = replace(result, resamples=np.clip(draws, *problem.bounds(result.bounds or {})))
+    return informed.at(**predictor.held_inputs) if predictor.held_inputs else informed
 
 
 def _answer(surface: Surface, target: str, ahead: float) -> tuple[Array, str]:
@@ -329,8 +327,8 @@ def _in_order(problem: _Problem, chosen: list[int]) -> tuple[list[int], list[flo
 
 def _noise(predictor: Predictor) -> float:
     """Robust standard deviation of the residuals of the log loss, corrected for the parameters."""
-    result = predictor.of if isinstance(predictor, Held) else predictor
-    if not isinstance(result, Solution):
+    result = fit_behind(predictor)
+    if result is None:
         return _NOISE
     residual, free = np.asarray(relative_residuals(result)), len(result.names)
     size = robust_sd(residual) * float(np.sqrt(residual.size / max(residual.size - free, 1)))

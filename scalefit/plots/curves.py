@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from scalefit._text import percent
+from scalefit._typing import Array
 from scalefit.plots._axes import COLOURS, DASHES, SMALL, axes_for, marker
-from scalefit.stopping.figures import MonitorFigure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """A forecast path: loss, lower and upper [nat/token] at steps, shape (k,)."""
+
+    name: str
+    steps: Array
+    loss: Array
+    lower: Array
+    upper: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MonitorFigure:
+    """What is drawn of a monitor; `settled`, for the axis, are the losses after the first fall, or else all."""
+
+    steps: Array
+    loss: Array
+    settled: Array
+    branches: tuple[Branch, ...]
+    floors: dict[str, float]
+    title: str
+    level: float
+    unit: str
 
 
 def draw_monitor(picture: MonitorFigure, ax: Any = None) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from scalefit import _text as words
 from scalefit._arguments import check_level
 from scalefit.errors import ArgumentError, ScalefitError, arg
+from scalefit.plots.curves import Branch, MonitorFigure
 from scalefit.reporting.figures import both
 from scalefit.reporting.html import Markup, Page, join, table, tag
 from scalefit.reporting.report import page_script, whole_page
@@ -19,7 +20,6 @@ from scalefit.reporting.sections import section, why_not
 from scalefit.reporting.svg import Axis, Figure
 from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice
-from scalefit.stopping.figures import Branch, MonitorFigure
 from scalefit.stopping.monitor import Monitor
 
 #: A cooldown from now is shown beside the plan: this share of the planned steps, where it ends before the plan does.

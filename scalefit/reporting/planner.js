@@ -1,5 +1,4 @@
 // The arithmetic of sf.plan, for the estimate (row 0) and its bootstrap draws at once. Pure: no page in here.
-const TRAIN = 6, SERVE = 2; // FLOP per parameter and token
 const GRID = 65, ZOOM = 17, ROUNDS = 4, TOP = Math.log(1e30);
 
 // Fresh tokens that D tokens drawn from U unique ones are worth (Muennighoff et al. 2023, eq. 5).
@@ -143,7 +142,7 @@ function lossInterval(model, s, N, D, level) {
   }
   const tail = (1 - level) / 2, losses = s.form.rows.map((_, row) => s.loss(N, D, row));
   const middle = Math.log(losses[0]), paths = sorted(losses.slice(1).map(Math.log));
-  const noise = model.noise.find(([share]) => share === level)[1] * trendFactor(model.trend, 6 * N * D);
+  const noise = model.noise.find(([share]) => share === level)[1] * trendFactor(model.trend, TRAIN * N * D);
   const below = Math.max(middle - quantile(paths, tail), 0), above = Math.max(quantile(paths, 1 - tail) - middle, 0);
   return [losses[0] * Math.exp(-Math.hypot(below, noise)), losses[0] * Math.exp(Math.hypot(above, noise))];
 }

@@ -9,7 +9,7 @@ from scalefit._formula import math_ml
 from scalefit.errors import ArgumentError
 from scalefit.laws import get, names, published
 from scalefit.laws._published import PublishedLaw
-from scalefit.planning.loss_surface import PLANNED
+from scalefit.planning.loss_surface import weighs_size_against_tokens
 from scalefit.reporting.html import Markup, join, table, tag
 from scalefit.reporting.planner_data import published_model
 from scalefit.reporting.planning_sections import planner_markup, without_scripts
@@ -27,7 +27,7 @@ def planning_laws() -> Iterator[tuple[str, PublishedLaw]]:
     found = []
     for name in names():
         law = get(name)
-        if law.target.is_loss and law.target.sense < 0 and {"N", "D"} <= set(law.inputs) <= set(PLANNED):
+        if weighs_size_against_tokens(law):
             found += [(name, constants.key) for constants in law.published]
     for name, key in sorted(found, key=lambda pair: pair != FIRST):
         yield f"{name}:{key}", published(name, key)

@@ -15,7 +15,7 @@ import numpy as np
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
 from scalefit.errors import ArgumentError, DataError, arg, note_record
 from scalefit.fitting.result import FitResult
-from scalefit.flops import QUANTITIES, counted
+from scalefit.flops import FORWARD, QUANTITIES, TRAIN, counted
 from scalefit.laws import get
 from scalefit.reporting import sections
 from scalefit.reporting.beside import Found, find_beside
@@ -285,7 +285,8 @@ def page_script(models: Mapping[str, Any], *more: str) -> str:
     """Laws of the models, and the scripts that every page has."""
     scripts = {name: source for model in models.values() for name, source in model["scripts"].items()}
     laws = ",\n".join(f"{name}: {source}" for name, source in scripts.items())
-    parts = [f"const LAWS = {{\n{laws}\n}};", *map(_asset, ("planner.js", "page.js", "controls.js")), *more]
+    costs = f"const TRAIN = {TRAIN:g}, SERVE = {FORWARD:g}; // FLOP per parameter and token"
+    parts = [f"const LAWS = {{\n{laws}\n}};", costs, *map(_asset, ("planner.js", "page.js", "controls.js")), *more]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
 
 

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from scalefit._arguments import check_mapping
 from scalefit._typing import Array
+from scalefit.plots.curves import Branch, MonitorFigure
 from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice
 from scalefit.stopping.run_plan import RunPlan, check_schedule
 
+#: Points of a path: enough for a smooth line.
 PATH_POINTS = 60
 SETTLED = 0.15  # part of the way so far before which losses do not set the axis
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Branch:
-    """A forecast path: loss, lower and upper [nat/token] at steps, shape (k,)."""
-
-    name: str
-    steps: Array
-    loss: Array
-    lower: Array
-    upper: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MonitorFigure:
-    """What is drawn of a monitor; `settled`, for the axis, are the losses after the first fall, or else all."""
-
-    steps: Array
-    loss: Array
-    settled: Array
-    branches: tuple[Branch, ...]
-    floors: dict[str, float]
-    title: str
-    level: float
-    unit: str
 
 
 def monitor_figure(

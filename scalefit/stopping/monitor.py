@@ -15,9 +15,10 @@ from scalefit._files import write_whole
 from scalefit._records import load_note, save_note
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
+from scalefit.plots.curves import MonitorFigure
 from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Advice, Forecast, Reason
-from scalefit.stopping.figures import MonitorFigure, monitor_figure
+from scalefit.stopping.figures import monitor_figure
 from scalefit.stopping.floors import best_loss_by_compute, law_floors, theory_floor
 from scalefit.stopping.forecast import Forecaster, adam_rate
 from scalefit.stopping.history import FinishedRun, History

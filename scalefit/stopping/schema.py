@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import ValidationError, model_validator
@@ -21,6 +21,16 @@ from scalefit.stopping.logged import LoggedSeries, Quantity
 from scalefit.stopping.run_plan import RunPlan, check_plan
 
 SCHEMA_VERSION = 1
+
+
+@runtime_checkable
+class Followed(Protocol):
+    """A run that was followed to its end, as a :class:`scalefit.Monitor` is."""
+
+    plan: RunPlan
+
+    def finished(self) -> FinishedRun:
+        """Return the run as history for another."""
 
 
 class SavedCurve(Record):
@@ -173,7 +183,7 @@ def _read_entry(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
 
 
 def _finished(number: int, entry: Any) -> tuple[RunPlan, FinishedRun]:
-    if hasattr(entry, "finished") and hasattr(entry, "plan"):
+    if isinstance(entry, Followed):
         return entry.plan, entry.finished()
     try:
         other, table = entry

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scalefit._typing import Array
+from scalefit._typing import AnyArray, Array
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
 
@@ -88,3 +89,13 @@ def _parse(cell: Any, factor: float) -> float | None:
         return math.inf
     except (TypeError, ValueError):
         return None
+
+
+def words_of(frame: pd.DataFrame, but: Container[str]) -> dict[str, AnyArray]:
+    """Columns (n,) of a frame that hold no numbers, without those named in `but`."""
+    kinds = {name: getattr(dtype, "kind", "O") for name, dtype in frame.dtypes.items()}
+    return {
+        str(name): frame[name].to_numpy(dtype=object)
+        for name, kind in kinds.items()
+        if kind not in "iufcmM" and str(name) not in but
+    }

@@ -76,6 +76,8 @@ _TRACKED = frozenset("config summary hparams hyperparameters params metrics args
 #: A status that counts as a finished run; anything else in a status column sets the row aside.
 FINISHED = frozenset("finished done complete completed ok success successful succeeded final converged".split())
 
+#: Columns that say what a loss is of; models that differ in one cannot be compared by it.
+SAYS_WHAT_LOSS = ("tokenizer", "vocab_size", "val_set", "validation_set", "eval_set", "loss_name", "loss_unit")
 _UNIT = {"k": 1e3, "thousand": 1e3, "thousands": 1e3, "m": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9}
 _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
 _COUNTED = r"(?:(?:of\s+)?(?:params?|parameters?|tokens?|toks?))"

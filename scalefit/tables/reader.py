@@ -76,7 +76,7 @@ class Request:
     @property
     def of_other_than_loss(self) -> bool:
         """Whether the law predicts something else than a loss."""
-        return "loss" in self.declared and self.declared["loss"].name != "loss"
+        return "loss" in self.declared and not self.declared["loss"].of_loss
 
     def _target(self, names: list[str]) -> dict[str, _columns.Choice]:
         """The column of a target that is not a loss; a column named loss will do."""

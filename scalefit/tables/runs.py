@@ -21,7 +21,7 @@ from scalefit.counting import PARAMS_CONVENTIONS
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.flops import CONVENTIONS, QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
-from scalefit.tables.cells import numbers
+from scalefit.tables.cells import numbers, words_of
 from scalefit.tables.limits import Limits
 from scalefit.tables.reader import Request, as_frame, conventions_of, no_row, read
 from scalefit.tables.rows import Rows, in_order, oddities, set_aside_note
@@ -48,6 +48,8 @@ class CheckedRuns:
         What was guessed, derived, set aside or found odd.
     set_aside : tuple of (row, reason)
         Every row that is not among the runs.
+    words : dict of str to ndarray, shape (n_runs,)
+        Columns that hold no numbers: recipes, optimizers, corpora.
     """
 
     columns: dict[str, AnyArray]
@@ -55,6 +57,7 @@ class CheckedRuns:
     conventions: dict[str, Any]
     notes: tuple[Note, ...]
     set_aside: tuple[tuple[Any, str], ...]
+    words: dict[str, AnyArray]
 
     @property
     def n_runs(self) -> int:
@@ -269,12 +272,6 @@ def check_for_fit(
     return checked
 
 
-def _is_loss(declared: Mapping[str, Any] | None) -> bool:
-    """Whether what a law gives is a loss: of an accuracy or a reward no size is implausible."""
-    target = (declared or {}).get("loss")
-    return target is None or target.name == "loss"
-
-
 def _check(
     runs: Any, inputs: Sequence[str], loss: str, declared: Mapping[str, Any] | None = None
 ) -> tuple[CheckedRuns, str]:
@@ -304,7 +301,8 @@ def _check(
         found.append(Note("derived", "info", text, {"column": "unique_tokens", "n_rows": len(frame)}))
     for name in (*inputs, "loss", *(["weight"] if "weight" in columns else [])):
         rows.demand(name, (declared or {}).get(name))
-    rows.demand_plausible_loss(conventions["loss_unit"] if _is_loss(declared) else "other")
+    target = (declared or {}).get("loss")
+    rows.demand_plausible_loss(conventions["loss_unit"] if target is None or target.of_loss else "other")
     rows.demand_new(frame)
     keep, here = rows.usable, rows.set_aside()
     aside = in_order([*earlier, *here])
@@ -323,7 +321,7 @@ def _check(
     told = tuple(note for note in notes if _concerns(note, inputs))
     new = here if "scalefit" in getattr(runs, "attrs", ()) else aside
     message = set_aside_note(new, len(keep) + len(aside) - len(here)).template if new else ""
-    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside)), message
+    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside), words_of(frame, columns)), message
 
 
 def _concerns(note: Note, inputs: Sequence[str]) -> bool:

@@ -11,6 +11,8 @@ from scalefit._arguments import check_level, check_mapping, one_of
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg
+from scalefit.fitting.runs import Runs, read
+from scalefit.flops import SIZES
 from scalefit.tuning.bowl import fit_bowls
 from scalefit.tuning.cells import Sweep, group, make_sweep, mixed_notes, name_of, values_of, why_open
 from scalefit.tuning.result import METHODS, Hyperparameters
@@ -18,8 +20,6 @@ from scalefit.tuning.settings import SETTINGS, BatchUnit, check_settings, find_s
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from scalefit.tables.runs import CheckedRuns
 
 #: Columns of one name whose ranks agree so well are the same loss, read or averaged in two ways.
 _SAME_LOSS = 0.95
@@ -98,11 +98,11 @@ def fit_hyperparameters(
     names = check_settings(of)
     if not one_of(method, METHODS):
         raise ArgumentError(f"{arg('method', method)} is not known", "nothing was fitted", known(method, METHODS))
-    frame, checked, doubled = _read(runs, columns)
-    N, D, loss = (np.asarray(checked.columns[name], float) for name in ("N", "D", "loss"))
+    frame, table, doubled = _read(runs, columns)
+    N, D, loss = table.columns["N"], table.columns["D"], table.loss
     found, dropped = _found(frame, names, check_mapping("inputs", inputs, "{'lr': 'config.lr'}"))
     keep = np.all([np.isfinite(values) & (values > 0) for _, values in found.values()], axis=0)
-    notes = doubled + [note for note in checked.notes if note.severity != "info"] + _set_aside(frame, keep, found)
+    notes = doubled + [note for note in table.notes if note.severity != "info"] + _set_aside(frame, keep, found)
     if not keep.any():
         raise DataError("No run has a positive value of every setting", "nothing was fitted", "Correct the columns")
     found = {name: (column, values[keep]) for name, (column, values) in found.items()}
@@ -127,17 +127,17 @@ def fit_hyperparameters(
         method=method,
         level=level,
         batch=unit,
-        params=str(checked.conventions.get("params", "total")),
-        loss_unit=str(checked.conventions.get("loss_unit", "nat/token")),
+        params=str(table.conventions.get("params", "total")),
+        loss_unit=str(table.conventions.get("loss_unit", "nat/token")),
         table_notes=tuple(notes),
     )
 
 
-def _read(runs: Any, columns: Mapping[str, Any] | None) -> tuple[pd.DataFrame, CheckedRuns, list[Note]]:
+def _read(runs: Any, columns: Mapping[str, Any] | None) -> tuple[pd.DataFrame, Runs, list[Note]]:
     """The table as read, with the rows that can be used, what was checked of them, and what there is to say of it."""
     import pandas as pd
 
-    from scalefit.tables.runs import check_for_fit, read_runs
+    from scalefit.tables.runs import read_runs
 
     notes: list[Note] = []
     if isinstance(runs, pd.DataFrame):
@@ -157,8 +157,8 @@ def _read(runs: Any, columns: Mapping[str, Any] | None) -> tuple[pd.DataFrame, C
             "nothing was fitted",
             "Give one series at a time",
         )
-    checked = check_for_fit(frame, ("N", "D"))
-    return frame.loc[checked.row_labels], checked, notes
+    table = read(frame, SIZES)
+    return frame.loc[table.labels], table, notes
 
 
 def _one_loss(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Note]]:
@@ -305,11 +305,11 @@ def _inputs(names: tuple[str, ...], drop: Any) -> dict[str, tuple[str, ...]]:
     for name in names:
         out = dropped.pop(name, ())
         out = (out,) if isinstance(out, str) else out
-        if not isinstance(out, (tuple, list, set)) or not set(out) <= {"N", "D"}:
+        if not isinstance(out, (tuple, list, set)) or not set(out) <= set(SIZES):
             raise ArgumentError(
                 f"{arg('drop', {name: out})} drops neither N nor D", "nothing was fitted", "Name one of them"
             )
-        kept[name] = tuple(one for one in ("N", "D") if one not in out)
+        kept[name] = tuple(one for one in SIZES if one not in out)
     if dropped:
         raise ArgumentError(
             f"{arg('drop')} names {next(iter(dropped))!r:.40}, which is not a setting of this fit",

@@ -166,3 +166,18 @@ def test_laws_account_for_the_losses_of_public_tables(external_data):
         result = sf.fit(runs.loc[kept, ["N", "D", "loss"]], "chinchilla")
         left.append(unexplained_spread(result.problem, result.x, result.n_free))
     assert len(left) == 40 and max(left) < 0.3
+
+
+@pytest.mark.parametrize("law", [sf.fit, sf.forecast], ids=["fit", "forecast"])
+def test_settings_may_be_words(law):
+    frame = simulate(40, noise=0.01, seed=3)
+    twice = pd.concat([frame.assign(lr="cosine"), frame.assign(lr="linear", loss=frame.loss * 1.02)])
+    found = law(twice)
+    assert [note.details["columns"] for note in found.notes if note.code == "swept"] == [["lr"]]
+    assert law(twice.assign(lr="cosine")).trusted
+
+
+def test_words_stay_with_runs_whose_labels_come_again():
+    frame = simulate(40, noise=0.01, seed=3)
+    named = pd.concat([frame.assign(run=str(i)) for i in range(2)])
+    assert sf.check_runs(named).words["run"].tolist() == named["run"].tolist()

@@ -324,3 +324,15 @@ def test_runs_are_told_apart_by_other_names_of_their_label(name):
     named = sf.envelope(both.rename(columns={"run": name}))
     pd.testing.assert_frame_equal(named.optima, sf.envelope(both).optima)
     assert named.exponent_N != sf.envelope(both.drop(columns="run")).exponent_N
+
+
+def test_rows_are_named_by_their_labels_and_what_is_set_aside_is_said():
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 8), np.geomspace(1e9, 1e11, 12)))
+    law = sf.published("chinchilla", "besiroglu2024")
+    curves = pd.DataFrame({"N": N, "D": D, "loss": law.predict(N=N, D=D)}, index=range(1000, 1000 + N.size))
+    for runs, find in ((grid().set_index(np.arange(1000, 1044)), sf.isoflop), (curves, sf.envelope)):
+        bad = runs.assign(loss=runs["loss"].where(runs.index != 1003))
+        with pytest.warns(sf.ScalefitWarning, match="1003"):
+            found = find(bad)
+        named = {label for curve in found.curves for labels in curve.labels for label in labels}
+        assert named and named <= set(runs.index) - {1003}

@@ -136,3 +136,16 @@ def test_several_budgets_give_a_table():
     assert table["C"].tolist() == [1e21, 1e22] and table["N"].iloc[1] == sf.plan(law, C=1e22).N
     with pytest.raises(sf.ScalefitError, match="list of them"):
         sf.plan(law, C=[])
+
+
+def test_every_reader_finds_a_column_by_what_the_law_declares(runs, result):
+    """Fits, forecasts and comparisons read a table in one way: usual names and zeros that a law declares included."""
+    renamed = runs.rename(columns={"n_experts": "num_experts"})
+    assert sf.fit(renamed, OwnExperts).params.equals(result.params)
+    forecast = sf.forecast(renamed, law=OwnExperts)
+    assert forecast.predict(N=1e10, D=2e11, n_experts=16) == pytest.approx(
+        OwnExperts.loss(1e10, 2e11, 16, **TRUTH), rel=0.01
+    )
+    assert sf.compare(renamed, [OwnExperts, "chinchilla"])["law"].iloc[0] == "own_experts"
+    sparse = runs.assign(sparsity=1 - 1 / runs.n_experts)  # 0 for one expert, which the law allows
+    assert len(sf.forecast(sparse, law="sparse").row_labels) == len(runs)
