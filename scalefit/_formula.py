@@ -181,8 +181,8 @@ class _Writer:
         if not power:
             return self.plain(text)
         ten = self.raised(self.plain("10"), self.plain(str(int(power)).replace("-", "−")))
-        said = ten if float(mantissa) == 1 else self.plain(mantissa) + self.sign("×") + ten
-        return self.sign("(") + said + self.sign(")") if alone else said
+        shown = ten if float(mantissa) == 1 else self.plain(mantissa) + self.sign("×") + ten
+        return self.sign("(") + shown + self.sign(")") if alone else shown
 
     def known(self, node: _Node) -> bool:
         return not self.left and node.kind == "name" and math.isfinite(self.values.get(node.text, math.nan))
@@ -212,11 +212,11 @@ class _Writer:
 
     def number(self, value: float, alone: bool = False, exponent: bool = False) -> str:
         mantissa, power = number_parts(value)
-        said = self.plain(mantissa.replace("-", "−"))
+        shown = self.plain(mantissa.replace("-", "−"))
         if power:
-            said += self.sign("×") + self.raised(self.plain("10"), self.plain(str(power).replace("-", "−")))
+            shown += self.sign("×") + self.raised(self.plain("10"), self.plain(str(power).replace("-", "−")))
         wrapped = (value < 0 or bool(power and alone)) and not exponent
-        return self.sign("(") + said + self.sign(")") if wrapped else said
+        return self.sign("(") + shown + self.sign(")") if wrapped else shown
 
     def sign(self, text: str) -> str:
         raise NotImplementedError

@@ -75,12 +75,12 @@ def check_format(raw: Any, known: int, name: Any) -> None:
 
 def not_saved(name: Any, error: Exception, what: str = "result") -> DataError:
     """The error for a file that does not hold what it should, with the first thing that is wrong."""
-    said = str(error)
+    text = str(error)
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    said = " ".join(said.split())
-    return DataError(f"{name} is not a saved {what}: {said:.160}", "it was not read", "Save it again with to_json")
+        text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    text = " ".join(text.split())
+    return DataError(f"{name} is not a saved {what}: {text:.160}", "it was not read", "Save it again with to_json")
 
 
 def _one_line(name: str, error: ValidationError) -> str:

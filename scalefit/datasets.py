@@ -171,7 +171,7 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
 
 
 def _drop(runs: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
-    said = runs.attrs["scalefit"]
+    stated = runs.attrs["scalefit"]
     highest = DOWNLOADS[name].authors_drop_highest if name in DOWNLOADS else 0
     if reason == "authors" and highest:
         out = runs["loss"].rank(ascending=False, method="first") <= highest
@@ -190,10 +190,10 @@ def _drop(runs: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
     message = f"{len(rows)} of {len(runs)} rows were left out because {arg('drop', reason)} was asked for."
     note = Note("dropped", "info", message, {"rows": rows})
     kept.attrs["scalefit"] = {
-        **said,
-        "n_set_aside": said["n_set_aside"] + len(rows),
-        "set_aside": [*said["set_aside"], *({"row": row, "reason": why} for row in rows)],
-        "notes": [*said["notes"], note_record(note)],
+        **stated,
+        "n_set_aside": stated["n_set_aside"] + len(rows),
+        "set_aside": [*stated["set_aside"], *({"row": row, "reason": why} for row in rows)],
+        "notes": [*stated["notes"], note_record(note)],
     }
     return kept
 

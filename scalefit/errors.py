@@ -370,8 +370,8 @@ def by_severity(note: Note) -> int:
 
 def note_record(note: Note) -> dict[str, Any]:
     """Return a note as json can hold it."""
-    said = {"code": note.code, "severity": note.severity, "message": note.message}
-    return {**said, "details": dict(note.details)}
+    stated = {"code": note.code, "severity": note.severity, "message": note.message}
+    return {**stated, "details": dict(note.details)}
 
 
 def require(module: str, *, extra: str | None, purpose: str) -> Any:

@@ -111,23 +111,23 @@ _MEANT = {
 
 def _usage(error: Any, options: set[str]) -> str:
     """What was wrong with the words of a command, the value included, and where its options are listed."""
-    said = " ".join(error.format_message().split())
-    typed = re.match(r"No such option:? '?(--?[\w-]+)", said)
+    text = " ".join(error.format_message().split())
+    typed = re.match(r"No such option:? '?(--?[\w-]+)", text)
     meant = [option for option in _MEANT.get(typed[1] if typed else "", ()) if option in options]
     if typed and meant:
-        said = f"No such option: {typed[1]}. Did you mean {meant[0]}?"
+        text = f"No such option: {typed[1]}. Did you mean {meant[0]}?"
     why = error.__cause__ or error.__context__
     if hasattr(why, "errors"):  # pydantic's, which leave out the value
         value = repr(str(why.errors()[0].get("input")))
-        said = said.replace("Value error, ", "")
-        said = re.sub(r"Input should be ([^,]*).*", lambda found: f"{value:.80} is not {found[1]}", said)
+        text = text.replace("Value error, ", "")
+        text = re.sub(r"Input should be ([^,]*).*", lambda found: f"{value:.80} is not {found[1]}", text)
     words: list[str] = []
     context = getattr(error, "ctx", None)
     while context is not None and context.parent is not None:
         words.insert(0, str(context.info_name))
         context = context.parent
-    end = "" if said.endswith(("?", ".")) else "."
-    return f"{said}{end} Nothing was done. See {' '.join(['scalefit', *words, '--help'])}."
+    end = "" if text.endswith(("?", ".")) else "."
+    return f"{text}{end} Nothing was done. See {' '.join(['scalefit', *words, '--help'])}."
 
 
 def _warned(message: Any, words: Wording) -> str:
@@ -183,13 +183,13 @@ def main(args: list[str] | None = None) -> None:
             sys.exit(int(error.exit_code))
         if os.environ.get("SCALEFIT_DEBUG"):
             raise
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        sentence = " ".join(f"{type(error).__name__}: {error}".split())
         theirs = _outside(error)
         if theirs:
-            typer.echo(f"scalefit: {theirs} raised {said:.300}. Nothing more was done. Correct that file.", err=True)
+            typer.echo(f"scalefit: {theirs} raised {sentence:.300}. Nothing more was done. Correct that file.", err=True)
             sys.exit(ExitCode.BAD_INPUT)
         typer.echo(
-            f"scalefit: an error of scalefit's own, not of your input: {said:.300}. Nothing more was done. "
+            f"scalefit: an error of scalefit's own, not of your input: {sentence:.300}. Nothing more was done. "
             f"Run again with SCALEFIT_DEBUG=1 for the traceback, and report it with scalefit --version.",
             err=True,
         )

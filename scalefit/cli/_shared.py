@@ -80,12 +80,12 @@ def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
                     f"{name!r} is not a column or convention; known: {known}", param_hint="--column"
                 )
             if named.setdefault(name, column) != column:
-                said = f"{name} is named twice, {named[name]!r} and {column!r}"
-                raise typer.BadParameter(said, param_hint="--column")
+                text = f"{name} is named twice, {named[name]!r} and {column!r}"
+                raise typer.BadParameter(text, param_hint="--column")
         if _is_quantity(named.get("flops")):
             budget = f"; a budget is --C {named['flops']}" if "C" in own.parameters else ""
-            said = f"{named['flops']} is a number, and this names a convention such as 6ND{budget}"
-            raise typer.BadParameter(said, param_hint="--flops")
+            text = f"{named['flops']} is a number, and this names a convention such as 6ND{budget}"
+            raise typer.BadParameter(text, param_hint="--flops")
         inputs = assignments("--input", given.pop("input") or (), str)
         return command(**given, columns=named | ({"inputs": inputs} if inputs else {}))
 

@@ -207,7 +207,7 @@ def _watch(read: _Reader, level: float, interval: float, refreshes: int) -> None
 
     from scalefit.cli._live_view import render
 
-    console, count, said = Console(), 0, ""
+    console, count, text = Console(), 0, ""
 
     def ended(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
@@ -226,9 +226,9 @@ def _watch(read: _Reader, level: float, interval: float, refreshes: int) -> None
                     view, line = Text(f"waiting: {error}"), f"waiting: {error}"
                 if console.is_terminal:
                     live.update(view, refresh=True)
-                elif line != said:
+                elif line != text:
                     console.print(view)
-                said = line
+                text = line
                 count += 1
                 if done or (refreshes and count >= refreshes):
                     return

@@ -197,8 +197,8 @@ def compare(
         runs = shared.read_table(table, laws=[name for name in laws if name != "forecast"], **columns)
         found = compare_laws(runs, laws, holdout=holdout, level=level, seed=seed, delta=delta)
     if as_json:
-        said = {key: found.attrs[key] for key in ("verdict", "holdout", "failures")}
-        shared.print_json({**said, "level": level, "laws": found.to_dict("records")})
+        stated = {key: found.attrs[key] for key in ("verdict", "holdout", "failures")}
+        shared.print_json({**stated, "level": level, "laws": found.to_dict("records")})
         return 0
     typer.echo(folded(found.attrs["verdict"]) + "\n")
     typer.echo(_as_text(found))

@@ -61,8 +61,8 @@ def report(
     if live:
         unread = _unread(context, columns)
         if unread:
-            said = "a live run has no law, budget or series; its log is read as scalefit advise reads it"
-            raise typer.BadParameter(f"{said}. Leave out {', '.join(unread)}", param_hint="--live")
+            text = "a live run has no law, budget or series; its log is read as scalefit advise reads it"
+            raise typer.BadParameter(f"{text}. Leave out {', '.join(unread)}", param_hint="--live")
         return _live(Path(table), out, plan, title=title, level=level, force=force, as_json=as_json)
     if plan is not None:
         raise typer.BadParameter(f"{plan} is the plan of a live run: give --live too", param_hint="--plan")
@@ -150,5 +150,5 @@ def _reasons(refused: dict[str | None, FitError | DataError]) -> str:
 
 def _about(page: Report, path: Path) -> dict[str, Any]:
     result = page.result
-    said = {"law": result.law.name, "n_runs": result.n_runs, "trusted": page.trusted, "verdict": page.verdict}
-    return {"path": str(path), "bytes": path.stat().st_size, **said}
+    stated = {"law": result.law.name, "n_runs": result.n_runs, "trusted": page.trusted, "verdict": page.verdict}
+    return {"path": str(path), "bytes": path.stat().st_size, **stated}

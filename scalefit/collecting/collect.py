@@ -99,7 +99,7 @@ def collect(
     listed = ", ".join(str(root) for root in roots)
     if not places:
         raise DataError(f"{listed}: no runs of a known store were found", "no table was made", "Name another folder")
-    said = _Said()
+    tallies = _Tallies()
     rows = []
     n_runs = 0
     for done, (path, read) in enumerate(places):
@@ -110,16 +110,16 @@ def collect(
         except (DataError, OSError, UnicodeError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, DataError) and len(places) == 1:
                 raise  # nothing else to collect: what to do about it is the answer
-            said.left_out("unreadable", str(path), " ".join(str(error).split())[:300])
+            tallies.left_out("unreadable", str(path), " ".join(str(error).split())[:300])
             continue
         for run in runs:
             n_runs += 1
-            row = _row(run, options, said)
+            row = _row(run, options, tallies)
             if row is not None:
                 rows.append(row)
     if progress is not None:
         progress(len(places), len(places))
-    notes = said.notes(n_runs)
+    notes = tallies.notes(n_runs)
     if not rows:
         why = " ".join(note.template for note in notes if note.severity == "warning")
         raise DataError(f"{listed}: no finished run with a loss among {n_runs}", "no table was made", why)
@@ -197,7 +197,7 @@ def _roots(paths: Any) -> list[Path]:
     return roots
 
 
-class _Said:
+class _Tallies:
     """Choices by what was chosen, and runs that have no row by why."""
 
     def __init__(self) -> None:
@@ -254,41 +254,41 @@ _DONE = {
 }
 
 
-def _row(run: Run, options: _Options, said: _Said) -> dict[str, Any] | None:
+def _row(run: Run, options: _Options, tallies: _Tallies) -> dict[str, Any] | None:
     """One row, or None for a run that has none; what was chosen is counted."""
     run.config = {**{key: value for key, value in options.config.items() if key not in run.config}, **run.config}
     label = run.name if run.name in run.source else f"{run.name} ({run.source})"
     if run.ready.get("kind") == "lr_probe":
-        said.left_out("probe", label)
+        tallies.left_out("probe", label)
         return None
     final = _final(run, options)
     if final is None:
-        said.left_out("unfinished" if run.status in ("unfinished", "crashed") else "no_loss", label, run.status)
+        tallies.left_out("unfinished" if run.status in ("unfinished", "crashed") else "no_loss", label, run.status)
         return None
     status = run.status
     if not status:
         planned, reached = sizes.total_steps(run), sizes.last_step(run)
         if planned is not None and reached is not None and run.kind != "table":
             status = "finished" if reached >= 0.98 * planned - 1 else "unfinished"
-            said_status = "judged by the steps planned in the settings"
+            status_column = "judged by the steps planned in the settings"
         else:
-            status, said_status = "finished", "not logged, taken as finished"
-        said.chose("status", said_status, doubtful=said_status.startswith("not"))
+            status, status_column = "finished", "not logged, taken as finished"
+        tallies.chose("status", status_column, doubtful=status_column.startswith("not"))
     ended = [float(v[-1]) for name, (_, v) in run.series.items() if name == final.column and len(v)] or [final.loss]
     if status == "finished" and not (math.isfinite(final.loss) and math.isfinite(ended[0])):
         status = "diverged"
     if status != "finished":
-        said.left_out("diverged" if status in ("diverged", "nan") else "unfinished", label, status)
+        tallies.left_out("diverged" if status in ("diverged", "nan") else "unfinished", label, status)
         if options.unfinished == "leave_out":
             return None
     way = f"{final.way} of {final.column} [{final.unit}]" + (f"; {final.remark}" if final.remark else "")
     if final.way != "table":
-        said.chose("loss", way, doubtful=not final.is_validation)
+        tallies.chose("loss", way, doubtful=not final.is_validation)
     N = sizes.find_N(run, options.N)
     D = sizes.find_D(run, options.D, options.batch_tokens, final.step)
     for what, size in (("N", N), ("D", D)):
         if size.how != "the table":
-            said.chose(what, size.how, doubtful=size.derived or math.isnan(size.value))
+            tallies.chose(what, size.how, doubtful=size.derived or math.isnan(size.value))
     compute = number(run.ready.get("C"))
     if compute is None:
         compute = float(training_flops(N.value, D.value)) if N.value * D.value > 0 else math.nan

@@ -132,6 +132,6 @@ def _shapes(path: Path) -> list[list[int]] | None:
         with path.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             header = json.loads(stream.read(length)) if length <= _HEADER_BYTES else {}
-        return [list(map(int, said["shape"])) for key, said in header.items() if key != "__metadata__"] or None
+        return [list(map(int, tensor["shape"])) for key, tensor in header.items() if key != "__metadata__"] or None
     except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError):
         return None

@@ -125,8 +125,8 @@ def _rows(path: Path, table: pd.DataFrame, names: str | None, asked: dict[str, s
         run.ready["loss_unit"] = tables.stated_unit(table) or tables.unit_in_name(column) or "nat/token"
         run.ready |= {"loss_from": "table", "loss_column": column}
         if status is not None:
-            said = str(run.config.pop(str(status.column), "")).lower()
-            run.status = "finished" if said in tables.FINISHED else said or "unfinished"
+            text = str(run.config.pop(str(status.column), "")).lower()
+            run.status = "finished" if text in tables.FINISHED else text or "unfinished"
         else:
             run.status = "finished"
         runs.append(run)

@@ -44,8 +44,8 @@ def _run(folder: Path, points: _Points, config: dict[str, Any], index: int, coun
 
 def _written(path: Path) -> tuple[float, str]:
     """Time in the name of an event file, by which several are in order."""
-    said = path.name.removeprefix(PREFIX).strip(".").split(".")[0]
-    return (float(said) if said.isdigit() else 0.0, path.name)
+    seconds = path.name.removeprefix(PREFIX).strip(".").split(".")[0]
+    return (float(seconds) if seconds.isdigit() else 0.0, path.name)
 
 
 def _begins_again(before: _Points, now: _Points) -> bool:

@@ -60,17 +60,17 @@ def find(run: Run, loss: str | None, way: str | None, k: int | None) -> Final | 
     if column is not None:
         steps, values = run.series[column]
         way = way or ("last" if held_out else "mean")
-        chosen, error, step, said = _taken(steps, values, way, k)
+        chosen, error, step, text = _taken(steps, values, way, k)
     else:
         single = [name for name in run.summary if number(run.summary[name]) is not None]
         column, held_out = _column(run, single, loss, is_last=True)
         if column is None:
             return None
-        chosen, error, step, said = float(run.summary[column]), math.nan, math.nan, "last (the summary's)"
+        chosen, error, step, text = float(run.summary[column]), math.nan, math.nan, "last (the summary's)"
     unit, remark, is_perplexity = _unit(str(column))
     if is_perplexity:
         chosen, error = math.log(chosen) if chosen > 0 else math.nan, error / chosen if chosen > 0 else math.nan
-    return Final(chosen, error, unit, str(column), said, step, held_out, remark)
+    return Final(chosen, error, unit, str(column), text, step, held_out, remark)
 
 
 @lru_cache(maxsize=1024)

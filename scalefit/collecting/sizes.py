@@ -56,9 +56,9 @@ def find_N(run: Run, asked: Asked) -> Size:
     if (ready := number(run.ready.get("N"))) is not None:
         return Size(ready, "the table")
     for names, what in ((_N_NAMES, ""), (tuple(NON_EMBEDDING_NAMES), ", which leaves the embeddings out")):
-        said = _setting(run.config, names, "N") or _setting(run.summary, names, "N") or _series(run, names, math.nan)
-        if said is not None and said[1] > 0:
-            return Size(said[1], f"{said[0]}{what}", bool(what))
+        stated = _setting(run.config, names, "N") or _setting(run.summary, names, "N") or _series(run, names, math.nan)
+        if stated is not None and stated[1] > 0:
+            return Size(stated[1], f"{stated[0]}{what}", bool(what))
     counted = counts.from_config(run.config)
     if counted is not None:
         return Size(float(counted[0].total), f"counted from its settings as {counted[1]}, embeddings included", True)
@@ -75,18 +75,18 @@ def find_D(run: Run, asked: Asked, batch_tokens: float | None, step: float) -> S
     if (ready := number(run.ready.get("D"))) is not None:
         return Size(ready, "the table")
     if batch_tokens is None:
-        said = _series(run, _D_NAMES, step) or _setting(run.summary, _D_NAMES, "D")
-        if said is not None and said[1] > 0:
-            return Size(said[1], said[0])
+        stated = _series(run, _D_NAMES, step) or _setting(run.summary, _D_NAMES, "D")
+        if stated is not None and stated[1] > 0:
+            return Size(stated[1], stated[0])
     if (by_flos := _from_flos(run)) is not None and batch_tokens is None:
         return by_flos
     reached = _steps(run, step)
     per_step = Size(batch_tokens, "batch_tokens=") if batch_tokens is not None else _tokens_per_step(run)
     if reached is not None and per_step is not None:
         return Size(reached[1] * per_step.value, f"{reached[0]} x {per_step.how}", True)
-    said = _setting(run.config, _D_NAMES, "D")
-    if said is not None and said[1] > 0:
-        return Size(said[1], f"{said[0]}, as planned", True)
+    stated = _setting(run.config, _D_NAMES, "D")
+    if stated is not None and stated[1] > 0:
+        return Size(stated[1], f"{stated[0]}, as planned", True)
     missing = "the number of steps" if reached is None else "tokens per step (batch and context)"
     return Size(math.nan, f"not logged, and {missing} not known")
 
@@ -123,8 +123,8 @@ def _as_asked(run: Run, target: str, asked: Asked) -> Size | None:
 def _setting(settings: Mapping[str, Any], names: tuple[str, ...], target: str | None) -> tuple[str, float] | None:
     """The first of the names that a flat mapping holds as a number, at its end or whole."""
     ends: dict[str, list[tuple[str, float]]] = {}
-    for key, said in settings.items():
-        value = number(said)
+    for key, entry in settings.items():
+        value = number(entry)
         if value is not None:
             ends.setdefault(key.replace("/", ".").rsplit(".", 1)[-1].lower(), []).append((key, value))
     for name in names:
@@ -156,19 +156,19 @@ def _series(run: Run, names: tuple[str, ...], step: float) -> tuple[str, float] 
 
 def _steps(run: Run, step: float) -> tuple[str, float] | None:
     """Optimizer steps at a step of the log."""
-    if (said := _series(run, _STEP_NAMES, step)) is not None:
-        return said
+    if (stated := _series(run, _STEP_NAMES, step)) is not None:
+        return stated
     if step == step:
         own = " (W&B's own, one for each call of log)" if run.kind == "wandb" else ""
         return f"the step{own}", step
-    if (said := _setting(run.summary, (*_STEP_NAMES, "_step"), None)) is not None:
-        return said
+    if (stated := _setting(run.summary, (*_STEP_NAMES, "_step"), None)) is not None:
+        return stated
     return _setting(run.config, _TOTAL_STEPS, None)
 
 
 def _tokens_per_step(run: Run) -> Size | None:
-    if (said := _setting(run.config, _TOKENS_PER_STEP, None)) is not None:
-        return Size(said[1], said[0])
+    if (stated := _setting(run.config, _TOKENS_PER_STEP, None)) is not None:
+        return Size(stated[1], stated[0])
     context = _setting(run.config, _CONTEXT, None)
     whole = _setting(run.config, _GLOBAL_BATCH, None)
     if whole is not None and context is not None:

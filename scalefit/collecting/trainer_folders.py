@@ -34,8 +34,8 @@ def read(folder: Path) -> list[Run]:
     run = Run(folder.name, str(folder), "trainer")
     points: dict[str, list[tuple[Any, float]]] = {}
     for row in rows:
-        for key, said in row.items():
-            if key != "step" and (value := _value(said)) is not None:
+        for key, cell in row.items():
+            if key != "step" and (value := _value(cell)) is not None:
                 points.setdefault(key, []).append((row.get("step"), value))
     run.series = {key: logged(pairs) for key, pairs in points.items() if not key.startswith("train_")}
     last = next((row for row in reversed(rows) if "train_runtime" in row), None)
@@ -58,5 +58,5 @@ def read(folder: Path) -> list[Run]:
     return [run]
 
 
-def _value(said: Any) -> float | None:
-    return float(said) if isinstance(said, (int, float)) and not isinstance(said, bool) else None
+def _value(cell: Any) -> float | None:
+    return float(cell) if isinstance(cell, (int, float)) and not isinstance(cell, bool) else None

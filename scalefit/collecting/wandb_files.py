@@ -26,19 +26,19 @@ def read(folder: Path) -> list[Run]:
         run.summary = flat(read_json(inside / "wandb-summary.json"))
     if not run.config and (inside / "config.yaml").is_file():
         settings = read_yaml(inside / "config.yaml")
-        run.config = flat({name: _value(said) for name, said in settings.items() if name not in _NOT_SETTINGS})
+        run.config = flat({name: _value(content) for name, content in settings.items() if name not in _NOT_SETTINGS})
     if run.seconds is None and isinstance(run.summary.get("_runtime"), (int, float)):
         run.seconds = float(run.summary["_runtime"])
     metadata = inside / "wandb-metadata.json"
     if metadata.is_file():
-        said = read_json(metadata)
-        run.ready |= {"device": str(said["gpu"])} if said.get("gpu") else {}
-        run.ready |= {"n_devices": said["gpu_count"]} if isinstance(said.get("gpu_count"), int) else {}
+        content = read_json(metadata)
+        run.ready |= {"device": str(content["gpu"])} if content.get("gpu") else {}
+        run.ready |= {"n_devices": content["gpu_count"]} if isinstance(content.get("gpu_count"), int) else {}
     return [run]
 
 
 _NOT_SETTINGS = ("_wandb", "wandb_version")
 
 
-def _value(said: Any) -> Any:
-    return said["value"] if isinstance(said, dict) and "value" in said else said
+def _value(entry: Any) -> Any:
+    return entry["value"] if isinstance(entry, dict) and "value" in entry else entry

@@ -56,10 +56,10 @@ def read(path: Path) -> Run:
                 _run(value, run, config)
             elif number == _EXIT:
                 exit_code = 0
-                for inner, said in _fields(value):
-                    if isinstance(said, int):
-                        exit_code = said if inner == 1 else exit_code
-                        run.seconds = float(said) if inner == 2 else run.seconds
+                for inner, found in _fields(value):
+                    if isinstance(found, int):
+                        exit_code = found if inner == 1 else exit_code
+                        run.seconds = float(found) if inner == 2 else run.seconds
     config.pop("_wandb", None)
     run.config = flat(config)
     run.summary = flat(_parsed(summary))
@@ -70,12 +70,12 @@ def read(path: Path) -> Run:
 
 
 def _run(value: bytes, run: Run, config: dict[str, Any]) -> None:
-    for number, said in _fields(value):
-        if isinstance(said, bytes):
+    for number, content in _fields(value):
+        if isinstance(content, bytes):
             if number == 4:
-                config.update(_items(said))
-            elif number == 8 and said:
-                run.name = said.decode("utf-8", "replace")
+                config.update(_items(content))
+            elif number == 8 and content:
+                run.name = content.decode("utf-8", "replace")
 
 
 def _records(content: bytes) -> Iterator[bytes]:
@@ -135,14 +135,14 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 def _item(message: bytes) -> tuple[str, str]:
     key, nested, value = "", [], ""
-    for number, said in _fields(message):
-        if isinstance(said, bytes):
+    for number, content in _fields(message):
+        if isinstance(content, bytes):
             if number == _VALUE:
-                value = said.decode("utf-8", "replace")
+                value = content.decode("utf-8", "replace")
             elif number == _KEY:
-                key = said.decode("utf-8", "replace")
+                key = content.decode("utf-8", "replace")
             elif number == _NESTED_KEY:
-                nested.append(said.decode("utf-8", "replace"))
+                nested.append(content.decode("utf-8", "replace"))
     return key or ".".join(nested), value
 
 
@@ -153,7 +153,7 @@ def _items(message: bytes) -> dict[str, Any]:
 
 def _texts(message: bytes) -> dict[str, str]:
     """Updates of a summary or of settings, as JSON; a summary is updated at every step, and its last state parsed."""
-    return dict(_item(said) for number, said in _fields(message) if number == 1 and isinstance(said, bytes))
+    return dict(_item(content) for number, content in _fields(message) if number == 1 and isinstance(content, bytes))
 
 
 def _parsed(texts: dict[str, str]) -> dict[str, Any]:
@@ -169,13 +169,13 @@ def _parsed(texts: dict[str, str]) -> dict[str, Any]:
 def _history(message: bytes, points: dict[str, list[tuple[float, float]]]) -> None:
     """One line of the history: its numbers, each with the line's step."""
     step, line = None, {}
-    for number, said in _fields(message):
-        if not isinstance(said, bytes):
+    for number, part in _fields(message):
+        if not isinstance(part, bytes):
             continue
         if number == 2:
-            step = next((float(value) for field, value in _fields(said) if field == 1 and isinstance(value, int)), 0.0)
+            step = next((float(value) for field, value in _fields(part) if field == 1 and isinstance(value, int)), 0.0)
         elif number == 1:
-            key, text = _item(said)
+            key, text = _item(part)
             try:
                 line[key] = float(text.strip('"'))
             except ValueError:

@@ -184,7 +184,7 @@ def _ranking(
     table.attrs["verdict"] = verdict(table, parts)
     table.attrs["holdout"] = holdout
     reasons = {name: list(dict.fromkeys(record.failed)) for name, record in records.items()}
-    table.attrs["failures"] = {name: said for name, said in reasons.items() if said}
+    table.attrs["failures"] = {name: why for name, why in reasons.items() if why}
     table.attrs["predictions"] = predictions.to_dict("list")
     return table
 
@@ -231,8 +231,8 @@ def _target_of(named: Mapping[str, str | type[Law]]) -> Target:
     """
     targets = {name: get(_law_of(law)).target for name, law in named.items()}
     if len({target.name for target in targets.values()}) > 1:
-        said = ", ".join(f"{name} predicts {target.name}" for name, target in targets.items())
-        raise ArgumentError(f"{said}: these do not compare", "nothing was compared", "Name laws of one target")
+        text = ", ".join(f"{name} predicts {target.name}" for name, target in targets.items())
+        raise ArgumentError(f"{text}: these do not compare", "nothing was compared", "Name laws of one target")
     return next(iter(targets.values()))
 
 

@@ -172,9 +172,9 @@ def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, 
             "nothing was compared",
             "Fill them in or drop them",
         )
-    said = dict(frame.attrs["scalefit"])
+    stated = dict(frame.attrs["scalefit"])
     tables = {label: part for label, part in frame.groupby(recipe, sort=False)}
-    return tables, dict.fromkeys(tables, said)
+    return tables, dict.fromkeys(tables, stated)
 
 
 def _baseline(tables: Mapping[Any, Any], baseline: Any) -> Any:
@@ -207,11 +207,11 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
     if same_loss:
         return
     for name in SAYS_WHAT_LOSS:
-        said = {
+        stated = {
             label: sorted({str(v) for v in frame[name].dropna()}) for label, frame in tables.items() if name in frame
         }
-        if len(said) == len(tables) and len({tuple(v) for v in said.values()}) > 1:
-            listed = "; ".join(f"{label}: {', '.join(v[:3])}" for label, v in list(said.items())[:4])
+        if len(stated) == len(tables) and len({tuple(v) for v in stated.values()}) > 1:
+            listed = "; ".join(f"{label}: {', '.join(v[:3])}" for label, v in list(stated.items())[:4])
             raise DataError(
                 f"The recipes differ in {name} ({listed}), so their losses do not compare",
                 "nothing was compared",
@@ -221,11 +221,11 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
 
 
 def _taken_as_given(unit: str) -> Note:
-    said = "Taken as given: both losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
-    return Note("same_loss", "info", said, {"unit": unit})
+    text = "Taken as given: both losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
+    return Note("same_loss", "info", text, {"unit": unit})
 
 
-def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str) -> RunsOf:
+def _runs_of(label: Any, frame: pd.DataFrame, stated: Mapping[str, Any], law: str) -> RunsOf:
     """Check the runs of one recipe as every fit checks its table."""
     if "series" in frame and frame["series"].nunique() > 1:
         names = shortlist(frame["series"].unique(), 6)
@@ -235,7 +235,7 @@ def _runs_of(label: Any, frame: pd.DataFrame, said: Mapping[str, Any], law: str)
             f"Compare recipes on one series at a time{way('', ' (--only NAME)')}",
         )
     part = frame.copy()
-    part.attrs["scalefit"] = dict(said)
+    part.attrs["scalefit"] = dict(stated)
     of_compute = law.startswith("power_law")
     table = read(part, ("C",) if of_compute else SIZES)
     columns, loss = table.table, table.loss
@@ -289,31 +289,31 @@ def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, P
     floor = None if a.unit == "nat/token" else float(np.log(0.75 * loss.min()))
     notes = []
     if floor is not None:
-        said = "The loss is not in nat/token: the prior on the floor is centred at three quarters of the lowest loss."
-        notes.append(Note("unit", "info", said, {"unit": a.unit}))
+        text = "The loss is not in nat/token: the prior on the floor is centred at three quarters of the lowest loss."
+        notes.append(Note("unit", "info", text, {"unit": a.unit}))
     ratio = float(np.exp(np.log(D / N).mean()))
     if law.startswith("power_law") or float(np.log(D / N).std()) < _LADDER:
         ladder = float(np.log(D / N).std()) < _LADDER
         path = Path("ratio", ratio) if ladder else Path("runs")
         if ladder:
-            said = (
+            text = (
                 f"All runs have about {ratio:.3g} tokens per parameter, so nothing is known of other ratios; a power "
                 "law of compute was used. Add runs at other ratios for the optimum of each recipe."
             )
         else:
-            said = "A power law of compute was used as asked: it takes all runs to follow one rule of sizes."
-        notes.append(Note("one_ratio" if ladder else "power_law", "info", said, {"ratio": ratio}))
+            text = "A power law of compute was used as asked: it takes all runs to follow one rule of sizes."
+        notes.append(Note("one_ratio" if ladder else "power_law", "info", text, {"ratio": ratio}))
         return ComputeSurface(np.r_[a.C, b.C], is_b, floor), path, notes
     path = Path()
     for name, values in (("N", N), ("D", D)):
         if float(np.log(values).std()) < _ONE_SIZE:
             path = Path(name, float(np.exp(np.log(values).mean())))  # type: ignore[arg-type]
             other = "tokens" if name == "N" else "parameters"
-            said = (
+            text = (
                 f"All runs have one {name}, so no multiplier of compute at the optimum is determined; the multiplier "
                 f"is of {other} {path.words()}. Add runs at another {name}."
             )
-            notes.append(Note("one_size", "warning", said, {name: path.value}))
+            notes.append(Note("one_size", "warning", text, {name: path.value}))
     return AdditiveSurface(N, D, is_b, floor), path, notes
 
 

@@ -79,7 +79,7 @@ class Arm:
     b: RunsOf
     fit: JointFit
     path: Path
-    said: tuple[Note, ...]
+    earlier: tuple[Note, ...]
     set_aside: tuple[tuple[Any, Any], ...]
     groups: int
 
@@ -230,48 +230,48 @@ class Arm:
 
     def notes(self) -> list[Note]:
         """What a reader must know of this pair."""
-        found = list(self.said)
+        found = list(self.earlier)
         label, weights = self.b.label, self.fit.weights()
         if self.set_aside:
             listed = shortlist((f"{name} row {row}" for name, row in self.set_aside), 6)
-            said = (
+            text = (
                 f"{len(self.set_aside)} runs lie far off the law ({listed}) and were set aside. Look whether they "
                 "diverged or are unfinished."
             )
-            found.append(Note("outliers", "warning", said, {"n": len(self.set_aside)}))
+            found.append(Note("outliers", "warning", text, {"n": len(self.set_aside)}))
         if self.apart:
-            said = (
+            text = (
                 f"Every run of {label} is {self.apart} every run of {self.a.label}: the two have no loss in common, "
                 "and only a bound from the runs themselves is given. Add runs that overlap in loss."
             )
-            found.append(Note("no_overlap", "warning", said))
+            found.append(Note("no_overlap", "warning", text))
         wide = float(weights[[width == "wide" for width in self.fit.widths]].sum())
         if self.fit.differ == "law" and wide > _MUCH_WIDE:
-            said = (
+            text = (
                 f"{self.a.label} and {label} do not look like one law (weight {wide:.2f} of exponents or floors far "
                 "apart): other data, other text, other schedule or diverged runs? The multiplier then depends on the "
                 "loss it is read on."
             )
-            found.append(Note("two_laws", "warning", said, {"weight": wide}))
+            found.append(Note("two_laws", "warning", text, {"weight": wide}))
         by_size = float(weights[[name.startswith("size") for name in self.fit.structures]].sum())
         if by_size > _MUCH_SIZE and self.groups < _FEW_GROUPS:
-            said = (
+            text = (
                 f"Runs of one size share their error, and there are {self.groups} groups of them: the interval may be "
                 "a little narrow. Add sizes."
             )
-            found.append(Note("few_sizes", "info", said, {"groups": self.groups}))
+            found.append(Note("few_sizes", "info", text, {"groups": self.groups}))
         if not len(self.shared_cells()):
-            said = (
+            text = (
                 f"No run of {label} has the N and D of a run of {self.a.label}. Runs of the same N, D, seed and data "
                 "order in both are worth three to five times as many as others."
             )
-            found.append(Note("no_pairs", "info", said))
+            found.append(Note("no_pairs", "info", text))
         ratios = [np.log(side.D / side.N) for side in (self.a, self.b)]
         if max(r.min() for r in ratios) > min(r.max() for r in ratios) + 0.05:
-            said = "The two recipes share no ratio of tokens to parameters: the law carries all of the comparison."
-            found.append(Note("ratios_apart", "warning", said))
+            text = "The two recipes share no ratio of tokens to parameters: the law carries all of the comparison."
+            found.append(Note("ratios_apart", "warning", text))
         if max(self.a.repeats, self.b.repeats) > 1.01:
             most = max(self.a.repeats, self.b.repeats)
-            said = f"Some runs saw their data {most:.2g} times: repeated tokens were taken for new."
-            found.append(Note("epochs", "warning", said))
+            text = f"Some runs saw their data {most:.2g} times: repeated tokens were taken for new."
+            found.append(Note("epochs", "warning", text))
         return found

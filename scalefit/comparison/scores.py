@@ -114,25 +114,25 @@ def gap_of(record: Record, best: Record, truth: Array, fold_of: Array, run_of: A
 
 
 def verdict(table: pd.DataFrame, parts: Sequence[Fold]) -> str:
-    """What a comparison shows, in a sentence or two."""
+    """What a comparison shows, in a lead or two."""
     best = table.iloc[0]
     n = len({int(i) for fold in parts for i in fold.test})
-    said = f"{best['law']} errs {100 * best['mean_relative_error']:.2f} % on {n} held-out runs in {len(parts)} folds"
+    lead = f"{best['law']} errs {100 * best['mean_relative_error']:.2f} % on {n} held-out runs in {len(parts)} folds"
     if best["failed"]:
-        return f"No law could be fitted in every fold: nothing is decided. {said}."
+        return f"No law could be fitted in every fold: nothing is decided. {lead}."
     rivals = [
         str(row["law"])
         for _, row in table.iloc[1:].iterrows()
         if not row["failed"] and not (row["gap"] >= _CLEAR)  # NaN counts as undecided
     ]
     if len(table) == 1:
-        text = f"{said}."
+        text = f"{lead}."
     elif rivals:
-        text = f"Too close to call between {best['law']} and {', '.join(rivals)}: {said}, and the others are within "
+        text = f"Too close to call between {best['law']} and {', '.join(rivals)}: {lead}, and the others are within "
         text += f"{_CLEAR:g} standard errors."
     else:
         second = table.iloc[1]
-        text = f"{said}; the next, {second['law']}, errs {100 * second['mean_relative_error']:.2f} %."
+        text = f"{lead}; the next, {second['law']}, errs {100 * second['mean_relative_error']:.2f} %."
     few = " Few runs were held out: read this with care." if n < 10 else ""
     lost = [str(row["law"]) for _, row in table.iterrows() if row["failed"]]
     return text + few + (f" Could not be fitted in some fold: {', '.join(lost)}." if lost else "")

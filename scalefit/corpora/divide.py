@@ -73,8 +73,8 @@ def drawn(
     if total > most:
         order = rng.permutation(len(pieces))
         pieces, documents = [pieces[i] for i in order], [documents[i] for i in order]
-        said = f"Of {total:,} training tokens {most:,} were drawn in pieces. Raise max_tokens= for more."
-        notes.append(Note("sampled", "info", said, {"tokens": total, "drawn": most}))
+        text = f"Of {total:,} training tokens {most:,} were drawn in pieces. Raise max_tokens= for more."
+        notes.append(Note("sampled", "info", text, {"tokens": total, "drawn": most}))
     kept = up_to(pieces, most)
     return kept, documents[: len(kept)]
 

@@ -267,8 +267,8 @@ def _check_model(model: Any, corpus: Any) -> None:
 def _cautions(sample: Sample) -> list[Note]:
     if sample.split != "chunk":
         return []
-    said = (
+    text = (
         "The held-out chunks share their documents with the training part, whose names and topics repeat: the bound is "
         "that of more text from the same documents."
     )
-    return [Note("same_documents", "info", said)]
+    return [Note("same_documents", "info", text)]

@@ -104,18 +104,18 @@ class EntropyBounds:
     @property
     def verdict(self) -> str:
         """The bounds in one or two sentences."""
-        said = f"The entropy is at most {self._both(self.upper)} ({percent(self.level)}, by {self.upper_model})."
+        text = f"The entropy is at most {self._both(self.upper)} ({percent(self.level)}, by {self.upper_model})."
         if self.exact is not None:
-            return f"{said} The source knows its entropy: {self._both(self.exact)}, exactly."
+            return f"{text} The source knows its entropy: {self._both(self.exact)}, exactly."
         if self.from_text is None:
-            said = f"{said} How far below is not determined: {self.why_not}."
+            text = f"{text} How far below is not determined: {self.why_not}."
             far = self.extrapolation
             if far is None:
-                return said
-            return f"{said} n-gram losses extrapolate to {far.lower:.2g} to {far.upper:.4g} nat/token, by the form."
+                return text
+            return f"{text} n-gram losses extrapolate to {far.lower:.2g} to {far.upper:.4g} nat/token, by the form."
         b = self.from_text
         return (
-            f"{said} It is {self._both(b.estimate)} [{b.lower:.4g}, {b.upper:.4g}] ({percent(self.level)}), if tokens "
+            f"{text} It is {self._both(b.estimate)} [{b.lower:.4g}, {b.upper:.4g}] ({percent(self.level)}), if tokens "
             f"further back than {b.context + 1} tell nothing more, which no text can prove."
         )
 
@@ -186,8 +186,8 @@ class EntropyBounds:
             limit = "-" if np.isnan(row["limit"]) else f"{row['limit']:.4f}±{row['limit_error']:.3f}"
             within = "-" if np.isnan(row["in_sample"]) else f"{row['in_sample']:.4f}"
             bits = self.bits_per_byte(row["loss"])
-            said = "-" if math.isnan(bits) else f"{bits:.4f}"
-            lines.append(f"  {row['model']:<34}{row['loss']:>8.4f}{row['se']:>8.4f}{said:>10}{within:>11}{limit:>17}")
+            text = "-" if math.isnan(bits) else f"{bits:.4f}"
+            lines.append(f"  {row['model']:<34}{row['loss']:>8.4f}{row['se']:>8.4f}{text:>10}{within:>11}{limit:>17}")
         lines.append("  loss: held out [nat/token]; with more text: if each doubling brings the same share of the last")
         for note in self.notes:
             lines += textwrap.wrap(str(note), PAGE, initial_indent="  ", subsequent_indent="    ")

@@ -292,24 +292,24 @@ def _quarters(sample: Sample, seed: int) -> list[tuple[Sequence[AnyArray], AnyAr
 def _remarks(sample: Sample, converged: int, table: pd.DataFrame | None, decay: Decay) -> list[Note]:
     notes = []
     if table is not None and decay.rms_power > decay.rms_exponential:
-        said = (
+        text = (
             "In the window correlations fall ever faster, and further out they outlive any exponential: neither form "
             "fits, and beta is a mean over the window. Look at plot(), and ask other windows."
         )
-        notes.append(Note("bends", "warning", said))
+        notes.append(Note("bends", "warning", text))
     if sample.vocab_size > MOST_TOKENS:
-        said = f"Tokens beyond the {MOST_TOKENS - 1:,} most frequent were counted as one: norms are those of the rest."
-        notes.append(Note("lumped", "info", said, {"vocab_size": sample.vocab_size}))
+        text = f"Tokens beyond the {MOST_TOKENS - 1:,} most frequent were counted as one: norms are those of the rest."
+        notes.append(Note("lumped", "info", text, {"vocab_size": sample.vocab_size}))
     if table is not None and converged < _FEWEST:
-        said = (
+        text = (
             f"The n-gram losses have converged in data for {converged} context(s), and an exponent needs {_FEWEST}: "
             f"gamma is read from losses that more text would lower. Raise {arg('max_tokens')}."
         )
-        notes.append(Note("not_converged", "warning", said, {"converged": converged}))
+        notes.append(Note("not_converged", "warning", text, {"converged": converged}))
     if table is not None:
-        said = (
+        text = (
             "On Python's standard library, 73 books and Shakespeare this prediction was 1.4 to 2.2 times the exponent "
             "that an n-gram model measured there. Do not use it as a prior of a fit's data exponent."
         )
-        notes.append(Note("over_predicts", "warning", said))
+        notes.append(Note("over_predicts", "warning", text))
     return notes

@@ -181,8 +181,8 @@ def _loaded(path: str) -> AnyArray:
 
 def _note_dropped(count: int, notes: list[Note]) -> None:
     if count:
-        said = f"{count:,} documents were empty or there twice, and were left out: held-out text must not be learned."
-        notes.append(Note("repeated_documents", "info", said, {"n": count}))
+        text = f"{count:,} documents were empty or there twice, and were left out: held-out text must not be learned."
+        notes.append(Note("repeated_documents", "info", text, {"n": count}))
 
 
 def _read(pattern: str, notes: list[Note]) -> list[str]:
@@ -201,8 +201,8 @@ def _read(pattern: str, notes: list[Note]) -> list[str]:
         read += 1
         if total + len(text) > MOST_TEXT:
             text = text[: MOST_TEXT - total]
-            said = f"{pattern} holds more than {MOST_TEXT:,} characters; only the first were read. Give a part of it."
-            notes.append(Note("cut", "info", said, {"characters": MOST_TEXT}))
+            remark = f"{pattern} holds more than {MOST_TEXT:,} characters; only the first were read. Give a part of it."
+            notes.append(Note("cut", "info", remark, {"characters": MOST_TEXT}))
         if text.strip():
             kept[text] = None
         total += len(text)
@@ -308,10 +308,10 @@ def _from_harness(corpus: Corpus, max_tokens: int, rng: np.random.Generator) -> 
         total = sum(s.stop - s.start for _, s in pieces)
         if total > most:
             pieces = [pieces[i] for i in rng.permutation(len(pieces))]
-            said = (
+            text = (
                 f"Of {total:,} tokens {most:,} were drawn in pieces of documents. Raise {arg('max_tokens')} for more."
             )
-            notes += [Note("sampled", "info", said, {"tokens": total})] * (not parts)
+            notes += [Note("sampled", "info", text, {"tokens": total})] * (not parts)
         kept = up_to([np.asarray(tokens[s], np.int64) for _, s in pieces], most)
         parts.append((kept, [d for d, _ in pieces[: len(kept)]]))
     n_bytes = meta.get("val_bytes")

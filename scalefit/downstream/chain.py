@@ -259,9 +259,9 @@ def chain(loss_result: Any, metric_result: Any) -> Chain:
         )
     through = [name for name in second.inputs if name not in INPUTS and name not in first.inputs]
     if len(through) != 1:
-        said = f"reads {', '.join(second.inputs) or 'nothing'}"
+        text = f"reads {', '.join(second.inputs) or 'nothing'}"
         raise ArgumentError(
-            f"The metric's law {said}: one input must be the loss",
+            f"The metric's law {text}: one input must be the loss",
             "nothing was chained",
             "Fit a law such as 'downstream_error' or 'ladder_sigmoid' to the loss and the metric, and hold what "
             "else it reads with at()",

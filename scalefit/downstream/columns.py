@@ -30,8 +30,8 @@ def accuracy_columns(runs: pd.DataFrame) -> list[str]:
 
     found = []
     for name in map(str, runs.columns):
-        said = set(re.split(r"[^a-z0-9]+", name.lower()))
-        if not said & _ACCURACY or said & _ABOUT:
+        words = set(re.split(r"[^a-z0-9]+", name.lower()))
+        if not words & _ACCURACY or words & _ABOUT:
             continue
         values = pd.to_numeric(runs[name], errors="coerce").to_numpy(float)
         known = values[np.isfinite(values)]

@@ -206,9 +206,9 @@ def _read(
                 raise
             frame = _without_inputs(runs, loss, loss_unit)
     if not frame.index.is_unique:
-        said = dict(frame.attrs)
+        stated = dict(frame.attrs)
         frame = frame.reset_index(drop=True)
-        frame.attrs.update(said)
+        frame.attrs.update(stated)
     return frame
 
 
@@ -273,9 +273,9 @@ def _direction(names: list[str], better: Any) -> bool:
                 f"{arg('better', better)} is not known", "nothing was fitted", "Pass 'higher' or 'lower'"
             )
         return bool(better == "higher")
-    said = {name: set(re.split(r"[^a-z0-9]+", name.lower())) for name in names}
-    up = [name for name in names if said[name] & _UP and not said[name] & _DOWN]
-    down = [name for name in names if said[name] & _DOWN and not said[name] & _UP]
+    stated = {name: set(re.split(r"[^a-z0-9]+", name.lower())) for name in names}
+    up = [name for name in names if stated[name] & _UP and not stated[name] & _DOWN]
+    down = [name for name in names if stated[name] & _DOWN and not stated[name] & _UP]
     if len(up) == len(names) or len(down) == len(names):
         return bool(up)
     unclear = next(name for name in names if name not in (up if len(up) >= len(down) else down))
@@ -319,10 +319,10 @@ def _refuse_other_losses(frame: pd.DataFrame, same_loss: bool | None) -> None:
             "Use one loss for all models, in bits per byte where tokenizers differ",
         )
     for name in () if same_loss else SAYS_WHAT_LOSS:
-        said = sorted({str(value) for value in frame[name].dropna()}) if name in frame else []
-        if len(said) > 1:
+        values = sorted({str(value) for value in frame[name].dropna()}) if name in frame else []
+        if len(values) > 1:
             raise DataError(
-                f"The models differ in {name} ({', '.join(said[:4])}), so their losses do not compare",
+                f"The models differ in {name} ({', '.join(values[:4])}), so their losses do not compare",
                 "nothing was fitted",
                 f"Use one loss for all (bits per byte where tokenizers differ), or pass {arg('same_loss', True)} if "
                 "you know that they compare",
@@ -369,8 +369,8 @@ def _fit(
             "Add models of other sizes or tokens",
         )
     if same_loss is None:
-        said = "Taken as given: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
-        notes.append(Note("same_loss", "info", said))
+        remark = "Taken as given: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
+        notes.append(Note("same_loss", "info", remark))
     step = first if first is not None else forecast({**columns, "loss": loss}, loss_unit=table.conventions["loss_unit"])
     every = Models(
         inputs=columns,

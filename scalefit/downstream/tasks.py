@@ -216,9 +216,9 @@ class TaskFits:
         able = [name for name in names if self.judgements[name].predictable]
         begun = [name for name in able if name in curves and np.max(self._begun(name, between, curves[name])) > 1]
         if begun:
-            said = shortlist(f"{name} {_text.percent(round(self.curves[name].risen, 2))}" for name in begun)
+            sentence = shortlist(f"{name} {_text.percent(round(self.curves[name].risen, 2))}" for name in begun)
             text = (
-                f"Only begun to rise, as a share of the way from guessing to 1: {said}. Such tasks may rise faster "
+                f"Only begun to rise, as a share of the way from guessing to 1: {sentence}. Such tasks may rise faster "
                 "than any curve of these models, and the better end of their intervals was widened. Evaluate larger "
                 "models."
             )

@@ -102,11 +102,11 @@ def _ahead(result: Any) -> str:
     largest = int(np.argmax(models.C))
     N, D = (float(models.inputs[key][largest]) * _AHEAD**0.5 for key in SIZES)
     row = result.predict_interval(N=N, D=D, level=_LEVEL).iloc[0]
-    said = f"{row['loss']:.3g} [{row['lower']:.3g}, {row['upper']:.3g}] ({_text.percent(_LEVEL)})"
+    sentence = f"{row['loss']:.3g} [{row['lower']:.3g}, {row['upper']:.3g}] ({_text.percent(_LEVEL)})"
     if not row["known"]:
-        said = "not known"
+        sentence = "not known"
     sizes = f"N {_text.count(N)}, D {_text.count(D)}"
-    return f"{result.lead} at ten times the compute of the most expensive model ({sizes}): {said}"
+    return f"{result.lead} at ten times the compute of the most expensive model ({sizes}): {sentence}"
 
 
 def _listed(names: list[str], most: int = 6) -> str:

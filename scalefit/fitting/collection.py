@@ -67,15 +67,15 @@ class Fits(Mapping[str, FitResult]):
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """What to know before using the numbers, with the losses that it is of."""
-        said: dict[tuple[str, str], list[str]] = {}
+        stated: dict[tuple[str, str], list[str]] = {}
         found: dict[tuple[str, str], Note] = {}
         for name, result in self.items():
             for note in result.notes:
                 key = (note.code, note.message)
-                said.setdefault(key, []).append(name)
+                stated.setdefault(key, []).append(name)
                 found[key] = note
         return tuple(
-            Note(note.code, note.severity, note.template, {**note.details, "losses": said[key]})
+            Note(note.code, note.severity, note.template, {**note.details, "losses": stated[key]})
             for key, note in found.items()
         )
 

@@ -152,13 +152,13 @@ def _influence_notes(result: Solution) -> list[Note]:
         return []
     rows = [plain(value) for value in result.row_labels[positions]]
     shown = shortlist(rows)
-    said = f"rows {shown}) carry" if len(rows) > 1 else f"row {shown}) carries"
+    text = f"rows {shown}) carry" if len(rows) > 1 else f"row {shown}) carries"
     them = "them" if len(rows) > 1 else "it"
     return [
         Note(
             "influential_runs",
             "warning",
-            f"{len(rows)} of {result.n_runs} runs ({said} {name}: without {them} {name} goes from "
+            f"{len(rows)} of {result.n_runs} runs ({text} {name}: without {them} {name} goes from "
             f"{result.params[name]:.3f} to {without:.3f}, {moved:.1f} standard errors. Look at {them}, and report "
             f"the fit both ways.",
             {"parameter": name, "rows": rows, "with": float(result.params[name]), "without": without},

@@ -114,9 +114,9 @@ def refuse_thin_series(law: type[Law], sizes: Mapping[str, int], fixed: set[str]
     own = [name for name, parameter in law.parameters.items() if parameter.own and name not in fixed]
     thin = {label: size for label, size in sizes.items() if size < len(own)}
     if thin:
-        said = ", ".join(f"{label!r} ({size} runs)" for label, size in thin.items())
+        text = ", ".join(f"{label!r} ({size} runs)" for label, size in thin.items())
         raise FitError(
-            f"Series {said}: too few runs for the {len(own)} coefficients that each series has of its own "
+            f"Series {text}: too few runs for the {len(own)} coefficients that each series has of its own "
             f"({', '.join(own)})",
             "nothing was fitted",
             ("add runs to it", "leave it out", f"fix a coefficient ({arg('fixed', {own[0]: ...})})"),

@@ -176,7 +176,7 @@ def _inner(problem: Problem, x: Array) -> Array:
 
 def narrow_problem(found: dict[str, tuple[float, float]]) -> str:
     """What that means for the verdict."""
-    said = " and ".join(
+    text = " and ".join(
         f"{name} (expected error {error:.2g} about {value:.2g})" for name, (error, value) in found.items()
     )
-    return f"the runs lie too close together for {said}"
+    return f"the runs lie too close together for {text}"

@@ -88,12 +88,12 @@ def refuse_few_mixtures(law: type[Law], columns: Mapping[str, Array], n_free: in
     seen = f"{distinct} distinct mixtures of {len(domains)} domains"
     how = "Add mixtures, or merge domains by adding their columns."
     if rank < free:
-        said = f"vary {rank} of the {free} directions that shares can take"
+        text = f"vary {rank} of the {free} directions that shares can take"
         if constant:
-            said += f"; {shortlist(constant)} never {'varies' if len(constant) == 1 else 'vary'}"
+            text += f"; {shortlist(constant)} never {'varies' if len(constant) == 1 else 'vary'}"
         elif lost:
-            said += f"; {shortlist(lost)} cannot be told apart"
-        raise FitError(f"The {seen} {said}, so the law is not determined", "nothing was fitted", how)
+            text += f"; {shortlist(lost)} cannot be told apart"
+        raise FitError(f"The {seen} {text}, so the law is not determined", "nothing was fitted", how)
     if distinct < n_free + 2:
         raise FitError(
             f"The {seen} vary every share, and {law.name.split(':')[0]} has {n_free} free parameters: at least "

@@ -63,11 +63,11 @@ def by_reason(refused: Mapping[Any, str]) -> list[str]:
     groups: dict[str, list[Any]] = {}
     for label, reason in refused.items():
         groups.setdefault(re.sub(r"\d[\d.,e+-]*", "#", reason), []).append(label)
-    said = []
+    parts = []
     for labels in groups.values():
         reason = refused[labels[0]].rstrip(".")
         same = len({refused[label] for label in labels}) == 1
         example = "" if same else f"for example {labels[0]!r}: "
         count = f" ({len(labels)})" if len(labels) > 1 else ""
-        said.append(f"{shortlist(map(repr, labels))}{count}: {example}{reason}")
-    return said
+        parts.append(f"{shortlist(map(repr, labels))}{count}: {example}{reason}")
+    return parts

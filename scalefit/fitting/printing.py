@@ -127,14 +127,14 @@ def _method_line(result: Solution) -> str:
 
 
 def _convention_line(result: Solution) -> str:
-    said = dict(result.conventions or {})
+    stated = dict(result.conventions or {})
     parts = []
     sized = set(QUANTITIES) & set(result.law.inputs)
-    if sized and "params" in said:
-        parts.append(counted(said))
-    if sized and "flops" in said:
+    if sized and "params" in stated:
+        parts.append(counted(stated))
+    if sized and "flops" in stated:
         given = any(note.code == "inconsistent_compute" for note in result.table_notes)
-        parts.append("C as the table gives it" if given else f"C is {said['flops']}")
+        parts.append("C as the table gives it" if given else f"C is {stated['flops']}")
     target = result.target
     parts.append(f"loss in {target.unit}" if result.law.target.is_loss else target.label())
     parts.append(f"data {result.data_digest}")

@@ -170,8 +170,14 @@ class Penalty:
     def document(self) -> dict[str, Any]:
         """Plain data, for saving."""
         prior = self.prior
-        said = {"names": list(prior.names), "mean": prior.mean.tolist(), "cov": prior.cov.tolist(), "log": prior.log}
-        return {**said, "source": prior.source, "at": list(self.at), "inner": list(self.inner_log), "scale": self.scale}
+        known = {"names": list(prior.names), "mean": prior.mean.tolist(), "cov": prior.cov.tolist(), "log": prior.log}
+        return {
+            **known,
+            "source": prior.source,
+            "at": list(self.at),
+            "inner": list(self.inner_log),
+            "scale": self.scale,
+        }
 
     def __str__(self) -> str:
         prior = self.prior

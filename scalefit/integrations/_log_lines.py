@@ -37,7 +37,7 @@ class LineFormat:
     total: str = ""
     unit: str = "nat/token"
     scale: float = 1.0
-    said: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
 
 def _value(name: str, gap: str = r"\s*[:=]?\s*") -> str:
@@ -97,7 +97,7 @@ FORMATS: dict[str, LineFormat] = {
                                                            "grad_norm": r"\bgnorm=" + _NUMBER},
          r".*\| valid \| epoch .*\| num_updates (\d+)": {"val_loss": r"\| loss " + _NUMBER}},
         scale=BITS,
-        said=("fairseq logs bits; the losses were multiplied by ln 2.",),
+        notes=("fairseq logs bits; the losses were multiplied by ln 2.",),
     ),
     "hf_stdout": LineFormat(
         r"(?:^|\s|>>|\])\{'(?:eval_)?loss': ",
@@ -139,7 +139,7 @@ def read_lines(kind: str, text: str) -> pd.DataFrame:
                 rows.append(row)
             break
     table = pd.DataFrame(rows, columns=[step, "train_loss", "val_loss", "lr", "grad_norm"], dtype=float)
-    unit, notes = form.unit, list(form.said)
+    unit, notes = form.unit, list(form.notes)
     if unit != "nat/token" and table["val_loss"].notna().any():
         table["train_loss"] = math.nan
         notes.append(

@@ -98,11 +98,11 @@ def _at_steps(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[st
         if "step" in row:
             kept.append(row)
             continue
-        said = {key: value for key, value in row.items() if key != "epoch" and not (trained and _is_training(key))}
+        stated = {key: value for key, value in row.items() if key != "epoch" and not (trained and _is_training(key))}
         if kept:
-            kept[-1] |= {key: value for key, value in said.items() if key not in kept[-1]}
+            kept[-1] |= {key: value for key, value in stated.items() if key not in kept[-1]}
         else:
-            early += [key for key in said if is_loss(key)]
+            early += [key for key in stated if is_loss(key)]
     note = f"What stands beside an epoch before the first step was left out: {shortlist(dict.fromkeys(early), 3)}."
     return kept, [note] if early else []
 

@@ -28,19 +28,19 @@ def plan_from_log(table: pd.DataFrame, **known: Any) -> tuple[RunPlan, list[Note
     **known
         Settings of `RunPlan` that the log does not hold.
     """
-    said, counts = table.attrs, str(table.attrs.get("counts", "steps"))
+    stated, counts = table.attrs, str(table.attrs.get("counts", "steps"))
     last = float(table["step"].max())
-    total = said.get("total_steps") if counts == "steps" else said.get("epochs")
+    total = stated.get("total_steps") if counts == "steps" else stated.get("epochs")
     schedule, length_known, text = _schedule(table, float(total) if total else None, max(last, 1.0), counts)
     if not length_known:
         text += f" Nothing says how long the run will be: the forecast is for twice the {counts} so far."
     rates = table["lr"].to_numpy(dtype=float)
-    values: dict[str, Any] = {"schedule": schedule, "loss_unit": said.get("loss_unit", "nat/token")}
-    if said.get("epochs"):
-        values["epochs"] = float(said["epochs"])
+    values: dict[str, Any] = {"schedule": schedule, "loss_unit": stated.get("loss_unit", "nat/token")}
+    if stated.get("epochs"):
+        values["epochs"] = float(stated["epochs"])
     elif counts == "epochs":
         values["epochs"] = schedule.total
-    if np.isfinite(rates).any() and said.get("kind") != "nanochat" and float(np.nanmax(rates)) > 0:
+    if np.isfinite(rates).any() and stated.get("kind") != "nanochat" and float(np.nanmax(rates)) > 0:
         values["peak_lr"] = float(np.nanmax(rates)) / max(float(schedule.lr(table["step"]).max()), 1e-12)
     details = {"total": schedule.total, "kind": schedule.kind, "length_known": length_known}
     notes = [Note("plan_from_log", "info", text.strip(), details)]

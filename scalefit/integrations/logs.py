@@ -83,16 +83,16 @@ def read_log(
                 table = read_lines(kind, text) if kind in FORMATS else _table(text, val, train)
     except DataError as error:
         raise error.about(source) from None
-    said: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
-    said |= {str(key): value for key, value in table.attrs.items()}
-    said["notes"] = list(said.get("notes", []))
+    stated: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
+    stated |= {str(key): value for key, value in table.attrs.items()}
+    stated["notes"] = list(stated.get("notes", []))
     if "step" not in table:
-        table = _steps_from(table, tokens_per_step, steps_per_epoch, said)
+        table = _steps_from(table, tokens_per_step, steps_per_epoch, stated)
     for name in COLUMNS:
         if name not in table:
             table[name] = float("nan")
     table = table[["step", *COLUMNS]].dropna(subset=["step"]).reset_index(drop=True)
-    table = _resumed(table, source, said["notes"])
+    table = _resumed(table, source, stated["notes"])
     for name in COLUMNS:
         values = table[name].to_numpy(dtype=float)
         later = np.isfinite(values)[::-1].cumsum()[::-1] > 0
@@ -102,11 +102,11 @@ def read_log(
         raise DataError(
             f"{source} was read as {kind} but holds no loss",
             "nothing was kept",
-            f"Columns: {names.listed(said.get('columns', table.columns))}. Name the losses with {arg('val')} and "
+            f"Columns: {names.listed(stated.get('columns', table.columns))}. Name the losses with {arg('val')} and "
             f"{arg('train')}, or the kind with one of {', '.join(KINDS)}",
         )
     table.attrs.clear()
-    table.attrs.update(said)
+    table.attrs.update(stated)
     return table
 
 
@@ -171,10 +171,10 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
     if lines is not None:
         table, notes = lines, ["The log is no table; what its lines name beside a step was read."]
         notes += lines.attrs.get("notes", [])
-    said = dict(table.attrs)
+    stated = dict(table.attrs)
     found = _chosen(_log_tables.from_long(table), val, train)
     found.attrs["notes"] = [*notes, *found.attrs["notes"]]
-    found.attrs |= {key: value for key, value in said.items() if key not in found.attrs}
+    found.attrs |= {key: value for key, value in stated.items() if key not in found.attrs}
     return found
 
 
@@ -253,7 +253,7 @@ def _odd_cells(name: str, column: str, odd: str, notes: list[str]) -> None:
 
 
 def _steps_from(
-    table: pd.DataFrame, tokens_per_step: float | None, steps_per_epoch: float | None, said: dict[str, Any]
+    table: pd.DataFrame, tokens_per_step: float | None, steps_per_epoch: float | None, stated: dict[str, Any]
 ) -> pd.DataFrame:
     """Put steps in the place of tokens or epochs."""
     if "tokens" in table:
@@ -270,10 +270,10 @@ def _steps_from(
         table.reindex(columns=["val_loss"])["val_loss"].iloc[0]
     ):  # fmt: skip
         epoch = epoch + 1  # Keras counts from zero and evaluates at the end of each
-        said["notes"].append("Epochs are counted from 1: the first was evaluated at its end.")
+        stated["notes"].append("Epochs are counted from 1: the first was evaluated at its end.")
     if steps_per_epoch is None:
-        said["counts"] = "epochs"
-        said["notes"].append("The log has no steps; epochs stand for them.")
+        stated["counts"] = "epochs"
+        stated["notes"].append("The log has no steps; epochs stand for them.")
         return table.assign(step=epoch).drop(columns="epoch")
     return table.assign(step=epoch * steps_per_epoch).drop(columns="epoch")
 

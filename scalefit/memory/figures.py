@@ -311,7 +311,7 @@ def capacity_against_dimension(
     measured: dict[str, Array] = {}
     theory: dict[str, Array] = {}
     for name, network in networks.items():
-        found, said = [], []
+        found, parts = [], []
         for n in map(int, sizes):
             count = measure_capacity(
                 network,
@@ -325,8 +325,8 @@ def capacity_against_dimension(
             found.append(math.nan if count >= max_patterns else float(count))
             one = network(np.ones((1, n)))
             on_sphere = one if one.domain == "binary" else network(np.full((1, n), scale))
-            said.append(on_sphere.capacity(n, corruption=corruption))
-        measured[name], theory[name] = np.array(found), np.array(said)
+            parts.append(on_sphere.capacity(n, corruption=corruption))
+        measured[name], theory[name] = np.array(found), np.array(parts)
     return CapacityAgainstDimension(sizes, measured, theory, corruption, max_patterns)
 
 

@@ -68,9 +68,9 @@ def _beyond(found: OptimalMixture) -> list[Note]:
     usual = f"nine in ten mixtures tried are within {100 * found.usual:.0f} % of a blend of the others"
     far = found.beyond > max(_FAR, found.usual)
     worth = found.blend_loss - found.loss + found.optimism
-    said = "This is extrapolation: " if far or out else ""
+    sentence = "This is extrapolation: " if far or out else ""
     text = (
-        f"{said}{100 * found.beyond:.0f} % of the tokens would have to move for a blend of tried mixtures "
+        f"{sentence}{100 * found.beyond:.0f} % of the tokens would have to move for a blend of tried mixtures "
         f"({usual}){which}. The best blend of tried ones{way(', .blend,', '')} costs "
         f"{max(worth, 0.0):.3g} {found.unit} more by the laws. Run this mixture or one on the way to it before relying "
         f"on it, or keep to the ranges of the runs ({arg('bounds', 'tried')})."

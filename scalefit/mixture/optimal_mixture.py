@@ -128,10 +128,10 @@ def optimal_mixture(
     drawn = task.drawn({name: x for name, (x, _) in refitted.items()})
     tried, measured, labels = task.tried()
     if baseline is None:
-        reference, said = tried.mean(axis=0), "the mean of the mixtures tried"
+        reference, text = tried.mean(axis=0), "the mean of the mixtures tried"
     else:
-        reference, said = mixture_of(baseline, next(iter(named.values())).law, domains), "the baseline"
-    found = _answer(task, law, best, drawn, (tried, measured, labels), (reference, said), within)
+        reference, text = mixture_of(baseline, next(iter(named.values())).law, domains), "the baseline"
+    found = _answer(task, law, best, drawn, (tried, measured, labels), (reference, text), within)
     return found.with_notes(tuple(sorted((*found.notes, *failure_notes(refitted)), key=by_severity)))
 
 

@@ -170,7 +170,7 @@ def optima_of(
     line_n = fit_power_law(C, table["N"].to_numpy(), se)
     line_d = fit_power_law(C, table["D"].to_numpy(), se)
     strange = pd.DataFrame(strange_runs(curves, noise), columns=["row", "C", "N", "loss", "off_curve", "sigmas"])
-    said = [note for note in notes if note.severity != "info"]
+    parts = [note for note in notes if note.severity != "info"]
     return Optima(
         method=method,
         optima=table,
@@ -181,7 +181,7 @@ def optima_of(
         strange=strange,
         curves=tuple(curves),
         conventions=dict(conventions),
-        notes=(*said, *_remarks(table, left_out, strange)),
+        notes=(*parts, *_remarks(table, left_out, strange)),
         runs=columns,
         refit=lambda clean: optima_of(clean, method, columns, conventions, (), 0),
     )

@@ -201,11 +201,11 @@ def _law_rows(
 
 def _verdict(frame: pd.DataFrame, level: float) -> str:
     """Whether every pair of approaches under one convention has overlapping intervals."""
-    said = []
+    parts = []
     for (params, flops), part in frame.groupby(["params", "flops"], sort=False):
         open_: list[Any] = part[part["exponent_N"].notna()].to_dict(orient="records")
         if len(open_) < 2:
-            said.append(f"N {params}, C {flops}: fewer than two approaches give an exponent")
+            parts.append(f"N {params}, C {flops}: fewer than two approaches give an exponent")
             continue
         apart = [
             f"{a['approach']} ({a['exponent_N']:.3f}) and {b['approach']} ({b['exponent_N']:.3f})"
@@ -216,5 +216,5 @@ def _verdict(frame: pd.DataFrame, level: float) -> str:
         exponents = [row["exponent_N"] for row in open_]
         spread = f"exponents of N {min(exponents):.3f} to {max(exponents):.3f}"
         how = "every two approaches agree" if not apart else f"{'; '.join(apart[:3])} do not"
-        said.append(f"N {params}, C {flops}: {spread}; within {100 * level:.6g}% intervals {how}")
-    return ". ".join(said) + "."
+        parts.append(f"N {params}, C {flops}: {spread}; within {100 * level:.6g}% intervals {how}")
+    return ". ".join(parts) + "."

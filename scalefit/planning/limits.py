@@ -60,25 +60,25 @@ def compute_notes(predictor: Predictor, C: float) -> list[Note]:
     return [Note("beyond_reach", "warning", text, {"C": C / most})]
 
 
-def refuse_absurd(predictor: Predictor, question: str, asked: float, said: str = "") -> None:
-    """Refuse a budget, size or length that no law could speak about; `said` is the argument's name, if another.
+def refuse_absurd(predictor: Predictor, question: str, asked: float, named: str = "") -> None:
+    """Refuse a budget, size or length that no law could speak about; `named` is the named's name, if another.
 
     Raises
     ------
     ArgumentError
         With the largest run that the law has seen.
     """
-    seen, said = largest(predictor), said or question
+    seen, named = largest(predictor), named or question
     limit = ABSOLUTE if question == "C" else 1e25
     if question in ("C", "N", "D") and asked > limit:
         raise ArgumentError(
-            f"{arg(said, shown=f'{asked:.3g}')} is more than anybody can train ({limit:.0e} is where plans end)",
+            f"{arg(named, shown=f'{asked:.3g}')} is more than anybody can train ({limit:.0e} is where plans end)",
             "no plan was made",
             "Check its unit",
         )
     if question in seen and asked > ABSURD * seen[question]:
         raise ArgumentError(
-            f"{arg(said, shown=f'{asked:.3g}')} is {asked / seen[question]:.2g} times the largest run behind the law "
+            f"{arg(named, shown=f'{asked:.3g}')} is {asked / seen[question]:.2g} times the largest run behind the law "
             f"({seen[question]:.3g}): no law can speak about that",
             "no plan was made",
             "Ask for less, or fit larger runs",

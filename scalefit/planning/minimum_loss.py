@@ -121,8 +121,8 @@ class MinimumLoss:
         lines = [f"minimum loss [nat/token]: what holds here, and the floor (all {len(self.table)} rows: minimum_loss)"]
         for row in kept.to_dict("records"):
             name = f"{row['law']} {row['constants']}".strip()
-            said = "" if row["holds_here"] else "  a hypothesis" if row["kind"] == "hypothesis" else "  too far"
-            lines.append(f"  {name:<44}{row['loss']:<8.4g}{_interval(row)}{said}".rstrip())
+            text = "" if row["holds_here"] else "  a hypothesis" if row["kind"] == "hypothesis" else "  too far"
+            lines.append(f"  {name:<44}{row['loss']:<8.4g}{_interval(row)}{text}".rstrip())
         wrapped = textwrap.wrap(self.verdict, 96, initial_indent="  ", subsequent_indent="  ")
         return "\n".join([lines[0], *wrapped, *lines[1:]])
 
@@ -343,30 +343,30 @@ def _entropy_row(name: str, loss: float, source: str, *, holds: bool = False) ->
 
 
 def _verdict(table: pd.DataFrame, plan: Mapping[str, float], level: float) -> str:
-    said = []
+    parts = []
     own = table[table["kind"] == "forecast"]
     if len(own):
         row = own.iloc[0]
         trust = "" if row["holds_here"] else ", which is not to be trusted this far from them"
         interval = f", {_interval(row)} at {percent(level)}" if _interval(row) else ""
-        said.append(f"Your runs forecast {row['loss']:.4g} nat/token{interval}{trust}.")
+        parts.append(f"Your runs forecast {row['loss']:.4g} nat/token{interval}{trust}.")
     every = table[table["kind"] == "published"]
     inside = every[every["holds_here"]]
     if len(inside):
         low, high = inside["loss"].min(), inside["loss"].max()
-        said.append(
+        parts.append(
             f"The {len(inside)} published sets whose runs covered this plan say {low:.4g} to {high:.4g} nat/token, "
             "each on its own corpus and tokenizer and without an interval."
         )
     else:
-        said.append(
+        parts.append(
             "No published set's runs covered this plan, so they leave its loss undetermined; what they say is "
             "extrapolation."
         )
     if "entropy" in plan:
-        said.append(f"On fresh data no model goes below the entropy of the data, {plan['entropy']:.4g} nat/token.")
-    said.append("The associative-memory floor is a hypothesis that fits no table of runs: use it for no decision.")
-    return " ".join(said)
+        parts.append(f"On fresh data no model goes below the entropy of the data, {plan['entropy']:.4g} nat/token.")
+    parts.append("The associative-memory floor is a hypothesis that fits no table of runs: use it for no decision.")
+    return " ".join(parts)
 
 
 def _interval(row: Any) -> str:

@@ -101,7 +101,7 @@ def next_runs(
     total, most = check_quantity("budget", budget), check_count("n_runs", n_runs)
     spread = None if noise is None else check_quantity("noise", noise)
     predictor = predictor_of(result)
-    refuse_absurd(predictor, "C", total, said="budget")
+    refuse_absurd(predictor, "C", total, named="budget")
     surface = surface_of(_informed(predictor), series=series)
     if surface.n_rows < 20:
         raise ArgumentError(

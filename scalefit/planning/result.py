@@ -316,13 +316,13 @@ def plan_text(plan: Plan) -> str:
 
 def _doubts(plan: Plan) -> list[str]:
     """Why the numbers of a plan may be wrong by orders of magnitude."""
-    said = []
+    parts = []
     reach = max((note.details.get("C", 0.0) for note in plan.notes if note.code == "beyond_reach"), default=0.0)
     if reach > LEAP:
-        said.append(f"the plan has {reach:.2g} times the compute of the largest run")
+        parts.append(f"the plan has {reach:.2g} times the compute of the largest run")
     if plan.N_interval is not None and plan.N_interval[1] > LEAP * plan.N_interval[0]:
-        said.append("the runs hardly say which N it is")
-    return said
+        parts.append("the runs hardly say which N it is")
+    return parts
 
 
 def _written(name: str, value: float) -> str:

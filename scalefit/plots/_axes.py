@@ -119,16 +119,16 @@ def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str]], *, above: f
         return
     pixel, (left, right) = axes.figure.dpi / 72, axes.get_xlim()
     wide, (west, low), (east, high) = [], *axes.transAxes.transform([(0, 0), (1, 1)])
-    for x, y, said in kept:
+    for x, y, label in kept:
         share = (float(axes.transData.transform((x, y))[0]) - west) / (east - west)
-        words = _width(said) * pixel / (east - west)
+        words = _width(label) * pixel / (east - west)
         wide.append(share / max(1 - words, 0.2))
     room = max(1.0, *wide)
     axes.set_xlim(right=left * (right / left) ** room if axes.get_xscale() == "log" else left + room * (right - left))
     gap, taken = 1.3 * SMALL * pixel, list[tuple[float, float, float]]()
-    for x, y, said in kept:
+    for x, y, label in kept:
         start, wanted = (float(v) for v in axes.transData.transform((x, y)))
-        point, end = wanted, start + _width(said) * pixel
+        point, end = wanted, start + _width(label) * pixel
         wanted = float(np.clip(wanted + above * pixel, low + 0.5 * gap, high - 0.5 * gap))
         beside = [at for a, b, at in taken if a < end and start < b]
         places = [wanted, *(at + way * gap for at in beside for way in (1, -1))]
@@ -138,7 +138,7 @@ def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str]], *, above: f
         taken.append((start, end, at))
         leader = {"arrowstyle": "-", "color": "0.45", "lw": 0.7, "shrinkA": 0, "shrinkB": 2}
         axes.annotate(
-            said,
+            label,
             (x, y),
             xytext=(x, y),
             textcoords=axes.transData

@@ -145,8 +145,8 @@ def draw_profile(data: ProfileData, ax: Axes | None = None) -> Axes:
     axes.set_xlim(data.value[0], data.value[-1])
     axes.set_xlabel(symbol(data.name))
     axes.set_ylabel("objective above its minimum [%]")
-    said = f"{symbol(data.name)} = {data.best:.3g}, {percent(data.level)} interval in grey"
-    axes.set_title(said, fontsize=10, loc="left")
+    text = f"{symbol(data.name)} = {data.best:.3g}, {percent(data.level)} interval in grey"
+    axes.set_title(text, fontsize=10, loc="left")
     return axes
 
 

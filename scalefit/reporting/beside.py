@@ -119,8 +119,8 @@ def _show_recipes(found: RecipeComparison, planned: Plan | str, level: float) ->
 
 
 def _with(value: float, lower: float, upper: float) -> Markup:
-    said = "–" if value != value else f"{value:.3g}"
-    return join([said, tag("small", words.between(lower, upper, lambda v: f"{v:.3g}"), class_="interval")])
+    text = "–" if value != value else f"{value:.3g}"
+    return join([text, tag("small", words.between(lower, upper, lambda v: f"{v:.3g}"), class_="interval")])
 
 
 def _tasks(runs: pd.DataFrame, columns: list[str], level: float) -> DownstreamResult:
@@ -148,9 +148,9 @@ def _show_tasks(found: DownstreamResult, planned: Plan | str, level: float) -> l
         caption = f"Accuracies by way of the loss, with {words.percent(level)} intervals"
         parts.append(table([*head, "variance explained"], rows, caption))
     if named:
-        said = [tag("li", f"{name}: {found.judgements[name].reason}") for name in named]
+        sentences = [tag("li", f"{name}: {found.judgements[name].reason}") for name in named]
         opened = tag("summary", f"{len(named)} of {len(found.models.metrics)} cannot be predicted from these models")
-        parts.append(tag("details", opened, tag("ul", *said), open=not rows))
+        parts.append(tag("details", opened, tag("ul", *sentences), open=not rows))
     remark = "The guessing rates were estimated; give them to fit_downstream(chance=...) where you know them."
     return [*parts, tag("p", remark, class_="remark")]
 

@@ -135,8 +135,8 @@ class Findings:
     @property
     def verdict(self) -> str:
         """Whether to believe the page, in a few words."""
-        said = verdict(self.result, self.doubts)
-        return said if self.refused is None or not self.result.trusted else f"{said}; no run is recommended"
+        sentence = verdict(self.result, self.doubts)
+        return sentence if self.refused is None or not self.result.trusted else f"{sentence}; no run is recommended"
 
     @cached_property
     def columns(self) -> dict[str, Array]:
@@ -244,8 +244,8 @@ def _names(runs: pd.DataFrame, result: FitResult) -> list[str]:
     labels = result.row_labels
     if column is None:
         return [f"row {label}" for label in labels]
-    said = runs[column].dropna()
-    named = dict(zip(said.index, said, strict=True))
+    value = runs[column].dropna()
+    named = dict(zip(value.index, value, strict=True))
     return [str(named.get(label, f"row {label}")) for label in labels]
 
 
@@ -370,5 +370,5 @@ def _minimum_loss(planned: Plan) -> MinimumLoss:
 def _call(law: Any, seed: int, draws: int, options: Mapping[str, Any]) -> str:
     """The lines of Python that give this fit."""
     name = law.__name__ if isinstance(law, type) else repr(law)
-    said = "".join(f", {key}={value!r}" for key, value in {**options, "seed": seed}.items())
-    return f"result = sf.fit(runs, {name}{said}).bootstrap({draws})"
+    text = "".join(f", {key}={value!r}" for key, value in {**options, "seed": seed}.items())
+    return f"result = sf.fit(runs, {name}{text}).bootstrap({draws})"

@@ -45,16 +45,16 @@ def tag(name: str, *children: Any, **attributes: Any) -> Markup:
     >>> print(tag("p", "a < b", tag("b", "c"), class_="note"))
     <p class="note">a &lt; b<b>c</b></p>
     """
-    said = "".join(
+    marks = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{text(value)}"')
         for key, value in attributes.items()
         if value is not None and value is not False
     )
     if name in _VOID and not children:
         return (
-            Markup(f"<{name}{said}>") if name in ("br", "hr", "input", "link", "meta") else Markup(f"<{name}{said}/>")
+            Markup(f"<{name}{marks}>") if name in ("br", "hr", "input", "link", "meta") else Markup(f"<{name}{marks}/>")
         )
-    return Markup(f"<{name}{said}>{join(children)}</{name}>")
+    return Markup(f"<{name}{marks}>{join(children)}</{name}>")
 
 
 def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, words: Sequence[int] = ()) -> Markup:
@@ -87,7 +87,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, w
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """A page as text, which can be written to a file.
+    """A page as text, which can be marks to a file.
 
     Attributes
     ----------

@@ -208,9 +208,9 @@ def _curve(picture: MonitorFigure) -> Markup:
     x = Axis(0.0, 1.03 * max(last, 1.0), "step", write=lambda value: f"{value:,.0f}", about=5)
     y = Axis(low, high, f"loss [{picture.unit}]")
     drawn = both(lambda shape: _drawn(picture, Figure(x, y, "Loss over steps, with its forecast", right=86, **shape)))
-    said = [f"{_named(b)}: dashed" if b.name == _PLAN else f"{b.name}: dotted" for b in picture.branches]
+    parts = [f"{_named(b)}: dashed" if b.name == _PLAN else f"{b.name}: dotted" for b in picture.branches]
     caption = f"Logged losses and what is expected of them; bands cover {words.percent(picture.level)}. "
-    return section("curve", "The curve", tag("figure", drawn, tag("figcaption", caption + "; ".join(said))))
+    return section("curve", "The curve", tag("figure", drawn, tag("figcaption", caption + "; ".join(parts))))
 
 
 def _drawn(picture: MonitorFigure, figure: Figure) -> Markup:
@@ -262,12 +262,12 @@ def _reasons(monitor: Monitor, advice: Advice) -> Markup:
     items = []
     for reason in advice.reasons:
         assumed = tag("p", f"Assumes: {reason.assumption}", class_="remark") if reason.assumption else None
-        said = tag("div", tag("strong", reason.code.replace("_", " ")), tag("p", reason.text), assumed)
-        items.append(tag("li", tag("span", "i", class_="mark", aria_hidden="true"), said, class_="info"))
+        text = tag("div", tag("strong", reason.code.replace("_", " ")), tag("p", reason.text), assumed)
+        items.append(tag("li", tag("span", "i", class_="mark", aria_hidden="true"), text, class_="info"))
     known = {reason.text for reason in advice.reasons}
     for note in (note for note in monitor.notes if note.message not in known):
-        said = tag("div", tag("strong", f"{note.severity}: {note.code.replace('_', ' ')}"), tag("p", note.message))
-        items.append(tag("li", tag("span", "!", class_="mark", aria_hidden="true"), said, class_=note.severity))
+        text = tag("div", tag("strong", f"{note.severity}: {note.code.replace('_', ' ')}"), tag("p", note.message))
+        items.append(tag("li", tag("span", "!", class_="mark", aria_hidden="true"), text, class_=note.severity))
     body = tag("ul", *items, class_="notes") if items else why_not("Nothing odd was found.")
     return section("reasons", "Why", body)
 

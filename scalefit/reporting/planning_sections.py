@@ -89,7 +89,7 @@ def planner_markup(
     )
     answers = tag(
         "dl",
-        *(_answer(key, said) for key, said in (("N", "Parameters N"), ("D", "Tokens D"), ("loss", "Loss"))),
+        *(_answer(key, text) for key, text in (("N", "Parameters N"), ("D", "Tokens D"), ("loss", "Loss"))),
         class_="answers",
         id="answers",
     )
@@ -106,8 +106,8 @@ def planner_markup(
         id="shown",
     )
     none = tag("noscript", tag("p", "The planner needs JavaScript; the table below does not.", class_="absent"))
-    said = tag("div", answers, tag("p", id="unread", class_="wrong", role="alert"), class_="said")
-    return section("planner", "Planner", none, tag("div", said, controls, shown, class_="planner"), lead=lead)
+    text = tag("div", answers, tag("p", id="unread", class_="wrong", role="alert"), class_="said")
+    return section("planner", "Planner", none, tag("div", text, controls, shown, class_="planner"), lead=lead)
 
 
 def _ranges(found: Findings, plan: Plan) -> dict[str, tuple[float, float]]:
@@ -205,12 +205,12 @@ def plan_table(found: Findings) -> Markup:
         )
     head = ["budget [FLOP]", "of the largest run", "parameters N", "tokens D", "D / N", *head]
     caption = f"Plans by budget, with {words.percent(found.level)} intervals"
-    said = "Beyond three times the largest run the law's intervals assume that its form holds, which is untested. "
+    text = "Beyond three times the largest run the law's intervals assume that its form holds, which is untested. "
     if isinstance(found.ahead, str):
-        said += f"Read them as the least that is uncertain. No calibrated forecast: {found.ahead}"
+        text += f"Read them as the least that is uncertain. No calibrated forecast: {found.ahead}"
     else:
-        said += "The forecast's are as wide as such jumps have turned out to need on other tables: quote those."
-    return section("plans", title, table(head, rows, caption), tag("p", said, class_="remark"), lead=lead)
+        text += "The forecast's are as wide as such jumps have turned out to need on other tables: quote those."
+    return section("plans", title, table(head, rows, caption), tag("p", text, class_="remark"), lead=lead)
 
 
 def _with(value: str, between: tuple[float | None, float | None] | None, form: Any) -> Markup:
@@ -244,7 +244,7 @@ def minimum_loss(found: Findings) -> Markup:
     title = "Least loss of the planned run, by law"
     if isinstance(found.minimum_loss, str):
         return absent("minimum", title, found.minimum_loss)
-    said = found.minimum_loss
+    least = found.minimum_loss
     rows = [
         (
             f"{row['law']} {row['constants']}".strip(),
@@ -253,11 +253,11 @@ def minimum_loss(found: Findings) -> Markup:
             "yes" if row["holds_here"] else "no",
             row["range"],
         )
-        for row in said.table.to_dict("records")
+        for row in least.table.to_dict("records")
     ]
-    head = ("law", "loss [nat/token]", f"{words.percent(said.level)} interval", "holds here", "what its runs covered")
+    head = ("law", "loss [nat/token]", f"{words.percent(least.level)} interval", "holds here", "what its runs covered")
     caption = (
-        f"Least loss of {words.count(said.plan['N'])} parameters, {said.plan['n_layers']:g} layers, "
-        f"{said.plan['d_emb']:g} wide, on {words.count(said.plan['D'])} tokens"
+        f"Least loss of {words.count(least.plan['N'])} parameters, {least.plan['n_layers']:g} layers, "
+        f"{least.plan['d_emb']:g} wide, on {words.count(least.plan['D'])} tokens"
     )
-    return section("minimum", title, table(head, rows, caption, words=(3, 4)), lead=said.verdict)
+    return section("minimum", title, table(head, rows, caption, words=(3, 4)), lead=least.verdict)

@@ -186,12 +186,12 @@ def _source(runs: Any) -> str:
 def _page(found: Findings, beside: tuple[Found, ...], title: str, source: str) -> str:
     from scalefit import __version__
 
-    result, said = found.result, dict(found.result.conventions or {})
-    unit = str(said.get("loss_unit", "nat/token"))
+    result, stated = found.result, dict(found.result.conventions or {})
+    unit = str(stated.get("loss_unit", "nat/token"))
     about = {
         "made with": f"scalefit {__version__}",
         "table": f"{source}, {result.n_runs} runs, sha256 {_fingerprint(result)}",
-        "conventions": f"{counted(said)}; C is {said.get('flops', '6ND')}; losses in {unit}",
+        "conventions": f"{counted(stated)}; C is {stated.get('flops', '6ND')}; losses in {unit}",
     }
     parts = {
         "verdict": ("Verdict", summary(found)),

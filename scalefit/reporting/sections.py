@@ -123,12 +123,12 @@ def residuals(found: Findings) -> Markup:
         tag("figcaption", "Residuals: a bend in the medians is misfit that more runs will not remove."),
     )
     profiles = [tag("div", figure, class_="plot") for figure in figures.profile_figures(result, found.level)]
-    said = (
+    text = (
         f"Profiles: the objective along one parameter with the others refitted; the {words.percent(found.level)} "
         f"interval is shaded. A profile that stays flat says that the runs do not determine its parameter."
     )
     profiled = (
-        tag("figure", tag("div", *profiles, class_="few"), tag("figcaption", said))
+        tag("figure", tag("div", *profiles, class_="few"), tag("figcaption", text))
         if profiles
         else why_not("Profiles are drawn for plain fits only: not with several series or expression constraints.")
     )
@@ -156,7 +156,7 @@ def isoflop(found: Findings, unit: str) -> Markup:
         for row in optima.optima.to_dict("records")
     ]
     head = ("budget [FLOP]", "best N", "best D", "D / N", "loss", "runs")
-    said = (
+    text = (
         f"Straight from the runs, without the fitted law: the best size grows as C to the {optima.exponent_N:.3f} "
         f"({words.percent(found.level)}: {low:.3f} to {high:.3f})."
     )
@@ -168,7 +168,7 @@ def isoflop(found: Findings, unit: str) -> Markup:
         drawn,
         table(head, rows, "Optima of the budgets"),
         tag("ul", *remarks, class_="remarks") if remarks else None,
-        lead=said,
+        lead=text,
     )
 
 
@@ -223,16 +223,16 @@ def floor(found: Findings) -> Markup:
     title = "Associative-memory floor of the planned run"
     if isinstance(found.floor, str):
         return absent("floor", title, found.floor)
-    said, shape = found.floor
+    limit, shape = found.floor
     rows = [
         ("shape", f"{shape.n_layers} layers, d_emb {shape.d_emb}, T_max {shape.T_max}, vocabulary {shape.vocab_size}"),
-        ("loss allowed", said.allowed),
-        ("loss at the largest Z", f"{said.loss_at_z_upper:.4g} nat/token"),
-        ("regime", said.regime.replace("_", " ")),
-        ("balanced tokens", f"{words.count(said.balanced_tokens)} for this shape"),
-        ("a memoriser's loss", f"{said.memoriser_loss:.4g} nat/token at least"),
+        ("loss allowed", limit.allowed),
+        ("loss at the largest Z", f"{limit.loss_at_z_upper:.4g} nat/token"),
+        ("regime", limit.regime.replace("_", " ")),
+        ("balanced tokens", f"{words.count(limit.balanced_tokens)} for this shape"),
+        ("a memoriser's loss", f"{limit.memoriser_loss:.4g} nat/token at least"),
     ]
-    assumed = tag("details", tag("summary", "What this assumes"), tag("ul", *(tag("li", a) for a in said.assumptions)))
+    assumed = tag("details", tag("summary", "What this assumes"), tag("ul", *(tag("li", a) for a in limit.assumptions)))
     return section(
         "floor",
         title,

@@ -149,22 +149,22 @@ class Figure:
     def end_labels(self, labels: Iterable[tuple[float, float, str]]) -> None:
         """Label curves at their right ends (x, y, words), leaving out those that would overwrite another."""
         taken: list[float] = []
-        for x, y, said in sorted(labels, key=lambda item: item[1]):
+        for x, y, label in sorted(labels, key=lambda item: item[1]):
             at = float(self.py(y))
-            if said and all(abs(at - other) >= 1.17 * self.text for other in taken):
+            if label and all(abs(at - other) >= 1.17 * self.text for other in taken):
                 taken.append(at)
-                self.parts.append(tag("text", said, x=_n(float(self.px(x)) + 6), y=_n(at + 4), class_="end"))
+                self.parts.append(tag("text", label, x=_n(float(self.px(x)) + 6), y=_n(at + 4), class_="end"))
 
     def render(self, *, hover: bool = False, description: str = "") -> Markup:
         """The svg element; with `hover` the page lets a reader walk over its points by arrow keys."""
         bottom, right = self.height - _BOTTOM, self.width - self.right
         frame, free = [], -math.inf
         for value in self.x.ticks():
-            place, said = float(self.px(value)), self.x.write(value)
-            at, half = _n(place), 0.3 * self.text * len(said)
+            place, label = float(self.px(value)), self.x.write(value)
+            at, half = _n(place), 0.3 * self.text * len(label)
             frame.append(tag("line", x1=at, x2=at, y1=_TOP, y2=bottom, class_="grid"))
             if place - half >= free:  # else it would overwrite the one before it
-                frame.append(tag("text", said, x=at, y=bottom + 17, text_anchor="middle"))
+                frame.append(tag("text", label, x=at, y=bottom + 17, text_anchor="middle"))
                 free = place + half + 0.5 * self.text
         for value in self.y.ticks():
             high = float(self.py(value))

@@ -21,18 +21,18 @@ def summary(found: Findings) -> Markup:
     result = found.result
     if not result.trusted:
         kind, mark, head = "bad", "✕", "Do not use this fit"
-        said = f"{'; '.join(result.certificate.problems)}."
-        said = said[0].upper() + said[1:] + " The numbers below are shown to find the cause, not to be quoted."
+        text = f"{'; '.join(result.certificate.problems)}."
+        text = text[0].upper() + text[1:] + " The numbers below are shown to find the cause, not to be quoted."
     elif found.refused is not None:
         kind, mark, head = "care", "!", "No run is recommended"
-        said = found.refused + (f" Besides, {_warned(found)}: read the notes." if found.doubts else "")
+        text = found.refused + (f" Besides, {_warned(found)}: read the notes." if found.doubts else "")
     elif found.doubts:
         kind, mark, head = "care", "!", f"Use with care: {_warned(found)}"
-        said = "The search found its optimum, and the runs determine every parameter. Read the notes before quoting."
+        text = "The search found its optimum, and the runs determine every parameter. Read the notes before quoting."
     else:
         kind, mark, head = "good", "✓", "This fit can be used"
-        said = "The search found its optimum, the runs determine every parameter, and nothing odd was found in them."
-    body = [tag("p", said), tag("p", _reach_sentence(found))]
+        text = "The search found its optimum, the runs determine every parameter, and nothing odd was found in them."
+    body = [tag("p", text), tag("p", _reach_sentence(found))]
     if not isinstance(found.headline, str):
         body.append(tag("p", _plan_sentence(found.headline, found)))
     card = tag(

@@ -158,8 +158,8 @@ def check_plan(plan: Any, where: str = "plan") -> None:
         )
 
 
-def check_schedule(said: str, schedule: Any) -> None:
-    """Refuse what is no schedule; `said` is the argument with it, as the call has it."""
+def check_schedule(argument: str, schedule: Any) -> None:
+    """Refuse what is no schedule; `argument` is the argument with it, as the call has it."""
     if not isinstance(schedule, Schedule):
-        seen = f"{said} is a {type(schedule).__name__}, not a Schedule"
+        seen = f"{argument} is a {type(schedule).__name__}, not a Schedule"
         raise ArgumentError(seen, "none was used", "Make one with scalefit.Schedule")

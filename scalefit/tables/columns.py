@@ -197,14 +197,14 @@ def unit_in_name(name: str | None) -> str | None:
     """Return the unit that the name of a loss column tells, such as "bit/byte" of "val_bpb"; None where it does not."""
     plain = plain_name(name or "")
     words = set(plain.split("_"))
-    said = {
+    stated = {
         "bit/byte": "bpb" in words or "bits_per_byte" in plain,
         "nat/byte": "nats_per_byte" in plain,
         _PER_CHARACTER: "bpc" in words or "bits_per_char" in plain,
         "bit/token": bool(words & {"bpt", "bits"}) and "per" not in words or "bits_per_token" in plain,
         "perplexity": bool(words & {"ppl", "perplexity"}),
     }
-    return next((unit for unit, is_so in said.items() if is_so), None)
+    return next((unit for unit, is_so in stated.items() if is_so), None)
 
 
 def as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
@@ -295,8 +295,8 @@ def stated_unit(frame: pd.DataFrame) -> str | None:
     """Return what a column ``loss_unit`` says of every loss: a known unit, or its own words; None where it does not."""
     if "loss_unit" not in frame.columns:
         return None
-    said = frame["loss_unit"].dropna().astype(str).unique()
-    units = {unit_of(text) or text.strip() for text in said} - {""}
+    stated = frame["loss_unit"].dropna().astype(str).unique()
+    units = {unit_of(text) or text.strip() for text in stated} - {""}
     return units.pop() if len(units) == 1 else None
 
 

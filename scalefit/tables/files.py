@@ -361,5 +361,5 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
 
 
 def _ragged(name: str, error: Exception) -> DataError:
-    said = " ".join(str(error).split())[:160]
-    return DataError(f"{name} cannot be split into columns: {said}", "nothing was read", "Correct its rows")
+    why = " ".join(str(error).split())[:160]
+    return DataError(f"{name} cannot be split into columns: {why}", "nothing was read", "Correct its rows")

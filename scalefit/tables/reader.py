@@ -214,26 +214,26 @@ def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str 
         text = f"The name of column {column!r} says {named}: the losses were "
         text += "kept in it" if kept else "converted to nat/token"
         return unit, [Note("loss_unit", "info", f"{text}. If that is wrong, pass {arg('loss_unit')}.", {"unit": named})]
-    said = None if request.loss_unit or read_before else _columns.stated_unit(frame)
-    if said in (None, "nat/token"):
+    named = None if request.loss_unit or read_before else _columns.stated_unit(frame)
+    if named in (None, "nat/token"):
         return request.loss_unit or earlier, []
-    known = _columns.unit_of(said)
+    known = _columns.unit_of(named)
     if known is not None:
         kept = known.endswith("/byte") and request.bytes_per_token is None
-        text = f"Column 'loss_unit' says {said}: the losses were "
+        text = f"Column 'loss_unit' says {named}: the losses were "
         text += "kept in it." if kept else "converted to nat/token."
         return known, [Note("loss_unit", "info", f"{text} If that is wrong, pass {arg('loss_unit')}.", {"unit": known})]
-    text = f"Column 'loss_unit' says {said[:40]!r}, a unit not known here: the losses were kept in it. Read the table "
+    text = f"Column 'loss_unit' says {named[:40]!r}, a unit not known here: the losses were kept in it. Read the table "
     text += f"with {arg('loss_unit', ...)}."
-    return "other", [Note("unknown_unit", "warning", text, {"unit": said[:80]})]
+    return "other", [Note("unknown_unit", "warning", text, {"unit": named[:80]})]
 
 
 def conventions_of(frame: pd.DataFrame) -> dict[str, str]:
     """Return the conventions that an earlier reading left in a frame's attrs, else the usual ones."""
     usual = {"params": "total", "flops": "6ND", "loss_unit": "nat/token"}
-    said = frame.attrs.get("scalefit")
-    said = said if isinstance(said, Mapping) else {}
-    return {key: str(said.get(key, value)) for key, value in usual.items()}
+    stated = frame.attrs.get("scalefit")
+    stated = stated if isinstance(stated, Mapping) else {}
+    return {key: str(stated.get(key, value)) for key, value in usual.items()}
 
 
 def _open(source: Any, request: Request, format: str | None) -> _reading.RawTable:
@@ -302,11 +302,11 @@ def _guesses(chosen: Mapping[str, _columns.Choice]) -> list[Note]:
     guessed = {target: choice for target, choice in chosen.items() if choice.guessed}
     if not guessed:
         return []
-    said = ", ".join(
+    sentence = ", ".join(
         f"{target} from {choice.column!r}" + (f" times {choice.factor:g}" if choice.factor != 1.0 else "")
         for target, choice in guessed.items()
     )
-    text = f"Columns were recognised by their usual names: {said}. "
+    text = f"Columns were recognised by their usual names: {sentence}. "
     text += f"If that is wrong, name them: {arg('N', 'column', column=True)}."
     return [Note("guessed", "info", text, {target: choice.column for target, choice in guessed.items()})]
 

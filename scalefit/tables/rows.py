@@ -56,8 +56,8 @@ class Rows:
             bad &= ~np.isnan(values)
         for i in np.flatnonzero(bad):
             value = float(values[i])
-            said = blank if np.isnan(value) else f"is {value:g}"
-            self.reasons.setdefault(int(i), f"{name} {said}")
+            text = blank if np.isnan(value) else f"is {value:g}"
+            self.reasons.setdefault(int(i), f"{name} {text}")
 
     def demand(self, name: str, declared: Any = None, *, blank: str | None = "is missing") -> None:
         """Set aside the rows whose value a declaration does not admit, or that is not positive where there is none."""
@@ -240,13 +240,13 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
         )
         notes.append(Note("points_along_runs", "warning", text, {"column": str(runs[0])}))
     units = frame["loss_unit"].dropna().astype(str) if "loss_unit" in frame else pd.Series(dtype=str)
-    said = list(dict.fromkeys(units.str.split("(").str[0].str.strip()))
-    if len(said) > 1:
+    stated = list(dict.fromkeys(units.str.split("(").str[0].str.strip()))
+    if len(stated) > 1:
         text = (
-            f"Column 'loss_unit' has {len(said)} values ({', '.join(value[:30] for value in said[:4])}), and every "
+            f"Column 'loss_unit' has {len(stated)} values ({', '.join(value[:30] for value in stated[:4])}), and every "
             f"loss was read in one unit. Losses in different units do not lie on one law: keep the rows of one."
         )
-        notes.append(Note("mixed_units", "warning", text, {"units": said[:20]}))
+        notes.append(Note("mixed_units", "warning", text, {"units": stated[:20]}))
     if "series" not in frame.columns:
         for name in frame.columns:
             if str(name).lower() in _TELLS_CORPUS:

@@ -316,8 +316,8 @@ def _check(
         notes = [note for note in notes if note.code != "set_aside"]
         notes.append(set_aside_note(aside, len(keep) + len(earlier)))
     found += oddities(columns, frame, conventions["loss_unit"], rows.labels[keep])
-    said = {(note.code, note.details.get("column")) for note in notes}
-    notes += [note for note in found if (note.code, note.details.get("column")) not in said]
+    already = {(note.code, note.details.get("column")) for note in notes}
+    notes += [note for note in found if (note.code, note.details.get("column")) not in already]
     told = tuple(note for note in notes if _concerns(note, inputs))
     new = here if "scalefit" in getattr(runs, "attrs", ()) else aside
     message = set_aside_note(new, len(keep) + len(aside) - len(here)).template if new else ""
@@ -340,13 +340,13 @@ def _admit(
         asked = {} if loss == "loss" else {"loss": loss}
         table = read(runs, Request(asked, incomplete="keep", inputs=tuple(inputs), declared=declared), None)
         return table.frame, {**table.conventions, "stated": False}, table.notes, table.set_aside
-    said = dict(frame.attrs.get("scalefit", {}))
+    stated = dict(frame.attrs.get("scalefit", {}))
     # Notes on the data are made afresh: they were about the whole table, and this may be a part of it.
-    notes = [Note(**note) for note in said.pop("notes", ())]
+    notes = [Note(**note) for note in stated.pop("notes", ())]
     lasting = ("guessed", "set_aside", "dropped")
     notes = [note for note in notes if note.code in lasting or note.details.get("every_row")]
-    earlier = [(item["row"], item["reason"]) for item in said.pop("set_aside", ())]
-    conventions = {"source": "the table", **said, **conventions_of(frame), "stated": bool(said)}
+    earlier = [(item["row"], item["reason"]) for item in stated.pop("set_aside", ())]
+    conventions = {"source": "the table", **stated, **conventions_of(frame), "stated": bool(stated)}
     return pd.DataFrame(frame, copy=False), conventions, notes, earlier  # a frame without attrs is quick
 
 

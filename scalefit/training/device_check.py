@@ -34,14 +34,14 @@ N_STEPS, EXACT, COARSE = 8, 2e-4, 0.03
 class Check:
     """One comparison.
 
-    `difference` is the largest between losses [nat/token], None where nothing could be compared; `said` what failed.
+    `difference` is the largest between losses [nat/token], None where nothing could be compared; `failure` what failed.
     """
 
     name: str
     difference: float | None
     allowed: float
     seconds: float
-    said: str = ""
+    failure: str = ""
 
     @property
     def passed(self) -> bool:
@@ -50,7 +50,9 @@ class Check:
 
     def __str__(self) -> str:
         verdict = "ok  " if self.passed else "NOT "
-        what = self.said if self.difference is None else f"differs by {self.difference:.1e}, {self.allowed:.0e} allowed"
+        what = (
+            self.failure if self.difference is None else f"differs by {self.difference:.1e}, {self.allowed:.0e} allowed"
+        )
         return f"{verdict} {self.name}: {what} ({self.seconds:.1f} s)"
 
 
@@ -92,10 +94,10 @@ def check_device(
                 found.append(Check(name, None, allowed, 0.0, "left out, the time is up"))
                 continue
             try:
-                difference, said = compare(), ""
+                difference, text = compare(), ""
             except Exception as error:  # a compiler raises classes of its own
-                difference, said = None, (str(error).splitlines() or [""])[0] or type(error).__name__
-            found.append(Check(name, difference, allowed, time.monotonic() - begun, said))
+                difference, text = None, (str(error).splitlines() or [""])[0] or type(error).__name__
+            found.append(Check(name, difference, allowed, time.monotonic() - begun, text))
     return found
 
 

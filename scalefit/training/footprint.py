@@ -90,16 +90,16 @@ def step_memory(config: RunConfig, vocab_size: int, row_length: int | None = Non
 
     micro = config.runtime.micro_batch or config.optimizer.batch_size
     bfloat16 = config.runtime.dtype == "bfloat16" or (config.runtime.dtype == "auto" and device == "cuda")
-    live, said = LiveBytes(), logging.getLogger("torch._subclasses.fake_tensor")
-    level = said.level
-    said.setLevel(logging.CRITICAL)  # it prints the traceback of what it refuses
+    live, logger = LiveBytes(), logging.getLogger("torch._subclasses.fake_tensor")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # it prints the traceback of what it refuses
     try:
         with live, FakeTensorMode(allow_non_fake_inputs=True), losses.chunks_of(device):
             _step(config, vocab_size, row_length or config.model.T_max, micro, bfloat16)
     except RuntimeError:  # what tensors without contents refuse; a transformers model may ask anything of them
         return None
     finally:
-        said.setLevel(level)
+        logger.setLevel(level)
     return int(live.peak)
 
 

@@ -185,9 +185,9 @@ class _Run:
             self._resume()
             if self.world.is_first:
                 self.folder.write_json("config.json", self.config.to_dict())
-                said = provenance(self.corpus, self.world, self.trainer.dtype)
+                origin = provenance(self.corpus, self.world, self.trainer.dtype)
                 measured = {"step": self.trainer.mode, "step_seconds": self.trainer.mode_seconds}
-                self.folder.write_json("provenance.json", {**said, **measured})
+                self.folder.write_json("provenance.json", {**origin, **measured})
                 self.logs = open_logs(self.config, self.folder.path)
             self._walk()
         except (MemoryError, RuntimeError) as error:

@@ -291,9 +291,9 @@ def _reached(address: str) -> Iterator[None]:
     except StoreError:
         raise
     except Exception as error:
-        said = (str(error).splitlines() or [""])[0] or type(error).__name__
+        why = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise StoreError(
-            f"The store {address} cannot be used ({said})",
+            f"The store {address} cannot be used ({why})",
             "what was finished before is kept",
             "Check the address, its credentials and that fsspec's package for it is installed",
         ) from error

@@ -112,8 +112,8 @@ def _free_graphs() -> None:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a device or the host is full; a compiler, cuBLAS and the CPU allocator have words of their own."""
-    said = ("allocate memory", "out of memory", "_ALLOC_FAILED")
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in said)
+    phrases = ("allocate memory", "out of memory", "_ALLOC_FAILED")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in phrases)
 
 
 def _time(forward: Any, losses: Callable[[Any], torch.Tensor], device: torch.device) -> float:

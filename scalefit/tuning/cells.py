@@ -140,13 +140,13 @@ def why_open(names: Sequence[str], cells: Cells, bowls: Bowls, i: int) -> str:
     """Why the optimum of cell i is not bracketed by its runs; empty where it is."""
     low, high = (ends[i] for ends in cells.ends())
     best = bowls.best[i] if bowls.closed[i] else cells.lowest()[i]
-    said = [] if bowls.closed[i] else ["its losses have no lowest point"]
+    parts = [] if bowls.closed[i] else ["its losses have no lowest point"]
     for j, name in enumerate(names):
         if best[j] <= low[j]:
-            said.append(f"the best {name} is at or below its smallest value, {np.exp(low[j]):.3g}")
+            parts.append(f"the best {name} is at or below its smallest value, {np.exp(low[j]):.3g}")
         elif best[j] >= high[j]:
-            said.append(f"the best {name} is at or above its largest value, {np.exp(high[j]):.3g}")
-    return " and ".join(said)
+            parts.append(f"the best {name} is at or above its largest value, {np.exp(high[j]):.3g}")
+    return " and ".join(parts)
 
 
 def mixed_notes(frame: pd.DataFrame, N: Array, D: Array, settings: Mapping[str, Array]) -> list[Note]:

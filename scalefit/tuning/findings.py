@@ -118,10 +118,10 @@ def _of_best_runs(sweep: Sweep, bowls: Bowls, open_for: tuple[str, ...]) -> list
 
 
 def _of_shapes(names: tuple[str, ...], model: Model) -> Note:
-    said = []
+    parts = []
     for name, shape in zip(names, model.shapes, strict=True):
         side = "quadratic" if shape == 0 else f"steeper {'above' if shape > 0 else 'below'} its best"
-        said.append(f"{name} {side}")
+        parts.append(f"{name} {side}")
     reach = "" if np.isinf(model.reach) else f" Runs {model.reach:.2g} above the optimum count half."
-    text = f"Shape of the bowl in logarithms, by evidence: {', '.join(said)}.{reach}"
+    text = f"Shape of the bowl in logarithms, by evidence: {', '.join(parts)}.{reach}"
     return Note("shape", "info", text, {"shapes": model.shapes.tolist(), "noise": model.noise})

@@ -147,9 +147,9 @@ def _read(runs: Any, columns: Mapping[str, Any] | None) -> tuple[pd.DataFrame, R
     else:
         frame = read_runs(runs, incomplete="keep", columns=columns)
     if not frame.index.is_unique:  # tables put together have rows of one label
-        said = dict(frame.attrs)
+        stated = dict(frame.attrs)
         frame = frame.reset_index(drop=True)
-        frame.attrs = said
+        frame.attrs = stated
     if "series" in frame and frame["series"].nunique() > 1:
         listed = ", ".join(map(str, frame["series"].unique()[:6]))
         raise FitError(

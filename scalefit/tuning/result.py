@@ -348,7 +348,7 @@ class Hyperparameters:
         from scalefit.tuning.schema import FORMAT, KIND, saved
 
         parts = (self.sweep, self.model, self.bowls, self.open_for, self.inputs, self.batch, self.table_notes)
-        said = {name: getattr(self, name) for name in ("method", "level", "params", "loss_unit")}
+        stated = {name: getattr(self, name) for name in ("method", "level", "params", "loss_unit")}
         document = {
             "kind": KIND,
             "format": FORMAT,
@@ -358,7 +358,7 @@ class Hyperparameters:
             "optima": self.optima.to_dict("records"),
             "left_out": self.left_out.to_dict("records"),
             "notes": [note_record(note) for note in self.notes],
-            "saved": saved(*parts, **said),
+            "saved": saved(*parts, **stated),
         }
         return {key: plain(value) for key, value in document.items()}
 
@@ -387,8 +387,8 @@ class Hyperparameters:
         largest = int(np.argmax(self.sweep.N * self.sweep.D))
         N, D = (float(values[largest]) * 10**0.5 for values in (self.sweep.N, self.sweep.D))
         ahead, costs = self.predict(N=N, D=D), self.penalty(N=N, D=D, by_factor=2)
-        said = {name: getattr(self, name) for name in ("level", "params", "loss_unit", "trusted")}
-        found = text(self.laws, self.optima, ahead, costs, self.inputs, self.batch, said)
+        stated = {name: getattr(self, name) for name in ("level", "params", "loss_unit", "trusted")}
+        found = text(self.laws, self.optima, ahead, costs, self.inputs, self.batch, stated)
         return "\n".join([found, "", *map(str, self.notes)])
 
     __repr__ = __str__

@@ -67,12 +67,12 @@ def saved(
     inputs: Any,
     batch: BatchUnit | None,
     notes: tuple[Note, ...],
-    **said: Any,
+    **stated: Any,
 ) -> dict[str, Any]:
     """The part of the document from which the fit is made again."""
     there = sweep.cells.there
     document = {
-        **said,
+        **stated,
         "inputs": {name: list(read) for name, read in inputs.items()},
         "batch": None if batch is None else asdict(batch),
         "open_for": list(open_for),

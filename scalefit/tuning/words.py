@@ -36,8 +36,8 @@ def dropping_text(laws: pd.DataFrame, inputs: Mapping[str, tuple[str, ...]]) -> 
     for name, row in laws.iterrows():
         for one in inputs[str(name)]:
             odds = row[f"{one}_droppable"]
-            said = "may be dropped" if odds > 0.9 else "cannot be told" if odds > 0.05 else "is needed"
-            lines.append(f"  {one} {said} for {name} (probability without it {odds:.2g}, p {row[f'{one}_p']:.2g})")
+            sentence = "may be dropped" if odds > 0.9 else "cannot be told" if odds > 0.05 else "is needed"
+            lines.append(f"  {one} {sentence} for {name} (probability without it {odds:.2g}, p {row[f'{one}_p']:.2g})")
     return lines
 
 
@@ -48,17 +48,17 @@ def text(
     costs: pd.DataFrame,
     inputs: Mapping[str, tuple[str, ...]],
     batch: BatchUnit | None,
-    said: Mapping[str, str | float | bool],
+    stated: Mapping[str, str | float | bool],
 ) -> str:
     """The whole print: prediction, laws, cost of being off, tests, optima."""
     first = ahead.iloc[0]
-    level, unit = percent(float(said["level"])), said["loss_unit"]
+    level, unit = percent(float(stated["level"])), stated["loss_unit"]
     point = {str(key): float(value) for key, value in first.items()}
     head = "; ".join(setting_text(name, point, batch) for name in inputs)
     where = f"N = {count(point['N'])}, D = {count(point['D'])}, 10 times the compute of the largest cell"
-    doubt = "" if said["trusted"] else "Not to be trusted: see the errors below. "
+    doubt = "" if stated["trusted"] else "Not to be trusted: see the errors below. "
     lines = [f"{doubt}Best settings at {where}: {head} (intervals of {level})."]
-    lines.append(f"Laws from {len(optima)} cells, N counting {said['params']} parameters:")
+    lines.append(f"Laws from {len(optima)} cells, N counting {stated['params']} parameters:")
     for name in inputs:
         row: dict[str, float] = laws.loc[name].to_dict()  # type: ignore[assignment]
         scatter = f"scatter {row['scatter']:.1%} beyond the errors of cells"

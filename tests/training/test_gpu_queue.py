@@ -68,7 +68,7 @@ def test_the_smoke_says_what_differs(store: Path, monkeypatch) -> None:
     assert found["killed and resumed"].passed and found["killed and resumed"].difference == 0
     late = device_check.check_device("cpu", modes=("eager",), seconds=-1.0, store=store)
     assert [check.name for check in late] == list(found) and not any(check.passed for check in late)
-    assert {check.said for check in late} == {"left out, the time is up"}
+    assert {check.failure for check in late} == {"left out, the time is up"}
 
 
 def check_files(out: Path) -> None:

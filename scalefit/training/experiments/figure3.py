@@ -75,14 +75,14 @@ def run(settings: dict[str, Any], store: Path) -> Finding:
             }
         )
         last = row
-    said = "; ".join(
+    text = "; ".join(
         f"{row['fraction']:.2%} ({row['epochs']:.1f} epochs): training {row['train_loss']:.2f}, held out "
         f"{row['val_loss']:.2f}"
         for row in rows
     )
     over = [f"{row['fraction']:.1%}" for row in rows if row["over_fits"]] or ["none"]
     verdict = (
-        f"{outlook(last)} The entropy of this text is not known. Measured after the same number of tokens: {said}. "
+        f"{outlook(last)} The entropy of this text is not known. Measured after the same number of tokens: {text}. "
         f"Over-fitted (held-out loss above its own minimum by 0.05): {', '.join(over)}. The paper's reading is that "
         "the smallest set leaves the theory's regime, so the training loss may fall to 0; counting epochs predicts the "
         "same, and the order of the three curves does not tell the two readings apart."

@@ -111,7 +111,7 @@ def _row(corpus: CorpusConfig, settings: dict[str, Any], store: Path, states: in
 def _verdict(rows: list[dict[str, Any]]) -> str:
     below = [row for row in rows if row["below_by"] > 5 * row["val_error"] and row["epochs"] <= 1]
     filled = [row for row in below if row["regime"] == "over_filled"]
-    said = "; ".join(
+    text = "; ".join(
         f"{row['states']} states{', in pairs' if row['symbols_per_token'] > 1 else ''}: "
         f"{row['val_loss']:.4f} +- {row['val_error']:.4f} against H = {row['H_data']:.4f} ({row['regime']})"
         for row in rows
@@ -125,7 +125,7 @@ def _verdict(rows: list[dict[str, Any]]) -> str:
         else f"No held-out loss lies below the floor by more than five standard errors; {len(below)} do elsewhere"
     )
     return (
-        f"Held-out loss [nat/token] on fresh data: {said}. {found}. What bounds the loss is the entropy of the data. A "
+        f"Held-out loss [nat/token] on fresh data: {text}. {found}. What bounds the loss is the entropy of the data. A "
         f"floor per token moves with the tokenizer: the first text in pairs of symbols has {pairs['val_loss']:.4f} per "
         f"token and {pairs['loss_per_symbol']:.4f} per symbol, where single symbols have {first['val_loss']:.4f}."
     )

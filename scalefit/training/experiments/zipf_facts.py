@@ -173,7 +173,7 @@ def _means(rows: list[dict[str, Any]], by: str, of: str) -> tuple[Any, Any]:
 
 
 def _data_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
-    said = []
+    parts = []
     for a in settings["exponents"]:
         mine = [row for row in rows if row["zipf"] == a]
         sizes, errors = _means(mine, "D", "error")
@@ -181,7 +181,7 @@ def _data_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
         _, exact = _means(mine, "D", "unseen")
         ratios = [row["ratio"] for row in mine]
         far = sum(abs(ratio - 1) > NEAR for ratio in ratios)
-        said.append(
+        parts.append(
             f"a = {a:g}: {min(ratios):.3f} to {max(ratios):.3f} times that mass ({len(ratios) - far} of {len(ratios)} "
             f"within {NEAR:.0%}); exponent of the error {-log_slope(sizes, errors):.3f}, of the loss "
             f"{-log_slope(sizes, losses):.3f}, of the exact mass {-log_slope(sizes, exact):.3f}, asymptotic "
@@ -190,7 +190,7 @@ def _data_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
     return (
         f"Data: a model of width {settings['widest']} after {settings['epochs']} epochs over D facts. Its error over "
         f"1 - 1/M is held against the probability of the keys that are not among its D facts, with nothing fitted. "
-        f"{'; '.join(said)}."
+        f"{'; '.join(parts)}."
     )
 
 
@@ -215,11 +215,11 @@ def rival_misfits(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _width_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
-    said = []
+    parts = []
     for a in (0.0, *settings["exponents"]):
         mine = [row for row in rows if row["zipf"] == a and row["capacity"] > 0 and not row["saturated"]]
         if len({row["width"] for row in mine}) < 2:
-            said.append(f"a = {a:g}: too few widths to tell")
+            parts.append(f"a = {a:g}: too few widths to tell")
             continue
         power, error = capacity_power(mine)
         misfits = rival_misfits(mine)
@@ -227,7 +227,7 @@ def _width_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
         per = [row["capacity_per_d2"] for row in mine]
         best = min(misfits, key=misfits.__getitem__)
         limit = "" if a <= 1 else f" (asymptotic {zipf_exponents(a).width:.1f} for d^2, {a - 1:.1f} for d)"
-        said.append(
+        parts.append(
             f"a = {a:g}: P ~ d^({power:.2f} +- {error:.2f}), {min(per):.1f} to {max(per):.1f} d^2; rms of log P "
             f"{', '.join(f'{misfits[name]:.2f} for {name}' for name in RIVALS)}, least for {best}; raw exponent of the "
             f"error in d {-log_slope(sizes, errors):.2f}{limit}"
@@ -240,7 +240,7 @@ def _width_verdict(rows: list[dict[str, Any]], settings: dict[str, Any]) -> str:
         f"Width: models of width {min(settings['widths'])} to {max(settings['widths'])} on infinite data, "
         f"{settings['width_keys']:,} keys, {settings['steps_per_width']} steps for each unit of width. The capacity P "
         f"is the number of most frequent facts whose loss of the rest is the measured error{left_out}. "
-        f"{'; '.join(said)}. Raw exponents of the error are those of a finite number of keys, not the asymptotic ones."
+        f"{'; '.join(parts)}. Raw exponents of the error are those of a finite number of keys, not the asymptotic ones."
     )
 
 

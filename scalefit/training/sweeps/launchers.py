@@ -133,19 +133,19 @@ def _local_processes(store: str | Path, name: str, workers: int, told: Callable[
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
         command = [sys.executable, "-m", "scalefit.training.sweeps.worker", str(store), name]
-        said = tempfile.TemporaryFile("w+")  # a pipe that nobody reads yet would stop a worker once it is full
-        started.append((subprocess.Popen(command, env=environment, stderr=said), said))
+        log = tempfile.TemporaryFile("w+")  # a pipe that nobody reads yet would stop a worker once it is full
+        started.append((subprocess.Popen(command, env=environment, stderr=log), log))
     failed = []
     try:
-        for process, said in started:
-            with said:
+        for process, log in started:
+            with log:
                 while told is not None and process.poll() is None:
                     told(0.0)
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(_LOOK)
                 if process.wait():
-                    said.seek(0)
-                    failed.append(said.read().strip().splitlines())
+                    log.seek(0)
+                    failed.append(log.read().strip().splitlines())
     except BaseException:  # an interrupt that only this process got: the workers keep what they have, and end
         for process, _ in started:
             process.terminate()
