@@ -22,6 +22,67 @@ from scalefit.laws._base import Law
 _SLACK = 1e-9
 
 
+def _check_names(
+    names: list[str], fixed: Mapping[str, Any], tied: Mapping[str, Any], bounds: Mapping[str, Any]
+) -> None:
+    """Refuse what names no parameter."""
+    for argument, given in (("fixed", fixed), ("tied", tied), ("bounds", bounds)):
+        unknown = [key for key in given if key not in names]
+        if unknown:
+            raise ArgumentError(
+                f"{arg(argument, unknown)} names no parameter", "nothing was fitted", known(unknown[0], names)
+            )
+    for key, other in tied.items():
+        if not isinstance(other, str):
+            raise ArgumentError(
+                f"{arg('tied', {key: other})} names no parameter",
+                "nothing was fitted",
+                f"Name one; for a number use {arg('fixed')}",
+            )
+
+
+def _check_fixed(law: type[Law], fixed: dict[str, float]) -> None:
+    """Make numbers of the values that parameters are fixed at, in place; refuse those outside the law's bounds."""
+    for key, value in fixed.items():
+        fixed[key] = value = check_number(f"fixed[{key!r}]", value)
+        low, high = law.parameters[key].bounds
+        if not low <= value <= high:
+            raise ArgumentError(
+                f"{arg('fixed', {key: value})} lies outside [{low:g}, {high:g}]",
+                "nothing was fitted",
+                f"Fix {key} in there, or widen {arg('bounds')}",
+            )
+
+
+def _check_bounds(law: type[Law], bounds: dict[str, tuple[float, float]]) -> None:
+    """Make pairs of numbers of the bounds, in place; refuse those that leave a parameter no value."""
+    for key, pair in bounds.items():
+        if np.shape(pair) != (2,):
+            raise ArgumentError(
+                f"{arg('bounds', {key: pair})} must be (lower, upper)",
+                "nothing was fitted",
+                "Give two numbers; None for one keeps the law's",
+            )
+        usual = law.parameters[key].bounds
+        low, high = (
+            limit if end is None else check_number(f"bounds[{key!r}]", end)
+            for end, limit in zip(pair, usual, strict=True)
+        )
+        bounds[key] = (low, high)
+        if not low < high:
+            raise ArgumentError(
+                f"{arg('bounds', {key: (low, high)})} must be (lower, upper) with lower < upper",
+                "nothing was fitted",
+                "Correct it",
+            )
+        if law.parameters[key].log and not high > 0:
+            raise ArgumentError(
+                f"{arg('bounds', {key: (low, high)})} leaves {key}, which is positive, no value",
+                "nothing was fitted",
+                "Raise the upper bound",
+            )
+
+
 class Layout:
     """Which parameters are free, and where they stand in the free vector."""
 
@@ -36,53 +97,9 @@ class Layout:
         expressions: Mapping[str, str],
     ) -> None:
         names = list(law.parameters)
-        for argument, given in (("fixed", fixed), ("tied", tied), ("bounds", bounds)):
-            unknown = [key for key in given if key not in names]
-            if unknown:
-                raise ArgumentError(
-                    f"{arg(argument, unknown)} names no parameter", "nothing was fitted", known(unknown[0], names)
-                )
-        for key, value in fixed.items():
-            fixed[key] = value = check_number(f"fixed[{key!r}]", value)
-            low, high = law.parameters[key].bounds
-            if not low <= value <= high:
-                raise ArgumentError(
-                    f"{arg('fixed', {key: value})} lies outside [{low:g}, {high:g}]",
-                    "nothing was fitted",
-                    f"Fix {key} in there, or widen {arg('bounds')}",
-                )
-        for key, other in tied.items():
-            if not isinstance(other, str):
-                raise ArgumentError(
-                    f"{arg('tied', {key: other})} names no parameter",
-                    "nothing was fitted",
-                    f"Name one; for a number use {arg('fixed')}",
-                )
-        for key, pair in bounds.items():
-            if np.shape(pair) != (2,):
-                raise ArgumentError(
-                    f"{arg('bounds', {key: pair})} must be (lower, upper)",
-                    "nothing was fitted",
-                    "Give two numbers; None for one keeps the law's",
-                )
-            usual = law.parameters[key].bounds
-            low, high = (
-                limit if end is None else check_number(f"bounds[{key!r}]", end)
-                for end, limit in zip(pair, usual, strict=True)
-            )
-            bounds[key] = (low, high)
-            if not low < high:
-                raise ArgumentError(
-                    f"{arg('bounds', {key: (low, high)})} must be (lower, upper) with lower < upper",
-                    "nothing was fitted",
-                    "Correct it",
-                )
-            if law.parameters[key].log and not high > 0:
-                raise ArgumentError(
-                    f"{arg('bounds', {key: (low, high)})} leaves {key}, which is positive, no value",
-                    "nothing was fitted",
-                    "Raise the upper bound",
-                )
+        _check_names(names, fixed, tied, bounds)
+        _check_fixed(law, fixed)
+        _check_bounds(law, bounds)
         simple = {key: other for key, other in tied.items() if key not in expressions}
         for key, other in simple.items():
             if key == other or other in simple or key in fixed or law.parameters[key].log != law.parameters[other].log:

@@ -12,6 +12,9 @@ from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import Solution
 
+#: Step of the differences through an expression: the parameters are logarithms or exponents, of size one.
+_STEP = 1e-6
+
 
 def to_lmfit(result: Solution) -> Any:
     """Return a result as an ``lmfit.minimizer.MinimizerResult``, with robust or bootstrap errors as its errors."""
@@ -81,8 +84,6 @@ def fit_with_expressions(
     certificate : Certificate
         Judged on the really free ones.
     """
-    import lmfit
-
     from scalefit.fitting.certificate import certify
     from scalefit.fitting.newton import Minimum
     from scalefit.fitting.power_sum import model_of
@@ -96,83 +97,90 @@ def fit_with_expressions(
             "nothing was fitted",
             f"Tie parameters plainly ({{'beta': 'alpha'}}), or pass {arg('by', 'series')}",
         )
-    law = problem.law
-    names = [name for j, name in enumerate(law.parameters) if problem.index[0, j] >= 0]
-    lower, upper = problem.bounds(bounds)
-    weights = np.ones(problem.loss.size) if problem.weights is None else problem.weights
     starts = find_starts(problem, max(1, n_starts), bounds)
+    with np.errstate(all="ignore"):
+        ends = [_descend(problem, _parameters(problem, start, tied, bounds)) for start in starts]
+    points = np.stack([_free_vector(problem, end.params) for end in ends])
+    values = problem.value(points)
+    best = int(np.argmin(values))
+    free = [name for j, name in enumerate(problem.law.parameters) if problem.index[0, j] >= 0 and name not in tied]
+    tangent = _tangent(problem, points[best], ends[best].params, free)
+    with np.errstate(all="ignore"):
+        _, _, hessian, information = model_of(problem.bands(points[best])[-1]).evaluate(points[best][None], None)
+    converged = np.array([bool(end.success) for end in ends])
+    count = len(ends)
+    certificate = certify(
+        Minimum(points, values, np.zeros(count), converged, np.zeros(count, int)),
+        tangent.T @ hessian[0] @ tangent,
+        tangent.T @ information[0] @ tangent,
+        tuple(free),
+        np.zeros(len(free), bool),
+        problem.cost_of(ROUNDING),
+        np.ones(len(free)),
+    )
+    return points[best], tangent, certificate
 
-    def build(start: Array) -> Any:
-        parameters = lmfit.Parameters()
-        for j, name in enumerate(law.parameters):
-            at = int(problem.index[0, j])
-            if at < 0:
-                parameters.add(name, value=float(problem.fixed[0, j]), vary=False)
-                continue
-            if law.parameters[name].log and name not in tied:
-                parameters.add(f"log_{name}", value=float(start[at]), min=lower[at], max=upper[at])
-                parameters.add(name, expr=f"exp(log_{name})")
-            else:
-                low, high = bounds.get(name, law.parameters[name].bounds)
-                parameters.add(name, value=float(np.clip(start[at], low, high)), min=low, max=high)
-        for name, expression in tied.items():
-            try:
-                parameters[name].set(expr=expression)
-                _ = parameters[name].value
-            except Exception as error:  # asteval raises many kinds; each is the reader's expression
-                raise ArgumentError(
-                    f"{arg('tied', {name: expression})} cannot be read",
-                    "nothing was fitted",
-                    f"Write an expression of {', '.join(law.parameters)}",
-                ) from error
-        return parameters
 
-    def vector(parameters: Any) -> Array:
-        values = {name: float(parameters[name].value) for name in law.parameters}
-        return problem.free_vector(values)
+def _parameters(
+    problem: Problem, start: Array, tied: Mapping[str, str], bounds: Mapping[str, tuple[float, float]]
+) -> Any:
+    """Lmfit's parameters at a start (p,): positive ones by their logarithm, constrained ones by their expression."""
+    import lmfit
+
+    law, parameters = problem.law, lmfit.Parameters()
+    lower, upper = problem.bounds(bounds)
+    for j, name in enumerate(law.parameters):
+        at = int(problem.index[0, j])
+        if at < 0:
+            parameters.add(name, value=float(problem.fixed[0, j]), vary=False)
+        elif law.parameters[name].log and name not in tied:
+            parameters.add(f"log_{name}", value=float(start[at]), min=lower[at], max=upper[at])
+            parameters.add(name, expr=f"exp(log_{name})")
+        else:
+            low, high = bounds.get(name, law.parameters[name].bounds)
+            parameters.add(name, value=float(np.clip(start[at], low, high)), min=low, max=high)
+    for name, expression in tied.items():
+        try:
+            parameters[name].set(expr=expression)
+            _ = parameters[name].value
+        except Exception as error:  # asteval raises many kinds; each is the reader's expression
+            raise ArgumentError(
+                f"{arg('tied', {name: expression})} cannot be read",
+                "nothing was fitted",
+                f"Write an expression of {', '.join(law.parameters)}",
+            ) from error
+    return parameters
+
+
+def _free_vector(problem: Problem, parameters: Any) -> Array:
+    return problem.free_vector({name: float(parameters[name].value) for name in problem.law.parameters})
+
+
+def _descend(problem: Problem, parameters: Any) -> Any:
+    """The end of one descent: least squares, then Nelder and Mead's simplex where its steps no longer helped."""
+    import lmfit
+
+    weights = np.ones(problem.loss.size) if problem.weights is None else problem.weights
 
     def residual(parameters: Any) -> Array:
-        x = vector(parameters)[None]
+        x = _free_vector(problem, parameters)[None]
         r = problem.residuals(x)[0]
         out = np.sign(r) * np.sqrt(2 * weights * problem.objective.cost(r))
         if problem.penalty is not None:
             out = np.append(out, problem.penalty.roots(x)[0])
         return np.where(np.isfinite(out), out, 1e6)
 
-    ends = []
-    with np.errstate(all="ignore"):
-        for start in starts:
-            parameters = build(start)
-            rough = lmfit.minimize(residual, parameters, method="least_squares", xtol=1e-12, ftol=1e-12, gtol=1e-12)
-            ends.append(lmfit.minimize(residual, rough.params, method="nelder", max_nfev=20_000))
-    points = np.stack([vector(end.params) for end in ends])
-    values = problem.value(points)
-    best = int(np.argmin(values))
-    x, end = points[best], ends[best]
-    really_free = [name for name in names if name not in tied]
-    tangent = np.empty((x.size, len(really_free)))
-    for i, name in enumerate(really_free):
-        parameters = end.params.copy()
-        key = f"log_{name}" if law.parameters[name].log else name
-        parameters[key].set(value=parameters[key].value + 1e-6)
+    rough = lmfit.minimize(residual, parameters, method="least_squares", xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    return lmfit.minimize(residual, rough.params, method="nelder", max_nfev=20_000)
+
+
+def _tangent(problem: Problem, x: Array, at: Any, free: list[str]) -> Array:
+    """Derivatives (p, q) of the free vector by the parameters that are really free, by differences."""
+    tangent = np.empty((x.size, len(free)))
+    for i, name in enumerate(free):
+        parameters = at.copy()
+        key = f"log_{name}" if problem.law.parameters[name].log else name
+        parameters[key].set(value=parameters[key].value + _STEP)
         parameters.update_constraints()
-        tangent[:, i] = (vector(parameters) - x) / 1e-6
-    with np.errstate(all="ignore"):
-        _, _, hessian, information = model_of(problem.bands(x)[-1]).evaluate(x[None], None)
-    converged = np.array([bool(e.success) for e in ends])
-    count = len(ends)
-    minimum = Minimum(points, values, np.zeros(count), converged, np.zeros(count, int))
-    held = np.zeros(len(really_free), bool)
-    return (
-        x,
-        tangent,
-        certify(
-            minimum,
-            tangent.T @ hessian[0] @ tangent,
-            tangent.T @ information[0] @ tangent,
-            tuple(really_free),
-            held,
-            problem.cost_of(ROUNDING),
-            np.ones(len(really_free)),
-        ),
-    )
+        tangent[:, i] = (_free_vector(problem, parameters) - x) / _STEP
+    return tangent

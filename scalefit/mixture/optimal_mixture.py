@@ -195,6 +195,56 @@ class _Task:
         return shares, measured, labels
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spread:
+    """Intervals (2, ...) of a mixture: its shares, the law's loss, that of a run, of each loss, gaps to others."""
+
+    shares: Array
+    law: Array
+    run: Array
+    each: Array
+    gaps: Array
+    #: What the lowest point of a fitted law promises too much [nat/token].
+    optimism: float
+
+
+def _spread(
+    task: _Task,
+    law: WeightedLoss,
+    best: Array,
+    drawn: tuple[WeightedLoss, Array] | None,
+    residual: Array,
+    freedom: int,
+    others: list[Array],
+) -> _Spread:
+    """Intervals from the draws; NaN without any."""
+    if drawn is None:
+        none, n_losses = np.full((2, 1), np.nan), len(task.fits)
+        wide = [np.repeat(none, n, axis=1) for n in (best.size, n_losses, len(others))]
+        return _Spread(wide[0], none[:, 0], none[:, 0], wide[1], wide[2], 0.0)
+    tail = [(1 - task.level) / 2, (1 + task.level) / 2]
+    draws, mixtures = drawn
+    n = len(mixtures)
+    here = draws.each(np.repeat(best[None], n, axis=0))
+    at_best, own = task.weights @ here, draws.value(mixtures)
+    # A law is at its luckiest where it is lowest: what draws promise at their own optima, over what the law gives.
+    loss = float(task.weights @ law.each(best[None])[:, 0])
+    optimism = float(np.median(np.maximum(law.value(mixtures) - loss, 0.0) + np.maximum(at_best - own, 0.0)))
+    noise = _noise(residual, freedom, n)
+    gaps = [
+        np.quantile(draws.value(np.repeat(mixture[None], n, axis=0)) - at_best, tail) - np.array([optimism, 0.0])
+        for mixture in others
+    ]
+    return _Spread(
+        shares=np.asarray(np.quantile(mixtures, tail, axis=0)),
+        law=np.quantile(at_best, tail) + np.array([0.0, optimism]),
+        run=np.quantile(at_best + 0.5 * optimism + task.weights @ noise, tail),
+        each=np.asarray(np.quantile(here + noise, tail, axis=1)),
+        gaps=np.stack(gaps, axis=1),
+        optimism=optimism,
+    )
+
+
 def _answer(
     task: _Task,
     law: WeightedLoss,
@@ -207,7 +257,6 @@ def _answer(
     """Intervals, comparisons and notes for a mixture."""
     tried, measured, labels = runs
     picked = int(np.argmin(task.weights @ measured))
-    tail = [(1 - task.level) / 2, (1 + task.level) / 2]
     each = law.each(best[None])[:, 0]
     loss = float(task.weights @ each)
     residual = measured - law.each(tried)  # (k, m)
@@ -216,57 +265,36 @@ def _answer(
     spare = [max(result.n_runs - result.n_free, 1) / result.n_runs for result in used]
     wider = float(1 / np.sqrt(min(spare)))
     scatter = wider * (task.weights @ residual)
-    blank = np.full((2, len(each)), np.nan)
-    shares_between, law_between, run_between, each_between = (
-        np.full((2, best.size), np.nan),
-        blank[:, 0],
-        blank[:, 0],
-        blank,
-    )
-    optimism = 0.0
     others = [("best tried", tried[picked]), (reference[1], reference[0])]
-    gaps = np.full((2, 2), np.nan)
-    if drawn is not None:
-        draws, mixtures = drawn
-        n = len(mixtures)
-        here = draws.each(np.repeat(best[None], n, axis=0))
-        at_best = task.weights @ here
-        own = draws.value(mixtures)
-        # A law is at its luckiest where it is lowest: what draws promise at their own optima, over what the law gives.
-        optimism = float(np.median(np.maximum(law.value(mixtures) - loss, 0.0) + np.maximum(at_best - own, 0.0)))
-        shares_between = np.quantile(mixtures, tail, axis=0)
-        law_between = np.quantile(at_best, tail) + np.array([0.0, optimism])
-        noise = _noise(wider * residual, min(result.n_runs - result.n_free for result in used), n)
-        run_between = np.quantile(at_best + 0.5 * optimism + task.weights @ noise, tail)
-        each_between = np.quantile(here + noise, tail, axis=1)
-        for i, (_, mixture) in enumerate(others):
-            gap = draws.value(np.repeat(mixture[None], n, axis=0)) - at_best
-            gaps[:, i] = np.quantile(gap, tail) - np.array([optimism, 0.0])
+    freedom = min(result.n_runs - result.n_free for result in used)
+    spread = _spread(task, law, best, drawn, wider * residual, freedom, [mixture for _, mixture in others])
     flat = _flat(task, law, best, loss + within)
     blend, beyond, usual = _blend(task, law, best, tried)
     comparisons = [
-        Comparison(name, mixture, float(law.value(mixture[None])[0]), float(gaps[0, i]), float(gaps[1, i]))
+        Comparison(
+            name, mixture, float(law.value(mixture[None])[0]), float(spread.gaps[0, i]), float(spread.gaps[1, i])
+        )
         for i, (name, mixture) in enumerate(others)
     ]
     lucky = float(law.value(tried[picked][None])[0] - task.weights @ measured[:, picked])
     found = OptimalMixture(
         domains=task.domains,
         shares=best,
-        interval=np.asarray(shares_between),
+        interval=spread.shares,
         flat=flat,
         tried=np.stack([tried.min(axis=0), tried.max(axis=0)]),
         bounds=np.stack([task.lower, task.upper]),
-        loss=loss + optimism,
-        law_interval=(float(law_between[0]), float(law_between[1])),
-        run_interval=(float(run_between[0]), float(run_between[1])),
+        loss=loss + spread.optimism,
+        law_interval=(float(spread.law[0]), float(spread.law[1])),
+        run_interval=(float(spread.run[0]), float(spread.run[1])),
         names=tuple(task.fits),
         weights=task.weights,
         each=each,
-        each_interval=np.asarray(each_between),
+        each_interval=spread.each,
         comparisons=tuple(comparisons),
         best_tried=labels[picked],
         luck=lucky,
-        optimism=optimism,
+        optimism=spread.optimism,
         within=within,
         beyond=beyond,
         usual=usual,
