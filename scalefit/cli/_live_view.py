@@ -11,6 +11,7 @@ from scalefit.plots.curves import MonitorFigure
 if TYPE_CHECKING:
     from scalefit.stopping.monitor import Monitor
 
+#: Lines of the curve on a terminal.
 HEIGHT = 14
 COLOURS = {
     "continue": "green",

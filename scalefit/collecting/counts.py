@@ -20,6 +20,7 @@ _NAMES = {
     "context": ("n_positions", "block_size", "n_ctx", "max_position_embeddings", "max_seq_len", "seq_len"),
     "inner": ("intermediate_size", "n_inner", "d_ff"),
 }
+#: Largest header that is read of a safetensors file (a guess, far above real ones).
 _HEADER_BYTES = 1 << 26
 
 

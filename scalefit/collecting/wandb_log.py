@@ -18,6 +18,7 @@ from scalefit.collecting.records import Run, flat, logged
 from scalefit.errors import DataError
 
 _MAGIC = b":W&B" + struct.pack("<HB", 0xBEE1, 0)
+#: Bytes of a block and of a record's head, and the types of records: the LevelDB log format.
 _BLOCK, _HEAD = 1 << 15, 7
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 #: Numbers of the fields of a record, and of what is inside them.

@@ -23,6 +23,7 @@ from scalefit.predictor import Predictor
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Points of a line: enough for a smooth one.
 _POINTS = 80
 _UNKNOWN = (1e18, 1e24)  # where a law without runs is drawn [FLOP]
 

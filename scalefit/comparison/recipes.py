@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LAWS = ("chinchilla", "power_law")
+#: Fewest runs and budgets of a recipe (guesses: fewer leave the law no residual).
 _FEWEST_RUNS, _FEWEST_BUDGETS = 4, 3
+#: Least fall of ln loss per ln C at which compute buys a lower loss (a guess: far below any published exponent).
 _FLAT = 1e-4
 _LADDER = 0.3  # standard deviation of ln(D/N) below which a table says nothing of how N and D trade
+#: Standard deviation of ln N or ln D, and distance in ln N, within which runs are of one size (guesses: rounding).
 _ONE_SIZE = 0.02
 _SAME_SIZE = 1e-3
 

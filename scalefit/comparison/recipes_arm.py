@@ -14,9 +14,12 @@ from scalefit.comparison.recipes_surfaces import Path
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.extrapolation import AHEAD
 
+#: Factor below the cheapest run at which a multiplier is still read (a guess).
 _BELOW = 10.0
 _MOST = 10.0  # times the baseline's most expensive run (or the compute asked for): its law is not read further
+#: Weights of two error structures, and number of sizes, at which a note speaks of them (guesses).
 _MUCH_WIDE, _MUCH_SIZE, _FEW_GROUPS = 0.3, 0.5, 8
+#: Distance in logarithms within which two runs are at one N and D: rounding.
 _SAME_CELL = 1e-6
 _SEEN = 1.05  # the gain that `runs_needed` speaks of
 

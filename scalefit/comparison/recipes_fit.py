@@ -24,6 +24,7 @@ PRIORS: dict[str, tuple[dict[Width, float], dict[Width, float]]] = {
 }
 _NOISE_DOF, _NOISE = 1.0, 0.003  # prior on the noise of the log loss: one run's worth, at 0.3 %
 _KERNEL = 1.5  # e-folds over which a misfit of the law lasts
+#: Most steps of a fit (a guess).
 _MOST_STEPS = 80
 _LEAST_DOF = 0.8
 _LEAST_WEIGHT = 0.2  # of a run, under heavy tails, below which it is set aside

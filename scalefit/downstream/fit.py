@@ -26,6 +26,7 @@ from scalefit.tables.series import several_series
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Fewest different losses of a curve: it has three parameters.
 _FEWEST_LOSSES = 4
 _UP = {"acc", "accuracy", "score", "exact", "em", "f1", "pass", "auc", "auroc", "match", "correct", "top1", "top5"}
 _DOWN = {"err", "error", "wer", "errors"}

@@ -15,6 +15,7 @@ from scalefit.errors import FitError, ScalefitWarning
 from scalefit.flops import SIZES
 from scalefit.forecasting.forecast import forecast
 
+#: Share of the models held out, the largest first, and fewest of both kinds (guesses).
 _HELD = 1 / 3
 _FEWEST_LARGER, _FEWEST_MODELS = 3, 9
 #: Weight of ln N against ln D in the one-step rival; C alone is 0.5.

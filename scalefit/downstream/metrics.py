@@ -9,6 +9,7 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.errors import DataError, arg
 
+#: A share above this is a percentage (a guess: shares end at 1).
 _PERCENT = 1.5
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+#: Level of the intervals that are printed.
 _LEVEL = 0.9
 
 

@@ -12,6 +12,7 @@ from scalefit.errors import Note, arg, way
 from scalefit.fitting.printing import note_line
 from scalefit.flops import SIZES
 
+#: Sizes below which a note says that there are few (a guess), rows shown, compute ahead, and level of what is printed.
 _FEW_SIZES = 3
 _SHOWN = 12
 _AHEAD = 10.0

@@ -12,6 +12,7 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.fitting.problem import Problem, blocks
 
+#: Relative step of differences.
 _STEP = 1e-6
 
 

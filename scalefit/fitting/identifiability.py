@@ -18,6 +18,7 @@ from scalefit.laws._base import Law
 
 _CONSTANT = 1e-3  # spread of log(input) below which it takes one value
 _COLLINEAR = 0.02  # share of an input's spread that the others leave unexplained
+#: The same for a warning (a guess).
 _NEARLY_COLLINEAR = 0.1
 # Typical residual over typical spread of the losses. The 40 training parts of eight public tables leave up to 0.29,
 # 100 tables of 30 losses drawn without regard to N and D 0.58 and more (one in a hundred under 0.6).

@@ -20,6 +20,7 @@ from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.problem import Problem
 
+#: Least noise of the log loss that a prior is weighed against (a guess).
 _NOISE_FLOOR = 0.002
 
 

@@ -16,6 +16,7 @@ from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import DEAD, Problem
 from scalefit.fitting.starts import find_starts, subset
 
+#: Runs above which a fit starts on a subset, and the sizes of the two subsets (guesses; docs/architecture.md).
 _LARGE = 10_000
 _SUBSET = 2_048
 _SECOND_SUBSET = 20_000

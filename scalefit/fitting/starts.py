@@ -14,6 +14,7 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.fitting.problem import DEAD, Problem
 
+#: Runs and grid points of the search for starts, and rounds of weights (guesses).
 _ROWS = 96
 _NODES = 4096
 _REWEIGHTS = 2

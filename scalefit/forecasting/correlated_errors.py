@@ -29,6 +29,7 @@ from scalefit.fitting.problem import Problem
 from scalefit.flops import QUANTITIES, SIZES
 
 _FRONTIER_GRID = np.linspace(-4.0, 4.0, 33)
+#: Most steps of a fit (a guess).
 _STEPS = 400
 #: Gain of a step [log posterior] that ends the search: far below what shows in a forecast, so that the linear algebra
 #: of another processor, which takes other steps, ends at the same numbers.

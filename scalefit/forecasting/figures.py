@@ -16,6 +16,7 @@ from scalefit.flops import SIZES, training_flops
 from scalefit.forecasting.larger import inputs_at
 from scalefit.forecasting.notes import OUTLIER
 
+#: Points of the fan, and the level of its inner band.
 _POINTS = 60
 _INNER = 0.5
 

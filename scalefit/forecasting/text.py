@@ -9,6 +9,7 @@ from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import note_line, number
 from scalefit.flops import counted, quantity
 
+#: Compute beyond the largest run at which a forecast is printed.
 _SHOWN_RATIOS = (3.0, 10.0, 30.0, 100.0)
 
 

@@ -31,6 +31,7 @@ except ImportError as error:
 
 logger = logging.getLogger("scalefit")
 
+#: Points at which a schedule of the Trainer is read: straight between them.
 SCHEDULE_KNOTS = 400
 MOST_EPOCHS = 1e6  # a data set without a length counts its epochs with a number beyond all use
 

@@ -17,6 +17,7 @@ from scalefit.laws._parameters import Constants, Parameter, Term
 
 __all__ = ["Constants", "Law", "Parameter", "Term", "Usual"]
 
+#: Step of the complex derivative: its error is its square, so none is left.
 _COMPLEX_STEP = 1e-30
 
 

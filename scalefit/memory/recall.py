@@ -17,6 +17,7 @@ from scalefit.memory.propositions import nearest_index
 
 #: Makes a network from patterns (d, n): a class, or a function for one with options.
 Network = Callable[[Array], Energy]
+#: Sets of patterns that a rate of recall is averaged over.
 _SETS = 20
 
 

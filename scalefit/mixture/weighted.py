@@ -10,6 +10,7 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.laws._base import Law
 
+#: Steps of the complex derivative and of differences.
 _COMPLEX, _DIFFERENCE = 1e-30, 1e-6
 
 

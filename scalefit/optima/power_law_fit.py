@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit._typing import Array
 
+#: Least ratio of the scatter seen to the errors given (a guess: points on a line by chance are no proof).
 _LEAST_SPREAD = 0.25
 
 

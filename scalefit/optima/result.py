@@ -26,6 +26,7 @@ from scalefit.plots.isoflop import IsoflopFigure
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Points at which the curve through a budget is drawn.
 _DENSE = 4001
 
 

@@ -21,6 +21,7 @@ from scalefit.planning.loss_surface import Surface, estimate_at, forecast_correc
 from scalefit.predictor import Predictor
 
 SERVE = 2.0  # FLOP per parameter and token of a forward pass
+#: Points of the first and of each finer grid over ln N, corrections of a forecast, and when they are close enough.
 _GRID, _ZOOM = 65, 17
 _CORRECTIONS, _CLOSE = 12, 1e-6
 _STEP = 1e-4

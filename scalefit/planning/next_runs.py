@@ -30,6 +30,7 @@ from scalefit.predictor import Predictor, predictor_of
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Grid of candidate runs over N and over tokens per parameter (a guess).
 _SIZES, _RATIOS = 28, 13
 #: Tokens per parameter that are ever proposed.
 _RATIO_RANGE = (1.0, 1000.0)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from scalefit.planning.result import Plan
 
+#: Most recipes and tasks that a page shows, and how many it lists by name.
 _MOST_RECIPES, _MOST_TASKS, _LISTED = 12, 60, 6
 _RECIPE = ("recipe",)
 _SETTINGS, _SWEPT = ("lr", "batch_size"), 3  # values in one cell of N and D from which a setting is swept

@@ -13,6 +13,7 @@ from scalefit import _text as words
 from scalefit._typing import Array
 from scalefit.reporting.html import Markup, join, tag
 
+#: Margins of a figure [px].
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46
 
 

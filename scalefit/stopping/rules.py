@@ -18,10 +18,14 @@ from scalefit.stopping.repetition import repeats_and_learns
 MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is said
 MIN_PART = 0.05  # and this part of the plan
 RISE = 0.05  # least rise above the best level that counts as one [nat/token]
+#: Standard deviations of the evaluations' noise, for a rise beside RISE (alarms on healthy runs: docs/stopping.md).
 RISE_SIGMAS = 4.0
+#: Evaluations without a fall that make a plateau (a guess; no advice stops a run by it).
 PLATEAU_EVALS = 12
+#: Robust deviations of a spike and training losses in its window, as in other monitors: a note, never a reason to stop.
 SPIKE_Z = 6.0
 SPIKE_WINDOW = 128
+#: Steps within which most spikes are gone (a guess, after what published runs report).
 RECOVERY_STEPS = 500.0
 EARLY_PART = 0.1  # "lost" is above the loss at this part of the run
 GUESS = 14.0  # a uniform guess over a million tokens costs 13.8 [nat/token]

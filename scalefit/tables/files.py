@@ -29,6 +29,7 @@ from scalefit.tables.delimited import decimal, refuse_bad_header, separator_of, 
 from scalefit.tables.json_shapes import frame_of, records_in
 from scalefit.tables.limits import Limits
 
+#: Bytes of a file that say what kind of table it is.
 HEAD_BYTES = 1 << 16
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
 

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from scalefit.training.config import RunConfig
+from scalefit.training.segments import schedule_to
 
 if TYPE_CHECKING:
     from scalefit.stopping.run_plan import RunPlan
@@ -28,7 +29,7 @@ class TrainingProgress:
         self._task: Any = None
         self._config = config
         self._monitor: Any = None
-        self._said = ""
+        self._forecast_text = ""
 
     def __enter__(self) -> TrainingProgress:
         self._bar.start()
@@ -46,7 +47,7 @@ class TrainingProgress:
         if "val_loss" in record and record["segment"] == "trunk":
             self._forecast(record)
         loss = min(record["train_loss"])
-        label = f"{self._config.series} loss {loss:.3f}{self._said}"
+        label = f"{self._config.series} loss {loss:.3f}{self._forecast_text}"
         self._bar.update(self._task, completed=record["step"], description=label)
 
     def _forecast(self, record: dict[str, Any]) -> None:
@@ -65,25 +66,16 @@ class TrainingProgress:
         )
         final = self._monitor.advise().final
         if final is not None:
-            self._said = f", final {final.loss:.3f} [{final.lower:.3f}, {final.upper:.3f}]"
+            self._forecast_text = f", final {final.loss:.3f} [{final.lower:.3f}, {final.upper:.3f}]"
 
 
 def run_plan(config: RunConfig, n_steps: int, tokens_per_step: float, warmup: int) -> RunPlan:
     """Return the plan of a run's last point for a monitor."""
-    from scalefit.schedules import Schedule
     from scalefit.stopping.run_plan import RunPlan
 
-    schedule = config.schedule
-    if schedule.kind == "wsd":
-        part = max(1, round(schedule.cooldown * n_steps)) / n_steps
-        path = Schedule.wsd(n_steps, warmup, cooldown=part, shape=schedule.shape, final=schedule.final)
-    elif schedule.kind == "cosine":
-        path = Schedule.cosine(n_steps, warmup, final=schedule.final)
-    else:
-        path = Schedule.constant(n_steps, warmup)
     model = config.model
     return RunPlan(
-        schedule=path,
+        schedule=schedule_to(config.schedule, n_steps, warmup),
         tokens_per_step=tokens_per_step,
         n_layers=model.n_layers,
         d_emb=model.d_emb,

@@ -47,17 +47,27 @@ class Path:
         ArgumentError
             The warm-up is longer than that run.
         """
-        config = self.config
-        if segment.branch:
-            share = (segment.end - segment.begin) / segment.end
-            return Schedule.wsd(segment.end, self.warmup, share, config.shape, config.final)
-        if config.kind == "cosine":
-            return Schedule.cosine(self.point_steps[-1], self.warmup, config.final)
-        return Schedule.constant(max(self.point_steps[-1], self.warmup + 1), self.warmup)
+        if self.config.kind == "wsd" and not segment.branch:
+            return Schedule.constant(max(self.point_steps[-1], self.warmup + 1), self.warmup)
+        return schedule_to(self.config, segment.end if segment.branch else self.point_steps[-1], self.warmup)
 
     def multiplier(self, segment: Segment, step: int) -> float:
         """Learning rate over its peak at `step`; decays are taken at the middle of each step."""
         return _rates(self, segment)[step - segment.begin]
+
+
+def cooldown_steps(config: ScheduleConfig, end: int) -> int:
+    """Steps of the cooldown of a run that ends at step `end`."""
+    return max(1, round(config.cooldown * end))
+
+
+def schedule_to(config: ScheduleConfig, end: int, warmup: int) -> Schedule:
+    """The schedule of a run to step `end`: the loop takes its rates from it, and the live forecast plans by it."""
+    if config.kind == "wsd":
+        return Schedule.wsd(end, warmup, cooldown_steps(config, end) / end, config.shape, config.final)
+    if config.kind == "cosine":
+        return Schedule.cosine(end, warmup, config.final)
+    return Schedule.constant(max(end, warmup + 1), warmup)
 
 
 @functools.lru_cache(maxsize=16)
@@ -86,7 +96,7 @@ def make_path(config: ScheduleConfig, tokens_per_step: float, n_parameters: int)
             segments.append(Segment(trunk, steps, index, branch=False))
             trunk = steps
             continue
-        start = steps - max(1, round(config.cooldown * steps))
+        start = steps - cooldown_steps(config, steps)
         if start > trunk:
             segments.append(Segment(trunk, start, None, branch=False))
             trunk = start

@@ -11,6 +11,7 @@ from scalefit._typing import Array
 from scalefit.tuning.bowl import Bowls, Model, excess, to_lowest
 from scalefit.tuning.optimum_laws import OptimumLaw, fit_optimum_law
 
+#: Draws of an optimum: enough for its quantiles (a guess).
 DRAWS = 4000
 #: Curvatures: standard deviation of their exponents, of their bends, and scale of their scatter.
 _PRIOR = (0.5, 0.03, 0.2)
