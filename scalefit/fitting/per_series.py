@@ -14,7 +14,6 @@ from scalefit.fitting.runs import Runs
 _DID = "nothing was fitted"
 
 
-
 def each_series(labels: Iterable[Any], make: Callable[[Any], Any], what: str, did: str = _DID) -> dict[Any, Any]:
     """Return what `make` gives for every series that allows `what`; warn of the others.
 
