@@ -183,13 +183,13 @@ def main(args: list[str] | None = None) -> None:
             sys.exit(int(error.exit_code))
         if os.environ.get("SCALEFIT_DEBUG"):
             raise
-        sentence = " ".join(f"{type(error).__name__}: {error}".split())
+        seen = " ".join(f"{type(error).__name__}: {error}".split())
         theirs = _outside(error)
         if theirs:
-            typer.echo(f"scalefit: {theirs} raised {sentence:.300}. Nothing more was done. Correct that file.", err=True)
+            typer.echo(f"scalefit: {theirs} raised {seen:.300}. Nothing more was done. Correct that file.", err=True)
             sys.exit(ExitCode.BAD_INPUT)
         typer.echo(
-            f"scalefit: an error of scalefit's own, not of your input: {sentence:.300}. Nothing more was done. "
+            f"scalefit: an error of scalefit's own, not of your input: {seen:.300}. Nothing more was done. "
             f"Run again with SCALEFIT_DEBUG=1 for the traceback, and report it with scalefit --version.",
             err=True,
         )
