@@ -294,7 +294,7 @@ def plan_text(plan: Plan) -> str:
     if plan.hardware is not None:
         takes = [f"{plan.device_hours:,.0f} {plan.hardware.name} hours at {plan.hardware.mfu:.0%} of peak"]
         takes += [f"{plan.days:.3g} days on {plan.hardware.devices}"] if plan.days is not None else []
-        takes += [f"{plan.money:,.0f} {plan.hardware.currency or 'for all hours'}"] if plan.money is not None else []
+        takes += [f"{plan.money:,.0f} {plan.hardware.currency or 'at that price'}"] if plan.money is not None else []
         lines.append("  " + ", ".join(takes))
     if plan.architecture is not None:
         lines += ["  " + line for line in str(plan.architecture).splitlines()]
