@@ -75,9 +75,13 @@ def additive_starts(columns: Mapping[str, Array], loss: Array) -> Array:
     from scipy.optimize import nnls
 
     shares, rows = _shares(columns), []
+    k = shares.shape[1]
+    # One power for all domains; and one domain whose power is another.
+    powers = [np.full(k, g) for g in (0.15, 0.3, 0.6, 1.0)]
+    powers += [np.where(np.arange(k) == j, one, g) for j in range(k) for one, g in ((0.1, 0.5), (1.2, 0.3))]
     for floor in _floors(loss):
-        for g in (0.15, 0.3, 0.6, 1.0):
+        for g in powers:
             design = np.where(shares > 0, shares, 1.0) ** g * (shares > 0) * (loss - floor)[:, None]
             weights = nnls(design, np.ones(loss.size))[0]
-            rows.append([floor, *np.maximum(weights, 1e-2 * weights.max()), *np.full(shares.shape[1], g)])
+            rows.append([floor, *np.maximum(weights, 1e-2 * weights.max()), *g])
     return np.array(rows)

@@ -88,18 +88,21 @@ def repetition_starts(columns: dict[str, Array], loss: Array) -> Array:
     return np.asarray(rows)
 
 
-def log_linear_starts(
-    law: Any, columns: Mapping[str, Array], target: Array, grid: Mapping[str, Sequence[float]]
-) -> Array:
-    """Least squares of the log target, in which all other parameters are linear, for each node of a grid of some."""
+def linear_starts(law: Any, columns: Mapping[str, Array], target: Array, grid: Mapping[str, Sequence[float]]) -> Array:
+    """Least squares of all other parameters for each node of a grid of some.
+
+    For laws whose target, or its logarithm where residuals are of that, is linear in the others, of either sign.
+    """
+    link = np.log if law.target.scale == "log" else np.asarray
     linear = [name for name in law.parameters if name not in grid]
     low, high = np.array([law.parameters[name].bounds for name in linear]).T
     rows = []
     for node in itertools.product(*grid.values()):
         values = {**dict.fromkeys(linear, 0.0), **dict(zip(grid, node, strict=True))}
-        basis = np.stack([np.log(law.evaluate(columns, {**values, name: 1.0})) for name in linear], axis=1)
-        size = np.abs(basis).max(axis=0) + 1e-300
-        solved = np.linalg.lstsq(basis / size, np.log(target), rcond=1e-12)[0] / size
+        basis = [link(law.evaluate(columns, {**values, name: 1.0})) for name in linear]
+        design = np.stack(np.broadcast_arrays(*basis), axis=1)
+        size = np.abs(design).max(axis=0) + 1e-300
+        solved = np.linalg.lstsq(design / size, link(target), rcond=1e-12)[0] / size
         values |= dict(zip(linear, np.clip(solved, low, high), strict=True))
         rows.append([values[name] for name in law.parameters])
     return np.array(rows)

@@ -73,6 +73,8 @@ class AdditiveMixture(Law):
             cross[j][j] = cross[j][j] - bend / total**2
         return E + 1 / total, [-slope / total**2 for slope in slopes], cross
 
+    n_starts = 8
+
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:
         """Non-negative weights of 1 / (L - E) for several E and exponents."""

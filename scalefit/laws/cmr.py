@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from scalefit._typing import Array
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Input, Target
+from scalefit.laws._starts import linear_starts
 
 
 class CMR(Law):
@@ -89,3 +91,8 @@ class CMR(Law):
     def loss(tokens_in_200M: Any, a: Any, s: Any, b: Any) -> Any:
         """Best share of domain text [-]."""
         return a * tokens_in_200M**s + b
+
+    @staticmethod
+    def starts(columns: dict[str, Array], target: Array) -> Array:
+        """Powers from a grid of either sign; the law is linear in the rest."""
+        return linear_starts(CMR, columns, target, {"s": (-2.0, -1.0, -0.5, -0.25, -0.1, 0.1, 0.25, 0.5, 1.0, 2.0)})

@@ -9,7 +9,7 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Input, Target
-from scalefit.laws._starts import log_linear_starts
+from scalefit.laws._starts import linear_starts
 
 
 class EfficiencyLeverage(Law):
@@ -82,4 +82,4 @@ class EfficiencyLeverage(Law):
     def starts(columns: dict[str, Array], target: Array) -> Array:
         """Saturation from a grid; the exponent's parts are linear in the log target once it is given."""
         grid = {"A_start": tuple(np.geomspace(1e-4, 0.5, 12)), "A_max": (1.0, 2.0, 10.0, 1e4, 1e16)}
-        return log_linear_starts(EfficiencyLeverage, columns, target, grid)
+        return linear_starts(EfficiencyLeverage, columns, target, grid)
