@@ -41,8 +41,8 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
    ones (this takes the place of a tempered likelihood), and what the largest runs missed the law by is carried over.
 4. **Intervals** add three parts in squares: the law's parameters, its form (the discrepancy that the runs leave open,
    and at least floor + growth ln(C/C_max)), and noise, which is estimated from the table itself. The width follows how
-   much the runs scatter about the forecast, and a factor that makes 90 % cover 90 % was learned on forecasts of other
-   tables.
+   much the runs scatter about the forecast and how far the law misses them together; what the prior says of the
+   parameters is not widened. A factor that makes 90 % cover 90 % was learned on forecasts of other tables.
 
 A table whose runs all have one ratio of tokens to parameters gets a law of compute in place of the coupled law, with
 the reason in `forecast.reason`. One budget, one size, or fewer than four runs are refused. `sf.fit(..., "chinchilla")`
@@ -77,7 +77,8 @@ TAIL = """
 ## Read before quoting
 
 The first eight tables were looked at while the method was made: about forty variants were compared, so differences of
-0.1 % mean nothing. The four fresh ones came later; the width that follows the scatter was chosen with all in view.
+0.1 % mean nothing. The four fresh ones came later; the width that follows the scatter was chosen with all in view
+(about fifty variants).
 Splits of one table are nested, and some test cells hold one run. Sizes of the discrepancy hardly matter:
 halving or doubling one of them moves the overall error by about 0.1 % or less (lab log, 2026-11-25).
 Nothing here speaks of mixtures of experts, of repeated data, or of the optimal N.

@@ -25,9 +25,10 @@ class IntervalCalibration:
     """How the parts of an interval add up; learned from forecasts of other tables' larger runs.
 
     Beyond the runs every part is multiplied by a factor that follows the table's own scatter about its forecast:
-    ``max(least, exp(scale) (s / pivot)^power)``, where s is the median absolute deviation of the n training runs
-    [log loss], drawn towards `usual_scatter` as by `pseudo_runs` further runs. Among the runs the parts are those of
-    a table with this table's own noise.
+    ``max(least, exp(scale) (s / pivot)^power)``, where s is the scatter of the n training runs [log loss] (see
+    :func:`scalefit.forecasting.correlated_errors.scatter_of`), drawn towards `usual_scatter` as by `pseudo_runs` further
+    runs. What the prior says of the parameters is not multiplied. Among the runs the parts are those of a table with
+    this table's own noise.
 
     Parameters
     ----------
@@ -114,13 +115,15 @@ class IntervalCalibration:
         """
         share, u = self.beyond(distance), self.factor * widening
         least = self.floor + self.growth * np.log(np.maximum(ratio, 1.0))
+        # Scatter says how little the runs tell of the parameters; what the prior tells does not depend on it.
+        parameter = np.sqrt((far["squares"] / (1 - far["told"] + far["told"] / u**2)).sum(axis=1))
 
         def mixed(inside: Array, outside: Array) -> Array:
-            return np.asarray(np.sqrt((1 - share) * inside**2 + share * (u * outside) ** 2))
+            return np.asarray(np.sqrt((1 - share) * inside**2 + share * outside**2))
 
         inner = self.noise_factor * self.normal_ratio() * np.maximum(near["noise"], even)
-        law = mixed(near["law"], np.hypot(far["law"], least))
-        return mixed(near["parameter"], far["parameter"]), law, mixed(inner, far["noise"])
+        law = mixed(near["law"], u * np.hypot(far["law"], least))
+        return mixed(near["parameter"], parameter), law, mixed(inner, u * far["noise"])
 
     def beyond(self, distance: Array) -> Array:
         """Share (m,) of the calibrated interval at a distance beyond the runs [ln]; the rest is of the noise."""

@@ -189,23 +189,26 @@ def own_noise(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> tu
     given = np.ones(problem.loss.size) if problem.weights is None else problem.weights / problem.weights.max()
     given, n, scale = np.maximum(given, _LEAST_SHARE), problem.loss.size, 1.0
     for _ in range(_NOISE_ROUNDS):
-        _, left, size, even = _smoothed(problem, fitted.x, given, replace(about, noise=about.noise * scale))
+        _, left, size, _ = _smoothed(problem, fitted.x, given, replace(about, noise=about.noise * scale))
         found = scale * robust_sd(left / size)
         logs = n * np.log(max(found, 1e-4)) + _NOISE_RUNS * np.log(_USUAL_NOISE)
         scale = float(np.exp(logs / (n + _NOISE_RUNS)))
     own = replace(about, noise=about.noise * scale)
-    # Noise that does not shrink with size, as it is among the same residuals.
-    flat = robust_sd(left / even)
     share, _, _, _ = _smoothed(problem, fitted.x, given, own)
-    return own, assemble(problem, fitted.x, share, own, fitted.converged), flat
+    # Noise that does not shrink with size. The runs' own excess holds their noise, so a discrepancy that is larger where
+    # it is large would take that noise up: here the law says how far a run is from the frontier.
+    _, left, _, even = _smoothed(problem, fitted.x, given, own, excess(problem, fitted.x, problem.columns))
+    return own, assemble(problem, fitted.x, share, own, fitted.converged), robust_sd(left / even)
 
 
-def _smoothed(problem: Problem, x: Array, given: Array, about: Discrepancy) -> tuple[Array, Array, Array, Array]:
+def _smoothed(
+    problem: Problem, x: Array, given: Array, about: Discrepancy, above: Array | None = None
+) -> tuple[Array, Array, Array, Array]:
     """Weights of the runs, what smoothing leaves of them, and its size: under that noise, and under 1 everywhere.
 
     Parameters move along by one Gauss-Newton step, and outliers are down-weighted in two rounds.
     """
-    smooth, noise = _covariance(problem, about)
+    smooth, noise = _covariance(problem, about, above)
     share = given
     for turn in range(3):
         variance = noise**2 / share
@@ -230,6 +233,17 @@ def left_over(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> Ar
     return np.asarray(noise**2 / fitted.weight * fitted.alpha)
 
 
+def scatter_of(problem: Problem, fitted: CorrelatedFit, about: Discrepancy, pivot: float) -> float:
+    """Scatter of the runs about the forecast [log loss]: the mean of two logs, as each misses what the other sees.
+
+    The median size of what smoothing leaves of the runs is their luck. How far the residuals exceed what laws miss
+    elsewhere (1 if they do not; counted in pivots) is what the law misses of them, which neighbours share.
+    """
+    luck = robust_sd(left_over(problem, fitted, about))
+    misfit = np.sqrt(max(float(problem.residuals(fitted.x[None])[0] @ fitted.alpha), 0.0) / problem.loss.size)
+    return float(np.sqrt(luck * pivot * misfit))
+
+
 def beyond(problem: Problem, columns: Mapping[str, Array]) -> Array:
     """How far inputs lie beyond the largest run (m,): the largest ln ratio of N, D or C, 0 within."""
     out = np.log(np.maximum(compute(columns) / compute(problem.columns).max(), 1.0))
@@ -239,10 +253,13 @@ def beyond(problem: Problem, columns: Mapping[str, Array]) -> Array:
     return np.asarray(out)
 
 
-def _covariance(problem: Problem, about: Discrepancy) -> tuple[Array, Array]:
-    """Covariance of the discrepancy (n, n) and standard deviation of the noise (n,)."""
+def _covariance(problem: Problem, about: Discrepancy, above: Array | None = None) -> tuple[Array, Array]:
+    """Covariance of the discrepancy (n, n) and standard deviation of the noise (n,).
+
+    `above` is the excess of the runs over the frontier (n,), by default that of their own losses.
+    """
     where = positions(problem, problem.columns)
-    amplitude, noise = sizes(problem, problem.columns, _seen(problem), about)
+    amplitude, noise = sizes(problem, problem.columns, _seen(problem) if above is None else above, about)
     return kernel(where, where, about.length) * np.outer(amplitude, amplitude), noise
 
 
@@ -318,7 +335,8 @@ def predict_correlated(
     -------
     dict of ndarray (m,)
         ``log_loss``, and ``parameter``, ``law`` and ``noise``: standard deviations of the log loss from the law's
-        parameters, from its form, and from the luck of a run.
+        parameters, from its form, and from the luck of a run. ``squares`` (m, p) are the parts of the first one's
+        square along directions of which the runs tell the share ``told`` (p,), and the prior the rest.
     """
     x = fitted.x
     params = problem.values(x[None], 0)
@@ -337,10 +355,26 @@ def predict_correlated(
     # Residuals are law minus runs, so the discrepancy carried over is subtracted.
     log_loss = np.log(value) - shared @ fitted.alpha
     left = slopes - shared @ fitted.inverse @ fitted.slopes
+    axes, told = _directions(fitted)
+    squares = (left @ axes) ** 2
     law = amplitude**2 - np.einsum("mi,mi->m", shared @ fitted.inverse, shared)
     return {
         "log_loss": log_loss,
-        "parameter": np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", left, fitted.cov, left), 0.0)),
+        "parameter": np.sqrt(squares.sum(axis=1)),
+        "squares": squares,
+        "told": told,
         "law": np.sqrt(np.maximum(law, 0.0)),
         "noise": noise,
     }
+
+
+def _directions(fitted: CorrelatedFit) -> tuple[Array, Array]:
+    """Directions (p, p) whose outer products add up to the parameters' covariance, and what the runs tell of each (p,).
+
+    A direction of which the runs tell nothing has the prior's variance, however much the runs scatter.
+    """
+    value, vector = np.linalg.eigh(fitted.cov)
+    root = vector * np.sqrt(np.maximum(value, 0.0))
+    pulled = fitted.slopes @ root
+    told, axes = np.linalg.eigh(pulled.T @ fitted.inverse @ pulled)
+    return np.asarray(root @ axes), np.clip(told, 0.0, 1.0)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import broadcast, check_level, one_of
-from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.covariance import interval_around
@@ -167,16 +166,17 @@ class ForecastResult:
 
     @cached_property
     def scatter(self) -> float:
-        """Scatter of the runs about the forecast [log loss]: median absolute deviation, drawn towards the usual."""
-        left = errors.left_over(self.problem, self.fitted, self.discrepancy)
-        return self.spread.shrunk(robust_sd(left), self.n_runs)
+        """Scatter of the runs about law and forecast [log loss], drawn towards the usual."""
+        return self.spread.shrunk(self._scatter, self.n_runs)
+
+    @cached_property
+    def _scatter(self) -> float:
+        return errors.scatter_of(self.problem, self.fitted, self.discrepancy, self.spread.pivot)
 
     @cached_property
     def widening(self) -> float:
         """Factor on intervals beyond the runs that follows from :attr:`scatter`."""
-        left = errors.left_over(self.problem, self.fitted, self.discrepancy)
-        scatter = robust_sd(left)
-        return self.spread.widening(scatter, self.n_runs, compute_law=bool(self.reason))
+        return self.spread.widening(self._scatter, self.n_runs, compute_law=bool(self.reason))
 
     # -- predictions -------------------------------------------------------------------------------------------
 

@@ -292,6 +292,6 @@ def test_endless_sizes_are_as_uncertain_as_the_floor(result):
     """Nothing but E is left of the law there, and no run is near enough to carry anything over."""
     (row,) = result.predict_interval(N=1e60, D=1e60).to_dict("records")
     assert row["loss"] == pytest.approx(result.params["E"], rel=1e-6)
-    assert row["se_parameter"] == pytest.approx(
-        result.spread.factor * result.widening * result.std_errors["E"], rel=1e-4
-    )
+    # What the runs tell of E is widened, what the prior tells is not.
+    told, factor = result.std_errors["E"], result.spread.factor * result.widening
+    assert min(1.0, factor) * told * (1 - 1e-4) <= row["se_parameter"] <= max(1.0, factor) * told * (1 + 1e-4)

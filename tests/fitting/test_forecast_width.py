@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.forecasting.calibration import shipped
+from scalefit.forecasting.correlated_errors import own_noise
 from scalefit.forecasting.registration import calibration_curve, score
 
 LAW = sf.published("chinchilla", "besiroglu2024")
@@ -32,6 +34,31 @@ def test_clean_runs_have_narrow_intervals_among_them():
 def test_width_grows_with_the_scatter():
     widths = [[half(sf.forecast(grid(s)), N=n, D=d) for s in (0.001, 0.01)] for n, d in ((3e8, 6e9), (2e10, 4e11))]
     assert widths[0][1] > 3 * widths[0][0] and widths[1][1] > 1.2 * widths[1][0]
+
+
+def test_noise_of_two_percent_is_seen_as_such():
+    """A discrepancy that was larger where a run was unlucky took half of it up: 1 % was seen."""
+    seen = [own_noise(r.problem, r.fitted, r.discrepancy)[2] for r in (sf.forecast(grid(0.02, s)) for s in range(3))]
+    assert 0.015 < np.mean(seen) < 0.025
+
+
+def test_scatter_widens_what_the_runs_say_and_not_the_prior():
+    flat = {"parameter": np.ones(1), "law": np.zeros(1), "noise": np.zeros(1), "squares": np.ones((1, 1))}
+
+    def parameter(told, widening):
+        parts = (flat, {**flat, "told": np.array([told])}, 0.0, np.full(1, 1e3), np.full(1, 1e3), widening)
+        return shipped().interval.parts(*parts)[0][0]
+
+    assert parameter(0.0, 1.0) == parameter(0.0, 5.0)
+    assert parameter(1.0, 5.0) == pytest.approx(5 * parameter(1.0, 1.0))
+
+
+def test_a_misfit_that_neighbours_share_widens_too():
+    """Smoothing leaves nothing of it in the runs, yet the law misses them."""
+    runs = grid(0.001)
+    size = np.log(runs["N"] * runs["D"])
+    bent = runs.assign(loss=runs["loss"] * np.exp(0.03 * np.sin(size - size.min())))
+    assert sf.forecast(bent).scatter > 1.3 * sf.forecast(runs).scatter
 
 
 def test_clean_grids_of_twelve_converge():
