@@ -26,9 +26,9 @@ class IntervalCalibration:
 
     Beyond the runs every part is multiplied by a factor that follows the table's own scatter about its forecast:
     ``max(least, exp(scale) (s / pivot)^power)``, where s is the scatter of the n training runs [log loss] (see
-    :func:`scalefit.forecasting.correlated_errors.scatter_of`), drawn towards `usual_scatter` as by `pseudo_runs` further
-    runs. What the prior says of the parameters is not multiplied. Among the runs the parts are those of a table with
-    this table's own noise.
+    :func:`scalefit.forecasting.correlated_errors.scatter_of`), drawn towards `usual_scatter` as by `pseudo_runs`
+    further runs. What the prior says of the parameters is not multiplied. Among the runs the parts are those
+    of a table with this table's own noise.
 
     Parameters
     ----------

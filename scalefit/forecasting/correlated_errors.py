@@ -195,8 +195,8 @@ def own_noise(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> tu
         scale = float(np.exp(logs / (n + _NOISE_RUNS)))
     own = replace(about, noise=about.noise * scale)
     share, _, _, _ = _smoothed(problem, fitted.x, given, own)
-    # Noise that does not shrink with size. The runs' own excess holds their noise, so a discrepancy that is larger where
-    # it is large would take that noise up: here the law says how far a run is from the frontier.
+    # Noise that does not shrink with size. The runs' own excess holds their noise, so a discrepancy that is larger
+    # where it is large would take that noise up: here the law says how far a run is from the frontier.
     _, left, _, even = _smoothed(problem, fitted.x, given, own, excess(problem, fitted.x, problem.columns))
     return own, assemble(problem, fitted.x, share, own, fitted.converged), robust_sd(left / even)
 
