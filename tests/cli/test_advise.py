@@ -65,7 +65,7 @@ def test_a_person_reads_verdict_first_and_history_counts(folder):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("nothing.csv", "--plan", "plan.toml"), "There is no file nothing.csv"),
+        (("nothing.csv", "--plan", "plan.toml"), "There is no file 'nothing.csv'"),
         (("run.csv", "--plan", "nothing.toml"), "[schedule]"),
         (("run.csv", "--plan", "run.csv"), "cannot be read"),
         (("run.csv", "--plan", "empty.toml"), "has no [schedule]"),
@@ -153,4 +153,4 @@ def test_paths_with_an_equals_sign_are_paths(folder):
     done = call(folder, "run.csv", "--plan", plan, *words)
     assert done.returncode == 0 and "corrected by 3 earlier runs" in done.stdout, done.stderr
     done = call(folder, "run.csv", "--plan", plan, "--history", "none.csv=other.toml")
-    assert done.returncode == 1 and "There is no file none.csv" in done.stderr
+    assert done.returncode == 1 and "There is no file 'none.csv'" in done.stderr
