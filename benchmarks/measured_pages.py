@@ -959,13 +959,14 @@ def _ladders(document: dict[str, Any]) -> list[str]:
         recipe = row["recipe"] if "-" in row["recipe"] else f"{row['recipe']}-adamw"
         lines.append(f"| {row['name']} | {recipe} | {said} | {' | '.join(cells)} |")
         if text["exponent"] is not None:
-            last.setdefault(row["name"], []).append(text["exponent"] / row["largest"]["exponents"][-1])
-    ratios = "; ".join(f"{name} {min(some):.2f} to {max(some):.2f}" for name, some in last.items())
+            family = {"gpt2": "GPT-2", "llama": "Llama"}[row["recipe"].split("-")[0]]
+            last.setdefault(family, []).append(text["exponent"] / row["largest"]["exponents"][-1])
+    ratios = "; ".join(f"{min(some):.2f} to {max(some):.2f} for {family} shapes" for family, some in last.items())
     text_ = (
-        f"Predicted over measured on the largest model's last doubling: {ratios}. Beta is Chinchilla's with E held at "
-        "H_inf, 90 % intervals; where it falls when the small sizes are left out, those sizes and not the data set it. "
-        "H_inf is 0, but for the Markov source, which has its known entropy: its exponent is not of correlations, "
-        "which fall exponentially. Of facts the prediction is that of Zipf's theory for the same D."
+        f"Predicted from text over measured on the largest model's last doubling: {ratios}. Beta is Chinchilla's with "
+        "E held at H_inf, 90 % intervals; where it falls when the small sizes are left out, those sizes and not the "
+        "data set it. H_inf is 0, but for the Markov source, which has its known entropy: its exponent is not of "
+        "correlations, which fall exponentially. Of facts the prediction is that of Zipf's theory for the same D."
     )
     return [*lines, "", *wrapped(text_)]
 

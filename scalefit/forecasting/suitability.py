@@ -34,7 +34,7 @@ def size_notes(columns: Mapping[str, Array], constants: ForecastCalibration) -> 
     largest, smallest = float(columns["N"].max()), float(constants.provenance.get("smallest_N", 0.0))
     if largest >= smallest:
         return []
-    # On our own runs below 1e6 parameters the 90 % intervals held 54 of 78 cells in ten series (docs/validation.md).
+    # On our own runs below 1e6 parameters the 90 % intervals held 63 of 90 cells in twelve series (docs/validation.md).
     text = (
         f"The largest model has {largest:.3g} parameters; the prior and the width of the intervals were learned from "
         f"models of {smallest:.3g} and more, and the intervals may be too narrow here. Check that N counts single "
