@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scalefit import __version__
 from scalefit._plain import plain
-from scalefit.errors import ArgumentError, DataError, Note, Severity
+from scalefit.errors import ArgumentError, DataError, Note, ScalefitError, Severity
 
 
 class Record(BaseModel):
@@ -20,9 +20,7 @@ class Record(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ArgumentError(
-                _one_line(type(self).__name__, error), "nothing was made of it", "Correct the setting, or leave it out"
-            ) from None
+            raise _worded(type(self).__name__, error) from None
 
 
 class Strict(BaseModel):
@@ -83,6 +81,17 @@ def not_saved(name: Any, error: Exception, what: str = "result") -> DataError:
     return DataError(f"{name} is not a saved {what}: {text:.160}", "it was not read", "Save it again with to_json")
 
 
+def _worded(name: str, error: ValidationError) -> ScalefitError:
+    """The error of a setting: scalefit's own as it was raised, pydantic's in the words of scalefit."""
+    found = error.errors(include_url=False)
+    own = found[0].get("ctx", {}).get("error")
+    if len(found) == 1 and isinstance(own, ScalefitError):
+        return own.about(".".join((name, *map(str, found[0]["loc"]))))
+    made = [item["ctx"]["class_name"] for item in found if item["type"] == "model_type"]
+    do = f"Make one with scalefit.{made[0]}" if made else "Correct the setting, or leave it out"
+    return ArgumentError(_one_line(name, error), "nothing was made of it", do)
+
+
 def _one_line(name: str, error: ValidationError) -> str:
     parts = []
     for item in error.errors(include_url=False):
@@ -90,6 +99,10 @@ def _one_line(name: str, error: ValidationError) -> str:
         text = str(item["msg"]).removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             text = "is not a known setting"
+        elif item["type"] == "model_type":
+            text = f"{item['input']!r:.60} is no {item['ctx']['class_name']}"
+        elif item["loc"] and text.startswith("Input should be "):
+            text = f"{item['input']!r:.60} is not {text.removeprefix('Input should be ')}"
         elif item["loc"]:
             text = f"{text} (got {item['input']!r:.60})"
         parts.append(f"{where}: {text}" if where else text)

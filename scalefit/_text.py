@@ -70,7 +70,7 @@ def between(low: float | None, high: float | None, form: type[str] | object = No
     return "–" if low is None or high is None else f"[{write(low)}, {write(high)}]"
 
 
-def shortlist(items: Iterable[object], most: int = 8) -> str:
+def shortlist(items: Iterable[object], most: int = 8, sep: str = ", ") -> str:
     """The first few of many, and a sign that there are more.
 
     Examples
@@ -79,7 +79,7 @@ def shortlist(items: Iterable[object], most: int = 8) -> str:
     ('a, b', '0, 1, 2, ...')
     """
     names = [str(item) for item in items]
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return sep.join(names[:most]) + (f"{sep}..." if len(names) > most else "")
 
 
 def listing(items: Iterable[object]) -> str:

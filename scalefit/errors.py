@@ -136,11 +136,11 @@ def worded(text: str, word: Wording = in_python) -> str | None:
 def plainly(text: str, word: Wording) -> str:
     """Return a text in the words of one face; an argument without words there stands as its name and value."""
 
-    def spoken(mention: Mention) -> str:
+    def said(mention: Mention) -> str:
         words = word(mention)
         return f"{mention.name} {mention.shell}".strip() if words is None else words
 
-    return worded(text, spoken) or ""
+    return worded(text, said) or ""
 
 
 def mentions(text: str) -> tuple[str, ...]:
@@ -308,6 +308,11 @@ def speak(word: Wording) -> None:
     _FACE.set(word)
 
 
+def spoken(text: str) -> str:
+    """Return a text that is printed, in the words of the face that speaks."""
+    return plainly(text, _FACE.get())
+
+
 class _Message(str):
     """A text in the words of Python that keeps its marked arguments for another face, through tables and copies."""
 
@@ -356,7 +361,7 @@ class Note:
         return str(getattr(self.message, "template", self.message))
 
     def __str__(self) -> str:
-        return f"[{self.severity}] {self.code}: {plainly(self.template, _FACE.get())}"
+        return f"[{self.severity}] {self.code}: {spoken(self.template)}"
 
     def about(self, what: object) -> Note:
         """Return the same note with what it is about in front."""
@@ -385,11 +390,6 @@ def require(module: str, *, extra: str | None, purpose: str) -> Any:
         The extra of scalefit that brings it, for instance ``"train"``; None where none does.
     purpose : str
         What needs it, as the subject of the sentence ("Training sweeps").
-
-    Raises
-    ------
-    MissingExtraError
-        The module is not installed.
     """
     package = module.split(".")[0]
     try:

@@ -138,7 +138,7 @@ def test_files_that_cannot_be_written_or_read_are_told_in_one_line(result, tmp_p
     csv = tmp_path / "runs.csv"
     csv.write_text("N,D\n1,2\n")
     for load in (sf.load_result, sf.load_forecast, sf.load_monitor):
-        with pytest.raises(sf.DataError, match="cannot be read"):
+        with pytest.raises(sf.DataError, match="There is no file"):
             load(tmp_path / "none.json")
         with pytest.raises(sf.DataError) as caught:
             load(csv)

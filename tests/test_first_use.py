@@ -13,7 +13,7 @@ import pytest
 import scalefit as sf
 from scalefit._text import known, nearest
 from scalefit.cli import main
-from scalefit.errors import Note, arg
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.planning.deployment import Hardware
 
 
@@ -310,3 +310,92 @@ def test_tables_put_together_by_concat_keep_what_their_words_say(runs):
     assert spread[0] == spread[1] != []
     two.attrs["scalefit"] = {"params": "non_embedding"}
     assert sf.fit(two, "chinchilla").conventions["params"] == "non_embedding"
+
+
+def test_a_point_without_tokens_is_asked_for_as_the_command_takes_it(runs, capsys, tmp_path):
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    code, said = shell(capsys, "forecast", tmp_path / "runs.csv", "--at", "N=7B")
+    assert code == 1 and "Pass --at N=7B,D=..." in said.err and "--D" not in said.err
+    code, said = shell(capsys, "predict", "--published", "besiroglu2024", "--N", "7B")
+    assert code == 1 and "Pass --D ..., or" in said.err
+
+
+def test_the_print_of_a_plan_names_the_commands_of_the_shell(capsys):
+    _, said = shell(capsys, "plan", "--published", "besiroglu2024", "--C", "1e22")
+    words = " ".join(said.out.split())
+    assert "sf." not in words and "scalefit hyperparameters gives one rate" in words
+    assert "rows: scalefit minimum-loss)" in words
+    printed = " ".join(str(sf.plan(sf.published("chinchilla", "besiroglu2024"), C=1e22)).split())
+    assert "sf.fit_hyperparameters gives one rate" in printed and "rows: minimum_loss)" in printed
+
+
+def test_a_floor_asks_for_what_is_missing_by_its_options(capsys):
+    code, said = shell(capsys, "floor", "--N", "124M", "--D", "9B")
+    assert code == 1 and "Give --layers ..., --d-emb ..., --context ..." in said.err
+    with pytest.raises(ArgumentError, match=r"Give n_layers=\.\.\., d_emb=\.\.\., T_max=\.\.\."):
+        sf.loss_floor(N=124e6, D=9e9)
+
+
+def test_a_file_that_registers_nothing_is_answered_by_how_to_register(capsys, tmp_path):
+    (tmp_path / "plan.json").write_text("{}")
+    code, said = shell(capsys, "score", tmp_path / "plan.json", "--loss", "2")
+    assert code == 1 and "scalefit forecast runs.csv --at N=...,D=... --register FILE" in said.err
+
+
+def test_a_law_without_inputs_is_told_how_to_declare_them():
+    with pytest.raises(TypeError, match=r"inputs = \('N', 'D'\)"):
+
+        class Mine(sf.Law):
+            a = sf.Parameter("size", (0.0, 1.0))
+
+            @staticmethod
+            def loss(N, D, a):
+                return a / N / D
+
+
+def test_a_wrong_schedule_is_one_error_in_scalefits_words():
+    with pytest.raises(ArgumentError) as told:
+        sf.RunPlan(schedule="wsd")
+    assert "'wsd' is no Schedule" in str(told.value) and "Make one with scalefit.Schedule" in str(told.value)
+    with pytest.raises(ArgumentError) as told:
+        sf.Schedule.wsd(100, cooldown=2)
+    assert str(told.value).endswith("no schedule was made. Give a share of the total.")
+    with pytest.raises(ArgumentError, match="-1 is not greater than 0; nothing was made"):
+        sf.RunPlan(schedule=sf.Schedule.cosine(100), n_params=-1)
+
+
+def test_a_budget_alone_is_answered_by_the_plan_for_it():
+    law = sf.published("chinchilla", "besiroglu2024")
+    with pytest.raises(ArgumentError, match=r"ask sf.plan\(result, C=1e\+22\) for the best ones") as told:
+        law.predict(C=1e22)
+    assert "Laws that read" not in str(told.value)
+
+
+def test_budgets_without_an_optimum_are_told_by_reason(runs):
+    with pytest.raises(sf.FitError) as told:
+        sf.isoflop(runs)
+    assert str(told.value).count("1 size, and parabola needs 3") == 1 and "1.2e+16, 4.8e+16" in str(told.value)
+
+
+def test_a_data_set_is_written_where_out_says(capsys, tmp_path):
+    path = tmp_path / "runs.csv"
+    assert shell(capsys, "datasets", "besiroglu2024", "--output", path)[1].err.count("Did you mean --out?") == 1
+    names = sf.list_datasets()
+    name = names.index[names["where"] == "bundled"][0]
+    assert shell(capsys, "datasets", name, "--out", path)[0] == 0 and path.stat().st_size
+
+
+def test_compute_is_written_in_one_way(runs):
+    two = pd.concat([runs.assign(recipe="a"), runs.assign(recipe="b", val_loss=runs["val_loss"] * 0.98)])
+    printed = str(sf.compare_recipes(two, baseline="a"))
+    assert "e+20 FLOP" in printed and "×10" not in printed
+
+
+def test_what_a_notebook_shows_of_runs_and_of_a_monitor(runs):
+    shown = repr(sf.check_runs(runs))
+    assert shown.startswith("18 runs can be fitted\n") and "array(" not in shown
+    monitor = sf.Monitor(sf.RunPlan(schedule=sf.Schedule.cosine(10_000, warmup=200)))
+    assert repr(monitor).startswith("WAIT")
+    for step in range(500, 5001, 250):
+        monitor.update(step=step, val_loss=2.9 + 12 * step**-0.45 - 0.1 * step / 10_000)
+    assert repr(monitor.advise()).startswith("CONTINUE") and repr(monitor).startswith("CONTINUE")

@@ -9,6 +9,8 @@ from typing import Any
 from scalefit.cli._shared import COLUMNS_PANEL
 from scalefit.errors import Mention, Wording
 
+#: Inputs of a run that options of the columns share their names with.
+_SIZES = ("N", "D", "C")
 #: Options whose names are not those of the arguments; the first that the command has.
 _OPTIONS = {
     "fixed": ("--fix", "--hold"),
@@ -20,6 +22,8 @@ _OPTIONS = {
     "laws": ("--law", "--laws"),
     "weights": ("--weight",),
     "path": ("--out", "--save"),
+    "n_layers": ("--layers",),
+    "T_max": ("--context",),
 }
 
 
@@ -44,12 +48,14 @@ def in_shell(parameters: Iterable[Any]) -> Wording:
 
     def word(mention: Mention) -> str | None:
         if mention.kind == "way":
-            flags = re.match(r"\W*(--[\w-]+)", mention.shell)
+            flags = re.match(r"(?:pass )?\W*(--[\w-]+)", mention.shell)
             return None if flags and flags[1] not in panels else mention.shell
         option = _option(mention.name, panels)
         if mention.kind == "column" and panels.get(option or "") != COLUMNS_PANEL:
             named = f"--column {mention.name}={mention.shell or 'NAME'}"
             return named if "--column" in panels else None
+        if mention.name in _SIZES and panels.get(option or "") == COLUMNS_PANEL and "--at" in panels:
+            return None  # a point is asked for by --at, and this option names a column
         return option if option is None else f"{option} {mention.shell}".rstrip()
 
     return word

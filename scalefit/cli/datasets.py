@@ -19,17 +19,17 @@ def register(app: typer.Typer) -> None:
             help="A data set to print; without it, all are listed.",
             autocompletion=shared.data_sets_beginning,
         ),
-        output: str = typer.Option(None, "--output", "-o", help="Write the table NAME to this csv file."),
+        out: str = typer.Option(None, *shared.OUT, help="Write the table NAME to this csv file."),
         force: shared.Force = False,
         as_json: shared.AsJson = False,
     ) -> None:
         """List the data sets, or load one of them and print or save it."""
         if name is None:
-            if output is not None:
-                raise typer.BadParameter("name the data set to write", param_hint="--output")
+            if out is not None:
+                raise typer.BadParameter("name the data set to write", param_hint="--out")
             _list(as_json)
         else:
-            _show(name, output, force, as_json)
+            _show(name, out, force, as_json)
 
 
 def _list(as_json: bool) -> None:
@@ -45,18 +45,18 @@ def _list(as_json: bool) -> None:
     typer.echo("\nLoad one with scalefit.load_dataset(name); save one with scalefit datasets NAME -o runs.csv.")
 
 
-def _show(name: str, output: str | None, force: bool, as_json: bool) -> None:
+def _show(name: str, out: str | None, force: bool, as_json: bool) -> None:
     from scalefit.datasets import load_dataset
 
     with shared.working(f"Loading {name}"):
         runs = load_dataset(name)
-    if output is not None:
-        shared.write_table("--output", output, runs, [], force)
+    if out is not None:
+        shared.write_table("--out", out, runs, [], force)
     if as_json:
         records = json.loads(runs.reset_index().to_json(orient="records", double_precision=15))
         shared.print_json({"name": name, "scalefit": runs.attrs["scalefit"], "runs": records})
-    elif output is not None:
-        typer.echo(f"{len(runs)} runs of {name} are in {output}.")
+    elif out is not None:
+        typer.echo(f"{len(runs)} runs of {name} are in {out}.")
     else:
         shown = [column for column in ("series", "name", "N", "D", "C", "loss", "doubt") if column in runs]
         typer.echo(runs[shown].to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))

@@ -227,7 +227,7 @@ def predict(
     as_json: shared.AsJson = False,
 ) -> int:
     """Predict losses from a saved result, with intervals for a new run, or from published constants."""
-    if (result is None) == (law is None and published is None):
+    if (result is not None and published is not None) or (result is None and law is None and published is None):
         raise typer.BadParameter("give a saved result, or a paper's constants by --published", param_hint="RESULT")
     inputs = _inputs(N, D, C, at)
     if result is not None:

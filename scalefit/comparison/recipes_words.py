@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scalefit._text import percent, power
+from scalefit._text import percent
 from scalefit.comparison.recipes_arm import Arm, Reading
+from scalefit.flops import quantity
 
 _ANYTHING = 100.0  # upper end over lower end: such an interval is not a finding
 
@@ -44,21 +45,23 @@ def verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]
         (1 if reading.lower > 1 else -1 if reading.upper < 1 else 0) * held
         for reading, held in zip((largest, centre), sure, strict=True)
     ]
-    at = f"at {power(largest.C)} FLOP"
+    at = f"at {quantity('C', largest.C)} FLOP"
     if signs[0] and signs[0] == signs[1]:
         return f"{label} is {'better' if signs[0] > 0 else 'worse'}: {largest.words()} times the compute {at}."
     if signs[1]:
         way = "better" if signs[1] > 0 else "worse"
         return (
-            f"{label} was {way} over these runs ({centre.words()} near {power(centre.C)} FLOP), but {at} it cannot be "
-            f"told: {largest.words()}."
+            f"{label} was {way} over these runs ({centre.words()} near {quantity('C', centre.C)} FLOP), but {at} it "
+            f"cannot be told: {largest.words()}."
         )
     if signs[0]:
         way = "better" if signs[0] > 0 else "worse"
         at_all = f"but not over all of these runs: {centre.words()} at their centre"
         return f"{label} is {way} {at} ({largest.words()}), {at_all}."
     narrow = centre if centre.upper / centre.lower < largest.upper / largest.lower else largest
-    ends = f"one above x {narrow.upper:.3g} or below x {narrow.lower:.3g} is excluded near {power(narrow.C)} FLOP"
+    ends = (
+        f"one above x {narrow.upper:.3g} or below x {narrow.lower:.3g} is excluded near {quantity('C', narrow.C)} FLOP"
+    )
     if not narrow.lower <= 1 <= narrow.upper:
         return f"{label}: no difference seen that stands when all recipes are read together; {ends}."
     return f"{label}: no difference seen; {ends}."
@@ -68,8 +71,10 @@ def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -
     """The lines that are printed for one recipe."""
     largest, centre = rows
     lines = [sentence]
-    lines.append(f"  over the runs compared (near {power(centre.C)} FLOP): {centre.words()}")
-    lines.append(f"  at the most expensive common run ({power(largest.C)} FLOP): {largest.words()}{better(largest)}")
+    lines.append(f"  over the runs compared (near {quantity('C', centre.C)} FLOP): {centre.words()}")
+    lines.append(
+        f"  at the most expensive common run ({quantity('C', largest.C)} FLOP): {largest.words()}{better(largest)}"
+    )
     if not arm.apart:
         far = arm.read(10 * largest.C, level)
         lines.append(f"  ten times beyond: {far.words()}{likely(far)}; extrapolated, the two laws may differ")

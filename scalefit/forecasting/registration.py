@@ -18,11 +18,13 @@ import numpy as np
 from scalefit import __version__
 from scalefit._arguments import check_quantity
 from scalefit._digests import check_digest, digest_of, with_digest
-from scalefit.errors import ArgumentError, DataError, arg
+from scalefit.errors import ArgumentError, DataError, arg, way
 
 if TYPE_CHECKING:
     import pandas as pd
 
+#: How a prediction is registered.
+_HOW = way("forecast.register(FILE, N=..., D=...)", "scalefit forecast runs.csv --at N=...,D=... --register FILE")
 KIND, FORMAT = "registered_forecast", 1
 #: What a file holds, and what kind of value each is.
 _FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -215,14 +217,16 @@ def read_registered(path: str | Path) -> dict[str, Any]:
     saved, _ = read_saved(path)
     if not isinstance(saved, dict) or saved.get("kind") != KIND or saved.get("format") != FORMAT:
         raise DataError(
-            f"{path} is not a registered prediction of format {FORMAT}", "it was not scored", "Register one"
+            f"{path} is not a registered prediction of format {FORMAT}",
+            "it was not scored",
+            f"Register one with {_HOW}",
         )
     wrong = [key for key, kind in _FIELDS.items() if not isinstance(saved.get(key), kind) or saved.get(key) is None]
     if wrong or set(saved) != set(_FIELDS):
         raise DataError(
             f"{path}: {', '.join(wrong) or 'unknown fields'} are not as register writes them",
             "it was not scored",
-            "Register again",
+            f"Register again with {_HOW}",
         )
     check_digest(saved, path)
     return saved

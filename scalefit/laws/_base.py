@@ -337,4 +337,7 @@ def _check_signature(cls: type[Law]) -> None:
     expected = cls.arguments
     actual = tuple(inspect.signature(cls.loss).parameters)
     if actual != expected:
-        raise TypeError(f"{cls.__name__}.loss{actual} must take its inputs then its parameters, in order: {expected}")
+        named = tuple(name for name in actual if name not in cls.parameters)
+        how = "" if named == tuple(cls.inputs) else f". Declare what it reads in the class: inputs = {named}"
+        seen = f"{cls.__name__}.loss{actual} must take its inputs then its parameters, in order: {expected}"
+        raise TypeError(f"{seen}{how}")

@@ -10,8 +10,8 @@ import numpy as np
 from scalefit._arguments import as_numbers
 from scalefit._typing import Array, ArrayLike
 from scalefit.counting import parse_quantity
-from scalefit.errors import ArgumentError, arg
-from scalefit.flops import FlopConvention, convention
+from scalefit.errors import ArgumentError, arg, way
+from scalefit.flops import SIZES, FlopConvention, convention, quantity
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import INPUTS
 from scalefit.laws._registry import readers
@@ -47,6 +47,14 @@ def check_inputs(
     there = [key for key, value in inputs.items() if value is not None]
     rule = convention(law.flops if flops is None else flops)
     strange = sorted({*there} - {*law.inputs, *_computing(law, there, rule)})
+    if strange == ["C"] and there == ["C"] and set(SIZES) <= set(law.inputs):
+        budget = f"{float(np.ravel(_as_numbers('C', inputs['C']))[0]):g}"
+        best = way(f"sf.plan(result, C={budget})", f"scalefit plan result.json --C {budget}")
+        raise ArgumentError(
+            f"Law {law.name} reads {', '.join(law.inputs)}, and a budget alone fixes none of them",
+            "nothing was predicted",
+            f"Give N and D, or ask {best} for the best ones",
+        )
     if strange:
         others = readers(strange[0])
         known = f" Laws that read {strange[0]}: {', '.join(others)}." if others else ""
@@ -77,12 +85,18 @@ def check_inputs(
         raise ArgumentError(
             f"Law {law.name} needs {', '.join(law.inputs)}; {', '.join(absent)} is missing",
             "nothing was predicted",
-            f"Pass {', '.join(arg(key, ...) for key in absent)}",
+            (f"pass {', '.join(arg(key, ...) for key in absent)}", way("", f"pass --at {_point(law, columns)}")),
         )
     columns = {key: columns[key] for key in law.inputs}
     if law.shares:
         _demand_whole(law, columns)
     return columns
+
+
+def _point(law: type[Law], given: Mapping[str, Array]) -> str:
+    """A point as the shell takes it, what is missing left open: N=7B,D=..."""
+    values = {key: quantity(key, float(given[key].flat[0])) if key in given else "..." for key in law.inputs}
+    return ",".join(f"{key}={value}" for key, value in values.items())
 
 
 def spread_shares(law: type[Law], inputs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -243,7 +243,7 @@ def loss_floor(
         raise ArgumentError(
             f"{', '.join(missing or ['N'])} missing; a plan needs {', '.join(PLAN_COLUMNS)}",
             "nothing was computed",
-            "Give them all",
+            f"Give {', '.join(arg(name, ...) for name in missing or ['N'])}",
         )
     for name, value in {"N": N, **given, **options}.items():
         if np.ndim(value) > 0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, one_of
-from scalefit._text import known
+from scalefit._text import known, shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError, arg
 from scalefit.fitting.runs import Runs, read
@@ -159,7 +159,7 @@ def optima_of(
     table = pd.DataFrame(rows, columns=["C", "N", "D", "loss", "se_log_N", "n_runs"])
     left_out = pd.DataFrame(refused, columns=["C", "n_runs", "reason"])
     if len(table) < 2:
-        reasons = "; ".join(f"{row.C:.3g} FLOP: {row.reason}" for row in left_out.head(8).itertuples())
+        reasons = _by_reason(left_out)
         one = "Only one budget has" if len(table) else "No budget has"
         raise FitError(
             f"{one} an optimum, an exponent needs two{f' ({reasons})' if reasons else ''}",
@@ -202,6 +202,12 @@ def _why_not(curve: Curve, method: str) -> str | None:
     return None
 
 
+def _by_reason(refused: pd.DataFrame) -> str:
+    """The budgets without an optimum, those of one reason together."""
+    groups = refused.groupby("reason", sort=False)["C"]
+    return shortlist([f"{shortlist((f'{C:.3g}' for C in each), 6)} FLOP: {why}" for why, each in groups], sep="; ")
+
+
 def locate(curve: Curve, method: str, y: Array) -> tuple[Array, Array]:
     """Position ln N* (b,) and ln loss (b,) of the minimum for each row of ln losses (b, n); NaN where there is none."""
     low, high = curve.x[0], curve.x[-1]
@@ -239,8 +245,7 @@ def locate(curve: Curve, method: str, y: Array) -> tuple[Array, Array]:
 def _remarks(table: pd.DataFrame, refused: pd.DataFrame, strange: pd.DataFrame) -> list[Note]:
     notes = []
     if len(refused):
-        named = "; ".join(f"{row.C:.3g} FLOP ({row.reason})" for row in refused.head(6).itertuples())
-        text = f"{len(refused)} budgets have no optimum and were left out: {named}."
+        text = f"{len(refused)} budgets have no optimum and were left out: {_by_reason(refused)}."
         notes.append(Note("budgets_refused", "warning", text, {"C": [float(c) for c in refused["C"]]}))
     if len(table) == 2:
         text = "Two budgets give an exponent but no measure of their scatter: the interval holds the runs' noise only."

@@ -9,7 +9,7 @@ import numpy as np
 from scalefit._arguments import check_count, check_quantity
 from scalefit._text import count, known
 from scalefit.counting import ParameterCounts, count_parameters
-from scalefit.errors import ArgumentError, arg
+from scalefit.errors import ArgumentError, arg, spoken, way
 from scalefit.planning.published_rules import Recipe, recipes
 from scalefit.planning.shape_search import nearest_shape
 
@@ -96,7 +96,8 @@ class Architecture:
         if rates and max(rates) > _DIFFER * min(rates):
             lines.append(
                 f"  these rules differ {max(rates) / min(rates):.2g} times in the learning rate and have no intervals; "
-                "sf.fit_hyperparameters gives one rate with an interval from a sweep of your own"
+                f"{spoken(way('sf.fit_hyperparameters', 'scalefit hyperparameters'))} gives one rate with an interval "
+                "from a sweep of your own"
             )
         return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._text import count, percent
 from scalefit.counting import count_parameters
-from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg, note_record
+from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg, note_record, spoken, way
 from scalefit.extrapolation import LEAP
 from scalefit.flops import SIZES, training_flops
 from scalefit.laws._published import PublishedLaw, published
@@ -118,7 +118,8 @@ class MinimumLoss:
         """The rows that hold here and the floor, a line each, and the verdict; `str` has every row."""
         own, floor = self.table["kind"] == "forecast", self.table["constants"] == "floor, exact, replicated"
         kept = self.table[self.table["holds_here"] | own | floor]
-        lines = [f"minimum loss [nat/token]: what holds here, and the floor (all {len(self.table)} rows: minimum_loss)"]
+        every = spoken(way("minimum_loss", "scalefit minimum-loss"))
+        lines = [f"minimum loss [nat/token]: what holds here, and the floor (all {len(self.table)} rows: {every})"]
         for row in kept.to_dict("records"):
             name = f"{row['law']} {row['constants']}".strip()
             text = "" if row["holds_here"] else "  a hypothesis" if row["kind"] == "hypothesis" else "  too far"

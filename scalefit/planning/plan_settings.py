@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalefit._text import count
-from scalefit.errors import ArgumentError, Note, arg
+from scalefit.errors import ArgumentError, Note, arg, way
 from scalefit.flops import SIZES
 from scalefit.planning.architecture import Architecture, count_of
 from scalefit.tuning.result import Hyperparameters
@@ -41,7 +41,7 @@ def check_hyperparameters(found: Any) -> Hyperparameters | None:
     raise ArgumentError(
         f"{arg('hyperparameters', shown=type(found).__name__)} is not a fit of settings",
         "no plan was made",
-        "Pass what sf.fit_hyperparameters returned",
+        f"Pass what {way('sf.fit_hyperparameters', 'scalefit hyperparameters')} returned",
     )
 
 

@@ -120,3 +120,5 @@ class Advice:
                 short = reason.assumption if len(reason.assumption) < 200 else reason.assumption[:197] + "..."
                 lines.append(f"  assumes: {short}")
         return "\n".join(map(folded, lines))
+
+    __repr__ = __str__

@@ -104,6 +104,9 @@ class Monitor(LoggedRun):
         self._frontier: tuple[list[float], list[float]] = ([], [])
         self._learn()
 
+    def __repr__(self) -> str:
+        return f"{self.advise()}\nMonitor of a run of {self.plan.steps:g} steps"
+
     def _learn(self) -> None:
         """Work out what depends on plan, law and history alone."""
         self._theory = theory_floor(self.plan)

@@ -119,6 +119,10 @@ def read_state(source: str | Path) -> MonitorState:
         raise DataError(
             f"{source} is not text: {error.reason}", "it was not read", "Give the file that Monitor.to_json wrote"
         ) from None
+    except FileNotFoundError:
+        raise DataError(
+            f"There is no file {str(source)!r}", "nothing was read", f"Check the path from {Path.cwd()}"
+        ) from None
     except OSError as error:
         reason = error.strerror or error
         raise DataError(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import check_mapping, one_of
-from scalefit._text import known
+from scalefit._text import folded, known
 from scalefit._typing import AnyArray
 from scalefit._warn import warn_user
 from scalefit.counting import PARAMS_CONVENTIONS
@@ -31,7 +31,7 @@ LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "o
 _LISTED_ROWS = 1000  # attrs are copied with every frame made from this one, so the list has an end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CheckedRuns:
     """Runs that a law can be fitted to.
 
@@ -66,6 +66,12 @@ class CheckedRuns:
 
     def __len__(self) -> int:
         return self.n_runs
+
+    def __repr__(self) -> str:
+        aside = f", {len(self.set_aside)} rows set aside" if self.set_aside else ""
+        lines = [f"{self.n_runs} runs can be fitted{aside}", f"  columns: {', '.join((*self.columns, *self.words))}"]
+        counted = (f"{key} {self.conventions[key]}" for key in ("params", "flops", "loss_unit"))
+        return "\n".join(map(folded, [*lines, f"  counted as: {', '.join(counted)}", *(f"  {n}" for n in self.notes)]))
 
 
 def read_runs(

@@ -69,7 +69,9 @@ def test_floor_takes_the_names_of_python_too(run):
 
 
 def test_an_error_of_its_own_is_one_line_too(run, table, monkeypatch):
-    monkeypatch.setattr("scalefit.fitting.fit.solve", lambda *_: {}["nothing"])
+    names = {}
+    exec(compile("def broken(*_): return {}['nothing']", sf.__file__, "exec"), names)
+    monkeypatch.setattr("scalefit.fitting.fit.solve", names["broken"])
     assert "not of your input: KeyError: 'nothing'" in one_line(run("fit", table))
     monkeypatch.setenv("SCALEFIT_DEBUG", "1")
     with pytest.raises(KeyError):
@@ -136,7 +138,7 @@ def test_only_keeps_one_series(run, tmp_path, command):
             "'hubr' is not one of 'huber', 'squared', 'absolute', 'quantile'. Nothing",
         ),
         (["fit", "runs.csv", "--fix", "E"], "'E' cannot be read (no name=value). Nothing was done."),
-        (["predict"], "give either a saved result or --law with --published. Nothing was done."),
+        (["predict"], "give a saved result, or a paper's constants by --published. Nothing was done."),
     ],
 )
 def test_misuse_is_one_line_with_the_value_and_a_way_on(run, words, said):

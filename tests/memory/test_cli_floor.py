@@ -94,7 +94,7 @@ def test_a_table_of_plans(run, plans, tmp_path):
         ([*PLAN, "--convention", "printed"], "--convention printed is not known"),
         ([*PLAN, "--out", "x.csv"], "--out x.csv belongs to a table"),
         (["nowhere.csv"], "no file 'nowhere.csv'"),
-        (["nowhere.csv", *PLAN], "Leave out --N, --D, --n-layers, --d-emb, --T-max"),
+        (["nowhere.csv", *PLAN], "Leave out --N, --D, --layers, --d-emb, --context"),
         ([], "a plan needs N, D"),
     ],
 )
