@@ -2,7 +2,8 @@
 
 ``python tests/kernels/run.py`` computes :mod:`answers` once per kernel and compares: numbers to 1e-9, verdicts,
 actions, notes and printed text exactly. Then it runs the tests of the numeric core under each kernel.
-``--tests-under Prescott`` runs them under that kernel alone; it is the oldest, which every processor can run.
+``--tests-under Prescott`` runs them under that kernel alone (the oldest, which every processor can run), and
+``--only-answers`` leaves them out.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def differences(first: Any, second: Any, where: str = "") -> Iterator[str]:
         yield f"{where}: {first!r} and {second!r}"
 
 
-def main(tests_under: str | None = None) -> int:
-    """Compare the answers, then run the tests, under all kernels or one; 0 if all agree and pass."""
+def main(tests_under: str | None = None, only_answers: bool = False) -> int:
+    """Compare the answers, then run the tests, under all kernels, one or none; 0 if all agree and pass."""
     failed = 0
     answers: dict[str, Any] = {}
     settings = environments()
@@ -87,7 +88,7 @@ def main(tests_under: str | None = None) -> int:
     if tests_under not in (None, *settings):
         print(f"tests under {tests_under}: left out, this processor cannot run it")
     for name, setting in settings.items():
-        if tests_under in (None, name):
+        if not only_answers and tests_under in (None, name):
             print(f"tests of the numeric core under {name}", flush=True)
             began = time.monotonic()
             hidden = {"SCALEFIT_HIDE_TORCH": "1"} | setting
@@ -101,4 +102,6 @@ def main(tests_under: str | None = None) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tests-under", help="the one kernel to run the tests under")
-    sys.exit(main(parser.parse_args().tests_under))
+    parser.add_argument("--only-answers", action="store_true", help="run no tests")
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.tests_under, arguments.only_answers))
