@@ -1,10 +1,8 @@
-"""Every law that a public table can be had for, fitted; and every law's own starts against 96 random ones.
+"""Every law that a public table can be had for, fitted; written to results/laws.json.
 
 Run from the project's root with SCALEFIT_DATA_DIR set:
 
-    python benchmarks/laws.py                     # the tables: results/laws.json
-    python benchmarks/laws.py --starts 2          # 2 simulated tables per law against 96 random starts (minutes)
-    python benchmarks/laws.py --starts 2 --only joint_moe ptq
+    python benchmarks/laws.py
 
 Each table is fitted whole, against the constants that were published for it; and with the runs of the largest compute
 kept aside, which the rest predicts. Times are CPU times of one thread, over that of Chinchilla's law on its 240 points.
@@ -12,14 +10,11 @@ kept aside, which the rest predicts. Times are CPU times of one thread, over tha
 
 from __future__ import annotations
 
-import argparse
-import itertools
 import json
 import os
 import time
 import warnings
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,16 +23,10 @@ import numpy as np
 import pandas as pd
 
 import scalefit as sf
-from scalefit.fitting.solver import descend
-from scalefit.laws._base import Law
 
 RESULTS = Path(__file__).parent / "results" / "laws.json"
 HELD_OUT = 0.2
 STARTS = 96
-#: An objective lower than ours by more than this share is one that our starts missed.
-MISSED = 1e-6
-#: Rows of the simulated tables, noise [log loss, or shares of the target's spread], rows of the largest grid.
-SIZES, NOISE, MOST = (8, 14, 30, 80, 200, 500), 0.003, 4_000
 SEQUENCE = 2_048  # tokens, in the batches of Step Law
 
 
@@ -193,159 +182,12 @@ def tables() -> list[dict[str, Any]]:
     return rows
 
 
-# -- starts ------------------------------------------------------------------------------------------------------
-
-
-def variants() -> list[type[Law]]:
-    """Every law, those of one variable in each, those of mixtures left out: their tables are shares."""
-    found = []
-    for name in sf.laws.names():
-        law = sf.laws.get(name)
-        if not law.shares:
-            found += [law.on(choice) for choice in law.choices] or [law]
-    return found
-
-
-def truth(law: type[Law], rng: np.random.Generator) -> dict[str, float]:
-    """A published set or the law's example, a little off, inside the bounds."""
-    sets = [dict(c.values) for c in law.published if set(c.values) == set(law.parameters)]
-    values = sets[rng.integers(len(sets))] if sets and ":" not in law.name else law.example()
-    if ":" in law.name:
-        typical = law.declarations[law.inputs[0]].typical
-        centre = float(np.sqrt(typical[0] * typical[-1]))
-        exponent = next(name for name in ("alpha", "c0") if name in values)
-        values["A"] = centre ** values[exponent]
-        values |= {"d1": centre} if "d1" in values else {}
-    out = {}
-    for name, parameter in law.parameters.items():
-        value, z = float(values[name]), float(rng.standard_normal())
-        moved = value * np.exp(0.15 * z) if parameter.log else value * (1 + 0.05 * z)
-        out[name] = float(np.clip(moved, *parameter.bounds))
-    return out
-
-
-def design(law: type[Law], n: int, kind: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Inputs of n runs: a grid of typical values, or scattered between them."""
-    axes = []
-    for declared in law.declarations.values():
-        low, high = float(declared.typical[0]), float(declared.typical[-1])
-        positive = low > 0 and not declared.zero
-        if kind == "grid":
-            count = max(2, round(min(n, MOST) ** (1 / len(law.inputs))) + 1)
-            axis = np.geomspace(low, high, count) if positive else np.linspace(low, high, count)
-        else:
-            u = rng.uniform(size=n)
-            axis = low * (high / low) ** u if positive else low + (high - low) * u
-        axes.append(np.unique(np.round(axis)) if declared.integer and kind == "grid" else axis)
-    if kind == "grid":
-        rows = np.array(list(itertools.product(*axes)))
-        rows = rows[rng.permutation(len(rows))[:n]]
-        columns = dict(zip(law.inputs, rows.T, strict=True))
-    else:
-        columns = dict(zip(law.inputs, axes, strict=True))
-    for name, declared in law.declarations.items():
-        if declared.integer:
-            columns[name] = np.round(columns[name])
-        if isinstance(declared.optional, str):
-            columns[name] = columns[declared.optional] / rng.choice([1.0, 2.0, 4.0, 16.0, 64.0], len(columns[name]))
-    return columns
-
-
-def simulate(law: type[Law], n: int, kind: str, rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, float]]:
-    """A table and its true parameters."""
-    from scalefit.fitting.objectives import Objective
-
-    true, columns = truth(law, rng), design(law, n, kind, rng)
-    scale = Objective(on=law.target.on)
-    with np.errstate(all="ignore"):
-        value = np.asarray(law.evaluate(columns, true), float)
-    keep = law.target.admits(value)
-    middle = scale.link(value[keep])
-    spread = 1.0 if scale.log else max(float(np.std(middle)), 1e-12)
-    noisy = scale.unlink(middle + NOISE * spread * rng.standard_normal(middle.size))
-    kept = law.target.admits(noisy)
-    return {**{k: v[keep][kept] for k, v in columns.items()}, law.target.name: noisy[kept]}, true
-
-
-def random_starts(result: sf.FitResult, true: dict[str, float], rng: np.random.Generator) -> np.ndarray:
-    """The truth and random free vectors: between and beyond the law's own starting values, within the bounds."""
-    problem = result.problem
-    lower, upper = problem.bounds(result.bounds)
-    values: dict[str, Any] = {}
-    for name, parameter in problem.law.parameters.items():
-        grid = np.asarray(parameter.starts, float)
-        low, high = float(grid.min()), float(grid.max())
-        if parameter.log:
-            low, high = np.log(max(low, 1e-12)) - 1.0, np.log(max(high, 1e-12)) + 1.0
-            values[name] = np.exp(rng.uniform(low, high, STARTS))
-        else:
-            margin = 0.3 * (high - low) + 1e-3
-            values[name] = rng.uniform(low - margin, high + margin, STARTS)
-        values[name][0] = true[name]
-    units = problem.units
-    if problem.law.rescale is not None and any(unit != 1.0 for unit in units.values()):
-        values = problem.law.rescale(values, dict(units))
-    inner = problem.free(values)
-    x = np.stack([inner[j] for j in np.flatnonzero(problem.index[0] >= 0)], axis=1)
-    return np.clip(np.nan_to_num(x), lower, upper)
-
-
-def try_starts(law: type[Law], n_tables: int) -> dict[str, Any]:
-    """Misses of a law's own starts on simulated tables."""
-    rng = np.random.default_rng(zlib.crc32(law.name.encode()))
-    tried = missed = trusted = refused = 0
-    worst = 1.0
-    for k in range(n_tables):
-        n = max(SIZES[k % len(SIZES)], len(law.parameters) + 4)
-        runs, true = simulate(law, n, ("grid", "scattered")[(k // len(SIZES) + k) % 2], rng)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                result = sf.fit(runs, law)
-        except sf.ScalefitError:
-            refused += 1
-            continue
-        problem = result.problem
-        lower, upper = problem.bounds(result.bounds)
-        with np.errstate(all="ignore"):
-            best = descend(problem, random_starts(result, true, rng), lower, upper)
-            found = float(np.nanmin(problem.value(best.x)))
-        tried += 1
-        ours = result.objective_value
-        if found < ours * (1 - MISSED) and ours - found > problem.cost_of(1e-9):
-            missed += 1
-            trusted += bool(result.trusted)
-            worst = max(worst, ours / found if found > 0 else np.inf)
-    row = {"law": law.name, "tables": tried, "refused": refused, "missed": missed, "trusted_misses": trusted}
-    row["worst"] = worst if np.isfinite(worst) else None
-    print(f"{law.name:<30} tables {tried:>3}  refused {refused:>2}  missed {missed:>2}  of them trusted {trusted:>2}  "
-          f"worst x{worst:.4g}", flush=True)  # fmt: skip
-    return row
-
-
-def write(part: str, rows: list[dict[str, Any]], key: Callable[[dict[str, Any]], Any]) -> None:
-    """Put rows into the results, in the place of those of the same key."""
-    document = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    fresh = {key(row) for row in rows}
-    old = [row for row in document.get(part, []) if key(row) not in fresh]
-    document |= {"made_by": "benchmarks/laws.py", part: sorted([*old, *rows], key=key)}
-    text = json.dumps(document)
-    document = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.6g}"))
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--starts", type=int, metavar="TABLES", help="simulated tables per law; without it, the tables")
-    parser.add_argument("--only", nargs="*", help="laws to look at")
-    arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    if arguments.starts is None:
-        write("tables", tables(), lambda row: (row["law"], row["table"]))
-        return
-    chosen = [law for law in variants() if not arguments.only or law.name in arguments.only]
-    for law in chosen:
-        write("starts", [try_starts(law, arguments.starts)], lambda row: row["law"])
+    rows = sorted(tables(), key=lambda row: (row["law"], row["table"]))
+    document = {"made_by": "benchmarks/laws.py", "tables": rows}
+    document = json.loads(json.dumps(document), parse_float=lambda digits: float(f"{float(digits):.6g}"))
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -270,10 +270,10 @@ def _row(run: Run, options: _Options, tallies: _Tallies) -> dict[str, Any] | Non
         planned, reached = sizes.total_steps(run), sizes.last_step(run)
         if planned is not None and reached is not None and run.kind != "table":
             status = "finished" if reached >= 0.98 * planned - 1 else "unfinished"
-            status_column = "judged by the steps planned in the settings"
+            how = "judged by the steps planned in the settings"
         else:
-            status, status_column = "finished", "not logged, taken as finished"
-        tallies.chose("status", status_column, doubtful=status_column.startswith("not"))
+            status, how = "finished", "not logged, taken as finished"
+        tallies.chose("status", how, doubtful=how.startswith("not"))
     ended = [float(v[-1]) for name, (_, v) in run.series.items() if name == final.column and len(v)] or [final.loss]
     if status == "finished" and not (math.isfinite(final.loss) and math.isfinite(ended[0])):
         status = "diverged"

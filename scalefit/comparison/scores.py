@@ -114,7 +114,7 @@ def gap_of(record: Record, best: Record, truth: Array, fold_of: Array, run_of: A
 
 
 def verdict(table: pd.DataFrame, parts: Sequence[Fold]) -> str:
-    """What a comparison shows, in a lead or two."""
+    """What a comparison shows, in a sentence or two."""
     best = table.iloc[0]
     n = len({int(i) for fold in parts for i in fold.test})
     lead = f"{best['law']} errs {100 * best['mean_relative_error']:.2f} % on {n} held-out runs in {len(parts)} folds"

@@ -61,7 +61,7 @@ def compute_notes(predictor: Predictor, C: float) -> list[Note]:
 
 
 def refuse_absurd(predictor: Predictor, question: str, asked: float, named: str = "") -> None:
-    """Refuse a budget, size or length that no law could speak about; `named` is the named's name, if another.
+    """Refuse a budget, size or length that no law could speak about; `named` is the argument's name, if another.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, *, w
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """A page as text, which can be marks to a file.
+    """A page as text, which can be written to a file.
 
     Attributes
     ----------

@@ -69,12 +69,13 @@ def predictions(row: dict[str, Any]) -> dict[str, float]:
 
 def outlook(row: dict[str, Any]) -> str:
     """One sentence with the predictions for a run."""
-    told = predictions(row)
+    expected = predictions(row)
     return (
         f"For N = {row['N']:,} and D = {row['D']:,} the theory's hypothesis is a loss above 1 nat/token (its exact "
         f"bounds set no upper limit; with {row['unique_tokens']:,} distinct tokens the largest Z gives "
-        f"{told['theory_at_z_upper']:.2f}); Chinchilla's published constants give "
-        f"{told['chinchilla']:.2f} and Kaplan's {told['kaplan']:.2f}, both far outside the range they were fitted on."
+        f"{expected['theory_at_z_upper']:.2f}); Chinchilla's published constants give "
+        f"{expected['chinchilla']:.2f} and Kaplan's {expected['kaplan']:.2f}, both far outside the range they were "
+        "fitted on."
     )
 
 
