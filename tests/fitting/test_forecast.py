@@ -292,6 +292,12 @@ def test_endless_sizes_are_as_uncertain_as_the_floor(result):
     """Nothing but E is left of the law there, and no run is near enough to carry anything over."""
     (row,) = result.predict_interval(N=1e60, D=1e60).to_dict("records")
     assert row["loss"] == pytest.approx(result.params["E"], rel=1e-6)
-    # What the runs tell of E is widened, what the prior tells is not.
-    told, factor = result.std_errors["E"], result.spread.factor * result.widening
-    assert min(1.0, factor) * told * (1 - 1e-4) <= row["se_parameter"] <= max(1.0, factor) * told * (1 + 1e-4)
+    # What the runs tell of E is widened, what the prior tells is not: precisions add up.
+    fitted, factor = result.fitted, result.spread.factor * result.widening
+    told = fitted.slopes.T @ fitted.inverse @ fitted.slopes
+    prior = np.linalg.inv(fitted.cov) - told
+    at = int(result.problem.index[0, list(result.law.parameters).index("E")])
+    sd = np.sqrt(np.linalg.inv(prior + told / factor**2)[at, at])
+    assert row["se_parameter"] == pytest.approx(result.params["E"] * sd, rel=1e-4)
+    low, high = sorted((factor, 1.0))  # and neither of the two is all there is
+    assert 1.02 * low < row["se_parameter"] / result.std_errors["E"] < 0.98 * high

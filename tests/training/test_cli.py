@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from scalefit.cli import main
 from scalefit.training import bench as bench_module
+from scalefit.training import loop
 from scalefit.training.bench import bench
 from scalefit.training.config import RunConfig
 
@@ -62,12 +64,14 @@ def test_a_sweep_says_how_far_it_is(sweep_file: Path, store: Path, monkeypatch, 
     from scalefit.training.sweeps import launchers
 
     monkeypatch.setattr(launchers, "_LOOK", 0.05)
+    if workers == 1:
+        monkeypatch.setattr(loop.time, "monotonic", itertools.count(step=2).__next__)  # seconds: a report every step
     told: list[tuple[int, int]] = []
     sweep(load_config(sweep_file, SweepConfig), store, workers, progress=lambda *now: told.append(now))
-    assert told and all(0 <= done <= total and total % 1000 == 0 for done, total in told)
-    # Of the first run it is told at its end at the latest; several workers have ended none when they have started.
-    assert told == sorted(told) and (told[0][0] < 1000 or workers == 1 and told[0][0] == 1000)
-    assert told[-1][0] > (0.8 if workers == 1 else 0.4) * told[-1][1]  # whole runs only, of several workers
+    assert told == sorted(told) and all(done <= total and total % 1000 == 0 for done, total in told)
+    assert told[0][0] == 0 and told[-1] == (2000, 2000)  # a probe and a run
+    within = {done // 1000 for done, _ in told if done % 1000}
+    assert within == ({0, 1} if workers == 1 else set())  # of runs in other processes only whole ones are known
 
 
 def test_bad_input_is_one_line(tmp_path: Path, store: Path, capsys) -> None:

@@ -83,7 +83,8 @@ def run_workers(
 ) -> None:
     """Run a sweep of the store with `workers` workers: here, in local processes, or by a launcher.
 
-    `progress` is told (done, total), in thousandths of runs, while this process works or waits for local ones.
+    `progress` is told (done, total), in thousandths of runs: at the start, at the end, and while this process works or
+    waits for local ones.
 
     Raises
     ------
@@ -97,16 +98,21 @@ def run_workers(
         return
     told: Callable[[float], None] | None = None
     if progress is not None:
-        sweep = Sweep.load(store, name)
+        sweep, most = Sweep.load(store, name), 0
 
         def told(part: float) -> None:
+            nonlocal most  # a trunk goes on from before the end of its branch, which is no way back
             finished = [sweep.folder(job).finished for job in sweep.jobs()]
-            progress(round(_PARTS * (sum(finished) + part)), _PARTS * len(finished))
+            most = max(most, round(_PARTS * (sum(finished) + part)))
+            progress(most, _PARTS * len(finished))
 
+        told(0.0)
     if workers == 1:
         work(store, name, None, None if told is None else lambda now: told(now["step"] / now["n_steps"]))
     else:
         _local_processes(store, name, workers, told)
+    if told is not None:
+        told(0.0)
 
 
 def _worker(store: str, name: str, index: int) -> int:
