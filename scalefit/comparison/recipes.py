@@ -14,7 +14,7 @@ from scalefit._typing import AnyArray
 from scalefit.comparison.recipes_arm import Arm, RunsOf, same_cells
 from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointly, outlying
 from scalefit.comparison.recipes_result import RecipeComparison
-from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path, Surface
+from scalefit.comparison.recipes_surfaces import AdditiveSurface, Before, ComputeSurface, Path, Surface, before
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg, way
 from scalefit.fitting.runs import read
 from scalefit.flops import QUANTITIES, SIZES, training_flops
@@ -289,9 +289,15 @@ def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, P
     """The surface that these runs can determine, and the path along which it is read."""
     N, D = np.r_[a.N, b.N], np.r_[a.D, b.D]
     loss = np.r_[a.loss, b.loss]
-    floor = None if a.unit == "nat/token" else float(np.log(0.75 * loss.min()))
+    prior = before(float(loss.min()), a.unit)
     notes = []
-    if floor is not None:
+    if a.unit == "nat/token" and prior != Before():
+        text = (
+            f"The lowest loss, {loss.min():.3g} nat/token, is below those of language models, so what published fits "
+            "say of floors and exponents was not used. More runs are needed than for losses such as theirs."
+        )
+        notes.append(Note("low_losses", "info", text, {"lowest": float(loss.min())}))
+    elif a.unit != "nat/token":
         text = "The loss is not in nat/token: the prior on the floor is centred at three quarters of the lowest loss."
         notes.append(Note("unit", "info", text, {"unit": a.unit}))
     ratio = float(np.exp(np.log(D / N).mean()))
@@ -306,7 +312,7 @@ def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, P
         else:
             text = "A power law of compute was used as asked: it takes all runs to follow one rule of sizes."
         notes.append(Note("one_ratio" if ladder else "power_law", "info", text, {"ratio": ratio}))
-        return ComputeSurface(np.r_[a.C, b.C], is_b, floor), path, notes
+        return ComputeSurface(np.r_[a.C, b.C], is_b, prior), path, notes
     path = Path()
     for name, values in (("N", N), ("D", D)):
         if float(np.log(values).std()) < _ONE_SIZE:
@@ -317,7 +323,7 @@ def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, P
                 f"is of {other} {path.words()}. Add runs at another {name}."
             )
             notes.append(Note("one_size", "warning", text, {name: path.value}))
-    return AdditiveSurface(N, D, is_b, floor), path, notes
+    return AdditiveSurface(N, D, is_b, prior), path, notes
 
 
 def _compare(a: RunsOf, b: RunsOf, law: str, differ: str, branches: bool) -> Arm:

@@ -363,7 +363,6 @@ class RecipeComparison:
         for label, arm in self.arms.items():
             rows = self._rows(arm)
             lines += ["", *text(arm, rows, verdict(arm, *rows, sure[label]), self.level)]
-            lines.append(f"  runs per recipe that would show 5 %: {self.runs_needed[label]:.0f}")
         lines += ["", *map(str, self.notes)]
         return "\n".join(map(folded, lines))
 

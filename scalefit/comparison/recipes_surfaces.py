@@ -15,6 +15,10 @@ from scalefit._typing import AnyArray, Array
 
 #: Prior on the floor and the exponents [log of nat/token, log]: what published fits of the loss per token agree on.
 _LOG_FLOOR, _LOG_EXPONENT, _LOG_COMPUTE_EXPONENT, _SPREAD = 0.62, -1.15, -1.84, 0.25
+#: Lowest loss [nat/token] of which these fits speak: two standard deviations below their floors. Spreads of floor and
+#: exponents [log] below it: nearly none is ruled out (choices, not measured).
+_LOWEST = float(np.exp(_LOG_FLOOR - 2 * _SPREAD))
+_OPEN_FLOOR, _OPEN_EXPONENT = 1.5, 0.75
 _FLAT = 50.0
 _LEAST_EXPONENT = 0.01
 #: Excess loss, as a share of the floor, below which A is taken to be at its floor.
@@ -23,6 +27,32 @@ _REACH = 30.0  # e-folds of compute searched for the compute at which A reaches 
 
 Width = Literal["same", "slight", "wide"]
 WIDTHS: tuple[Width, ...] = ("same", "slight", "wide")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What is held of floor and exponents before the runs are looked at.
+
+    Parameters
+    ----------
+    log_floor, floor_spread : float
+        Centre and standard deviation of the log of the floor.
+    exponent_spread : float
+        Standard deviation of the logs of the exponents.
+    """
+
+    log_floor: float = _LOG_FLOOR
+    floor_spread: float = _SPREAD
+    exponent_spread: float = _SPREAD
+
+
+def before(lowest: float, unit: str) -> Before:
+    """Return what published fits say, as far as they speak of losses such as these; `lowest` is the lowest one."""
+    if unit != "nat/token":
+        return Before(float(np.log(0.75 * lowest)))
+    if lowest < _LOWEST:
+        return Before(float(np.log(0.5 * lowest)), _OPEN_FLOOR, _OPEN_EXPONENT)
+    return Before()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +113,24 @@ class AdditiveSurface:
         Of all runs of both recipes.
     is_b : ndarray of bool, shape (n,)
         Which runs are of B.
-    log_floor : float, optional
-        Prior centre of the log of the floor.
+    prior : Before, optional
+        Of floor and exponents; by default that of losses per token of language models.
     """
 
     names = ("log_E", "a", "log_alpha", "b", "log_beta", "M", "w", "d_alpha", "d_beta", "d_E")
 
-    def __init__(self, N: Array, D: Array, is_b: AnyArray, log_floor: float | None = None) -> None:
+    def __init__(self, N: Array, D: Array, is_b: AnyArray, prior: Before | None = None) -> None:
         self.log_N0, self.log_D0 = float(np.log(N).mean()), float(np.log(D).mean())
         self.x, self.y = np.log(N) - self.log_N0, np.log(D) - self.log_D0
         self.z = np.asarray(is_b, float)
-        floor = _LOG_FLOOR if log_floor is None else log_floor
-        self.means = np.array([floor, 0, _LOG_EXPONENT, 0, _LOG_EXPONENT, 0, 0, 0, 0, 0])
+        self.prior = prior or Before()
+        self.means = np.array([self.prior.log_floor, 0, _LOG_EXPONENT, 0, _LOG_EXPONENT, 0, 0, 0, 0, 0])
 
     def spreads(self, width: Width) -> Array:
         """Prior standard deviations; 0 holds a parameter at 0."""
         w, exponents, floor = {"same": (0.5, 0.0, 0.0), "slight": (0.5, 0.02, 0.01), "wide": (1.0, 0.06, 0.05)}[width]
-        shared = [_SPREAD, _FLAT, _SPREAD, _FLAT, _SPREAD, _FLAT]
+        bent = self.prior.exponent_spread
+        shared = [self.prior.floor_spread, _FLAT, bent, _FLAT, bent, _FLAT]
         return np.array([*shared, w, exponents, exponents, floor])
 
     def start(self, loss: Array) -> Array:
@@ -180,16 +211,16 @@ class ComputeSurface:
 
     names = ("log_E", "a", "log_gamma", "M", "d_gamma", "d_E")
 
-    def __init__(self, C: Array, is_b: AnyArray, log_floor: float | None = None) -> None:
+    def __init__(self, C: Array, is_b: AnyArray, prior: Before | None = None) -> None:
         self.log_C0 = float(np.log(C).mean())
         self.x, self.z = np.log(C) - self.log_C0, np.asarray(is_b, float)
-        floor = _LOG_FLOOR if log_floor is None else log_floor
-        self.means = np.array([floor, 0, _LOG_COMPUTE_EXPONENT, 0, 0, 0])
+        self.prior = prior or Before()
+        self.means = np.array([self.prior.log_floor, 0, _LOG_COMPUTE_EXPONENT, 0, 0, 0])
 
     def spreads(self, width: Width) -> Array:
         """Prior standard deviations; 0 holds a parameter at 0."""
         exponent, floor = {"same": (0.0, 0.0), "slight": (0.015, 0.01), "wide": (0.045, 0.05)}[width]
-        return np.array([_SPREAD, _FLAT, _SPREAD, _FLAT, exponent, floor])
+        return np.array([self.prior.floor_spread, _FLAT, self.prior.exponent_spread, _FLAT, exponent, floor])
 
     def start(self, loss: Array) -> Array:
         """A first guess from the losses."""

@@ -31,16 +31,19 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in out]
 
 
+def undetermined(largest: Reading, centre: Reading) -> bool:
+    """Whether intervals so wide leave nothing to say, of any compute."""
+    return min(row.upper / max(row.lower, 1e-300) for row in (largest, centre)) > _ANYTHING
+
+
 def verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]) -> str:
     """One sentence; `sure` says for each reading whether it stands when all recipes are read together."""
     label = arm.b.label
     if arm.apart:
         way = "better" if arm.apart == "below" else "worse"
         return f"{label} looks {way}, but the multiplier is not determined: {largest.why} ({largest.words()})."
-    if min(row.upper / max(row.lower, 1e-300) for row in (largest, centre)) > _ANYTHING:
-        return (
-            f"{label}: these runs do not determine the multiplier ({centre.words()}); add runs, or look for odd ones."
-        )
+    if undetermined(largest, centre):
+        return f"{label}: these runs do not determine the multiplier; add runs, or look for odd ones."
     signs = [
         (1 if reading.lower > 1 else -1 if reading.upper < 1 else 0) * held
         for reading, held in zip((largest, centre), sure, strict=True)
@@ -71,6 +74,8 @@ def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -
     """The lines that are printed for one recipe."""
     largest, centre = rows
     lines = [sentence]
+    if not arm.apart and undetermined(largest, centre):
+        return lines
     lines.append(f"  over the runs compared (near {quantity('C', centre.C)} FLOP): {centre.words()}")
     lines.append(
         f"  at the most expensive common run ({quantity('C', largest.C)} FLOP): {largest.words()}{better(largest)}"
@@ -83,7 +88,8 @@ def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -
             sign = "" if p < 0.05 else "no sign of one, "
             lines.append(f"  trend: x {factor:.3g} per decade [{low:.3g}, {high:.3g}] ({sign}p {p:.2g})")
     lines.append(f"  read {arm.path.words()}; intervals of {percent(level)}")
-    return lines
+    needed = arm.runs_needed()
+    return [*lines, f"  runs per recipe that would show 5 %: {needed:.0f}"] if np.isfinite(needed) else lines
 
 
 def better(reading: Reading) -> str:

@@ -297,6 +297,26 @@ def test_runs_that_say_nothing_yield_no_bound_for_a_finding():
     found = sf.compare_recipes(sides, baseline="a")
     assert "do not determine" in found.verdict
     assert "excluded" not in found.verdict
+    shown = str(found)  # and no trend, no bound and no number of runs of what is not known
+    assert "trend" not in shown and "at least" not in shown and "runs per recipe" not in shown
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.3])
+def test_losses_far_below_those_of_language_models_are_compared_too(floor):
+    """As of facts that can be known. The prior of losses per token gave intervals of a hundred orders of magnitude."""
+    held = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e3, 1.3e5, 5), np.geomspace(3e4, 6e5, 5)))
+        runs = {}
+        for name, gain in (("a", 1.0), ("b", 1.5**0.5)):
+            loss = floor + 0.3 * (N * gain / 3e3) ** -0.8 + 0.3 * (D * gain / 1e5) ** -0.5
+            runs[name] = {"N": N, "D": D, "loss": loss * np.exp(0.03 * rng.standard_normal(25))}
+        found = sf.compare_recipes(runs, baseline="a")
+        row = found.table.loc["b"]
+        held.append(row["lower"] <= 1.5 <= row["upper"])
+        assert row["upper"] / row["lower"] < 4 and "low_losses" in {note.code for note in found.notes}
+    assert sum(held) >= 6
 
 
 def test_losses_without_overlap_give_a_bound_and_no_number():
