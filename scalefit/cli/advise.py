@@ -72,10 +72,10 @@ def advise(
     if not 0 <= interval <= _DAY:
         raise typer.BadParameter(f"{interval:g} is not a pause of 0 to {_DAY:g} seconds", param_hint="--interval")
     if plan is not None and total_steps is not None:
-        raise typer.BadParameter("is in the plan; give one of the two", param_hint="--total-steps")
+        raise typer.BadParameter("the length is in the plan; give one of the two", param_hint="--total-steps")
     given = None if plan is None else _read_plan(plan)
-    read = _Reader(log, given, history or [], None if law is None else (law, law_from), min_gain, kind, val, train)
-    read.total_steps = total_steps
+    fitted = None if law is None else (law, law_from)
+    read = _Reader(log, given, history or [], fitted, min_gain, kind, val, train, total_steps)
     if watch:
         _watch(read, level, interval, refreshes)
         return
@@ -108,7 +108,7 @@ def _read_plan(path: Path) -> RunPlan:
 
 def monitor_of(log: Path, plan: Path | None = None) -> Monitor:
     """Monitor of a log, by the plan in a file or else by the one that the log shows."""
-    return _Reader(log, None if plan is None else _read_plan(plan), [], None, None, None, None, None).monitor()
+    return _Reader(log, None if plan is None else _read_plan(plan), [], None, None, None, None, None, None).monitor()
 
 
 class _Reader:
@@ -124,9 +124,9 @@ class _Reader:
         kind: str | None,
         val: str | None,
         train: str | None,
+        total_steps: float | None,
     ) -> None:
-        self.log, self.plan, self.min_gain = log, plan, min_gain
-        self.total_steps: float | None = None
+        self.log, self.plan, self.min_gain, self.total_steps = log, plan, min_gain, total_steps
         self.names: dict[str, Any] = {"kind": kind, "val": val, "train": train}
         if plan is not None:
             self.names["tokens_per_step"] = plan.batch_tokens
@@ -167,17 +167,9 @@ class _Reader:
         from scalefit.stopping.monitor import Monitor
 
         table = read_log(self.log, **self.names, growing=growing)
-        if self.total_steps is not None:
-            if table.attrs["counts"] != "steps":
-                raise DataError(
-                    f"{self.log} counts {table.attrs['counts']}, not steps",
-                    "nothing was judged",
-                    "Put epochs in a plan",
-                )
-            table.attrs["total_steps"] = self.total_steps
-        plan, notes = (self.plan, []) if self.plan is not None else plan_from_log(table)
+        plan, notes = (self.plan, []) if self.plan is not None else plan_from_log(table, self.total_steps)
         if self.plan is not None and table.attrs["counts"] == "epochs":
-            raise DataError(
+            raise ArgumentError(
                 f"{self.log} counts epochs and the plan counts steps",
                 "nothing was judged",
                 "Put epochs in the plan, or leave --plan out",

@@ -83,7 +83,7 @@ def forecast(
         predictions = _predict(result, asked, level)
         documents[label] = _document(result, predictions)
         if not as_json:
-            _print(result, predictions, label, level)
+            _print(result, asked, predictions, label, level)
         if saved:
             result.to_json(saved[label])
         if registered:
@@ -151,14 +151,20 @@ def _document(result: ForecastResult, predictions: list[dict[str, Any]]) -> dict
     }
 
 
-def _print(result: ForecastResult, predictions: list[dict[str, Any]], label: str | None, level: float) -> None:
+def _print(
+    result: ForecastResult,
+    points: list[dict[str, float]],
+    predictions: list[dict[str, Any]],
+    label: str | None,
+    level: float,
+) -> None:
     if label is not None:
         typer.echo(f"== {label} ==")
     typer.echo(result.text(level))
-    for row in predictions:
-        where = ", ".join(f"{key} = {quantity(key, row[key])}" for key in ("N", "D") if key in row)
-        if "C" in row:
-            where = f"C = {quantity('C', row['C'])}" + (f" at the best {where}" if where else "")
+    for point, row in zip(points, predictions, strict=True):
+        sizes = ", ".join(f"{key} = {quantity(key, row[key])}" for key in ("N", "D") if key in row)
+        compute = f"C = {quantity('C', row['C'])}" if "C" in row else ""
+        where = (" at the best " if set(point) == {"C"} else ", ").join(filter(None, (compute, sizes)))
         span = f"{100 * level:g} % interval [{row['lower']:.4f}, {row['upper']:.4f}]"
         typer.echo(f"\n{where}: loss {row['loss']:.4f}  {span}")
         parts = ", ".join(f"{name} {row[f'se_{name}']:.4f}" for name in ("parameter", "law", "noise"))

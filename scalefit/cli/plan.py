@@ -17,6 +17,7 @@ from scalefit.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from scalefit.optima.result import Optima
+    from scalefit.planning.deployment import Hardware
 
 Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result that scalefit fit --save wrote.")]
 LawName = Annotated[
@@ -74,10 +75,12 @@ def plan(
     peak: Annotated[
         str | None, typer.Option(help="Peak of one device [FLOP/s], for one that is not in the list: 3.6e14.")
     ] = None,
-    mfu: Annotated[float, typer.Option(help="Share of the device's peak that training reaches.")] = 0.4,
+    mfu: Annotated[
+        float | None, typer.Option(help="Share of the device's peak that training reaches; 0.4 by default.")
+    ] = None,
     serving_mfu: Annotated[float | None, typer.Option(help="Share that serving reaches; --mfu by default.")] = None,
     price: Annotated[float | None, typer.Option(help="Price of a device-hour.")] = None,
-    currency: Annotated[str, typer.Option(help="What the price is in: USD, EUR.")] = "",
+    currency: Annotated[str | None, typer.Option(help="What the price is in: USD, EUR.")] = None,
     serving_price: Annotated[
         float | None, typer.Option(help="Price of a device-hour of serving; --price by default.")
     ] = None,
@@ -109,28 +112,15 @@ def plan(
     Columns of the table are named by --column N=n_params here, because --N and the like say what is planned.
     """
     import scalefit as sf
-    from scalefit._arguments import check_quantity
-    from scalefit.planning.deployment import Hardware
     from scalefit.planning.plan import the_question
 
     asked: dict[str, Any] = {"C": C, "loss": loss, "N": N, "D": D, "ratio": ratio}
     held = shared.assignments("--hold", hold or (), shared.quantity)
     options: dict[str, Any] = {"mfu": mfu, "serving_mfu": serving_mfu, "devices": devices}
     options |= {"price": price, "serving_price": serving_price, "currency": currency}
-    device: Hardware | None
-    if peak is None and hardware is None:
-        idle = {"--price": price, "--serving-price": serving_price, "--devices": devices, "--serving-mfu": serving_mfu}
-        unused = [option for option, value in idle.items() if value is not None]
-        if unused:
-            raise typer.BadParameter("says nothing without --hardware or --peak", param_hint=unused[0])
-    if peak is not None:
-        device = Hardware(peak=check_quantity("peak", peak), name=hardware or "device", **options)
-    else:
-        device = None if hardware is None else Hardware.named(hardware, **options)
+    device = _device(hardware, peak, options)
     if money is not None or hours is not None:
-        if device is None or C is not None:
-            raise typer.BadParameter("takes the place of --C, and needs --hardware", param_hint="--money, --hours")
-        asked["C"] = device.compute(hours=hours, money=money)
+        asked = {"C": _compute(device, asked, money=money, hours=hours)}
     the_question(asked)  # before any fit is waited for
     shared.may_write("--out", save, "result", [source, hyperparameters], force=force)
     shared.may_write("--plot", plot, "figure", [source, hyperparameters], force=force)
@@ -289,10 +279,37 @@ def next_runs(
         shared.print_json({"runs": runs.to_dict(orient="records"), **design})
     else:
         typer.echo(runs.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-        said = f"For {design['C_total']:.3g} FLOP the standard deviation of {design['target_name']} should fall from "
-        typer.echo(folded(f"{said}{design['sd_before']:.3g} to {design['sd_after']:.3g}."))
+        start = f"For {design['C_total']:.3g} FLOP the standard deviation of {design['target_name']} should fall from "
+        typer.echo(folded(f"{start}{design['sd_before']:.3g} to {design['sd_after']:.3g}."))
         typer.echo("gain: share of its variance that a run removes, given those above it")
     return 0 if result.trusted else ExitCode.UNTRUSTED
+
+
+def _device(name: str | None, peak: str | None, options: dict[str, Any]) -> Hardware | None:
+    """The device that the options describe; those that are not given are as `Hardware` has them."""
+    from scalefit._arguments import check_quantity
+    from scalefit.planning.deployment import Hardware
+
+    given = {key: value for key, value in options.items() if value is not None}
+    if peak is not None:
+        return Hardware(peak=check_quantity("peak", peak), name=name or "device", **given)
+    if name is not None:
+        return Hardware.named(name, **given)
+    for key in given:
+        option = f"--{key.replace('_', '-')}"
+        raise typer.BadParameter("it has no effect without --hardware or --peak", param_hint=option)
+    return None
+
+
+def _compute(device: Hardware | None, asked: dict[str, Any], *, money: float | None, hours: float | None) -> float:
+    """Compute [FLOP] that money or device-hours buy."""
+    option = "--hours" if money is None else "--money"
+    others = [f"--{key}" for key, value in asked.items() if value is not None]
+    if others:
+        raise typer.BadParameter(f"a budget and {others[0]} are two questions; give one of them", param_hint=option)
+    if device is None:
+        raise typer.BadParameter("it needs --hardware or --peak", param_hint=option)
+    return device.compute(hours=hours, money=money)
 
 
 def _result(

@@ -13,6 +13,7 @@ from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.flops import SIZES, TRAIN
 from scalefit.laws._base import Law
+from scalefit.laws._inputs import check_inputs
 
 _POINTS = 97  # of the first grid over ln N
 
@@ -51,12 +52,12 @@ def compute_optimal(law: type[Law], params: Any, budget: Array) -> dict[str, Arr
 
 
 def inputs_at(result: Any, point: Mapping[str, Any]) -> dict[str, float]:
-    """Return the inputs of one run; ``{"C": ...}`` alone is the best N and D for that compute, by the law."""
+    """Return all inputs of one run; ``{"C": ...}`` alone is the best N and D for that compute, by the law."""
     inputs = {key: check_quantity(key, value) for key, value in point.items()}
     if set(inputs) == {"C"} and "C" not in result.law.inputs:
         best = compute_optimal(result.law, result.params, np.array([inputs["C"]]))
         return {key: float(value[0]) for key, value in best.items()}
-    return inputs
+    return {key: float(value) for key, value in check_inputs(result.law, inputs).items()}
 
 
 def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:

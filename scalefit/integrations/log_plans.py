@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit._arguments import check_quantity
 from scalefit._typing import Array
-from scalefit.errors import Note
+from scalefit.errors import ArgumentError, Note, arg
 from scalefit.schedules import Schedule
 from scalefit.stopping.run_plan import RunPlan
 
@@ -18,20 +19,29 @@ LENGTHS = 400  # lengths tried where the log does not say how long the run will 
 LONGEST = 50.0  # the longest of them, in lengths of the log
 
 
-def plan_from_log(table: pd.DataFrame, **known: Any) -> tuple[RunPlan, list[Note]]:
+def plan_from_log(table: pd.DataFrame, total_steps: float | None = None) -> tuple[RunPlan, list[Note]]:
     """Return a plan for the run behind a table of `read_log`, and notes on what was assumed.
 
     Parameters
     ----------
     table : DataFrame
         As `read_log` gave it, with its ``attrs``.
-    **known
-        Settings of `RunPlan` that the log does not hold.
+    total_steps : float, optional
+        Steps that the run will have; what the log says by default.
+
+    Raises
+    ------
+    ArgumentError
+        `total_steps` is given for a log that counts epochs, or the log goes on beyond it.
     """
     stated, counts = table.attrs, str(table.attrs.get("counts", "steps"))
     last = float(table["step"].max())
     total = stated.get("total_steps") if counts == "steps" else stated.get("epochs")
-    schedule, length_known, text = _schedule(table, float(total) if total else None, max(last, 1.0), counts)
+    origin = f"The log says {total:g} {counts}." if total else ""
+    if total_steps is not None:
+        total = _given_length(total_steps, last, counts)
+        origin = f"The run is to have {total:g} steps, as asked."
+    schedule, length_known, text = _schedule(table, float(total) if total else None, origin, max(last, 1.0), counts)
     if not length_known:
         text += f" Nothing says how long the run will be: the forecast is for twice the {counts} so far."
     rates = table["lr"].to_numpy(dtype=float)
@@ -44,17 +54,35 @@ def plan_from_log(table: pd.DataFrame, **known: Any) -> tuple[RunPlan, list[Note
         values["peak_lr"] = float(np.nanmax(rates)) / max(float(schedule.lr(table["step"]).max()), 1e-12)
     details = {"total": schedule.total, "kind": schedule.kind, "length_known": length_known}
     notes = [Note("plan_from_log", "info", text.strip(), details)]
-    return RunPlan(**(values | known)), notes
+    return RunPlan(**values), notes
 
 
-def _schedule(table: pd.DataFrame, total: float | None, last: float, counts: str) -> tuple[Schedule, bool, str]:
-    """Schedule, whether its length is known, and what it rests on."""
+def _given_length(total_steps: float, last: float, counts: str) -> float:
+    if counts != "steps":
+        raise ArgumentError(
+            f"{arg('total_steps', total_steps)} is given, and the log counts {counts}",
+            "nothing was judged",
+            "Say its length in a plan",
+        )
+    total = check_quantity("total_steps", total_steps)
+    if total < last:
+        raise ArgumentError(
+            f"{arg('total_steps', total)} is less than the log's last step, {last:g}",
+            "nothing was judged",
+            "Give the steps of the whole run",
+        )
+    return total
+
+
+def _schedule(
+    table: pd.DataFrame, total: float | None, origin: str, last: float, counts: str
+) -> tuple[Schedule, bool, str]:
+    """Schedule, whether its length is known, and what it rests on; `origin` says where the length is from."""
     logged = table[["step", "lr"]].dropna()
     steps, rates = logged["step"].to_numpy(dtype=float), logged["lr"].to_numpy(dtype=float)
     end = max(total or 2 * last, last)
-    given = f"The log says {end:g} {counts}." if total else ""
     if len(steps) < LEAST_RATES or rates.max() <= 0:
-        text = f"{given} Too few learning rates are logged, so a constant one is assumed."
+        text = f"{origin} Too few learning rates are logged, so a constant one is assumed."
         return Schedule.constant(end), total is not None, text
     peak = float(rates.max())
     relative = rates / peak
@@ -70,13 +98,13 @@ def _schedule(table: pd.DataFrame, total: float | None, last: float, counts: str
         past = Schedule.from_log(steps, rates)
         x, y = np.r_[past.knot_steps, end], np.r_[past.knot_lr, past.knot_lr[-1]]
         kept = np.r_[np.diff(x) > 0, True]
-        text = f"{given} The logged rates follow no schedule that scalefit knows; the last one is assumed to stay."
+        text = f"{origin} The logged rates follow no schedule that scalefit knows; the last one is assumed to stay."
         return Schedule.from_knots(x[kept], y[kept]), total is not None, text
     if kind == "constant":
-        text = f"{given} The logged rate is constant so far; a decay still to come would lower the loss further."
+        text = f"{origin} The logged rate is constant so far; a decay still to come would lower the loss further."
         return best, total is not None, text
     if total:
-        text = f"{given} The logged rates are those of a {kind} schedule (largest difference {off:.1%} of the peak)."
+        text = f"{origin} The logged rates are those of a {kind} schedule (largest difference {off:.1%} of the peak)."
         return best, True, text
     alike = [fit for fit in fits if fit[0] <= CLOSE and fit[1] != "constant"]
     shortest, longest = min(fit[2] for fit in alike), max(fit[2] for fit in alike)

@@ -144,6 +144,15 @@ def test_watch_shows_a_run_in_its_warmup(folder):
     assert done.returncode == 0 and "too_early" in done.stdout and "*" in done.stdout and "9.000 |" in done.stdout
 
 
+@pytest.mark.parametrize("words", [("--total-steps", "900"), ("--plan", "plan.toml")])
+def test_a_length_in_steps_for_a_log_of_epochs_is_refused_and_not_waited_for(folder, words):
+    line = "Epoch {}/20\n100/100 [====] - 2s 20ms/step - loss: {:.4f} - accuracy: 0.5 - val_loss: {:.4f}\n"
+    (folder / "keras.log").write_text("".join(line.format(k, 3 + 1 / k, 3.1 + 1 / k) for k in range(1, 11)))
+    for watch in ((), ("--watch", "--interval", "0", "--refreshes", "2")):
+        done = call(folder, "keras.log", *words, *watch)
+        assert done.returncode == 1 and "counts epochs" in done.stderr and "waiting" not in done.stdout
+
+
 def test_paths_with_an_equals_sign_are_paths(folder):
     (folder / "runs/lr=0.1").mkdir(parents=True)
     for name in ("old0.csv", "plan.toml"):

@@ -86,3 +86,8 @@ def test_compare_as_json(run, table):
 )
 def test_compare_mistakes(run, table, words, code):
     assert run("compare", table, *words)[0] == code
+
+
+def test_a_point_of_compute_and_one_size_is_not_called_the_best(run, table):
+    code, out, _ = run("forecast", table, "--at", "C=1e22,N=1e9", "--at", "C=1e22")
+    assert code == 0 and "C = 1e+22, N = 1B, D = 1.67T: loss" in out and out.count(" at the best ") == 1

@@ -220,3 +220,27 @@ def test_every_road_with_curves(run, table, tmp_path):
     assert next(row for row in approaches if row["approach"] == "envelope")["exponent_N"] == pytest.approx(
         0.5126, abs=0.02
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--C", "1e21", "--price", 2), "--price: it has no effect without --hardware or --peak"),
+        (("--C", "1e21", "--mfu", 0.3), "--mfu: it has no effect without --hardware or --peak"),
+        (("--C", "1e21", "--currency", "EUR"), "--currency: it has no effect without --hardware or --peak"),
+        (("--money", 100), "--money: it needs --hardware or --peak"),
+        (("--hours", 3, "--C", "1e21", "--hardware", "h100"), "--hours: a budget and --C are two questions"),
+        (("--hours", 3, "--N", "1e9", "--hardware", "h100"), "--hours: a budget and --N are two questions"),
+        (("--hours", 3, "--money", 3, "--hardware", "h100"), "compute follows from one of them"),
+        (("--money", 3, "--hardware", "h100"), "a device-hour has no price here"),
+    ],
+)
+def test_a_budget_or_a_price_without_its_hardware_is_refused_in_one_line(run, words, why):
+    code, out, err = run("plan", "--published", "hoffmann2022_tex", *words)
+    assert code in (1, 2) and out == "" and why in err and err.count("\n") == 1
+
+
+def test_hours_are_a_budget_by_the_default_share_of_the_peak(run):
+    words = ("plan", "--published", "hoffmann2022_tex", "--json")
+    code, out, _ = run(*words, "--hours", 1000, "--peak", "1e15")
+    assert code == 0 and json.loads(out)["C"] == pytest.approx(1000 * 3600 * 1e15 * 0.4)
