@@ -45,10 +45,10 @@ def external_data() -> Path:
 
 @pytest.fixture
 def start():
-    """Start Python with some words, as a terminal would; a deadline [s] ends it, and so does the end of the test."""
-    started = []
+    """Start Python with some words, as a terminal would; it ends with the test, which fails after a deadline [s]."""
+    started, late = [], []
 
-    def call(*words, deadline=120, env=None, **options):
+    def call(*words, deadline=900, env=None, **options):
         fixed = {"PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
         environment = {**os.environ, **fixed, **(env or {})}
         # A job in the background ignores SIGINT, and so would its children; of a signal that is handled they do not.
@@ -59,10 +59,14 @@ def start():
             )
         finally:
             signal.signal(signal.SIGINT, before)
-        clock = threading.Timer(deadline, end, [process])
+        clock = threading.Timer(deadline, ring, [process])
         clock.start()
         started.append((process, clock))
         return process
+
+    def ring(process):
+        late.append(process.args)
+        end(process)
 
     def end(process):
         process.terminate()  # torchrun then ends its own processes, which a kill would leave alone
@@ -77,3 +81,4 @@ def start():
         process.wait()
         for stream in filter(None, (process.stdout, process.stderr)):
             stream.close()
+    assert not late, "a deadline ended it"

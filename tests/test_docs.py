@@ -68,7 +68,7 @@ def run_commands(page: Path) -> None:
         if not command.startswith("scalefit "):
             continue
         words = [sys.executable, "-m", *shlex.split(command, comments=True)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=ENVIRONMENT)
         said = done.stdout + done.stderr
         assert checker.check_output(want, said, FLAGS) or not want, f"{page.name}:{line}: {command}\n{said}"
         assert done.returncode in (0, 3) or want, f"{page.name}:{line}: {command}\n{said}"

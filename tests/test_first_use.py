@@ -118,7 +118,8 @@ def test_a_slip_is_answered_by_what_was_meant(runs, call, meant):
 
 
 def test_nothing_is_suggested_where_nothing_is_near():
-    assert nearest("xyz", ["huber"]) == "" and known(None, ["a"]) == "Known: a" and known("q", []) == "Known: none"
+    assert nearest("xyz", ["huber"]) == "" and known("q", []) == "Known: none"
+    assert known(None, ["a", "none"]) == "Known: a, none"
 
 
 def test_a_note_of_a_table_speaks_the_language_of_the_shell(capsys, tmp_path, runs):

@@ -100,7 +100,7 @@ def test_a_named_pipe_is_read(start, tmp_path):
     os.mkfifo(path)
     code = f"open({str(path)!r}, 'wb').write({RUNS.to_csv(index=False).encode()!r})"
     writer = start("-c", code)
-    assert len(sf.read_runs(path)) == 3 and writer.wait(timeout=60) == 0
+    assert len(sf.read_runs(path)) == 3 and writer.wait() == 0
 
 
 BAD = {

@@ -42,10 +42,10 @@ def _run(folder: Path, points: _Points, config: dict[str, Any], index: int, coun
     return run
 
 
-def _written(path: Path) -> tuple[float, str]:
-    """Time in the name of an event file, by which several are in order."""
-    seconds = path.name.removeprefix(PREFIX).strip(".").split(".")[0]
-    return (float(seconds) if seconds.isdigit() else 0.0, path.name)
+def _written(path: Path) -> list[tuple[int, str]]:
+    """The name of an event file, by which several are in order; its time and its count are numbers: 9 before 10."""
+    parts = path.name.removeprefix(PREFIX).strip(".").split(".")
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 def _begins_again(before: _Points, now: _Points) -> bool:

@@ -302,16 +302,23 @@ def test_the_bar_counts_refits_on_a_terminal(monkeypatch):
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(_shared, "_PATIENCE", 0.05)
-    with _shared.working("Refitting") as progress:
+
+    def wait_for(words):
+        deadline = time.monotonic() + 60
+        while words not in screen.getvalue():
+            assert time.monotonic() < deadline, f"{words!r} was not drawn"
+            time.sleep(0.01)
+
+    with _shared.working("Refitting"):
         pass
     assert screen.getvalue() == ""
+    monkeypatch.setattr(_shared, "_PATIENCE", 0.0)
     with _shared.working("Refitting") as progress:
         progress(1, 4)
-        time.sleep(0.3)
+        wait_for("25%")
         progress(2, 4)
-        time.sleep(0.2)
-    assert "Refitting" in screen.getvalue() and "50%" in screen.getvalue()
+        wait_for("50%")
+    assert "Refitting" in screen.getvalue()
 
 
 #: Commands that read and print what is there, and `train`, which has a bar of its own.

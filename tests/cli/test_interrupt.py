@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,8 +14,20 @@ import pytest
 import scalefit as sf
 
 TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-#: CPU seconds to work before the interrupt: enough to be in the midst of it, a small part of what it takes in all.
-WORK = 2.5
+
+
+def of_children():
+    """CPU seconds of the processes that this one has waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+@pytest.fixture(scope="module")
+def enough():
+    """CPU seconds of work before the interrupt: twice those of the imports, a small part of what a command takes."""
+    before = of_children()
+    subprocess.run([sys.executable, "-c", "import pandas, scipy.optimize, scipy.stats, typer, rich"], timeout=300)
+    return 2 * (of_children() - before)
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +47,16 @@ def used(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def interrupted(start, words, folder):
-    """Start a command, interrupt it in the midst of its work, and return how it ended and what it took to end."""
-    process = start("-m", "scalefit", *words, stderr=subprocess.PIPE, cwd=folder, deadline=300)
-    while process.poll() is None and used(process.pid) < WORK:
+def interrupted(start, words, folder, enough):
+    """Start a command, interrupt it in the midst of its work, and say how it ended and what it took to get there."""
+    process = start("-m", "scalefit", *words, stderr=subprocess.PIPE, cwd=folder)
+    while process.poll() is None and used(process.pid) < enough:
         time.sleep(0.05)
     assert process.poll() is None, f"ended by itself: {process.communicate()}"
-    before = os.times()
-    spent = used(process.pid)
+    before, spent = of_children(), used(process.pid)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
-    after = os.times()
-    total = after.children_user + after.children_system - before.children_user - before.children_system
-    return process.returncode, said, total - spent
+    return process.returncode, said, spent, of_children() - before - spent
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see how far a process is")
@@ -59,12 +69,12 @@ def interrupted(start, words, folder):
     ],
     ids=["bootstrap", "compare", "report"],
 )
-def test_an_interrupt_ends_long_work_at_once(start, words, big, tmp_path):
+def test_an_interrupt_ends_long_work_at_once(start, words, big, tmp_path, enough):
     old = tmp_path / "out.json"
     if "--force" in words:
         old.write_text("kept")
-    code, said, took = interrupted(start, [words[0], big, *words[1:]], tmp_path)
+    code, said, worked, took = interrupted(start, [words[0], big, *words[1:]], tmp_path, enough)
     assert code == 130 and said.strip().splitlines()[-1] == "scalefit: interrupted" and "Traceback" not in said
-    assert took < WORK, "ending took longer than all the work until then"
+    assert took < worked, "ending took longer than all the work until then"
     left = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert left == ({"out.json": "kept"} if "--force" in words else {})

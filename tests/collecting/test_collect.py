@@ -155,6 +155,8 @@ class TestTensorboard:
     def test_a_resume_goes_on(self, tmp_path, write):
         write(tmp_path / "a", [3.0, 2.75, 2.5], suffix=".0")
         write(tmp_path / "a", [2.5, 2.25], first=2, suffix=".1")
+        for path in (tmp_path / "a").iterdir():  # the ninth and the tenth of a process, of one second
+            path.rename(path.with_name(f"events.out.tfevents.1700000000.host.77.{9 + int(path.suffix[1:])}"))
         table = sf.collect(tmp_path, N=1e6, batch_tokens=100)
         assert table.loss.tolist() == [2.25] and table.steps.tolist() == [3]
 

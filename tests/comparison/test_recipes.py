@@ -369,7 +369,7 @@ def test_a_power_law_of_compute_needs_no_N_and_reads_the_column():
 def test_muon_over_the_adam_family_on_a_public_ladder():
     path = Path_(os.environ.get("SCALEFIT_DATA_DIR", "")) / "forecast_fresh/marin_speedrun.csv"
     if not path.is_file():
-        pytest.skip(f"{path} is not there")
+        pytest.skip(f"third-party tables: set SCALEFIT_DATA_DIR to the folder that holds {path}")
     runs = sf.read_runs(path, loss_unit="bit/byte", bytes_per_token=4.33)
     found = sf.compare_recipes(runs.rename(columns={"series": "recipe"}), baseline="adam_family")
     row = found.table.loc["muon_family"]

@@ -54,11 +54,14 @@ def test_scatter_widens_what_the_runs_say_and_not_the_prior():
 
 
 def test_a_misfit_that_neighbours_share_widens_too():
-    """Smoothing leaves nothing of it in the runs, yet the law misses them."""
+    """Of all runs, and of the four smallest, which the median of what smoothing leaves hardly sees."""
     runs = grid(0.001)
     size = np.log(runs["N"] * runs["D"])
-    bent = runs.assign(loss=runs["loss"] * np.exp(0.03 * np.sin(size - size.min())))
-    assert sf.forecast(bent).scatter > 1.3 * sf.forecast(runs).scatter
+    small = (runs["N"] < 2e8) & (runs["D"] < 4e9)
+    assert small.sum() == 4
+    for missed in (0.03 * np.sin(size - size.min()), 0.4 * small):
+        bent = runs.assign(loss=runs["loss"] * np.exp(missed))
+        assert sf.forecast(bent).scatter > 1.3 * sf.forecast(runs).scatter
 
 
 def test_clean_grids_of_twelve_converge():

@@ -187,13 +187,13 @@ def test_a_hundred_thousand_plans(radius):
     plans = pd.DataFrame({"N": 1e13, "D": 10 ** rng.uniform(9, 13, k), "n_layers": rng.integers(1, 100, k)})
     plans["d_emb"], plans["T_max"] = width, 2 ** rng.integers(5, 13, k)
 
-    start = time.perf_counter()
+    start = time.process_time()
     assert np.isfinite(sf.loss_floor(plans, radius=radius)["log_z_upper"]).all()
-    together = (time.perf_counter() - start) / k
-    start = time.perf_counter()
+    together = (time.process_time() - start) / k
+    start = time.process_time()
     for plan in plans[:100].to_dict("records"):
         sf.loss_floor(**plan, radius=radius)
-    alone = (time.perf_counter() - start) / 100
+    alone = (time.process_time() - start) / 100
     assert together < alone / 10
 
 

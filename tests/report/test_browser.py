@@ -349,7 +349,7 @@ def test_what_a_screen_reader_gets(open_tab, made):
     assert levels[0] == "H1" and levels.count("H1") == 1
     page.fill("#C-typed", "5e22")
     page.dispatch_event("#C-typed", "change")
-    page.wait_for_function("() => document.getElementById('spoken').textContent.includes('parameters')", timeout=5000)
+    page.wait_for_function("() => document.getElementById('spoken').textContent.includes('parameters')")
     assert page.get_attribute("#spoken", "aria-live") == "polite"
 
 

@@ -24,6 +24,12 @@ from scalefit.training.config import (  # noqa: E402
 from scalefit.training.sweeps.grid import LearningRateConfig, SizeConfig, SweepConfig  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """The same random numbers in each test, whatever ran before it in this process."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Corpora that are built once for all tests."""

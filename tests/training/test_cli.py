@@ -121,7 +121,7 @@ def test_the_worker_does_not_need_the_command_line(sweep_file: Path, store: Path
         "= None\nimport torch; torch.set_num_threads(1)\n"
         "from scalefit.training.sweeps.worker import work\nprint(work(sys.argv[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "2"
 

@@ -17,7 +17,9 @@ import pytest
 from scalefit.training import SweepConfig, load_config
 from scalefit.training.data.corpus import open_corpus
 from scalefit.training.models.counts import count_parameters
+from scalefit.training.store import RunFolder
 
+LONG = 10_000.0  # seconds that no item takes, on whatever machine
 QUEUE = Path(__file__).parents[2] / "benchmarks" / "gpu_queue"
 #: What a bare GPU image may lack.
 BARE = ("pydantic", "pydantic_core", "pandas", "scipy", "matplotlib", "typer", "rich", "lmfit", "pooch", "pyarrow",
@@ -30,7 +32,7 @@ spec.loader.exec_module(queue)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("item", [item for item in queue.ITEMS if item not in ("figure2", "figure3")])
 def test_items_run(item: str, store: Path) -> None:
-    assert queue.run_item(item, store / "out", store, 100.0, toy=True) == "finished"
+    assert queue.run_item(item, store / "out", store, LONG, toy=True) == "finished"
     check_files(store / "out")
 
 
@@ -40,7 +42,7 @@ def test_text_items_run(item: str, store: Path) -> None:
     folder.mkdir()
     for number in range(400):
         (folder / f"{number}.txt").write_text(f"{number} " * 60)
-    assert queue.run_item(item, store / "out", store, 100.0, str(folder), toy=True) == "finished"
+    assert queue.run_item(item, store / "out", store, LONG, str(folder), toy=True) == "finished"
     check_files(store / "out")
 
 
@@ -61,7 +63,7 @@ def test_the_smoke_says_what_differs(store: Path, monkeypatch) -> None:
         return [loss + (0.01 if calls % 2 else 0.0) for loss in losses]
 
     monkeypatch.setattr(device_check, "_losses", off)
-    found = {check.name: check for check in device_check.check_device("cpu", modes=("eager",), store=store)}
+    found = {check.name: check for check in device_check.check_device("cpu", LONG, ("eager",), store)}
     assert found["gpt2, float32"].difference == pytest.approx(0.01) and not found["gpt2, float32"].passed
     assert found["llama, float32"].difference == float("inf") and not found["llama, float32"].passed
     assert "NOT  moe, float32: no kernel for this (" in str(found["moe, float32"])
@@ -92,15 +94,16 @@ def test_a_sweep_stops_in_time_and_goes_on(store: Path) -> None:
         assert (store / "out" / "runs.tar.gz").exists()
     assert state == "finished" and call > 0
     assert (store / "out" / "runs.csv").exists()
-    assert not list((store / "runs").glob("*/lease"))
+    # The alarm may ring in the midst of giving a lease back: what is left of it holds nothing.
+    assert not any(RunFolder(path.parent).held_by_other() for path in (store / "runs").glob("*/lease"))
 
 
 def test_another_machine_goes_on_from_what_was_carried(store: Path, tmp_path: Path, monkeypatch) -> None:
-    assert queue.run_item("ladder", store / "out", store, 100.0, toy=True) == "finished"
+    assert queue.run_item("ladder", store / "out", store, LONG, toy=True) == "finished"
     elsewhere = tmp_path / "elsewhere"
     queue.unpack(store / "out" / "runs.tar.gz", elsewhere)
     monkeypatch.setattr("scalefit.training.sweeps.worker.train", None)  # nothing is left to train
-    assert queue.run_item("ladder", elsewhere / "out", elsewhere, 100.0, toy=True) == "finished"
+    assert queue.run_item("ladder", elsewhere / "out", elsewhere, LONG, toy=True) == "finished"
     assert (elsewhere / "out" / "runs.csv").read_bytes() == (store / "out" / "runs.csv").read_bytes()
 
 

@@ -208,7 +208,7 @@ def told(who):
     return path.read_text().splitlines() if path.exists() else []
 
 def wait_for(who, n_runs):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 500
     while len(told(who)) < n_runs:
         assert time.monotonic() < deadline, f"{who} never took up {n_runs} runs"
         time.sleep(0.01)
@@ -242,7 +242,7 @@ def test_workers_of_two_machines_share_a_sweep(grid: SweepConfig, tmp_path: Path
     for name in ("one", "two"):
         words = ("-c", WORKER, tmp_path / "sweep.json", address, tmp_path / "notes", name)
         scratch = {"SCALEFIT_SCRATCH": str(tmp_path / name)}
-        workers.append(start(*words, env=scratch, deadline=300, stderr=subprocess.PIPE))
+        workers.append(start(*words, env=scratch, stderr=subprocess.PIPE))
     said = [worker.communicate()[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [-signal.SIGKILL, 0], said
     one, two = (

@@ -57,7 +57,7 @@ def launch(start):
         process = start(
             "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", n_processes,
             store / "train.py", store / "configs.json", store, last,
-            env={"PYTHONWARNINGS": "ignore", "TORCH_CPP_LOG_LEVEL": "ERROR"}, deadline=300, stderr=subprocess.PIPE,
+            env={"PYTHONWARNINGS": "ignore", "TORCH_CPP_LOG_LEVEL": "ERROR"}, stderr=subprocess.PIPE,
         )  # fmt: skip
         said = process.communicate()[1]
         return process.returncode, said
