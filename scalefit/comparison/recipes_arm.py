@@ -227,9 +227,16 @@ class Arm:
             return np.nan
         return float(max(np.ceil(2 * (2.5 * 1.15 * noise / (slope * np.log(_SEEN))) ** 2), 4))
 
-    def shared_cells(self) -> AnyArray:
-        """Indices (k, 2) of runs of A and of B at the same N and D."""
-        return np.argwhere(same_cells(self.a, self.b))
+    def shared_cells(self) -> list[tuple[AnyArray, AnyArray]]:
+        """The runs (indices) of A and those of B at each N and D that both have; seeds are of one cell."""
+        cell = same_cells(self.a, self.a).argmax(axis=1)  # the first run that is there
+        near = same_cells(self.a, self.b)
+        cells = [(np.flatnonzero(cell == first), np.flatnonzero(near[first])) for first in np.unique(cell)]
+        return [(i, j) for i, j in cells if len(j)]
+
+    def differences(self) -> Array:
+        """Mean loss of B less that of A in each cell of both [the unit of the loss]."""
+        return np.array([self.b.loss[j].mean() - self.a.loss[i].mean() for i, j in self.shared_cells()])
 
     def notes(self) -> list[Note]:
         """What a reader must know of this pair."""
@@ -263,7 +270,7 @@ class Arm:
                 "a little narrow. Add sizes."
             )
             found.append(Note("few_sizes", "info", text, {"groups": self.groups}))
-        if not len(self.shared_cells()):
+        if not self.shared_cells():
             text = (
                 f"No run of {label} has the N and D of a run of {self.a.label}. Runs of the same N, D, seed and data "
                 "order in both are worth three to five times as many as others."

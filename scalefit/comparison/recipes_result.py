@@ -205,26 +205,26 @@ class RecipeComparison:
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """Runs of both at the same N and D.
+        """The N and D at which both have runs; losses are means over the runs there, so over seeds.
 
         Returns
         -------
         DataFrame
-            ``recipe``, ``N``, ``D``, ``C``, the two losses, ``difference`` of the recipe from the baseline, which
-            needs no law, and ``fitted``, the same by the joint fit.
+            ``recipe``, ``N``, ``D``, ``C``, ``runs_baseline``, ``runs``, the two losses, ``difference`` of the recipe
+            from the baseline, which needs no law, and ``fitted``, the same by the joint fit.
         """
         import pandas as pd
 
-        columns = ["recipe", "N", "D", "C", "loss_baseline", "loss", "difference", "fitted"]
-        parts = []
+        columns = ["recipe", "N", "D", "C", "runs_baseline", "runs", "loss_baseline", "loss", "difference", "fitted"]
+        rows = []
         for label, arm in self.arms.items():
-            i, j = arm.shared_cells().T
             fitted = np.exp(arm.fit.weights() @ arm.fit.surface.log_loss(arm.fit.theta)[0])
-            gap = fitted[len(arm.a.N) + j] - fitted[i]
-            of_a, of_b = arm.a.loss[i], arm.b.loss[j]
-            data = [np.full(len(i), label, object), arm.a.N[i], arm.a.D[i], arm.a.C[i], of_a, of_b, of_b - of_a, gap]
-            parts.append(pd.DataFrame(dict(zip(columns, data, strict=True))))
-        return pd.concat(parts, ignore_index=True)
+            of_a, of_b = np.split(fitted, [len(arm.a.N)])
+            for (i, j), difference in zip(arm.shared_cells(), arm.differences(), strict=True):
+                at = (arm.a.N[i[0]], arm.a.D[i[0]], arm.a.C[i[0]])
+                losses = (arm.a.loss[i].mean(), arm.b.loss[j].mean())
+                rows.append((label, *at, len(i), len(j), *losses, difference, of_b[j].mean() - of_a[i].mean()))
+        return pd.DataFrame(rows, columns=columns)
 
     @property
     def runs_needed(self) -> pd.Series[float]:

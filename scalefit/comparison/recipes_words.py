@@ -67,13 +67,16 @@ def verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]
     )
     if not narrow.lower <= 1 <= narrow.upper:
         return f"{label}: no difference seen that stands when all recipes are read together; {ends}."
+    p = max(narrow.p_better, 1 - narrow.p_better)
+    if p >= _LIKELY:
+        return f"{label}: no difference seen that is certain; {likely(narrow)}; {ends}."
     return f"{label}: no difference seen; {ends}."
 
 
 def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -> list[str]:
     """The lines that are printed for one recipe."""
     largest, centre = rows
-    lines = [sentence]
+    lines = [sentence, *_observed(arm)]
     if not arm.apart and undetermined(largest, centre):
         return lines
     lines.append(f"  over the runs compared (near {quantity('C', centre.C)} FLOP): {centre.words()}")
@@ -82,7 +85,8 @@ def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -
     )
     if not arm.apart:
         far = arm.read(10 * largest.C, level)
-        lines.append(f"  ten times beyond: {far.words()}{likely(far)}; extrapolated, the two laws may differ")
+        beyond = ", ".join(filter(None, (far.words(), likely(far))))
+        lines.append(f"  ten times beyond: {beyond}; extrapolated, the two laws may differ")
         factor, low, high, p = arm.trend(level)
         if np.isfinite(factor):
             sign = "" if p < 0.05 else "no sign of one, "
@@ -92,20 +96,32 @@ def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -
     return [*lines, f"  runs per recipe that would show 5 %: {needed:.0f}"] if np.isfinite(needed) else lines
 
 
+def _observed(arm: Arm) -> list[str]:
+    """What the runs show at the same N and D, which needs no law."""
+    gaps = arm.differences()
+    if not len(gaps):
+        return []
+    known = "N and D" if np.isfinite(arm.a.N).all() and np.isfinite(arm.b.N).all() else "compute"
+    lower, mean = int((gaps < 0).sum()), float(gaps.mean())
+    side = "lower" if mean < 0 else "higher"
+    cells = f"its loss is lower in {lower} of {len(gaps)} cells"
+    return [f"  at the same {known} {cells}, on average {abs(mean):.2g} {arm.a.unit} {side}"]
+
+
 def better(reading: Reading) -> str:
     """The probability of being better, in brackets."""
     return "" if np.isnan(reading.p_better) else f" (P better {reading.p_better:.3f})"
 
 
-#: Probability from which an extrapolated multiplier is called likely better or worse; a choice, not measured.
+#: Probability from which a multiplier is called likely better or worse; a choice, not measured.
 _LIKELY = 0.8
 
 
 def likely(reading: Reading) -> str:
-    """What may be said of an extrapolated multiplier: no yes or no."""
+    """What may be said of a multiplier that is extrapolated or not certain: no yes or no."""
     p = reading.p_better
     if np.isnan(p):
         return ""
     if max(p, 1 - p) < _LIKELY:
-        return f", better or worse (P better {p:.2f})"
-    return f", likely {'better' if p >= 0.5 else 'worse'} (P {max(p, 1 - p):.2f})"
+        return f"better or worse (P better {p:.2f})"
+    return f"likely {'better' if p >= 0.5 else 'worse'} (P {max(p, 1 - p):.2f})"

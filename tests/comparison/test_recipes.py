@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path as Path_
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 import scalefit as sf
 from scalefit.comparison.recipes_fit import Mixture
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path
+from scalefit.comparison.recipes_words import verdict
 from scalefit.errors import ArgumentError, DataError, FitError
 
 LAW = sf.published("chinchilla", "besiroglu2024")
@@ -349,6 +351,30 @@ def test_one_size_gives_a_multiplier_of_tokens_and_says_so():
     assert "one_size" in {note.code for note in found.notes}
     row = found.table.loc["b"]
     assert row["lower"] < 1.5 < row["upper"]
+
+
+@pytest.mark.parametrize(
+    ("p", "words"), [(0.5, "seen; one above"), (0.93, "seen that is certain; likely better (P 0.93)")]
+)
+def test_a_difference_that_is_likely_is_not_called_none(p, words):
+    found = sf.compare_recipes(table(base=runs_of(noise=0.003), x=runs_of(noise=0.003, seed=1)), baseline="base")
+    arm = found.arms["x"]
+    reading = replace(arm.read(1e21, 0.9), multiplier=1.02, lower=0.99, upper=1.05, p_better=p)
+    assert f"no difference {words}" in verdict(arm, reading, reading, (False, False))
+
+
+def test_seeds_of_one_cell_are_one_pair():
+    """Three seeds of each recipe in a cell are no nine pairs; what is printed of them needs no law."""
+    a, b = runs_of(noise=0.003), runs_of(1.3, 1.3, 0.003, 1)
+    again = b.iloc[[0, 1, 0]].assign(loss=lambda seeds: seeds["loss"] + [0.02, 0.03, 0.04])
+    found = sf.compare_recipes(table(base=a, x=pd.concat([b, again])), baseline="base")
+    cells = len(a)
+    assert len(found.pairs) == cells and found.pairs["runs"].to_list()[:3] == [3, 2, 1]
+    first = found.pairs.iloc[0]
+    assert first["loss"] == pytest.approx(b["loss"][0] + 0.02)
+    assert first["difference"] == pytest.approx(first["loss"] - a["loss"][0])
+    lower = int((found.pairs["difference"] < 0).sum())
+    assert f"at the same N and D its loss is lower in {lower} of {cells} cells" in " ".join(str(found).split())
 
 
 def test_a_power_law_of_compute_needs_no_N_and_reads_the_column():
