@@ -49,6 +49,10 @@ def test_longer_names_beat_lone_letters_and_small_guesses_are_refused():
         {"d": [128, 256, 512], "n": [2, 4, 8], "tokens": GOOD["D"], "params": GOOD["N"], "val_loss": GOOD["loss"]}
     )
     assert runs["D"].tolist() == GOOD["D"] and runs["N"].tolist() == GOOD["N"]
+    planned = {"d": [128, 256, 512], "N": GOOD["N"], "D_target": GOOD["D"], "loss": GOOD["loss"]}
+    assert sf.read_runs(planned)["D"].tolist() == GOOD["D"]  # d is a width there
+    trained = {**planned, "tokens": [2 * tokens for tokens in GOOD["D"]]}
+    assert sf.read_runs(trained)["D"].tolist() == trained["tokens"]
     with pytest.raises(DataError, match="billions"):
         sf.read_runs({"params": GOOD["N"], "tokens": [2.0, 20.0, 63.5], "loss": GOOD["loss"]})
 

@@ -19,7 +19,7 @@ from scalefit.flops import QUANTITIES, SIZES
 
 NON_EMBEDDING_NAMES = (
     "n_non_embedding non_embedding_params n_params_non_embedding params_non_embedding params_no_embed "
-    "n_nonembed non_embedding_parameters non_embedding n_kaplan"
+    "n_nonembed n_nonemb n_non_emb non_embedding_parameters non_embedding n_kaplan"
 ).split()
 
 # The usual names, most trusted first; compared in lower case, with every other sign read as "_".
@@ -32,7 +32,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "D": (
         *"n_tokens num_tokens tokens training_tokens train_tokens tokens_d total_tokens".split(),
         *"tokens_seen n_train_tokens num_train_tokens num_training_tokens consumed_tokens".split(),
-        *"trained_tokens tokens_trained token_count dataset_size data_size dataset_tokens d_tokens data d".split(),
+        *"trained_tokens tokens_trained token_count dataset_size data_size dataset_tokens d_tokens".split(),
+        *"d_target target_tokens data d".split(),
     ),
     "C": (
         *"training_flops training_flop train_flops train_flop total_flops total_flos flops flop".split(),
@@ -59,6 +60,8 @@ SHAPE_NAMES: dict[str, tuple[str, ...]] = {
         *"seq_len sequence_length seq_length max_seq_len max_position_embeddings".split(),
     ),
 }
+#: The number of different tokens, which times the width is the size of an embedding.
+VOCABULARY_NAMES = tuple("vocab_size n_vocab vocabulary_size vocab vocabulary".split())
 PERPLEXITY_NAMES = tuple("perplexity ppl val_ppl eval_ppl val_perplexity eval_perplexity word_perplexity".split())
 PER_BYTE_NAMES = tuple("bpb val_bpb bits_per_byte loss_bpb val_bits_per_byte eval_bpb test_bpb".split())
 
@@ -310,8 +313,8 @@ def unit_of(text: str) -> str | None:
 
 
 def counts_no_embeddings(choice: Choice) -> bool:
-    """Return whether N was guessed from a column that is named for leaving the embeddings out."""
-    return choice.guessed and choice.column is not None and plain_name(choice.column) in NON_EMBEDDING_NAMES
+    """Return whether N is a column that is named for leaving the embeddings out."""
+    return choice.column is not None and plain_name(choice.column) in NON_EMBEDDING_NAMES
 
 
 def _closest(wanted: str, names: list[str], among: list[str] | None = None) -> str:
