@@ -8,6 +8,17 @@ import numpy as np
 
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Input
+from scalefit.laws._starts import softplus
+
+
+def _power_of_sum(log_n: Any, log_d: Any, A: Any, alpha: Any, B: Any, beta: Any, gamma: Any) -> tuple[Any, list[Any]]:
+    """(A N^-alpha + B D^-beta)^gamma, and its slopes by these five."""
+    n_term, d_term = np.exp(-alpha * log_n), np.exp(-beta * log_d)
+    terms = A * n_term + B * d_term
+    power = terms**gamma
+    slope = gamma * power / terms
+    by_exponents = -slope * A * n_term * log_n, -slope * B * d_term * log_d
+    return power, [slope * n_term, by_exponents[0], slope * d_term, by_exponents[1], power * np.log(terms)]
 
 
 class Distillation(Law):
@@ -101,28 +112,24 @@ class Distillation(Law):
     )
 
     @staticmethod
-    def loss(
-        N: Any,
-        D: Any,
-        teacher_loss: Any,
-        E: Any,
-        A: Any,
-        alpha: Any,
-        B: Any,
-        beta: Any,
-        gamma: Any,
-        A_S: Any,
-        alpha_S: Any,
-        B_S: Any,
-        beta_S: Any,
-        gamma_S: Any,
-        c0: Any,
-        c1: Any,
-        d1: Any,
-        f1: Any,
-    ) -> Any:
+    def loss(N: Any, D: Any, teacher_loss: Any, E: Any, A: Any, alpha: Any, B: Any, beta: Any, gamma: Any, A_S: Any,
+             alpha_S: Any, B_S: Any, beta_S: Any, gamma_S: Any, c0: Any, c1: Any, d1: Any, f1: Any) -> Any:  # fmt: skip
         """Loss [nat/token]."""
         alone = E + (A * N**-alpha + B * D**-beta) ** gamma
-        turn = c1 * f1 * np.log(1.0 + (teacher_loss / (alone * d1)) ** (1.0 / f1))
+        turn = c1 * f1 * softplus(np.log(teacher_loss / (alone * d1)) / f1)
         student = (A_S * N**-alpha_S + B_S * D**-beta_S) ** gamma_S
         return teacher_loss + np.exp(-c0 * np.log(teacher_loss) - turn) * student
+
+    @staticmethod
+    def gradient(N: Any, D: Any, teacher_loss: Any, E: Any, *constants: Any) -> list[Any]:
+        """Derivatives in order of the parameters."""
+        log_n, log_d, log_t = np.log(N), np.log(D), np.log(teacher_loss)
+        power, supervised = _power_of_sum(log_n, log_d, *constants[:5])
+        student, own = _power_of_sum(log_n, log_d, *constants[5:10])
+        c0, c1, d1, f1 = constants[10:]
+        z = (log_t - np.log((E + power) * d1)) / f1
+        turn, share = softplus(z), np.exp(-softplus(-z))
+        factor = np.exp(-c0 * log_t - c1 * f1 * turn)
+        above, by_alone = factor * student, factor * student * c1 * share / (E + power)
+        ends = [-above * log_t, -above * f1 * turn, above * c1 * share / d1, above * c1 * (share * z - turn)]
+        return [by_alone, *(by_alone * slope for slope in supervised), *(factor * slope for slope in own), *ends]

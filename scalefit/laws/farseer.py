@@ -71,3 +71,14 @@ class Farseer(Law):
         """Loss [bit/character]."""
         floor = np.exp(a3 * N**g + b3)
         return floor + np.exp(a2 * N**b + b2 - np.exp(a1 * N**a + b1) * np.log(D))
+
+    @staticmethod
+    def gradient(N: Any, D: Any, a3: Any, g: Any, b3: Any, a2: Any, b: Any, b2: Any, a1: Any, a: Any, b1: Any) -> Any:
+        """Derivatives in order of the parameters."""
+        log_n, log_d = np.log(N), np.log(D)
+        in_floor, in_coefficient, in_exponent = np.exp(g * log_n), np.exp(b * log_n), np.exp(a * log_n)
+        floor, exponent = np.exp(a3 * in_floor + b3), np.exp(a1 * in_exponent + b1)
+        rest = np.exp(a2 * in_coefficient + b2 - exponent * log_d)
+        by_exponent = -rest * exponent * log_d
+        parts = ((floor, a3, in_floor), (rest, a2, in_coefficient), (by_exponent, a1, in_exponent))
+        return [d for top, slope, power in parts for d in (top * power, top * slope * power * log_n, top)]
