@@ -10,7 +10,7 @@ import pandas as pd
 from scalefit._text import shortlist
 from scalefit.integrations._log_columns import is_loss, is_validation, plain
 
-_NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
+_NUMBER = r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
 #: A counter and how far it has come: step=100/2000, "iter 100", "Epoch 3/10"; not that of an evaluation's batches.
 _COUNTER = re.compile(
     r"(?<!eval )(?<!val )(?<!validation )(?<!validate )(?<![\w/.])"
