@@ -38,7 +38,7 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
 3. **Errors that neighbours share.** What a law misses, it misses for neighbouring runs alike. So the log loss is the
    law plus a smooth discrepancy (a Gaussian process over ln N and ln D) plus noise; runs far above the loss that their
    compute allows, and runs of little compute, are trusted less. A hundred small runs then cannot outvote the few large
-   ones (this takes the place of a tempered likelihood), and what the largest runs missed the law by is carried over.
+   ones (this takes the place of a tempered likelihood), and what the largest runs missed the law by is corrected for.
 4. **Intervals** add three parts in squares: the law's parameters, its form (the discrepancy that the runs leave open,
    and at least floor + growth ln(C/C_max)), and noise, which is estimated from the table itself. The width follows how
    much the runs scatter about the forecast and how far the law misses them together; what the prior says of the

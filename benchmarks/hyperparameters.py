@@ -93,17 +93,17 @@ def held_out(
         best_runs = log_linear(optima)
         for key in test:
             N, D = key
-            said = rules(N, D, compute[key])
+            asked = rules(N, D, compute[key])
             for method, fit in fits.items():
                 one = fit.predict(N=N, D=D).iloc[0]
-                said[f"scalefit, {method}"] = (one["lr"], one["batch_size"])
+                asked[f"scalefit, {method}"] = (one["lr"], one["batch_size"])
                 if method == "cells":
                     for name in inside:
                         inside[name] += int(one[f"{name}_lower"] <= own.loc[key, name] <= one[f"{name}_upper"])
-            said["best runs, least squares"] = best_runs(N, D)
-            said["largest cell's best, copied"] = (copied["lr"], copied["batch_size"])
+            asked["best runs, least squares"] = best_runs(N, D)
+            asked["largest cell's best, copied"] = (copied["lr"], copied["batch_size"])
             surface, lowest = surfaces[key]
-            for name, pair in said.items():
+            for name, pair in asked.items():
                 lost.setdefault(name, []).append(float(surface(np.log([pair]))[0]) - lowest)
         row["lost"] = {name: {"mean": float(np.mean(v)), "largest": float(np.max(v))} for name, v in lost.items()}
         row["inside"] = {name: count / len(test) for name, count in inside.items()}

@@ -49,8 +49,8 @@ def parts(document: dict[str, Any]) -> str:
             f"| {row['task']} | {1e3 * row['seconds']:.0f} | {1e3 * row['before_seconds']:.0f} | {row['ratio']:.1f} |"
         )
     rounds = "of one round" if found["rounds"] == 1 else f"medians of {found['rounds']} rounds"
-    said = f"CPU time, {rounds} in which both took turns; before: {found['before']}."
-    return "\n".join([*lines, "", said]) + "\n"
+    sentence = f"CPU time, {rounds} in which both took turns; before: {found['before']}."
+    return "\n".join([*lines, "", sentence]) + "\n"
 
 
 def _shares(cell: dict[str, Any], names: tuple[str, ...], target: tuple[float, float]) -> str:
@@ -73,11 +73,11 @@ def narrow(document: dict[str, Any]) -> str:
         shares = _shares(cell, ("N", "D", "loss"), document["target"])
         width = "–" if cell["N_width"] is None else f"{cell['N_width']:.2f}"
         lines.append(f"| {cell['decades']:g} | {cell['tables']} | {cell['not_known']} | {shares} | {width} |")
-    said = (
+    sentence = (
         f"{document['level']} claimed; shares are of the plans that are known, bold outside {document['target']}. "
         f"Noise {100 * document['noise']:g} %, plans for {document['budget']:.0e} FLOP."
     )
-    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+    return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
 
 def shared_noise(document: dict[str, Any]) -> str:
@@ -89,11 +89,11 @@ def shared_noise(document: dict[str, Any]) -> str:
         found = sum(cell["found"].values()) / cell["tables"]
         lines.append(f"| {cell['design']} | {cell['by']} | {_shares(cell, names, document['target'])} | {found:.2f} |")
     tables = document["cells"][0]["tables"]
-    said = (
+    sentence = (
         f"{tables} tables a row, {document['level']} claimed, bold outside {document['target']}; the counting error of "
         f'a share is {(0.09 / tables) ** 0.5:.3f}. "Found" is how often shared noise was: under "none", falsely.'
     )
-    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+    return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
 
 def falling_noise(document: dict[str, Any]) -> str:
@@ -106,11 +106,11 @@ def falling_noise(document: dict[str, Any]) -> str:
         power = "C^0" if not cell["power"] else f"C^{cell['power']:g}"
         lines.append(f"| {cell['design']} | {cell['runs']} | {power} | {shares} | {cell['found']:.2f} |")
     tables = document["cells"][0]["tables"]
-    said = (
+    sentence = (
         f"{tables} tables a row, {document['level']} claimed, bold outside {document['target']}; the counting error of "
         f"a share is {(0.09 / tables) ** 0.5:.3f}."
     )
-    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+    return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
 
 def optimum(document: dict[str, Any]) -> str:
@@ -123,13 +123,13 @@ def optimum(document: dict[str, Any]) -> str:
         sum(row[key] for row in document["laws"]) for key in ("fitted", "misses", "trusted_misses")
     )
     of = f"{tables} tables of {len(document['laws'])} laws"
-    said = (
+    sentence = (
         f"{of}: {missed or 'no'} misses, {trusted or 'none'} of them trusted. "
         f"{document['starts']} starts of the other search; a miss is an objective higher than its by over "
         f"{document['tolerance']:.0e}, relatively; objectives that differ by less than {document['same']:.0e} count as "
         "equal."
     )
-    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+    return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
 
 def law_tables(document: dict[str, Any]) -> str:
@@ -160,11 +160,11 @@ def coverage(document: dict[str, Any]) -> str:
             shown = " | ".join(f"{share:.3f}" if low <= share <= high else f"**{share:.3f}**" for share in shares)
             lines.append(f"| {NAMES[cell['design']]} | {cell['n']} | {cell['objective']} | {errors} | {shown} |")
     error = (0.09 / document["tables"]) ** 0.5
-    said = (
+    sentence = (
         f"{document['tables']} tables a row, {document['resamples']} resamples each, {document['level']} claimed. "
         f"{out} of {total} shares lie outside [{low}, {high}] (bold); the counting error of a share is {error:.3f}."
     )
-    return "\n".join([*lines, "", said]) + "\n"
+    return "\n".join([*lines, "", sentence]) + "\n"
 
 
 def peers(fit: dict[str, Any], forecast: dict[str, Any], stopping: dict[str, Any], training: dict[str, Any]) -> str:
@@ -231,16 +231,16 @@ def exponents(document: dict[str, Any]) -> str:
         cells = (row["runs"], f"{row['published']:.3f}", f"{row['local']:.3f}", between, f"{row['parabola']:.3f}")
         lines.append(f"| {' | '.join(cells)} |")
     first, second = (document["porian"][k]["published"] for k in (0, 1))
-    said = []
+    sentence = []
     for key, words in (("with", "with embeddings"), ("without", "without them")):
         row = document["gemstones"][key]
-        said.append(
+        sentence.append(
             f"{row['exponent']:.2f} {words} ({percent}: {row['lower']:.2f} to {row['upper']:.2f}; published "
             f"{row['published']:.3f})"
         )
     text = (
         f"The first two rows are the same runs: counting alone moves the exponent by {first - second:.2f}. On "
-        f"Gemstones (arXiv:2502.06857) the envelope gives {' and '.join(said)}."
+        f"Gemstones (arXiv:2502.06857) the envelope gives {' and '.join(sentence)}."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
@@ -400,12 +400,10 @@ def repeated(document: dict[str, Any]) -> str:
         found = [cells[key, passes, at] for key, at in ((True, 0.25), (True, 0.5), (True, 0.75), (False, 0.25))]
         shown = " | ".join(f"{row['mae']:.3f}, {row['covered']:.2f}" for row in found)
         lines.append(f"| {passes} | {found[0]['curves']} | {shown} |")
-    said = [stop for stop in document["stops"] if stop["epochs_said"]]
-    where = " and ".join(f"{stop['at']:.2f} ({stop['data']}, {stop['epochs']} passes)" for stop in said)
-    worst = max(stop["forgone"] for stop in said)
-    text = (
-        f"Of {document['curves']} runs {len(said)} are stopped, at {where} of the plan; at most {worst:.3f} was lost."
-    )
+    cut = [stop for stop in document["stops"] if stop["epochs_said"]]
+    where = " and ".join(f"{stop['at']:.2f} ({stop['data']}, {stop['epochs']} passes)" for stop in cut)
+    worst = max(stop["forgone"] for stop in cut)
+    text = f"Of {document['curves']} runs {len(cut)} are stopped, at {where} of the plan; at most {worst:.3f} was lost."
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
 
@@ -609,16 +607,16 @@ def training(document: dict[str, Any]) -> str:
 
 def recipes_public(document: dict[str, Any]) -> str:
     """Multipliers on a public table of optimizers."""
-    said = document["public"]
+    seen = document["public"]
     lines = ["| recipe | over | runs | centre | largest | ten times beyond |", "|---" * 6 + "|"]
-    for row in said["rows"]:
+    for row in seen["rows"]:
         ends = ["{:.2f} [{:.2f}, {:.2f}]".format(*row[where]) for where in ("centre", "largest", "beyond")]
         cells = (row["recipe"], row["baseline"], f"{row['runs']}", *ends)
         lines.append(f"| {' | '.join(cells).replace('_', ' ')} |")
-    smallest, largest = (N / 1e9 for N in said["N"])
+    smallest, largest = (N / 1e9 for N in seen["N"])
     text = (
-        f"{said['runs']} runs of {smallest:.3g}B to {largest:.3g}B parameters at about {said['ratio']:.0f} tokens per "
-        f"parameter, the largest of {said['rows'][0]['C']:.2g} FLOP; loss in bits per byte of Paloma's C4; intervals "
+        f"{seen['runs']} runs of {smallest:.3g}B to {largest:.3g}B parameters at about {seen['ratio']:.0f} tokens per "
+        f"parameter, the largest of {seen['rows'][0]['C']:.2g} FLOP; loss in bits per byte of Paloma's C4; intervals "
         f"of {100 * document['level']:g} %. The Adam family is AdamW, AdamC and the cautious variants."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
@@ -638,10 +636,10 @@ def recipes(document: dict[str, Any]) -> str:
             shown.append(f"{text} ({cell[where]['width']:.2f})")
         lines.append(f"| {name} | {cell['tables']} | {' | '.join(shown)} |")
     fewest = min(cell["tables"] for cell in summary.values())
-    said = (
+    sentence = (
         f"{document['level']} claimed; shares outside [{low}, {high}] are bold, and the counting error of a share is "
         f"{(0.09 / fewest) ** 0.5:.3f} or less. Where neither recipe is better and the laws are equal "
-        f'({null["tables"]} tables), the verdict said "better" in {null["verdict"]:.3f} of them, and the lower end '
+        f'({null["tables"]} tables), the verdict read "better" in {null["verdict"]:.3f} of them, and the lower end '
         f"alone was above 1 in {null['centre']:.3f} at the centre and {null['largest']:.3f} at the largest. "
     )
     places = ("centre", "largest", "beyond")
@@ -649,20 +647,20 @@ def recipes(document: dict[str, Any]) -> str:
         f"{name}, {' / '.join('{:.2f}'.format(cell[where]['coverage']) for where in places)}"
         for name, cell in weakest.items()
     )
-    said += f"The weakest combinations of design, n and laws, {min(c['tables'] for c in weakest.values())} tables "
-    said += f"each: {listed}. Other truths ({min(c['tables'] for c in document['other'].values())} tables each): "
-    said += "; ".join(
+    sentence += f"The weakest combinations of design, n and laws, {min(c['tables'] for c in weakest.values())} tables "
+    sentence += f"each: {listed}. Other truths ({min(c['tables'] for c in document['other'].values())} tables each): "
+    sentence += "; ".join(
         f"{name}, {' / '.join('{:.2f}'.format(cell[where]['coverage']) for where in places)}"
         for name, cell in document["other"].items()
     )
     low, ends = document["low"], ("centre", "largest")
     shares = [[row[where] for row in low] for where in ends]
-    said += (
+    sentence += (
         f". Losses far below those of language models (floors of 0 to 0.3 nat; {len(low)} cells of {low[0]['tables']} "
         f"tables with 9 or 25 runs): {np.mean(shares[0]):.2f} at the centre and {np.mean(shares[1]):.2f} at the "
         f"largest, {min(map(min, shares)):.2f} in the worst cell."
     )
-    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+    return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
 
 def hyperparameters(document: dict[str, Any]) -> str:
@@ -674,8 +672,8 @@ def hyperparameters(document: dict[str, Any]) -> str:
             ends = [f"{law[one]:.2f} [{law[f'{one}_lower']:.2f}, {law[f'{one}_upper']:.2f}]" for one in ("N", "D")]
             lines.append(f"| {name}, {found['cells']} cells | {setting} | {' | '.join(ends)} | {law['scatter']:.3f} |")
     methods = list(sweeps["dense"]["held_out"][0]["lost"])
-    said = "Larger cells from the n smallest: loss lost at the predicted settings [10⁻³ nat/token], mean (largest)."
-    lines += ["", said, "", f"| sweep | n | held out | compute beyond | {' | '.join(methods)} |"]
+    sentence = "Larger cells from the n smallest: loss lost at the predicted settings [10⁻³ nat/token], mean (largest)."
+    lines += ["", sentence, "", f"| sweep | n | held out | compute beyond | {' | '.join(methods)} |"]
     lines.append("|---" * (4 + len(methods)) + "|")
     inside = total = 0.0
     for name, found in sweeps.items():
@@ -722,22 +720,22 @@ def hyperparameters(document: dict[str, Any]) -> str:
 
 def downstream_story(document: dict[str, Any]) -> str:
     """The worked story: larger models of a public table from smaller ones."""
-    said = document["story"]
+    story = document["story"]
     lines = ["| tokens D | mean accuracy predicted | 90 % interval | measured |", "|---" * 4 + "|"]
-    for row in said["average"]:
+    for row in story["average"]:
         ends = f"[{row['lower']:.3f}, {row['upper']:.3f}]"
         lines.append(f"| {row['D'] / 1e9:.3g}B | {row['loss']:.3f} | {ends} | {row['truth']:.3f} |")
     lines += ["", "| task, the model of most tokens | predicted | 90 % interval | measured |", "|---" * 4 + "|"]
-    for row in said["tasks"]:
+    for row in story["tasks"]:
         ends = f"[{row['lower']:.3f}, {row['upper']:.3f}]"
         name = row["task"].removeprefix("acc|")
         lines.append(f"| {name} | {row['value']:.3f} | {ends} | {row['truth']:.3f} |")
-    off = [abs(row["loss"] - row["truth"]) / (1 - row["truth"]) for row in said["average"]]
-    inside = sum(row["lower"] <= row["truth"] <= row["upper"] for row in said["tasks"])
+    off = [abs(row["loss"] - row["truth"]) / (1 - row["truth"]) for row in story["average"]]
+    inside = sum(row["lower"] <= row["truth"] <= row["upper"] for row in story["tasks"])
     text = (
         f"The mean error (1 less the accuracy) was off by {100 * sum(off) / len(off):.1f} % on average and by "
-        f"{100 * max(off):.1f} % at most. {inside} of the {len(said['tasks'])} predictable tasks lie inside; "
-        f"{len(said['named'])} others had been named as not predictable."
+        f"{100 * max(off):.1f} % at most. {inside} of the {len(story['tasks'])} predictable tasks lie inside; "
+        f"{len(story['named'])} others had been named as not predictable."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
@@ -771,12 +769,12 @@ def downstream(document: dict[str, Any]) -> str:
     called: dict[str, dict[bool, float]] = {}
     for row in document["called_predictable"]:
         called.setdefault(row["kind"], {})[row["known"]] = row["share"]
-    said = "; ".join(f"{kind} {both[True]:.2f} and {both[False]:.2f}" for kind, both in called.items())
+    sentence = "; ".join(f"{kind} {both[True]:.2f} and {both[False]:.2f}" for kind, both in called.items())
     text = (
         f"{document['level']} claimed; shares outside [.85, .95] are bold. Covered, error, one step (straight from N "
         f"and D) and flat (no further gain) are of the predictable tasks, in accuracy; the mean is that over tasks, "
         f"its error in brackets relative to the mean error (1 less the accuracy). {document['tables']} simulated "
-        f"tables a row. Called predictable, with the guessing rate known and estimated, by kind of task: {said}."
+        f"tables a row. Called predictable, with the guessing rate known and estimated, by kind of task: {sentence}."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
@@ -794,12 +792,12 @@ def others(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
         lines.append(f"| {name} | {' | '.join(cells)} | {row['worst']:.0f} |")
     laws = theirs["laws"].values()
     refused = sum(len(part["refused"]) for part in laws)
-    said = (
+    sentence = (
         f"Means over the twelve tables, {max(part['splits'] for part in laws)} splits; {refused} fits of the other "
         f"package were refused. Its intervals are those of a new run from {theirs['draws']} draws. The interval score "
         f"is the width plus 20 times the miss."
     )
-    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+    return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
 
 def mixture_story(document: dict[str, Any]) -> str:
@@ -846,7 +844,7 @@ def mixture_tables(document: dict[str, Any]) -> str:
         law = "a line in the shares" if row["law"] == "line" else f"`{row['law']}`"
         cells = (f"{100 * row['rms']:.1f} %", f"{row['spearman']:.3f}", f"{row['regret_mean']:.3f}")
         lines.append(f"| {name} | {law} | {' | '.join(cells)} |")
-    said = (
+    sentence = (
         "The error is the root mean square of the log loss, the mean over losses; regret is the measured mean loss of "
         "the held-out mixture with the lowest predicted one, over the lowest measured."
     )
@@ -855,7 +853,7 @@ def mixture_tables(document: dict[str, Any]) -> str:
         "The five printed sets of `data_mixing` miss the losses of the first table that they are nearest to by "
         f"{pairs} in the log; in brackets a fit of the same law."
     )
-    return "\n".join([*lines, "", said, "", more]) + "\n"
+    return "\n".join([*lines, "", sentence, "", more]) + "\n"
 
 
 def mixture_simulated(document: dict[str, Any]) -> str:
@@ -868,11 +866,11 @@ def mixture_simulated(document: dict[str, Any]) -> str:
         shown = " | ".join(f"{row[key]:.2f}" for key in ("shares", "loss", "run", "gain_best"))
         lines.append(f"| {row['truth']} | {row['law']} | {row['n']} | {shown} | {row['regret']:.4f} |")
     rounds = min(row["rounds"] for row in document["simulated"])
-    said = (
+    sentence = (
         f"{rounds} tables a row or more, 0.9 claimed; counting error {(0.09 / rounds) ** 0.5:.2f} or less. Regret is "
         "what the mixture found costs over the true best one."
     )
-    return "\n".join([*lines, "", said]) + "\n"
+    return "\n".join([*lines, "", sentence]) + "\n"
 
 
 def entropy_coverage(document: dict[str, Any]) -> str:
@@ -899,7 +897,7 @@ def entropy_coverage(document: dict[str, Any]) -> str:
     far_right, halved = len(far) - len(out), sum(row["extrapolated"][0] < row["entropy"] / 2 for row in far)
     by = {name: sum(row["source"] == name for row in out) for name in dict.fromkeys(row["source"] for row in out)}
     missed = ", ".join(f"{name} missed {n}" for name, n in by.items()) or "none missed"
-    said = (
+    sentence = (
         f"Cells: brackets that hold the entropy, of those that were given, and their median width over it, at a level "
         f"of 90 %. {right} of {len(seen)} held it where n-grams can see all there is; of the others none claimed "
         f"anything but the exclusive or 20 back, wrong {len(blind)} times of {len(blind)}, as its assumption is. The "
@@ -907,7 +905,7 @@ def entropy_coverage(document: dict[str, Any]) -> str:
         f"printed where no bracket is, held the entropy in {far_right} of {len(far)} such cases; {halved} of them "
         f"reached down to less than half of the entropy, which says little. By source: {missed}."
     )
-    return "\n".join([*lines, "", *wrapped(said)]) + "\n"
+    return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
 
 def predicted_exponents(document: dict[str, Any]) -> str:
@@ -916,9 +914,9 @@ def predicted_exponents(document: dict[str, Any]) -> str:
     lines = [head + "|", "|---" * 6 + "|"]
     over = []
     for row in document["predict"]:
-        said = {"none": "none above the noise", "too few lags": "at too few distances"}.get(row["kind"], row["kind"])
+        kind = {"none": "none above the noise", "too few lags": "at too few distances"}.get(row["kind"], row["kind"])
         some = row["exponent"] is not None
-        cells = [f"{said}, beta {row['beta']:.2f}" if some else said]
+        cells = [f"{kind}, beta {row['beta']:.2f}" if some else kind]
         cells += [f"{row['exponent']:.3f}", "{:.2f} to {:.2f}".format(*row["interval"])] if some else ["none", ""]
         cells.append("{:.2f} to {:.2f}".format(*row["free"]) if some else "")
         cells.append(", ".join(f"{value:.3f}" for value in row["n_gram"]))
@@ -943,14 +941,14 @@ def _ladders(document: dict[str, Any]) -> list[str]:
     for row in document["ladders"]:
         text = predicted.get(row["name"], {"exponent": None})
         if text["exponent"] is not None:
-            said = "{:.2f} ({:.2f} to {:.2f})".format(text["exponent"], *text["interval"])
+            sentence = "{:.2f} ({:.2f} to {:.2f})".format(text["exponent"], *text["interval"])
         else:
             exact = [f"{value:.2f}" for value in row.get("predicted", [])]
-            said = f"{', '.join(exact)} (unseen mass)" if exact else "none"
+            sentence = f"{', '.join(exact)} (unseen mass)" if exact else "none"
         cells = [f"{fit['beta']:.2f} [{fit['lower']:.2f}, {fit['upper']:.2f}]" for fit in row["fits"]]
         cells.append(", ".join(f"{value:.2f}" for value in row["largest"]["exponents"]))
         recipe = row["recipe"] if "-" in row["recipe"] else f"{row['recipe']}-adamw"
-        lines.append(f"| {row['name']} | {recipe} | {said} | {' | '.join(cells)} |")
+        lines.append(f"| {row['name']} | {recipe} | {sentence} | {' | '.join(cells)} |")
         if text["exponent"] is not None:
             family = {"gpt2": "GPT-2", "llama": "Llama"}[row["recipe"].split("-")[0]]
             last.setdefault(family, []).append(text["exponent"] / row["largest"]["exponents"][-1])

@@ -98,8 +98,8 @@ def main() -> None:
     options = parser.parse_args()
     sys.path.insert(0, str(HERE))
     version = "import importlib.metadata as m; print(m.version('simple-scaling-laws'))"
-    said = subprocess.run([options.python, "-c", version], capture_output=True, text=True, check=True)
-    document: dict[str, Any] = {"package": f"simple-scaling-laws {said.stdout.strip()}", "level": LEVEL}
+    found = subprocess.run([options.python, "-c", version], capture_output=True, text=True, check=True)
+    document: dict[str, Any] = {"package": f"simple-scaling-laws {found.stdout.strip()}", "level": LEVEL}
     document |= {"draws": options.draws, "laws": {}}
     for law in LAWS:
         document["laws"][law] = measured(options.python, law, options.draws)

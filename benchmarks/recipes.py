@@ -172,25 +172,25 @@ def summarise(records: list[dict]) -> dict:
             out[where] = {"coverage": round(float(hit.mean()), 3), "width": round(float(np.median(width)), 3)}
         return out
 
-    said = {"all": of(records)}
+    by_part = {"all": of(records)}
     for name, values in FACTORS.items():
         for value in values:
             part = [r for r in records if r[name] == value]
             if part:
-                said[f"{name} {value}"] = of(part)
+                by_part[f"{name} {value}"] = of(part)
     kinds = itertools.product(*(FACTORS[name] for name in ("design", "n", "laws")))
     parts = {kind: [r for r in records if (r["design"], r["n"], r["laws"]) == kind] for kind in kinds}
     each = {" ".join(map(str, kind)): of(part) for kind, part in parts.items() if part}
     least = {name: min(cell[where]["coverage"] for where in WHERE) for name, cell in each.items()}
-    said["weakest"] = {name: each[name] for name in sorted(least, key=lambda name: least[name])[:3]}
+    by_part["weakest"] = {name: each[name] for name in sorted(least, key=lambda name: least[name])[:3]}
     null = [r for r in records if r["truth"] == 1.0 and r["laws"] == "equal"]
     if null:
-        said["false better"] = {
+        by_part["false better"] = {
             "tables": len(null),
             "verdict": round(float(np.mean([r["verdict_better"] for r in null])), 3),
             **{w: round(float(np.mean([r[w][2] > 1 for r in null])), 3) for w in WHERE},
         }
-    return said
+    return by_part
 
 
 def public(path: Path) -> dict:

@@ -70,8 +70,8 @@ def validate(series: str, runs: Any, entropy: float | None) -> tuple[list[dict[s
             floors.append(floor(series, law, "all runs", table, entropy))
     if all(law in results for law in AVERAGED):
         scores += [
-            {"series": series, "law": f"average of {' and '.join(AVERAGED)}{said}", **score(blend, costly)}
-            for said, blend in blends(cheap, [results[law] for law in AVERAGED], costly).items()
+            {"series": series, "law": f"average of {' and '.join(AVERAGED)}{sentence}", **score(blend, costly)}
+            for sentence, blend in blends(cheap, [results[law] for law in AVERAGED], costly).items()
         ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -92,10 +92,10 @@ def blends(cheap: Any, results: list[Any], costly: Any) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         compared = sf.compare(cheap, [result.law.name for result in results], holdout="largest_C").set_index("law")
     weights = [compared.loc[result.law.name, "weight"] for result in results]
-    said = ", ".join(f"{weight:.2f}" for weight in weights)
+    sentence = ", ".join(f"{weight:.2f}" for weight in weights)
     return {
         ", equal parts": sf.average(results).predict(**at),
-        f", weights of sf.compare ({said})": sf.average(results, weights).predict(**at),
+        f", weights of sf.compare ({sentence})": sf.average(results, weights).predict(**at),
     }
 
 
@@ -255,14 +255,14 @@ def verdict(document: dict[str, Any]) -> str:
         for row in document["scores"]
         if row.get("trusted") and row["inside"] < TOO_FEW
     ]
-    said = (
+    sentence = (
         f"Fitted without an error in its certificate, and yet with fewer than {TOO_FEW:.0%} of the cells inside: "
         f"{', '.join(low) or 'none'}. Every model here is smaller than those that the forecast's intervals were "
         "learned from, and the forecast says so (`small_models`). GPT-2 shapes on books stay for long on a plateau "
         f"near what the last token alone tells ({document['bigram']:.2f} nat, the best such n-gram of "
         "`results/exponents.json`), and leave it late: no law foresees that."
     )
-    return "Median over the series of the mean relative error:\n\n" + "\n".join(lines) + "\n\n" + said
+    return "Median over the series of the mean relative error:\n\n" + "\n".join(lines) + "\n\n" + sentence
 
 
 def page_of(document: dict[str, Any]) -> str:

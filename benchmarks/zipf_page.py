@@ -196,7 +196,7 @@ def held_out(document: dict[str, Any]) -> str:
         for law in names
         if law != "chinchilla"
     }
-    said = "; ".join(
+    sentence = "; ".join(
         f"{law} {gain.mean():+.2f} ± {gain.std(ddof=1) / math.sqrt(len(gain)):.2f}, lower on {int((gain < 0).sum())} "
         f"of {len(gain)} tables"
         for law, gain in gains.items()
@@ -204,7 +204,7 @@ def held_out(document: dict[str, Any]) -> str:
     text = (
         f"Mean relative error [%] on {found['runs']} larger runs, {found['splits']} splits; {found['skipped']} splits "
         f"were left out because a law could not be fitted. Against Chinchilla's law, with the standard error over "
-        f"tables: {said}."
+        f"tables: {sentence}."
     )
     return markdown(f"| table | {' | '.join(names)} |", lines) + "\n" + wrapped(text)
 

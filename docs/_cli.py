@@ -51,7 +51,7 @@ def _command(name: str, command: Any) -> list[str]:
         context = typer.Context(command)
         records = [(p.name.upper(), p.help or "") for p in arguments]
         records += [p.get_help_record(context) for p in options]
-        lines += ["| | |", "|---|---|", *(f"| `{_cell(names)}` | {_cell(said)} |" for names, said in records), ""]
+        lines += ["| | |", "|---|---|", *(f"| `{_cell(names)}` | {_cell(meaning)} |" for names, meaning in records), ""]
     return lines
 
 

@@ -256,8 +256,8 @@ def api_index() -> str:
         for path in pages[file]:
             shown = "sf." + min(names[path], key=lambda name: _away(name, path)) if path in names else path
             about = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", docstring(path).split("\n\n")[0]).replace("``", "`")
-            said = " ".join(about.replace("|", "\\|").split())
-            lines.append(f'| <a id="{path}"></a>[`{shown}`](api/{file}.md#{path}) | {said} |')
+            meaning = " ".join(about.replace("|", "\\|").split())
+            lines.append(f'| <a id="{path}"></a>[`{shown}`](api/{file}.md#{path}) | {meaning} |')
         lines.append("")
     return "\n".join(lines)
 

@@ -39,10 +39,10 @@ arguments = TrainingArguments(
 )
 
 
-def show(said: Advice) -> None:
+def show(now: Advice) -> None:
     """One line for each evaluation."""
-    end = f", end {said.final.loss:.2f} [{said.final.lower:.2f}, {said.final.upper:.2f}]" if said.final else ""
-    print(f"step {said.step:3.0f}: {said.action} ({said.state}), loss {said.loss or float('nan'):.2f}{end}")
+    end = f", end {now.final.loss:.2f} [{now.final.lower:.2f}, {now.final.upper:.2f}]" if now.final else ""
+    print(f"step {now.step:3.0f}: {now.action} ({now.state}), loss {now.loss or float('nan'):.2f}{end}")
 
 
 advice = AdviceCallback(on_advice=show)  # the plan is read from the Trainer's own arguments

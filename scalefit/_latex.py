@@ -17,7 +17,7 @@ GREEK = dict(
 
 
 def letter_command(name: str) -> str | None:
-    r"""The command by which LaTeX draws `name` as a Greek letter; None where it is none.
+    r"""The command by which LaTeX draws `name` as a Greek letter; None where it is not one.
 
     Examples
     --------

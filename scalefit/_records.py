@@ -73,12 +73,19 @@ def check_format(raw: Any, known: int, name: Any) -> None:
 
 def not_saved(name: Any, error: Exception, what: str = "result") -> DataError:
     """The error for a file that does not hold what it should, with the first thing that is wrong."""
-    text = str(error)
+    return DataError(
+        f"{name} is not a saved {what}: {what_is_wrong(error)}", "it was not read", "Save it again with to_json"
+    )
+
+
+def what_is_wrong(error: Exception) -> str:
+    """The first thing that is wrong with a file, without what its maker was told to do."""
+    found = error
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    text = " ".join(text.split())
-    return DataError(f"{name} is not a saved {what}: {text:.160}", "it was not read", "Save it again with to_json")
+        found = first.get("ctx", {}).get("error") or ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    text = found.seen if isinstance(found, ScalefitError) else str(found)
+    return f"{' '.join(text.split()):.160}"
 
 
 def _worded(name: str, error: ValidationError) -> ScalefitError:
@@ -100,7 +107,7 @@ def _one_line(name: str, error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             text = "is not a known setting"
         elif item["type"] == "model_type":
-            text = f"{item['input']!r:.60} is no {item['ctx']['class_name']}"
+            text = f"{item['input']!r:.60} is not a {item['ctx']['class_name']}"
         elif item["loc"] and text.startswith("Input should be "):
             text = f"{item['input']!r:.60} is not {text.removeprefix('Input should be ')}"
         elif item["loc"]:

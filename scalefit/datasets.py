@@ -147,13 +147,13 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
     [2.608, 2.349, 2.181, 1.997, 1.834, 1.704, 1.572]
     """
     bundled = {folder.name: folder for folder in _bundled_folders()}
-    if not one_of(drop, (None, "authors", "doubtful")):  # said before anything is downloaded
+    if not one_of(drop, (None, "authors", "doubtful")):  # refused before anything is downloaded
         raise ArgumentError(
             f"{arg('drop', drop)} is not a known reason",
             "nothing was dropped",
             known(drop, (None, "authors", "doubtful")),
         )
-    name = name if isinstance(name, str) else f"{name!r:.80}"  # which is not a data set, and is said below
+    name = name if isinstance(name, str) else f"{name!r:.80}"  # which is not a data set, and is refused below
     if name in bundled:
         runs = read_runs(_runs_file(bundled[name]), incomplete="keep", **_conventions(bundled[name]))
     elif name in DOWNLOADS:

@@ -136,11 +136,11 @@ def worded(text: str, word: Wording = in_python) -> str | None:
 def plainly(text: str, word: Wording) -> str:
     """Return a text in the words of one face; an argument without words there stands as its name and value."""
 
-    def said(mention: Mention) -> str:
+    def spelled(mention: Mention) -> str:
         words = word(mention)
         return f"{mention.name} {mention.shell}".strip() if words is None else words
 
-    return worded(text, said) or ""
+    return worded(text, spelled) or ""
 
 
 def mentions(text: str) -> tuple[str, ...]:
@@ -396,5 +396,5 @@ def require(module: str, *, extra: str | None, purpose: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         how = package if extra is None else f"'scalefit-lm[{extra}]' (in a clone: pip install '.[{extra}]')"
-        said = f"{purpose} need {package}, which is not installed"
-        raise MissingExtraError(said, "nothing was done", f"Install it with: pip install {how}") from error
+        seen = f"{purpose} need {package}, which is not installed"
+        raise MissingExtraError(seen, "nothing was done", f"Install it with: pip install {how}") from error

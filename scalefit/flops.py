@@ -32,7 +32,7 @@ CAUSAL = 0.5
 
 
 def counted(conventions: Mapping[str, Any]) -> str:
-    """What N counts by a table's conventions, and whether the table said so.
+    """What N counts by a table's conventions, and whether that is an assumption.
 
     Examples
     --------
@@ -41,9 +41,8 @@ def counted(conventions: Mapping[str, Any]) -> str:
     >>> counted({"params": "non_embedding"})
     'N counts non_embedding parameters'
     """
-    # A frame that was never read says nothing; one that was says which of its conventions are assumptions.
-    assumed = conventions.get("assumed", () if conventions.get("stated", True) else ("params",))
-    return f"N counts {conventions.get('params', 'total')} parameters{' (assumed)' if 'params' in assumed else ''}"
+    assumed = " (assumed)" if "params" in conventions.get("assumed", ()) else ""
+    return f"N counts {conventions.get('params', 'total')} parameters{assumed}"
 
 
 def quantity(name: str, value: float) -> str:

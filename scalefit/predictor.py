@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
+from scalefit.flops import SIZES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -259,7 +260,7 @@ class _Callable:
     trusted = True
     calibrated = False
     series: tuple[str, ...] = ()
-    inputs = ("N", "D")
+    inputs = SIZES
 
     def __init__(self, of: Any) -> None:
         self._of = of
@@ -313,6 +314,19 @@ class _Callable:
 
     def to_json(self, path: str | Path | None = None) -> str:
         raise ArgumentError(f"A {self.name} has nothing but predict", "nothing was saved", "Save what it was made from")
+
+
+_Result = TypeVar("_Result")
+
+
+def behind(predictor: object, kind: type[_Result]) -> _Result | None:
+    """The result of one kind behind a predictor, some of its inputs held or not; None behind any other.
+
+    What only that kind knows, such as the residuals of a fit, is asked of what this returns.
+    """
+    while isinstance(predictor, Held):
+        predictor = predictor.of
+    return predictor if isinstance(predictor, kind) else None
 
 
 _ASKED = ("predict", "predict_interval", "draws", "seen", "at", "correction")

@@ -186,16 +186,26 @@ MEMBERS = {name for kind in RESULTS for name in dir(kind) if not name.startswith
 MEMBERS -= {*dir(dict), "to_dict", "register", "columns"}
 
 
-def probes(source: str) -> list[str]:
-    """Questions to a result what it is, and to a law what it is called."""
+#: Where a result's class is looked at: to refuse an argument, to read a file of one or of several fits, to be the door.
+DOORS = {"comparison/average.py", "fitting/side_by_side.py", "mixture/arguments.py", "reporting/live.py", "saving.py"}
+DOORS |= {"cli/fit.py", "predictor.py"}
+
+
+def probes(source: str, *, door: bool = False) -> list[str]:
+    """Questions to a result what it is, to a law what it is called, and to prose what it means."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr") and len(node.args) > 1:
             asked = getattr(node.args[1], "value", None)
             if asked in MEMBERS or re.search(r"\b(result|fit|part|predictor|forecast)$", ast.unparse(node.args[0])):
                 found.append(ast.unparse(node))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance" and not door:
+            kinds = {leaf.id for leaf in ast.walk(node.args[1]) if isinstance(leaf, ast.Name)}
+            found += [ast.unparse(node)] * bool(kinds & ({kind.__name__ for kind in RESULTS} - {"Predictor"}))
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
+            read = any(isinstance(op, ast.In | ast.NotIn) for op in node.ops)
+            found += [ast.unparse(node)] * (read and ast.unparse(node.comparators[0]).endswith(".meaning"))
             words = {leaf.value for side in sides for leaf in ast.walk(side) if isinstance(leaf, ast.Constant)}
             asks = any(re.search(r"law(?:\.name)?$", ast.unparse(side)) for side in sides)
             if asks and words & LAW_NAMES:
@@ -206,11 +216,13 @@ def probes(source: str) -> list[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_results_are_not_probed_and_laws_not_asked_by_name(path):
     """What predicts is a Predictor, and what a law can do is declared; `predictor.py` is the door that looks."""
-    assert path.name == "predictor.py" or not probes(path.read_text())
+    assert path.name == "predictor.py" or not probes(path.read_text(), door=str(path.relative_to(PACKAGE)) in DOORS)
 
 
 def test_a_probe_is_seen():
     assert len(probes("hasattr(x, 'predict_interval'), getattr(self.result, 'a'), law.name != 'coupled'")) == 3
+    assert len(probes("isinstance(x, FitResult | Mapping), isinstance(x, Predictor), 'exponent' in p.meaning")) == 2
+    assert not probes("isinstance(x, FitResult)", door=True)
     assert len(probes("own_law in ('kaplan', 'chinchilla'), getattr(x, name), hasattr(x, 'shape')")) == 1
 
 
@@ -229,6 +241,25 @@ def test_tables_become_arrays_in_one_place():
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in readers
     }
     assert found == {"fitting/runs.py"}
+
+
+def literal_sizes(source: str) -> list[str]:
+    """Sets of N, D and C written out where something is decided: `flops` declares them, an `Input` the others."""
+    tree = ast.parse(source)
+    asked = {id(n.comparators[0]) for n in ast.walk(tree) if isinstance(n, ast.Compare)}
+    sets = [n for n in ast.walk(tree) if isinstance(n, ast.Set) or (id(n) in asked and isinstance(n, ast.Tuple))]
+    words = [(n, {getattr(one, "value", None) for one in n.elts}) for n in sets]
+    return [ast.unparse(n) for n, held in words if {"N", "D"} <= held]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_is_a_size_is_declared_once(path):
+    assert not literal_sizes(path.read_text())
+
+
+def test_a_literal_set_of_sizes_is_seen():
+    found = literal_sizes("{'N', 'D'} <= set(x), name in ('N', 'D', 'C'), frame[['N', 'D']], {'N', 'teacher_loss'}")
+    assert found == ["{'N', 'D'}", "('N', 'D', 'C')"]
 
 
 SPEED_UPS = {"gradient", "rescale", "starts", "in_shares"}  # what a law may bring to be fitted faster, and need not

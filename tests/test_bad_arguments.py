@@ -47,7 +47,7 @@ def test_fit_says_which_argument_makes_no_sense(runs, given, words):
 
 
 @pytest.mark.parametrize("level", ["x", None, 90, 0, 1.0, float("nan")])
-def test_every_interval_refuses_what_is_no_level(runs, result, level):
+def test_every_interval_refuses_what_is_not_a_level(runs, result, level):
     asked = [
         lambda: result.conf_int(level=level),
         lambda: result.predict_interval(N=1e9, D=1e10, level=level),
@@ -88,7 +88,7 @@ def test_a_law_may_be_an_instance_and_a_prior_empty(runs, result):
     assert sf.fit(runs, "chinchilla", prior={}).params.equals(result.params)
 
 
-def test_bootstrap_refuses_what_is_no_seed_or_count(result):
+def test_bootstrap_refuses_what_is_not_a_seed_or_count(result):
     for options in ({"seed": "a"}, {"seed": -1}, {"n": 2.5}):
         with pytest.raises(sf.ScalefitError, match="must be a whole number"):
             result.bootstrap(**{"n": 10, **options})
@@ -153,7 +153,7 @@ def test_load_result_reads_a_forecast_too(runs, tmp_path):
     assert sf.load_result(tmp_path / "f.json").predict(N=1e10, D=1e12) == forecast.predict(N=1e10, D=1e12)
 
 
-def test_a_monitor_refuses_what_is_no_schedule_law_or_error():
+def test_a_monitor_refuses_what_is_not_a_schedule_law_or_error():
     monitor = sf.Monitor(sf.RunPlan(schedule=sf.Schedule.constant(1000)))
     with pytest.raises(sf.ScalefitError, match="schedule is a str"):
         monitor.what_if("x")
@@ -193,7 +193,7 @@ NO_NAMES += [pd.DataFrame({"a": [1, 2]}), object(), len, ...]
 
 
 @pytest.mark.parametrize("value", NO_NAMES, ids=lambda value: type(value).__name__)
-def test_what_is_no_name_number_or_path_is_one_line_of_ours(runs, result, value):
+def test_what_is_not_a_name_number_or_path_is_one_line_of_ours(runs, result, value):
     schedule = sf.Schedule.cosine(100, warmup=5)
     monitor = sf.Monitor(sf.RunPlan(schedule=schedule))
     asked = [

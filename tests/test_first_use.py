@@ -61,7 +61,7 @@ def test_a_missing_column_is_told_in_the_words_of_the_file(tmp_path, runs):
     assert "Did you mean 'Parameterz'?" in said
 
 
-def test_tokens_for_each_parameter_are_no_tokens(runs):
+def test_tokens_for_each_parameter_are_not_tokens(runs):
     table = runs.assign(tpp=20.0).drop(columns="tokens").rename(columns={"tpp": "tokens_per_param"})
     with pytest.raises(sf.DataError, match="Multiply 'tokens_per_param' by N"):
         sf.fit(table, "chinchilla")
@@ -81,6 +81,25 @@ def test_losses_that_look_per_byte_are_remarked_on(runs):
     assert "assumed_unit" not in codes(low, loss_unit="nat/token")
     assert "assumed_unit" not in codes(low.rename(columns={"loss": "val_bpb"}))
     assert "assumed_unit" not in codes(runs)
+    assert "assumed_unit" not in codes(low.assign(loss_unit="nat/token"))
+
+
+def test_an_assumed_unit_is_told_of_the_fit_and_the_forecast(tmp_path, runs):
+    path = tmp_path / "low.csv"
+    runs.assign(val_loss=runs["val_loss"] / np.log(2) / 4.3).to_csv(path, index=False)
+    frame = sf.read_runs(path)
+    bare = {name: frame[name].to_numpy() for name in ("N", "D", "loss")}
+    for table in (path, frame, frame[frame["N"] > 6e7], bare):
+        for found in (sf.fit(table, "chinchilla"), sf.forecast(table)):
+            assert "assumed_unit" in {note.code for note in found.notes}
+    stated = sf.forecast(path, loss_unit="bit/byte"), sf.fit({**bare, "loss_unit": ["nat/token"] * len(frame)})
+    assert not any("assumed_unit" in {note.code for note in one.notes} for one in stated)
+
+
+@pytest.mark.parametrize("given", [{"C": []}, {"N": []}])
+def test_a_missing_input_is_told_where_no_value_is_given(given):
+    with pytest.raises(ArgumentError, match="nothing was predicted"):
+        sf.published("chinchilla", "besiroglu2024").predict(**given)
 
 
 def test_warnings_point_at_the_line_of_the_caller(runs):
@@ -365,7 +384,7 @@ def test_a_law_without_inputs_is_told_how_to_declare_them():
 def test_a_wrong_schedule_is_one_error_in_scalefits_words():
     with pytest.raises(ArgumentError) as told:
         sf.RunPlan(schedule="wsd")
-    assert "'wsd' is no Schedule" in str(told.value) and "Make one with scalefit.Schedule" in str(told.value)
+    assert "'wsd' is not a Schedule" in str(told.value) and "Make one with scalefit.Schedule" in str(told.value)
     with pytest.raises(ArgumentError) as told:
         sf.Schedule.wsd(100, cooldown=2)
     assert str(told.value).endswith("no schedule was made. Give a share of the total.")

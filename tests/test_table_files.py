@@ -134,7 +134,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_table_ends_in_one_line(tmp_path, name):
+def test_what_is_not_a_table_ends_in_one_line(tmp_path, name):
     content, message = BAD[name]
     with pytest.raises(DataError, match=message) as error:
         sf.read_runs(write(tmp_path / name, content))

@@ -62,7 +62,7 @@ def test_inconsistent_triple_is_reported_and_kept():
         ("params_N", "tokens_D", "val_loss"),
     ],
 )
-def test_usual_names_are_guessed_and_said(n_name, d_name, loss_name):
+def test_usual_names_are_guessed_and_named(n_name, d_name, loss_name):
     names = {"N": n_name, "D": d_name, "loss": loss_name}
     runs = sf.read_runs({names[key]: values for key, values in GOOD.items()})
     assert runs[["N", "D", "loss"]].to_dict("list") == GOOD
@@ -304,7 +304,7 @@ def test_unique_tokens_default_to_all_tokens():
 
 
 @pytest.mark.parametrize("bad", [3, "", None, object(), b"N,D", {"N": [1, 2], "loss": [1]}, [], {}, [1, 2]])
-def test_what_is_no_table_is_refused_in_one_line(bad):
+def test_what_is_not_a_table_is_refused_in_one_line(bad):
     with pytest.raises(DataError) as error:
         sf.check_runs(bad)
     assert "\n" not in str(error.value)
@@ -384,7 +384,7 @@ def test_a_perplexity_is_read_as_one():
         sf.read_runs(table)
 
 
-def test_a_missing_size_is_said_as_such():
+def test_a_missing_size_is_named_as_such():
     runs = sf.read_runs({"D": [1e9, 2e9], "loss": [3.0, 2.9], "width": [512, 512]})
     with pytest.raises(DataError, match="no N column, and not both D and C to compute it from"):
         sf.check_runs(runs, ("N", "D"))
@@ -419,7 +419,7 @@ def test_a_column_that_names_the_unit_is_obeyed(said):
 
 
 @pytest.mark.parametrize("said", ["bits/word", "nats/char"])
-def test_a_unit_that_cannot_be_converted_is_kept_and_said(said):
+def test_a_unit_that_cannot_be_converted_is_kept_and_named(said):
     runs = sf.read_runs({**GOOD, "loss_unit": [said] * 3})
     assert runs["loss"].tolist() == GOOD["loss"] and runs.attrs["scalefit"]["loss_unit"] == "other"
     assert notes_of(runs)["unknown_unit"]["severity"] == "warning"

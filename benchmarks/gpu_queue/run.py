@@ -48,7 +48,7 @@ ITEMS = {
     "memoriser": "a 10M-parameter model on 10,000 lines",
     "balance": "the gap between training and held-out loss over N and distinct tokens",
 }
-#: The published sizes cut to ten minutes of one device; what was cut is said in the table of each experiment.
+#: The published sizes cut to ten minutes of one device; what was cut stands in the table of each experiment.
 GPU_SIZES: dict[str, dict[str, Any]] = {
     "figure2": {
         "n_layers": 6, "d_emb": 384, "n_heads": 6, "T_max": 256, "tokens": 60_000_000, "tokenizer": "bpe:4096",
@@ -84,11 +84,11 @@ def run_item(name: str, out: Path, store: Path, seconds: float, corpus: str | No
         if name in ("ladder", "large"):
             _write_tables(name, out, store)
         _pack(store, out / "runs.tar.gz")
-        said = {**machine(best_device("cpu" if toy else "auto")), "item": name, "toy": toy, "state": state}
-        said |= {"seconds": time.monotonic() - started, "ended": datetime.datetime.now(datetime.UTC).isoformat()}
-        carried = HERE / "COMMIT"  # where the files travelled without git
-        said["git"] = said["git"] or (carried.read_text().strip() if carried.exists() else None)
-        (out / "provenance.json").write_text(json.dumps(said, indent=1) + "\n")
+        facts = {**machine(best_device("cpu" if toy else "auto")), "item": name, "toy": toy, "state": state}
+        facts |= {"seconds": time.monotonic() - started, "ended": datetime.datetime.now(datetime.UTC).isoformat()}
+        commit = HERE / "COMMIT"  # where the files travelled without git
+        facts["git"] = facts["git"] or (commit.read_text().strip() if commit.exists() else None)
+        (out / "provenance.json").write_text(json.dumps(facts, indent=1) + "\n")
     return state
 
 
@@ -187,7 +187,7 @@ def _write_tables(name: str, out: Path, store: Path) -> None:
 
 
 def _pack(store: Path, path: Path) -> None:
-    """Keep what is finished, small enough to be carried: ``--from`` reads it back."""
+    """Keep what is finished, small enough to be copied: ``--from`` reads it back."""
     with tarfile.open(path, "w:gz") as archive:
         for file in sorted((store / "sweeps").glob("*.json")):
             archive.add(file, file.relative_to(store))

@@ -8,9 +8,8 @@ from typing import Any
 
 from scalefit.cli._shared import COLUMNS_PANEL
 from scalefit.errors import Mention, Wording
+from scalefit.flops import QUANTITIES
 
-#: Inputs of a run that options of the columns share their names with.
-_SIZES = ("N", "D", "C")
 #: Options whose names are not those of the arguments; the first that the command has.
 _OPTIONS = {
     "fixed": ("--fix", "--hold"),
@@ -54,7 +53,7 @@ def in_shell(parameters: Iterable[Any]) -> Wording:
         if mention.kind == "column" and panels.get(option or "") != COLUMNS_PANEL:
             named = f"--column {mention.name}={mention.shell or 'NAME'}"
             return named if "--column" in panels else None
-        if mention.name in _SIZES and panels.get(option or "") == COLUMNS_PANEL and "--at" in panels:
+        if mention.name in QUANTITIES and panels.get(option or "") == COLUMNS_PANEL and "--at" in panels:
             return None  # a point is asked for by --at, and this option names a column
         return option if option is None else f"{option} {mention.shell}".rstrip()
 

@@ -305,8 +305,10 @@ def _only(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _laws_of(result: Any) -> str:
     """Name of the law, or of those that an average blends."""
     from scalefit.comparison.average import Average
+    from scalefit.predictor import behind
 
-    parts = result.results if isinstance(result, Average) else (result,)
+    blend = behind(result, Average)
+    parts = (result,) if blend is None else blend.results
     return " + ".join(type(part).__name__ if part.law is None else str(part.law.name) for part in parts)
 
 

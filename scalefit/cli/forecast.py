@@ -12,7 +12,7 @@ from scalefit._files import save_figure
 from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
-from scalefit.flops import quantity
+from scalefit.flops import SIZES, quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ def forecast(
 
     points = shared.points(point for point in at or () if not _RATIO.fullmatch(point))
     ratios = [float(multiple[1]) for multiple in map(_RATIO.fullmatch, at or ()) if multiple]
-    if at is None and {"N", "D"} <= set(columns) and all(_is_number(columns[name]) for name in ("N", "D")):
+    if at is None and set(SIZES) <= set(columns) and all(_is_number(columns[name]) for name in SIZES):
         raise typer.BadParameter(
             f"--N {columns['N']} --D {columns['D']} would set every run's; a point to predict is "
             f"--at N={columns['N']},D={columns['D']}",
@@ -162,7 +162,7 @@ def _print(
         typer.echo(f"== {label} ==")
     typer.echo(result.text(level))
     for point, row in zip(points, predictions, strict=True):
-        sizes = ", ".join(f"{key} = {quantity(key, row[key])}" for key in ("N", "D") if key in row)
+        sizes = ", ".join(f"{key} = {quantity(key, row[key])}" for key in SIZES if key in row)
         compute = f"C = {quantity('C', row['C'])}" if "C" in row else ""
         where = (" at the best " if set(point) == {"C"} else ", ").join(filter(None, (compute, sizes)))
         span = f"{100 * level:g} % interval [{row['lower']:.4f}, {row['upper']:.4f}]"
@@ -195,12 +195,13 @@ def compare(
     as_json: shared.AsJson = False,
 ) -> int:
     """Compare laws by how they predict runs that they were not fitted to."""
+    from scalefit.comparison.compare import FORECAST
     from scalefit.comparison.compare import compare as compare_laws
 
     named = [name.strip() for item in law or () for name in item.split(",") if name.strip()]
-    laws = named or ["chinchilla", "kaplan", "coupled", "forecast"]
+    laws = named or ["chinchilla", "kaplan", "coupled", FORECAST]
     with shared.working("Comparing laws"):
-        runs = shared.read_table(table, laws=[name for name in laws if name != "forecast"], **columns)
+        runs = shared.read_table(table, laws=[name for name in laws if name != FORECAST], **columns)
         found = compare_laws(runs, laws, holdout=holdout, level=level, seed=seed, delta=delta)
     if as_json:
         stated = {key: found.attrs[key] for key in ("verdict", "holdout", "failures")}

@@ -10,6 +10,7 @@ import typer
 from scalefit._files import save_figure
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.flops import SIZES
 from scalefit.tuning.settings import BATCH_UNITS
 
 
@@ -52,7 +53,7 @@ def hyperparameters(
 
     points = shared.points(at or ())
     for point in points:
-        if set(point) != {"N", "D"}:
+        if set(point) != set(SIZES):
             raise typer.BadParameter(f"{', '.join(point)} are not N and D", param_hint="--at")
     if batch_unit is not None and batch_unit not in BATCH_UNITS:
         raise typer.BadParameter(

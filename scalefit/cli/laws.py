@@ -8,6 +8,7 @@ import typer
 
 from scalefit._text import count
 from scalefit.cli import _shared as shared
+from scalefit.flops import QUANTITIES, SIZES
 
 if TYPE_CHECKING:
     from scalefit.laws import Constants, Law, PublishedLaw
@@ -118,7 +119,7 @@ def _at(text: str, as_json: bool) -> None:
     from scalefit.laws import available
 
     point = shared.points([text])[0]
-    if set(point) != {"N", "D"}:
+    if set(point) != set(SIZES):
         raise typer.BadParameter(f"{text!r} must read N=7e9,D=2e12", param_hint="--at")
     found = available(**point)
     predicted = [(law, _predicted(law, point)) for law in found if _computable(law.law)]
@@ -134,14 +135,13 @@ def _at(text: str, as_json: bool) -> None:
 
 def _computable(law: type[Law]) -> bool:
     """Whether a loss follows from N and D, with defaults for what else the law reads."""
-    known = {"N", "D", "C"}
     return law.target.is_loss and all(
-        name in known or declared.optional is not None for name, declared in law.declarations.items()
+        name in QUANTITIES or declared.optional is not None for name, declared in law.declarations.items()
     )
 
 
 def _predicted(law: PublishedLaw, point: dict[str, float]) -> float:
-    needed = {"N", "D"} if "C" in law.law.inputs else set(law.law.inputs)
+    needed = set(SIZES) if "C" in law.law.inputs else set(law.law.inputs)
     return float(law.predict(**{key: value for key, value in point.items() if key in needed}))
 
 

@@ -40,7 +40,7 @@ class Method(StrEnum):
     local = "local"
 
 
-class Road(StrEnum):
+class Approach(StrEnum):
     """Ways to find the optimum of a budget between curves."""
 
     local = "local"
@@ -204,8 +204,8 @@ def envelope(
         str, typer.Option(help="Column that tells runs apart; by their N where there is none.", metavar="COLUMN")
     ] = "run",
     method: Annotated[
-        Road, typer.Option(help="Interpolate across sizes, or take the lowest curve, as published.")
-    ] = Road.local,
+        Approach, typer.Option(help="Interpolate across sizes, or take the lowest curve, as published.")
+    ] = Approach.local,
     n_budgets: Annotated[int, typer.Option(help="How many budgets to look at.")] = 64,
     level: shared.Level = 0.9,
     plot: shared.Figure = None,

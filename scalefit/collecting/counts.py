@@ -103,7 +103,7 @@ def _llama(
         attention=layers * attention,
         feed_forward=layers * feed_forward,
         norms=0 if kind == "olmo" else norms,
-        # a config.json leaves out what is the class's default: tied in none of these but where it is said
+        # a config.json leaves out what is the class's default: tied in none of these but where it is stated
         head=0 if settings.get("tie_word_embeddings") is True else vocabulary * width,
         n_layers=layers,
         d_emb=width,

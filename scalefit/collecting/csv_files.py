@@ -10,6 +10,7 @@ import pandas as pd
 from scalefit._files import read_text
 from scalefit.collecting.records import Run, logged, number, scalar
 from scalefit.errors import DataError
+from scalefit.flops import QUANTITIES
 from scalefit.tables import columns as tables
 
 _STEPS = ("step", "_step", "global_step", "trainer/global_step", "iter", "iteration")
@@ -104,12 +105,12 @@ def _points(table: pd.DataFrame, step: str, column: str) -> Any:
 def _rows(path: Path, table: pd.DataFrame, names: str | None, asked: dict[str, str | None]) -> list[Run]:
     """A table that has one row per run already."""
     chosen = {}
-    for target in ("N", "D", "C", "loss"):
+    for target in (*QUANTITIES, "loss"):
         column = asked[target] if asked[target] in table.columns else None
         choice = tables.choose(target, column, table.columns)
         if choice is not None and choice.column is not None:
             chosen[target] = choice
-    if "loss" not in chosen or not {"N", "D", "C"} & set(chosen):
+    if "loss" not in chosen or not set(QUANTITIES) & set(chosen):
         return []
     status = tables.choose("status", None, table.columns)
     runs = []

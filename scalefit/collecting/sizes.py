@@ -104,7 +104,7 @@ def last_step(run: Run) -> float | None:
 
 
 def _as_asked(run: Run, target: str, asked: Asked) -> Size | None:
-    """What the caller said: a number, a number for each run, or the name of a setting or a logged quantity."""
+    """What the caller gave: a number, a number for each run, or the name of a setting or a logged quantity."""
     if asked is None:
         return None
     if isinstance(asked, Mapping):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
@@ -19,9 +20,11 @@ from scalefit.fitting.runs import Runs, lacking, read
 from scalefit.fitting.weights import is_rule
 from scalefit.flops import QUANTITIES
 from scalefit.forecasting.calibration import CALIBRATED_LAW
+from scalefit.forecasting.suitability import FEWEST_RUNS
 from scalefit.laws import get
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import Target
+from scalefit.predictor import Predictor
 from scalefit.tables.runs import name_columns
 from scalefit.tables.series import several_series
 
@@ -29,6 +32,37 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORECAST = "forecast"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """What is compared: a law, fitted to the runs of each fold, or the forecast from them.
+
+    Parameters
+    ----------
+    law : type of Law
+        Of the forecast, the one that it was calibrated with.
+    forecasts : bool
+        Whether it is the forecast.
+    """
+
+    law: type[Law]
+    forecasts: bool = False
+
+    @property
+    def fewest(self) -> int:
+        """Runs that it needs."""
+        return FEWEST_RUNS if self.forecasts else len(self.law.parameters) + 2
+
+    def learn(self, table: Mapping[str, Any], unit: str, options: Mapping[str, Any]) -> Predictor:
+        """What it predicts with, from the runs of a fold."""
+        from scalefit.forecasting.forecast import forecast
+
+        if self.forecasts:
+            ahead: Any = forecast(table, loss_unit=unit)
+            return ahead  # type: ignore[no-any-return]
+        fitted: Any = fit(table, self.law, **options)
+        return fitted.by_covariance()  # type: ignore[no-any-return]
 
 
 class FitOptions(TypedDict, total=False):
@@ -128,13 +162,13 @@ def compare(
             "Leave it out",
         )
     target = _target_of(named)
-    if mixed := [name for name, law in named.items() if get(_law_of(law)).shares]:
-        runs, over = laws_over(runs, [get(named[name]) for name in mixed], columns, inputs)
-        named, columns, inputs = {**named, **dict(zip(mixed, over, strict=True))}, None, None
+    if mixed := [name for name, one in named.items() if one.law.shares]:
+        runs, over = laws_over(runs, [named[name].law for name in mixed], columns, inputs)
+        named, columns, inputs = {**named, **dict(zip(mixed, map(Contender, over), strict=True))}, None, None
     runs = name_columns(runs, columns, inputs, _declared(named.values(), target))
     yardstick = ("C",) if needs_compute(holdout) else ()
     absent = _absent_inputs(runs, named, yardstick, target)
-    present = {name: law for name, law in named.items() if name not in absent}
+    present = {name: one for name, one in named.items() if name not in absent}
     options: dict[str, Any] = dict(fit_options)
     given = options.pop("weights", None)
     rule = given if isinstance(given, str) and is_rule(given) else None  # each fold's fit applies it to its own runs
@@ -142,9 +176,9 @@ def compare(
     table = read(runs, order, declared, None if rule else given)
     if len(labels := table.series_labels) > 1 and by is None:
         raise several_series(FitError, labels, "nothing was fitted", f"pass {arg('by', 'pool')} to ignore it")
-    fewest = max(4 if law == FORECAST else len(get(law).parameters) + 2 for law in present.values())
+    fewest = max(one.fewest for one in present.values())
     parts = folds(holdout, table.columns.get("C", np.ones(table.loss.size)), fewest, seed)
-    records = {name: _predict(law, table, parts, level, {**options, "weights": rule}) for name, law in present.items()}
+    records = {name: _predict(one, table, parts, level, {**options, "weights": rule}) for name, one in present.items()}
     if all(len(record.failed) == len(parts) for record in records.values()):
         first = next(iter(records))
         raise FitError(
@@ -154,7 +188,7 @@ def compare(
         )
     blank = np.full(sum(fold.test.size for fold in parts), np.nan)
     for name, reason in absent.items():
-        n_params = len(get(_law_of(named[name])).parameters)
+        n_params = len(named[name].law.parameters)
         records[name] = Record(blank, blank, blank, 0, (reason,) * len(parts), n_params)
     return _ranking(records, table, parts, target, level, holdout)
 
@@ -189,7 +223,7 @@ def _ranking(
     return table
 
 
-def _named(laws: Any) -> dict[str, str | type[Law]]:
+def _named(laws: Any) -> dict[str, Contender]:
     if isinstance(laws, (str, type)):
         laws = [laws]
     if not isinstance(laws, Iterable):
@@ -199,8 +233,11 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
             "Give ['chinchilla', 'kaplan'], for one",
         )
     given = laws.items() if isinstance(laws, Mapping) else ((None, law) for law in laws)
-    found = [(name, law if one_of(law, (FORECAST,)) else get(law)) for name, law in given]
-    pairs = [(str(law) if name is None else name, law) for name, law in found]
+    pairs = []
+    for name, law in given:
+        ahead = one_of(law, (FORECAST,))
+        one = Contender(get(CALIBRATED_LAW if ahead else law), ahead)
+        pairs.append((name if name is not None else FORECAST if ahead else str(one.law), one))
     if not pairs:
         raise ArgumentError(
             "laws is empty", "nothing was compared", "Name at least one law, and two or more to compare"
@@ -213,15 +250,15 @@ def _named(laws: Any) -> dict[str, str | type[Law]]:
             "nothing was compared",
             "Give each once, or a mapping of names to laws",
         )
-    for _, law in pairs:
-        if not isinstance(law, str) and law.choices and ":" not in law.name:
+    for law in (one.law for _, one in pairs):
+        if law.choices and ":" not in law.name:
             raise ArgumentError(
                 f"{law.name} lacks its variable", "nothing was compared", f"Write {law.name}:C, for one"
             )
     return dict(pairs)
 
 
-def _target_of(named: Mapping[str, str | type[Law]]) -> Target:
+def _target_of(named: Mapping[str, Contender]) -> Target:
     """What all the laws predict.
 
     Raises
@@ -229,58 +266,49 @@ def _target_of(named: Mapping[str, str | type[Law]]) -> Target:
     ArgumentError
         They predict different things.
     """
-    targets = {name: get(_law_of(law)).target for name, law in named.items()}
+    targets = {name: one.law.target for name, one in named.items()}
     if len({target.name for target in targets.values()}) > 1:
         text = ", ".join(f"{name} predicts {target.name}" for name, target in targets.items())
         raise ArgumentError(f"{text}: these do not compare", "nothing was compared", "Name laws of one target")
     return next(iter(targets.values()))
 
 
-def _declared(laws: Iterable[str | type[Law]], target: Target) -> dict[str, Any]:
+def _declared(contenders: Iterable[Contender], target: Target) -> dict[str, Any]:
     """What the laws say of their inputs and target, for the reading of the table."""
-    every = {key: value for law in laws for key, value in get(_law_of(law)).declarations.items()}
+    every = {key: value for one in contenders for key, value in one.law.declarations.items()}
     return {**every, "loss": target}
 
 
-def _inputs_of(laws: Iterable[str | type[Law]], yardstick: Iterable[str]) -> list[str]:
+def _inputs_of(contenders: Iterable[Contender], yardstick: Iterable[str]) -> list[str]:
     """Columns that the laws and the holdouts read: N, D and C first."""
-    inputs = set(yardstick)
-    for law in laws:
-        inputs |= set(get(_law_of(law)).inputs)
+    inputs = set(yardstick).union(*(one.law.inputs for one in contenders))
     return [key for key in QUANTITIES if key in inputs] + sorted(inputs - set(QUANTITIES))
 
 
-def _law_of(law: str | type[Law]) -> str | type[Law]:
-    """The law itself; of the forecast the one that it was calibrated with."""
-    return CALIBRATED_LAW if law == FORECAST else law
-
-
 def _absent_inputs(
-    runs: Any, named: Mapping[str, str | type[Law]], yardstick: tuple[str, ...], target: Target
+    runs: Any, named: Mapping[str, Contender], yardstick: tuple[str, ...], target: Target
 ) -> dict[str, str]:
     """Laws whose columns the table lacks, and what it lacks; an error where it lacks those of every law."""
 
-    def lacks(laws: Iterable[str | type[Law]]) -> DataError | None:
-        laws = list(laws)
-        return lacking(runs, _inputs_of(laws, yardstick), _declared(laws, target))
+    def lacks(contenders: Iterable[Contender]) -> DataError | None:
+        contenders = list(contenders)
+        return lacking(runs, _inputs_of(contenders, yardstick), _declared(contenders, target))
 
     every = lacks(named.values())
     if every is None:
         return {}
-    absent = {name: str(error) for name, law in named.items() if (error := lacks([law])) is not None}
+    absent = {name: str(error) for name, one in named.items() if (error := lacks([one])) is not None}
     if len(absent) in (0, len(named)):
         raise every
     return absent
 
 
 def _predict(
-    law: str | type[Law], runs: Runs, parts: Sequence[Fold], level: float, options: Mapping[str, Any]
+    contender: Contender, runs: Runs, parts: Sequence[Fold], level: float, options: Mapping[str, Any]
 ) -> Record:
-    """Predictions of each fold's runs by the law fitted to the others."""
-    from scalefit.forecasting.forecast import forecast
-
+    """Predictions of each fold's runs by what was learned from the others."""
     found, trusted, failed = [], 0, []
-    inputs, n_params = get(_law_of(law)).inputs, len(get(_law_of(law)).parameters)
+    law = contender.law
     unit = runs.conventions.get("loss_unit", "nat/token")
     for fold in parts:
         part, held_out = runs.part(fold.train), runs.part(fold.test)
@@ -289,10 +317,8 @@ def _predict(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ScalefitWarning)
-                result: Any = forecast(table, loss_unit=unit) if law == FORECAST else fit(table, law, **options)
-                if law != FORECAST:
-                    result = result.by_covariance()
-                where: dict[str, Any] = {key: held_out.columns[key] for key in inputs}
+                result = contender.learn(table, unit, options)
+                where: dict[str, Any] = {key: held_out.columns[key] for key in law.inputs}
                 interval = result.predict_interval(level=level, **where)
             found.append(interval[["loss", "lower", "upper"]].to_numpy(float).T)
             trusted += bool(result.trusted)
@@ -300,4 +326,4 @@ def _predict(
             found.append(np.full((3, fold.test.size), np.nan))
             failed.append(f"{fold.name}: {error}")
     values = np.concatenate(found, axis=1)
-    return Record(values[0], values[1], values[2], trusted, tuple(failed), n_params)
+    return Record(values[0], values[1], values[2], trusted, tuple(failed), len(law.parameters))

@@ -18,7 +18,7 @@ from scalefit.flops import SIZES, training_flops
 from scalefit.forecasting.larger import best_sizes
 from scalefit.forecasting.result import ForecastResult
 from scalefit.plots.overlay import OverlayData, OverlayLine, draw_overlay
-from scalefit.predictor import Predictor
+from scalefit.predictor import Predictor, behind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -191,7 +191,7 @@ def _unseen(name: str, axis: str, place: float | None) -> tuple[float, float]:
 
 def _measured(result: Predictor) -> Array:
     """Losses (n,) of the runs behind a result; none where they are not kept."""
-    of = result if isinstance(result, ForecastResult) else fit_behind(result)
+    of = fit_behind(result) or behind(result, ForecastResult)
     return np.array([]) if of is None else np.asarray(of.problem.loss, float)
 
 

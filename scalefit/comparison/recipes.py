@@ -69,7 +69,7 @@ def compare_recipes(
     level : float
         Level of the intervals, between 0 and 1.
     same_loss : bool, optional
-        Whether both losses are of the same text by the same tokenizer. Where not said, columns such as ``tokenizer``
+        Whether both losses are of the same text by the same tokenizer. Where not stated, columns such as ``tokenizer``
         or ``val_set`` are looked at.
     branches : bool
         Whether runs of one size are branches of one trunk, and so share their error.

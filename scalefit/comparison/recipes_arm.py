@@ -168,7 +168,7 @@ class Arm:
     def trend(self, level: float) -> tuple[float, float, float, float]:
         """Factor on the multiplier per decade of compute below the most expensive common run, its interval and p value.
 
-        Over the fits in which a trend can be: NaN where the laws were said to be equal.
+        Over the fits in which a trend can be: NaN where the laws were stated to be equal.
         """
         weights = self.fit.weights() * np.array([width != "same" for width in self.fit.widths])
         if not weights.sum() > 0:

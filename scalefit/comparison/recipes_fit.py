@@ -28,7 +28,7 @@ _KERNEL = 1.5  # e-folds over which a misfit of the law lasts
 _MOST_STEPS = 80
 _LEAST_DOF = 0.8
 _LEAST_WEIGHT = 0.2  # of a run, under heavy tails, below which it is set aside
-_BRANCHES = float(np.e**2)  # times the prior of errors shared by size, where runs are said to be branches of one trunk
+_BRANCHES = float(np.e**2)  # times the prior of errors shared by size, where runs are branches of one trunk
 
 
 @dataclass(frozen=True, slots=True, eq=False)

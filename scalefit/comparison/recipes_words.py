@@ -118,7 +118,7 @@ _LIKELY = 0.8
 
 
 def likely(reading: Reading) -> str:
-    """What may be said of a multiplier that is extrapolated or not certain: no yes or no."""
+    """A multiplier that is extrapolated or not certain, in words: no yes or no."""
     p = reading.p_better
     if np.isnan(p):
         return ""

@@ -14,7 +14,7 @@ from scalefit.errors import ArgumentError, Note, arg
 PIECE = 1 << 16
 #: Pieces that are held out, and how far back a model that adapts looks [tokens].
 CHUNK = 4096
-#: Below so many training tokens nothing can be said.
+#: Below so many training tokens nothing is known.
 LEAST_TOKENS = 2_000
 #: Share of a corpus that is held out, and documents from which on whole documents are.
 SHARE, DOCUMENTS = 0.1, 20

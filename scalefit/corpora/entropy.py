@@ -1,4 +1,4 @@
-"""sf.entropy_bounds: what can honestly be said of the entropy of a corpus from its text alone."""
+"""sf.entropy_bounds: what the text of a corpus alone tells of its entropy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def entropy_bounds(
     level: float = 0.9,
     seed: int = 0,
 ) -> EntropyBounds:
-    """What can be said of the entropy of a corpus [nat/token] from its text alone.
+    """Bound the entropy of a corpus [nat/token] from its text alone.
 
     An **upper bound** always: the loss of the best model on text that it was not trained on, plus its error. The models
     are n-grams (interpolated modified Kneser-Ney), and the best of them updated by what stands earlier in the piece.

@@ -33,7 +33,7 @@ class Bracket:
 
 @dataclass(frozen=True, eq=False)
 class EntropyBounds:
-    """What can be said of the entropy of a corpus. Made by :func:`scalefit.entropy_bounds`.
+    """Bounds on the entropy of a corpus. Made by :func:`scalefit.entropy_bounds`.
 
     Attributes
     ----------

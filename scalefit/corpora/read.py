@@ -168,7 +168,7 @@ def _documents(corpus: Any) -> tuple[list[Any], str, list[Note]]:
 
 
 def _label(path: str | Path) -> str:
-    """The last part of a path: where a file lies is no part of a result."""
+    """The last part of a path: where a file lies is not part of a result."""
     return Path(path).name or str(path)
 
 

@@ -100,7 +100,7 @@ def fit_downstream(
         Column of the metric, several, or a pattern such as ``"acc|*"``. Of several, the average is predicted too.
     chance : float or mapping, optional
         What guessing gets, as a share that is right (0.25 for four choices, also where the metric is an error), or task
-        to that. Estimated, and said to be, where not given.
+        to that. Estimated, and named as an estimate, where not given.
     better : {"higher", "lower"}, optional
         Which way is better; told from names such as ``accuracy`` and ``error`` where not given.
     range : (float, float)
@@ -110,7 +110,7 @@ def fit_downstream(
     loss_unit : str, optional
         Unit of the loss, as :func:`scalefit.read_runs` takes it.
     same_loss : bool, optional
-        Whether all losses are of one text by one tokenizer. Where not said, columns such as ``tokenizer`` are
+        Whether all losses are of one text by one tokenizer. Where not stated, columns such as ``tokenizer`` are
         looked at.
     by : {"series", "pool"}, optional
         A result per series of the table, as a dict, or one that takes them for one. Several without it are an error:
@@ -191,7 +191,7 @@ def fit_downstream(
 def _read(
     runs: Any, loss: str | None, loss_unit: str | None, columns: Any, inputs: Any, needs_inputs: bool
 ) -> pd.DataFrame:
-    """The table as read; a frame that was read before keeps what it said."""
+    """The table as read; a frame that was read before keeps what it states."""
     import pandas as pd
 
     from scalefit.tables.runs import read_runs
@@ -247,7 +247,7 @@ def _tasks(frame: pd.DataFrame, metric: Any) -> list[str]:
         raise ArgumentError(
             f"{arg('metric', metric)} names no columns", "nothing was fitted", "Pass a name, or several"
         )
-    own = [str(name) for name in frame.columns if name not in ("N", "D", "C", "loss", "series", "status", "weight")]
+    own = [str(name) for name in frame.columns if name not in (*QUANTITIES, "loss", "series", "status", "weight")]
     found: list[str] = []
     for name in asked:
         hits = [name] if name in own else fnmatch.filter(own, name)

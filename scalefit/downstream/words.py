@@ -1,4 +1,4 @@
-"""What is said of a downstream fit: the take-away first, then the tasks, then the notes."""
+"""A downstream fit in words: the take-away first, then the tasks, then the notes."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.fitting.covariance import bread, interval_around
+from scalefit.fitting.identifiability import exponents_of
 from scalefit.fitting.noise import with_compute
 
 if TYPE_CHECKING:
@@ -226,9 +227,7 @@ def draws_for_intervals(result: Solution) -> Array | None:
     certificate = result.certificate
     if not certificate.converged or certificate.undetermined:
         return None
-    from scalefit.fitting.information import exponents_of
-
-    loose = [name for name in exponents_of(result.problem) if name in result.names]
+    loose = [name for name in exponents_of(result.law) if name in result.names]
     errors = [float(result.std_errors[name]) for name in loose if np.isfinite(result.std_errors[name])]
     if not certificate.at_bound and max(errors, default=0.0) <= _LOOSE:
         return None

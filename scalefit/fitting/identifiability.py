@@ -189,7 +189,7 @@ def sweep_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note]:
     if not swept:
         return []
     # A law in C alone has runs of many shapes at each C, and settings that follow N and D there are no sweep.
-    sizes = [key for key in dict.fromkeys((*law.inputs, "N", "D", "series")) if key in columns]
+    sizes = [key for key in dict.fromkeys((*law.inputs, *SIZES, "series")) if key in columns]
     keys = np.stack([_ranks(columns[key]) for key in sizes], axis=1)
     _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     group = group.ravel()
@@ -295,11 +295,20 @@ def input_exponents(law: type[Law], key: str) -> list[str]:
         return named or list(law.exponents[key])
     usual = {name: one.typical[len(one.typical) // 2] for name, one in law.declarations.items() if one.typical}
     params = {name: np.array([parameter.example]) for name, parameter in law.parameters.items()}
-    at_one, at_many = (
-        law.derivatives({name: np.array([usual.get(name, _TYPICAL)]) for name in law.inputs} | {key: value}, params)[1]
-        for value in (np.array([1.0]), np.array([_TYPICAL]))
-    )
-    return [name for name, one, many in zip(params, at_one, at_many, strict=True) if np.abs(one) < 1e-9 * np.abs(many)]
+    point = {name: np.array([usual.get(name, _TYPICAL)]) for name in law.inputs}
+    with np.errstate(all="ignore"):  # 1 may be far from what the law is of
+        at_one, at_many = (law.derivatives(point | {key: value}, params)[1] for value in (np.ones(1), point[key]))
+    return [
+        name
+        for (name, parameter), one, many in zip(law.parameters.items(), at_one, at_many, strict=True)
+        if np.abs(one) < 1e-9 * np.abs(many) and not parameter.log  # what is fitted by its logarithm is a scale
+    ]
+
+
+def exponents_of(law: type[Law]) -> list[str]:
+    """Names of a law's exponents: those it declares; where it declares none, what has no effect at an input of 1."""
+    declared = (*(key for term in law.terms for key in term.exponents), *law.exponents)
+    return list(dict.fromkeys(name for key in declared or law.inputs for name in input_exponents(law, key)))
 
 
 def _input_is_pinned(law: type[Law], key: str, pinned: set[str]) -> bool:

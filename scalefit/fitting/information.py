@@ -10,7 +10,7 @@ import numpy as np
 from scalefit._numeric import robust_sd
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, arg
-from scalefit.fitting.identifiability import input_exponents
+from scalefit.fitting.identifiability import exponents_of, input_exponents
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.solver import descend
 from scalefit.fitting.starts import find_starts, subset
@@ -97,14 +97,6 @@ def _open_directions(problem: Problem, x: Array, known: AnyArray) -> AnyArray | 
     return np.asarray(np.abs(vectors[rank:]).max(axis=0, initial=0.0) > 1e-4)
 
 
-def exponents_of(problem: Problem) -> list[str]:
-    """Names of a law's exponents: those of its summands, or what it calls exponents."""
-    law = problem.law
-    named = [name for term in law.terms for name in term.exponents.values()]
-    others = [k for k, p in law.parameters.items() if "exponent" in p.meaning and not p.log and not p.linear]
-    return list(dict.fromkeys(named or others))
-
-
 def too_narrow(problem: Problem, x: Array, bounds: tuple[Array, Array], n_free: int) -> dict[str, tuple[float, float]]:
     """Exponents that these runs cannot tell from none: {name: (expected standard error, value it is expected at)}.
 
@@ -118,11 +110,11 @@ def too_narrow(problem: Problem, x: Array, bounds: tuple[Array, Array], n_free: 
     keys = [key for key in QUANTITIES if key in problem.columns]
     narrow = [key for key in keys if np.ptp(np.log(problem.columns[key])) < _NARROW * np.log(10)]
     if n < _FEW * n_free:
-        asked = exponents_of(problem)
+        asked = exponents_of(problem.law)
     else:
         asked = list(dict.fromkeys(name for key in narrow for name in input_exponents(problem.law, key)))
     order = list(problem.law.parameters)
-    places = {name: int(problem.index[0, order.index(name)]) for name in exponents_of(problem)}
+    places = {name: int(problem.index[0, order.index(name)]) for name in exponents_of(problem.law)}
     places = {name: at for name, at in places.items() if at >= 0}
     if not places or not set(asked) & set(places):
         return {}
@@ -161,7 +153,7 @@ def too_narrow(problem: Problem, x: Array, bounds: tuple[Array, Array], n_free: 
 
     wider = float(stdtrit(max(n - n_free, 1), 0.95)) / _NORMAL
     found = {name: (wider * float(error[at]), float(reference[at])) for name, at in places.items()}
-    return {name: pair for name, pair in found.items() if name in asked and pair[0] > pair[1]}
+    return {name: pair for name, pair in found.items() if name in asked and pair[0] > abs(pair[1])}
 
 
 def _inner(problem: Problem, x: Array) -> Array:

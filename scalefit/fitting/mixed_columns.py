@@ -9,7 +9,7 @@ import numpy as np
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg, way
 from scalefit.fitting.identifiability import HYPERPARAMETERS
-from scalefit.flops import QUANTITIES
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws._base import Law
 
 #: Chance of a false alarm, divided among the columns tested, and share of the residuals' variance that must be
@@ -77,7 +77,7 @@ def _nested(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) ->
 
     Such a column may only trace the law's own misfit, or noise that runs of one size share.
     """
-    for name in (*law.inputs, "N", "D"):
+    for name in (*law.inputs, *SIZES):
         if name in columns:
             pairs = {(value, kind) for value, kind in zip(columns[name].tolist(), kinds.tolist(), strict=True)}
             if len(pairs) in (len({value for value, _ in pairs}), len({kind for _, kind in pairs})):

@@ -171,9 +171,9 @@ class Penalty:
     def document(self) -> dict[str, Any]:
         """Plain data, for saving."""
         prior = self.prior
-        known = {"names": list(prior.names), "mean": prior.mean.tolist(), "cov": prior.cov.tolist(), "log": prior.log}
+        stated = {"names": list(prior.names), "mean": prior.mean.tolist(), "cov": prior.cov.tolist(), "log": prior.log}
         return {
-            **known,
+            **stated,
             "source": prior.source,
             "at": list(self.at),
             "inner": list(self.inner_log),

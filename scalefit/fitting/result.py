@@ -16,7 +16,7 @@ from scalefit._typing import Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.clusters import Shared, clustered, conf_int, detect, draws_for_intervals, labels_of
 from scalefit.fitting.solution import Solution
-from scalefit.predictor import Held, Kind
+from scalefit.predictor import Held, Kind, behind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -298,10 +298,5 @@ class FitResult(Solution):
 
 
 def fit_behind(predictor: object) -> FitResult | None:
-    """The fit behind a predictor, some of its inputs held or not; None behind forecasts, averages and constants.
-
-    The one place that asks: what only a fit knows, its residuals and the information in its runs, is taken from here.
-    """
-    while isinstance(predictor, Held):
-        predictor = predictor.of
-    return predictor if isinstance(predictor, FitResult) else None
+    """The fit behind a predictor, some of its inputs held or not; None behind forecasts, averages and constants."""
+    return behind(predictor, FitResult)

@@ -7,7 +7,7 @@ O'Hagan 2001, doi:10.1111/1467-9868.00294), plus noise:
 .. math:: \ln L_i = \ln f(N_i, D_i) + d(\ln N_i, \ln D_i) + \epsilon_i
 
 A hundred neighbouring runs then weigh little more than a few, which tempers the likelihood; the discrepancy of the
-largest runs is carried over to the forecast and fades with distance; and its variance far from all runs is the law's
+largest runs is added to the forecast and fades with distance; and its variance far from all runs is the law's
 own error. Runs far above the compute frontier and small runs get larger error variance, because laws fit them worst.
 
 The law's parameters are found under the noise that was learned from other tables, so that a clean table does not
@@ -352,7 +352,7 @@ def predict_correlated(
     amplitude_here, _ = sizes(problem, problem.columns, _seen(problem), about)
     amplitude, noise = sizes(problem, columns, excess(problem, x, columns), about)
     shared = kernel(there, here, about.length) * np.outer(amplitude, amplitude_here)
-    # Residuals are law minus runs, so the discrepancy carried over is subtracted.
+    # Residuals are law minus runs, so the discrepancy is subtracted.
     log_loss = np.log(value) - shared @ fitted.alpha
     left = slopes - shared @ fitted.inverse @ fitted.slopes
     axes, told = _directions(fitted)

@@ -145,7 +145,11 @@ def forecast(
     asked = own_law or calibrated
     declared = asked.reads()
     table = read(name_columns(runs, columns, inputs, declared), asked.inputs, declared)
-    table.conventions["loss_unit"] = loss_unit or table.conventions.get("loss_unit", "nat/token")
+    if loss_unit is not None:  # stated here, so not assumed
+        notes = tuple(note for note in table.notes if note.code != "assumed_unit")
+        assumed = [key for key in table.conventions["assumed"] if key != "loss_unit"]
+        conventions = {**table.conventions, "loss_unit": loss_unit, "assumed": assumed}
+        table = replace(table, notes=notes, conventions=conventions)
     if len(labels := table.series_labels) > 1 and by is None:
         raise several_series(
             FitError,

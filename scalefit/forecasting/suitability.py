@@ -20,7 +20,7 @@ from scalefit.laws._base import Law
 COMPUTE_LAW = "power_law:C"
 #: Runs below which there is no forecast, below which a note says that most of it is the prior (guesses), and above
 #: which more runs are not used: 400 take seconds, and neighbours share their error.
-_FEWEST_RUNS, _FEW_RUNS, _MOST_RUNS = 4, 8, 400
+FEWEST_RUNS, _FEW_RUNS, _MOST_RUNS = 4, 8, 400
 #: Share of ln D that ln N leaves unexplained, below which the effects of the two are not told apart.
 _COLLINEAR = 0.02
 #: Spread of ln N or ln D, or share of an input, within which it is one value (a guess: rounding is less, a step more).
@@ -52,9 +52,9 @@ def instead_of_calibrated(columns: Mapping[str, Array], loss: Array) -> str:
         It identifies neither.
     """
     n = loss.size
-    if n < _FEWEST_RUNS:
+    if n < FEWEST_RUNS:
         raise FitError(
-            f"{n} runs do not identify a forecast: at least {_FEWEST_RUNS} are needed, 20 or more are sensible",
+            f"{n} runs do not identify a forecast: at least {FEWEST_RUNS} are needed, 20 or more are sensible",
             "none was made",
             "Add runs",
         )
@@ -125,7 +125,7 @@ def thinned_notes(used: int, n_runs: int) -> list[Note]:
 def check_varied(law: type[Law], columns: Mapping[str, Array], loss: Array) -> None:
     """Refuse a table on which an input of the law never changes, or with too few runs."""
     n = loss.size
-    fewest = max(_FEWEST_RUNS, len(law.parameters) - 2)
+    fewest = max(FEWEST_RUNS, len(law.parameters) - 2)
     if n < fewest:
         raise FitError(
             f"{n} runs do not identify {law.name}: at least {fewest} are needed", "none was forecast", "Add runs"

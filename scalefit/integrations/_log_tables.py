@@ -28,13 +28,13 @@ def parse(text: str) -> tuple[pd.DataFrame, list[str]]:
     Raises
     ------
     ValueError
-        It is no table; pandas' and csv's own errors likewise.
+        It is not a table; pandas' and csv's own errors likewise.
     """
     if is_json(text):
         rows, notes = _records(text)
         return pd.DataFrame(rows, dtype=object), notes
     lines = [line for line in text.strip("\n").splitlines() if line.strip()]
-    while lines and lines[0].lstrip().startswith("#"):  # what was said before the header
+    while lines and lines[0].lstrip().startswith("#"):  # what stands before the header
         lines.pop(0)
     first = lines[0] if lines else ""
     # A header that comes again: the tool began the file anew; the steps say whether the run did.
@@ -80,7 +80,7 @@ def _records(text: str) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _lines(text: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """One object a line; a last line that was cut off is left out, and said."""
+    """One object per line; a last line that was cut off is left out, and named."""
     lines = [line for line in text.splitlines() if line.strip()]
     rows, notes = [], []
     for number, line in enumerate(lines):

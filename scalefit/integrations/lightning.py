@@ -79,7 +79,7 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the curve of a checkpoint; plan and settings given in code stay."""
         text = str(state_dict["monitor"])
-        parse_state(text)  # what is wrong with it is said now
+        parse_state(text)  # what is wrong with it is raised now
         self._saved = text  # taken up once the trainer has told the epochs, which are part of the plan
 
     # -- events ---------------------------------------------------------------------------------------

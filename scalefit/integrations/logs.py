@@ -169,7 +169,7 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
                 f"The log is not a table ({' '.join(str(error).split())[:200]})", "it was not read", "Export it again"
             ) from None
     if lines is not None:
-        table, notes = lines, ["The log is no table; what its lines name beside a step was read."]
+        table, notes = lines, ["The log is not a table; what its lines name beside a step was read."]
         notes += lines.attrs.get("notes", [])
     stated = dict(table.attrs)
     found = _chosen(_log_tables.from_long(table), val, train)
@@ -179,7 +179,7 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
 
 
 def _pairs(text: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
-    """The log as lines of names and values, where it is no table with a column of steps."""
+    """The log as lines of names and values, where it is not a table with a column of steps."""
     if table is not None:
         for name in ("step", "tokens", "epoch"):
             column = names.find(list(table.columns), name, None)
@@ -247,9 +247,9 @@ def _odd_cells(name: str, column: str, odd: str, notes: list[str]) -> None:
     """Refuse a log whose steps are not all numbers, which would lose rows; note odd losses."""
     if name == "step":
         raise DataError(
-            f"Cells of the column {column!r} are no numbers: {odd}", "nothing was read", "Write steps as 1000 or 1,000"
+            f"Cells of the column {column!r} are not numbers: {odd}", "nothing was read", "Write steps as 1000 or 1,000"
         )
-    notes.append(f"Cells of the column {column!r} that are no numbers were left out: {odd}.")
+    notes.append(f"Cells of the column {column!r} that are not numbers were left out: {odd}.")
 
 
 def _steps_from(

@@ -64,8 +64,8 @@ class Law(metaclass=_LawMeta):
     terms : tuple of Term
         For sums of powers: the summands; gives the engine an exact Hessian for nothing.
     exponents : mapping
-        Input to the parameters that are its exponents, where these are not in `terms` and are not told from the
-        formula: at an input of 1 an exponent has no effect.
+        Input to the parameters that are its exponents, where they are not in `terms`. A law that declares none at all
+        is asked which parameters have no effect at an input of 1.
     shares : str
         Name of the :class:`Shares` among the class attributes, which ``loss`` takes as a tuple; empty without.
 

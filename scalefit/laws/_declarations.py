@@ -101,7 +101,7 @@ class Shares:
 
     A law with ``r = sf.Shares("shares of the training domains")`` reads one input per domain: ``r_web``, ``r_code``
     and so on; a parameter with ``each="r"`` has one value per domain: ``t_web``, ``t_code``. Which domains there are is
-    read from a table, or said by :meth:`Law.over`.
+    read from a table, or given to :meth:`Law.over`.
 
     Parameters
     ----------

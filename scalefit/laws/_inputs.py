@@ -11,7 +11,7 @@ from scalefit._arguments import as_numbers
 from scalefit._typing import Array, ArrayLike
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, arg, way
-from scalefit.flops import SIZES, FlopConvention, convention, quantity
+from scalefit.flops import QUANTITIES, SIZES, FlopConvention, convention, quantity
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import INPUTS
 from scalefit.laws._registry import readers
@@ -48,7 +48,7 @@ def check_inputs(
     rule = convention(law.flops if flops is None else flops)
     strange = sorted({*there} - {*law.inputs, *_computing(law, there, rule)})
     if strange == ["C"] and there == ["C"] and set(SIZES) <= set(law.inputs):
-        budget = f"{float(np.ravel(_as_numbers('C', inputs['C']))[0]):g}"
+        budget = _first("C", _as_numbers("C", inputs["C"]))
         best = way(f"sf.plan(result, C={budget})", f"scalefit plan result.json --C {budget}")
         raise ArgumentError(
             f"Law {law.name} reads {', '.join(law.inputs)}, and a budget alone fixes none of them",
@@ -95,8 +95,12 @@ def check_inputs(
 
 def _point(law: type[Law], given: Mapping[str, Array]) -> str:
     """A point as the shell takes it, what is missing left open: N=7B,D=..."""
-    values = {key: quantity(key, float(given[key].flat[0])) if key in given else "..." for key in law.inputs}
-    return ",".join(f"{key}={value}" for key, value in values.items())
+    return ",".join(f"{key}={_first(key, given.get(key, np.empty(0)))}" for key in law.inputs)
+
+
+def _first(key: str, values: Array) -> str:
+    """The first value of an input as the shell takes it, left open where there is none."""
+    return quantity(key, float(values.flat[0])) if values.size else "..."
 
 
 def spread_shares(law: type[Law], inputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,7 +151,7 @@ def _computing(law: type[Law], given: Iterable[str], rule: FlopConvention) -> se
     """Which of N, D and C the law does not read itself but which give an input, or check the other two."""
     if not rule.computes:
         return set()
-    trio = {"N", "D", "C"}
+    trio = set(QUANTITIES)
     here = trio & set(given)
     if here == trio:
         return trio | set(rule.reads)
@@ -161,7 +165,7 @@ def _complete(law: type[Law], given: dict[str, Array], rule: FlopConvention) -> 
     if not rule.computes:
         return columns
     more = {key: given[key] for key in rule.reads if key in given}
-    if {"N", "D", "C"} <= set(given):
+    if set(QUANTITIES) <= set(given):
         implied = rule.train(given["N"], given["D"], **more)
         off = np.abs(np.log(given["C"] / implied))
         if (off > np.log1p(_CONSISTENT)).any():
@@ -173,7 +177,7 @@ def _complete(law: type[Law], given: dict[str, Array], rule: FlopConvention) -> 
                 "nothing was predicted",
                 "Leave out one of the three",
             )
-    elif "C" in law.inputs and {"N", "D"} <= set(given):
+    elif "C" in law.inputs and set(SIZES) <= set(given):
         columns["C"] = rule.train(given["N"], given["D"], **more)
     elif "D" in law.inputs and {"N", "C"} <= set(given):
         columns["D"] = rule.tokens(given["C"], given["N"], **more)

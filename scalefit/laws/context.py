@@ -28,6 +28,7 @@ class Context(Law):
 
     name = "context"
     inputs = ("context",)
+    exponents = {"context": ("beta",)}
     formula = "L(c) = (A/c)^beta + E"
     context = Input(
         "context length",

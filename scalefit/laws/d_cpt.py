@@ -32,6 +32,7 @@ class DCPT(Law):
 
     name = "d_cpt"
     inputs = ("N", "D", "domain_share")
+    exponents = {"N": ("alpha",), "D": ("beta",), "domain_share": ("gamma",)}
     formula = "L(N, D, r) = E + A N^-alpha + B r^eta D^-beta + C (r + eps)^-gamma"
     direction = {"domain_share": 0}
     domain_share = Input(

@@ -71,7 +71,7 @@ class DataMixing(Law):
             evidence="code",
             params="total",
             corpus="the Pile in five groups; models of 70M parameters",
-            remark=f"Which loss it is of is not said; of the public table at 30,000 steps it is {_NEAREST[key]}.",
+            remark=f"Which loss it is of is not stated; of the public table at 30,000 steps it is {_NEAREST[key]}.",
             checked="to 0.03",
             golden=(Golden({f"r_{d}": 0.2 for d in _DOMAINS}, _EVEN[key], 1e-6),),
             domains=_DOMAINS,

@@ -30,6 +30,7 @@ class DiLoCo(Law):
 
     name = "diloco"
     inputs = ("N", "replicas")
+    exponents = {"N": ("alpha",)}
     formula = "L(N, M) = A N^-alpha M^beta"
     direction = {"replicas": 0}
     replicas = Input(

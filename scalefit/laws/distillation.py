@@ -45,7 +45,7 @@ class Distillation(Law):
 
     name = "distillation"
     inputs = ("N", "D", "teacher_loss")
-    exponents = {"N": ("alpha",), "D": ("beta",)}
+    exponents = {"N": ("alpha", "alpha_S"), "D": ("beta", "beta_S"), "teacher_loss": ("c0",)}
     formula = (
         "L(N, D, L_T) = L_T + L_T^-c0 (1 + (L_T/(L~ d1))^(1/f1))^(-c1 f1) (A' N^-alpha' + B' "
         "D^-beta')^gamma'; L~ = E + (A N^-alpha + B D^-beta)^gamma"

@@ -35,6 +35,7 @@ class EfficiencyLeverage(Law):
 
     name = "efficiency_leverage"
     inputs = ("active_share", "granularity", "C")
+    exponents = {"active_share": ("a",)}
     formula = "EL(A, G, C) = A^(a + d lg C + gamma (ln G)^2 + beta ln G)"
     target = Target("leverage", sense=1, names=("efficiency_leverage",))
     direction = {"active_share": 0, "granularity": 0, "C": 0}

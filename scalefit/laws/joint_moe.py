@@ -34,7 +34,7 @@ class JointMoE(Law):
 
     name = "joint_moe"
     inputs = ("N", "D", "n_experts")
-    exponents = {"N": ("alpha",), "D": ("beta",)}
+    exponents = {"N": ("alpha", "gamma"), "D": ("beta", "zeta")}
     formula = "L(N, D, e) = E + a e^delta N^(-alpha + gamma ln e) + b e^omega D^(-beta - zeta ln e)"
     direction = {"n_experts": 0}  # many experts do not pay for little data
     E = Usual.E

@@ -29,7 +29,7 @@ class KaplanSteps(Law):
 
     name = "kaplan_steps"
     inputs = ("N", "steps")
-    exponents = {"N": ("alpha_N",)}
+    exponents = {"N": ("alpha_N",), "steps": ("alpha_S",)}
     formula = "L(N, S) = (N_c/N)^alpha_N + (S_c/S)^alpha_S"
     steps = Input(
         "training steps", ("steps", "n_steps", "train_steps", "s_min"), typical=(1e3, 1e4, 1e5, 1e6), integer=True

@@ -32,7 +32,7 @@ class Practical(Law):
 
     name = "practical"
     inputs = ("N", "D", "unique_tokens")
-    exponents = {"N": ("alpha",), "D": ("beta",)}
+    exponents = {"N": ("alpha", "gamma"), "D": ("beta",), "unique_tokens": ("delta",)}
     formula = "L(N, D, U) = E + (L0 - E) h/(1 + h); h = a N^-alpha + b D^-beta + c N^gamma U^-delta"
     direction = {"N": 0}
 

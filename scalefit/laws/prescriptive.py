@@ -31,6 +31,7 @@ class Prescriptive(Law):
 
     name = "prescriptive"
     inputs = ("N", "D", "unique_tokens")
+    exponents = {"N": ("alpha",), "D": ("beta",), "unique_tokens": ("delta", "kappa")}
     formula = "L(N, D, U) = E + A N^-alpha + B D^-beta + P (D/U - 1)^delta (N/U)^kappa"
     direction = {"N": 0, "D": 0}
 

@@ -34,6 +34,7 @@ class Routed(Law):
     name = "routed"
     objective = "squared"
     inputs = ("N", "n_experts")
+    exponents = {"N": ("a",)}
     formula = "L(N, e): lg L = a lg N + b lg e + c lg N lg e + d"
     a = Parameter("slope in size", (-1.0, 0.0), (-0.15, -0.08, -0.04))
     b = Parameter("slope in experts", (-1.0, 0.5), (-0.2, -0.12, -0.05))

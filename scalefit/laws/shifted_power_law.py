@@ -28,6 +28,7 @@ class ShiftedPowerLaw(Law):
 
     name = "shifted_power_law"
     inputs = ("core_days",)
+    exponents = {"core_days": ("b",)}
     formula = "e(C) = c + a (C + d)^-b"
     target = Target("error", sense=-1, range=(0.0, 1.0), names=("error_rate",))
     core_days = Input("compute on TPUv3", ("core_days",), "core-days", typical=(0.1, 1, 10, 100, 1000), zero=True)

@@ -29,6 +29,7 @@ class Sparse(Law):
 
     name = "sparse"
     inputs = ("N", "D", "sparsity")
+    exponents = {"N": ("b_N",), "D": ("b_D",), "sparsity": ("b_S",)}
     formula = "L(N, D, S) = (a_S (1-S)^b_S + c_S) N^-b_N + (a_D/D)^b_D + E"
     sparsity = Input(
         "share of parameters that are zero",

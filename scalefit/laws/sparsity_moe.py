@@ -29,7 +29,7 @@ class SparsityMoE(Law):
 
     name = "sparsity_moe"
     inputs = ("N", "D", "sparsity")
-    exponents = {"N": ("alpha",), "D": ("beta",)}
+    exponents = {"N": ("alpha", "gamma"), "D": ("beta",), "sparsity": ("lam", "delta")}
     formula = "L(N, D, S) = E + a N^-alpha + b D^-beta + c (1-S)^-lam + d (1-S)^-delta N^-gamma"
     flops = "logged"
     direction = {"sparsity": 0}

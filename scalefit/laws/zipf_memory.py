@@ -30,6 +30,7 @@ class ZipfMemory(Law):
     """
 
     inputs = ("N", "D")
+    exponents = {"N": ("a",), "D": ("a",)}
     formula = "L(N, D) = E + A N^-(a - 1) + B D^-(1 - 1/a)"
     bibtex = (
         "@inproceedings{cabannes2024scaling, title={Scaling Laws for Associative Memories}, author={Cabannes, Vivien "

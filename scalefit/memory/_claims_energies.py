@@ -14,7 +14,7 @@ from scalefit.memory.partition import log_partition
 from scalefit.memory.propositions import nearest, proposition_1, proposition_2, proposition_3
 from scalefit.memory.recall import measure_recall
 
-#: Random states of a check: a counterexample in one of a hundred is met but for one time in fifty.
+#: Random states of a check: it misses a counterexample that one state in a hundred gives one time in fifty.
 _TRIALS = 400
 #: Two layers that hold one pattern each, on a line.
 _PAIR = [[[0.0]], [[4.0]]]

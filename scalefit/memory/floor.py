@@ -353,9 +353,10 @@ def _listed(reasons: Sequence[str]) -> str:
 
 def _read_plan(raw: Mapping[str, Any], rows: Sequence[Any] | None = None) -> dict[str, Array]:
     """Check a plan, or arrays of plans; unknown vocab_size and d_ff become NaN."""
-    units = {"N": "parameters", "D": "tokens", "T_max": "tokens"}
+    sizes = {"N": "parameters", "D": "tokens"}  # as people round them; the others are whole numbers
+    units = {**sizes, "T_max": "tokens"}
     plan = {
-        name: positive(name, raw[name], unit=units.get(name, ""), integer=name not in ("N", "D"), rows=rows)
+        name: positive(name, raw[name], unit=units.get(name, ""), integer=name not in sizes, rows=rows)
         for name in PLAN_COLUMNS
     }
     fits = plan["D"] >= plan["T_max"]
@@ -380,8 +381,7 @@ def _read_plan(raw: Mapping[str, Any], rows: Sequence[Any] | None = None) -> dic
 
 def _mismatch(plan: Mapping[str, Array], implied: ArrayLike, rows: Sequence[Any] | None = None) -> list[Note]:
     """Compare N with the architecture; blocks alone are only a lower limit, and 1 % covers biases and norms."""
-    N, expected = np.atleast_1d(plan["N"]), np.atleast_1d(np.asarray(implied, float))
-    whole = ~np.isnan(np.atleast_1d(plan["vocab_size"]))
+    N, expected, whole = map(np.atleast_1d, (plan["N"], np.asarray(implied, float), ~np.isnan(plan["vocab_size"])))
     off = np.where(whole, np.abs(N / expected - 1.0) > 0.2, N < 0.99 * expected)
     if not off.any():
         return []

@@ -148,7 +148,7 @@ def _without_sizes(traces: list[Any], optima: Callable[[list[Any]], Optima]) -> 
         out = set(sizes[1 + block : -1 : blocks])
         try:
             found.append(optima([trace for trace in traces if trace[0] not in out]))
-        except FitError:  # too few sizes are left for an exponent, and nothing can be said without these
+        except FitError:  # too few sizes are left for an exponent, and nothing is known without these
             continue
     return found
 

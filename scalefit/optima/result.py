@@ -154,7 +154,7 @@ def bias_of(optima: Optima) -> dict[str, float] | None:
     from scalefit.fitting.fit import fit
 
     try:
-        result = fit({key: optima.runs[key] for key in ("N", "D", "loss")}, "chinchilla")
+        result = fit({key: optima.runs[key] for key in (*SIZES, "loss")}, "chinchilla")
         clean = [
             replace(curve, y=np.log(result.predict(N=np.exp(curve.x), D=np.exp(curve.log_D))))
             for curve in optima.curves

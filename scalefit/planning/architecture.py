@@ -29,7 +29,7 @@ _SHAPES = np.array(
 SOURCE = "width over depth as in Brown et al. (2020), arXiv:2005.14165, table 2.1, interpolated in ln N"
 #: A model with more of its parameters than this in its embeddings is not a transformer worth planning.
 _MOSTLY_VOCABULARY = 0.85
-#: Learning rates of published rules that differ by more are said to.
+#: Learning rates of published rules that differ by more are named.
 _DIFFER = 1.2
 #: Widths are tried up to this one.
 _WIDEST = 65536

@@ -70,7 +70,7 @@ def refuse_absurd(predictor: Predictor, question: str, asked: float, named: str 
     """
     seen, named = largest(predictor), named or question
     limit = ABSOLUTE if question == "C" else 1e25
-    if question in ("C", "N", "D") and asked > limit:
+    if question in QUANTITIES and asked > limit:
         raise ArgumentError(
             f"{arg(named, shown=f'{asked:.3g}')} is more than anybody can train ({limit:.0e} is where plans end)",
             "no plan was made",

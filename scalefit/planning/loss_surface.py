@@ -14,13 +14,13 @@ import numpy as np
 
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, Note, arg
-from scalefit.flops import SIZES, training_flops
+from scalefit.flops import QUANTITIES, SIZES, training_flops
 from scalefit.laws import published
 from scalefit.laws._base import Law
 from scalefit.predictor import Predictor, predictor_of
 
 #: Inputs that a plan finds or derives; any other is held, or chosen within a range.
-PLANNED = ("N", "D", "C", "unique_tokens")
+PLANNED = (*QUANTITIES, "unique_tokens")
 #: Draws used for intervals: percentiles of 90 % move by 1 % of their width with more.
 N_DRAWS = 500
 #: Repetitions of data worth having, borrowed where a law says nothing of repeated data.

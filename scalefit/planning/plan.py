@@ -11,6 +11,7 @@ import numpy as np
 from scalefit._arguments import check_level, check_mapping, check_quantity
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, arg
+from scalefit.flops import SIZES
 from scalefit.planning.choose import choose_inputs
 from scalefit.planning.deployment import Hardware, as_hardware
 from scalefit.planning.loss_surface import sense_of
@@ -216,7 +217,7 @@ def the_question(given: Mapping[str, Any]) -> tuple[str, float]:
 def _held(question: str, fixed: Any) -> dict[str, float]:
     """What is held at a value beside the question."""
     held = check_mapping("fixed", fixed, "{'ratio': 20}")
-    if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {"N", "D", "ratio"}):
+    if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {*SIZES, "ratio"}):
         raise ArgumentError(
             f"Holding {', '.join(map(str, held))} beside {arg(question)} fixes no plan",
             "none was made",

@@ -261,7 +261,7 @@ def plan_text(plan: Plan) -> str:
         "N": "best use of N = {} parameters",
         "D": "best use of D = {} tokens",
         "ratio": "budget whose optimum has {} tokens per parameter",
-    }[plan.question].format(count(plan.asked) if plan.question in ("N", "D") else f"{plan.asked:.4g}")
+    }[plan.question].format(quantity(plan.question, plan.asked))
     held = "".join(f", {key} held at {_written(key, value)}" for key, value in plan.fixed.items())
     lines = [f"Plan: {asked}{held}   law {plan.law}"]
     lines += [f"  Hardly known: {', and '.join(doubts)}."] if (doubts := _doubts(plan)) else []

@@ -14,7 +14,7 @@ _RESAMPLES = 500  # behind the intervals of a plan made straight from a table; a
 def resolved(result: Any) -> Any:
     """Return a predictor: what was given, the result that a file holds, or Chinchilla's law fitted to a table."""
     from scalefit.fitting.fit import fit
-    from scalefit.fitting.result import FitResult
+    from scalefit.fitting.result import fit_behind
     from scalefit.saving import load_result
 
     if isinstance(result, str | os.PathLike):
@@ -23,8 +23,9 @@ def resolved(result: Any) -> Any:
             return load_result(path)
     elif not _is_frame(result):
         return result
-    fitted: Any = fit(result, "chinchilla")
-    return fitted.bootstrap(_RESAMPLES) if isinstance(fitted, FitResult) and fitted.tangent is None else fitted
+    several: Any = fit(result, "chinchilla")  # or one
+    fitted = fit_behind(several)
+    return several if fitted is None or fitted.tangent is not None else fitted.bootstrap(_RESAMPLES)
 
 
 def _is_frame(given: Any) -> bool:

@@ -25,9 +25,9 @@ def draw_forecast(data: Any, ax: Axes | None = None, *, log_y: bool = False) -> 
         ax.plot(data.x[~kept], data.loss[~kept], "x", color=COLOURS[1], markersize=5, label="runs taken for outliers")
     ax.axvline(data.largest, color="0.35", linestyle=":", linewidth=1.2, label="largest run")
     for i, (x, loss, lower, upper) in enumerate(data.points):
-        said = f"asked for, {percent(data.bands[0][0])}" if i == 0 else None
+        entry = f"asked for, {percent(data.bands[0][0])}" if i == 0 else None
         style = {"color": COLOURS[1], "marker": "*", "ms": 11, "mec": "black", "mew": 0.6, "capsize": 4, "ls": "none"}
-        ax.errorbar(x, loss, yerr=[[loss - lower], [upper - loss]], label=said, zorder=4, **style)
+        ax.errorbar(x, loss, yerr=[[loss - lower], [upper - loss]], label=entry, zorder=4, **style)
     log_axis(ax, "x", data.axis, data.label)
     ax.set_ylabel(f"loss [{data.unit}]")
     if log_y:

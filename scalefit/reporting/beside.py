@@ -16,6 +16,7 @@ from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.downstream.columns import accuracy_columns
 from scalefit.downstream.fit import fit_downstream
 from scalefit.downstream.result import DownstreamResult
+from scalefit.flops import SIZES
 from scalefit.reporting.html import Markup, join, table, tag
 from scalefit.reporting.sections import absent, section
 from scalefit.tuning.hyperparameters import fit_hyperparameters
@@ -158,7 +159,7 @@ def _show_tasks(found: DownstreamResult, planned: Plan | str, level: float) -> l
 
 def _swept(runs: pd.DataFrame) -> list[str]:
     """Settings of which some cell of one N and D has several values."""
-    if not {"N", "D"} <= set(runs):
+    if not set(SIZES) <= set(runs):
         return []
     found = {name: find_setting(runs, name) for name in _SETTINGS}
     cells = [runs["N"], runs["D"]]
@@ -178,7 +179,7 @@ def _show_hyperparameters(found: Hyperparameters, planned: Plan | str, level: fl
     rows = []
     for name, law in ((str(key), value) for key, value in found.laws.iterrows()):
         row: list[Any] = [name]
-        row += [_with(*law[[one, f"{one}_lower", f"{one}_upper"]].to_numpy(float).tolist()) for one in ("N", "D")]
+        row += [_with(*law[[one, f"{one}_lower", f"{one}_upper"]].to_numpy(float).tolist()) for one in SIZES]
         if at is not None:
             row.append(_with(*at[[name, f"{name}_lower", f"{name}_upper"]].to_numpy(float).tolist()))
         rows.append(row)

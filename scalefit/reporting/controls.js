@@ -80,8 +80,8 @@ if (DATA.planner !== null) {
     }
     const past = ["N", "D"].filter((key) => seen.C === undefined && p[key] > seen[key]);
     if (p.possible && past.length) {
-      const said = { N: "size", D: "tokens" };
-      notes.push(`Extrapolation: ${past.map((key) => `${count(p[key] / seen[key])} times the largest ${said[key]}`).join(" and ")} behind the law; nothing tests its form there.`);
+      const named = { N: "size", D: "tokens" };
+      notes.push(`Extrapolation: ${past.map((key) => `${count(p[key] / seen[key])} times the largest ${named[key]}`).join(" and ")} behind the law; nothing tests its form there.`);
     }
     if (p.surface.borrowed) notes.push(...model.borrowed);
     if (p.possible && asked.unique !== null && p.D > 4 * asked.unique) {
@@ -159,8 +159,8 @@ if (DATA.planner !== null) {
     say((L + W - R) / 2, H - 6, "middle", "parameters N, at this budget", "label");
     add("text", { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle", class: "label" }, `loss [${DATA.unit}]`);
     const near = keep.filter(([, v]) => v < p.loss * 1.01).map(([u]) => Math.exp(u));
-    const said = near.length > 1 ? `Within 1 % of the lowest loss: ${count(near[0])} to ${count(near[near.length - 1])} parameters.` : "";
-    byId("flat").textContent = said;
+    const nearBest = near.length > 1 ? `Within 1 % of the lowest loss: ${count(near[0])} to ${count(near[near.length - 1])} parameters.` : "";
+    byId("flat").textContent = nearBest;
   }
 
   let waiting = false;

@@ -118,8 +118,8 @@ function save(name, type, content) {
 }
 function csv(columns) {
   const cell = (value) => {
-    const said = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-    return /[",\r\n]/.test(said) ? `"${said.replaceAll('"', '""')}"` : said;
+    const cell = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
   };
   const names = Object.keys(columns), rows = columns[names[0]].map((_, i) => names.map((name) => cell(columns[name][i])));
   return [names, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n";

@@ -18,6 +18,7 @@ from scalefit._typing import Array
 from scalefit.errors import ArgumentError
 from scalefit.fitting.intervals import noise_of, trend_of
 from scalefit.fitting.result import FitResult
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws import published
 from scalefit.planning.allocation import two_powers
 from scalefit.planning.limits import largest
@@ -109,7 +110,7 @@ def _grid(predicts: Any, levels: Iterable[float]) -> dict[str, Any]:
     """Logarithm of forecast over law, and standard deviation of the log loss, over ln N and ln D."""
     seen = predicts.seen()
     axes = {}
-    for key in ("N", "D"):
+    for key in SIZES:
         low, high = np.log10(seen[key][0]) - _BELOW, np.log10(seen[key][1]) + _ABOVE[key]
         axes[key] = np.linspace(low, high, int(_PER_DECADE * (high - low)) + 2) * np.log(10)
     N, D = (np.exp(part).ravel() for part in np.meshgrid(axes["N"], axes["D"], indexing="ij"))
@@ -133,7 +134,7 @@ def _grid(predicts: Any, levels: Iterable[float]) -> dict[str, Any]:
             "correction": np.log(loss / law).reshape(shape).round(7),
             **spread,
             "reach": float(predicts.spread.reach),
-            "largest": [seen[key][1] for key in ("N", "D", "C")],
+            "largest": [seen[key][1] for key in QUANTITIES],
             "quantile": [(share, float(predicts.spread.quantile(check_level(share)))) for share in levels],
         },
     }

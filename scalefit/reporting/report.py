@@ -83,7 +83,7 @@ def report(
     the calibrated forecast, the fit with its residuals and profiles, a planner that computes in the page what
     :func:`scalefit.plan` computes, plans for a range of budgets, isoFLOP curves, other laws on runs held out, what
     published laws say of the planned run, its associative-memory floor, notes, methods and citations; and recipes,
-    swept settings and accuracies on tasks where the table has them. What cannot be said of a table is said to be
+    swept settings and accuracies on tasks where the table has them. What a table does not tell is stated to be
     so, with the reason.
 
     Parameters

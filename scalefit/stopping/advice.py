@@ -82,7 +82,7 @@ class Advice:
     reasons : tuple of Reason
         Every finding, the deciding one first.
     final : Forecast or None
-        The loss at the planned end; None while nothing can be said.
+        The loss at the planned end; None while nothing is known.
     floors : dict
         Name to loss [nat/token] that the run cannot, or should not, go below; never a reason to stop.
     gain : dict

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import ArgumentError, ScalefitError, ScalefitWarning, arg
+from scalefit.flops import SIZES
 from scalefit.predictor import Predictor
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.run_plan import RunPlan
@@ -77,7 +78,7 @@ def law_floors(law: Any, plan: RunPlan) -> dict[str, float]:
 def best_loss_by_compute(law: Any, plan: RunPlan) -> tuple[list[float], list[float]]:
     """Compute [FLOP] and the best loss a law in N and D reaches with it [nat/token]; empty where that is unknown."""
     whole = plan.flops(plan.steps)
-    if whole is None or set(law.inputs) != {"N", "D"}:
+    if whole is None or set(law.inputs) != set(SIZES):
         return [], []
     from scalefit.planning.allocation import on_budget
     from scalefit.planning.loss_surface import surface_of

@@ -129,7 +129,7 @@ class Monitor(LoggedRun):
         if past != ahead and now > 0:
             plan = plan.model_copy(update={"schedule": past.spliced(ahead, now), "total_steps": plan.steps})
         text = f"The plan changed at step {now:g}: {self.plan.steps:g} steps before, {plan.steps:g} now."
-        if self._law is None and self._law_floors:  # loaded from a file, which keeps what the law said, not the law
+        if self._law is None and self._law_floors:  # loaded from a file, which keeps what the law gave, not the law
             self._law_floors.pop("law_at_plan", None)
             self._frontier = ([], [])
             text += " What the law says of it is not known: make a monitor with law= and restore() the state."
@@ -182,7 +182,7 @@ class Monitor(LoggedRun):
         Returns
         -------
         Forecast or None
-            None while nothing can be said.
+            None while nothing is known.
 
         Raises
         ------
@@ -214,7 +214,7 @@ class Monitor(LoggedRun):
         Returns
         -------
         steps, loss, lower, upper : ndarray, shape (k,)
-            [steps] and [nat/token]; None in place of all while nothing can be said.
+            [steps] and [nat/token]; None in place of all while nothing is known.
 
         Raises
         ------

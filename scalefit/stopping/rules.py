@@ -15,7 +15,7 @@ from scalefit.stopping.evaluations import RESOLUTION
 from scalefit.stopping.observation import Observation, settled
 from scalefit.stopping.repetition import repeats_and_learns
 
-MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is said
+MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is reported
 MIN_PART = 0.05  # and this part of the plan
 RISE = 0.05  # least rise above the best level that counts as one [nat/token]
 #: Standard deviations of the evaluations' noise, for a rise beside RISE (alarms on healthy runs: docs/stopping.md).

@@ -159,7 +159,7 @@ def check_plan(plan: Any, where: str = "plan") -> None:
 
 
 def check_schedule(argument: str, schedule: Any) -> None:
-    """Refuse what is no schedule; `argument` is the argument with it, as the call has it."""
+    """Refuse what is not a schedule; `argument` is the argument with it, as the call has it."""
     if not isinstance(schedule, Schedule):
         seen = f"{argument} is a {type(schedule).__name__}, not a Schedule"
         raise ArgumentError(seen, "none was used", "Make one with scalefit.Schedule")

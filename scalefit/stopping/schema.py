@@ -12,7 +12,7 @@ from pydantic import ValidationError, model_validator
 
 from scalefit._digests import KEY, check_digest
 from scalefit._files import is_document, read_text
-from scalefit._records import Record, SavedNote
+from scalefit._records import Record, SavedNote, what_is_wrong
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.schedules import Schedule
 from scalefit.stopping.forecast import adam_rate
@@ -140,10 +140,8 @@ def parse_state(text: str) -> MonitorState:
         raw = json.loads(text)
         found = MonitorState.model_validate_json(json.dumps({k: v for k, v in dict(raw).items() if k != KEY}))
     except (ValidationError, ArgumentError, ValueError, TypeError, RecursionError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
-        what = " ".join(f"{'.'.join(map(str, first.get('loc', ())))} {first['msg']}".split())[:160]
         raise DataError(
-            f"This is not a monitor's state of version {SCHEMA_VERSION}: {what}",
+            f"This is not a monitor's state of version {SCHEMA_VERSION}: {what_is_wrong(error)}",
             "it was not read",
             "Write it with Monitor.to_json of this version of scalefit",
         ) from None

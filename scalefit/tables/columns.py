@@ -244,7 +244,7 @@ def as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
 def refuse_shared(chosen: Mapping[str, Choice]) -> None:
     """Refuse a column that is to be two of N, D, C and loss at once."""
     role: dict[str, str] = {}
-    for target in ("N", "D", "C", "loss"):
+    for target in (*QUANTITIES, "loss"):
         column = chosen[target].column if target in chosen else None
         if column is not None and column in role:
             raise DataError(

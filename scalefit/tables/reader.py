@@ -159,16 +159,20 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     frame = pd.concat([frame, rest], axis=1)[keep]
     frame.index = pd.Index(raw.rows[keep], name="row")
     notes += oddities({k: v[keep] for k, v in columns.items()}, frame, unit, raw.rows[keep])
-    if unit == "nat/token" and not (request.loss_unit or unit_notes or "scalefit" in raw.frame.attrs):
+    bare = "N" in chosen and _columns.counts_no_embeddings(chosen["N"])
+    stated = {
+        "params": request.params or bare,
+        "loss_unit": request.of_other_than_loss or request.loss_unit or unit_notes,
+    }
+    assumed = [key for key in assumptions_of(raw.frame) if not stated[key]]
+    if "loss_unit" in assumed:
         notes += assumed_unit(columns["loss"][keep])
     if set_aside:
         notes.append(set_aside_note(set_aside, n_rows + len(raw.unreadable)))
-    earlier_said = "scalefit" in raw.frame.attrs and "params" not in raw.frame.attrs["scalefit"].get("assumed", ())
-    bare = "N" in chosen and _columns.counts_no_embeddings(chosen["N"])
     conventions = {
         "params": request.params or ("non_embedding" if bare else earlier["params"]),
         "flops": flops,
-        "assumed": [] if request.params or bare or earlier_said else ["params"],
+        "assumed": assumed,
         "loss_unit": unit,
         "loss_unit_in_source": loss_unit,
         "source": raw.name,
@@ -234,6 +238,14 @@ def conventions_of(frame: pd.DataFrame) -> dict[str, str]:
     stated = frame.attrs.get("scalefit")
     stated = stated if isinstance(stated, Mapping) else {}
     return {key: str(stated.get(key, value)) for key, value in usual.items()}
+
+
+def assumptions_of(frame: pd.DataFrame) -> list[str]:
+    """Return which conventions are assumptions: those that neither an earlier reading nor the table states."""
+    earlier = frame.attrs.get("scalefit")
+    if isinstance(earlier, Mapping):
+        return list(earlier.get("assumed", ()))
+    return ["params", "loss_unit"] if _columns.stated_unit(frame) is None else ["params"]
 
 
 def _open(source: Any, request: Request, format: str | None) -> _reading.RawTable:

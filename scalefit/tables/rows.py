@@ -191,7 +191,7 @@ def assumed_unit(loss: AnyArray) -> list[Note]:
         return []
     text = (
         f"The losses run from {low:.3g} to {high:.3g}, and nothing states their unit: nat/token was taken. Losses as "
-        f"low are usual per byte. If they are, pass {arg('loss_unit', 'bit/byte')}."
+        f"low are usual per byte. If they are, read the table with {arg('loss_unit', 'bit/byte')}."
     )
     return [Note("assumed_unit", "info", text, {"lowest": low, "highest": high})]
 

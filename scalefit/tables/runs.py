@@ -23,8 +23,8 @@ from scalefit.flops import CONVENTIONS, QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables.cells import numbers, words_of
 from scalefit.tables.limits import Limits
-from scalefit.tables.reader import Request, as_frame, conventions_of, no_row, read
-from scalefit.tables.rows import Rows, in_order, oddities, set_aside_note
+from scalefit.tables.reader import Request, as_frame, assumptions_of, conventions_of, no_row, read
+from scalefit.tables.rows import Rows, assumed_unit, in_order, oddities, set_aside_note
 
 LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other")
 
@@ -43,7 +43,7 @@ class CheckedRuns:
     row_labels : ndarray, shape (n_runs,)
         The number of each run in its file, or its label in the frame it came from.
     conventions : dict
-        ``params``, ``flops`` and ``loss_unit``, and whether the table said so (``stated``).
+        ``params``, ``flops`` and ``loss_unit``, and whether the table states them (``stated``).
     notes : tuple of Note
         What was guessed, derived, set aside or found odd.
     set_aside : tuple of (row, reason)
@@ -247,7 +247,7 @@ def check_runs(
     loss : str
         The column of the loss.
     declared : mapping, optional
-        What knows which values of a column make sense (``admits``), by name; positive ones do where nothing is said.
+        What knows which values of a column make sense (``admits``), by name; positive ones do where none is.
 
     Returns
     -------
@@ -308,7 +308,8 @@ def _check(
     for name in (*inputs, "loss", *(["weight"] if "weight" in columns else [])):
         rows.demand(name, (declared or {}).get(name))
     target = (declared or {}).get("loss")
-    rows.demand_plausible_loss(conventions["loss_unit"] if target is None or target.of_loss else "other")
+    of_loss = target is None or target.of_loss
+    rows.demand_plausible_loss(conventions["loss_unit"] if of_loss else "other")
     rows.demand_new(frame)
     keep, here = rows.usable, rows.set_aside()
     aside = in_order([*earlier, *here])
@@ -322,6 +323,8 @@ def _check(
         notes = [note for note in notes if note.code != "set_aside"]
         notes.append(set_aside_note(aside, len(keep) + len(earlier)))
     found += oddities(columns, frame, conventions["loss_unit"], rows.labels[keep])
+    if of_loss and "loss_unit" in conventions["assumed"]:
+        found += assumed_unit(columns["loss"])
     already = {(note.code, note.details.get("column")) for note in notes}
     notes += [note for note in found if (note.code, note.details.get("column")) not in already]
     told = tuple(note for note in notes if _concerns(note, inputs))
@@ -353,6 +356,7 @@ def _admit(
     notes = [note for note in notes if note.code in lasting or note.details.get("every_row")]
     earlier = [(item["row"], item["reason"]) for item in stated.pop("set_aside", ())]
     conventions = {"source": "the table", **stated, **conventions_of(frame), "stated": bool(stated)}
+    conventions["assumed"] = assumptions_of(frame)
     return pd.DataFrame(frame, copy=False), conventions, notes, earlier  # a frame without attrs is quick
 
 

@@ -59,7 +59,7 @@ class Check:
 def check_device(
     device: str = "auto", seconds: float = 60.0, modes: Sequence[str] = steps.MODES, store: str | Path | None = None
 ) -> list[Check]:
-    """Compare a device with the processor, on models of a few thousand parameters; what fails is said, not raised.
+    """Compare a device with the processor, on models of a few thousand parameters; what fails is reported, not raised.
 
     Parameters
     ----------

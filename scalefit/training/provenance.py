@@ -70,7 +70,7 @@ def _git() -> str | None:
 
 
 def _said(*command: str) -> str | None:
-    """What a program printed; None where it is not there, failed or said nothing."""
+    """What a program printed; None where it is not there, failed or printed nothing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

@@ -173,7 +173,7 @@ class RemoteRunFolder(RunFolder):
                         self.store.put(f"{self.key}/{kept}")
 
     def keep_checkpoint(self) -> None:
-        """Send the checkpoint, after the curve up to it; a network that is away for a while is only said."""
+        """Send the checkpoint, after the curve up to it; a network that is away for a while is only reported."""
         try:
             with _reached(self.store.name):
                 for path in (self.curve_path, self.checkpoint_path):

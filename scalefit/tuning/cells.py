@@ -11,6 +11,7 @@ import numpy as np
 from scalefit._text import count, percent
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, Note, arg
+from scalefit.flops import QUANTITIES
 from scalefit.tuning.bowl import Bowls, Cells
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def why_open(names: Sequence[str], cells: Cells, bowls: Bowls, i: int) -> str:
 
 def mixed_notes(frame: pd.DataFrame, N: Array, D: Array, settings: Mapping[str, Array]) -> list[Note]:
     """Name columns in which runs of one cell and one setting differ: such cells hold different models."""
-    skipped = {"N", "D", "C", "loss", "weight", *settings}
+    skipped = {*QUANTITIES, "loss", "weight", *settings}
     others = [c for c, dtype in frame.dtypes.items() if dtype.kind in "iu" and c not in skipped]
     x = np.round(np.log(np.stack(list(settings.values()), axis=1)) / _SAME_VALUE)
     differing: dict[Any, None] = {}

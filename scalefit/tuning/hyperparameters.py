@@ -57,7 +57,7 @@ def fit_hyperparameters(
     drop : mapping, optional
         Inputs that a setting does not depend on: ``{"batch_size": "N"}``.
     batch_unit : {"sequences", "tokens"}, optional
-        What a batch counts. Where it is not said, the column's name or its values tell, and a note says so.
+        What a batch counts. Where it is not stated, the column's name or its values tell, and a note says so.
     T_max : float, optional
         Tokens per sequence [tokens], for a batch in sequences to be told in tokens too; a column T_max is taken.
     level : float

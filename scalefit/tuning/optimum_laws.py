@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalefit._typing import Array, ArrayLike
+from scalefit.flops import SIZES
 
 #: Standard deviations of priors: exponents; second derivatives in ln N and ln D; scale of the scatter (half-Cauchy).
 EXPONENT, BEND, SCATTER = 0.7, 0.03, 0.1
@@ -89,7 +90,7 @@ class OptimumLaw:
     def coefficient(self) -> float:
         """The c of c N^n D^d; the bends are left out."""
         mean = self.weights @ self.mean
-        where = [("N", "D").index(name) for name in self.inputs]
+        where = [SIZES.index(name) for name in self.inputs]
         return float(np.exp(mean[0] - mean[1 : 1 + len(where)] @ self.centre[where]))
 
     def scatter_interval(self, level: float) -> tuple[float, float, float]:
@@ -127,7 +128,7 @@ def fit_optimum_law(
     D: ArrayLike,
     log_optimum: ArrayLike,
     error: ArrayLike,
-    inputs: tuple[str, ...] = ("N", "D"),
+    inputs: tuple[str, ...] = SIZES,
     shared: ArrayLike | None = None,
     prior: tuple[float, float, float] = (EXPONENT, BEND, SCATTER),
 ) -> OptimumLaw:

@@ -14,6 +14,7 @@ from scalefit._arguments import as_numbers, check_level, check_quantity
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, Note, arg, note_record
+from scalefit.flops import SIZES
 from scalefit.tuning.bowl import Bowls, Model
 from scalefit.tuning.cells import Sweep
 from scalefit.tuning.figures import HyperparameterFigure, figure_of
@@ -169,7 +170,7 @@ class Hyperparameters:
         records = []
         for name, law in self.optimum_laws.items():
             record: dict[str, Any] = {"setting": name, "coefficient": law.coefficient}
-            for one in ("N", "D"):
+            for one in SIZES:
                 ends = law.exponent(one, self.level)
                 record |= dict(zip((one, f"{one}_lower", f"{one}_upper", f"{one}_p"), ends, strict=True))
                 rest = tuple(other for other in self.inputs[name] if other != one)

@@ -12,6 +12,7 @@ from scalefit._arguments import check_quantity, one_of
 from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, DataError, Note, arg
+from scalefit.flops import QUANTITIES
 from scalefit.laws import Input
 from scalefit.laws._inputs import INPUTS
 from scalefit.tables import columns as _columns
@@ -41,7 +42,7 @@ _TOKENS_FROM = 16384
 
 @dataclass(frozen=True, slots=True)
 class BatchUnit:
-    """How a table counts its batch: ``unit``, tokens per sequence where they are known, and whether it was said."""
+    """How a table counts its batch: ``unit``, tokens per sequence where they are known, and whether it was stated."""
 
     unit: str
     T_max: float | None
@@ -61,7 +62,7 @@ def check_settings(of: Any) -> tuple[str, ...]:
             f"{arg('of', of)} names no settings", "nothing was fitted", f"Give {arg('of', ('lr', 'batch_size'))}"
         )
     found = tuple(names)
-    if not found or len(set(found)) != len(found) or set(found) & {"N", "D", "C", "loss"}:
+    if not found or len(set(found)) != len(found) or set(found) & {*QUANTITIES, "loss"}:
         raise ArgumentError(
             f"{arg('of', of)} must name settings, each once",
             "nothing was fitted",
@@ -81,7 +82,7 @@ def find_setting(frame: pd.DataFrame, name: str, asked: str | None = None) -> tu
     if unread:
         row, cell = next(iter(unread.items()))
         raise DataError(
-            f"Column {choice.column!r} holds {cell} in row {frame.index[row]}, which is no {name}",
+            f"Column {choice.column!r} holds {cell} in row {frame.index[row]}, which is not a value of {name}",
             "nothing was fitted",
             "Correct it",
         )
@@ -107,7 +108,7 @@ def missing_setting(name: str, frame: pd.DataFrame) -> DataError:
 
 
 def unit_of_batch(column: str, values: Array, asked: Any, T_max: Any) -> tuple[BatchUnit, list[Note]]:
-    """The unit of a batch: as asked, as its column is named, or by its size, which is said.
+    """The unit of a batch: as asked, as its column is named, or by its size, which a note tells.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from scalefit._text import count, percent, power
+from scalefit.flops import SIZES
 from scalefit.tuning.settings import BatchUnit
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ def setting_text(name: str, row: Mapping[str, float], batch: BatchUnit | None) -
 def law_text(name: str, row: Mapping[str, float], inputs: tuple[str, ...]) -> str:
     """A law with the intervals of its exponents."""
     parts = [
-        f"{one}^{row[one]:.3f} [{row[f'{one}_lower']:.3f}, {row[f'{one}_upper']:.3f}]"
-        for one in ("N", "D")
-        if one in inputs
+        f"{one}^{row[one]:.3f} [{row[f'{one}_lower']:.3f}, {row[f'{one}_upper']:.3f}]" for one in SIZES if one in inputs
     ]
     return " ".join([f"{name} =", f"{row['coefficient']:.4g}", *parts])
 

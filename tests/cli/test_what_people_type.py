@@ -48,7 +48,7 @@ def test_the_option_that_was_meant_is_named(table, capsys, words, answer):
     assert code in (1, 2) and answer in text and "Traceback" not in text
 
 
-def test_outputs_have_one_set_of_names_and_are_said(table, tmp_path, capsys):
+def test_outputs_have_one_set_of_names_and_are_named(table, tmp_path, capsys):
     for flag in ("-o", "--out", "--save"):
         made = tmp_path / f"{flag.strip('-')}.json"
         code, text = said(capsys, "plan", table, "--C", "1e21", flag, made)
@@ -97,7 +97,7 @@ def test_files_of_ones_own_are_written_again_and_others_need_force(table, tmp_pa
     assert said(capsys, "plan", table, "--C", "1e21", "--plot", other, "--force")[0] == 0
 
 
-def test_no_multiple_is_no_run(table, capsys):
+def test_no_multiple_asks_for_no_run(table, capsys):
     code, text = said(capsys, "forecast", table, "--at", "0x")
     assert code == 1 and "not a multiple of the largest run" in text
 

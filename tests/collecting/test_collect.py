@@ -331,7 +331,7 @@ class TestChoices:
         assert [final_loss.find(run, None, way, 2).loss for way in ("last", "mean", "best")] == [4, 3, 2]
         assert final_loss.find(run, None, "best", None).step == 3
 
-    def test_training_losses_are_averaged_and_said(self):
+    def test_training_losses_are_averaged_and_named(self):
         run = self.run([3.0] * 90 + [2.0] * 10, "train_loss")
         found = final_loss.find(run, None, None, None)
         assert found.loss == 2.0 and found.way == "mean of last 10" and not found.is_validation
@@ -360,7 +360,7 @@ class TestChoices:
             sf.collect(tmp_path)
         assert sf.collect(tmp_path, loss="eval/b/loss", N=1e6, D=1e7).loss.tolist() == [3]
 
-    def test_what_is_not_told_is_nan_and_said(self, tmp_path):
+    def test_what_is_not_told_is_nan_and_named(self, tmp_path):
         pd.DataFrame({"step": [1, 2], "val_loss": [3, 2]}).to_csv(tmp_path / "a.csv", index=False)
         table = sf.collect(tmp_path)
         assert len(table) == 1 and table[["N", "D", "C"]].isna().all(axis=None)

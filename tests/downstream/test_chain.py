@@ -93,7 +93,7 @@ def test_an_accuracy_is_made_high_by_a_plan(steps):
     assert sf.plan(both, C=1e21).N == pytest.approx(sf.plan(steps[0], C=1e21).N, rel=1e-3)
 
 
-def test_a_loss_beyond_the_metrics_runs_is_said(steps):
+def test_a_loss_beyond_the_metrics_runs_is_named(steps):
     notes = sf.chain(*steps).predict_interval(N=7e10, D=1.4e12).attrs["notes"]
     assert "metric_extrapolated" in [note.code for note in notes]
 

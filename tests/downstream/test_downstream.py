@@ -72,7 +72,7 @@ def test_tasks_that_do_not_scale_are_named_with_the_reason_before_they_are_forec
     assert str(found).startswith("1 of 5 tasks can be predicted")
 
 
-def test_a_task_whose_best_models_only_guess_is_said_to_be_at_chance():
+def test_a_task_whose_best_models_only_guess_is_called_at_chance():
     noise = 0.01 * np.random.default_rng(1).standard_normal(25)
     runs = models(acc_guess=lambda loss: 0.25 + noise - noise.mean())
     one = sf.fit_downstream(runs, loss="val_loss", metric="acc_guess", chance=0.25)

@@ -154,7 +154,7 @@ def test_a_series_of_two_runs_does_not_break_the_starts():
 
 
 @pytest.mark.filterwarnings("ignore:.*were set aside")
-def test_one_absurd_loss_is_set_aside_and_said():
+def test_one_absurd_loss_is_set_aside_and_named():
     runs = simulate()
     runs.loc[3, "loss"] = 1e300
     result = sf.fit(runs)
@@ -169,7 +169,7 @@ def test_losses_below_a_tenth_scale_like_any_other():
     assert small.params["E"] == pytest.approx(0.01 * large.params["E"], rel=1e-5)
 
 
-def test_no_noise_is_no_influence_and_no_disagreement():
+def test_no_noise_gives_no_influence_and_no_disagreement():
     runs = simulate(noise=0.0)
     for objective in ("huber", "squared", "absolute"):
         result = sf.fit(runs, objective=objective)

@@ -59,7 +59,7 @@ def test_a_column_without_effect_is_not(seed):
     assert "mixed_runs" not in found and found.keys() & {"replicates", "lack_of_fit"}
 
 
-def test_what_size_fixes_is_no_recipe():
+def test_what_size_fixes_is_not_a_recipe():
     """Layers follow N, so they can only trace what the law's form misses."""
     table = runs(recipe={"a": 1.0})
     table["n_layers"] = table["N"].rank(method="dense").astype(int)
@@ -86,7 +86,7 @@ def test_a_recipe_that_goes_with_size_is_named_though_no_test_can_tell():
     assert "mixed_runs" not in codes(sf.fit(table.rename(columns={"optimizer": "layout"})))
 
 
-def test_a_label_of_the_mixture_is_no_recipe():
+def test_a_label_of_the_mixture_is_not_a_recipe():
     """It goes with the shares that the law reads, as it must."""
     rng = np.random.default_rng(0)
     shares = np.repeat(rng.dirichlet([2, 2], 8), 3, axis=0)

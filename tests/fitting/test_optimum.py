@@ -91,7 +91,7 @@ def test_every_parameter_keeps_its_printed_bounds(seed, law):
         assert low * (1 - 1e-9) <= result.params[name] <= high * (1 + 1e-9), (name, result.params[name])
 
 
-def test_a_coefficient_at_its_upper_bound_is_said_to_be_there():
+def test_a_coefficient_at_its_upper_bound_is_named():
     runs = narrow(0)
     runs["loss"] = runs["loss"] * (runs["N"] / 2.15e9) ** -40.0
     result = sf.fit(runs)

@@ -87,7 +87,7 @@ def test_expressions_are_arithmetic_only(runs, text):
         sf.fit(runs, ["chinchilla", f"beta = {text}"])
 
 
-def test_bounds_bind_and_are_said(runs):
+def test_bounds_bind_and_are_named(runs):
     result = sf.fit(runs, bounds={"E": (0, 1.5)})
     assert result.params["E"] == pytest.approx(1.5) and np.isnan(result.std_errors["E"])
     assert "at_bound" in [note.code for note in result.notes]
@@ -333,7 +333,7 @@ def test_replicates_estimate_the_noise_and_test_the_fit():
     assert bad.severity == "warning" and bad.details["p_value"] < 0.01
 
 
-def test_one_decade_of_sizes_is_said():
+def test_one_decade_of_sizes_is_named():
     rng = np.random.default_rng(0)
     N, D = 10 ** rng.uniform(8, 8.7, 40), 10 ** rng.uniform(9, 11, 40)
     loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D) * np.exp(0.003 * rng.standard_normal(40))
@@ -495,7 +495,7 @@ def test_an_open_end_of_bounds_keeps_the_laws(runs):
     assert open_end.bounds == {"E": (free.law.parameters["E"].bounds[0], 3.0), "alpha": (0.0, 3.0)}
 
 
-def test_a_name_is_no_cluster(runs):
+def test_a_name_is_not_a_cluster(runs):
     with pytest.raises(ValueError, match=r"cluster=runs\['series'\]"):
         sf.fit(runs).bootstrap(n=20, cluster="series")
 

@@ -146,7 +146,7 @@ def test_citations_name_the_law_and_the_methods():
     assert "2404.10102" not in sf.fit(grid(), objective="squared").cite()
 
 
-def test_what_n_counts_is_an_assumption_until_it_is_said():
+def test_what_n_counts_is_an_assumption_until_it_is_stated():
     N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 1e9, 4), np.geomspace(2e9, 4e10, 4)))
     runs = {"N": N, "D": D, "loss": 1.7 + 400 / N**0.34 + 400 / D**0.28}
     said = sf.read_runs(runs, params="total")

@@ -143,7 +143,7 @@ def test_a_damaged_file_is_one_clear_error(saved, tmp_path, key, value):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]", b"null", b"3", b"{", b'{"format": 1}', b"[" * 100_000])
-def test_what_is_no_result_is_one_clear_error(tmp_path, content):
+def test_what_is_not_a_result_is_one_clear_error(tmp_path, content):
     path = tmp_path / "r.json"
     path.write_bytes(content)
     with pytest.raises(sf.DataError):

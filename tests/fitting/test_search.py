@@ -95,3 +95,27 @@ def test_second_derivatives_kept_for_a_large_table_are_those_of_the_objective(ob
     without = replace(result.problem, second_order=np.zeros_like(kept[0])).evaluate(x[None], None)[2]
     np.testing.assert_allclose(kept, fresh, rtol=1e-9)
     assert abs(without - fresh).max() > 1e-3 * abs(fresh).max()
+
+
+class Rising(sf.Law):
+    """A loss that rises as a power of the context; nothing but the formula says which parameter is the exponent."""
+
+    name, inputs, formula, direction = "rising", ("context",), "E + A*context**-a", {"context": 0}
+    context = sf.Input("context", typical=(512, 1024, 4096))
+    E = sf.Parameter("floor", (0.0, 20.0), (1.0, 2.0))
+    A = sf.Parameter("coefficient", (0.0, 1e3), (0.1, 1.0), log=True)
+    a = sf.Parameter("how fast it changes", (-3.0, 3.0), (-0.6, -0.4, -0.2))
+
+    @staticmethod
+    def loss(context, E, A, a):
+        return E + A * context**-a
+
+
+def test_an_exponent_below_zero_is_told_from_none():
+    """Its error was compared with its signed value, so none was ever told."""
+    context = np.geomspace(1e2, 1e5, 6)
+    wiggle = np.exp(1e-3 * np.array([1, -1, 1, 1, -1, -1]))
+    result = sf.fit({"context": context, "loss": 1.5 + 0.02 * context**0.4 * wiggle}, Rising)
+    assert result.certificate.undetermined == () and result.params["a"] == pytest.approx(-0.4, rel=0.02)
+    loud = sf.fit({"context": context, "loss": (1.5 + 0.02 * context**0.4) * wiggle**200}, Rising)
+    assert loud.certificate.undetermined == ("a",)

@@ -101,7 +101,7 @@ def codes(result):
     return {note.code for note in result.notes}
 
 
-def test_repeated_data_are_no_replicates_and_are_said():
+def test_repeated_data_are_not_replicates_and_are_named():
     table = pd.concat([simulate(20)] * 3).assign(unique_tokens=lambda t: t["D"] * np.repeat([1.0, 0.5, 0.1], 20))
     table["loss"] *= np.repeat([1.0, 1.01, 1.2], 20)
     result = sf.fit(table, "chinchilla")
@@ -110,7 +110,7 @@ def test_repeated_data_are_no_replicates_and_are_said():
     assert "repeated_tokens" not in codes(sf.fit(table, "data_constrained"))
 
 
-def test_a_sweep_over_the_learning_rate_is_no_set_of_replicates():
+def test_a_sweep_over_the_learning_rate_is_not_a_set_of_replicates():
     table = pd.concat([simulate(20)] * 3).assign(lr=np.repeat([1e-3, 2e-3, 4e-3], 20))
     table["loss"] *= np.repeat([1.02, 1.0, 1.05], 20)
     result = sf.fit(table, "chinchilla")
@@ -139,7 +139,7 @@ def test_each_series_is_told_of_its_own_sweep():
     assert "swept" not in codes(ahead["a"]) and "swept" in codes(ahead["b"])
 
 
-def test_settings_that_follow_the_shape_are_no_sweep_of_a_law_in_compute():
+def test_settings_that_follow_the_shape_are_not_a_sweep_of_a_law_in_compute():
     C = np.repeat(np.geomspace(1e18, 1e21, 4), 8)
     N = 0.09 * C**0.5 * np.tile(np.geomspace(0.3, 3, 8), 4)
     loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=C / (6 * N))

@@ -99,7 +99,7 @@ TRAIN_ONLY = {
 
 
 @pytest.mark.parametrize("name", TRAIN_ONLY)
-def test_a_training_loss_alone_is_no_validation_loss(tmp_path, name):
+def test_a_training_loss_alone_is_not_a_validation_loss(tmp_path, name):
     path = tmp_path / name
     path.write_text(each(TRAIN_ONLY[name]))
     table = read_log(path)
@@ -180,7 +180,7 @@ REFUSED = [
     ("step;val_loss\n1;3.44\n1.125;3.43\n", "'step' has marks that may be decimals"),
     ("step;val_loss\n1.000;3.44\n2,000;3.43\n", "'step' has points and commas"),
     ("step 100, val_loss: 3,449\nstep 200, val_loss: 3.432\n", "'val_loss' has points and commas"),
-    # What is no table with steps.
+    # What is not a table with steps.
     ("step,val_loss\n0.1k,3.5\n0.2k,3.4\n", "no numbers: 2 of 2"),  # never 39 rows turned into 2
     ("step,val_loss\n100,3.5\nlater,3.4\n", "'later'"),
     ("Wall time,Step,Value\n1.7e9,100,3.5\n", "Columns: Wall time, Step, Value"),
@@ -224,7 +224,7 @@ def test_what_is_left_out_is_named(tmp_path, text, losses, words):
     assert re.search(words, note)
 
 
-def test_the_batches_of_an_evaluation_are_no_steps():
+def test_the_batches_of_an_evaluation_are_not_steps():
     text = each("step {s} loss: {t}\n[Eval batch=10/10] val_loss: {v}\n")
     table = read_pairs(text)
     assert table.step.tolist() == STEPS and table.val_loss.astype(float).tolist() == list(map(val, STEPS))

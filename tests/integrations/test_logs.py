@@ -184,7 +184,7 @@ def test_a_log_of_tokens_needs_the_batch_size(tmp_path):
         ('"Step","a - val/loss","b - val/loss"\n1,3,4\n', "a - val/loss, b - val/loss"),
     ],
 )
-def test_what_a_log_lacks_is_said(tmp_path, text, said):
+def test_what_a_log_lacks_is_named(tmp_path, text, said):
     path = tmp_path / "run.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=said):

@@ -141,6 +141,16 @@ def test_derivatives_in_the_shares_are_those_of_the_loss(law):
             np.testing.assert_allclose(bends[i][j], np.imag(turned[i]) / 1e-30, rtol=1e-9, atol=1e-12)
 
 
+def test_declared_exponents_are_parameters_of_the_law(law):
+    """A parameter of the law, not fitted by its logarithm; of a law that declares none, what the formula tells."""
+    from scalefit.fitting.identifiability import exponents_of
+
+    assert set(law.exponents) <= set(law.inputs)
+    found = exponents_of(law)
+    assert set(found) <= set(law.parameters) and not any(law.parameters[name].log for name in found)
+    assert {name for names in law.exponents.values() for name in names} <= set(found)
+
+
 def test_documentation_says_what_a_reader_needs(law):
     text = inspect.getdoc(law)
     assert ".. math::" in text and "References" in text and ">>>" in text

@@ -105,7 +105,7 @@ def test_a_file_without_a_law_is_one_clear_error(tmp_path, text, what, runs):
         sf.fit(runs, f"{path}:Mine")
 
 
-def test_what_is_missing_is_said(tmp_path, runs):
+def test_what_is_missing_is_named(tmp_path, runs):
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         sf.fit(runs, str(tmp_path / "absent.py:Mine"))
     path = write(tmp_path)

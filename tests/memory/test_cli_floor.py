@@ -66,7 +66,7 @@ def test_one_plan_as_json(run):
     assert isinstance(record["assumptions"], list)
 
 
-def test_a_mismatch_is_said_once(run):
+def test_a_mismatch_is_named_once(run):
     out = run(*PLAN[:1], "1M", *PLAN[2:])
     assert out.returncode == 0
     assert (out.stdout + out.stderr).count("blocks alone") == 1

@@ -85,7 +85,7 @@ def test_both_inverses_come_back(facts, share, samples):
         assert facts.samples(error) == pytest.approx(samples, rel=1e-5)
 
 
-def test_keys_too_rare_for_a_float_are_no_error_after_any_number_of_draws():
+def test_keys_too_rare_for_a_float_raise_nothing_after_any_number_of_draws():
     facts = ZipfFacts(100_000, 90.0)
     assert facts.error() == 0.0 and facts.unseen(math.inf) == 0.0 and facts.error(1) == pytest.approx(2.0**-90)
 

@@ -44,7 +44,7 @@ def test_a_budget_in_every_dress(fit, C):
 
 
 @pytest.mark.parametrize("C", [b"1", 1j, 10**400, "nan"], ids=lambda value: repr(value)[:20])
-def test_a_budget_that_is_no_number_is_one_line(fit, C):
+def test_a_budget_that_is_not_a_number_is_one_line(fit, C):
     for ask in (lambda: sf.plan(fit, C=C), lambda: sf.next_runs(fit, C)):
         with pytest.raises(sf.ScalefitError) as said:
             ask()

@@ -136,7 +136,7 @@ def test_tables_without_exponents(runs, words):
         sf.isoflop(runs)
 
 
-def test_scattered_compute_is_no_isoflop(hoffmann240):
+def test_scattered_compute_is_not_an_isoflop(hoffmann240):
     with pytest.raises(sf.DataError, match="do not gather on budgets"):
         sf.isoflop(hoffmann240)
 
@@ -301,7 +301,7 @@ def test_failed_approaches_say_why(hoffmann240):
     assert table.loc["law chinchilla", "exponent_N"] == pytest.approx(0.5139, abs=1e-4)
 
 
-def test_runs_at_one_amount_of_data_are_no_isoflop_curves():
+def test_runs_at_one_amount_of_data_are_not_isoflop_curves():
     rng = np.random.default_rng(0)
     N = np.sort(10 ** rng.uniform(7.5, 9.5, 60))
     loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=1e10) * np.exp(0.003 * rng.standard_normal(60))
@@ -326,7 +326,7 @@ def test_runs_are_told_apart_by_other_names_of_their_label(name):
     assert named.exponent_N != sf.envelope(both.drop(columns="run")).exponent_N
 
 
-def test_rows_are_named_by_their_labels_and_what_is_set_aside_is_said():
+def test_rows_are_named_by_their_labels_and_what_is_set_aside_is_named():
     N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 8), np.geomspace(1e9, 1e11, 12)))
     law = sf.published("chinchilla", "besiroglu2024")
     curves = pd.DataFrame({"N": N, "D": D, "loss": law.predict(N=N, D=D)}, index=range(1000, 1000 + N.size))

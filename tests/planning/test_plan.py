@@ -166,7 +166,7 @@ def test_shared_fits_need_a_series(hoffmann240):
         sf.plan(result, C=1e22)
 
 
-def test_reach_is_said_in_numbers(huber240):
+def test_reach_is_stated_in_numbers(huber240):
     note = next(n for n in sf.plan(huber240, C=5.76e23).notes if n.code == "beyond_reach")
     assert note.details["C"] == pytest.approx(44.5, rel=0.01) and "44.5 times the compute" in note.message
     assert not any(n.code == "beyond_reach" for n in sf.plan(huber240, C=1e22).notes)
@@ -245,7 +245,7 @@ def test_a_plan_prints_the_minimum_loss_of_its_run(huber240):
     assert record["verdict"] == least.verdict and len(record["table"]) == len(least.table)
 
 
-def test_the_minimum_loss_of_a_published_law_s_plan_is_no_forecast_of_runs():
+def test_the_minimum_loss_of_a_published_law_s_plan_is_not_a_forecast_of_runs():
     plan = sf.plan(sf.published("chinchilla", "besiroglu2024"), C=1e21)
     assert set(plan.minimum_loss.table["kind"]) == {"published", "hypothesis", "entropy"}
     assert "Your runs" not in str(plan)

@@ -103,3 +103,10 @@ def test_every_predictor_says_what_it_predicts(runs):
     assert [predictor.target.name for predictor in found[:5]] == ["loss"] * 5
     assert [predictor.target.unit for predictor in found[:5]] == ["bit/byte", "bit/byte", *["nat/token"] * 3]
     assert found[5].target.sense == 1 and all(isinstance(predictor, sf.Predictor) for predictor in found)
+
+
+def test_the_runs_behind_a_forecast_are_drawn_with_inputs_held_or_not(runs):
+    """A forecast with an input held was drawn without its runs, a fit with one was not."""
+    found = sf.forecast(runs)
+    for axes in (sf.plot(found), sf.plot(found.at(N=float(runs["N"][0])))):
+        assert sum(len(points.get_offsets()) for points in axes.collections) >= len(runs["N"])

@@ -456,7 +456,7 @@ def test_the_command_says_when_not_to_trust(command, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*were set aside")
-def test_a_shape_that_only_unfinished_runs_have_is_no_crash():
+def test_a_shape_that_only_unfinished_runs_have_does_not_crash():
     """The floor takes its context from the run of the lowest loss, and these rows have none."""
     runs = grid(4, 12).assign(n_layers=12, d_emb=768, T_max=np.nan)
     lost = runs.iloc[:2].assign(loss=np.nan, T_max=1024)
@@ -535,7 +535,7 @@ def test_no_run_is_recommended_where_next_runs_fail_too(monkeypatch):
     assert "No design" in section(page, "next")
 
 
-def test_recipes_and_accuracies_are_taken_where_a_table_has_them_and_said_to_be():
+def test_recipes_and_accuracies_are_taken_where_a_table_has_them_and_named():
     runs = grid(n_budgets=5, per_budget=6)
     rng = np.random.default_rng(0)
     runs["acc_scales"] = 0.25 + 0.7 / (1 + np.exp(3 * (runs["loss"] - 2.6))) + 0.005 * rng.standard_normal(len(runs))

@@ -124,6 +124,14 @@ def test_a_state_that_contradicts_itself_is_refused(tmp_path, harm):
         sf.load_monitor(path)
 
 
+def test_a_damaged_state_is_told_in_three_parts(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({**json.loads(fed().to_json()), "history": [3]}))
+    with pytest.raises(sf.DataError, match="history.0: 3 is not a SavedRun; it was not read. Write it") as told:
+        sf.load_monitor(path)
+    assert "Make one" not in str(told.value)
+
+
 SHAPE = {"n_params": 124e6, "tokens_per_step": 524288, "n_layers": 12, "d_emb": 768, "T_max": 1024}
 
 

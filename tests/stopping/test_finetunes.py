@@ -167,7 +167,7 @@ def test_a_first_loss_beyond_any_model_says_no_more_than_a_guess():
     assert overfit.chance_of_better(first[0]) == overfit.chance_of_better(first[1])
 
 
-def test_a_spike_on_its_way_down_is_no_divergence():
+def test_a_spike_on_its_way_down_is_not_a_divergence():
     val = np.array([0.20, 0.16, 0.15, 0.15, 0.14, 0.14, 0.14, 0.95, 0.43, 0.18])
     train = np.array([0.3, 0.2, 0.17, 0.16, 0.15, 0.15, 0.14, 2.36, 0.36, 0.2])
     said = play(sf.RunPlan(schedule=LINEAR, epochs=4), val=val, train=train)

@@ -61,7 +61,7 @@ def test_the_latest_value_of_a_step_wins():
     assert monitor.advise() == fed(until=6000).advise()
 
 
-def test_a_changed_evaluation_grid_is_no_trouble():
+def test_a_changed_evaluation_grid_does_no_harm():
     dense, dense_loss = make_curve(COSINE, every=25, noise=0.003, seed=1)
     monitor = fed(until=5000)
     late = dense > 5000

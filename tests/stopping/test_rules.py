@@ -38,7 +38,7 @@ def test_a_healthy_run_is_left_alone(cosine, noise, seed):
     assert actions == {"wait", "continue"}
 
 
-def test_failure_5_nothing_is_said_during_warmup(monitor):
+def test_failure_5_nothing_is_reported_during_warmup(monitor):
     for step in range(10, 200, 20):
         monitor.update(step=step, val_loss=9 - step / 100)
     advice = monitor.advise()
@@ -229,7 +229,7 @@ def test_one_epoch_cannot_overfit():
     assert "overfitting" not in states and "diverging" in states
 
 
-def test_a_loss_that_rises_in_the_second_epoch_while_training_falls_is_no_divergence():
+def test_a_loss_that_rises_in_the_second_epoch_while_training_falls_is_not_a_divergence():
     monitor, steps, val, train = overfit(n_epochs=2.5)
     seen = run_along(monitor, steps[:38], val[:38], train[:38])  # up to step 7600, in epoch 1.9
     assert "rising_level" not in {code for advice in seen for code in codes(advice)}
@@ -366,7 +366,7 @@ def test_slope_t_is_the_textbook_one(seed, slope, noise):
     assert t == pytest.approx(coefficient[0] / np.sqrt(covariance[0, 0]), rel=1e-5, abs=1e-7)
 
 
-def test_a_forecast_above_the_present_level_is_no_crash_without_a_law():
+def test_a_forecast_above_the_present_level_does_not_crash_without_a_law():
     plan = sf.RunPlan(schedule=sf.Schedule.constant(20_000), n_params=124e6, tokens_per_step=524_288)
     steps, loss = make_curve(sf.Schedule.wsd(20_000, warmup=500, cooldown=0.3), every=200, noise=0.003, C=0.6)
     advice = feed(sf.Monitor(plan), steps, loss, until=18_000).advise()

@@ -279,7 +279,7 @@ def test_a_limit_counts_the_documents_that_are_there(texts: Path, tmp_path: Path
     assert corpus.meta["train_bytes"] == (raw < 256).sum() and 2_000 <= len(raw) < 2_600
 
 
-def test_lines_without_a_text_are_no_documents(tmp_path: Path) -> None:
+def test_lines_without_a_text_are_not_documents(tmp_path: Path) -> None:
     path = tmp_path / "docs.jsonl"
     path.write_text('{"text": "one"}\n{"text": null}\n{"text": ""}\n{"text": 2}\n')
     assert list(read_files(str(path), "text")) == ["one", "2"]

@@ -40,7 +40,7 @@ def test_dask(grid: SweepConfig, store: Path) -> None:
         assert finished(sweep(grid, store, workers=2, launcher=client))
 
 
-def test_without_ray_it_is_said_how_to_install_it(monkeypatch) -> None:
+def test_without_ray_the_error_tells_how_to_install_it(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install ray\.$"):
         RayLauncher()

@@ -177,7 +177,7 @@ def test_the_order_of_the_rows_does_not_matter(fitted, seed):
     assert found.laws["N"].tolist() == pytest.approx(fitted.laws["N"].tolist(), rel=1e-5)
 
 
-def test_the_best_run_is_biased_and_that_is_said():
+def test_the_best_run_is_biased_and_that_is_named():
     fit = sf.fit_hyperparameters(sweep(n=9, noise=0.01, seed=3), "lr")
     optima = fit.optima
     assert (optima["loss_best_run"] < optima["loss"]).mean() > 0.5
@@ -310,7 +310,7 @@ def test_columns_by_their_usual_names(name, fitted):
     assert found.laws["N"].iloc[0] == fitted.laws["N"].iloc[0]
 
 
-def test_the_unit_of_a_batch_is_said_or_asked():
+def test_the_unit_of_a_batch_is_named_or_asked():
     table = sweep(n=4, batches=4)
     guessed = sf.fit_hyperparameters(table)
     assert guessed.batch.unit == "sequences" and "batch_unit" in {note.code for note in guessed.notes}
@@ -332,7 +332,7 @@ def test_context_lengths_that_vary_matter_to_a_batch_in_sequences_alone():
 
 
 @pytest.mark.parametrize("off", [0.0, np.nan])
-def test_a_setting_that_is_off_in_some_runs_is_said_to_vary(off):
+def test_a_setting_that_is_off_in_some_runs_is_called_varying(off):
     table = sweep()
     table = table.assign(weight_decay=np.where(np.arange(len(table)) % 2, 0.1, off))
     (note,) = [note for note in sf.fit_hyperparameters(table, "lr").notes if note.code == "varies_too"]

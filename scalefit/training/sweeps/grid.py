@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from scalefit._arguments import check_number
 from scalefit.errors import ArgumentError, arg
-from scalefit.flops import convention, training_flops
+from scalefit.flops import SIZES, convention, training_flops
 from scalefit.training._config import Config, Flag, Number, Several, Text, Whole
 from scalefit.training.config import (
     CorpusConfig,
@@ -144,7 +144,7 @@ class SweepConfig(Config):
         **settings
             Any other field of SweepConfig.
         """
-        missing = {"N", "D"} - set(table if isinstance(table, Mapping) else getattr(table, "columns", ()))
+        missing = set(SIZES) - set(table if isinstance(table, Mapping) else getattr(table, "columns", ()))
         if missing or not len(table["N"]):
             raise ArgumentError(
                 f"A table of runs to train needs rows with N and D; this {type(table).__name__} lacks "

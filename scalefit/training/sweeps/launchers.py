@@ -101,7 +101,7 @@ def run_workers(
         sweep, most = Sweep.load(store, name), 0
 
         def told(part: float) -> None:
-            nonlocal most  # a trunk goes on from before the end of its branch, which is no way back
+            nonlocal most  # a trunk goes on from before the end of its branch, which does not lead back
             finished = [sweep.folder(job).finished for job in sweep.jobs()]
             most = max(most, round(_PARTS * (sum(finished) + part)))
             progress(most, _PARTS * len(finished))
