@@ -196,13 +196,13 @@ def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:
     share = 1 - float(np.median(without / N)) if without is not None else None
     if np.median(N) >= _MOSTLY_EMBEDDINGS and (share is None or share < _MUCH):
         return []
-    said = (
+    found = (
         f"Half of the models have fewer than {count(float(np.median(N)), 2)} parameters, and N was taken to count "
         f"embeddings too: these are then most of N"
         if share is None
         else f"N counts embeddings, {100 * share:.0f} % of it in the middle model"
     )
-    text = f"{said}, which misleads forecasts at 30 times the compute and more. {advice}."
+    text = f"{found}, which misleads forecasts at 30 times the compute and more. {advice}."
     return [Note("embeddings_counted", "warning", text, {"column": column, "share": share})]
 
 
