@@ -69,9 +69,19 @@ def test_a_sweep_says_how_far_it_is(sweep_file: Path, store: Path, monkeypatch, 
     told: list[tuple[int, int]] = []
     sweep(load_config(sweep_file, SweepConfig), store, workers, progress=lambda *now: told.append(now))
     assert told == sorted(told) and all(done <= total and total % 1000 == 0 for done, total in told)
-    assert told[0][0] == 0 and told[-1] == (2000, 2000)  # a probe and a run
+    assert told[0][0] == 0 and told[-1] == (2000, 2000) and len(told) > 2  # a probe and a run, looked at meanwhile
     within = {done // 1000 for done, _ in told if done % 1000}
     assert within == ({0, 1} if workers == 1 else set())  # of runs in other processes only whole ones are known
+
+
+def test_a_sweep_whose_workers_end_unseen_is_told_to_its_end(sweep_file: Path, store: Path, monkeypatch) -> None:
+    from scalefit.training import SweepConfig, load_config, sweep
+    from scalefit.training.sweeps import launchers
+
+    monkeypatch.setattr(launchers, "_local_processes", lambda store, name, *_: launchers.work(store, name))
+    told: list[tuple[int, int]] = []
+    sweep(load_config(sweep_file, SweepConfig), store, 2, progress=lambda *now: told.append(now))
+    assert told == [(0, 1000), (2000, 2000)]
 
 
 def test_bad_input_is_one_line(tmp_path: Path, store: Path, capsys) -> None:

@@ -24,7 +24,7 @@ def finished(table) -> bool:
 def test_submitit(grid: SweepConfig, store: Path, cluster: str) -> None:
     submitit = pytest.importorskip("submitit", reason="submitit is not installed")
     executor = submitit.AutoExecutor(folder=store / "logs", cluster=cluster)
-    executor.update_parameters(timeout_min=2)
+    executor.update_parameters(timeout_min=30)
     assert finished(sweep(grid, store, workers=2, launcher=executor))
     del executor
     gc.collect()  # it leaves processes to end by themselves, which the collector says; here nobody minds
