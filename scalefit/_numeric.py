@@ -67,6 +67,32 @@ def solve_nonnegative(gram: Array, moment: Array, free: int = 1) -> Array:
     return best
 
 
+def eliminate(systems: Array) -> tuple[Array, Array]:
+    """Solve definite systems in place: pivots and solutions, both (p, ...); definite are those with positive pivots.
+
+    `systems` (p, p + 1, ...) are matrices and right-hand sides. Written out over the small dimension: LAPACK's calls
+    for a batch raise if one matrix fails, and cost more for each small matrix than its arithmetic.
+    """
+    p = len(systems)
+    with np.errstate(all="ignore"):
+        for j in range(p - 1):
+            share = systems[j + 1 :, j] / systems[j, j]
+            systems[j + 1 :, j + 1 :] -= share[:, None] * systems[j, j + 1 :]
+        solution = systems[:, p]
+        for j in range(p - 1, -1, -1):
+            solution[j] /= systems[j, j]
+            solution[:j] -= systems[:j, j] * solution[j]
+    return np.einsum("ii...->i...", systems[:, :p]), solution
+
+
+def median(values: Array) -> Array:
+    """Median along the last axis, as `numpy.median` has it in a fifth of the time for hundreds of values."""
+    ordered = np.sort(values, axis=-1)
+    n, last = ordered.shape[-1], ordered[..., -1]
+    middle = 0.5 * (ordered[..., (n - 1) // 2] + ordered[..., n // 2])
+    return np.asarray(np.where(np.isnan(last), last, middle))
+
+
 #: Standard deviations of normal values per median of their sizes, 1 / ppf(3/4): `scipy.stats.median_abs_deviation`
 #: with ``scale="normal"``, whose import takes longer than a fit.
 MAD_TO_SD = 1.482602218505602
@@ -80,7 +106,7 @@ def robust_sd(values: Array) -> float:
     >>> round(robust_sd(np.array([-1.0, 1.0, -2.0, 2.0, 1e9])), 3)
     2.965
     """
-    return MAD_TO_SD * float(np.median(np.abs(values)))
+    return MAD_TO_SD * float(median(np.abs(values)))
 
 
 def lowest(f: Callable[[Array], Array], low: Array, high: Array, n: int) -> Array:

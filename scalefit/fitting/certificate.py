@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import median
 from scalefit._text import listing
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.newton import Minimum
@@ -180,8 +181,8 @@ def _apart(
     """Parameters on which ends with the same objective differ, where their residuals differ too."""
     if residuals is None or same.sum() < 2:
         return ()
-    scale = float(np.median(np.abs(residuals[best])))
-    other = np.median(np.abs(residuals - residuals[best]), axis=1) > _APART * scale
+    scale = float(median(np.abs(residuals[best])))
+    other = median(np.abs(residuals - residuals[best])) > _APART * scale
     rows = np.flatnonzero(same & other & np.isfinite(residuals).all(axis=1))
     if not rows.size:
         return ()

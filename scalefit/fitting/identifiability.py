@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._numeric import MAD_TO_SD
+from scalefit._numeric import MAD_TO_SD, median
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
@@ -245,8 +245,8 @@ def unexplained_spread(problem: Problem, x: Array, n_free: int) -> float:
 
 def _deviations(values: Array) -> tuple[float, float]:
     """Median and mean absolute deviation from the median."""
-    off = np.abs(values - np.median(values))
-    return float(np.median(off)), float(off.mean())
+    off = np.abs(values - median(values))
+    return float(median(off)), float(off.mean())
 
 
 def unexplained_problem(share: float) -> str | None:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from scalefit._numeric import eliminate
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.arrow import Arrow, arrow_step
 
@@ -134,14 +135,14 @@ def minimise(
             tick += 1
             f_t, g_t, h_t, s_t = model.evaluate(state.trial, None if weights is None else weights[ids])
             f_t = np.where(np.isfinite(f_t), f_t, np.inf)
-            done, converged = state.step(f_t, g_t, h_t, s_t, lower[ids], upper[ids], floor, arrow)
+            done, converged = state.step(f_t, g_t, h_t, s_t, floor, arrow)
             exhausted = state.count >= max_steps
             finished = done | exhausted
             if rivals:
                 if converged.any() and state.f[converged].min() < best:
                     best, best_at = float(state.f[converged].min()), best_at or tick
-                lagging = np.isfinite(best) & (tick - best_at > patience) & (state.f > 1.2 * best)
-                finished = finished | lagging
+                if best_at and tick - best_at > patience:
+                    finished = finished | (state.f > 1.2 * best)
             if bar is not None:
                 finished = finished | (~may_beat(state.f, state.decrement, bar[ids]) & (state.count >= bar_steps))
             if finished.any():
@@ -171,6 +172,8 @@ class _State:
 
     x: Array
     trial: Array
+    lower: Array
+    upper: Array
     f: Array
     g: Array
     h: Array
@@ -189,18 +192,17 @@ class _State:
         return _State(*(np.concatenate(pair) for pair in pairs))
 
     def step(
-        self, f: Array, g: Array, h: Array, s: Array, lower: Array, upper: Array, floor: float, arrow: Arrow | None
+        self, f: Array, g: Array, h: Array, s: Array, floor: float, arrow: Arrow | None
     ) -> tuple[AnyArray, AnyArray]:
         """Take or refuse the trial, then propose the next one; returns (done, converged)."""
         self.count += 1
         decrease = self.f - f
         accept = self.new | (f <= self.f + 0.025 * np.minimum(self.slope, 0.0))
-        good = accept & ~self.new & (decrease > -0.25 * self.slope)
-        self.damping = np.where(good, 0.2 * self.damping, self.damping)
-        refused = ~accept
-        self.damping = np.where(refused, np.maximum(4 * self.damping, 1e-6), self.damping)
-        small = accept & ~self.new & (decrease <= _RELATIVE * np.abs(self.f))
-        if refused.any():
+        moved = accept & ~self.new
+        small = moved & (decrease <= _RELATIVE * np.abs(self.f))
+        self.damping = np.where(moved & (decrease > -0.25 * self.slope), 0.2 * self.damping, self.damping)
+        if not accept.all():
+            self.damping = np.where(accept, self.damping, np.maximum(4 * self.damping, 1e-6))
             wide, cube = accept[:, None], accept[:, None, None]
             self.x = np.where(wide, self.trial, self.x)
             self.g, self.f = np.where(wide, g, self.g), np.where(accept, f, self.f)
@@ -208,8 +210,8 @@ class _State:
         else:
             self.x, self.f, self.g, self.h, self.s = self.trial, f, g, h, s
         self.new = np.zeros_like(self.new)
-        step, failed = self._solve(lower, upper, arrow)
-        self.trial = np.minimum(np.maximum(self.x + step, lower), upper)
+        step, failed = self._solve(arrow)
+        self.trial = np.minimum(np.maximum(self.x + step, self.lower), self.upper)
         self.slope = np.einsum("bi,bi->b", self.g, self.trial - self.x)
         self.decrement = -self.slope / np.maximum(np.abs(self.f), 1e-300)
         # A step cut off at bounds may climb: then the decrement is negative, which is not a sign of a minimum.
@@ -222,15 +224,16 @@ class _State:
         converged |= stuck & (gain <= 1e-9) & np.isfinite(self.f)
         return converged | stuck, converged
 
-    def _solve(self, lower: Array, upper: Array, arrow: Arrow | None) -> tuple[Array, AnyArray]:
+    def _solve(self, arrow: Arrow | None) -> tuple[Array, AnyArray]:
         """Newton step of each problem with its damping, bent downhill where the matrix is not definite."""
         g, matrix = self.g, self.h + self.damping[:, None, None] * self.s
-        held = ((self.x <= lower) & (g > 0)) | ((self.x >= upper) & (g < 0)) | (lower == upper)
-        if held.any():
+        low, high = self.x <= self.lower, self.x >= self.upper
+        if (low | high).any():
+            held = (low & (g > 0)) | (high & (g < 0)) | (self.lower == self.upper)
             g = np.where(held, 0.0, g)
             matrix = _hold(matrix, held)
         step, ok = (
-            _cholesky_step(matrix, g, self.damping) if arrow is None else arrow_step(matrix, g, self.damping, arrow)
+            _definite_step(matrix, g, self.damping) if arrow is None else arrow_step(matrix, g, self.damping, arrow)
         )
         if not ok.all():
             bad = ~ok
@@ -242,10 +245,13 @@ class _State:
 
 def _fresh(ids: AnyArray, starts: Array, lower: Array, upper: Array) -> _State:
     b, p = ids.size, starts.shape[1]
-    x = np.minimum(np.maximum(starts[ids], lower[ids]), upper[ids])
+    low, high = lower[ids], upper[ids]
+    x = np.minimum(np.maximum(starts[ids], low), high)
     return _State(
         x=x,
         trial=x,
+        lower=low,
+        upper=high,
         f=np.full(b, np.inf),
         g=np.zeros((b, p)),
         h=np.zeros((b, p, p)),
@@ -275,41 +281,27 @@ def _downhill_step(matrix: Array, g: Array) -> tuple[Array, AnyArray]:
     """
     size = np.sqrt(np.abs(np.einsum("bii->bi", matrix)))
     size = np.where(size > 0, size, 1.0)
-    scaled = matrix / size[:, :, None] / size[:, None, :]
+    scaled, pull = matrix / (size[:, :, None] * size[:, None, :]), g / size
     ok: AnyArray = np.asarray((np.abs(scaled) < _OUTWEIGHS).all(axis=(1, 2)) & np.isfinite(g).all(axis=1))
-    step = np.zeros_like(g)
-    if ok.any():
-        values, vectors = np.linalg.eigh(scaled[ok])
-        along = np.einsum("bij,bi->bj", vectors, g[ok] / size[ok]) / np.maximum(np.abs(values), _FLATTEST)
-        step[ok] = -np.einsum("bij,bj->bi", vectors, along) / size[ok]
-    return step, ok
+    if not ok.all():
+        scaled, pull = np.where(ok[:, None, None], scaled, np.eye(g.shape[1])), np.where(ok[:, None], pull, 0.0)
+    values, vectors = np.linalg.eigh(scaled)
+    along = np.einsum("bij,bi->bj", vectors, pull) / np.maximum(np.abs(values), _FLATTEST)
+    return -np.einsum("bij,bj->bi", vectors, along) / size, ok
 
 
-def _cholesky_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyArray]:
+def _definite_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyArray]:
     """Solve (M + (1e-9 + 1e-3 damping) diag M) step = -g for each problem; second result: M was definite.
 
-    Written out over the small dimension, because a batched LAPACK call raises if one matrix of the batch fails. A
-    matrix that is definite only by rounding gives a step uphill, and counts as not definite.
+    A matrix that is definite only by rounding gives a step uphill, and counts as not definite.
     """
     p = g.shape[1]
-    m = np.ascontiguousarray(matrix.transpose(1, 2, 0))
-    factor = np.empty_like(m)
-    ok: AnyArray = np.asarray(np.isfinite(m).all(axis=(0, 1)))
-    ridge = 1.0 + 1e-9 + 1e-3 * damping
-    y = np.empty((p, g.shape[0]))
-    for j in range(p):
-        row = factor[j, :j]
-        pivot = m[j, j] * ridge - (row * row).sum(axis=0) if j else m[j, j] * ridge
-        ok = np.asarray(ok & (pivot > 1e-14 * np.abs(m[j, j])) & (pivot > 0))
-        root = np.sqrt(np.where(ok, pivot, 1.0))
-        factor[j, j] = root
-        if j + 1 < p:
-            below = m[j + 1 :, j]
-            factor[j + 1 :, j] = (below - (factor[j + 1 :, :j] * row).sum(axis=1)) / root if j else below / root
-        y[j] = (-g[:, j] - (row * y[:j]).sum(axis=0)) / root if j else -g[:, j] / root
-    for j in range(p - 1, -1, -1):
-        if j + 1 < p:
-            y[j] -= (factor[j + 1 :, j] * y[j + 1 :]).sum(axis=0)
-        y[j] /= factor[j, j]
-    ok = ok & np.isfinite(y).all(axis=0) & ((g.T * y).sum(axis=0) <= 0)
-    return np.where(ok, y, 0.0).T.copy(), ok
+    m = np.empty((p, p + 1, g.shape[0]))
+    m[:, :p], m[:, p] = matrix.transpose(1, 2, 0), -g.T
+    diagonal = np.einsum("iib->ib", m[:, :p])
+    least = 1e-14 * np.abs(diagonal)
+    diagonal *= 1.0 + 1e-9 + 1e-3 * damping
+    pivots, step = eliminate(m)
+    ok = ((pivots > least) & (pivots > 0) & np.isfinite(step)).all(axis=0)
+    ok &= np.einsum("bi,ib->b", g, step) <= 0
+    return np.where(ok, step, 0.0).T.copy(), ok

@@ -111,17 +111,17 @@ class Objective:
     def cost(self, residual: Array) -> Array:
         """Penalty of each residual."""
         if self.kind == "squared":
-            return np.asarray(self._side(residual) * (0.5 * residual * residual))
-        size = np.abs(residual)
-        if self.kind in ("absolute", "quantile"):
-            return np.asarray(self._side(residual) * size)
-        inner = np.minimum(size, self.delta)
-        cost = inner * (size - 0.5 * inner)
-        return np.asarray(self._side(residual) * (cost / self.delta if self.over_delta else cost))
+            cost = 0.5 * residual * residual
+        elif self.kind in ("absolute", "quantile"):
+            cost = np.abs(residual)
+        else:
+            size = np.abs(residual)
+            inner = np.minimum(size, self.delta)
+            cost = inner * (size - 0.5 * inner)
+            cost = cost / self.delta if self.over_delta else cost
+        return np.asarray(cost if self.sides == (1.0, 1.0) else self._side(residual) * cost)
 
-    def _side(self, residual: Array) -> Array | float:
-        if self.sides == (1.0, 1.0):
-            return 1.0
+    def _side(self, residual: Array) -> Array:
         return np.where(residual > 0, self.sides[0], self.sides[1])
 
     def slopes(self, residual: Array) -> tuple[Array, Array, Array]:
@@ -134,7 +134,7 @@ class Objective:
             one = np.ones((1, 1))  # broadcasts over (resamples, runs)
             return residual, one, one
         size = np.abs(residual)
-        psi = np.clip(residual, -self.delta, self.delta)
+        psi = np.minimum(np.maximum(residual, -self.delta), self.delta)
         inside, least_squares = (size <= self.delta).astype(float), self.delta / np.maximum(size, self.delta)
         if self.over_delta:
             return psi / self.delta, inside / self.delta, least_squares / self.delta

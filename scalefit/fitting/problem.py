@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import median
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.objectives import Objective
 from scalefit.laws._base import Law
@@ -154,7 +155,7 @@ class Problem:
             return (self,)
         with np.errstate(all="ignore"):
             size = np.abs(self.residuals(x[None])[0])
-        spread = float(np.median(size if self.weights is None else size[self.weights > 0]))
+        spread = float(median(size if self.weights is None else size[self.weights > 0]))
         found = self.objective.bands(max(spread, 1e-12) if np.isfinite(spread) else 1.0)
         return tuple(self if band == self.objective else replace(self, objective=band) for band in found)
 

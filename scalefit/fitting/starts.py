@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from scalefit._numeric import eliminate, median
 from scalefit._typing import Array
 from scalefit.fitting.problem import DEAD, Problem
 
@@ -116,13 +117,11 @@ def _projected(problem: Problem, upper: Array) -> Array:
     for group, rows in enumerate(problem.groups):
         columns, loss = problem.rows(rows), problem.loss[rows]
         params = {name: nodes[:, i : i + 1] for i, name in enumerate(others)}
-        basis = []
-        for name in linear:
-            units = {other: float(other == name) for other in linear}
-            value = np.asarray(law.evaluate(columns, {**params, **units}))
-            basis.append(np.broadcast_to(value, (nodes.shape[0], loss.size)))
+        # With one of them at a time at 1 and the others at 0, the law is what each multiplies.
+        units = {name: row[:, None, None] for name, row in zip(linear, np.eye(len(linear)), strict=True)}
+        basis = np.broadcast_to(law.evaluate(columns, {**params, **units}), (len(linear), nodes.shape[0], loss.size))
         scale = loss if problem.objective.log else np.full_like(loss, np.abs(loss).mean())
-        design = np.stack(basis, axis=1) / scale
+        design = np.ascontiguousarray(np.swapaxes(basis, 0, 1)) / scale
         target = np.broadcast_to(loss / scale, (nodes.shape[0], loss.size))
         free = [i for i, name in enumerate(linear) if problem.index[group, order.index(name)] >= 0]
         for i, name in enumerate(linear):
@@ -160,28 +159,30 @@ def _nonnegative(design: Array, target: Array, weights: Array | None, robust: bo
     supports = (
         [s for r in range(1, k + 1) for s in itertools.combinations(range(k), r)] if k <= 4 else [tuple(range(k))]
     )
+    masks = np.zeros((k, len(supports), 1))
+    for i, support in enumerate(supports):
+        masks[list(support), i] = 1.0
     row_weights = np.ones_like(target) if weights is None else np.broadcast_to(weights, target.shape)
-    w = row_weights
-    best = np.zeros((nodes, k))
-    for _ in range(_REWEIGHTS if robust else 1):
+    best, every = np.zeros((nodes, k)), np.arange(nodes)
+    for turn in range(_REWEIGHTS if robust else 1):
+        w = row_weights
+        if turn:
+            residual = np.abs((best[:, None] @ design)[:, 0] - target)
+            w = row_weights / np.maximum(residual, 1e-3 * median(residual)[:, None] + 1e-12)
         weighted = design * w[:, None, :]
-        normal = weighted @ np.swapaxes(design, 1, 2)
-        right = (weighted @ target[:, :, None])[:, :, 0]
-        best, cost = np.zeros((nodes, k)), np.zeros(nodes)
-        for support in supports:
-            at = np.array(support)
-            block = normal[:, at[:, None], at[None, :]]
-            # Relative, because reweighting towards absolute errors makes the rows' weights huge.
-            block = block + (1e-12 * np.trace(block, axis1=1, axis2=2) + 1e-300)[:, None, None] * np.eye(at.size)
-            part = np.linalg.solve(block, right[:, at][:, :, None])[:, :, 0]
-            gain = -np.einsum("ni,ni->n", part, right[:, at])
-            better = (part >= 0).all(axis=1) & (gain < cost)
-            best[better] = 0.0
-            best[np.ix_(better, at)] = part[better]
-            cost = np.where(better, gain, cost)
-        if robust:
-            residual = np.abs(np.einsum("nk,nki->ni", best, design) - target)
-            w = row_weights / np.maximum(residual, 1e-3 * np.median(residual, axis=1, keepdims=True) + 1e-12)
+        normal = (weighted @ np.swapaxes(design, 1, 2)).transpose(1, 2, 0)
+        right = (weighted @ target[:, :, None])[:, :, 0].T
+        systems = np.empty((k, k + 1, len(supports), nodes))
+        systems[:, :k] = normal[:, :, None] * (masks[:, None] * masks)
+        systems[:, k] = right[:, None] * masks
+        diagonal = np.einsum("iisn->isn", systems[:, :k])
+        # Relative, because reweighting towards absolute errors makes the rows' weights huge.
+        diagonal += np.where(masks > 0, 1e-12 * diagonal.sum(axis=0) + 1e-300, 1.0)
+        _, part = eliminate(systems)
+        gain = -(part * right[:, None]).sum(axis=0)
+        gain = np.where((part >= 0).all(axis=0) & np.isfinite(gain), gain, 0.0)
+        at = gain.argmin(axis=0)
+        best = (part[:, at, every] * (gain[at, every] < 0)).T
     # A component that is off would never come back in logarithms: leave it one percent of the loss.
     share = np.maximum(best, 0.01 * best.sum(axis=1, keepdims=True) / k)
     return np.asarray(share / size)

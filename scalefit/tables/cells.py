@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,9 +91,13 @@ def _parse(cell: Any, factor: float) -> float | None:
         return None
 
 
-def words_of(frame: pd.DataFrame, but: Container[str]) -> dict[str, AnyArray]:
+def kinds_of(frame: pd.DataFrame) -> dict[Any, str]:
+    """Kind of each column, as numpy's data types have them: i, u and f are numbers, O anything."""
+    return {name: getattr(dtype, "kind", "O") for name, dtype in zip(frame.columns, frame.dtypes, strict=True)}
+
+
+def words_of(frame: pd.DataFrame, kinds: Mapping[Any, str], but: Container[str]) -> dict[str, AnyArray]:
     """Columns (n,) of a frame that hold no numbers, without those named in `but`."""
-    kinds = {name: getattr(dtype, "kind", "O") for name, dtype in frame.dtypes.items()}
     return {
         str(name): frame[name].to_numpy(dtype=object)
         for name, kind in kinds.items()

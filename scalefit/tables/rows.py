@@ -239,8 +239,8 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
             "keep the last row of each run."
         )
         notes.append(Note("points_along_runs", "warning", text, {"column": str(runs[0])}))
-    units = frame["loss_unit"].dropna().astype(str) if "loss_unit" in frame else pd.Series(dtype=str)
-    stated = list(dict.fromkeys(units.str.split("(").str[0].str.strip()))
+    units = frame["loss_unit"].dropna() if "loss_unit" in frame.columns else ()
+    stated = list(dict.fromkeys(str(unit).split("(")[0].strip() for unit in units))
     if len(stated) > 1:
         text = (
             f"Column 'loss_unit' has {len(stated)} values ({', '.join(value[:30] for value in stated[:4])}), and every "

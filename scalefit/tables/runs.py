@@ -21,7 +21,7 @@ from scalefit.counting import PARAMS_CONVENTIONS
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.flops import CONVENTIONS, QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
-from scalefit.tables.cells import numbers, words_of
+from scalefit.tables.cells import kinds_of, numbers, words_of
 from scalefit.tables.limits import Limits
 from scalefit.tables.reader import Request, as_frame, assumptions_of, conventions_of, no_row, read
 from scalefit.tables.rows import Rows, assumed_unit, in_order, oddities, set_aside_note
@@ -287,11 +287,8 @@ def _check(
             f"{arg('inputs', inputs)}, {arg('loss', loss)} name no columns", "nothing was read", "Pass their names"
         )
     frame, conventions, notes, earlier = _admit(runs, inputs, loss, declared or {})
-    columns: dict[str, AnyArray] = {
-        str(name): numbers(frame[name])[0].copy()
-        for name, dtype in frame.dtypes.items()
-        if getattr(dtype, "kind", "O") in "iuf"
-    }
+    kinds = kinds_of(frame)
+    columns: dict[str, AnyArray] = {str(name): numbers(frame[name])[0] for name, kind in kinds.items() if kind in "iuf"}
     if loss in columns:  # a table that had to be read has it under its usual name by now
         columns["loss"] = columns[loss].copy()
     rows = Rows(columns, frame.index.to_numpy())
@@ -330,7 +327,9 @@ def _check(
     told = tuple(note for note in notes if _concerns(note, inputs))
     new = here if "scalefit" in getattr(runs, "attrs", ()) else aside
     message = set_aside_note(new, len(keep) + len(aside) - len(here)).template if new else ""
-    return CheckedRuns(columns, rows.labels[keep], conventions, told, tuple(aside), words_of(frame, columns)), message
+    return CheckedRuns(
+        columns, rows.labels[keep], conventions, told, tuple(aside), words_of(frame, kinds, columns)
+    ), message
 
 
 def _concerns(note: Note, inputs: Sequence[str]) -> bool:
@@ -364,7 +363,7 @@ def _is_ready(frame: pd.DataFrame, inputs: Sequence[str], loss: str) -> bool:
     """Return whether the canonical columns are there, as numbers, so that nothing needs to be read."""
     if frame.columns.nlevels > 1 or not frame.columns.is_unique:
         return False
-    kinds = {name: getattr(dtype, "kind", "O") for name, dtype in frame.dtypes.items()}
+    kinds = kinds_of(frame)
     there = {name for name, kind in kinds.items() if kind in "iuf"}
     if any(name in kinds and name not in there for name in (*QUANTITIES, "weight", "unique_tokens")):
         return False

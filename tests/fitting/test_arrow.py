@@ -8,7 +8,7 @@ from simulated import simulate
 import scalefit as sf
 from scalefit.fitting import solver
 from scalefit.fitting.arrow import arrow_of, arrow_step
-from scalefit.fitting.newton import _cholesky_step
+from scalefit.fitting.newton import _definite_step
 
 
 def layout(k, q=3, r=2):
@@ -32,7 +32,7 @@ def test_the_step_is_the_plain_one(k):
     index = layout(k)
     matrix, g = arrows(index, 5)
     damping = np.array([0.0, 1e-3, 0.1, 1.0, 100.0])
-    plain, ok = _cholesky_step(matrix, g, damping)
+    plain, ok = _definite_step(matrix, g, damping)
     step, good = arrow_step(matrix, g, damping, arrow_of(index))
     assert ok.all() and good.all()
     np.testing.assert_allclose(step, plain, rtol=1e-9, atol=1e-12 * np.abs(plain).max())
