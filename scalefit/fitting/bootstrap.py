@@ -33,8 +33,9 @@ _FARTHEST = 4.0
 #: Share of the resamples that may fail to converge before it is warned of.
 MANY_FAILED = 0.05
 _MOST_WEIGHTS = 2e9  # resamples times runs: an hour
-#: Resamples drawn and refitted together at most, and their weights: 16 MB.
-_GROUP, _GROUP_WEIGHTS = 1024, 2_000_000
+#: Resamples drawn and refitted together at most, and their weights: 16 MB. The last few searches of a group are as slow
+#: as many, so groups are large.
+_GROUP, _GROUP_WEIGHTS = 4096, 2_000_000
 #: Steps on kept second derivatives, after which a search goes on with exact ones.
 _ON_KEPT = 40
 #: Relative difference of values above which one basin is lower than another.
@@ -95,7 +96,8 @@ def bootstrap_draws(
     rng = seed if isinstance(seed, np.random.RandomState) else _generator(seed)
     refits = _Refits(result)
     best_x, ok = np.empty((n, result.x.size)), np.zeros(n, bool)
-    for rows, x, good in _in_groups(refits, _weights_in_groups(problem, n, rng, clusters), n, workers, progress):
+    size = min(_group_of(problem.loss.size), max(1, -(-n // workers)))
+    for rows, x, good in _in_groups(refits, _weights_in_groups(problem, n, size, rng, clusters), n, workers, progress):
         best_x[rows], ok[rows] = x, good
     if problem.penalty is not None:
         best_x = np.clip(best_x + _luck_of_prior(result, rng, n), *problem.bounds(result.bounds))
@@ -105,15 +107,21 @@ def bootstrap_draws(
 def refits(result: Solution, counts: Array) -> tuple[Array, int]:
     """Free vectors (n, p) of refits with each run as often as `counts` (n, n_runs) says; how many did not converge."""
     weights = counts if result.problem.weights is None else counts * result.problem.weights
-    size, inner = int(np.clip(_GROUP_WEIGHTS // counts.shape[1], 8, _GROUP)), _Refits(result)
+    size, inner = _group_of(counts.shape[1]), _Refits(result)
     parts = [inner.run(weights[at : at + size]) for at in range(0, len(weights), size)]
     return np.concatenate([x for x, _ in parts]), sum(int((~ok).sum()) for _, ok in parts)
 
 
-def _weights_in_groups(problem: Problem, n: int, rng: Any, clusters: AnyArray | None) -> Iterator[tuple[slice, Array]]:
-    """Rows of resamples and their weights (b, n_runs), drawn as they are wanted: memory does not grow with `n`."""
+def _group_of(n_runs: int) -> int:
+    """Resamples of a table that are refitted together."""
+    return int(np.clip(_GROUP_WEIGHTS // n_runs, 8, _GROUP))
+
+
+def _weights_in_groups(
+    problem: Problem, n: int, size: int, rng: Any, clusters: AnyArray | None
+) -> Iterator[tuple[slice, Array]]:
+    """Rows of resamples and their weights (b, n_runs), `size` at a time: memory does not grow with `n`."""
     total = problem.loss.size
-    size = int(np.clip(_GROUP_WEIGHTS // total, 8, _GROUP))
     eager = None
     if len(problem.groups) > 1 and clusters is None:
         # Resample within each series, so that every series keeps its size.
