@@ -82,6 +82,7 @@ def test_losses_that_look_per_byte_are_remarked_on(runs):
     assert "assumed_unit" not in codes(low.rename(columns={"loss": "val_bpb"}))
     assert "assumed_unit" not in codes(runs)
     assert "assumed_unit" not in codes(low.assign(loss_unit="nat/token"))
+    assert "assumed_unit" not in codes(low.assign(loss_unit=["nat/token", *["bit/byte"] * (len(low) - 1)]))
 
 
 def test_an_assumed_unit_is_told_of_the_fit_and_the_forecast(tmp_path, runs):

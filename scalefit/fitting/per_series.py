@@ -51,7 +51,7 @@ def each_part(table: Runs, make: Callable[[Runs], Any], what: str, did: str = _D
         raise ArgumentError(
             f"{arg('by', 'series')} needs a column named series, and this table has none",
             did,
-            f"Name it: {arg('series', '...')}",
+            f"Read the table with {arg('series', ...)}",
         )
     series = table.series
     return each_series(table.series_labels, lambda label: make(table.part(series == label)), what, did)

@@ -27,9 +27,9 @@ _SETTINGS = frozenset(
 _RATES = frozenset("lr learning_rate max_lr peak_lr".split())
 #: Rows that a value of a label, and runs that a rank correlation, must have (guesses: fewer show nothing).
 _LEAST_ROWS, _LEAST_RUNS = 3, 8
-#: Share of embeddings in the middle model, and its size [parameters], from and below which N is better counted without
-#: them: that halved the error at 30 and 100 times the compute where they are .54 to .63, changed little at .40 to .44,
-#: and raised it a little at .33 and less (benchmarks/forecast_causes.py).
+#: Share of embeddings in the middle model from which N is better counted without them: that halved the error at 30 and
+#: 100 times the compute where they are .54 to .63, changed little at .40 to .44, and raised it a little at .33 and less
+#: (benchmarks/forecast_causes.py). Where no column tells the share: the size [parameters] below which it is likely.
 _MUCH, _MOSTLY_EMBEDDINGS = 0.4, 5e7
 #: Factor in N over which one learning rate for all is unlikely to be the best of each (a guess).
 _WIDE_RANGE = 10.0
@@ -140,7 +140,7 @@ def _untuned(columns: Mapping[str, AnyArray]) -> list[Note]:
     if N.max() < _WIDE_RANGE * N.min():
         return []
     for key, column in _numeric(columns, _RATES).items():
-        if np.ptp(np.nan_to_num(column)) == 0.0:
+        if np.ptp(column) == 0.0:  # not where some are unknown
             text = (
                 f"{key} is {float(column[0]):.3g} in every run, over a factor of {N.max() / N.min():.3g} in N: larger "
                 f"models usually need a smaller one, and a forecast takes each run for tuned. Tune {key} at two sizes."
@@ -193,12 +193,15 @@ def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:
         return []
     N = np.asarray(columns["N"], float)
     without, advice, column = _without_embeddings(columns, N)
-    share = 1 - float(np.median(without / N)) if without is not None else None
-    if np.median(N) >= _MOSTLY_EMBEDDINGS and (share is None or share < _MUCH):
+    known = np.isfinite(without)
+    share = 1 - float(np.median(without[known] / N[known])) if known.any() else None
+    if share is not None and not _MUCH <= share < 1:  # an N below its embeddings does not count them
+        return []
+    if share is None and np.median(N) >= _MOSTLY_EMBEDDINGS:
         return []
     found = (
         f"Half of the models have fewer than {count(float(np.median(N)), 2)} parameters, and N was taken to count "
-        f"embeddings too: these are then most of N"
+        f"embeddings too: these are then most of N at usual vocabularies"
         if share is None
         else f"N counts embeddings, {100 * share:.0f} % of it in the middle model"
     )
@@ -206,9 +209,10 @@ def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:
     return [Note("embeddings_counted", "warning", text, {"column": column, "share": share})]
 
 
-def _without_embeddings(columns: Mapping[str, AnyArray], N: Array) -> tuple[Array | None, str, str | None]:
-    """Parameters outside the embeddings (n,) where the columns tell them, what to do, and the column to name."""
-    found = {plain_name(key): key for key, column in columns.items() if column.dtype.kind in "iuf"}
+def _without_embeddings(columns: Mapping[str, AnyArray], N: Array) -> tuple[Array, str, str | None]:
+    """Parameters outside the embeddings (n,), NaN where no column tells them, what to do, and the column to name."""
+    numeric = {key: column for key, column in columns.items() if column.dtype.kind in "iuf"}
+    found = {plain_name(key): key for key, column in numeric.items() if np.isfinite(column).any()}
     other = next((found[name] for name in NON_EMBEDDING_NAMES if name in found), None)
     if other is not None:
         choose = way(f'columns={{"N": "{other}"}}', f"--N {other}")
@@ -216,7 +220,8 @@ def _without_embeddings(columns: Mapping[str, AnyArray], N: Array) -> tuple[Arra
     vocabulary = next((found[name] for name in VOCABULARY_NAMES if name in found), None)
     width = next((found[name] for name in SHAPE_NAMES["d_emb"] if name in found), None)
     if vocabulary is None or width is None:
-        return None, "Count N without embeddings, or say that it is", None
+        advice = f"Count N without embeddings, or read the table with {arg('params', 'non_embedding')} if it is"
+        return np.full(N.size, np.nan), advice, None
     embedding = np.asarray(columns[vocabulary], float) * np.asarray(columns[width], float)
     product = f"{vocabulary} x {width}"
     return N - embedding, f"Take {product} off N (twice where the output head has weights of its own)", None

@@ -245,7 +245,8 @@ def assumptions_of(frame: pd.DataFrame) -> list[str]:
     earlier = frame.attrs.get("scalefit")
     if isinstance(earlier, Mapping):
         return list(earlier.get("assumed", ()))
-    return ["params", "loss_unit"] if _columns.stated_unit(frame) is None else ["params"]
+    stated = "loss_unit" in frame.columns and frame["loss_unit"].notna().any()
+    return ["params"] if stated else ["params", "loss_unit"]
 
 
 def _open(source: Any, request: Request, format: str | None) -> _reading.RawTable:

@@ -21,7 +21,7 @@ def note_of(runs, **options):
 @pytest.mark.parametrize("name", ["params_non_embedding", "N_nonemb", "n_non_embedding"])
 def test_the_count_without_embeddings_is_offered_in_words_that_work(name):
     runs = grid((1e6, 5e7))
-    runs[name] = runs["N"] - 5e5
+    runs[name] = runs["N"] / 2
     note = note_of(runs)
     assert f'columns={{"N": "{name}"}}' in str(note) and note.details["column"] == name
     again = sf.forecast(runs, columns={"N": name})
@@ -31,16 +31,36 @@ def test_the_count_without_embeddings_is_offered_in_words_that_work(name):
 
 def test_large_models_of_which_much_is_embeddings_are_named_too():
     runs = grid((1e8, 2e9))
-    said = [note_of(runs.assign(params_non_embedding=share * runs["N"])) for share in (0.5, 0.8)]
-    assert "50 % of it in the middle model" in str(said[0]) and said[1] is None
+    found = [note_of(runs.assign(params_non_embedding=share * runs["N"])) for share in (0.5, 0.8)]
+    assert "50 % of it in the middle model" in str(found[0]) and found[1] is None
 
 
 def test_vocabulary_and_width_say_how_much_is_embeddings():
     runs = grid((1e6, 5e7))
     runs["d_model"] = (64 * (runs["N"] / 1e6) ** (1 / 3)).round()
-    note = note_of(runs.assign(vocab_size=8192))
-    assert "Take vocab_size x d_model off N" in str(note) and 0 < note.details["share"] < 0.5
+    note = note_of(runs.assign(vocab_size=32768))
+    assert "Take vocab_size x d_model off N" in str(note) and 0.4 < note.details["share"] < 0.7
     assert note_of(runs).details["share"] is None
+
+
+@pytest.mark.parametrize("vocab_size", [256, 8192, 1e9])
+def test_small_models_with_few_embeddings_are_not_named(vocab_size):
+    """Models of bytes were told that 0 % of N misleads; an N below its embeddings does not count them."""
+    runs = grid((1e6, 5e7), vocab_size=vocab_size)
+    assert note_of(runs.assign(d_model=(64 * (runs["N"] / 1e6) ** (1 / 3)).round())) is None
+
+
+def test_blanks_in_the_count_without_embeddings_leave_the_rest_to_tell():
+    runs = grid((1e6, 5e7))
+    some = np.where(np.arange(len(runs)) % 5 == 0, np.nan, 0.5 * runs["N"])
+    assert "50 % of it in the middle model" in str(note_of(runs.assign(params_non_embedding=some)))
+    assert note_of(runs.assign(params_non_embedding=np.nan)).details == {"column": None, "share": None}
+
+
+def test_a_rate_that_is_not_known_of_every_run_is_not_called_one_for_all():
+    rates = [np.full(36, 3e-4), np.full(36, np.nan), np.where(np.arange(36) == 3, np.nan, 3e-4)]
+    codes = [{note.code for note in sf.forecast(grid((1e8, 2e9), lr=rate)).notes} for rate in rates]
+    assert ["untuned_rate" in found for found in codes] == [True, False, False]
 
 
 def test_a_table_without_embeddings_is_not_named():
