@@ -30,7 +30,10 @@ class _NoTorch(importlib.abc.MetaPathFinder):
 if os.environ.get("SCALEFIT_HIDE_TORCH"):
     sys.meta_path.insert(0, _NoTorch())
 
-settings.register_profile("scalefit", deadline=None, suppress_health_check=list(HealthCheck), max_examples=50)
+# The same examples each time: what is found by chance would fail a change that has nothing to do with it.
+common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("scalefit", max_examples=50, derandomize=True, **common)
+settings.register_profile("search", max_examples=1000, derandomize=False, **common)  # --hypothesis-profile search
 settings.load_profile("scalefit")
 
 
