@@ -123,6 +123,7 @@ class Parts:
     near: dict[str, np.ndarray]
     far: dict[str, np.ndarray]
     even: float
+    shown: float
     distance: np.ndarray
     scatter: float
     n: int
@@ -130,7 +131,8 @@ class Parts:
     def half(self, interval: IntervalCalibration, level: float = _LEVEL) -> np.ndarray:
         """Half-width of the log loss (m,)."""
         widening = interval.widening(self.scatter, self.n)
-        parts = interval.parts(self.near, self.far, self.even, self.rows.ratio.to_numpy(), self.distance, widening)
+        ratio = self.rows.ratio.to_numpy()
+        parts = interval.parts(self.near, self.far, self.even, self.shown, ratio, self.distance, widening)
         return interval.quantile(level) * np.sqrt(sum(part**2 for part in parts))
 
 
@@ -157,15 +159,15 @@ def _one(split: Split, constants: ForecastCalibration, line: bool) -> Parts | No
     test = split.test[kept]
     N, D = (test[key].to_numpy(float) for key in ("N", "D"))
     known = {"N": N, "D": D, "C": 6.0 * N * D}
-    problem, (about, fit, even) = result.problem, result._own
+    problem, (about, fit, even, shown) = result.problem, result._own
     scaled = {key: known[key] / problem.units[key] for key in problem.law.inputs}
-    near = correlated_errors.predict_correlated(problem, fit, scaled, about)
+    near = correlated_errors.predict_correlated(problem, fit, scaled, about, result.fitted)
     far = correlated_errors.predict_correlated(problem, result.fitted, scaled, result.discrepancy)
     rows = pd.DataFrame({"predicted": np.exp(near["log_loss"]), "loss": test.loss.to_numpy(float)})
     rows["ratio"] = split.ratio[kept]
     rows["table"], rows["series"], rows["cut"] = split.table, split.series, split.cut
     scatter = correlated_errors.scatter_of(problem, result.fitted, result.discrepancy, _BASE.pivot)
-    return Parts(rows, near, far, even, correlated_errors.beyond(problem, scaled), scatter, result.n_runs)
+    return Parts(rows, near, far, even, shown, correlated_errors.beyond(problem, scaled), scatter, result.n_runs)
 
 
 def with_intervals(parts: list[Parts], interval: IntervalCalibration, level: float = _LEVEL) -> pd.DataFrame:

@@ -27,8 +27,8 @@ class IntervalCalibration:
     Beyond the runs every part is multiplied by a factor that follows the table's own scatter about its forecast:
     ``max(least, exp(scale) (s / pivot)^power)``, where s is the scatter of the n training runs [log loss] (see
     :func:`scalefit.forecasting.correlated_errors.scatter_of`), drawn towards `usual_scatter` as by `pseudo_runs`
-    further runs. What the prior says of the parameters is not multiplied. Among the runs the parts are those
-    of a table with this table's own noise.
+    further runs. What the prior says of the parameters is not multiplied. No interval is narrower than the table's own
+    noise makes it. Among the runs the parts are those of a table with this table's own noise.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class IntervalCalibration:
         Further factor for a law of compute, which took the coupled law's place.
     reach : float
         Distance beyond the runs [ln of N, D or C] over which intervals turn from those of the table's own noise into
-        the calibrated ones; 0 to use the latter everywhere.
+        the calibrated ones; 0 or less to use the latter everywhere.
     noise_factor : float
         Factor on the table's own noise that makes room for its estimate's error.
     """
@@ -96,6 +96,7 @@ class IntervalCalibration:
         near: Mapping[str, Array],
         far: Mapping[str, Array],
         even: float,
+        shown: float,
         ratio: Array,
         distance: Array,
         widening: float,
@@ -106,8 +107,8 @@ class IntervalCalibration:
         ----------
         near, far : mapping of str to ndarray (m,)
             Parts under the table's own noise, and under that of other tables.
-        even : float
-            The table's own noise, were it the same for every run [log loss].
+        even, shown : float
+            The table's own noise, were it the same for every run, and the part of it that is sure [log loss].
         ratio, distance : ndarray (m,)
             Compute over the largest run's, and distance beyond the runs [ln].
         widening : float
@@ -116,14 +117,21 @@ class IntervalCalibration:
         share, u = self.beyond(distance), self.factor * widening
         least = self.floor + self.growth * np.log(np.maximum(ratio, 1.0))
         # Scatter says how little the runs tell of the parameters; what the prior tells does not depend on it.
-        parameter = np.sqrt((far["squares"] / (1 - far["told"] + far["told"] / u**2)).sum(axis=1))
+        parameter = (far["squares"] / (1 - far["told"] + far["told"] / u**2)).sum(axis=1)
+        law, noise = u**2 * (far["law"] ** 2 + least**2), u**2 * far["noise"] ** 2
+        # Runs of even noise: beyond them an interval is at least what that noise does to the forecast and to one run.
+        own, swing = self.noise_factor * self.normal_ratio(), near["luck"] ** 2
+        short = np.maximum((own * shown) ** 2 - (parameter + law + noise) / (1 + swing), 0.0)
 
         def mixed(inside: Array, outside: Array) -> Array:
-            return np.asarray(np.sqrt((1 - share) * inside**2 + share * outside**2))
+            return np.asarray(np.sqrt((1 - share) * inside**2 + share * outside))
 
-        inner = self.noise_factor * self.normal_ratio() * np.maximum(near["noise"], even)
-        law = mixed(near["law"], u * np.hypot(far["law"], least))
-        return mixed(near["parameter"], parameter), law, mixed(inner, u * far["noise"])
+        inner = own * np.maximum(near["noise"], even)
+        return (
+            mixed(near["parameter"], parameter + short * swing),
+            mixed(near["law"], law),
+            mixed(inner, noise + short),
+        )
 
     def beyond(self, distance: Array) -> Array:
         """Share (m,) of the calibrated interval at a distance beyond the runs [ln]; the rest is of the noise."""

@@ -180,8 +180,13 @@ def assemble(problem: Problem, x: Array, share: Array, about: Discrepancy, conve
     return CorrelatedFit(x, cov, share, alpha, inverse, slopes, evidence, converged)
 
 
-def own_noise(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> tuple[Discrepancy, CorrelatedFit, float]:
+def own_noise(
+    problem: Problem, fitted: CorrelatedFit, about: Discrepancy
+) -> tuple[Discrepancy, CorrelatedFit, float, float]:
     """Sizes with the table's own noise, the fit under them at the same parameters, and the noise if it is even.
+
+    The last is the part of even noise that the larger half of the runs shows too; of few runs hardly more than the
+    shipped noise.
 
     What smoothing leaves of a run is a known mixture of every run's noise, whose median size is compared with what the
     mixture would have under the present noise; a few rounds settle it.
@@ -198,7 +203,11 @@ def own_noise(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> tu
     # Noise that does not shrink with size. The runs' own excess holds their noise, so a discrepancy that is larger
     # where it is large would take that noise up: here the law says how far a run is from the frontier.
     _, left, _, even = _smoothed(problem, fitted.x, given, own, excess(problem, fitted.x, problem.columns))
-    return own, assemble(problem, fitted.x, share, own, fitted.converged), robust_sd(left / even)
+    reach = compute(problem.columns)
+    seen = [robust_sd(left[rows] / even[rows]) for rows in (slice(None), reach >= np.median(reach))]
+    free = max(n - fitted.x.size, 0)
+    shown = np.sqrt((free * min(seen) ** 2 + _NOISE_RUNS * about.noise**2) / (free + _NOISE_RUNS))
+    return own, assemble(problem, fitted.x, share, own, fitted.converged), seen[0], float(shown)
 
 
 def _smoothed(
@@ -327,16 +336,23 @@ def _invert(matrix: Array) -> tuple[Array, Array]:
 
 
 def predict_correlated(
-    problem: Problem, fitted: CorrelatedFit, columns: Mapping[str, Array], about: Discrepancy
+    problem: Problem,
+    fitted: CorrelatedFit,
+    columns: Mapping[str, Array],
+    about: Discrepancy,
+    found: CorrelatedFit | None = None,
 ) -> dict[str, Any]:
     """Log loss of new runs and the standard deviations of its parts.
+
+    `found` is the fit whose sizes the parameters were found under, where `fitted` has others.
 
     Returns
     -------
     dict of ndarray (m,)
         ``log_loss``, and ``parameter``, ``law`` and ``noise``: standard deviations of the log loss from the law's
         parameters, from its form, and from the luck of a run. ``squares`` (m, p) are the parts of the first one's
-        square along directions of which the runs tell the share ``told`` (p,), and the prior the rest.
+        square along directions of which the runs tell the share ``told`` (p,), and the prior the rest. ``luck`` (m,) is
+        the standard deviation of the prediction if every run has noise of 1.
     """
     x = fitted.x
     params = problem.values(x[None], 0)
@@ -358,6 +374,8 @@ def predict_correlated(
     axes, told = _directions(fitted)
     squares = (left @ axes) ** 2
     law = amplitude**2 - np.einsum("mi,mi->m", shared @ fitted.inverse, shared)
+    source = found or fitted
+    answer = left @ (source.cov @ source.slopes.T @ source.inverse) + shared @ fitted.inverse
     return {
         "log_loss": log_loss,
         "parameter": np.sqrt(squares.sum(axis=1)),
@@ -365,6 +383,7 @@ def predict_correlated(
         "told": told,
         "law": np.sqrt(np.maximum(law, 0.0)),
         "noise": noise,
+        "luck": np.sqrt((answer**2).sum(axis=1)),
     }
 
 

@@ -153,10 +153,10 @@ class ForecastResult:
     # -- scatter and noise of the table itself -------------------------------------------------------------------
 
     @cached_property
-    def _own(self) -> tuple[errors.Discrepancy, errors.CorrelatedFit, float]:
-        """Sizes and fit under the table's own noise, and that noise were it the same for every run [log loss]."""
-        if self.spread.reach <= 0:  # files from before the noise was estimated from the table
-            return self.discrepancy, self.fitted, 0.0
+    def _own(self) -> tuple[errors.Discrepancy, errors.CorrelatedFit, float, float]:
+        """What :func:`scalefit.forecasting.correlated_errors.own_noise` says of this table."""
+        if self.spread.reach == 0:  # files from before the noise was estimated from the table
+            return self.discrepancy, self.fitted, 0.0, 0.0
         return errors.own_noise(self.problem, self.fitted, self.discrepancy)
 
     @cached_property
@@ -189,7 +189,7 @@ class ForecastResult:
     def predict(self, **inputs: ArrayLike) -> float | Array:
         """Loss [nat/token] at the given N [parameters] and D [tokens]: a float for scalars, else an array."""
         shape, _, scaled = self._columns(inputs)
-        about, fitted, _ = self._own
+        about, fitted, *_ = self._own
         loss = np.exp(errors.predict_correlated(self.problem, fitted, scaled, about)["log_loss"])
         return float(loss[0]) if shape == () else loss.reshape(shape)
 
@@ -242,12 +242,12 @@ class ForecastResult:
 
     def _parts(self, scaled: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
         """Loss (m,), and standard deviations of its logarithm from parameters, law and noise, as the quantile takes."""
-        about, fit, even = self._own
-        near = errors.predict_correlated(self.problem, fit, scaled, about)
+        about, fit, even, shown = self._own
+        near = errors.predict_correlated(self.problem, fit, scaled, about, self.fitted)
         far = errors.predict_correlated(self.problem, self.fitted, scaled, self.discrepancy)
         ratio = errors.compute(scaled) / errors.compute(self.problem.columns).max()
         distance = errors.beyond(self.problem, scaled)
-        parameter, law, noise = self.spread.parts(near, far, even, ratio, distance, self.widening)
+        parameter, law, noise = self.spread.parts(near, far, even, shown, ratio, distance, self.widening)
         return np.exp(near["log_loss"]), parameter, np.hypot(law, self.recipe_spread), noise
 
     def frontier(self, C: ArrayLike) -> dict[str, Array]:

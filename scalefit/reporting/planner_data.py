@@ -119,7 +119,7 @@ def _grid(predicts: Any, levels: Iterable[float]) -> dict[str, Any]:
     law = surface.first().loss(N[None], D[None])[0]
     spread = {}
     # Within the runs and far beyond them; the page mixes the two, for their mix has a bend where the runs end.
-    for name, reach in (("within", 1e12), ("beyond", 0.0)):
+    for name, reach in (("within", 1e12), ("beyond", -1.0)):
         alone = replace(predicts, spread=replace(predicts.spread, reach=reach))
         frame = alone.predict_interval(level=0.5, N=N, D=D)
         half = np.log(frame["upper"] / frame["loss"]).to_numpy() / predicts.spread.quantile(0.5)

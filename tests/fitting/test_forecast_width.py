@@ -8,7 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.forecasting.calibration import shipped
-from scalefit.forecasting.correlated_errors import own_noise
+from scalefit.forecasting.correlated_errors import own_noise, predict_correlated
 from scalefit.forecasting.registration import calibration_curve, score
 
 LAW = sf.published("chinchilla", "besiroglu2024")
@@ -42,11 +42,47 @@ def test_noise_of_two_percent_is_seen_as_such():
     assert 0.0145 < np.mean(seen) < 0.025
 
 
+def test_beyond_the_runs_no_interval_is_narrower_than_their_noise_makes_it():
+    """The noise of the next run was taken for a third of theirs, and what it does to the parameters too."""
+    zero = {name: np.zeros(1) for name in ("parameter", "law", "noise", "told")} | {"squares": np.zeros((1, 1))}
+    interval = shipped().interval
+
+    def width(shown, distance):
+        near = {**zero, "luck": np.full(1, 1.5)}
+        parts = interval.parts(near, near, 0.0, shown, np.full(1, 1e3), np.full(1, distance), 1.0)
+        return interval.quantile(0.9) * np.sqrt(sum(part[0] ** 2 for part in parts))
+
+    assert width(0.02, 9.0) == pytest.approx(1.645 * 1.15 * 0.02 * np.hypot(1, 1.5), rel=1e-3)
+    assert width(0.02, 0.0) == width(0.0, 0.0) and width(1e-4, 9.0) == width(0.0, 9.0)
+
+
+def test_noise_is_carried_through_the_fit():
+    """One more run's worth of noise in every run moves the forecast as `luck` says."""
+    rng, moved = np.random.default_rng(0), []
+    where = {"N": np.array([1.2e10]), "D": np.array([2.4e11])}
+    for _ in range(40):
+        runs = grid(0.0)
+        runs["loss"] *= np.exp(0.001 * rng.standard_normal(36))
+        moved.append(np.log(sf.forecast(runs).predict(**where)[0]))
+    result = sf.forecast(grid(0.001))
+    about, fit, *_ = result._own
+    scaled = {key: value / result.problem.units[key] for key, value in where.items()}
+    luck = predict_correlated(result.problem, fit, scaled, about, result.fitted)["luck"][0]
+    assert 0.6 < np.std(moved) / (0.001 * luck) < 1.6
+
+
+def test_few_runs_show_no_noise():
+    """Six runs and six parameters: what is left of them says nothing."""
+    few = sf.forecast(grid(0.05).iloc[[0, 8, 15, 21, 28, 35]])
+    assert own_noise(few.problem, few.fitted, few.discrepancy)[3] == few.discrepancy.noise
+
+
 def test_scatter_widens_what_the_runs_say_and_not_the_prior():
-    flat = {"parameter": np.ones(1), "law": np.zeros(1), "noise": np.zeros(1), "squares": np.ones((1, 1))}
+    flat = {name: np.zeros(1) for name in ("law", "noise", "luck")}
+    flat |= {"parameter": np.ones(1), "squares": np.ones((1, 1))}
 
     def parameter(told, widening):
-        parts = (flat, {**flat, "told": np.array([told])}, 0.0, np.full(1, 1e3), np.full(1, 1e3), widening)
+        parts = (flat, {**flat, "told": np.array([told])}, 0.0, 0.0, np.full(1, 1e3), np.full(1, 1e3), widening)
         return shipped().interval.parts(*parts)[0][0]
 
     assert parameter(0.0, 1.0) == parameter(0.0, 5.0)
