@@ -362,7 +362,7 @@ def replicate_note(columns: Mapping[str, Array], residual: Array, n_free: int) -
     spare = residual.size - counts.size
     if repeated == 0 or spare < 3 or counts.size <= n_free:
         return []
-    from scipy.stats import f as f_distribution
+    from scipy.special import fdtrc
 
     means = np.bincount(group, residual) / counts
     within = float(np.sum((residual - means[group]) ** 2))
@@ -371,7 +371,7 @@ def replicate_note(columns: Mapping[str, Array], residual: Array, n_free: int) -
     if noise == 0:
         return []
     ratio = (between / (counts.size - n_free)) / (within / spare)
-    p_value = float(f_distribution.sf(ratio, counts.size - n_free, spare))
+    p_value = float(fdtrc(counts.size - n_free, spare, ratio))
     details = {"noise": float(noise), "f_ratio": float(ratio), "p_value": p_value, "repeated": repeated}
     text = f"{repeated} settings were run more than once: the noise between such runs is {noise:.2g} in the residual"
     if p_value < 0.01:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from scalefit._numeric import means_differ
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg, way
 from scalefit.fitting.identifiability import HYPERPARAMETERS
@@ -87,16 +88,13 @@ def _nested(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) ->
 
 def _differ(kinds: AnyArray, residuals: Array, chance: float) -> dict[str, float] | None:
     """Mean residual of each kind, where they clearly differ."""
-    from scipy.stats import f_oneway
-
     names, at, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     used = np.flatnonzero(counts >= _LEAST_ROWS)
     groups = [residuals[at == i] for i in used]
     rows = np.concatenate(groups)
     between = sum(group.size * (group.mean() - rows.mean()) ** 2 for group in groups)
     total = float(((rows - rows.mean()) ** 2).sum())
-    with np.errstate(all="ignore"):
-        p = float(f_oneway(*groups).pvalue)
+    p = means_differ(groups)
     if not (p < chance and total > 0 and between > _SHARE * total):
         return None
     return {str(names[i]): float(group.mean()) for i, group in zip(used, groups, strict=True)}

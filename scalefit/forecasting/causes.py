@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from scalefit._numeric import means_differ, rank_correlation
 from scalefit._text import count, shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg, way
@@ -93,12 +94,9 @@ def _is_label(column: AnyArray) -> bool:
 
 
 def _mixed(key: str, column: AnyArray, left: Array, chance: float) -> tuple[Note | None, float]:
-    from scipy.stats import f_oneway
-
     names, at, counts = np.unique(column, return_inverse=True, return_counts=True)
     groups = [left[at == i] for i in np.flatnonzero(counts >= _LEAST_ROWS)]
-    with np.errstate(all="ignore"):
-        p = float(f_oneway(*groups).pvalue)
+    p = means_differ(groups)
     means = np.array([part.mean() for part in groups])
     within = np.mean([part.var(ddof=1) / part.size for part in groups])
     spread = float(np.sqrt(max(means.var(ddof=1) - within, 0.0))) if p < chance else 0.0
@@ -118,18 +116,16 @@ def _mixed(key: str, column: AnyArray, left: Array, chance: float) -> tuple[Note
 
 def _setting(key: str, column: Array, left: Array, chance: float) -> tuple[Note | None, float]:
     """A numeric setting that explains residuals: by rank, so that one odd run does not decide."""
-    from scipy.stats import spearmanr
-
     if left.size < _LEAST_RUNS:
         return None, 0.0
-    found = spearmanr(column, left)
-    if not found.pvalue < chance:
+    strength, p = rank_correlation(column, left)
+    if not p < chance:
         return None, 0.0
     centred = column - column.mean()
     slope = float(centred @ left / (centred @ centred))
     spread = abs(slope) * float(centred.std())
     text = (
-        f"The runs' residuals follow {key} (rank correlation {found.statistic:+.2f}): {100 * spread:.2g} "
+        f"The runs' residuals follow {key} (rank correlation {strength:+.2f}): {100 * spread:.2g} "
         f"% was added to the intervals. Tune {key} for each size, or keep the best run of each."
     )
     return Note("recipe_effect", "warning", text, {"column": key, "spread": spread}), spread
@@ -150,12 +146,10 @@ def _untuned(columns: Mapping[str, AnyArray]) -> list[Note]:
 
 
 def _follows_size(columns: Mapping[str, AnyArray], settings: Mapping[str, Array]) -> list[Note]:
-    from scipy.stats import spearmanr
-
     follows = []
     for key, column in settings.items():
         if key.lower() not in _RATES and column.size >= _LEAST_RUNS and "N" in columns:
-            strength = max(abs(float(spearmanr(column, columns[size]).statistic)) for size in SIZES)
+            strength = max(abs(rank_correlation(column, columns[size])[0]) for size in SIZES)
             follows += [key] if strength > 0.9 else []
     if not follows:
         return []
@@ -168,23 +162,21 @@ def _follows_size(columns: Mapping[str, AnyArray], settings: Mapping[str, Array]
 
 def _short_runs(columns: Mapping[str, AnyArray], left: Array) -> list[Note]:
     """Residuals that grow with N among the runs of least compute: too few steps, or too long a warm-up."""
-    from scipy.stats import spearmanr
-
     if not set(SIZES) <= set(columns) or left.size < 2 * _LEAST_RUNS:
         return []
     N, D = (np.asarray(columns[key], float) for key in SIZES)
     low = N * D <= np.quantile(N * D, 1 / 3)
     if low.sum() < _LEAST_RUNS or np.ptp(N[low]) == 0:
         return []
-    found = spearmanr(N[low], -left[low])
-    if not (found.pvalue < _CHANCE and found.statistic > 0):
+    strength, p = rank_correlation(N[low], -left[low])
+    if not (p < _CHANCE and strength > 0):
         return []
     text = (
         f"Among the {int(low.sum())} runs of least compute the loss lies the higher above the forecast the larger the "
-        f"model (rank correlation {found.statistic:+.2f}): too few steps or too long a warm-up do that. Leave those "
+        f"model (rank correlation {strength:+.2f}): too few steps or too long a warm-up do that. Leave those "
         f"runs out, or scale the warm-up to the run."
     )
-    return [Note("short_runs", "warning", text, {"correlation": float(found.statistic)})]
+    return [Note("short_runs", "warning", text, {"correlation": strength})]
 
 
 def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:

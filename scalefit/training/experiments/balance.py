@@ -171,7 +171,7 @@ def _jackknife(rows: list[dict[str, Any]], column: str) -> float:
 
 
 def _curvature(rows: list[dict[str, Any]], squares: float) -> float:
-    from scipy.stats import f as f_distribution
+    from scipy.special import fdtrc
 
     design = _design(rows)
     design = design - np.array([0.0, *design[:, 1:].mean(axis=0)])
@@ -184,7 +184,7 @@ def _curvature(rows: list[dict[str, Any]], squares: float) -> float:
     rest = float(residual @ residual)
     if rest <= 1e-20 * float(target @ target):
         return math.nan
-    return float(f_distribution.sf((squares - rest) / 3 / (rest / left), 3, left))
+    return float(fdtrc(3, left, (squares - rest) / 3 / (rest / left)))
 
 
 def _draw(figure: Any, rows: list[dict[str, Any]]) -> None:
