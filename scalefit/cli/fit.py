@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -136,14 +137,19 @@ def fit(
         documents = {label: summary(result, level) for label, result in results.items()}
         shared.print_json(documents[None] if None in documents else {"series": documents})
     else:
-        from scalefit.fitting.printing import as_text
-
-        for label, result in results.items():
-            head = "" if label is None else f"=== {label}\n"
-            typer.echo(head + as_text(result, result.notes, level) + ("" if label is None else "\n"))
-        for kind, files in written.items():
-            typer.echo(f"\n{kind}: {', '.join(map(str, files.values()))}")
+        _print(results, level, written)
     return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
+
+
+def _print(results: Mapping[str | None, FitResult], level: float, written: Mapping[str, Mapping[Any, Path]]) -> None:
+    """Print each fit under its series, and the files that were written."""
+    from scalefit.fitting.printing import as_text
+
+    for label, result in results.items():
+        head = "" if label is None else f"=== {label}\n"
+        typer.echo(head + as_text(result, result.notes, level) + ("" if label is None else "\n"))
+    for kind, files in written.items():
+        typer.echo(f"\n{kind}: {', '.join(map(str, files.values()))}")
 
 
 def summary(result: FitResult, level: float) -> dict[str, Any]:
@@ -177,7 +183,7 @@ def summary(result: FitResult, level: float) -> dict[str, Any]:
         "correlations": [[a, b, value] for a, b, value in result.correlations],
         "fixed": result.fixed or {},
         "tied": result.tied or {},
-        "conventions": {key: result.conventions[key] for key in _SAID if key in (result.conventions or {})}
+        "conventions": {key: result.conventions[key] for key in _STATED if key in (result.conventions or {})}
         if result.conventions
         else {},
         "bootstrap": result.draws_about,
@@ -185,7 +191,7 @@ def summary(result: FitResult, level: float) -> dict[str, Any]:
     }
 
 
-_SAID = ("params", "flops", "loss_unit", "source", "guessed", "stated", "n_rows", "n_set_aside")
+_STATED = ("params", "flops", "loss_unit", "assumed", "source", "guessed", "stated", "n_rows", "n_set_aside")
 
 
 def _cluster(runs: pd.DataFrame, column: str) -> Any:

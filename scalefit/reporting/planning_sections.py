@@ -32,17 +32,17 @@ def planner(found: Findings) -> Markup:
     return planner_markup(switch, sorted({*LEVELS, found.level}), found.level, _ranges(found, found.planned), lead)
 
 
-_SAID = {"forecast": "calibrated forecast", "law": "fitted law alone"}
+_SOURCES = {"forecast": "calibrated forecast", "law": "fitted law alone"}
 
 
 def _switch(found: Findings) -> Markup:
     """Forecast or law; the forecast is chosen where there is one."""
-    names = [name for name in _SAID if name in found.planner]
+    names = [name for name in _SOURCES if name in found.planner]
     choices = [
         tag(
             "label",
             tag("input", type="radio", name_="model", value=name, checked=i == 0),
-            f" {_SAID[name]}" if name == "forecast" else f" {_SAID[name]} ({found.result.law.name})",
+            f" {_SOURCES[name]}" if name == "forecast" else f" {_SOURCES[name]} ({found.result.law.name})",
         )
         for i, name in enumerate(names)
     ]
