@@ -93,6 +93,7 @@ def test_the_parts_are_all_known():
         "_digests",
         "_files",
         "_knots",
+        "_names",
         "_formula",
         "_latex",
         "_plain",

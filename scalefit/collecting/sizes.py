@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._names import NON_EMBEDDING_NAMES, USUAL_NAMES
 from scalefit.collecting import counts
 from scalefit.collecting.records import Run, number
 from scalefit.errors import DataError, arg
 from scalefit.flops import TRAIN
-from scalefit.tables.columns import NON_EMBEDDING_NAMES, USUAL_NAMES
 
 Asked = str | float | Mapping[str, Any] | None
 

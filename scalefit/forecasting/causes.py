@@ -10,13 +10,14 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from scalefit._names import NON_EMBEDDING_NAMES, SHAPE_NAMES, VOCABULARY_NAMES
 from scalefit._numeric import means_differ, rank_correlation
 from scalefit._text import count, shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg, way
 from scalefit.fitting.mixed_columns import RECIPES
 from scalefit.flops import SIZES
-from scalefit.tables.columns import NON_EMBEDDING_NAMES, SHAPE_NAMES, VOCABULARY_NAMES, plain_name
+from scalefit.tables.columns import plain_name
 
 #: Chance of a false alarm of each test, divided among the columns tested (a convention).
 _CHANCE = 0.01

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from scalefit._names import SHAPE_NAMES, USUAL_NAMES
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, arg
 
@@ -270,47 +271,31 @@ def _check_range(kind: str, name: str, limits: tuple[float, float]) -> None:
 #: The loss of a language model, which most laws predict.
 LOSS = Target("loss", "nat/token", -1, (0.0, _INF), "log")
 
-_N = "n n_params n_total params_total n_parameters num_params num_parameters nparams params parameters total_params "
-_N += "total_parameters n_params_total model_size model_params param_count params_count parameter_count params_n "
-_N += "num_trainable_parameters size"
-_D = "d n_tokens num_tokens tokens training_tokens train_tokens tokens_d total_tokens tokens_seen n_train_tokens "
-_D += "num_train_tokens num_training_tokens consumed_tokens trained_tokens token_count dataset_size data_size "
-_D += "dataset_tokens d_tokens"
-_C = "c training_flops training_flop train_flops train_flop total_flops total_flos flops flop training_compute "
-_C += "train_compute compute flop_budget flops_budget compute_budget budget train_flops_reported c_flops"
-_CONTEXT = "t_max context context_length context_size ctx n_ctx ctx_len block_size seq_len sequence_length seq_length "
-_CONTEXT += "max_seq_len max_position_embeddings"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
 #: Inputs that several laws share, by name; ``inputs = ("N", "D")`` of a law means these.
 INPUTS: dict[str, Input] = {
-    "N": Input("parameters", _names(_N), "parameters", typical=(1e7, 1e8, 1e9, 1e10)),
-    "D": Input("training tokens seen", _names(_D), "tokens", typical=(1e9, 1e10, 1e11, 1e12)),
-    "C": Input("training compute", _names(_C), "FLOP", typical=(1e17, 1e19, 1e21, 1e23)),
+    "N": Input("parameters", USUAL_NAMES["N"], "parameters", typical=(1e7, 1e8, 1e9, 1e10)),
+    "D": Input("training tokens seen", USUAL_NAMES["D"], "tokens", typical=(1e9, 1e10, 1e11, 1e12)),
+    "C": Input("training compute", USUAL_NAMES["C"], "FLOP", typical=(1e17, 1e19, 1e21, 1e23)),
     "unique_tokens": Input(
         "distinct training tokens",
-        _names("unique_tokens n_unique_tokens unique_tokens_u d_unique u unique_data"),
+        USUAL_NAMES["unique_tokens"],
         "tokens",
         typical=(1e9, 1e10, 1e11),
         optional="D",
     ),
     "n_layers": Input(
         "layers",
-        _names("n_layers n_layer num_layers num_hidden_layers layers depth"),
+        SHAPE_NAMES["n_layers"],
         typical=(4, 8, 16, 32),
         integer=True,
     ),
     "d_emb": Input(
         "embedding width",
-        _names("d_emb d_model n_embd emb_dim embedding_dim hidden_size hidden_dim width"),
+        SHAPE_NAMES["d_emb"],
         typical=(256, 512, 1024, 4096),
         integer=True,
     ),
-    "T_max": Input("context length", _names(_CONTEXT), "tokens", typical=(512, 1024, 2048), integer=True),
+    "T_max": Input("context length", SHAPE_NAMES["T_max"], "tokens", typical=(512, 1024, 2048), integer=True),
     "n_experts": Input(
         "experts of which a token uses one",
         ("n_experts", "num_experts", "nume", "experts"),

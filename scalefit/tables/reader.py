@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit._names import SHAPE_NAMES, USUAL_NAMES
 from scalefit._typing import Array
 from scalefit.counting import nats_per_token
 from scalefit.errors import DataError, Note, arg
@@ -43,7 +44,7 @@ class Request:
         """Find every canonical column in a frame, or in its first rows; raise where the table will not do."""
         names, source = list(frame.columns), frame.attrs.get("scalefit", {}).get("columns", {})
         chosen = {}
-        for target in (*_columns.USUAL_NAMES, *(name for name in self.inputs if name in _columns.SHAPE_NAMES)):
+        for target in (*USUAL_NAMES, *(name for name in self.inputs if name in SHAPE_NAMES)):
             if target == "series":
                 continue
             if target == "loss" and self.asked.get("loss") is None and self.of_other_than_loss:
@@ -55,7 +56,7 @@ class Request:
         for target, column in self.named.items():
             chosen[target] = _columns.as_asked(target, column, [str(name) for name in names])
         for target, declared in self.declared.items():
-            if target not in chosen and target != "loss" and target not in _columns.USUAL_NAMES:
+            if target not in chosen and target != "loss" and target not in USUAL_NAMES:
                 choice = _declared_column(target, declared, names)
                 chosen |= {} if choice is None else {target: choice}
         _columns.refuse_shared(chosen)
@@ -146,7 +147,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     if not keep.any():
         raise no_row(raw.name, set_aside)
     frame = pd.DataFrame({name: columns[name] for name in (*QUANTITIES, "loss") if name in columns})
-    for name in dict.fromkeys(("unique_tokens", "weight", *_columns.SHAPE_NAMES, *request.named, *request.declared)):
+    for name in dict.fromkeys(("unique_tokens", "weight", *SHAPE_NAMES, *request.named, *request.declared)):
         if name in columns and name not in frame:
             frame[name] = columns[name]
     if "status" in chosen:
