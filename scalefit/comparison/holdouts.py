@@ -16,6 +16,7 @@ NAMES = ("largest_C", "k-fold", "leave-one-budget-out", "rolling")
 RATIOS = (3.0, 10.0, 30.0)
 #: Test runs are at least this far beyond the most expensive training run.
 _GAP = 2.0
+#: Folds of ``k-fold``, as is usual.
 _FOLDS = 5
 #: Budgets closer than this in ln C are one: recorded compute of one isoFLOP budget scatters.
 _BUDGET_GAP = 0.2

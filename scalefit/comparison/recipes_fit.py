@@ -26,6 +26,7 @@ _NOISE_DOF, _NOISE = 1.0, 0.003  # prior on the noise of the log loss: one run's
 _KERNEL = 1.5  # e-folds over which a misfit of the law lasts
 #: Most steps of a fit (a guess).
 _MOST_STEPS = 80
+#: Least degrees of freedom of an interval, where the runs leave fewer (a guess).
 _LEAST_DOF = 0.8
 _LEAST_WEIGHT = 0.2  # of a run, under heavy tails, below which it is set aside
 _BRANCHES = float(np.e**2)  # times the prior of errors shared by size, where runs are branches of one trunk

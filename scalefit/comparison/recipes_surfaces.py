@@ -19,7 +19,9 @@ _LOG_FLOOR, _LOG_EXPONENT, _LOG_COMPUTE_EXPONENT, _SPREAD = 0.62, -1.15, -1.84, 
 #: exponents [log] below it: nearly none is ruled out (choices, not measured).
 _LOWEST = float(np.exp(_LOG_FLOOR - 2 * _SPREAD))
 _OPEN_FLOOR, _OPEN_EXPONENT = 1.5, 0.75
+#: Standard deviation [log] of a prior that says nothing.
 _FLAT = 50.0
+#: Exponents below it are taken for it: a loss that does not fall with compute has no multiplier (a guess).
 _LEAST_EXPONENT = 0.01
 #: Excess loss, as a share of the floor, below which A is taken to be at its floor.
 _NEVER = 1e-4

@@ -29,6 +29,7 @@ _LOWEST, _PLACES = 0.4, 18
 _SCATTERS, _SCATTER = 8, (0.05, 1.3)
 #: Scatter that grows with the slope: the loss is not a perfect stand-in for what the task asks.
 _SLOPE_SHARES = (0.0, 1.0, 3.0)
+#: Priors on shares that are right: what guessing gets, its standard deviation, and that of the gain (guesses).
 _CHANCE, _CHANCE_SD, _GAIN_SD = 0.3, 0.3, 0.5
 _TRIES = 20
 #: Models count by their nearness to the lowest loss, half where theirs is a fifth above it: what comes next hangs on

@@ -34,9 +34,10 @@ _STEPS = 400
 #: Gain of a step [log posterior] that ends the search: far below what shows in a forecast, so that the linear algebra
 #: of another processor, which takes other steps, ends at the same numbers.
 _LEAST_GAIN = 1e-13
+#: Largest move of a parameter in a step [log], and shorter steps tried where the posterior does not rise (guesses).
 _LARGEST_MOVE = 2.0
 _TRIALS = 12
-_LEAST_SHARE = 1e-6
+_LEAST_SHARE = 1e-6  # least weight of a run, so that no variance is infinite
 #: The table's own noise over the shipped one: rounds of its estimate, and what it is drawn towards, as by so many
 #: runs. The median over twelve public tables is 0.6; the runs are a guess between 1 and 8, which changed little.
 _NOISE_ROUNDS, _USUAL_NOISE, _NOISE_RUNS = 3, 0.6, 4.0

@@ -34,6 +34,7 @@ _LEAST = {"parabola": 3, "cubic": 4, "local": 3, "lowest": 3}
 #: Largest spread of ln N D on a budget, as a share of that of ln N: more of it, and the curve is not one over size.
 _ONE_BUDGET = 0.5
 _METHODS = ("parabola", "cubic", "local")
+#: Draws of the noise behind an error, and points of the grid over a curve (guesses).
 _DRAWS, _GRID = 200, 401
 
 

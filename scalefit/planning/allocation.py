@@ -24,6 +24,7 @@ SERVE = 2.0  # FLOP per parameter and token of a forward pass
 #: Points of the first and of each finer grid over ln N, corrections of a forecast, and when they are close enough.
 _GRID, _ZOOM = 65, 17
 _CORRECTIONS, _CLOSE = 12, 1e-6
+#: Step [ln] of central differences of exponents.
 _STEP = 1e-4
 #: Sizes and tokens searched [ln]: from one to 1e30.
 _LOW, _HIGH = 0.0, float(np.log(1e30))

@@ -31,6 +31,7 @@ _USUAL_NOISE, USUAL_RUNS = 0.001, 2.0
 _LEAST_SPREAD, _FEW_SPREAD = 0.2, 0.5
 #: An optimum beyond the runs of its cell is the bowl's word: its error is at least this share of the distance.
 _BEYOND = 0.5
+#: Rounds of fitting, fewer where quick, and Newton steps of each (guesses).
 _ROUNDS, _QUICK, _NEWTON = 6, 3, 12
 _FLAT, _STEP = 1e-9, 0.25
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SAME, _WIDEST = 0.02, 0.1
 #: A run this far above the lowest of its cell says nothing of where the optimum is.
 _FAR = 0.1
+#: Fewest values of a setting in a cell: two have no lowest point. Values this close [ln] are one.
 _FEWEST_VALUES, _SAME_VALUE = 3, 0.01
 
 

@@ -13,6 +13,7 @@ from scalefit.tuning.cells import Sweep, name_of
 
 #: Fewer cells than this, or an input that varies by less than this factor, determine no law.
 _FEWEST_CELLS, _LEAST_SPAN = 4, 2.0
+#: Correlation of ln N and ln D from which cells lie on one line and their exponents are not told apart (a guess).
 _ONE_LINE = 0.98
 
 

@@ -18,6 +18,7 @@ from scalefit.flops import SIZES
 #: Standard deviations of priors: exponents; second derivatives in ln N and ln D; scale of the scatter (half-Cauchy).
 EXPONENT, BEND, SCATTER = 0.7, 0.03, 0.1
 _GRID = np.r_[0.0, np.geomspace(0.004, 3.0, 40)]
+#: Standard deviation [log] of a prior that says nothing.
 _ANYWHERE = 30.0
 
 

@@ -15,6 +15,7 @@ from scalefit.tuning.optimum_laws import OptimumLaw, fit_optimum_law
 DRAWS = 4000
 #: Curvatures: standard deviation of their exponents, of their bends, and scale of their scatter.
 _PRIOR = (0.5, 0.03, 0.2)
+#: Least relative error of a curvature: no bowl is known better (a guess).
 _LEAST_ERROR = 0.05
 
 
