@@ -24,6 +24,7 @@ from scalefit.flops import training_flops
 from scalefit.forecasting.calibration import CALIBRATED_LAW, ForecastCalibration, shipped
 from scalefit.forecasting.causes import cause_notes
 from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated, left_over
+from scalefit.forecasting.repeats import repeats_notes, with_repeats
 from scalefit.forecasting.result import ForecastResult
 from scalefit.forecasting.shipped_prior import shipped_prior
 from scalefit.forecasting.suitability import (
@@ -161,7 +162,7 @@ def forecast(
     chosen = shipped() if constants is None else constants
 
     def one(part: Runs) -> ForecastResult:
-        notes = (*part.notes, *repeated_notes(asked, part.table), *sweep_notes(asked, part.table))
+        notes = (*part.notes, *sweep_notes(asked, part.table))
         return _forecast(replace(part, notes=notes), learned, chosen, own_law)
 
     return one(table) if by != "series" else each_part(table, one, "a forecast", "nothing was forecast")
@@ -209,16 +210,22 @@ def _forecast(
     else:
         notes += size_notes(table.columns, constants)
         reason = instead_of_calibrated(table.columns, table.loss)
+    repeats = None
     if reason:
+        notes += repeated_notes(law, table.table)
         table, law = _along_compute(table), get(COMPUTE_LAW)
         notes.append(Note("fallback", "warning", reason, {"law": law.name}))
+    else:
+        table, repeats = with_repeats(table)
+        notes += repeats_notes(table, repeats)
     if prior == "shipped":
         given, more = shipped_prior(constants, law, str(table.conventions["loss_unit"]), fallback=bool(reason))
         notes += more
     else:
         given = None if reason else prior
     notes += few_notes(n_runs, law)
-    table = table.part(thin(table.columns, table.loss))
+    kept = thin(table.columns, table.loss)
+    table = table.part(kept)
     notes += thinned_notes(table.loss.size, n_runs)
     problem, names = _problem(law, table, given)
     fitted = fit_best(problem, names, constants.discrepancy)
@@ -236,6 +243,7 @@ def _forecast(
         table_notes=(*notes, *causes),
         reason=reason,
         recipe_spread=recipe_spread,
+        repeats=None if repeats is None else repeats.part(kept),
     )
 
 

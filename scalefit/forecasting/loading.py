@@ -18,6 +18,7 @@ from scalefit.fitting.problem import Problem
 from scalefit.fitting.schema import law_of, read_saved
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.correlated_errors import Discrepancy, assemble
+from scalefit.forecasting.repeats import Repeats
 from scalefit.forecasting.result import ForecastResult
 from scalefit.forecasting.schema import FORMAT, KIND, SavedForecast
 from scalefit.laws._base import Law
@@ -127,6 +128,9 @@ def _restored(saved: SavedForecast, law: type[Law], path: str | Path) -> Forecas
         table_notes=tuple(load_note(note) for note in saved.table_notes),
         reason=saved.reason,
         recipe_spread=saved.recipe_spread,
+        repeats=None
+        if saved.repeats is None
+        else Repeats(saved.repeats["unique"], np.array(saved.repeats["seen"], float)),
     )
 
 

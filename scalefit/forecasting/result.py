@@ -19,6 +19,8 @@ from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.noise import with_compute
 from scalefit.fitting.problem import Problem
 from scalefit.forecasting import correlated_errors as errors
+from scalefit.forecasting import posterior
+from scalefit.forecasting import repeats as repeating
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.larger import compute_optimal, larger_runs
 from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
@@ -26,7 +28,7 @@ from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
-from scalefit.predictor import Held, normal_draws, ranges
+from scalefit.predictor import Held, ranges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +52,8 @@ class ForecastResult:
         What N, C and the loss count.
     recipe_spread : float
         Standard deviation between recipes mixed in the table [log loss], part of every interval.
+    repeats : Repeats or None
+        What the table says of tokens seen more than once; None where none are.
     """
 
     law: type[Law]
@@ -63,35 +67,21 @@ class ForecastResult:
     table_notes: tuple[Note, ...] = ()
     reason: str = ""
     recipe_spread: float = 0.0
+    repeats: repeating.Repeats | None = None
 
     # -- values ------------------------------------------------------------------------------------------------
-
-    def _natural(self, x: Array) -> dict[str, Any]:
-        values = {key: value.ravel()[0] for key, value in self.problem.values(x[None], 0).items()}
-        inverse = {key: 1.0 / unit for key, unit in self.problem.units.items()}
-        return self.law.rescale(values, inverse) if self.law.rescale is not None else values
 
     @cached_property
     def params(self) -> pd.Series[float]:
         """Parameters of the law in natural units; predictions add a correction learned from the runs' residuals."""
         import pandas as pd
 
-        return pd.Series(self._natural(self.fitted.x), dtype=float)
+        return pd.Series(posterior.natural(self, self.fitted.x), dtype=float)
 
     @cached_property
     def cov(self) -> pd.DataFrame:
         """Posterior covariance of the parameters in natural units."""
-        import pandas as pd
-
-        step, x = 1e-30, self.fitted.x
-        columns = []
-        for i in range(x.size):
-            moved = x.astype(complex)
-            moved[i] += 1j * step
-            columns.append([np.imag(value) / step for value in self._natural(moved).values()])
-        jac = np.array(columns).T
-        names = list(self.params.index)
-        return pd.DataFrame(jac @ self.fitted.cov @ jac.T, index=names, columns=names)
+        return posterior.covariance(self)
 
     @cached_property
     def std_errors(self) -> pd.Series[float]:
@@ -182,12 +172,21 @@ class ForecastResult:
 
     def _columns(self, inputs: Mapping[str, ArrayLike]) -> tuple[tuple[int, ...], dict[str, Array], dict[str, Array]]:
         """Shape of the answer, flat columns in natural units, and in the problem's."""
-        columns = check_inputs(self.law, dict(inputs))
-        shape, flat = broadcast(columns)
-        return shape, flat, {key: flat[key] / self.problem.units[key] for key in self.law.inputs}
+        given, unique = repeating.distinct(self.law, self.repeats, inputs)
+        columns = check_inputs(self.law, given)
+        shape, flat = broadcast(columns if unique is None else {**columns, "unique_tokens": unique})
+        worth = flat if unique is None else {**flat, "D": repeating.effective(flat["D"], flat["unique_tokens"])}
+        return shape, flat, {key: worth[key] / self.problem.units[key] for key in self.law.inputs}
+
+    def _log_new(self, N: Array, D: Array) -> Array:
+        """Log loss (m,) where every token is new."""
+        return np.asarray(np.log(self.predict(N=N, D=D, unique_tokens=D)))
 
     def predict(self, **inputs: ArrayLike) -> float | Array:
-        """Loss [nat/token] at the given N [parameters] and D [tokens]: a float for scalars, else an array."""
+        """Loss [nat/token] at the given N [parameters] and D [tokens]: a float for scalars, else an array.
+
+        Tokens beyond ``unique_tokens`` [tokens] are seen again; without it, beyond those of a table that repeats any.
+        """
         shape, _, scaled = self._columns(inputs)
         about, fitted, *_ = self._own
         loss = np.exp(errors.predict_correlated(self.problem, fitted, scaled, about)["log_loss"])
@@ -205,7 +204,7 @@ class ForecastResult:
         kind : {"new_run", "mean"}
             With the noise of one run, or without.
         **inputs : array_like
-            N [parameters] and D [tokens], or C [FLOP] with one of them.
+            N [parameters] and D [tokens], or C [FLOP] with one of them; ``unique_tokens`` as :meth:`predict` takes it.
 
         Returns
         -------
@@ -228,6 +227,10 @@ class ForecastResult:
             )
         _, flat, scaled = self._columns(inputs)
         loss, parameter, law, noise = self._parts(scaled)
+        epochs = np.ones(1)
+        if "unique_tokens" in flat:
+            N, D, unique = (flat[key] for key in ("N", "D", "unique_tokens"))
+            law, epochs = np.hypot(law, repeating.spread(N, D, unique, self._log_new)), D / unique
         if kind == "mean":
             noise = np.zeros_like(noise)
         half = self.spread.quantile(level) * np.sqrt(parameter**2 + law**2 + noise**2)
@@ -237,7 +240,8 @@ class ForecastResult:
         columns |= {"se_parameter": loss * parameter, "se_law": loss * law, "se_noise": loss * noise}
         out = pd.DataFrame(columns)
         ratio = errors.compute(scaled) / errors.compute(self.problem.columns).max()
-        out.attrs["notes"] = jump_notes(self.reason, self.conventions, inputs, ratio)
+        notes = jump_notes(self.reason, self.conventions, inputs, ratio)
+        out.attrs["notes"] = [*notes, *repeating.point_notes(epochs)]
         return out
 
     def _parts(self, scaled: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
@@ -292,29 +296,23 @@ class ForecastResult:
 
     def runs(self) -> dict[str, Array]:
         """Inputs of the runs in natural units (n_runs,), and their C [FLOP]."""
-        return with_compute(self.problem.raw_columns)
+        seen = {} if self.repeats is None else {"D": self.repeats.seen}
+        return with_compute({**self.problem.raw_columns, **seen})
 
     def seen(self) -> dict[str, tuple[float, float]]:
         """Smallest and largest value of each input, and of C, among the runs."""
         return ranges(self.runs())
 
     def correction(self, **inputs: ArrayLike) -> float:
-        """Ratio of the prediction to the law's value: a correction learned from the runs' residuals."""
+        """Ratio of the prediction to the law's value, all tokens new: learned from the runs' residuals."""
         columns = check_inputs(self.law, dict(inputs))
         law = self.law.evaluate(columns, {str(name): value for name, value in self.params.items()})
-        return float(np.asarray(self.predict(**inputs)) / np.asarray(law, float))
+        new = {} if self.repeats is None else {"unique_tokens": columns["D"]}
+        return float(np.asarray(self.predict(**inputs, **new)) / np.asarray(law, float))
 
     def draws(self, n: int = 500) -> pd.DataFrame:
         """Draws of the law's parameters from the posterior, in natural units: one row per draw."""
-        import pandas as pd
-
-        steps = normal_draws(self.fitted.x, self.fitted.cov, n, 0)
-        values = {key: value.ravel() for key, value in self.problem.values(steps, 0).items()}
-        if self.law.rescale is not None:
-            values = self.law.rescale(values, {key: 1.0 / unit for key, unit in self.problem.units.items()})
-        frame = pd.DataFrame({name: np.broadcast_to(value, (n,)) for name, value in values.items()})
-        frame.attrs["source"] = "posterior"
-        return frame
+        return posterior.draws(self, n)
 
     def at(self, **held: Any) -> Held:
         """The same forecast with inputs held, which predicts from the others."""

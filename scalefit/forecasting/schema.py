@@ -42,6 +42,7 @@ class SavedForecast(Strict):
     conventions: dict[str, Any]
     table_notes: list[SavedNote]
     recipe_spread: float = 0.0
+    repeats: dict[str, Any] | None = None
     scatter: float | None = None
     widening: float | None = None
     noise_scale: float | None = None
@@ -77,6 +78,7 @@ def document(result: Any) -> dict[str, Any]:
         conventions=dict(result.conventions),
         table_notes=[save_note(note) for note in result.table_notes],
         recipe_spread=float(result.recipe_spread),
+        repeats=None if result.repeats is None else plain(asdict(result.repeats)),
         scatter=result.scatter,
         widening=result.widening,
         noise_scale=result.noise_scale,

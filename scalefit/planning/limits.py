@@ -10,7 +10,7 @@ import numpy as np
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, way
 from scalefit.extrapolation import ABSURD, NEAR
 from scalefit.flops import QUANTITIES, SIZES, training_flops
-from scalefit.planning.loss_surface import Surface
+from scalefit.planning.loss_surface import Surface, as_new
 from scalefit.predictor import Predictor
 
 #: More compute than this [FLOP] is refused under any law: a thousand times all that computers had done by 2025.
@@ -115,6 +115,7 @@ def losses_between(
     inputs: dict[str, Any] = {"N": N, "D": surface.fresh(D) if borrowed else D}
     if "unique_tokens" in predictor.inputs and surface.unique_tokens is not None:
         inputs["unique_tokens"] = min(D, surface.unique_tokens)
+    inputs = {**as_new(predictor, inputs["D"]), **inputs}
     if series is not None:
         inputs["series"] = series
     with warnings.catch_warnings():

@@ -256,4 +256,10 @@ def forecast_correction(predictor: Predictor, surface: Surface, N: float, D: flo
     options: dict[str, Any] = {} if series is None else {"series": series}
     if predictor.correction(N=N, D=D, **options) == 1.0:
         return 1.0
+    options |= as_new(predictor, surface.fresh(D))
     return float(np.asarray(predictor.predict(N=N, D=surface.fresh(D), **options))) / estimate_at(surface, N, D)
+
+
+def as_new(predictor: Predictor, D: Any) -> dict[str, Any]:
+    """What makes a forecast take D for distinct tokens, which by itself would repeat those of its table."""
+    return {"unique_tokens": D} if "unique_tokens" in predictor.conventions else {}

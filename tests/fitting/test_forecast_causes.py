@@ -1,10 +1,14 @@
-"""Causes of misses that a forecast names before it misses: embeddings counted in N."""
+"""Causes of misses that a forecast names before it misses: embeddings counted in N, repeated tokens."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.forecasting.repeats import SPREAD, effective
 
 LAW = sf.published("chinchilla", "besiroglu2024")
 
@@ -65,3 +69,94 @@ def test_a_rate_that_is_not_known_of_every_run_is_not_called_one_for_all():
 
 def test_a_table_without_embeddings_is_not_named():
     assert note_of(sf.read_runs(grid((1e6, 5e7)), params="non_embedding")) is None
+
+
+BEYOND = {"N": 7e9, "D": 2e11}
+
+
+def ends(forecast, **inputs):
+    row = forecast.predict_interval(**inputs).iloc[0]
+    return row["lower"], row["loss"], row["upper"]
+
+
+def width(forecast, **inputs):
+    lower, _, upper = ends(forecast, **inputs)
+    return np.log(upper / lower)
+
+
+@pytest.fixture(scope="module")
+def repeating():
+    return sf.forecast(grid((5e7, 2e9), unique_tokens=1e10))
+
+
+@pytest.fixture(scope="module")
+def new():
+    return sf.forecast(grid((5e7, 2e9)))
+
+
+def test_repeats_raise_the_forecast_and_widen_its_interval(repeating, new):
+    """The same runs had the same interval with and without the column."""
+    assert width(repeating, **BEYOND) > 1.25 * width(new, **BEYOND)
+    more = [width(repeating, **BEYOND, unique_tokens=2e11 / epochs) for epochs in (1, 4, 16, 64)]
+    assert more[1] < 1.1 * more[0] and more[3] > 1.5 * more[2] > 1.5 * more[1]
+    loss = [float(repeating.predict(**BEYOND, unique_tokens=2e11 / epochs)) for epochs in (1, 4, 16, 64)]
+    assert loss == sorted(loss) and loss[1] < 1.01 * loss[0] < loss[3]
+
+
+def test_large_models_that_repeat_are_less_sure_than_small_ones(new):
+    wide = [width(new, N=N, D=4e10, unique_tokens=2e9) - width(new, N=N, D=4e10) for N in (1e9, 2e10)]
+    assert wide[1] > 1.3 * wide[0]
+
+
+def test_distinct_tokens_are_those_of_the_table_or_as_given(repeating, new):
+    assert ends(repeating, **BEYOND) == ends(repeating, **BEYOND, unique_tokens=1e10)
+    assert ends(new, **BEYOND) == ends(new, **BEYOND, unique_tokens=2e11) == ends(new, **BEYOND, unique_tokens=1e13)
+    inside = ends(repeating, N=3e8, D=6e9)
+    assert inside == pytest.approx(ends(new, N=3e8, D=6e9), rel=2e-3)  # nothing repeats below the distinct tokens
+    with pytest.raises(ValueError, match="unique_tokens"):
+        new.predict(**BEYOND, unique_tokens=-1.0)
+
+
+def test_epochs_beyond_those_measured_are_said(repeating):
+    codes = [
+        [note.code for note in repeating.predict_interval(**BEYOND, unique_tokens=unique).attrs["notes"]]
+        for unique in (1e10, 1e9)
+    ]
+    assert "many_epochs" not in codes[0] and "many_epochs" in codes[1]
+    assert any(note.code == "repeated_tokens" and "up to 4 times" in str(note) for note in repeating.notes)
+
+
+def test_runs_are_counted_as_seen_and_the_file_remembers(repeating, tmp_path):
+    assert repeating.seen()["D"] == pytest.approx((1e9, 4e10)) and repeating.largest_compute == pytest.approx(4.8e20)
+    repeating.to_json(tmp_path / "forecast.json")
+    assert ends(sf.load_forecast(tmp_path / "forecast.json"), **BEYOND) == pytest.approx(ends(repeating, **BEYOND))
+
+
+def test_a_plan_takes_its_tokens_for_new(repeating):
+    plan = sf.plan(repeating, C=1e22)
+    assert plan.loss == pytest.approx(ends(repeating, N=plan.N, D=plan.D, unique_tokens=plan.D)[1], rel=1e-3)
+
+
+def test_runs_that_learned_by_heart_do_not_mislead(new):
+    """Large models on few tokens seen fifty times: their losses say nothing of new tokens."""
+    runs = grid((5e7, 2e9), unique_tokens=1e12)
+    N, D = (axis.ravel() for axis in np.meshgrid([5e8, 2e9], [2e10, 4e10]))
+    bad = pd.DataFrame({"N": N, "D": D, "loss": 1.5 * np.asarray(LAW.predict(N=N, D=D)), "unique_tokens": D / 50})
+    both = sf.forecast(pd.concat([runs, bad], ignore_index=True))
+    assert float(both.predict(**BEYOND)) == pytest.approx(float(new.predict(**BEYOND)), rel=0.01)
+
+
+def test_a_blank_says_nothing_of_repeats(new):
+    runs = grid((5e7, 2e9), unique_tokens=1e12)
+    runs.loc[3, "unique_tokens"] = np.nan
+    assert ends(sf.forecast(runs), **BEYOND) == pytest.approx(ends(new, **BEYOND))
+    some = grid((5e7, 2e9), unique_tokens=1e10)
+    some.loc[3, "unique_tokens"] = np.nan
+    assert width(sf.forecast(some), **BEYOND) > 1.25 * width(new, **BEYOND)
+
+
+def test_the_shipped_spread_is_the_one_measured():
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / "forecast_causes.json"
+    found = json.loads(path.read_text())["repeats"]
+    assert found["spread"] == pytest.approx(SPREAD, abs=0.01)
+    assert effective(np.array([4e10]), np.array([1e10]))[0] == pytest.approx(3.7257e10, rel=1e-3)
