@@ -692,7 +692,7 @@ def hyperparameters(document: dict[str, Any]) -> str:
         for name, found in sweeps.items()
     }
     text = (
-        f"Step Law's constants were fitted to these dense cells, held-out ones included: its dense rows are no "
+        f"Step Law's constants were fitted to these dense cells, held-out ones included: its dense rows are not a "
         f"forecast. The intervals ({document['level']} claimed) held {inside / total:.2f} of the held-out cells' own "
         f"optima. Being off by a factor of two at the largest N and D costs [nat/token] "
         f"{'; '.join(f'{name}: {cost}' for name, cost in costs.items())}."
