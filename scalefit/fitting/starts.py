@@ -153,6 +153,8 @@ def _capped(design: Array, target: Array, weights: Array | None, robust: bool, t
 def _nonnegative(design: Array, target: Array, weights: Array | None, robust: bool) -> Array:
     """Non-negative least squares (nodes, k), by trying every support; reweighted towards absolute errors."""
     nodes, k, _ = design.shape
+    if not k:  # all of them are fixed
+        return np.zeros((nodes, 0))
     size = np.abs(design).mean(axis=2)
     size = np.where(np.isfinite(size) & (size > 0), size, 1.0)
     design = np.where(np.isfinite(design), design, 0.0) / size[:, :, None]
