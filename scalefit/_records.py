@@ -96,6 +96,8 @@ def _worded(name: str, error: ValidationError) -> ScalefitError:
         return own.about(".".join((name, *map(str, found[0]["loc"]))))
     made = [item["ctx"]["class_name"] for item in found if item["type"] == "model_type"]
     do = f"Make one with scalefit.{made[0]}" if made else "Correct the setting, or leave it out"
+    if all(item["type"] == "missing" for item in found):
+        do = "Give what is missing"
     return ArgumentError(_one_line(name, error), "nothing was made of it", do)
 
 
@@ -106,6 +108,8 @@ def _one_line(name: str, error: ValidationError) -> str:
         text = str(item["msg"]).removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             text = "is not a known setting"
+        elif item["type"] == "missing":
+            text = "is missing"
         elif item["type"] == "model_type":
             text = f"{item['input']!r:.60} is not a {item['ctx']['class_name']}"
         elif item["loc"] and text.startswith("Input should be "):

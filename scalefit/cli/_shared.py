@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -16,10 +17,12 @@ import typer
 
 from scalefit._files import json_keys, write_whole
 from scalefit._plain import plain
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, DataError, ScalefitWarning
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from scalefit.laws import PublishedLaw
 
 _PATIENCE = 1.0  # seconds of silence before a bar appears
 
@@ -233,19 +236,47 @@ def write_table(option: str, path: str | Path, frame: pd.DataFrame, inputs: Iter
     write_whole(path, frame.to_csv(index=False))
 
 
-def read_table(path: str | Path, *, laws: Iterable[str] = (), only: str | None = None, **columns: Any) -> pd.DataFrame:
+def read_table(
+    path: str | Path, *, laws: Iterable[str] = (), only: str | None = None, checked: bool = True, **columns: Any
+) -> pd.DataFrame:
     """Read a table with the columns named on the command line; numbers in place of names hold for every run.
 
-    Rows without an N, D, C or loss are kept: each law sets those aside that it cannot use, and says so. What the `laws`
-    read and give is looked for by its usual names.
+    Rows without an N, D, C or loss are kept: each law sets those aside that it cannot use. Where a fit of the whole
+    table follows (`checked`), that fit names them, together with those set aside here. What the `laws` read and give is
+    looked for by its usual names.
     """
     from scalefit.laws import get
-    from scalefit.tables.runs import read_runs
+    from scalefit.tables.runs import read_for_fit, read_runs
     from scalefit.tables.series import runs_of
 
     declared = {key: value for law in laws for key, value in get(law).reads().items()}
-    runs = read_runs(path, incomplete="keep", declared=declared, **columns)
+    options = {"declared": declared, **columns}
+    runs = read_for_fit(path, **options) if checked else read_runs(path, incomplete="keep", **options)
     return runs if only is None else runs_of(runs, only)
+
+
+def published_law(law: str | None, key: str | None) -> PublishedLaw:
+    """Published constants by law and key, or by either where it names one set."""
+    from scalefit.laws import published
+
+    return published(str(key)) if law is None else published(law, key)
+
+
+def refuse_law(name: str) -> None:
+    """Raise where a law was named in the place of a file."""
+    from scalefit.laws import names
+
+    if not Path(name).exists() and name.lower() in names():
+        raise DataError(f"There is no file {name!r}, and a law is named so", "nothing was read", f"Pass --law {name}")
+
+
+@contextmanager
+def rows_in_print(printed: bool) -> Iterator[None]:
+    """Leave out the warning of rows set aside where the print of the result has it as a note."""
+    with warnings.catch_warnings():
+        if printed:
+            warnings.filterwarnings("ignore", message=".*were set aside", category=ScalefitWarning)
+        yield
 
 
 def assignments(option: str, given: Iterable[str], read: Callable[[str], Any]) -> dict[str, Any]:

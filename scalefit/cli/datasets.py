@@ -6,6 +6,7 @@ import json
 
 import typer
 
+from scalefit._text import PAGE, folded
 from scalefit.cli import _shared as shared
 
 
@@ -40,8 +41,8 @@ def _list(as_json: bool) -> None:
         shared.print_json({"datasets": table.reset_index().to_dict("records")})
         return
     for name, row in table.iterrows():
-        typer.echo(f"{name}  ({row['rows']} rows, {row['where']}, licence: {row['licence']})")
-        typer.echo(f"    {row['title']}")
+        typer.echo(folded(f"{name}  ({row['rows']} rows, {row['where']}, licence: {row['licence']})"))
+        typer.echo(folded(f"    {row['title']}"))
     typer.echo("\nLoad one with scalefit.load_dataset(name); save one with scalefit datasets NAME -o runs.csv.")
 
 
@@ -59,4 +60,6 @@ def _show(name: str, out: str | None, force: bool, as_json: bool) -> None:
         typer.echo(f"{len(runs)} runs of {name} are in {out}.")
     else:
         shown = [column for column in ("series", "name", "N", "D", "C", "loss", "doubt") if column in runs]
-        typer.echo(runs[shown].to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
+        typer.echo(
+            runs[shown].to_string(index=False, line_width=PAGE, na_rep="", float_format=lambda value: f"{value:.4g}")
+        )

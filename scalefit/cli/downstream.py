@@ -56,7 +56,7 @@ def downstream(
     shared.may_write("--plot", plot, "figure", [table], force=force)
     way: Any = better  # the function says which it knows
     with shared.working("Fitting tasks"):
-        runs = shared.read_table(table, **columns)
+        runs = shared.read_table(table, checked=False, **columns)
         found = fit_downstream(
             runs,
             metric=metric or "accuracy",
@@ -79,7 +79,7 @@ def downstream(
         for point, frame in zip(points, asked, strict=True):
             where = ", ".join(f"{name}={quantity(name, value)}" for name, value in point.items())
             typer.echo(f"\nAt {where} ({words.percent(level)} intervals)")
-            typer.echo(frame.drop(columns="reason").to_string(float_format=lambda v: f"{v:.3g}"))
+            typer.echo(frame.drop(columns="reason").to_string(line_width=words.PAGE, float_format=lambda v: f"{v:.3g}"))
             for note in frame.attrs["notes"]:
                 typer.echo(words.folded(f"  {note}"))
     if save is not None:

@@ -115,7 +115,7 @@ def fit(
         "seed": seed,
         "n_starts": starts,
     }
-    with shared.working(f"Fitting {law}"):
+    with shared.working(f"Fitting {law}"), shared.rows_in_print(not as_json):
         runs = shared.read_table(table, laws=[law], **columns)
         found = fit_law(runs, law, **options)
     results: dict[str | None, FitResult] = found if isinstance(found, dict) else {None: found}
@@ -238,9 +238,7 @@ def predict(
     inputs = _inputs(N, D, C, at)
     if result is not None:
         return _predict_saved(result, law, inputs, series, level, as_json)
-    from scalefit.laws import published as published_law
-
-    source = published_law(str(published)) if law is None else published_law(law, published)
+    source = shared.published_law(law, published)
     table = {"loss": source.predict(**inputs)}
     if as_json:
         rows = _records({**inputs, **table})
@@ -263,7 +261,8 @@ def _predict_saved(
     from scalefit.fitting.collection import Fits
     from scalefit.saving import load_result
 
-    if not is_saved(Path(path)):
+    shared.refuse_law(path)
+    if Path(path).is_file() and not is_saved(Path(path)):
         raise DataError(
             f"{path} is not a saved result",
             "nothing was predicted",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scalefit._text import PAGE
 from scalefit.cli import _shared as shared
 
 
@@ -87,7 +88,7 @@ def floor(
             for c in ("name", "model", "N", "D", "loss_lower", "loss_at_z_upper", "regime", "balanced_tokens")
             if c in table
         ]
-        typer.echo(table[shown].to_string(index=False, float_format="{:.4g}".format))
+        typer.echo(table[shown].to_string(index=False, line_width=PAGE, float_format="{:.4g}".format))
         typer.echo("nat/token; a hypothesis: see `scalefit floor --N ... --D ...` for what it assumes.")
 
 

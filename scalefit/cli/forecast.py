@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import save_figure
-from scalefit._text import folded
+from scalefit._text import PAGE, folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.flops import SIZES, quantity
@@ -62,7 +62,7 @@ def forecast(
         )
     shared.may_write("--save", save, "result", [table], force=force)
     shared.may_write("--plot", plot, "figure", [table], force=force)
-    with shared.working("Forecasting"):
+    with shared.working("Forecasting"), shared.rows_in_print(not as_json):
         runs = shared.read_table(table, **columns)
         several = "series" in runs and runs["series"].nunique() > 1
         unit = "other" if columns.get("loss_unit") == "other" else None
@@ -210,7 +210,7 @@ def compare(
     typer.echo(folded(found.attrs["verdict"]) + "\n")
     typer.echo(_as_text(found))
     for name, reasons in found.attrs["failures"].items():
-        typer.echo(folded(f"\n{name} could not be fitted: {reasons[0]}"))
+        typer.echo("\n" + folded(f"{name} could not be fitted: {reasons[0]}"))
     return 0
 
 
@@ -218,4 +218,4 @@ def _as_text(found: pd.DataFrame) -> str:
     named = {"mean_relative_error": "error %", "bias": "bias %", "n_params": "params"}
     shown = found.drop(columns=["rmse"] + ([] if found["failed"].any() else ["failed"])).rename(columns=named)
     shown[["error %", "bias %"]] *= 100
-    return shown.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-")
+    return shown.to_string(index=False, line_width=PAGE, float_format=lambda value: f"{value:.3f}", na_rep="-")

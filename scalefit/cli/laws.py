@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit._text import count
+from scalefit._text import count, folded
 from scalefit.cli import _shared as shared
 from scalefit.flops import QUANTITIES, SIZES
 
@@ -52,21 +52,22 @@ def laws(
         more = {"left_out": refused} if refused else {}
         shared.print_json({"laws": [_document(law) for law in chosen], **more})
     elif name is not None:
-        typer.echo(_full(chosen[0]))
+        typer.echo("\n".join(map(folded, _full(chosen[0]))))
     else:
         for law in chosen:
             keys = ", ".join(constants.key for constants in law.published) or "none"
             where = f"  (in one of {', '.join(law.choices)}: {law.name}:{law.choices[0]})" if law.choices else ""
-            typer.echo(f"{law.name}  {law.formula}{where}\n    published constants: {keys}")
+            typer.echo(folded(f"{law.name}  {law.formula}{where}") + "\n" + folded(f"    published constants: {keys}"))
         for reason in refused.values():
-            typer.echo(f"\nLeft out: {reason}")
+            typer.echo("\n" + folded(f"Left out: {reason}"))
         typer.echo("\nscalefit laws NAME shows parameters, bounds and sources; scalefit fit runs.csv --law NAME fits.")
 
 
-def _full(law: type[Law]) -> str:
+def _full(law: type[Law]) -> list[str]:
     import inspect
 
-    lines = [f"{law.name}  {law.formula}", (inspect.getdoc(law) or "").split("\n\n")[0].replace(" [1]_", ""), ""]
+    said = (inspect.getdoc(law) or "").split("\n\n")[0].replace(" [1]_", "")
+    lines = [f"{law.name}  {law.formula}", *said.splitlines(), ""]
     for name, declared in law.declarations.items():
         lines.append(f"  reads {declared.label(name)}: {declared.meaning}, {declared.allowed}")
     lines.append(f"  gives {law.target.label()}, " + _SENSE[law.target.sense])
@@ -76,7 +77,7 @@ def _full(law: type[Law]) -> str:
         lines.append(f"  {name:<10} {parameter.meaning}{unit}, in [{low:g}, {high:g}]")
     for constants in law.published:
         lines += ["", *_constants(law, constants)]
-    return "\n".join(lines)
+    return lines
 
 
 def _constants(law: type[Law], constants: Constants) -> list[str]:
@@ -130,7 +131,8 @@ def _at(text: str, as_json: bool) -> None:
     if not predicted:
         typer.echo(f"No published law was fitted on runs that cover N {count(point['N'])}, D {count(point['D'])}.")
     for law, loss in predicted:
-        typer.echo(f"{law.law.name:<18} {law.constants.key:<20} loss {loss:.4f}  {_about(law)}")
+        typer.echo(f"{law.law.name:<18} {law.constants.key:<24} loss {loss:.4f}")
+        typer.echo(folded(f"    {_about(law)}"))
 
 
 def _computable(law: type[Law]) -> bool:

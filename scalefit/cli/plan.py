@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import is_saved, save_figure
-from scalefit._text import folded
+from scalefit._text import PAGE, folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
@@ -23,7 +23,7 @@ Source = Annotated[str | None, typer.Argument(help="Table of runs, or a result t
 LawName = Annotated[
     str | None,
     typer.Option(
-        help="Law to fit to a table, or that --published is of; chinchilla where not given. Of a saved result: its "
+        help="Law to fit to a table (chinchilla where not given), or that --published is of. Of a saved result: its "
         "own, where it is not one of scalefit's (mylaw.py:Mine).",
         autocompletion=shared.laws_beginning,
     ),
@@ -188,7 +188,7 @@ def isoflop(
             return 0
         shown = approaches.drop(columns=["N_lower", "N_upper", "n_budgets"])
         shown["remark"] = shown["remark"].fillna("").str.slice(0, 60)
-        typer.echo(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
+        typer.echo(shown.to_string(index=False, line_width=PAGE, na_rep="", float_format=lambda value: f"{value:.4g}"))
         typer.echo(approaches.attrs["verdict"])
         return 0
     return _show(sf.isoflop(runs, method=method.value, budget=budget), level, plot, as_json)
@@ -278,7 +278,7 @@ def next_runs(
     if as_json:
         shared.print_json({"runs": runs.to_dict(orient="records"), **design})
     else:
-        typer.echo(runs.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+        typer.echo(runs.to_string(index=False, line_width=PAGE, float_format=lambda value: f"{value:.4g}"))
         start = f"For {design['C_total']:.3g} FLOP the standard deviation of {design['target_name']} should fall from "
         typer.echo(folded(f"{start}{design['sd_before']:.3g} to {design['sd_after']:.3g}."))
         typer.echo("gain: share of its variance that a run removes, given those above it")
@@ -323,10 +323,11 @@ def _result(
     """Published constants, a saved result, or a fit to a table; options that belong to another of them are refused."""
     import scalefit as sf
 
-    if (source is None) == (published is None):
-        seen = "None of them was given" if source is None else f"{source} and --published {published} were both given"
+    if source is None and published is None and law is None or source is not None and published is not None:
+        both = f"{source} and --published {published} were both given"
+        seen = "There is nothing to plan by" if source is None else both
         raise ArgumentError(
-            f"{seen}",
+            seen,
             "nothing was computed",
             "Pass a table of runs, a saved result, or constants by --published: one of them",
         )
@@ -339,7 +340,8 @@ def _result(
             "belongs to a saved fit of several series; --only chooses the runs of one in a table", param_hint="--series"
         )
     if source is None:
-        return sf.published(law or "chinchilla", published)
+        return shared.published_law(law, published)
+    shared.refuse_law(source)
     if is_table:
         result: Any = sf.fit(shared.read_table(source, laws=[law or "chinchilla"], **columns), law or "chinchilla")
     else:

@@ -76,7 +76,7 @@ def report(
     refused: dict[str | None, FitError | DataError] = {}
     pool: Literal["pool"] | None = "pool" if by == By.pool else None
     with shared.working("Writing the report") as progress:
-        runs = shared.read_table(table, laws=[law], **columns)
+        runs = shared.read_table(table, laws=[law], checked=False, **columns)
         labels = names_of_series(runs) if by == By.series else []
         files = shared.files_of(out, labels or [None])
         for path in files.values():

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scalefit._text import PAGE
 from scalefit.cli._shared import working
 
 _Store = Annotated[
@@ -233,5 +234,7 @@ def _print_points(table: Any, as_json: bool) -> None:
 
 def _table(frame: Any, columns: tuple[str, ...]) -> str:
     shown = [name for name in columns if name in frame]
-    text: str = frame[shown].to_string(index=False, na_rep="", float_format=lambda value: f"{value:.5g}")
+    text: str = frame[shown].to_string(
+        index=False, line_width=PAGE, na_rep="", float_format=lambda value: f"{value:.5g}"
+    )
     return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -156,10 +156,12 @@ def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, 
         raise ArgumentError(f"{arg('recipe', recipe)} names no column", "nothing was compared", "Pass the name of one")
     frame = read(runs)
     if recipe not in frame:
-        others = [str(name) for name in frame.columns if name not in (*QUANTITIES, "loss")]
-        several = (
-            [name for name in others if 1 < frame[name].nunique() <= len(frame) / 3] or others or ["none is there"]
-        )
+        others = {  # as text, since cells of JSON may be lists
+            str(name): values.dropna().astype(str).nunique()
+            for name, values in frame.items()
+            if name not in (*QUANTITIES, "loss")
+        }
+        several = [name for name, n in others.items() if 1 < n <= len(frame) / 3] or [*others] or ["none is there"]
         raise DataError(
             f"The table has no column {recipe!r:.60} that names the recipe",
             "nothing was compared",
@@ -176,8 +178,14 @@ def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, 
             "Fill them in or drop them",
         )
     stated = dict(frame.attrs["scalefit"])
-    tables = {label: part for label, part in frame.groupby(recipe, sort=False)}
+    tables = {label: part for label, part in frame.groupby(recipe_labels(frame, recipe), sort=False)}
     return tables, dict.fromkeys(tables, stated)
+
+
+def recipe_labels(frame: pd.DataFrame, recipe: str) -> pd.Series[Any]:
+    """What the recipe of each run is called: its cell, or the text of one that is no label, as a list of JSON is."""
+    cells = frame[recipe]
+    return cells if cells.map(lambda cell: isinstance(cell, Hashable)).all() else cells.map(str)
 
 
 def _baseline(tables: Mapping[Any, Any], baseline: Any) -> Any:

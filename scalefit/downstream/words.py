@@ -78,7 +78,10 @@ def text(result: Any) -> str:
     frame = result.table
     shown = [name for name in frame.index if name == result.lead or frame.loc[name, "predictable"]][:_SHOWN]
     columns = [name for name in ("best", "chance", "scatter", "explained", "two_step", "one_step") if name in frame]
-    lines += ["", frame.loc[shown, columns].to_string(float_format=lambda v: f"{v:.3g}", na_rep="-")]
+    lines += [
+        "",
+        frame.loc[shown, columns].to_string(line_width=_text.PAGE, float_format=lambda v: f"{v:.3g}", na_rep="-"),
+    ]
     left = len(able) - sum(name in able for name in shown)
     if left > 0:
         lines.append(f"... and {left} more (result.table)")

@@ -85,9 +85,9 @@ def read(
     weights : str or array_like (n,), optional
         As :func:`scalefit.fit` takes them.
     """
-    from scalefit.tables.runs import check_for_fit, read_runs
+    from scalefit.tables.runs import check_for_fit, read_for_fit
 
-    given = read_runs(runs, declared=declared) if isinstance(runs, (str, Path)) else runs
+    given = read_for_fit(runs, declared=declared) if isinstance(runs, (str, Path)) else runs
     table = with_weights(given, weights)
     checked = check_for_fit(table, inputs, loss=loss_column(table, declared), declared=declared)
     series = checked.columns.get("series")

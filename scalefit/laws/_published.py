@@ -13,7 +13,7 @@ from scalefit._arguments import check_level, check_quantity
 from scalefit._files import write_json
 from scalefit._text import count, known
 from scalefit._typing import Array, ArrayLike
-from scalefit.errors import ArgumentError, Note
+from scalefit.errors import ArgumentError, Note, way
 from scalefit.laws._base import Constants, Law
 from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
@@ -199,19 +199,25 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     >>> sf.published("chinchilla", "besiroglu2024").predict(N=70e9, D=1.4e12).__round__(5)
     1.97342
     """
-    found = get(law)
+    found = _holder(law) if key is None else None
+    if found is None:
+        found = get(law)
     sets = {constants.key: constants for constants in found.published}
     asked = law if key is None else key
     if isinstance(asked, str):
         key = next((one for one in sets if plain(one) == plain(asked)), key)
     if key is None and len(sets) == 1:
         key = next(iter(sets))
+    if not sets:
+        raise ArgumentError(
+            f"Law {found.name} has no published constants", "nothing was taken", "Fit it to a table of runs"
+        )
     if not (isinstance(key, str) and key in sets):
         if key is None:
             raise ArgumentError(
                 f"Law {found.name} has {len(sets)} published sets of constants",
                 "none was taken",
-                f"Name one of {', '.join(sets) or 'none'}",
+                f"Choose one with {way(f'published({found.name!r}, KEY)', '--published KEY')}: {', '.join(sets)}",
             )
         raise ArgumentError(
             f"Law {found.name} has no published constants {key!r}", "nothing was taken", known(key, sets)
@@ -221,6 +227,12 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     if sets[key].domains:
         found = found.over(sets[key].domains)
     return PublishedLaw(found, sets[key])
+
+
+def _holder(key: Any) -> type[Law] | None:
+    """The one law that has a set of constants of this key."""
+    holders = [law for law in registry().values() if any(plain(one.key) == plain(str(key)) for one in law.published)]
+    return holders[0] if len(holders) == 1 else None
 
 
 def available(N: float | str, D: float | str) -> list[PublishedLaw]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from scalefit._arguments import LEVEL, check_level, check_numbers, check_quantity
 from scalefit._plain import plain
+from scalefit._text import PAGE, folded
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitError, arg, note_record
 from scalefit.flops import SIZES, counted
@@ -201,9 +202,9 @@ def optima_text(optima: Optima, level: float = LEVEL) -> str:
             f"{bias['exponent_D']:+.4f}; N* at the largest budget {bias['N_at_largest']:+.1%}"
         )
     shown = optima.optima.assign(tokens_per_param=optima.optima["D"] / optima.optima["N"])
-    lines += ["  " + line for line in shown.to_string(index=False, float_format=lambda v: f"{v:.4g}").splitlines()]
-    lines += [f"  {note}" for note in optima.notes]
-    return "\n".join(lines)
+    table = shown.to_string(index=False, line_width=PAGE - 2, float_format=lambda v: f"{v:.4g}")
+    lines += [f"  {line}" for line in table.splitlines()] + [f"  {note}" for note in optima.notes]
+    return "\n".join(map(folded, lines))
 
 
 def optima_record(optima: Optima, level: float = LEVEL) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pandas as pd
 from scalefit._arguments import check_level, check_quantity
 from scalefit._files import write_json
 from scalefit._plain import plain
-from scalefit._text import count, percent
+from scalefit._text import PAGE, count, folded, percent
 from scalefit.counting import count_parameters
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitWarning, arg, note_record, spoken, way
 from scalefit.extrapolation import LEAP
@@ -130,14 +130,17 @@ class MinimumLoss:
     def __str__(self) -> str:
         shape = f"{self.plan['n_layers']:g} layers, d_emb {self.plan['d_emb']:g}, T_max {self.plan['T_max']:g}"
         lines = [f"Minimum loss of a plan: N {count(self.plan['N'])}, D {count(self.plan['D'])} tokens, {shape}"]
-        lines += textwrap.wrap(self.verdict, 100, break_on_hyphens=False)
+        lines += textwrap.wrap(self.verdict, PAGE, break_on_hyphens=False)
         columns = f"  {'law':<44}{'loss':>8}  {percent(self.level) + ' interval':<18}{'holds here':<12}range"
         lines.append(columns)
         for row in self.table.to_dict("records"):
             name = f"{row['law']} {row['constants']}".strip()
             loss = "-" if math.isnan(row["loss"]) else f"{row['loss']:.4g}"
-            lines.append(f"  {name:<44}{loss:>8}  {_interval(row):<18}{_yes(row['holds_here']):<12}{row['range']}")
-        lines += [f"  {note}" for note in self.notes]
+            line = f"  {name:<44}{loss:>8}  {_interval(row):<18}{_yes(row['holds_here']):<12}"
+            lines += (
+                [line + row["range"]] if len(line + row["range"]) <= PAGE else [line, folded(f"      {row['range']}")]
+            )
+        lines += [folded(f"  {note}") for note in self.notes]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

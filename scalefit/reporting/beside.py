@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scalefit import _text as words
-from scalefit.comparison.recipes import compare_recipes
+from scalefit.comparison.recipes import compare_recipes, recipe_labels
 from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.downstream.columns import accuracy_columns
 from scalefit.downstream.fit import fit_downstream
 from scalefit.downstream.result import DownstreamResult
+from scalefit.errors import DataError
 from scalefit.flops import SIZES
 from scalefit.reporting.html import Markup, join, table, tag
 from scalefit.reporting.sections import absent, section
@@ -88,14 +89,14 @@ def find_beside(runs: pd.DataFrame, level: float, or_why: Callable[[Callable[[],
 
 
 def _recipe_columns(runs: pd.DataFrame) -> list[str]:
-    return [name for name in _RECIPE if name in runs and runs[name].nunique() > 1]
+    return [name for name in _RECIPE if name in runs and recipe_labels(runs, name).nunique() > 1]
 
 
 def _recipes(runs: pd.DataFrame, columns: list[str], level: float) -> RecipeComparison:
     """Recipes against the one with most runs, the first of the table where several have as many."""
-    counts = runs[columns[0]].value_counts(sort=False)
-    kept = counts.sort_values(ascending=False, kind="stable").index[:_MOST_RECIPES]
-    part = runs[runs[columns[0]].isin(kept)].copy()
+    labels = recipe_labels(runs, columns[0])
+    kept = labels.value_counts(sort=False).sort_values(ascending=False, kind="stable").index[:_MOST_RECIPES]
+    part = runs[labels.isin(kept)].copy()
     part.attrs.update(runs.attrs)
     return compare_recipes(part, columns[0], baseline=kept[0], level=level)
 
@@ -161,13 +162,16 @@ def _swept(runs: pd.DataFrame) -> list[str]:
     """Settings of which some cell of one N and D has several values."""
     if not set(SIZES) <= set(runs):
         return []
-    found = {name: find_setting(runs, name) for name in _SETTINGS}
-    cells = [runs["N"], runs["D"]]
-    return [
-        name
-        for name, one in found.items()
-        if one is not None and int(runs[one[0]].groupby(cells).nunique().max()) >= _SWEPT
-    ]
+    cells, found = [runs["N"], runs["D"]], []
+    for name in _SETTINGS:
+        try:
+            one = find_setting(runs, name)
+        except DataError:
+            found.append(name)  # its section says why it cannot be read
+        else:
+            if one is not None and int(runs[one[0]].groupby(cells).nunique().max()) >= _SWEPT:
+                found.append(name)
+    return found
 
 
 def _hyperparameters(runs: pd.DataFrame, columns: list[str], level: float) -> Hyperparameters:

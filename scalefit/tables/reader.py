@@ -17,7 +17,7 @@ from scalefit.errors import DataError, Note, arg
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables import files as _reading
-from scalefit.tables.cells import numbers
+from scalefit.tables.cells import kinds_of, numbers
 from scalefit.tables.json_shapes import flat
 from scalefit.tables.limits import Limits
 from scalefit.tables.rows import SMALLEST_COUNT, Rows, assumed_unit, in_order, name_rows, oddities, set_aside_note
@@ -257,6 +257,22 @@ def _open(source: Any, request: Request, format: str | None) -> _reading.RawTabl
     frame = as_frame(source)
     name = str(frame.attrs.get("scalefit", {}).get("source", "the table"))
     return _reading.RawTable(frame, frame.index.to_numpy(), name)
+
+
+def must_read(frame: pd.DataFrame, inputs: Sequence[str], loss: str) -> bool:
+    """Return whether a canonical column is missing or not of numbers, or the losses are in an unread unit."""
+    if frame.columns.nlevels > 1 or not frame.columns.is_unique:
+        return True
+    kinds = kinds_of(frame)
+    there = {name for name, kind in kinds.items() if kind in "iuf"}
+    if any(name in kinds and name not in there for name in (*QUANTITIES, "weight", "unique_tokens")):
+        return True
+    if len(there & set(QUANTITIES)) >= 2:
+        there |= set(QUANTITIES)
+    if "D" in there:
+        there.add("unique_tokens")
+    unread_unit = "scalefit" not in frame.attrs and _columns.stated_unit(frame) not in (None, "nat/token")
+    return unread_unit or not {loss, *inputs} <= there
 
 
 def as_frame(source: Any) -> pd.DataFrame:

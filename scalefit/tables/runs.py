@@ -6,6 +6,7 @@ that was guessed is named, and both travel with the table in ``runs.attrs["scale
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,12 @@ from scalefit._text import folded, known
 from scalefit._typing import AnyArray
 from scalefit._warn import warn_user
 from scalefit.counting import PARAMS_CONVENTIONS
-from scalefit.errors import ArgumentError, Note, arg, note_record
+from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, note_record
 from scalefit.flops import CONVENTIONS, QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables.cells import kinds_of, numbers, words_of
 from scalefit.tables.limits import Limits
-from scalefit.tables.reader import Request, as_frame, assumptions_of, conventions_of, no_row, read
+from scalefit.tables.reader import Request, as_frame, assumptions_of, conventions_of, must_read, no_row, read
 from scalefit.tables.rows import Rows, assumed_unit, in_order, oddities, set_aside_note
 
 LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other")
@@ -204,8 +205,7 @@ def read_runs(
     )
     table = read(source, request, format)
     if table.set_aside:
-        message = table.notes[-1].template
-        warn_user(f"{table.conventions['source']}: {message}")
+        warn_user(f"{table.conventions['source']}: {table.notes[-1].template}")
     runs = table.frame
     runs.attrs["scalefit"] = {
         **table.conventions,
@@ -214,6 +214,15 @@ def read_runs(
         "set_aside": [{"row": row, "reason": why} for row, why in table.set_aside[:_LISTED_ROWS]],
         "notes": [note_record(note) for note in table.notes],
     }
+    return runs
+
+
+def read_for_fit(source: Any, **options: Any) -> pd.DataFrame:
+    """Read, and leave it to the fit of the whole table to warn of rows: it knows all that cannot be used."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScalefitWarning)
+        runs = read_runs(source, incomplete="keep", **options)
+    runs.attrs["scalefit"]["rows_told"] = False
     return runs
 
 
@@ -226,7 +235,7 @@ def name_columns(
     """Read a table with the columns that a caller names; untouched where none is named."""
     if not columns and not inputs:
         return runs
-    return read_runs(runs, incomplete="keep", columns=columns, inputs=inputs, declared=declared)
+    return read_for_fit(runs, columns=columns, inputs=inputs, declared=declared)
 
 
 def check_runs(
@@ -271,22 +280,26 @@ def check_runs(
 def check_for_fit(
     runs: Any, inputs: Sequence[str], *, loss: str = "loss", declared: Mapping[str, Any] | None = None
 ) -> CheckedRuns:
-    """Check as `check_runs` does, and warn of the rows set aside here, which no reading warned of before."""
+    """Check as `check_runs` does, and warn of the rows set aside that no reading warned of before."""
     checked, message = _check(runs, inputs, loss, declared)
     if message:
         warn_user(f"{checked.conventions['source']}: {message}")
+        getattr(runs, "attrs", {}).get("scalefit", {}).pop("rows_told", None)
     return checked
 
 
 def _check(
     runs: Any, inputs: Sequence[str], loss: str, declared: Mapping[str, Any] | None = None
 ) -> tuple[CheckedRuns, str]:
-    """Return the runs, and what to say of the rows that were set aside here."""
+    """Return the runs, and what to say of the rows set aside that nobody was told of."""
     if not isinstance(loss, str) or not isinstance(inputs, Iterable) or not all(isinstance(i, str) for i in inputs):
         raise ArgumentError(
             f"{arg('inputs', inputs)}, {arg('loss', loss)} name no columns", "nothing was read", "Pass their names"
         )
     frame, conventions, notes, earlier = _admit(runs, inputs, loss, declared or {})
+    conventions.pop("rows_told", None)
+    stated = getattr(runs, "attrs", {}).get("scalefit")
+    rows_told = stated is not None and stated.get("rows_told", True)
     kinds = kinds_of(frame)
     columns: dict[str, AnyArray] = {str(name): numbers(frame[name])[0] for name, kind in kinds.items() if kind in "iuf"}
     if loss in columns:  # a table that had to be read has it under its usual name by now
@@ -325,7 +338,7 @@ def _check(
     already = {(note.code, note.details.get("column")) for note in notes}
     notes += [note for note in found if (note.code, note.details.get("column")) not in already]
     told = tuple(note for note in notes if _concerns(note, inputs))
-    new = here if "scalefit" in getattr(runs, "attrs", ()) else aside
+    new = here if rows_told else aside
     message = set_aside_note(new, len(keep) + len(aside) - len(here)).template if new else ""
     return CheckedRuns(
         columns, rows.labels[keep], conventions, told, tuple(aside), words_of(frame, kinds, columns)
@@ -344,7 +357,7 @@ def _admit(
 ) -> tuple[pd.DataFrame, dict[str, Any], list[Note], list[tuple[Any, str]]]:
     """Return a frame with the columns asked for, its conventions, its notes, and rows lost on the way."""
     frame = None if isinstance(runs, (str, Path)) else as_frame(runs)
-    if frame is None or not _is_ready(frame, inputs, loss) or _is_in_another_unit(frame):
+    if frame is None or must_read(frame, inputs, loss):
         asked = {} if loss == "loss" else {"loss": loss}
         table = read(runs, Request(asked, incomplete="keep", inputs=tuple(inputs), declared=declared), None)
         return table.frame, {**table.conventions, "stated": False}, table.notes, table.set_aside
@@ -357,26 +370,6 @@ def _admit(
     conventions = {"source": "the table", **stated, **conventions_of(frame), "stated": bool(stated)}
     conventions["assumed"] = assumptions_of(frame)
     return pd.DataFrame(frame, copy=False), conventions, notes, earlier  # a frame without attrs is quick
-
-
-def _is_ready(frame: pd.DataFrame, inputs: Sequence[str], loss: str) -> bool:
-    """Return whether the canonical columns are there, as numbers, so that nothing needs to be read."""
-    if frame.columns.nlevels > 1 or not frame.columns.is_unique:
-        return False
-    kinds = kinds_of(frame)
-    there = {name for name, kind in kinds.items() if kind in "iuf"}
-    if any(name in kinds and name not in there for name in (*QUANTITIES, "weight", "unique_tokens")):
-        return False
-    if len(there & set(QUANTITIES)) >= 2:
-        there |= set(QUANTITIES)
-    if "D" in there:
-        there.add("unique_tokens")
-    return {loss, *inputs} <= there
-
-
-def _is_in_another_unit(frame: pd.DataFrame) -> bool:
-    """Return whether a table that was not read before says that its losses are not in nats per token."""
-    return "scalefit" not in frame.attrs and _columns.stated_unit(frame) not in (None, "nat/token")
 
 
 def _names_of(series: Any) -> tuple[str, ...]:

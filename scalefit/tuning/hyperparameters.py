@@ -137,7 +137,7 @@ def _read(runs: Any, columns: Mapping[str, Any] | None) -> tuple[pd.DataFrame, R
     """The table as read, with the rows that can be used, what was checked of them, and what there is to say of it."""
     import pandas as pd
 
-    from scalefit.tables.runs import read_runs
+    from scalefit.tables.runs import read_for_fit
 
     notes: list[Note] = []
     if isinstance(runs, pd.DataFrame):
@@ -145,7 +145,7 @@ def _read(runs: Any, columns: Mapping[str, Any] | None) -> tuple[pd.DataFrame, R
     if isinstance(runs, pd.DataFrame) and "scalefit" in runs.attrs and not columns:
         frame = runs
     else:
-        frame = read_runs(runs, incomplete="keep", columns=columns)
+        frame = read_for_fit(runs, columns=columns)
     if not frame.index.is_unique:  # tables put together have rows of one label
         stated = dict(frame.attrs)
         frame = frame.reset_index(drop=True)

@@ -82,7 +82,7 @@ def find_setting(frame: pd.DataFrame, name: str, asked: str | None = None) -> tu
     if unread:
         row, cell = next(iter(unread.items()))
         raise DataError(
-            f"Column {choice.column!r} holds {cell} in row {frame.index[row]}, which is not a value of {name}",
+            f"Column {choice.column!r} holds {cell} in row {frame.index[row]}, not a number",
             "nothing was fitted",
             "Correct it",
         )

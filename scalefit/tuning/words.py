@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from scalefit._text import count, percent, power
+from scalefit._text import PAGE, count, percent, power
 from scalefit.flops import SIZES
 from scalefit.tuning.settings import BatchUnit
 
@@ -77,6 +77,8 @@ def text(
     ]
     lines += [
         "",
-        shown.to_string(index=False, float_format=lambda value: power(value) if value >= 1e6 else f"{value:.4g}"),
+        shown.to_string(
+            index=False, line_width=PAGE, float_format=lambda value: power(value) if value >= 1e6 else f"{value:.4g}"
+        ),
     ]
     return "\n".join(lines)

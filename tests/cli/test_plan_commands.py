@@ -202,8 +202,9 @@ def test_envelope(run, tmp_path):
     curves.to_csv(path, index=False)
     expected = sf.envelope(curves.rename(columns={"exp": "run", "size": "N", "tokens": "D"}), n_budgets=20)
     words = ("envelope", path, "--run", "exp", "--N", "size", "--n-budgets", 20)
-    code, out, _ = run(*words, "--json", "--plot", figure)
-    assert code == 0 and json.loads(out)["exponent_N"] == pytest.approx(expected.exponent_N, rel=1e-9)
+    code, out, err = run(*words, "--json", "--plot", figure)
+    assert code == 0, err
+    assert json.loads(out)["exponent_N"] == pytest.approx(expected.exponent_N, rel=1e-9)
     assert json.loads(out)["method"] == "envelope" and figure.stat().st_size > 10_000
     code, out, _ = run(*words, "--method", "lowest", "--level", 0.8)
     assert code == 0 and "80% [" in out and "envelope, lowest curve" in out

@@ -444,3 +444,17 @@ def test_the_command_says_the_same(tmp_path, capsys, form):
         assert expected.verdict in out
         assert "1e+22" in out
     assert json.loads((tmp_path / "out.json").read_text())["baseline"] == "adamw"
+
+
+def test_cells_of_json_may_be_lists():
+    both = table(adamw=runs_of(noise=0.002), muon=runs_of(1.2, 1.2, 0.002, 1))
+    both["tags"] = [["x", "y"] for _ in range(len(both))]
+    with pytest.raises(DataError, match="Pass recipe= with one of: optimizer, or give"):
+        sf.compare_recipes(both.rename(columns={"recipe": "optimizer"}))
+    with pytest.raises(DataError, match=r"One recipe alone \(\['x', 'y'\]\)"):
+        sf.compare_recipes(both, recipe="tags")
+    both["recipe"] = both["recipe"].map(lambda name: [name, 1])
+    expected = sf.compare_recipes(table(adamw=runs_of(noise=0.002), muon=runs_of(1.2, 1.2, 0.002, 1)))
+    found = sf.compare_recipes(both)
+    assert list(found.arms) == ["['muon', 1]"] and len(expected.table) == len(found.table)
+    assert found.table["multiplier"].tolist() == expected.table["multiplier"].tolist()

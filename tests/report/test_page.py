@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -564,3 +565,25 @@ def test_a_sweep_of_learning_rates_gives_their_law():
     loss += 0.001 * np.random.default_rng(0).standard_normal(N.size)
     page = sf.report({"N": N, "D": D, "lr": lr, "loss": loss}).html
     assert "column lr" in section(page, "settings") and "exponent of N" in section(page, "settings")
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ({"lr": "cosine"}, "Column 'lr' holds 'cosine' in row 0, not a number"),
+        ({"batch_size": [[1, 2]] * 16}, "Column 'batch_size' holds [1, 2] in row 0, not a number"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_no_reason_to_make_no_page(cells, why):
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(5e7, 2e9, 4), np.geomspace(1e9, 1e11, 4)))
+    loss = sf.published("besiroglu2024").predict(N=N, D=D) * np.exp(np.random.default_rng(0).normal(0, 0.003, N.size))
+    page = sf.report(pd.DataFrame({"N": N, "D": D, "loss": loss, **cells})).html
+    assert why in unescape(section(page, "settings"))
+
+
+def test_recipes_of_json_may_be_lists():
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(5e7, 2e9, 4), np.geomspace(1e9, 1e11, 4)))
+    loss = sf.published("besiroglu2024").predict(N=N, D=D) * np.exp(np.random.default_rng(0).normal(0, 0.003, N.size))
+    recipe = [["adamw", 1], ["muon", 2]] * 8
+    page = sf.report(pd.DataFrame({"N": N, "D": D, "loss": loss, "recipe": recipe})).html
+    assert "['muon', 2]" in unescape(section(page, "recipes"))
