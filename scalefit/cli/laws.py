@@ -66,8 +66,8 @@ def laws(
 def _full(law: type[Law]) -> list[str]:
     import inspect
 
-    said = (inspect.getdoc(law) or "").split("\n\n")[0].replace(" [1]_", "")
-    lines = [f"{law.name}  {law.formula}", *said.splitlines(), ""]
+    about = (inspect.getdoc(law) or "").split("\n\n")[0].replace(" [1]_", "")
+    lines = [f"{law.name}  {law.formula}", *about.splitlines(), ""]
     for name, declared in law.declarations.items():
         lines.append(f"  reads {declared.label(name)}: {declared.meaning}, {declared.allowed}")
     lines.append(f"  gives {law.target.label()}, " + _SENSE[law.target.sense])

@@ -82,8 +82,8 @@ def with_repeats(table: Runs) -> tuple[Runs, Repeats | None]:
     weights = (1.0 if table.weights is None else table.weights) / (1 + (unsure / _NOISE) ** 2)
     columns = {**table.columns, "D": effective(D, unique)}
     most = float(unique.max())
-    said = {**table.conventions, "unique_tokens": most}  # so that a plan knows that the forecast draws on them
-    return replace(table, columns=columns, weights=weights, conventions=said), Repeats(most, D)
+    stated = {**table.conventions, "unique_tokens": most}  # so that a plan knows that the forecast draws on them
+    return replace(table, columns=columns, weights=weights, conventions=stated), Repeats(most, D)
 
 
 def repeats_notes(table: Runs, repeats: Repeats | None) -> list[Note]:
