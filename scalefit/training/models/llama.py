@@ -59,12 +59,26 @@ def to_transformers(model: Any, member: int = 0) -> Any:
             state[f"{their}self_attn.{letter}_proj.weight"] = weight.T
         state[f"{their}self_attn.o_proj.weight"] = ours[f"{mine}attention.out.weight"].T
         if config.family == "moe":
-            state[f"{their}mlp.gate.weight"] = ours[f"{mine}feed_forward.router"].T
-            state[f"{their}mlp.experts.gate_up_proj"] = ours[f"{mine}feed_forward.up"].transpose(1, 2)
-            state[f"{their}mlp.experts.down_proj"] = ours[f"{mine}feed_forward.down"].transpose(1, 2)
+            router, up, down = (ours[f"{mine}feed_forward.{name}"].mT for name in ("router", "up", "down"))
+            state |= _experts(their, router, up, down, together=f"{their}mlp.gate.weight" in twin.state_dict())
         else:
             gate, up = ours[f"{mine}feed_forward.up.weight"].chunk(2, dim=1)
             state[f"{their}mlp.gate_proj.weight"], state[f"{their}mlp.up_proj.weight"] = gate.T, up.T
             state[f"{their}mlp.down_proj.weight"] = ours[f"{mine}feed_forward.down.weight"].T
     twin.load_state_dict(state)
     return twin.eval()
+
+
+def _experts(
+    layer: str, router: torch.Tensor, up: torch.Tensor, down: torch.Tensor, together: bool
+) -> dict[str, torch.Tensor]:
+    """A layer of Mixtral by transformers' names: its experts in one tensor (from 5 on), or each with its own."""
+    if together:
+        names = ("mlp.gate.weight", "mlp.experts.gate_up_proj", "mlp.experts.down_proj")
+        return dict(zip((layer + name for name in names), (router, up, down), strict=True))
+    state = {f"{layer}block_sparse_moe.gate.weight": router}
+    for i, (gate_and_up, out) in enumerate(zip(up, down, strict=True)):
+        gate, through = gate_and_up.chunk(2)
+        expert = f"{layer}block_sparse_moe.experts.{i}."
+        state |= {f"{expert}w1.weight": gate, f"{expert}w3.weight": through, f"{expert}w2.weight": out}
+    return state
