@@ -205,7 +205,8 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     sets = {constants.key: constants for constants in found.published}
     asked = law if key is None else key
     if isinstance(asked, str):
-        key = next((one for one in sets if plain(one) == plain(asked)), key)
+        of_variable = f"{asked}_{found.name.partition(':')[2]}"  # "kaplan2020" of power_law:N is kaplan2020_N
+        key = next((one for one in sets if plain(one) in (plain(asked), plain(of_variable))), key)
     if key is None and len(sets) == 1:
         key = next(iter(sets))
     if not sets:

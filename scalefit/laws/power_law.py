@@ -86,6 +86,15 @@ class PowerLaw(Law):
             )
             for key, A, alpha, value in (("muon", 2.506, 0.052, 2.223213), ("adamw", 2.608, 0.054, 2.3030724))
         ),
+        Constants(
+            "charles2025_dp_N",
+            dict(E=0.0, A=18.129, alpha=0.0953),
+            source="Charles et al. (2025), arXiv:2503.09799, data-parallel training",
+            N=(3.5e7, 2.4e9),
+            remark="In the variable N, at D = 20 N: read it as power_law:N. It has no floor.",
+            checked="to 0.07: 2.020 at 10 billion parameters for the measured 2.090",
+            golden=(Golden(dict(N=1e10), 2.0201046, 1e-7),),
+        ),
     )
 
     bibtex = (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.errors import ArgumentError
 
 
 def test_names_are_found_by_being_there():
@@ -44,6 +45,14 @@ def test_gadre_notebook_check(external_data):
 def test_kaplan_table_2():
     law = sf.published("kaplan", "kaplan2020")
     assert law.predict(N=1e60, D=22e9) == pytest.approx((1.8e13 / 22e9) ** 0.103, rel=1e-9)
+
+
+def test_constants_of_one_variable_are_found_without_its_letter():
+    """The letter at the end of a key says the variable, which `power_law:N` says too."""
+    assert sf.published("power_law:N", "charles2025_dp").predict(N=1e10) == pytest.approx(2.0201046, rel=1e-7)
+    assert sf.published("power_law:D", "kaplan2020").constants.key == "kaplan2020_D"
+    with pytest.raises(ArgumentError, match="Did you mean 'charles2025_dp_N'"):
+        sf.published("power_law", "charles2025_dp")
 
 
 def test_available_names_laws_that_claim_to_hold():
