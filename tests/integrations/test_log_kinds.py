@@ -181,7 +181,7 @@ REFUSED = [
     ("step;val_loss\n1.000;3.44\n2,000;3.43\n", "'step' has points and commas"),
     ("step 100, val_loss: 3,449\nstep 200, val_loss: 3.432\n", "'val_loss' has points and commas"),
     # What is not a table with steps.
-    ("step,val_loss\n0.1k,3.5\n0.2k,3.4\n", "no numbers: 2 of 2"),  # never 39 rows turned into 2
+    ("step,val_loss\n0.1k,3.5\n0.2k,3.4\n", "not numbers: 2 of 2"),  # never 39 rows turned into 2
     ("step,val_loss\n100,3.5\nlater,3.4\n", "'later'"),
     ("Wall time,Step,Value\n1.7e9,100,3.5\n", "Columns: Wall time, Step, Value"),
     ("this run went well\n", "no step column among this run went well"),
@@ -220,7 +220,7 @@ def test_what_is_left_out_is_named(tmp_path, text, losses, words):
     path.write_text(text)
     table = read_log(path)
     assert table.val_loss.dropna().tolist() == losses
-    (note,) = (note for note in table.attrs["notes"] if not note.startswith("The log is no table"))
+    (note,) = (note for note in table.attrs["notes"] if not note.startswith("The log is not a table"))
     assert re.search(words, note)
 
 
