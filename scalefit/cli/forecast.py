@@ -163,10 +163,11 @@ def _print(
     typer.echo(result.text(level))
     for point, row in zip(points, predictions, strict=True):
         sizes = ", ".join(f"{key} = {quantity(key, row[key])}" for key in SIZES if key in row)
+        drawn_on = f", from {quantity('D', row['unique_tokens'])} distinct tokens" if "unique_tokens" in row else ""
         compute = f"C = {quantity('C', row['C'])}" if "C" in row else ""
-        where = (" at the best " if set(point) == {"C"} else ", ").join(filter(None, (compute, sizes)))
+        where = (" at the best " if not set(SIZES) & set(point) else ", ").join(filter(None, (compute, sizes)))
         span = f"{100 * level:g} % interval [{row['lower']:.4f}, {row['upper']:.4f}]"
-        typer.echo(f"\n{where}: loss {row['loss']:.4f}  {span}")
+        typer.echo(f"\n{where}{drawn_on}: loss {row['loss']:.4f}  {span}")
         parts = ", ".join(f"{name} {row[f'se_{name}']:.4f}" for name in ("parameter", "law", "noise"))
         typer.echo(f"  standard errors: {parts}")
         for note in row["notes"]:

@@ -12,6 +12,7 @@ from scalefit._numeric import lowest
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.flops import SIZES, TRAIN
+from scalefit.forecasting.repeats import distinct, effective
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
 
@@ -31,8 +32,8 @@ def best_sizes(loss: Callable[[Array, Array], Array], budget: Array) -> dict[str
     return {"N": N, "D": total / N}
 
 
-def compute_optimal(law: type[Law], params: Any, budget: Array) -> dict[str, Array]:
-    """Return the inputs (m,) with the lowest loss by a law at budgets (m,) [FLOP]."""
+def compute_optimal(law: type[Law], params: Any, budget: Array, unique: float | None = None) -> dict[str, Array]:
+    """Return the inputs (m,) with the lowest loss by a law at budgets (m,) [FLOP]; tokens beyond `unique` repeat."""
     if "C" not in law.inputs and set(law.inputs) != set(SIZES):
         raise ArgumentError(
             f"{law.name} reads {', '.join(law.inputs)}, so a budget alone fixes no run",
@@ -48,16 +49,18 @@ def compute_optimal(law: type[Law], params: Any, budget: Array) -> dict[str, Arr
     if "C" in law.inputs:
         return {"C": budget}
     values = {str(key): float(value) for key, value in dict(params).items()}
-    return best_sizes(lambda N, D: law.evaluate({"N": N, "D": D}, values), budget)
+    worth = (lambda D: D) if unique is None else lambda D: effective(D, np.asarray(unique))
+    return best_sizes(lambda N, D: law.evaluate({"N": N, "D": worth(D)}, values), budget)
 
 
 def inputs_at(result: Any, point: Mapping[str, Any]) -> dict[str, float]:
     """Return all inputs of one run; ``{"C": ...}`` alone is the best N and D for that compute, by the law."""
-    inputs = {key: check_quantity(key, value) for key, value in point.items()}
-    if set(inputs) == {"C"} and "C" not in result.law.inputs:
-        best = compute_optimal(result.law, result.params, np.array([inputs["C"]]))
-        return {key: float(value[0]) for key, value in best.items()}
-    return {key: float(value) for key, value in check_inputs(result.law, inputs).items()}
+    given, unique = distinct(result.law, None, {key: check_quantity(key, value) for key, value in point.items()})
+    drawn_on = {} if unique is None else {"unique_tokens": float(unique)}
+    if set(given) == {"C"} and "C" not in result.law.inputs:
+        best = result.frontier(given["C"], **drawn_on)
+        return {key: float(value[0]) for key, value in best.items()} | drawn_on
+    return {key: float(value) for key, value in check_inputs(result.law, given).items()} | drawn_on
 
 
 def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:
@@ -75,4 +78,4 @@ def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:
     if "C" not in seen and len(result.inputs) == 1:
         (name,) = result.inputs
         return {name: seen[name][1] * ratio}
-    return compute_optimal(result.law, result.params, result.largest_compute * ratio)
+    return dict(result.frontier(result.largest_compute * ratio))

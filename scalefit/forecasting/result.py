@@ -254,9 +254,10 @@ class ForecastResult:
         parameter, law, noise = self.spread.parts(near, far, even, shown, ratio, distance, self.widening)
         return np.exp(near["log_loss"]), parameter, np.hypot(law, self.recipe_spread), noise
 
-    def frontier(self, C: ArrayLike) -> dict[str, Array]:
-        """Compute-optimal inputs (m,) by the fitted law at budgets C (m,) [FLOP]."""
-        return compute_optimal(self.law, self.params, np.atleast_1d(np.asarray(C, float)))
+    def frontier(self, C: ArrayLike, unique_tokens: float | None = None) -> dict[str, Array]:
+        """Compute-optimal inputs (m,) by the fitted law at budgets C (m,) [FLOP]; tokens repeat as in `predict`."""
+        unique = self.repeats.unique if unique_tokens is None and self.repeats is not None else unique_tokens
+        return compute_optimal(self.law, self.params, np.atleast_1d(np.asarray(C, float)), unique)
 
     def larger_runs(self, ratio: ArrayLike) -> dict[str, Array]:
         """Inputs (m,) of runs `ratio` (m,) times the largest: compute-optimal ones, or the law's one input scaled."""
@@ -376,6 +377,8 @@ class ForecastResult:
 
         if not inputs:
             inputs = {key: float(value[0]) for key, value in self.larger_runs(10.0).items()}
+        if self.repeats is not None:  # part of what is claimed
+            inputs = {"unique_tokens": self.repeats.unique, **inputs}
         predict = partial(self.predict_interval, level=level)
         return registered(predict, self.to_dict(), path, level=level, inputs=dict(inputs))
 

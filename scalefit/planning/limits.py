@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._text import count
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, way
 from scalefit.extrapolation import ABSURD, NEAR
 from scalefit.flops import QUANTITIES, SIZES, training_flops
-from scalefit.planning.loss_surface import Surface, as_new
+from scalefit.planning.loss_surface import Surface, drawn_on
 from scalefit.predictor import Predictor
 
 #: More compute than this [FLOP] is refused under any law: a thousand times all that computers had done by 2025.
@@ -111,11 +112,11 @@ def losses_between(
 ) -> tuple[float | None, float | None, list[Note]]:
     """Interval [nat/token] for the loss of a run at N and D: the result's own where it has one, else the draws'."""
     borrowed = any(note.code == "borrowed_repetition" for note in surface.notes)
+    counted = drawn_on(predictor, surface.unique_tokens or D)
     # Where repetition is borrowed, the interval is that of as many fresh tokens, about the plan's loss.
-    inputs: dict[str, Any] = {"N": N, "D": surface.fresh(D) if borrowed else D}
+    inputs: dict[str, Any] = {"N": N, "D": surface.fresh(D) if borrowed and not counted else D, **counted}
     if "unique_tokens" in predictor.inputs and surface.unique_tokens is not None:
         inputs["unique_tokens"] = min(D, surface.unique_tokens)
-    inputs = {**as_new(predictor, inputs["D"]), **inputs}
     if series is not None:
         inputs["series"] = series
     with warnings.catch_warnings():
@@ -124,6 +125,7 @@ def losses_between(
     row = frame.iloc[0]
     if not np.isnan(row["lower"]):
         notes = [note for note in frame.attrs.get("notes", ()) if note.code != "extrapolation"]
+        notes += _taken_for_new(predictor, surface, D)
         moved = loss / float(row["loss"]) if borrowed else 1.0
         return moved * float(row["lower"]), moved * float(row["upper"]), notes
     if surface.n_rows < 3:
@@ -132,3 +134,15 @@ def losses_between(
     values = surface.loss(np.full((k, 1), N), np.full((k, 1), D))[1:, 0]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high), []
+
+
+def _taken_for_new(predictor: Predictor, surface: Surface, D: float) -> list[Note]:
+    """Say that a plan takes more tokens for new than the runs of its forecast had, which repeated theirs."""
+    had = predictor.conventions.get("unique_tokens")
+    if had is None or surface.unique_tokens is not None or had >= D:
+        return []
+    text = (
+        f"The runs repeated at most {count(had, 3)} distinct tokens; this plan takes all of its {count(D, 3)} tokens "
+        f"for new. If there are fewer, pass {arg('unique_tokens', count(had, 3))} or what there is."
+    )
+    return [Note("taken_for_new", "warning", text, {"unique_tokens": float(had)})]

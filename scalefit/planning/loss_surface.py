@@ -256,10 +256,12 @@ def forecast_correction(predictor: Predictor, surface: Surface, N: float, D: flo
     options: dict[str, Any] = {} if series is None else {"series": series}
     if predictor.correction(N=N, D=D, **options) == 1.0:
         return 1.0
-    options |= as_new(predictor, surface.fresh(D))
+    options |= drawn_on(predictor, surface.fresh(D))
     return float(np.asarray(predictor.predict(N=N, D=surface.fresh(D), **options))) / estimate_at(surface, N, D)
 
 
-def as_new(predictor: Predictor, D: Any) -> dict[str, Any]:
-    """What makes a forecast take D for distinct tokens, which by itself would repeat those of its table."""
-    return {"unique_tokens": D} if "unique_tokens" in predictor.conventions else {}
+def drawn_on(predictor: Predictor, unique: Any) -> dict[str, Any]:
+    """The distinct tokens [tokens], as an input for a forecast, which counts repeats by itself; else nothing."""
+    reads = set(predictor.law.inputs if predictor.law is not None else ())
+    counts = predictor.calibrated and set(SIZES) <= reads and "unique_tokens" not in reads
+    return {"unique_tokens": unique} if counts and unique is not None else {}

@@ -27,7 +27,7 @@ from scalefit.laws._registry import registry
 from scalefit.memory._conventions import Convention, Patterns
 from scalefit.memory.floor import Floor, loss_floor
 from scalefit.planning.limits import largest
-from scalefit.planning.loss_surface import as_new, weighs_size_against_tokens
+from scalefit.planning.loss_surface import drawn_on, weighs_size_against_tokens
 from scalefit.predictor import Predictor, predictor_of, predicts
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def _forecast(runs: Any, plan: Mapping[str, float], level: float, notes: list[No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScalefitWarning)  # they are in the notes of the interval
         inputs = {name: given[name] for name in wanted}
-        frame = predictor.predict_interval(level=level, **inputs, **as_new(predictor, plan["unique_tokens"]))
+        frame = predictor.predict_interval(level=level, **inputs, **drawn_on(predictor, plan["unique_tokens"]))
     found = frame.iloc[0]
     notes += frame.attrs.get("notes", ())
     most = largest(predictor)

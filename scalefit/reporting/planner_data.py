@@ -22,7 +22,7 @@ from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws import published
 from scalefit.planning.allocation import two_powers
 from scalefit.planning.limits import largest
-from scalefit.planning.loss_surface import as_new, surface_of
+from scalefit.planning.loss_surface import drawn_on, surface_of
 from scalefit.predictor import Predictor
 from scalefit.reporting.formula import script_of
 
@@ -117,7 +117,7 @@ def _grid(predicts: Any, levels: Iterable[float]) -> dict[str, Any]:
     shape = (axes["N"].size, axes["D"].size)
     surface = surface_of(predicts)
     law = surface.first().loss(N[None], D[None])[0]
-    spread, new = {}, as_new(predicts, D)
+    spread, new = {}, drawn_on(predicts, D)
     # Within the runs and far beyond them; the page mixes the two, for their mix has a bend where the runs end.
     for name, reach in (("within", 1e12), ("beyond", -1.0)):
         alone = replace(predicts, spread=replace(predicts.spread, reach=reach))

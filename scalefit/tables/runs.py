@@ -317,6 +317,8 @@ def _check(
         found.append(Note("derived", "info", text, {"column": "unique_tokens", "n_rows": len(frame)}))
     for name in (*inputs, "loss", *(["weight"] if "weight" in columns else [])):
         rows.demand(name, (declared or {}).get(name))
+    if "unique_tokens" in columns and "unique_tokens" not in inputs:  # blank where nobody counted
+        rows.demand_positive("unique_tokens", blank=None)
     target = (declared or {}).get("loss")
     of_loss = target is None or target.of_loss
     rows.demand_plausible_loss(conventions["loss_unit"] if of_loss else "other")

@@ -91,3 +91,16 @@ def test_compare_mistakes(run, table, words, code):
 def test_a_point_of_compute_and_one_size_is_not_called_the_best(run, table):
     code, out, _ = run("forecast", table, "--at", "C=1e22,N=1e9", "--at", "C=1e22")
     assert code == 0 and "C = 1e+22, N = 1B, D = 1.67T: loss" in out and out.count(" at the best ") == 1
+
+
+def test_points_may_say_the_distinct_tokens_they_draw_on(run, table, tmp_path):
+    words = ("--at", "N=7e9,D=2e11,unique_tokens=10B")
+    code, out, err = run("forecast", table, *words, "--at", "C=1e22,unique_tokens=10B", "--json")
+    assert code == 0, err
+    forecast, (point, best) = sf.forecast(table), json.loads(out)["predictions"]
+    expected = forecast.predict_interval(N=7e9, D=2e11, unique_tokens=1e10).iloc[0]
+    assert (point["lower"], point["upper"]) == pytest.approx((expected["lower"], expected["upper"]))
+    assert best["D"] < 0.8 * forecast.frontier(1e22)["D"][0]
+    code, out, err = run("forecast", table, *words, "--register", tmp_path / "run.json")
+    assert code == 0 and "N = 7B, D = 200B, from 10B distinct tokens: loss" in out, err
+    assert json.loads((tmp_path / "run.json").read_text())["inputs"]["unique_tokens"] == 1e10

@@ -137,6 +137,50 @@ def test_a_plan_takes_its_tokens_for_new(repeating):
     assert plan.loss == pytest.approx(ends(repeating, N=plan.N, D=plan.D, unique_tokens=plan.D)[1], rel=1e-3)
 
 
+def test_a_plan_says_that_it_takes_more_for_new_than_the_runs_had(repeating, new):
+    def said(forecast, **options):
+        return any(note.code == "taken_for_new" for note in sf.plan(forecast, C=1e22, **options).notes)
+
+    assert said(repeating) and not said(new)
+    assert not said(repeating, unique_tokens=1e10)
+
+
+@pytest.mark.parametrize("made", ["repeating", "new"])
+def test_a_plan_that_repeats_has_the_interval_of_the_forecast(made, request):
+    forecast = request.getfixturevalue(made)
+    plan = sf.plan(forecast, C=1e22, unique_tokens=1e10)
+    expected = ends(forecast, N=plan.N, D=plan.D, unique_tokens=1e10)
+    assert (plan.lower, plan.loss, plan.upper) == pytest.approx(expected, rel=1e-3)
+    shape = {"n_layers": 32, "d_emb": 4096, "T_max": 2048}
+    table = sf.minimum_loss(N=plan.N, D=plan.D, unique_tokens=1e10, runs=forecast, **shape).table
+    row = table[table["kind"] == "forecast"].iloc[0]
+    assert (row["lower"], row["loss"], row["upper"]) == pytest.approx(expected)
+
+
+def test_the_best_run_for_a_budget_counts_repeats(repeating):
+    best = repeating.frontier(1e22)
+    N, D = float(best["N"][0]), float(best["D"][0])
+    at = [float(repeating.predict(N=N * by, D=D / by)) for by in (0.7, 1.0, 1.4)]
+    assert min(at) == at[1]
+    assert repeating.frontier(1e22, unique_tokens=1e15)["D"][0] > 1.3 * D
+
+
+def test_a_registered_run_states_the_tokens_it_draws_on(repeating, tmp_path):
+    written = repeating.register(tmp_path / "run.json", **BEYOND)
+    assert written["inputs"] == {**BEYOND, "unique_tokens": 1e10}
+    assert written["loss"] == ends(repeating, **BEYOND)[1]
+    assert repeating.register(tmp_path / "other.json", **BEYOND, unique_tokens=5e9)["inputs"]["unique_tokens"] == 5e9
+
+
+@pytest.mark.parametrize("impossible", [0.0, -5.0])
+def test_impossible_counts_of_distinct_tokens_set_their_rows_aside(impossible):
+    runs = grid((5e7, 2e9), unique_tokens=1e10)
+    runs.loc[3, "unique_tokens"] = impossible
+    with pytest.warns(sf.ScalefitWarning, match=f"unique_tokens is {impossible:g}"):
+        found = sf.forecast(runs)
+    assert found.n_runs == len(runs) - 1 and found.repeats.unique == 1e10
+
+
 def test_runs_that_learned_by_heart_do_not_mislead(new):
     """Large models on few tokens seen fifty times: their losses say nothing of new tokens."""
     runs = grid((5e7, 2e9), unique_tokens=1e12)
