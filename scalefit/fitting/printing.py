@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -79,6 +80,14 @@ def number(value: float, error: float = np.nan) -> str:
     return f"{value:.{min(max(places, 0), 12)}f}"
 
 
+def meaning_of(parameter: Any, conventions: Mapping[str, Any] | None) -> str:
+    """What a parameter means, and its unit: of a loss, that of the table."""
+    unit = parameter.unit
+    if unit == "nat/token":  # the law's usual unit; the table's may be another
+        unit = str((conventions or {}).get("loss_unit", unit))
+    return str(parameter.meaning) + (f", {unit}" if unit != "-" else "")
+
+
 def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
     """Head and body of the table of parameters: name, value, error, interval, bounds, meaning."""
     interval = result.conf_int(level)
@@ -89,10 +98,7 @@ def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
         parameter = result.law.parameters[base]
         se = float(result.std_errors[name])
         se = 0.0 if se < 1e-9 * abs(value) else se  # a table without noise: rounding is not an error
-        unit = parameter.unit
-        if unit == "nat/token":  # the law's usual unit; the table's may be another
-            unit = str((result.conventions or {}).get("loss_unit", unit))
-        meaning = parameter.meaning + (f", {unit}" if unit != "-" else "")
+        meaning = meaning_of(parameter, result.conventions)
         bounds = (result.bounds or {}).get(base, parameter.bounds)
         if name in result.certificate.undetermined:
             rows.append((name, "not determined", "-", "", f"[{bounds[0]:g}, {bounds[1]:g}]", meaning))

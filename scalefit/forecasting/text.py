@@ -6,7 +6,7 @@ from typing import Any
 
 from scalefit._text import folded
 from scalefit.errors import ArgumentError
-from scalefit.fitting.printing import note_line, number
+from scalefit.fitting.printing import meaning_of, note_line, number
 from scalefit.flops import counted, quantity
 
 #: Compute beyond the largest run at which a forecast is printed.
@@ -37,9 +37,8 @@ def as_text(result: Any, level: float = 0.9) -> str:
     rows: list[tuple[str, ...]] = [("", "value", "se", "meaning")]
     for name, value in result.params.items():
         se = float(result.std_errors[str(name)])
-        parameter = result.law.parameters[str(name)]
-        unit = f", {parameter.unit}" if parameter.unit != "-" else ""
-        rows.append((str(name), number(float(value), se), number(se, se), parameter.meaning + unit))
+        meaning = meaning_of(result.law.parameters[str(name)], conventions)
+        rows.append((str(name), number(float(value), se), number(se, se), meaning))
     lines += _aligned(rows)
     lines += _along_frontier(result, level)
     if result.notes:

@@ -61,6 +61,11 @@ def test_forecast_drops_the_prior_on_E_in_other_units(run, table):
     assert code == 0 and "prior_without_E" in [note["code"] for note in json.loads(out)["notes"]]
 
 
+def test_the_irreducible_loss_is_in_the_unit_of_the_table(run, table):
+    code, out, _ = run("forecast", table, "--loss-unit", "bit/byte")
+    assert code == 0 and "irreducible loss, bit/byte" in out and "irreducible loss, nat/token" not in out
+
+
 def test_refusals_are_one_line(run, tmp_path):
     path = tmp_path / "flat.csv"
     simulate().assign(N=1e9).to_csv(path, index=False)
