@@ -112,9 +112,20 @@ function fresh(model, s, D) {
 
 // Loss of a run at N and D: the law's, or the forecast's, which adds what its largest runs missed the law by.
 function lossAt(model, s, N, D) {
-  if (model.grid === null) return s.loss(N, D, 0);
-  const worth = fresh(model, s, D);
-  return surface(model, null).loss(N, worth, 0) * Math.exp(onGrid(model.grid, model.grid.correction, N, worth));
+  return model.grid === null ? s.loss(N, D, 0) : asNew(model, N, fresh(model, s, D));
+}
+
+// Loss of the forecast where every token is new.
+function asNew(model, N, D) {
+  return surface(model, null).loss(N, D, 0) * Math.exp(onGrid(model.grid, model.grid.correction, N, D));
+}
+
+// Standard deviation of the log loss from what is not known of repeats: scalefit.forecasting.repeats.spread.
+function repeatsSpread(model, s, N, D) {
+  if (!s.borrowed) return 0;
+  const once = Math.min(D, s.unique), gap = Math.max(Math.log(asNew(model, N, once) / asNew(model, N, D)), 0);
+  const [scale, byRepeats, bySize] = model.grid.repeats;
+  return Math.exp(scale) * (D / once - 1) ** byRepeats * (1 + N / once) ** bySize * gap;
 }
 
 // Standard deviation of the log loss: of the table's own noise within the runs, turning into the calibrated one beyond.
@@ -131,7 +142,7 @@ function spreadAt(grid, N, D) {
 function lossInterval(model, s, N, D, level) {
   if (model.grid !== null) {
     const share = model.grid.quantile.find(([share]) => share === level)[1];
-    const half = share * spreadAt(model.grid, N, fresh(model, s, D));
+    const half = share * Math.hypot(spreadAt(model.grid, N, fresh(model, s, D)), repeatsSpread(model, s, N, D));
     return [-half, half].map((move) => lossAt(model, s, N, D) * Math.exp(move));
   }
   if (model.noise === null) return null;

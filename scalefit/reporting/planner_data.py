@@ -19,6 +19,7 @@ from scalefit.errors import ArgumentError
 from scalefit.fitting.intervals import noise_of, trend_of
 from scalefit.fitting.result import FitResult
 from scalefit.flops import QUANTITIES, SIZES
+from scalefit.forecasting.repeats import SPREAD
 from scalefit.laws import published
 from scalefit.planning.allocation import two_powers
 from scalefit.planning.limits import largest
@@ -133,6 +134,7 @@ def _grid(predicts: Any, levels: Iterable[float]) -> dict[str, Any]:
             "step": [float(axis[1] - axis[0]) for axis in axes.values()],
             "correction": np.log(loss / law).reshape(shape).round(7),
             **spread,
+            "repeats": list(SPREAD),
             "reach": float(predicts.spread.reach),
             "largest": [seen[key][1] for key in QUANTITIES],
             "quantile": [(share, float(predicts.spread.quantile(check_level(share)))) for share in levels],
