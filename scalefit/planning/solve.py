@@ -303,10 +303,12 @@ def _intervals(best: allocation.Allocation, exponent: Array, level: float) -> di
 
 
 def _trust(predictor: Predictor) -> list[Note]:
-    if predictor.trusted:
-        return []
-    text = "The fit behind this plan must not be trusted (print it for the reasons), and neither must the plan."
-    return [Note("untrusted", "error", text)]
+    """What speaks against the fit behind a plan speaks against the plan; a forecast counts repeats by itself."""
+    notes = [] if predictor.calibrated else [note for note in predictor.notes if note.code == "repeated_tokens"]
+    if not predictor.trusted:
+        text = "The fit behind this plan must not be trusted (print it for the reasons), and neither must the plan."
+        notes.append(Note("untrusted", "error", text))
+    return notes
 
 
 def _repeats(wall: float | None, d: float, surface: Surface) -> list[Note]:

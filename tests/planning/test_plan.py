@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -264,3 +265,18 @@ def test_a_plan_names_the_unit_of_the_losses_behind_it():
     noisy = loss * np.exp(0.002 * np.random.default_rng(0).standard_normal(N.size))
     plan = sf.plan(sf.fit(sf.read_runs({"N": N, "D": D, "bpb": noisy}), "chinchilla"), C=1e21)
     assert plan.unit == "bit/byte" and "bit/byte" in str(plan) and "nat/token" not in str(plan)
+
+
+def test_a_plan_repeats_what_its_fit_says_of_repeated_tokens():
+    """The law takes every token for new, and the runs show that they were not: the plan had no word of it."""
+    law, rng = sf.published("data_constrained"), np.random.default_rng(0)
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 2e9, 6), [2e9, 8e9, 2e10, 6e10]))
+    runs = pd.DataFrame({"N": N, "D": D, "unique_tokens": np.minimum(D, 1e10)})
+    runs["loss"] = law.predict(N=N, D=D, unique_tokens=runs["unique_tokens"]) * np.exp(0.003 * rng.standard_normal(24))
+
+    def codes(result):
+        return [note.code for note in sf.plan(result, C=1e22).notes]
+
+    assert codes(sf.fit(runs, "chinchilla")).count("repeated_tokens") == 1
+    assert "repeated_tokens" not in codes(sf.fit(runs.drop(columns="unique_tokens"), "chinchilla"))
+    assert "repeated_tokens" not in codes(sf.forecast(runs))  # which counts them
