@@ -11,7 +11,7 @@ import numpy as np
 from scalefit._arguments import check_level, one_of
 from scalefit._text import known, shortlist
 from scalefit._typing import AnyArray
-from scalefit.comparison.recipes_arm import Arm, RunsOf, same_cells
+from scalefit.comparison.recipes_arm import SAME_RATIO, Arm, RunsOf, same_cells
 from scalefit.comparison.recipes_fit import PRIORS, error_structures, fit_jointly, outlying
 from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, Before, ComputeSurface, Path, Surface, before
@@ -311,8 +311,11 @@ def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, P
     ratio = float(np.exp(np.log(D / N).mean()))
     if law.startswith("power_law") or float(np.log(D / N).std()) < _LADDER:
         ladder = float(np.log(D / N).std()) < _LADDER
-        path = Path("ratio", ratio) if ladder else Path("runs")
-        if ladder:
+        apart = abs(float(np.log(D / N)[is_b].mean() - np.log(D / N)[~is_b].mean())) > SAME_RATIO
+        path = Path("ratio", ratio) if ladder and not apart else Path("runs")
+        if ladder and apart:
+            text = "Each recipe has about one ratio of tokens to parameters; a power law of compute was used."
+        elif ladder:
             text = (
                 f"All runs have about {ratio:.3g} tokens per parameter, so nothing is known of other ratios; a power "
                 "law of compute was used. Add runs at other ratios for the optimum of each recipe."

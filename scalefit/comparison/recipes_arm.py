@@ -10,7 +10,7 @@ import numpy as np
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.recipes_fit import JointFit, Mixture
-from scalefit.comparison.recipes_surfaces import Path
+from scalefit.comparison.recipes_surfaces import ComputeSurface, Path
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.extrapolation import AHEAD
 
@@ -21,6 +21,8 @@ _MOST = 10.0  # times the baseline's most expensive run (or the compute asked fo
 _MUCH_WIDE, _MUCH_SIZE, _FEW_GROUPS = 0.3, 0.5, 8
 #: Distance in logarithms within which two runs are at one N and D: rounding.
 _SAME_CELL = 1e-6
+#: Difference of the mean ln(D/N) of two recipes from which a law of compute alone takes both for one (a guess).
+SAME_RATIO = 0.1
 _SEEN = 1.05  # the gain that `runs_needed` speaks of
 
 
@@ -103,6 +105,14 @@ class Arm:
             return "below"
         return "above" if self.b.loss.min() > self.a.loss.max() else ""
 
+    @property
+    def ratios_confounded(self) -> tuple[float, float] | None:
+        """Tokens per parameter of A and of B, where a law of compute alone cannot tell them from the recipe."""
+        if not isinstance(self.fit.surface, ComputeSurface):
+            return None
+        a, b = (float(np.log(side.D / side.N).mean()) for side in (self.a, self.b))
+        return (float(np.exp(a)), float(np.exp(b))) if abs(a - b) > SAME_RATIO else None
+
     def check(self, C: float, *, extrapolate: bool) -> None:
         """Refuse a compute that is too far from the runs."""
         cheapest = float(min(self.a.C.min(), self.b.C.min()))
@@ -138,14 +148,8 @@ class Arm:
 
     def read(self, C: float, level: float, path: Path | None = None) -> Reading:
         """The multiplier at one compute, or the end of it that the runs do determine."""
-        if self.apart == "below":
-            least = float(self.a.C.max() / self.b.C.min())
-            why = f"every run of {self.b.label} is below every run of {self.a.label}"
-            return Reading(C, np.nan, least, np.inf, np.nan, why)
-        if self.apart == "above":
-            most = float(self.a.C.min() / self.b.C.max())
-            why = f"every run of {self.b.label} is above every run of {self.a.label}"
-            return Reading(C, np.nan, 0.0, most, np.nan, why)
+        if self.apart:
+            return self._bound(C)
         found = self.mixture(C, path)
         middle, lower, upper = (float(np.exp(np.clip(v, -700, 700))) for v in found.interval(level))
         p_better = 1 - found.below(0.0)
@@ -154,6 +158,20 @@ class Arm:
             why = f"{self.a.label} would need over {_MOST:g} times its most expensive run, where its law is not known"
             return Reading(C, np.nan, min(lower, limit / C), np.inf, p_better, why)
         return Reading(C, middle, lower, upper, p_better)
+
+    @property
+    def C_read(self) -> float:
+        """The compute that is read first: the largest that both have, or where runs that lie apart say most [FLOP]."""
+        return {"": self.C_max, "below": float(self.b.C.min()), "above": float(self.b.C.max())}[self.apart]
+
+    def _bound(self, C: float) -> Reading:
+        """What losses that do not overlap say at one compute, if loss falls with compute and each is near its best."""
+        why = f"every run of {self.b.label} is {self.apart} every run of {self.a.label}"
+        if self.apart == "below":
+            least = float(self.a.C.max() / C) if C >= self.b.C.min() * (1 - 1e-9) else 0.0
+            return Reading(C, np.nan, least, np.inf, np.nan, why)
+        most = float(self.a.C.min() / C) if C <= self.b.C.max() * (1 + 1e-9) else np.inf
+        return Reading(C, np.nan, 0.0, most, np.nan, why)
 
     def loss_gap(self, C: float, level: float) -> tuple[float, float, float]:
         """Loss of B minus that of A at one compute, with its interval [unit of the loss]."""
@@ -277,8 +295,18 @@ class Arm:
             )
             found.append(Note("no_pairs", "info", text))
         ratios = [np.log(side.D / side.N) for side in (self.a, self.b)]
-        if max(r.min() for r in ratios) > min(r.max() for r in ratios) + 0.05:
-            text = "The two recipes share no ratio of tokens to parameters: the law carries all of the comparison."
+        if confounded := self.ratios_confounded:
+            text = (
+                f"{self.a.label} has about {confounded[0]:.3g} tokens per parameter and {label} about "
+                f"{confounded[1]:.3g}: what the recipe does and what the ratio does are not told apart, and the "
+                "multiplier is of both. Add runs of both at one ratio."
+            )
+            found.append(Note("ratios_apart", "warning", text))
+        elif max(r.min() for r in ratios) > min(r.max() for r in ratios) + 0.05:
+            text = (
+                "The two recipes share no ratio of tokens to parameters: the law carries all of the comparison. Add "
+                f"runs of both at one ratio, or pass {arg('law', 'power_law')} to compare along the runs as they are."
+            )
             found.append(Note("ratios_apart", "warning", text))
         if max(self.a.repeats, self.b.repeats) > 1.01:
             most = max(self.a.repeats, self.b.repeats)

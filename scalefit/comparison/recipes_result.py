@@ -64,7 +64,8 @@ class RecipeComparison:
     general_notes: tuple[Note, ...]
 
     def _rows(self, arm: Arm) -> tuple[Reading, Reading]:
-        return arm.read(arm.C_max, self.level), arm.read(arm.C_centre, self.level)
+        largest = arm.read(arm.C_read, self.level)
+        return largest, largest if arm.apart else arm.read(arm.C_centre, self.level)
 
     def _sure(self) -> dict[Any, tuple[bool, bool]]:
         """Whether each reading stands after Holm's steps over the recipes, at the largest run and at the centre."""
@@ -161,7 +162,7 @@ class RecipeComparison:
                     "nothing was read",
                     f"Leave it out, or give runs at several ratios with {arg('law', 'chinchilla')}",
                 )
-            for value in asked_C if asked_C is not None else [arm.C_max]:
+            for value in asked_C if asked_C is not None else [arm.C_read]:
                 arm.check(value, extrapolate=extrapolate)
                 row = arm.read(value, level, path)
                 record = {name: getattr(row, name) for name in ("C", "multiplier", "lower", "upper", "p_better")}

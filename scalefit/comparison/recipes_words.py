@@ -38,10 +38,19 @@ def undetermined(largest: Reading, centre: Reading) -> bool:
 
 def verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]) -> str:
     """One sentence; `sure` says for each reading whether it stands when all recipes are read together."""
+    found, ratios = _verdict(arm, largest, centre, sure), arm.ratios_confounded
+    if not ratios:
+        return found
+    return (
+        f"{found[:-1]}; this is the effect of the recipe and of {ratios[1]:.3g} tokens per parameter in place of "
+        f"{ratios[0]:.3g} together."
+    )
+
+
+def _verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]) -> str:
     label = arm.b.label
     if arm.apart:
-        way = "better" if arm.apart == "below" else "worse"
-        return f"{label} looks {way}, but the multiplier is not determined: {largest.why} ({largest.words()})."
+        return _of_runs_apart(arm, largest)
     if undetermined(largest, centre):
         return f"{label}: these runs do not determine the multiplier; add runs, or look for odd ones."
     signs = [
@@ -52,11 +61,12 @@ def verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]
     if signs[0] and signs[0] == signs[1]:
         return f"{label} is {'better' if signs[0] > 0 else 'worse'}: {largest.words()} times the compute {at}."
     if signs[1]:
-        way = "better" if signs[1] > 0 else "worse"
-        return (
-            f"{label} was {way} over these runs ({centre.words()} near {quantity('C', centre.C)} FLOP), but {at} it "
-            f"cannot be told: {largest.words()}."
-        )
+        way, told = ("better", "worse") if signs[1] > 0 else ("worse", "better")
+        over = f"{label} was {way} over these runs ({centre.words()} near {quantity('C', centre.C)} FLOP), but"
+        if signs[0]:
+            return f"{over} is {told} {at}: {largest.words()}."
+        together = "" if largest.lower <= 1 <= largest.upper else " when all recipes are read together"
+        return f"{over} {at} it cannot be told{together}: {largest.words()}."
     if signs[0]:
         way = "better" if signs[0] > 0 else "worse"
         at_all = f"but not over all of these runs: {centre.words()} at their centre"
@@ -66,31 +76,41 @@ def verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]
         f"one above x {narrow.upper:.3g} or below x {narrow.lower:.3g} is excluded near {quantity('C', narrow.C)} FLOP"
     )
     if not narrow.lower <= 1 <= narrow.upper:
-        return f"{label}: no difference seen that stands when all recipes are read together; {ends}."
+        alone = f"alone it is {narrow.words()} near {quantity('C', narrow.C)} FLOP"
+        return f"{label}: no difference seen that stands when all recipes are read together; {alone}."
     p = max(narrow.p_better, 1 - narrow.p_better)
     if p >= _LIKELY:
         return f"{label}: no difference seen that is certain; {likely(narrow)}; {ends}."
     return f"{label}: no difference seen; {ends}."
 
 
+def _of_runs_apart(arm: Arm, bound: Reading) -> str:
+    """Say what follows where the two have no loss in common: lower losses of more compute say nothing of the recipe."""
+    said = f"{bound.words()} times the compute at {quantity('C', bound.C)} FLOP"
+    if bound.lower > 1 or bound.upper < 1:
+        way = "better" if bound.lower > 1 else "worse"
+        return f"{arm.b.label} looks {way}, but the multiplier is not determined: {bound.why} ({said})."
+    more = "more" if arm.apart == "below" else "less"
+    return f"{arm.b.label}: which is better is not determined: {bound.why}, but had {more} compute ({said})."
+
+
 def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -> list[str]:
     """The lines that are printed for one recipe."""
     largest, centre = rows
     lines = [sentence, *_observed(arm)]
-    if not arm.apart and undetermined(largest, centre):
+    if arm.apart or undetermined(largest, centre):
         return lines
     lines.append(f"  over the runs compared (near {quantity('C', centre.C)} FLOP): {centre.words()}")
     lines.append(
         f"  at the most expensive common run ({quantity('C', largest.C)} FLOP): {largest.words()}{better(largest)}"
     )
-    if not arm.apart:
-        far = arm.read(10 * largest.C, level)
-        beyond = ", ".join(filter(None, (far.words(), likely(far))))
-        lines.append(f"  ten times beyond: {beyond}; extrapolated, the two laws may differ")
-        factor, low, high, p = arm.trend(level)
-        if np.isfinite(factor):
-            sign = "" if p < 0.05 else "no sign of one, "
-            lines.append(f"  trend: x {factor:.3g} per decade [{low:.3g}, {high:.3g}] ({sign}p {p:.2g})")
+    far = arm.read(10 * largest.C, level)
+    beyond = ", ".join(filter(None, (far.words(), likely(far))))
+    lines.append(f"  ten times beyond: {beyond}; extrapolated, the two laws may differ")
+    factor, low, high, p = arm.trend(level)
+    if np.isfinite(factor):
+        sign = "" if p < 0.05 else "no sign of one, "
+        lines.append(f"  trend: x {factor:.3g} per decade [{low:.3g}, {high:.3g}] ({sign}p {p:.2g})")
     lines.append(f"  read {arm.path.words()}; intervals of {percent(level)}")
     needed = arm.runs_needed()
     return [*lines, f"  runs per recipe that would show 5 %: {needed:.0f}"] if np.isfinite(needed) else lines

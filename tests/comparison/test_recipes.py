@@ -458,3 +458,54 @@ def test_cells_of_json_may_be_lists():
     found = sf.compare_recipes(both)
     assert list(found.arms) == ["['muon', 1]"] and len(expected.table) == len(found.table)
     assert found.table["multiplier"].tolist() == expected.table["multiplier"].tolist()
+
+
+def test_a_recipe_that_is_better_at_first_and_worse_later_is_called_so():
+    found = sf.compare_recipes(table(base=runs_of(noise=0.003), x=runs_of(noise=0.003, seed=1)), baseline="base")
+    arm = found.arms["x"]
+    reading = arm.read(1e21, 0.9)
+    early = replace(reading, C=1e19, multiplier=1.2, lower=1.1, upper=1.3, p_better=1.0)
+    late = replace(reading, multiplier=0.8, lower=0.7, upper=0.9, p_better=0.0)
+    said = verdict(arm, late, early, (True, True))
+    assert "was better over these runs (1.2 [1.1, 1.3]" in said and "is worse at" in said and "cannot" not in said
+    said = verdict(arm, replace(late, lower=1.01, upper=1.4, multiplier=1.2), early, (False, True))
+    assert "cannot be told when all recipes are read together" in said
+    said = verdict(arm, early, early, (False, False))
+    assert "alone it is 1.2 [1.1, 1.3]" in said and "excluded" not in said
+
+
+@pytest.mark.parametrize("way", ["more", "less"])
+def test_lower_losses_of_more_compute_are_no_better_recipe(way):
+    """The same recipe at a hundred times the compute has lower losses throughout."""
+    small, large = (runs_of(noise=0.001, cells=isoflop(3, 3, low, 30 * low)) for low in (1e18, 1e21))
+    a, b = (small, large) if way == "more" else (large, small)
+    found = sf.compare_recipes({"a": a, "b": b}, baseline="a")
+    assert "no_overlap" in {note.code for note in found.notes}
+    assert "which is better is not determined" in found.verdict and f"{way} compute" in found.verdict
+    assert "looks" not in found.verdict
+
+
+def test_a_bound_of_runs_without_overlap_holds_at_the_compute_it_is_given_for():
+    """Of runs a million times as good the cheapest shows 1000, the range of all; the most expensive shows 1."""
+    for gain in (1e3, 1e-3):
+        found = sf.compare_recipes({"a": runs_of(), "b": runs_of(gain, gain)}, baseline="a")
+        row, C = found.table.loc["b"], np.array([1e18, 1e19, 1e21])
+        read = found.multiplier(C=C)
+        if gain > 1:
+            np.testing.assert_allclose(read["lower"] * C, 1e21, rtol=1e-6)
+            assert row["C"] == pytest.approx(1e18) and np.isinf(read["upper"]).all()
+        else:
+            np.testing.assert_allclose(read["upper"] * C, 1e18, rtol=1e-6)
+            assert row["C"] == pytest.approx(1e21) and (read["lower"] == 0).all()
+        assert ("looks better" if gain > 1 else "looks worse") in found.verdict
+
+
+def test_ladders_of_two_ratios_are_compared_as_recipe_and_ratio_together():
+    N = np.geomspace(1e8, 3e9, 8)
+    sides = {"a": runs_of(noise=0.001, cells=(N, 20 * N)), "b": runs_of(noise=0.001, seed=1, cells=(N, 30 * N))}
+    found = sf.compare_recipes(sides, baseline="a")
+    assert "the recipe and of 30 tokens per parameter in place of 20 together" in found.verdict
+    assert found.notes[1].code == "one_ratio" and "All runs have" not in found.notes[1].message
+    assert "what the ratio does are not told apart" in " ".join(note.message for note in found.notes)
+    sides["b"] = runs_of(noise=0.001, seed=1, cells=(N, 20 * N))
+    assert "together" not in sf.compare_recipes(sides, baseline="a").verdict
