@@ -324,7 +324,8 @@ def law_page(law: type[sf.Law]) -> str:
             values = ", ".join(f"{key} = {value:.7g}" for key, value in c.values.items())
             corpus = f" Corpus: {c.corpus}." if c.corpus else ""
             lines += [f"**{c.key}**: {values}  ", f"Source: {c.source.rstrip('.')}.  "]
-            lines += [" ".join(f"N counts {c.params} parameters.{corpus} {c.remark or ''}".split()) + "  "]
+            unit = f" Loss {c.loss_unit}." if c.loss_unit else ""
+            lines += [" ".join(f"N counts {c.params} parameters.{unit}{corpus} {c.remark or ''}".split()) + "  "]
             lines += [
                 f"Evidence: {c.evidence}. Checked against its paper: {c.checked or 'it prints no value to compare'}.",
                 "",

@@ -85,6 +85,8 @@ def _constants(law: type[Law], constants: Constants) -> list[str]:
     lines = [f"{constants.key}: {values}", f"  source: {constants.source}"]
     spans = ", ".join(f"{name} {_span(limits)}" for name, limits in constants.covered.items()) or "unknown"
     lines.append(f"  fitted on: {spans} (N counts {constants.params}); {constants.corpus}".rstrip("; "))
+    if constants.loss_unit:
+        lines.append(f"  loss: {constants.loss_unit}")
     how = {"paper": "read in the paper", "code": "from the authors' repository", "refit": "fitted by scalefit"}
     lines.append(f"  evidence: {how.get(constants.evidence, 'second-hand, from a review')}")
     lines.append(f"  checked against its paper: {constants.checked or 'it prints no value to compare with'}")
@@ -113,6 +115,7 @@ def _published(constants: Constants) -> dict[str, Any]:
         name: getattr(constants, name)
         for name in ("key", "source", "N", "D", "params", "corpus", "remark", "evidence", "checked")
     }
+    about |= {"loss_unit": constants.loss_unit} if constants.loss_unit else {}
     return {**about, "values": dict(constants.values)}
 
 

@@ -92,6 +92,8 @@ class Constants:
         Values that they must give.
     domains : tuple of str
         Domains of a law with shares that they are for.
+    loss_unit : str
+        Unit of the loss, where it is not that of the law; in the source's own words where it says no more.
     """
 
     key: str
@@ -107,6 +109,7 @@ class Constants:
     checked: str = ""
     golden: tuple[Golden, ...] = ()
     domains: tuple[str, ...] = ()
+    loss_unit: str = ""
 
     def __post_init__(self) -> None:
         if self.params not in PARAMS_CONVENTIONS:

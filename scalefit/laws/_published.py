@@ -81,8 +81,9 @@ class PublishedLaw:
 
     @property
     def conventions(self) -> Mapping[str, Any]:
-        """What N counts."""
-        return {"params": self.constants.params}
+        """What N counts, and the unit of the loss where it is not the law's."""
+        unit = self.constants.loss_unit
+        return {"params": self.constants.params, **({"loss_unit": unit} if unit else {})}
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -161,8 +162,10 @@ class PublishedLaw:
         values = ", ".join(f"{key} = {self.constants.values[key]:.6g}" for key in self.law.parameters)
         c = self.constants
         text = f"{self.law.name} ({c.key})  {self.law.formula}\n  {values}\n  source: {c.source}\n  "
-        text += f"fitted on N {count(c.N[0])} to {count(c.N[1])} ({c.params}), D {count(c.D[0])} to {count(c.D[1])}"
+        spans = ", ".join(f"{name} {count(low)} to {count(high)}" for name, (low, high) in c.covered.items())
+        text += f"fitted on {spans or 'runs of sizes that its source does not give'}; N counts {c.params}"
         text += f"; {c.corpus}" if c.corpus else ""
+        text += f"\n  checked against its paper: {c.checked}" if c.checked else ""
         return text + (f"\n  {c.remark}" if c.remark else "")
 
 

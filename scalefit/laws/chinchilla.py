@@ -125,6 +125,16 @@ class Chinchilla(Law):
             params="non_embedding",
             golden=(Golden(dict(N=70e9, D=1.4e12), 1.9364932),),
         ),
+        Constants(
+            "minicpm2024_average",
+            dict(E=0.31, A=0.0715 * 1e9**0.29, alpha=0.29, B=0.300 * 1e9**0.23, beta=0.23),
+            source="Hu et al. (2024), MiniCPM, arXiv:2404.06395, fig. 10: the mean of five corpora, N and D in 1e9",
+            params="non_embedding",
+            loss_unit="per byte",
+            remark="The loss is per byte; the paper does not say whether in nats or bits.",
+            checked="to 0.05: 183.9 tokens per parameter at 1e21 FLOP where it prints 191.87",
+            golden=(Golden(dict(N=1e9, D=2e11), 0.47019198, 1e-6),),
+        ),
     )
     bibtex = (
         "@article{hoffmann2022training, title={Training Compute-Optimal Large Language Models}, "

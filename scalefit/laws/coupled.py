@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.laws._base import Law, Parameter, Usual
+from scalefit.laws._base import Constants, Law, Parameter, Usual
+from scalefit.laws._declarations import Golden
 
 #: Exponents of N and D, coupling, and the floor as a share of the lowest loss: all that are seen on public tables, and
 #: the edges where one of the terms or the coupling is hardly determined.
@@ -52,6 +53,19 @@ class Coupled(Law):
     B = Parameter("data coefficient", (1e-120, 1e250), (1e4, 1e7, 1e10), log=True, own=True)
     beta = Parameter("data exponent", (0.0, 3.0), (0.15, 0.3, 0.6))
     g = Parameter("coupling: 1 adds the terms, 0 takes the larger", (0.05, 4.0), (0.3, 0.5, 1.0))
+
+    published = (
+        Constants(
+            "busbridge2025_supervised",
+            dict(E=1.220, A=3355.0, alpha=0.408 * 0.452, B=18186.0, beta=0.431 * 0.452, g=0.452),
+            source="Busbridge et al. (2025), arXiv:2502.08606, eq. 46 and table 6: supervised training",
+            N=(1.43e8, 1.26e10),
+            D=(0, 5.12e11),
+            params="non_embedding",
+            remark="Its exponents .408 and .431 stand inside the sum: they are alpha/g and beta/g here.",
+            golden=(Golden(dict(N=1e9, D=2e10), 2.3746922, 1e-7),),
+        ),
+    )
 
     bibtex = (
         "@article{hoffmann2022training, title={Training Compute-Optimal Large Language Models}, "

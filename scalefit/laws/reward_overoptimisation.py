@@ -28,6 +28,10 @@ class RewardOveroptimisation(Law):
     >>> law = sf.laws.get("reward_overoptimisation")
     >>> round(float(law.loss(4.0, 1.0, 0.1)), 2)
     1.6
+    >>> n = 1000
+    >>> kl = np.log(n) - (n - 1) / n
+    >>> round(float(kl), 4), round(float(law.loss(kl, 1.0, 0.1)), 3)
+    (5.9088, 1.84)
     """
 
     name = "reward_overoptimisation"

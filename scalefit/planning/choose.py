@@ -13,7 +13,7 @@ from scalefit.flops import QUANTITIES
 from scalefit.predictor import Predictor
 
 #: Values tried over a range, and rounds of them, each over the neighbourhood of the best so far.
-_POINTS, _ROUNDS = 9, 4
+_POINTS, _ROUNDS = 9, 8
 #: Rounds over the inputs in turn, where several are chosen (a guess).
 _SWEEPS = 3
 

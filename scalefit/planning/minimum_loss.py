@@ -293,7 +293,7 @@ def _candidates() -> tuple[PublishedLaw, ...]:
     for name, law in registry().items():
         if weighs_size_against_tokens(law):
             found += [published(name, constants.key) for constants in law.published]
-    return tuple(found)
+    return tuple(law for law in found if law.target.is_loss)
 
 
 def _published(plan: Mapping[str, float], d_ff: int | None) -> list[dict[str, Any]]:

@@ -30,7 +30,9 @@ def planning_laws() -> Iterator[tuple[str, PublishedLaw]]:
         if weighs_size_against_tokens(law):
             found += [(name, constants.key) for constants in law.published]
     for name, key in sorted(found, key=lambda pair: pair != FIRST):
-        yield f"{name}:{key}", published(name, key)
+        one = published(name, key)
+        if one.target.is_loss:  # the page is in one unit
+            yield f"{name}:{key}", one
 
 
 def published_page(title: str = "Plan with published laws") -> str:

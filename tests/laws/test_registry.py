@@ -111,3 +111,20 @@ def test_available_reads_sizes_as_people_type_them():
     assert sf.laws.available("7B", D="200B") == sf.laws.available(N=7e9, D=2e11) != []
     with pytest.raises(ValueError, match="N=-1"):
         sf.laws.available(N=-1, D=2e10)
+
+
+def test_constants_of_another_unit_say_so_and_stay_out_of_lists_in_nats():
+    """A loss per byte beside losses per token would be taken for one of them."""
+    from scalefit.planning.minimum_loss import _candidates
+    from scalefit.reporting.published import planning_laws
+
+    law = sf.published("chinchilla", "minicpm2024_average")
+    plan = sf.plan(law, C=1e21)
+    assert law.target.unit == plan.unit == "per byte" and "per byte" in str(plan) and not law.target.is_loss
+    assert "chinchilla:minicpm2024_average" not in [label for label, _ in planning_laws()]
+    assert "minicpm2024_average" not in [one.constants.key for one in _candidates()]
+
+
+def test_print_of_constants_says_what_was_checked_and_hides_no_unknown_range():
+    assert "checked against its paper: no" in str(sf.published("vocabulary", "tao2024"))
+    assert "∞" not in str(sf.published("sparse", "frantar2023_t5"))
