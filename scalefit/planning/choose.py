@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import check_mapping, check_number
-from scalefit.errors import ArgumentError, ScalefitError, arg
+from scalefit._typing import Array
+from scalefit.errors import ArgumentError, Note, ScalefitError, arg
 from scalefit.flops import QUANTITIES
+from scalefit.laws._declarations import Input
 from scalefit.predictor import Predictor
 
 #: Values tried over a range, and rounds of them, each over the neighbourhood of the best so far.
@@ -28,7 +30,7 @@ def choose_inputs(
     predictor : Predictor
         The law, with the inputs in `choose` free.
     choose : mapping of str to (float, float)
-        From, to for each input; values between are tried over logarithms, whole numbers where the law asks for them.
+        From, to for each input; values between are tried, whole numbers where the law asks for them.
     question : str
         What fixes the plan; only a budget, ``"C"``, makes plans comparable by what they reach.
     plan : callable
@@ -47,7 +49,7 @@ def choose_inputs(
             "no plan was made",
             f"Ask with {arg('C')}, or hold the inputs, {arg('at', {name: ... for name in spans})}",
         )
-    best = {name: _rounded(law, name, float(np.sqrt(low * high))) for name, (low, high) in spans.items()}
+    best = {name: _rounded(law, name, float(_between(*span)[_POINTS // 2])) for name, span in spans.items()}
     scores: dict[tuple[float, ...], float] = {}
 
     def score(values: Mapping[str, float]) -> float:
@@ -64,18 +66,42 @@ def choose_inputs(
         for name, span in spans.items():
             low, high = span
             for _ in range(_ROUNDS):
-                grid = [_rounded(law, name, float(value)) for value in np.geomspace(low, high, _POINTS)]
+                points = _between(low, high)
+                grid = [_rounded(law, name, float(value)) for value in points]
                 values = [score({**best, name: value}) for value in grid]
                 at = int(np.argmin(values))
                 best[name] = grid[at]
-                points = np.geomspace(low, high, _POINTS)
                 low, high = float(points[max(at - 1, 0)]), float(points[min(at + 1, _POINTS - 1)])
     if not np.isfinite(score(best)):
         plan(predictor.at(**best))  # raises what stands in the way
     return predictor.at(**best), best
 
 
+def chosen_notes(law: Any, chosen: Mapping[str, float], choose: Mapping[str, Any]) -> list[Note]:
+    """Say which inputs were chosen at an end of their range: that the best is there may be the range's doing."""
+    notes = []
+    for name, value in chosen.items():
+        low, high = (check_number(name, end) for end in choose[name])
+        if value not in (_rounded(law, name, low), _rounded(law, name, high)):
+            continue
+        text = f"{name} is best at {value:.4g}, an end of the range that it was chosen from ({low:.4g} to {high:.4g}): "
+        text += "the law may go on getting better past it."
+        notes.append(Note("chosen_at_an_end", "info", text, {name: value}))
+    return notes
+
+
+def _between(low: float, high: float) -> Array:
+    """Values over a range: of shares and of ranges with zero evenly, else over logarithms."""
+    return np.linspace(low, high, _POINTS) if low <= 0 or high <= 1 else np.geomspace(low, high, _POINTS)
+
+
 def _span(predictor: Predictor, name: str, value: Any) -> tuple[float, float]:
+    if name in predictor.held_inputs:
+        raise ArgumentError(
+            f"{arg('choose', {name: ...})}: it is held at {predictor.held_inputs[name]:g}",
+            "no plan was made",
+            "Hold it or let it be chosen, not both",
+        )
     if name not in predictor.inputs or name in QUANTITIES:
         raise ArgumentError(
             f"{arg('choose', {name: ...})}: the plan finds N and D itself, and the law reads "
@@ -87,11 +113,14 @@ def _span(predictor: Predictor, name: str, value: Any) -> tuple[float, float]:
         low, high = (check_number(f"choose[{name!r}]", end) for end in value)
     except (TypeError, ValueError):
         low, high = 0.0, 0.0
-    if not 0 < low < high < np.inf:
+    declared = predictor.law.declarations.get(name) if predictor.law is not None else None
+    declared = Input(name) if declared is None else declared
+    if not (low < high and declared.admits([low, high]).all()):
+        typical = tuple(declared.typical) or (1, 64)
         raise ArgumentError(
-            f"{arg('choose', {name: value})} must be a rising pair of positive numbers",
+            f"{arg('choose', {name: value})} must be (from, to), rising, and {name} is {declared.allowed}",
             "no plan was made",
-            f"Give {arg('choose', {name: (1, 64)})}, for one",
+            f"Give {arg('choose', {name: (typical[0], typical[-1])})}, for one",
         )
     return low, high
 
@@ -99,4 +128,4 @@ def _span(predictor: Predictor, name: str, value: Any) -> tuple[float, float]:
 def _rounded(law: Any, name: str, value: float) -> float:
     """The value, a whole number where the law's declaration asks for one."""
     declared = None if law is None else law.declarations.get(name)
-    return float(max(round(value), 1)) if declared is not None and declared.integer else value
+    return float(round(value)) if declared is not None and declared.integer else value

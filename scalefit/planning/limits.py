@@ -10,12 +10,15 @@ import numpy as np
 from scalefit._text import count
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, way
 from scalefit.extrapolation import ABSURD, NEAR
-from scalefit.flops import QUANTITIES, SIZES, training_flops
+from scalefit.flops import QUANTITIES, SIZES, convention, training_flops
 from scalefit.planning.loss_surface import Surface, drawn_on
 from scalefit.predictor import Predictor
 
 #: More compute than this [FLOP] is refused under any law: a thousand times all that computers had done by 2025.
 ABSOLUTE = 1e32
+#: Shares of a plan's N or D that are compared with it, and a relative difference that is none.
+_LESS = np.geomspace(1e-8, 1.0, 400)
+_SAME = 1e-6
 
 
 def largest(predictor: Predictor) -> dict[str, float]:
@@ -47,6 +50,57 @@ def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
             ratios,
         )
     ]
+
+
+def held_notes(predictor: Predictor) -> list[Note]:
+    """Say which of the inputs held or chosen lie outside the runs."""
+    seen = predictor.seen()
+    outside = {
+        name: value
+        for name, value in predictor.held_inputs.items()
+        if name in seen and not seen[name][0] * (1 - 1e-9) <= value <= seen[name][1] * (1 + 1e-9)
+    }
+    if not outside:
+        return []
+    words = ", ".join(f"{name} {value:.4g} ({_span(seen[name])} there)" for name, value in outside.items())
+    text = f"The plan leaves the runs behind the law in {words}: that is extrapolation. Train a run there first."
+    return [Note("input_beyond_runs", "warning", text, outside)]
+
+
+def _span(limits: tuple[float, float]) -> str:
+    return f"{limits[0]:.4g}" if limits[0] == limits[1] else f"{limits[0]:.4g} to {limits[1]:.4g}"
+
+
+def cost_notes(predictor: Predictor) -> list[Note]:
+    """Say that a plan counts six FLOP per parameter, where the law's compute does not follow from its N and D."""
+    law = predictor.law
+    if law is None or convention(law.flops).computes:
+        return []
+    text = (
+        f"C is six FLOP for each of N parameters and token, and N of the law {law.name} counts parameters that a token "
+        "may not use: a run of this N and D costs less than C. Take C as a limit on N times D, or plan with a law of "
+        "active parameters, such as joint_moe."
+    )
+    return [Note("idle_parameters", "warning", text)]
+
+
+def past_best_notes(surface: Surface, N: float, D: float) -> list[Note]:
+    """Say that less of N or D would do better, where the law rises in one of them."""
+    flat, notes = np.ones_like(_LESS), []
+    for name, sizes, tokens in (("D", N * flat, D * _LESS), ("N", N * _LESS, D * flat)):
+        along = np.ravel(surface.first().worse(sizes, tokens))
+        at = int(np.argmin(np.where(np.isfinite(along), along, np.inf)))
+        if not along[at] < along[-1] - _SAME * abs(along[-1]):
+            continue
+        best, kind = (tokens[at], "tokens") if name == "D" else (sizes[at], "parameters")
+        held, now = (f"N = {count(N)}", D) if name == "D" else (f"D = {count(D)}", N)
+        value = float(-along[at] if surface.sense > 0 else along[at])
+        text = (
+            f"At {held} the law is best near {count(best)} {kind}, at {value:.4f}: the plan's {count(now)} make it "
+            "worse and cost more. Spend less, or free what is held."
+        )
+        notes.append(Note("past_the_best", "warning", text, {name: float(best), "value": value}))
+    return notes
 
 
 def compute_notes(predictor: Predictor, C: float) -> list[Note]:

@@ -12,7 +12,7 @@ from scalefit._arguments import check_level, check_mapping, check_quantity
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, arg
 from scalefit.flops import SIZES
-from scalefit.planning.choose import choose_inputs
+from scalefit.planning.choose import choose_inputs, chosen_notes
 from scalefit.planning.deployment import Hardware, as_hardware
 from scalefit.planning.loss_surface import sense_of
 from scalefit.planning.plan_settings import check_hyperparameters
@@ -178,6 +178,8 @@ def plan(
     else:
         chosen = {}
     found = replace(solve_for(predictor, request), chosen=tuple(chosen))
+    if choose:
+        found = replace(found, notes=(*found.notes, *chosen_notes(predictor.law, chosen, choose)))
     return found if tuned is None else found.with_hyperparameters(tuned)
 
 

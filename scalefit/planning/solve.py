@@ -16,7 +16,10 @@ from scalefit.planning.deployment import Hardware
 from scalefit.planning.limits import (
     ABSOLUTE,
     compute_notes,
+    cost_notes,
+    held_notes,
     losses_between,
+    past_best_notes,
     reach_notes,
     refuse_absurd,
     refuse_absurd_answer,
@@ -103,6 +106,9 @@ def solve_for(predictor: Predictor, request: Request) -> Plan:
         interval_source=surface.source,
         notes=(
             *reach_notes(predictor, n, d),
+            *held_notes(predictor),
+            *cost_notes(predictor),
+            *past_best_notes(surface, n, d),
             *_trust(predictor),
             *surface.notes,
             *notes,
@@ -204,7 +210,7 @@ def _in_compute(predictor: Predictor, request: Request) -> Plan:
         total_flops=C,
         epochs=None,
         interval_source=str(draws.attrs.get("source", "none")),
-        notes=(*compute_notes(predictor, C), *_trust(predictor)),
+        notes=(*compute_notes(predictor, C), *held_notes(predictor), *_trust(predictor)),
         surface=None,
     )
 
@@ -315,9 +321,10 @@ def _repeats(wall: float | None, d: float, surface: Surface) -> list[Note]:
     if wall is None or d <= wall * 1.0001:
         return []
     law = "the borrowed constants" if surface.law is None else f"the law {surface.law.name}"
+    rises = surface.law is not None and surface.law.direction.get("D", -1) == 0
     text = (
         f"The plan sees each token {d / wall:.3g} times, by {law}. Laws of repetition hold while the loss still falls; "
-        f"with many epochs it can rise again, which this one does not model. Watch the validation loss; see "
-        f"epoch_returns()."
+        f"with many epochs it can rise again, which this one {'models' if rises else 'does not model'}. Watch the "
+        "validation loss; see epoch_returns()."
     )
     return [Note("repeated_data", "info" if d < 4 * wall else "warning", text, {"epochs": d / wall})]

@@ -149,3 +149,46 @@ def test_every_reader_finds_a_column_by_what_the_law_declares(runs, result):
     assert sf.compare(renamed, [OwnExperts, "chinchilla"])["law"].iloc[0] == "own_experts"
     sparse = runs.assign(sparsity=1 - 1 / runs.n_experts)  # 0 for one expert, which the law allows
     assert len(sf.forecast(sparse, law="sparse").row_labels) == len(runs)
+
+
+def codes(plan):
+    return {note.code for note in plan.notes}
+
+
+def test_what_is_chosen_may_be_zero_and_ranges_are_those_of_the_law():
+    law = sf.published("sparsity_moe")
+    free = sf.plan(law, C=1e21, choose={"sparsity": (0, 0.98)})
+    assert free.at["sparsity"] == 0 and free.loss <= sf.plan(law, C=1e21, choose={"sparsity": (0.3, 0.98)}).loss
+    with pytest.raises(sf.ScalefitError, match=r"between 1 and 512.*choose=\{'n_experts': \(1, 64\)\}"):
+        sf.plan(sf.published("joint_moe"), C=1e21, choose={"n_experts": (1, 5000)})
+    with pytest.raises(sf.ScalefitError, match=r"choose=\{'sparsity': \(0, 0.98\)\}"):
+        sf.plan(law, C=1e21, choose={"sparsity": (1, 64)})
+    with pytest.raises(sf.ScalefitError, match="held at 4"):
+        sf.plan(sf.published("joint_moe"), C=1e21, choose={"n_experts": (1, 8)}, at={"n_experts": 4})
+
+
+def test_a_plan_says_what_it_chose_at_an_end_or_outside_the_runs(result):
+    assert "chosen_at_an_end" in codes(sf.plan(result, C=1e21, choose={"n_experts": (1, 32)}))
+    moe = sf.published("comprehensive_moe")
+    held = {"N_active": 3e9, "shared_share": 0.125}
+    assert "chosen_at_an_end" not in codes(sf.plan(moe, C=1e22, at=held, choose={"active_experts": (1, 64)}))
+    assert "input_beyond_runs" in codes(sf.plan(result, C=1e21, at={"n_experts": 300}))
+    assert "input_beyond_runs" not in codes(sf.plan(result, C=1e21, at={"n_experts": 64}))
+
+
+def test_a_plan_says_that_its_flop_count_idle_parameters():
+    assert "idle_parameters" in codes(sf.plan(sf.published("fine_grained_moe"), C=1e21, at={"granularity": 8}))
+    assert "idle_parameters" not in codes(sf.plan(sf.published("joint_moe"), C=1e21, at={"n_experts": 8}))
+
+
+def test_a_plan_says_that_less_would_do_better():
+    """Low precision makes long training worse: a held size spent a whole budget at a loss of 19.9."""
+    law, held = sf.published("float_precision"), {"exponent_bits": 2, "mantissa_bits": 1, "block": 128}
+    plan = sf.plan(law, C=1e26, fixed={"N": 1e9}, at=held)
+    (note,) = (note for note in plan.notes if note.code == "past_the_best")
+    assert note.details["D"] == pytest.approx(3.93e11, rel=0.05) and note.details["value"] < 2.6 < plan.loss
+    assert "past_the_best" not in codes(sf.plan(law, C=1e21, fixed={"N": 1e9}, at=held))
+    repeated = {"fixed": {"N": 1e9}, "unique_tokens": 1e9}
+    plan = sf.plan(sf.published("prescriptive"), C=1e23, **repeated)
+    assert "past_the_best" in codes(plan) and "which this one models" in str(plan).replace("\n      ", " ")
+    assert "past_the_best" not in codes(sf.plan(sf.published("data_constrained"), C=1e23, **repeated))
