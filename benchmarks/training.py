@@ -50,8 +50,8 @@ from scalefit.training.config import (
 from scalefit.training.data import corpus_build
 from scalefit.training.data.corpus import open_corpus
 from scalefit.training.distributed import World
+from scalefit.training.ending import ENDED
 from scalefit.training.experiments import run_experiment
-from scalefit.training.loop import ENDED
 from scalefit.training.models.build import build_model
 from scalefit.training.models.shapes import shape_for
 from scalefit.training.optimizer import FlatAdamW, Settings

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from scalefit import __version__
 from scalefit._plain import plain
@@ -27,6 +27,21 @@ class Strict(BaseModel):
     """Part of a saved result: every entry known, of its own type; numbers that are not finite are null."""
 
     model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="null")
+
+
+def _conventions(found: dict[str, Any]) -> dict[str, Any]:
+    """Refuse conventions that no table has: what is assumed is a list of names, and what is counted has a name."""
+    assumed = found.get("assumed", [])
+    if not isinstance(assumed, list) or not all(isinstance(name, str) for name in assumed):
+        raise ValueError(f"assumed is {assumed!r:.60}, not a list of names")
+    for key in ("params", "flops", "loss_unit"):
+        if not isinstance(found.get(key, ""), str):
+            raise ValueError(f"{key} is {found[key]!r:.60}, not a name")
+    return found
+
+
+#: What N, C and the loss count, in a file.
+SavedConventions = Annotated[dict[str, Any], AfterValidator(_conventions)]
 
 
 class SavedNote(Strict):

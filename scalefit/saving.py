@@ -170,7 +170,7 @@ def _fit_from(raw: Any, path: str | Path, law: str | type[Law] | None) -> FitRes
         )
     if result.data_digest != saved.data:
         raise DataError(
-            f"{path} was changed: its runs have digest {result.data_digest}, not {saved.data}",
+            f"{path} was changed: its runs have digest {result.data_digest}, not {saved.data:.20}",
             "it was not read",
             "Fit again",
         )
@@ -198,15 +198,26 @@ def _misfit(saved: SavedFit, law: type[Law]) -> str | None:
         "units": set(saved.units) == set(law.inputs) and _positive(saved.units.values()),
         "index": len(index) == n_groups and all(len(row) == shape[1] for row in index) and positions == list(range(p)),
         "fixed_values": [len(row) for row in saved.fixed_values] == [shape[1]] * n_groups,
+        "names": all(name in _names_of(saved, law, at) for at, name in enumerate(saved.names)),
         "x": len(saved.x) == p > 0 and bool(np.isfinite(saved.x).all()),
         "groups": rows == list(range(n)) and len(saved.series) == (n_groups if saved.groups else 0),
         "row_labels": len(saved.row_labels) == n,
-        "draws": saved.draws is None or {len(draw) for draw in saved.draws} == {p},
+        "draws": saved.draws is None or {len(draw) for draw in saved.draws} == {p} and np.isfinite(saved.draws).all(),
         "sides": _positive(saved.sides),
         "tangent": saved.tangent is None or [len({len(row) for row in saved.tangent}), len(saved.tangent)] == [1, p],
         "prior": saved.prior is None or len(saved.prior.at) == len(saved.prior.inner) == len(saved.prior.names),
     }
     return next((name for name, passed in tests.items() if not passed), None)
+
+
+def _names_of(saved: SavedFit, law: type[Law], at: int) -> set[str]:
+    """What a free parameter may be called: parameters that are tied to each other share one place."""
+    return {
+        f"{name}[{saved.series[group]}]" if saved.groups and law.parameters[name].own else name
+        for group, row in enumerate(saved.index)
+        for name, place in zip(law.parameters, row, strict=False)
+        if place == at and (group < len(saved.series) or not saved.groups)
+    }
 
 
 def _admitted(law: type[Law], key: str, values: Array) -> bool:
@@ -262,7 +273,7 @@ def _restored(saved: SavedFit, law: type[Law]) -> FitResult:
         table_notes=tuple(load_note(note) for note in saved.table_notes),
         seed=saved.seed,
         resamples=None if saved.draws is None else _array(saved.draws),
-        draws_about=saved.draws_about,
+        draws_about=None if saved.draws_about is None else saved.draws_about.model_dump(),
         tangent=None if saved.tangent is None else _array(saved.tangent),
     )
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scalefit import __version__
 from scalefit._digests import KEY
 from scalefit._plain import plain
-from scalefit._records import SavedNote, Strict, check_format, load_note, not_saved, save_note
+from scalefit._records import SavedConventions, SavedNote, Strict, check_format, load_note, not_saved, save_note
 from scalefit.downstream.models import Models
 from scalefit.errors import DataError, Note
 
@@ -32,7 +32,7 @@ class SavedModels(Strict):
     higher: bool
     span: tuple[float, float]
     labels: list[Any]
-    conventions: dict[str, Any]
+    conventions: SavedConventions
     notes: list[SavedNote]
 
 
@@ -86,8 +86,14 @@ def models_from(raw: Any, path: Any) -> tuple[dict[str, Any], Models]:
     kept, n = saved.models, len(saved.models.loss)
     columns: list[list[Any]] = [*kept.inputs.values(), *kept.metrics.values(), kept.labels]
     lengths = {len(column) for column in columns}
-    if lengths != {n} or set(kept.metrics) != set(kept.chance) or not kept.span[0] < kept.span[1]:
-        raise DataError(f"{path} was changed: its columns do not fit together", "it was not read", "Fit again")
+    low, high = kept.span
+    within = all(value is None or low <= value <= high for column in kept.metrics.values() for value in column)
+    if lengths != {n} or set(kept.metrics) != set(kept.chance) or not low < high or not within:
+        raise DataError(
+            f"{path} was changed: its columns do not fit together, or leave the range of the metric",
+            "it was not read",
+            "Fit again",
+        )
     return saved.first, Models(
         inputs={key: np.array(value, float) for key, value in kept.inputs.items()},
         loss=np.array(kept.loss, float),

@@ -13,7 +13,7 @@ from scalefit import __version__
 from scalefit._digests import KEY, with_digest
 from scalefit._files import is_document, read_text, write_json
 from scalefit._plain import plain
-from scalefit._records import SavedNote, Strict, save_note
+from scalefit._records import SavedConventions, SavedNote, Strict, save_note
 from scalefit.errors import ArgumentError, DataError, Note, arg, way
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.solution import Solution
@@ -50,6 +50,12 @@ class _SavedPrior(Strict):
     scale: float
 
 
+class _SavedDraws(Strict):
+    n: int
+    failed: int
+    clusters: bool
+
+
 class SavedFit(Strict):
     """The file's schema, format 1."""
 
@@ -79,7 +85,7 @@ class SavedFit(Strict):
     fixed_values: list[list[float]]
     row_labels: list[Any]
     series: list[str]
-    conventions: dict[str, Any]
+    conventions: SavedConventions
     bounds: dict[str, tuple[float | None, float | None]]
     fixed: dict[str, float]
     tied: dict[str, str]
@@ -88,7 +94,7 @@ class SavedFit(Strict):
     table_notes: list[SavedNote]
     seed: int
     draws: list[list[float]] | None
-    draws_about: dict[str, Any] | None
+    draws_about: _SavedDraws | None
     tangent: list[list[float]] | None = Field(default=None)
     sha256: str = ""
     sides: tuple[float, float] = Field(default=(1.0, 1.0))
@@ -137,7 +143,7 @@ def document(result: Solution, notes: Sequence[Note]) -> dict[str, Any]:
         table_notes=[save_note(note) for note in result.table_notes],
         seed=result.seed,
         draws=None if result.resamples is None else result.resamples.tolist(),
-        draws_about=None if result.draws_about is None else dict(result.draws_about),
+        draws_about=None if result.draws_about is None else _SavedDraws(**result.draws_about),
         tangent=None if result.tangent is None else result.tangent.tolist(),
         sides=problem.objective.sides,
     )
@@ -154,7 +160,7 @@ def read_saved(path: str | Path) -> tuple[Any, str]:
     name = "The text" if is_document(path) else str(path)
     try:
         return json.loads(str(path) if is_document(path) else read_text(path)), name
-    except ArgumentError:  # what is not a path says so itself
+    except (ArgumentError, DataError):  # what is no path, or too much, says so itself
         raise
     except FileNotFoundError:
         raise DataError(f"There is no file {name!r}", "nothing was read", f"Check the path from {Path.cwd()}") from None

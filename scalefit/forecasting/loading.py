@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -22,6 +23,12 @@ from scalefit.forecasting.repeats import Repeats
 from scalefit.forecasting.result import ForecastResult
 from scalefit.forecasting.schema import FORMAT, KIND, SavedForecast
 from scalefit.laws._base import Law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Errors of log losses, and how they grow, are of the order of one.
+_LARGEST = 1e6
 
 
 def load_forecast(path: str | Path, law: str | type[Law] | None = None) -> ForecastResult:
@@ -69,7 +76,7 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
     lengths = {n, len(saved.share), len(saved.row_labels), *(len(column) for column in saved.columns.values())}
     numbers = [*saved.columns.values(), saved.loss, list(saved.units.values()), saved.weights or [1.0]]
     positive = all(0 < value < float("inf") for column in numbers for value in column)
-    same = set(saved.columns) == set(saved.units) == set(law.inputs)
+    same = set(saved.columns) == set(saved.units) == set(law.inputs) and saved.names == list(law.parameters)
     if lengths != {n} or len(saved.x) != p or not same or not positive:
         raise DataError(
             f"{path} does not fit the law {law.name}: its columns or parameters differ",
@@ -78,9 +85,10 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
         )
     try:
         result = _restored(saved, law, path)
-        told, kept = {**result.params}, {str(key): value for key, value in saved.params.items()}
-        agrees = set(told) == set(kept) and np.allclose([told[k] for k in kept], list(kept.values()), rtol=1e-6)
-        result.std_errors  # noqa: B018  # the covariance exists
+        with np.errstate(all="ignore"):
+            agrees = _agree(result.params, saved.params, 1e-6) and _agree(result.std_errors, saved.std_errors, 1e-4)
+            first: dict[str, Any] = {key: saved.columns[key][0] * saved.units[key] for key in law.inputs}
+            result.predict_interval(**first)
     except (
         KeyError,
         TypeError,
@@ -93,11 +101,18 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
         raise not_saved(path, error, "forecast") from error
     if not agrees:
         raise DataError(
-            f"{path} was changed: its parameters disagree with the optimum it holds",
+            f"{path} was changed: its parameters or their errors disagree with the optimum and the runs it holds",
             "it was not read",
             "Forecast again",
         )
     return result
+
+
+def _agree(found: pd.Series[float], saved: Mapping[str, float | None], rtol: float) -> bool:
+    """Whether what follows from a file's optimum and runs is what it says itself."""
+    told = {str(key): float(value) for key, value in found.items()}
+    kept = {key: np.nan if value is None else value for key, value in saved.items()}
+    return set(told) == set(kept) and all(np.isclose(told[k], kept[k], rtol=rtol, atol=0, equal_nan=True) for k in kept)
 
 
 def _restored(saved: SavedForecast, law: type[Law], path: str | Path) -> ForecastResult:
@@ -135,6 +150,15 @@ def _restored(saved: SavedForecast, law: type[Law], path: str | Path) -> Forecas
 
 
 def _sizes(saved: SavedForecast, path: str | Path) -> tuple[Discrepancy, IntervalCalibration]:
+    sizes = {**saved.discrepancy, **saved.spread}
+    strange = [key for key, value in sizes.items() if not abs(value) < _LARGEST]
+    strange += [
+        key for key in ("amplitude", "length", "noise", "frontier", "freedom", "pivot") if sizes.get(key, 1) <= 0
+    ]
+    if strange:
+        raise DataError(
+            f"{path}: its {strange[0]} cannot be {sizes[strange[0]]:.3g}", "it was not read", "Forecast and save again"
+        )
     try:
         rounds = int(saved.discrepancy["rounds"])
         about = Discrepancy(**{**saved.discrepancy, "rounds": rounds})  # type: ignore[arg-type]

@@ -229,4 +229,6 @@ def read_registered(path: str | Path) -> dict[str, Any]:
             f"Register again with {_HOW}",
         )
     check_digest(saved, path)
+    if not (0 < saved["level"] < 1 and 0 <= saved["lower"] <= saved["loss"] <= saved["upper"] and saved["log_sd"] > 0):
+        raise DataError(f"{path} holds no interval about its loss", "it was not scored", f"Register again with {_HOW}")
     return saved

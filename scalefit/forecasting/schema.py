@@ -8,7 +8,7 @@ from typing import Any
 from scalefit import __version__
 from scalefit._digests import KEY
 from scalefit._plain import plain
-from scalefit._records import SavedNote, Strict, save_note
+from scalefit._records import SavedConventions, SavedNote, Strict, save_note
 
 FORMAT = 1
 KIND = "forecast"
@@ -39,7 +39,7 @@ class SavedForecast(Strict):
     discrepancy: dict[str, float]
     spread: dict[str, float]
     row_labels: list[Any]
-    conventions: dict[str, Any]
+    conventions: SavedConventions
     table_notes: list[SavedNote]
     recipe_spread: float = 0.0
     repeats: dict[str, Any] | None = None

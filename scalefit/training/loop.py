@@ -6,15 +6,12 @@ thread bitwise, but for times and memory. Batches, dropout and schedule are func
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path as FilePath
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -23,6 +20,7 @@ from scalefit.training import checkpoint, distributed, steps
 from scalefit.training.config import RunConfig
 from scalefit.training.curve_logs import Logs, open_logs
 from scalefit.training.data.corpus import Corpus, open_corpus
+from scalefit.training.ending import Ending, asked_to_end
 from scalefit.training.losses import STEPS_IN_FLIGHT, LossRecord
 from scalefit.training.provenance import provenance
 from scalefit.training.remote import open_store
@@ -37,8 +35,6 @@ Progress = Callable[[dict[str, Any]], None]
 
 #: How often the lease is renewed [s].
 SIGN_OF_LIFE = 20.0
-#: Exit status of a process that got SIGTERM and saved its run first: 128 and the number of the signal.
-ENDED = 143
 
 
 def train(
@@ -81,69 +77,32 @@ def train(
     if folder.finished:
         world.leave()
         return folder.read_record()
-    if world.is_first and not folder.acquire():
-        raise StoreError(
-            f"Another worker holds {folder.path}",
-            "this one did nothing",
-            "Wait for it; if it is dead, its lease runs out within five minutes",
-        )
-    try:
-        with _asked_to_end() as ending, folder.kept_alive(SIGN_OF_LIFE if world.is_first else None):
-            _Run(config, corpus, folder, world, progress, ending).complete()
-            world.barrier()  # not after an error: the others would wait for ever instead of being ended by torchrun
-            if ending.asked and world.size == 1:  # when the run was as good as finished
+    with asked_to_end() as ending:  # before the lease is taken: whoever is ended from here on gives it back
+        if world.is_first and not folder.acquire():
+            raise StoreError(
+                f"Another worker holds {folder.path}",
+                "this one did nothing",
+                "Wait for it; if it is dead, its lease runs out within five minutes",
+            )
+        try:
+            ending.saves = False
+            if ending.asked and world.size == 1:
                 ending.leave()
-    finally:
-        if world.is_first:
-            folder.release()
+            with folder.kept_alive(SIGN_OF_LIFE if world.is_first else None):
+                _Run(config, corpus, folder, world, progress, ending).complete()
+                world.barrier()  # not after an error: the others would wait for ever instead of being ended by torchrun
+                if ending.asked and world.size == 1:  # when the run was as good as finished
+                    ending.leave()
+        finally:
+            if world.is_first:
+                folder.release()
     record = folder.read_record()
     world.leave()
     return record
 
 
-class _Ending:
-    """Whether SIGTERM or SIGINT asked the process to end, where nobody else handles them."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        #: Whether there is something to save first; until then, and at a second SIGINT, an interrupt is one at once.
-        self.saves = False
-
-    @property
-    def asked(self) -> bool:
-        return self.signal is not None
-
-    def ask(self, number: int, _: Any = None) -> None:
-        """Handle a signal."""
-        if number == signal.SIGINT and (self.asked or not self.saves):
-            raise KeyboardInterrupt
-        self.signal = number
-
-    def leave(self) -> NoReturn:
-        """End as the signal asks for."""
-        if self.signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(ENDED)
-
-
 class _Left(Exception):
     """A step or an evaluation was left between two micro-batches; nothing of it is kept."""
-
-
-@contextlib.contextmanager
-def _asked_to_end() -> Iterator[_Ending]:
-    """What the signals asked for while this holds."""
-    ending = _Ending()
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-            if signal.getsignal(number) == usual:
-                before[number] = signal.signal(number, ending.ask)
-    try:
-        yield ending
-    finally:
-        for heard, earlier in before.items():
-            signal.signal(heard, earlier)
 
 
 class _Run:
@@ -156,7 +115,7 @@ class _Run:
         folder: RunFolder,
         world: distributed.World,
         progress: Progress | None,
-        ending: _Ending,
+        ending: Ending,
     ) -> None:
         self.config, self.corpus, self.folder = config, corpus, folder
         self.world, self.progress, self.ending = world, progress, ending

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from scalefit._digests import check_digest
 from scalefit._plain import plain
@@ -34,9 +34,9 @@ class SavedBatch(Strict):
 class SavedSweep(Strict):
     """All that a fit rests on: cells with their runs, what they share, and their bowls (null: infinite)."""
 
-    inputs: dict[str, list[str]]
+    inputs: dict[str, list[Literal["N", "D"]]]
     method: str
-    level: float
+    level: float = Field(gt=0, lt=1)
     batch: SavedBatch | None
     params: str
     loss_unit: str
@@ -111,7 +111,7 @@ def read(path: str | Path) -> dict[str, Any]:
     check_digest(raw, name)
     try:
         return _fields(SavedSweep.model_validate_json(json.dumps(raw.get("saved"))))
-    except (ValidationError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValidationError, ValueError, KeyError, TypeError, IndexError, ArithmeticError) as error:
         raise not_saved(name, error, "fit of settings") from error
 
 

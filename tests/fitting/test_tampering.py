@@ -133,9 +133,37 @@ def test_a_file_that_was_changed_and_signed_again_ends_in_no_traceback(name):
     for _ in range(EACH // 2):
         other = changed(document, chance)
         try:
-            load(name, json.dumps(with_digest(other)))
+            loaded = load(name, json.dumps(with_digest(other)))
         except sf.DataError:
             continue
+        assert str(loaded) and probe(name, loaded)
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("fit", lambda d: d["names"].__setitem__(1, "loss")),
+        ("shared", lambda d: d["names"].reverse()),
+        ("shared", lambda d: d.update(series=["b", "a"])),
+        ("fit", lambda d: d["conventions"].update(assumed=None)),
+        ("bootstrap", lambda d: d["draws_about"].pop("failed")),
+        ("bootstrap", lambda d: d["draws"][0].__setitem__(0, float("1e999"))),
+        ("forecast", lambda d: d["conventions"].update(params=3)),
+        ("forecast", lambda d: d["discrepancy"].update(noise=1e308)),
+        ("forecast", lambda d: d["spread"].update(noise_factor=1e308)),
+        ("forecast", lambda d: d["loss"].__setitem__(4, d["loss"][4] * 1.02)),
+        ("forecast", lambda d: d["columns"]["N"].__setitem__(3, d["columns"]["N"][3] * 2)),
+        ("average", lambda d: d["results"][0].update(data="a" * 10_000)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::scalefit.ScalefitWarning")
+def test_a_part_that_contradicts_the_others_is_refused_in_a_line(name, harm):
+    """Signed again too: names, runs and errors follow from the optimum, and what is no convention is none."""
+    document = json.loads(SAVED[name]().to_json())
+    harm(document)
+    with pytest.raises(sf.DataError) as refused:
+        load(name, json.dumps(with_digest(document)))
+    assert len(str(refused.value)) < 500
 
 
 @pytest.mark.parametrize("name", SAVED)

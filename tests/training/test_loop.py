@@ -22,6 +22,7 @@ from rich.console import Console
 from scalefit.errors import ArgumentError, DataError
 from scalefit.training import checkpoint, loop
 from scalefit.training.config import ModelConfig, RunConfig, ScheduleConfig
+from scalefit.training.ending import ENDED
 from scalefit.training.loop import train
 from scalefit.training.losses import LossRecord
 from scalefit.training.models.decoder import Decoder
@@ -333,13 +334,33 @@ def test_sigterm_saves_the_run_and_ends_it(with_, store: Path, store_at, start, 
         "loop._Run._step = stepped\n"
         "train(RunConfig.from_dict(json.load(open(sys.argv[1]))), sys.argv[2])\n"
     )
-    assert start("-c", code, path, store).wait() == loop.ENDED
+    assert start("-c", code, path, store).wait() == ENDED
     (folder,) = (store / "runs").iterdir()
     assert (folder / "checkpoint.safetensors").exists() and not (folder / "lease").exists()
     rows, resumed = train(config, store).rows, list(begun)
     begun.clear()
     assert repeatable(rows) == repeatable(train(config, store_at(store / "other")).rows)
     assert resumed == begun[40:] != []
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", ENDED), ("SIGINT", 130)])
+def test_a_signal_in_the_moment_the_lease_is_taken_gives_it_back(tiny, store: Path, start, name, code) -> None:
+    path = store / "config.json"
+    path.write_text(json.dumps(tiny.to_dict()))
+    asked = (
+        "import json, os, signal, sys, torch; torch.set_num_threads(1)\n"
+        "from scalefit.training import RunConfig, store, train\n"
+        "owner = store._owner\n"
+        "def taken():\n"
+        f"    if sys._getframe(1).f_code.co_name == 'acquire': os.kill(os.getpid(), signal.{name})\n"
+        "    return owner()\n"
+        "store._owner = taken\n"
+        "try: train(RunConfig.from_dict(json.load(open(sys.argv[1]))), sys.argv[2])\n"
+        "except KeyboardInterrupt: sys.exit(130)\n"
+    )
+    assert start("-c", asked, path, store).wait() == code
+    (folder,) = (store / "runs").iterdir()
+    assert [file.name for file in folder.iterdir()] == ["lease.lock"]
 
 
 @pytest.mark.parametrize(("part", "call", "due"), [("step", 8, False), ("evaluate", 1, True), ("evaluate", 5, False)])

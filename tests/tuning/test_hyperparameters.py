@@ -383,6 +383,14 @@ def test_a_changed_file_is_refused(fitted, change):
             sf.Hyperparameters.load(json.dumps(said))
 
 
+@pytest.mark.parametrize(("key", "value"), [("inputs", {"lr": ["N:N", "D"]}), ("level", 1e308), ("level", 0.0)])
+def test_a_part_of_another_kind_is_refused_though_signed_again(fitted, key, value):
+    document = json.loads(fitted.to_json())
+    document["saved"][key] = value
+    with pytest.raises(sf.DataError, match=f"{key}.*was not read"):
+        sf.Hyperparameters.load(json.dumps(with_digest(document)))
+
+
 def test_a_changed_number_is_refused(fitted):
     document = json.loads(fitted.to_json())
     document["saved"]["bowls"]["best"][0][0] += 0.1
