@@ -30,15 +30,18 @@ import scalefit as sf
 from scalefit.corpora.read import read_corpus
 from scalefit.memory.zipf import ZipfFacts
 from scalefit.training.config import CorpusConfig
+from scalefit.training.data.corpus_build import markov_source
 from scalefit.training.data.markov import MarkovSource
 
 RESULTS = Path(__file__).parent / "results" / "exponents.json"
 DATA = Path(__file__).parents[1] / "data"
-#: Name of a corpus to its series and H_inf in the ladders that were trained here.
+#: The Markov source of the ladders.
+MARKOV = CorpusConfig(source="markov", order=1, n_states=512, branching=8, n_tokens=2_100_000, seed=0)
+#: Name of a corpus to its series and H_inf [nat/token] in the ladders that were trained here.
 LADDERS = {
     "standard library": ("stdlib", 0.0),
     "73 books": ("books", 0.0),
-    "Markov source": ("markov", 2.351868),
+    "Markov source": ("markov", markov_source(MARKOV).entropy_rate),
     "facts": ("facts", 0.0),
 }
 #: Keys and Zipf exponent of the facts (benchmarks/modern_ladder/facts.toml).
@@ -59,12 +62,11 @@ def shuffled() -> Any:
 def corpora() -> dict[str, Callable[[], Any]]:
     """Name to what gives the corpus."""
     folder = Path(os.environ.get("SCALEFIT_DATA_DIR", "")) / "corpora"
-    markov = CorpusConfig(source="markov", order=1, n_states=512, branching=8, n_tokens=2_100_000, seed=0)
     found: dict[str, Callable[[], Any]] = {"standard library": lambda: "stdlib"}
     for name, file in (("73 books", "classic_books_A_35MB.tar.xz"), ("Shakespeare", "tinyshakespeare.txt")):
         if (folder / file).exists():
             found[name] = lambda path=folder / file: path  # type: ignore[misc]
-    found["Markov source"] = lambda: markov
+    found["Markov source"] = lambda: MARKOV
     found["standard library, shuffled"] = shuffled
     return found
 

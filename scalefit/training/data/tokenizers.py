@@ -96,7 +96,8 @@ class SubwordTokenizer:
         self.spec = spec
         self.eos = int(spec["eos"])
         self.vocab_size = int(self._inner.get_vocab_size())
-        self._cache = cache_for(self._inner)
+        self._kind: Any = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
+        self._cache = cache_for(self._inner, self._kind)
 
     @classmethod
     def train(cls, documents: Iterable[str], vocab_size: int) -> SubwordTokenizer:
@@ -147,23 +148,19 @@ class SubwordTokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the subword ids of each text: through its words where they are cut here, else through the library."""
-        kind: Any = np.uint16 if self.vocab_size <= 1 << 16 else np.uint32
-        cache = self._cache
-        if cache is not None:
-            rest = [place for place, text in enumerate(texts) if not cache.knows(text)]
-            slow = dict(zip(rest, self._encode([texts[place] for place in rest], kind), strict=True))
-            return [
-                slow[place] if place in slow else cache.encode(text).astype(kind) for place, text in enumerate(texts)
-            ]
-        return self._encode(texts, kind)
+        """Return the subword ids of each text: through its pieces where they are cut here, else through the library."""
+        known = [self._cache is not None and self._cache.knows(text) for text in texts]
+        slow = iter(self._encode([text for text, cut in zip(texts, known, strict=True) if not cut]))
+        here = [text for text, cut in zip(texts, known, strict=True) if cut]
+        fast = iter(self._cache.encode(here) if self._cache is not None else [])
+        return [next(fast if cut else slow) for cut in known]
 
-    def _encode(self, texts: Sequence[str], kind: Any) -> list[Ids]:
+    def _encode(self, texts: Sequence[str]) -> list[Ids]:
         if not texts:
             return []
         # without offsets where the library can: they are most of the work and nobody reads them
         encode = getattr(self._inner, "encode_batch_fast", self._inner.encode_batch)
-        return [np.asarray(found.ids, kind) for found in encode(list(texts), add_special_tokens=False)]
+        return [np.asarray(found.ids, self._kind) for found in encode(list(texts), add_special_tokens=False)]
 
 
 def train_tokenizer(name: str, documents: Iterable[str]) -> Tokenizer:

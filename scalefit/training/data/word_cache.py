@@ -1,62 +1,95 @@
-"""Byte-level BPE several times faster: text is cut into words here, and each word is encoded once.
+"""BPE several times faster: text is cut where its tokenizer cuts it too, and each piece is encoded once.
 
-A tokenizer of GPT-2's kind first cuts text by one pattern, then encodes the pieces one by one. Python's ``re`` cuts as
-the library does where each character has a category that no version of Unicode will change; other texts, and those that
-contain a special token, go through the library.
+A tokenizer of GPT-2's or Llama 3's kind first cuts text by a pattern, then encodes the words one by one. Wherever two
+bytes of certain kinds meet, the pattern is sure to cut, whatever stands around them: there the text is cut here, by
+numpy; pyarrow finds the pieces that differ, and the library encodes those that were not met before. So the ids are the
+library's own. Texts that contain a special token go through the library whole.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import re
-import unicodedata
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-#: Words that are kept; with their ids about 100 MB.
-LARGEST = 500_000
-#: Latin, Greek, Cyrillic, general punctuation, the byte-order mark: what is assigned there is settled.
-_PLACES = (*range(0x530), *range(0x2000, 0x2070), 0xFEFF)
-#: Unicode's property White_Space.
-_SPACES = (
-    "\t\n\v\f\r \x85\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f"
+from scalefit.errors import MissingExtraError, require
+
+#: Pieces that are kept, and their text [byte]; with their ids about 100 MB.
+LARGEST, LARGEST_TEXT = 500_000, 1 << 25
+#: Text that is cut at a time [byte].
+WINDOW = 1 << 22
+
+#: Kinds of bytes. A byte of OTHER is never cut beside: control characters, whitespace but for these two, and bytes that
+#: may end a space of Unicode or are not the last of their character.
+OTHER, LETTER, DIGIT, SIGN, APOSTROPHE, BLANK, NEWLINE, LAST = range(8)
+#: Where "ab" is cut for sure if a and b are of these kinds. Of GPT-2: a run of letters, of digits or of signs ends
+#: where another begins (but a word may begin with an apostrophe), and space belongs to what follows it.
+GPT2 = {
+    LETTER: (DIGIT, SIGN, APOSTROPHE, BLANK, NEWLINE),
+    DIGIT: (LETTER, SIGN, APOSTROPHE, BLANK, NEWLINE),
+    SIGN: (LETTER, DIGIT, BLANK, NEWLINE),
+    APOSTROPHE: (BLANK, NEWLINE),
+    LAST: (BLANK, NEWLINE),
+}
+#: Of Llama 3: a sign may begin a word, and new lines may end signs.
+LLAMA3 = {
+    LETTER: (DIGIT, SIGN, APOSTROPHE, BLANK, NEWLINE),
+    DIGIT: (LETTER, SIGN, APOSTROPHE, BLANK, NEWLINE),
+    SIGN: (DIGIT, BLANK),
+    APOSTROPHE: (BLANK,),
+    LAST: (BLANK,),
+}
+LLAMA3_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+Ids = npt.NDArray[Any]  # uint16 or uint32
 
 
-def _of(kind: str) -> str:
-    return "".join(re.escape(chr(place)) for place in _PLACES if unicodedata.category(chr(place))[0] == kind)
+def _kinds() -> npt.NDArray[np.uint8]:
+    kinds = np.full(256, OTHER, np.uint8)
+    for byte in range(0x21, 0x7F):
+        letter = chr(byte)
+        kinds[byte] = LETTER if letter.isalpha() else DIGIT if letter.isdigit() else SIGN
+    kinds[[ord("'"), ord(" "), ord("\n")]] = APOSTROPHE, BLANK, NEWLINE
+    # the bytes 80 to BF end a character; these of them may end a space: U+0085, A0, 1680, 2000-200A, 2028, 2029, 202F,
+    # 205F, 3000
+    kinds[0x80:0xC0] = LAST
+    kinds[[*range(0x80, 0x8B), 0x9F, 0xA0, 0xA8, 0xA9, 0xAF]] = OTHER
+    return kinds
 
 
-def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """GPT-2's pattern, and one that finds a character it was not written for."""
-    letters, numbers, spaces = _of("L"), _of("N"), re.escape(_SPACES)
-    words = re.compile(
-        rf"'(?:s|t|re|ve|m|ll|d)| ?[{letters}]+| ?[{numbers}]+| ?[^{spaces}{letters}{numbers}]+"
-        rf"|[{spaces}]+(?![^{spaces}])|[{spaces}]+"
-    )
-    settled = "".join(re.escape(chr(place)) for place in _PLACES if unicodedata.category(chr(place)) != "Cn")
-    return words, re.compile(f"[^{settled}]")
+_KINDS = _kinds()
 
 
-class _Index(dict[str, int]):
-    """Numbers words in the order in which they are met; `new` are those whose ids are still to be found."""
+def _table(cuts: dict[int, tuple[int, ...]]) -> npt.NDArray[np.bool_]:
+    """Whether two bytes are cut apart, by eight times the kind of the first and the kind of the second."""
+    table = np.zeros((8, 8), bool)
+    for first, seconds in cuts.items():
+        table[first, list(seconds)] = True
+    return table.ravel()
+
+
+class _Index(dict[bytes, int]):
+    """Numbers pieces in the order in which they are met; `new` are those whose ids are still to be found."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.new: list[str] = []
+        self.new: list[bytes] = []
 
-    def __missing__(self, word: str) -> int:
-        self[word] = place = len(self)
-        self.new.append(word)
+    def __missing__(self, piece: bytes) -> int:
+        self[piece] = place = len(self)
+        self.new.append(piece)
         return place
 
 
 class WordCache:
-    """Encodes texts through the words that they are made of.
+    """Encodes texts through the pieces that they are made of.
 
     Parameters
     ----------
@@ -64,73 +97,135 @@ class WordCache:
         Takes a list of texts; returns the ids of each.
     special : sequence of str
         Tokens that are looked for in texts before they are cut.
+    cuts : dict
+        Where the tokenizer cuts for sure, such as GPT2.
+    kind : type
+        Of the ids.
     """
 
-    def __init__(self, encode: Callable[[list[str]], list[list[int]]], special: Sequence[str]) -> None:
-        self._encode, self._special = encode, tuple(special)
-        self._words, self._foreign = _patterns()
+    def __init__(
+        self, encode: Callable[[list[str]], list[list[int]]], special: Sequence[str], cuts: dict[int, tuple[int, ...]],
+        kind: type[np.uint16] | type[np.uint32],
+    ) -> None:  # fmt: skip
+        self._arrow = require("pyarrow", extra="train", purpose="fast tokenizing")
+        self._encode, self._special, self._kind, self._cuts = encode, tuple(special), kind, _table(cuts)
+        self._mark = os.path.commonprefix(self._special)  # one search instead of one for each of Llama's 256
         self._clear()
 
     def _clear(self) -> None:
-        self._index = _Index()
-        self._ids = np.zeros(0, np.int64)
+        self._index, self._size = _Index(), 0
+        self._ids = np.zeros(0, self._kind)
         self._ends = np.zeros(1, np.int64)
 
     def knows(self, text: str) -> bool:
         """Whether the text is cut here as by the library."""
-        return (text.isascii() or self._foreign.search(text) is None) and not any(
-            token in text for token in self._special
-        )
+        return self._mark not in text or not any(token in text for token in self._special)
 
-    def encode(self, text: str) -> npt.NDArray[np.int64]:
-        """Return the ids of a text that is known."""
-        words = self._words.findall(text)
-        if len(self._index) > LARGEST:
+    def encode(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the ids of each text, all of which are known."""
+        parts = [text.encode() for text in texts]
+        raw = b"".join(parts)
+        view = memoryview(raw)
+        ends = np.cumsum([len(part) for part in parts])
+        found, counts, n_ids = [np.zeros(0, self._kind)], np.zeros(len(ends), np.int64), 0
+        for begin, borders in self._windows(raw, ends):
+            taken, before = self._piece_ids(view[begin : begin + int(borders[-1])], borders)
+            here = (ends > begin) & (ends <= begin + borders[-1])
+            counts[here] = n_ids + before[np.searchsorted(borders, ends[here] - begin)]
+            found.append(taken)
+            n_ids += len(taken)
+        split: list[Ids] = np.split(np.concatenate(found), counts)[:-1]
+        return split
+
+    def _windows(self, raw: bytes, ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
+        """Yield where each window begins, and the borders of its pieces from there."""
+        data, begin, size = np.frombuffer(raw, np.uint8), 0, WINDOW
+        while begin < len(data):
+            kinds = _KINDS[data[begin : begin + size]]
+            pairs = kinds[:-1] * np.uint8(8)
+            pairs += kinds[1:]
+            cut = self._cuts[pairs]
+            cut[ends[(ends > begin) & (ends < begin + len(kinds))] - begin - 1] = True
+            inner = np.flatnonzero(cut) + 1
+            last = begin + len(kinds) == len(data)
+            if last or len(inner):  # the last piece of a window may go on in the next
+                borders = np.concatenate(([0], inner, [len(kinds)] if last else [])).astype(np.int32)
+                yield begin, borders
+                begin, size = begin + int(borders[-1]), WINDOW
+            else:
+                size *= 2
+
+    def _piece_ids(self, raw: memoryview, borders: npt.NDArray[np.int32]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """Return the ids of a text whose pieces lie between borders, and how many stand before each border."""
+        buffers = [None, self._arrow.py_buffer(borders), self._arrow.py_buffer(raw)]
+        pieces = self._arrow.BinaryArray.from_buffers(self._arrow.binary(), len(borders) - 1, buffers)
+        pieces = pieces.dictionary_encode()
+        if len(self._index) > LARGEST or self._size > LARGEST_TEXT:
             self._clear()
         try:
-            places = np.fromiter(map(self._index.__getitem__, words), np.int64, len(words))
+            distinct = pieces.dictionary.to_pylist()
+            places = np.fromiter(map(self._index.__getitem__, distinct), np.int64, len(distinct))
             if self._index.new:
                 self._learn()
-        except BaseException:  # an interrupt too: the words would be known without their ids
+        except BaseException:  # an interrupt too: the pieces would be known without their ids
             self._clear()
             raise
+        places = places[pieces.indices.to_numpy()]
         starts = self._ends[places]
         sizes = self._ends[places + 1] - starts
-        before = np.cumsum(sizes) - sizes
-        taken: npt.NDArray[np.int64] = self._ids[np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))]
-        return taken
+        before = np.concatenate(([0], np.cumsum(sizes)))
+        taken: Ids = self._ids[np.repeat(starts - before[:-1], sizes) + np.arange(int(before[-1]))]
+        return taken, before
 
     def _learn(self) -> None:
-        """Find the ids of the new words."""
+        """Find the ids of the new pieces."""
         new = self._index.new
         known = len(self._index) - len(new)
         n_ids = self._ends[known]
-        found = self._encode(new)
-        ids = np.fromiter(itertools.chain.from_iterable(found), np.int64)
+        found = self._encode([piece.decode() for piece in new])
+        ids = np.fromiter(itertools.chain.from_iterable(found), self._kind)
         self._ids = _put(self._ids, n_ids, ids)
         self._ends = _put(self._ends, known + 1, n_ids + np.cumsum([len(part) for part in found]))
+        self._size += sum(map(len, new))
         self._index.new = []
 
 
-def _put(held: npt.NDArray[np.int64], n_held: int, new: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _put(held: npt.NDArray[Any], n_held: int, new: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Put numbers behind the first `n_held`; room for them is made by doubling, so that few calls copy all."""
     if n_held + len(new) > len(held):
-        held = np.concatenate((held[:n_held], np.zeros(n_held + len(new), np.int64)))
+        held = np.concatenate((held[:n_held], np.zeros(n_held + len(new), held.dtype)))
     held[n_held : n_held + len(new)] = new
     return held
 
 
-def cache_for(inner: Any) -> WordCache | None:
-    """Return a cache for a tokenizer of the ``tokenizers`` library; None where it does not cut as GPT-2's does."""
+def cache_for(inner: Any, kind: type[np.uint16] | type[np.uint32]) -> WordCache | None:
+    """Return a cache for a tokenizer of the ``tokenizers`` library; None where it does not cut as those known here."""
     spec = json.loads(inner.to_str())
-    cut, model = spec["pre_tokenizer"] or {}, spec["model"]
+    cuts, model = _cuts_of(spec["pre_tokenizer"] or {}), spec["model"]
     plain = spec["normalizer"] is None and model["type"] == "BPE" and not model.get("dropout")
-    gpt2 = cut.get("type") == "ByteLevel" and not cut["add_prefix_space"] and cut.get("use_regex", True)
-    if not (plain and gpt2 and spec.get("truncation") is None and spec.get("padding") is None):
+    if not (plain and cuts and spec.get("truncation") is None and spec.get("padding") is None):
         return None
     fast = getattr(inner, "encode_batch_fast", inner.encode_batch)
 
     def encode(texts: list[str]) -> list[list[int]]:
         return [found.ids for found in fast(texts, add_special_tokens=False)]
 
-    return WordCache(encode, [token["content"] for token in spec["added_tokens"]])
+    try:
+        return WordCache(encode, [token["content"] for token in spec["added_tokens"]], cuts, kind)
+    except MissingExtraError:
+        return None
+
+
+def _cuts_of(pre_tokenizer: dict[str, Any]) -> dict[int, tuple[int, ...]] | None:
+    """Return where a pre-tokenizer cuts for sure; None where that is not known."""
+    steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
+    *splits, last = steps
+    if last.get("type") != "ByteLevel" or last["add_prefix_space"]:
+        return None
+    if last.get("use_regex", True):
+        return None if splits else GPT2
+    if len(splits) != 1 or splits[0].get("type") != "Split":
+        return None
+    split = splits[0]
+    isolated = split["behavior"] == "Isolated" and not split["invert"]
+    return LLAMA3 if isolated and split["pattern"].get("Regex") == LLAMA3_PATTERN else None

@@ -198,8 +198,8 @@ class Decoder(nn.Module):
             weight = F.pad(weight, (0, 0, 0, missing))
             bias = None if bias is None else F.pad(bias, (0, missing))
         if self.members == 1:
-            one = x[0]
-            found = one @ weight[0].T if bias is None else torch.addmm(bias[0], one, weight[0].T)
+            one, weight = x.squeeze(0), weight.squeeze(0).T
+            found = one @ weight if bias is None else torch.addmm(bias.squeeze(0), one, weight)
             return found.unsqueeze(0)
         weight = weight.transpose(1, 2)
         return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)

@@ -27,9 +27,9 @@ class EnsembleLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(E, M, fan_in) to (E, M, fan_out)."""
         if len(x) == 1:  # one matrix product with its bias inside, which compilers and BLAS know best
-            one = x[0]
-            weight = self.weight[0]
-            out = one @ weight if self.bias is None else torch.addmm(self.bias[0], one, weight)
+            # squeezed, not indexed: the gradient of an index is a copy into zeros
+            one, weight = x.squeeze(0), self.weight.squeeze(0)
+            out = one @ weight if self.bias is None else torch.addmm(self.bias.squeeze(0), one, weight)
             return out.unsqueeze(0)
         if self.bias is None:
             return torch.bmm(x, self.weight)
