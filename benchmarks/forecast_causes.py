@@ -82,16 +82,17 @@ def repeating_runs(most: float) -> pd.DataFrame:
     forecast = sf.forecast(train[["N", "D", "unique_tokens", "loss"]], constants=constants)
     N, D, unique, loss = (test[key].to_numpy(float) for key in ("N", "D", "unique_tokens", "loss"))
 
-    def intervals(tokens: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def intervals(tokens: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         found = forecast.predict_interval(level=LEVEL, N=N, D=tokens, unique_tokens=drawn)
-        return np.log(found["loss"] / loss).to_numpy(), np.log(found["upper"] / found["loss"]).to_numpy()
+        held = ((found["lower"] <= loss) & (loss <= found["upper"])).to_numpy()
+        return np.log(found["loss"] / loss).to_numpy(), np.log(found["upper"] / found["loss"]).to_numpy(), held
 
     new, plain, public = intervals(D, D), intervals(effective(D, unique), effective(D, unique)), intervals(D, unique)
     gap = spread(N, D, unique, lambda N, D: np.log(forecast.predict(N=N, D=D, unique_tokens=D)), (0.0, 0.0, 0.0))
     out = pd.DataFrame({"epochs": test.epochs, "excess": N / unique, "gap": gap, "of": pd.cut(unique, UNIQUE).codes})
     names = ("new", "plain", "public")
-    for name, (error, half) in zip(names, (new, plain, public), strict=True):
-        out[f"{name}_error"], out[f"{name}_half"] = error, half
+    for name, (error, half, held) in zip(names, (new, plain, public), strict=True):
+        out[f"{name}_error"], out[f"{name}_half"], out[f"{name}_held"] = error, half, held
     return out
 
 
@@ -128,6 +129,7 @@ def repeats() -> dict[str, Any]:
             here = (rows.of == group).to_numpy()
             rows.loc[here, "left_half"] = half_width(rows[here], learn_spread(rows[~here]))
         rows["left_error"] = rows.plain_error
+        rows["left_held"] = rows.left_error.abs() <= rows.left_half
         for low, high in zip(EPOCHS[:-1], EPOCHS[1:], strict=True):
             part = rows[(rows.epochs > max(low, most)) & (rows.epochs <= high)]
             if len(part) == 0:
@@ -137,7 +139,7 @@ def repeats() -> dict[str, Any]:
                 error, half = part[f"{name}_error"].abs(), part[f"{name}_half"]
                 band[name] = {
                     "error": 100 * float(error.mean()),
-                    "held": float((error <= half).mean()),
+                    "held": float(part[f"{name}_held"].mean()),
                     "half": 100 * float(half.median()),
                 }
             found["bands"].append(band)

@@ -46,7 +46,8 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
 
 A table whose runs all have one ratio of tokens to parameters gets a law of compute in place of the coupled law, with
 the reason in `forecast.reason`. One budget, one size, or fewer than four runs are refused. `sf.fit(..., "chinchilla")`
-keeps its plain meaning.
+keeps its plain meaning. A budget means what the table means by compute: the convention it states, its column `C`, or
+6ND. `forecast.at(unique_tokens=1e10)` is the same forecast for runs that draw on so many distinct tokens.
 
 ## Which law to ask
 
@@ -189,7 +190,9 @@ def _repeats() -> str:
         'distinct tokens and measured on the fourth ("left out"); the public call has seen all four. '
         f"At {last['above']:g} to {last['up_to']:g} epochs {last['left']['held']:.0%} are held where "
         f"{last['new']['held']:.0%} were: still too few, as large models learn few tokens by heart there, which no law "
-        "here foresees. The law's own constant was fitted to these runs by its authors.\n\n"
+        "here foresees. The law's own constant was fitted to these runs by its authors. No interval reaches below that "
+        "of as many new tokens; where it would reach up to e times the forecast, it has no upper end. A law of compute "
+        "counts repeats too, and is wider, as along one ratio nothing says what part of the fall is that of D.\n\n"
     )
     text += _row(
         "trained on", "epochs", "runs", "error %, as new", "error %", "held, as new", "left out", "public call"

@@ -12,7 +12,8 @@ import numpy as np
 from scalefit._arguments import check_number
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, ScalefitWarning, arg
-from scalefit.flops import SIZES, training_flops
+from scalefit.flops import SIZES
+from scalefit.forecasting.costs import counted
 from scalefit.forecasting.larger import inputs_at
 from scalefit.forecasting.notes import OUTLIER
 
@@ -78,7 +79,7 @@ def forecast_data(
         raise ArgumentError(
             f"{arg('ratio', ratio)} goes no further than the largest run", "nothing was drawn", "Give a factor above 1"
         )
-    runs = result.runs()
+    runs = counted(result)
     axis = "C" if "C" in runs else result.inputs[0]
     x = np.asarray(runs[axis], float)
     largest = float(x.max())
@@ -117,7 +118,7 @@ def _point(result: Any, at: Mapping[str, Any], axis: str, level: float) -> tuple
     if axis in inputs:
         x = inputs[axis]
     elif axis == "C" and set(SIZES) <= set(inputs):
-        x = float(training_flops(inputs["N"], inputs["D"]))
+        x = float(result.cost.train(**{key: inputs[key] for key in (*SIZES, *result.cost.reads)}))
     else:
         raise ArgumentError(
             f"{arg('at', dict(at))} does not say where on the axis of {axis} the run lies",

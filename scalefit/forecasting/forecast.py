@@ -12,7 +12,7 @@ from scalefit._arguments import one_of
 from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, FitError, Note, arg, way
-from scalefit.fitting.identifiability import repeated_notes, sweep_notes
+from scalefit.fitting.identifiability import sweep_notes
 from scalefit.fitting.layout import Layout
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.per_series import each_part
@@ -20,11 +20,12 @@ from scalefit.fitting.priors import Prior, penalty_of
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.runs import Runs, read
 from scalefit.fitting.solver import solve
-from scalefit.flops import training_flops
+from scalefit.flops import SIZES
 from scalefit.forecasting.calibration import CALIBRATED_LAW, ForecastCalibration, shipped
 from scalefit.forecasting.causes import cause_notes
 from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated, left_over
-from scalefit.forecasting.repeats import repeats_notes, with_repeats
+from scalefit.forecasting.costs import costs_of, with_costs
+from scalefit.forecasting.repeats import Repeats, repeats_notes, with_repeats
 from scalefit.forecasting.result import ForecastResult
 from scalefit.forecasting.shipped_prior import shipped_prior
 from scalefit.forecasting.suitability import (
@@ -210,14 +211,14 @@ def _forecast(
     else:
         notes += size_notes(table.columns, constants)
         reason = instead_of_calibrated(table.columns, table.loss)
-    repeats = None
+    table, more = with_costs(table)
+    notes += more
+    table, repeats = with_repeats(table, on_line=bool(reason))
+    notes += repeats_notes(table, repeats)
     if reason:
-        notes += repeated_notes(law, table.table)
-        table, law = _along_compute(table), get(COMPUTE_LAW)
+        table, repeats = _along_compute(table, repeats)
+        law = get(COMPUTE_LAW)
         notes.append(Note("fallback", "warning", reason, {"law": law.name}))
-    else:
-        table, repeats = with_repeats(table)
-        notes += repeats_notes(table, repeats)
     if prior == "shipped":
         given, more = shipped_prior(constants, law, str(table.conventions["loss_unit"]), fallback=bool(reason))
         notes += more
@@ -247,14 +248,15 @@ def _forecast(
     )
 
 
-def _along_compute(table: Runs) -> Runs:
+def _along_compute(table: Runs, repeats: Repeats | None) -> tuple[Runs, Repeats | None]:
     """The runs with their compute in place of N and D, which move together along a line [log]."""
-    slope, intercept = np.polyfit(np.log(table.columns["N"]), np.log(table.columns["D"]), 1)
-    return replace(
-        table,
-        columns={"C": training_flops(table.columns["N"], table.columns["D"])},
-        conventions={**table.conventions, "line": [float(intercept), float(slope)]},
-    )
+    N, D = (table.columns[key] for key in SIZES)
+    cost, seen = costs_of(table.conventions), D if repeats is None else repeats.seen
+    slope, intercept = np.polyfit(np.log(N), np.log(seen), 1)
+    conventions = {**table.conventions, "line": [float(intercept), float(slope)]}
+    if repeats is not None:
+        repeats = replace(repeats, seen=cost.train(N, seen), of="C")
+    return replace(table, columns={"C": cost.train(N, D)}, conventions=conventions), repeats
 
 
 def _problem(law: type[Law], table: Runs, prior: Prior | None) -> tuple[Problem, tuple[str, ...]]:

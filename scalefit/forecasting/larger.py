@@ -11,28 +11,35 @@ from scalefit._arguments import check_quantity
 from scalefit._numeric import lowest
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
-from scalefit.flops import SIZES, TRAIN
-from scalefit.forecasting.repeats import distinct, effective
+from scalefit.flops import CONVENTIONS, SIZES, TRAIN, FlopConvention
+from scalefit.forecasting.repeats import counts_repeats, effective
 from scalefit.laws._base import Law
 from scalefit.laws._inputs import check_inputs
 
 _POINTS = 97  # of the first grid over ln N
 
 
-def best_sizes(loss: Callable[[Array, Array], Array], budget: Array) -> dict[str, Array]:
-    """Return N and D (m,) with the lowest ``loss(N, D)`` (m, k) at budgets (m,) [FLOP], of at least one token."""
-    total = budget / TRAIN
+def best_sizes(
+    loss: Callable[[Array, Array], Array], budget: Array, cost: FlopConvention = CONVENTIONS["6ND"]
+) -> dict[str, Array]:
+    """Return N and D (m,) with the lowest ``loss(N, D)`` (m, k) at budgets (m,) [FLOP], of at least one token.
+
+    The cost of a run is taken to be in proportion to D.
+    """
 
     def at(log_n: Array) -> Array:
+        N = np.exp(log_n)
         with np.errstate(all="ignore"):
-            value = np.asarray(loss(np.exp(log_n), total[:, None] / np.exp(log_n)), float)
+            value = np.asarray(loss(N, budget[:, None] / cost.train(N, 1.0)), float)
         return np.where(np.isnan(value), np.inf, value)
 
-    N = np.exp(lowest(at, np.zeros(budget.size), np.log(total), _POINTS))
-    return {"N": N, "D": total / N}
+    N = np.exp(lowest(at, np.zeros(budget.size), np.log(budget / TRAIN), _POINTS))
+    return {"N": N, "D": budget / cost.train(N, 1.0)}
 
 
-def compute_optimal(law: type[Law], params: Any, budget: Array, unique: float | None = None) -> dict[str, Array]:
+def compute_optimal(
+    law: type[Law], params: Any, budget: Array, cost: FlopConvention, unique: float | None = None
+) -> dict[str, Array]:
     """Return the inputs (m,) with the lowest loss by a law at budgets (m,) [FLOP]; tokens beyond `unique` repeat."""
     if "C" not in law.inputs and set(law.inputs) != set(SIZES):
         raise ArgumentError(
@@ -50,17 +57,21 @@ def compute_optimal(law: type[Law], params: Any, budget: Array, unique: float | 
         return {"C": budget}
     values = {str(key): float(value) for key, value in dict(params).items()}
     worth = (lambda D: D) if unique is None else lambda D: effective(D, np.asarray(unique))
-    return best_sizes(lambda N, D: law.evaluate({"N": N, "D": worth(D)}, values), budget)
+    return best_sizes(lambda N, D: law.evaluate({"N": N, "D": worth(D)}, values), budget, cost)
 
 
 def inputs_at(result: Any, point: Mapping[str, Any]) -> dict[str, float]:
     """Return all inputs of one run; ``{"C": ...}`` alone is the best N and D for that compute, by the law."""
-    given, unique = distinct(result.law, None, {key: check_quantity(key, value) for key, value in point.items()})
-    drawn_on = {} if unique is None else {"unique_tokens": float(unique)}
+    given = {key: check_quantity(key, value) for key, value in point.items()}
+    drawn_on = {}
+    if "unique_tokens" in given and counts_repeats(result.law, result.conventions):
+        drawn_on = {"unique_tokens": given.pop("unique_tokens")}
     if set(given) == {"C"} and "C" not in result.law.inputs:
         best = result.frontier(given["C"], **drawn_on)
         return {key: float(value[0]) for key, value in best.items()} | drawn_on
-    return {key: float(value) for key, value in check_inputs(result.law, given).items()} | drawn_on
+    if drawn_on and "D" not in result.law.inputs:  # N and D say what repeats, so they stay beside C
+        return given | drawn_on
+    return {key: float(value) for key, value in check_inputs(result.law, given, result.cost).items()} | drawn_on
 
 
 def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:

@@ -145,7 +145,7 @@ def _restored(saved: SavedForecast, law: type[Law], path: str | Path) -> Forecas
         recipe_spread=saved.recipe_spread,
         repeats=None
         if saved.repeats is None
-        else Repeats(saved.repeats["unique"], np.array(saved.repeats["seen"], float)),
+        else Repeats(**{**saved.repeats, "seen": np.array(saved.repeats["seen"], float)}),
     )
 
 

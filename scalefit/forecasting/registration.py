@@ -136,6 +136,12 @@ def registered(
     row = predict(**inputs)
     notes = [str(note) for note in row.attrs["notes"]]
     first = row.iloc[0]
+    if not np.isfinite(float(first["upper"])):
+        raise ArgumentError(
+            "The interval of this run has no upper end, so no loss could miss it",
+            "nothing was registered",
+            f"Register a run that repeats its tokens less often, or a lower {arg('level', level)}",
+        )
     sd = np.sqrt(sum(float(first[f"se_{part}"]) ** 2 for part in ("parameter", "law", "noise"))) / first["loss"]
     runs = {key: document[key] for key in ("columns", "units", "loss", "weights")}
     written: dict[str, Any] = {

@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import broadcast, check_level, one_of
+from scalefit._arguments import check_level, one_of
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.noise import with_compute
 from scalefit.fitting.problem import Problem
+from scalefit.flops import FlopConvention
 from scalefit.forecasting import correlated_errors as errors
 from scalefit.forecasting import posterior
 from scalefit.forecasting import repeats as repeating
 from scalefit.forecasting.calibration import IntervalCalibration
+from scalefit.forecasting.costs import costs_of, counted
 from scalefit.forecasting.larger import compute_optimal, larger_runs
 from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
 from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
-from scalefit.predictor import Held, ranges
+from scalefit.predictor import Held, Predictor, ranges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,8 +139,13 @@ class ForecastResult:
 
     @cached_property
     def largest_compute(self) -> float:
-        """Compute of the largest run [FLOP], by 6ND; NaN where the law's inputs do not say what a run costs."""
-        return float(max(self.runs().get("C", [math.nan])))
+        """Compute of the largest run [FLOP], as the table counts it; NaN where nothing says what a run costs."""
+        return float(max(counted(self).get("C", [math.nan])))
+
+    @cached_property
+    def cost(self) -> FlopConvention:
+        """What ties C to N and D: as the runs' table counts it."""
+        return costs_of(self.conventions, self.law.flops)
 
     # -- scatter and noise of the table itself -------------------------------------------------------------------
 
@@ -171,16 +178,10 @@ class ForecastResult:
     # -- predictions -------------------------------------------------------------------------------------------
 
     def _columns(self, inputs: Mapping[str, ArrayLike]) -> tuple[tuple[int, ...], dict[str, Array], dict[str, Array]]:
-        """Shape of the answer, flat columns in natural units, and in the problem's."""
-        given, unique = repeating.distinct(self.law, self.repeats, inputs)
-        columns = check_inputs(self.law, given)
-        shape, flat = broadcast(columns if unique is None else {**columns, "unique_tokens": unique})
-        worth = flat if unique is None else {**flat, "D": repeating.effective(flat["D"], flat["unique_tokens"])}
-        return shape, flat, {key: worth[key] / self.problem.units[key] for key in self.law.inputs}
-
-    def _log_new(self, N: Array, D: Array) -> Array:
-        """Log loss (m,) where every token is new."""
-        return np.asarray(np.log(self.predict(N=N, D=D, unique_tokens=D)))
+        """Shape of the answer, flat columns in natural units, and in the problem's units with repeats counted."""
+        shape, flat, worth = repeating.columns_of(self, inputs)
+        found = flat if worth is None else {**flat, ("D" if "D" in self.law.inputs else "C"): worth}
+        return shape, flat, {key: found[key] / self.problem.units[key] for key in self.law.inputs}
 
     def predict(self, **inputs: ArrayLike) -> float | Array:
         """Loss [nat/token] at the given N [parameters] and D [tokens]: a float for scalars, else an array.
@@ -222,26 +223,25 @@ class ForecastResult:
 
         level = check_level(level)
         if not one_of(kind, ("new_run", "mean")):
-            raise ArgumentError(
-                f"{arg('kind', kind)} is not known", "nothing was predicted", "Pass 'new_run' or 'mean'"
-            )
-        _, flat, scaled = self._columns(inputs)
+            raise ArgumentError(f"{arg('kind', kind)} is unknown", "nothing was predicted", "Pass 'new_run' or 'mean'")
+        (_, flat, scaled), epochs = self._columns(inputs), np.ones(1)
         loss, parameter, law, noise = self._parts(scaled)
-        epochs = np.ones(1)
         if "unique_tokens" in flat:
-            N, D, unique = (flat[key] for key in ("N", "D", "unique_tokens"))
-            law, epochs = np.hypot(law, repeating.spread(N, D, unique, self._log_new)), D / unique
+            law, epochs = repeating.widened(self, flat, law)
         if kind == "mean":
             noise = np.zeros_like(noise)
         half = self.spread.quantile(level) * np.sqrt(parameter**2 + law**2 + noise**2)
         with np.errstate(over="ignore"):  # near level 1 an interval may end beyond all numbers
             lower, upper = loss * np.exp(-half), loss * np.exp(half)
-        columns = {"loss": loss, "lower": lower, "upper": upper}
-        columns |= {"se_parameter": loss * parameter, "se_law": loss * law, "se_noise": loss * noise}
-        out = pd.DataFrame(columns)
+        if (epochs > 1).any():  # no token teaches more when seen again than a new one does
+            new = self.predict_interval(level=level, kind=kind, N=flat["N"], D=flat["D"], unique_tokens=flat["D"])
+            lower = np.maximum(lower, new["lower"])
+        upper = np.where(unbounded := repeating.open_above(epochs, half), np.inf, upper)
+        parts = {"se_parameter": loss * parameter, "se_law": loss * law, "se_noise": loss * noise}
+        out = pd.DataFrame({"loss": loss, "lower": lower, "upper": upper, **parts})
         ratio = errors.compute(scaled) / errors.compute(self.problem.columns).max()
         notes = jump_notes(self.reason, self.conventions, inputs, ratio)
-        out.attrs["notes"] = [*notes, *repeating.point_notes(epochs)]
+        out.attrs["notes"] = [*notes, *repeating.point_notes(epochs, unbounded)]
         return out
 
     def _parts(self, scaled: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
@@ -257,7 +257,7 @@ class ForecastResult:
     def frontier(self, C: ArrayLike, unique_tokens: float | None = None) -> dict[str, Array]:
         """Compute-optimal inputs (m,) by the fitted law at budgets C (m,) [FLOP]; tokens repeat as in `predict`."""
         unique = self.repeats.unique if unique_tokens is None and self.repeats is not None else unique_tokens
-        return compute_optimal(self.law, self.params, np.atleast_1d(np.asarray(C, float)), unique)
+        return compute_optimal(self.law, self.params, np.atleast_1d(np.asarray(C, float)), self.cost, unique)
 
     def larger_runs(self, ratio: ArrayLike) -> dict[str, Array]:
         """Inputs (m,) of runs `ratio` (m,) times the largest: compute-optimal ones, or the law's one input scaled."""
@@ -272,8 +272,8 @@ class ForecastResult:
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
-        """Inputs held at a value: none; see :meth:`at`."""
-        return {}
+        """Inputs held at a value: the distinct tokens, where :meth:`at` was given them."""
+        return {"unique_tokens": self.repeats.unique} if self.repeats is not None and self.repeats.given else {}
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -297,8 +297,8 @@ class ForecastResult:
 
     def runs(self) -> dict[str, Array]:
         """Inputs of the runs in natural units (n_runs,), and their C [FLOP]."""
-        seen = {} if self.repeats is None else {"D": self.repeats.seen}
-        return with_compute({**self.problem.raw_columns, **seen})
+        as_seen = {} if self.repeats is None else {self.repeats.of: self.repeats.seen}
+        return with_compute({**self.problem.raw_columns, **as_seen})
 
     def seen(self) -> dict[str, tuple[float, float]]:
         """Smallest and largest value of each input, and of C, among the runs."""
@@ -315,9 +315,10 @@ class ForecastResult:
         """Draws of the law's parameters from the posterior, in natural units: one row per draw."""
         return posterior.draws(self, n)
 
-    def at(self, **held: Any) -> Held:
-        """The same forecast with inputs held, which predicts from the others."""
-        return Held(self, held)
+    def at(self, **held: Any) -> Predictor:
+        """The same forecast with inputs held, which predicts from the others; ``unique_tokens`` [tokens] among them."""
+        found, rest = repeating.drawing_on(self, held)
+        return Held(found, rest) if rest or found is self else found
 
     # -- what to make of it ------------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ def _largest_run(result: Any) -> str:
     """Return how far the runs reach: in compute where the law knows it, else in each of its inputs."""
     seen = result.seen()
     if "C" in seen:
-        return f"{seen['C'][1]:.3g} FLOP"
+        return f"{result.largest_compute:.3g} FLOP"
     return ", ".join(f"{name} = {quantity(name, seen[name][1])}" for name in result.inputs)
 
 

@@ -16,7 +16,7 @@ from scalefit._arguments import check_count, check_quantity
 from scalefit._text import known
 from scalefit.errors import ArgumentError, arg
 from scalefit.planning.allocation import SERVE, TRAIN, Allocation, for_loss, reach_loss
-from scalefit.planning.loss_surface import surface_of
+from scalefit.planning.loss_surface import surface_of, wall_of
 from scalefit.predictor import predictor_of
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def frontier(
     loss = check_quantity("loss", loss)
     wall = None if unique_tokens is None else check_quantity("unique_tokens", unique_tokens)
     predictor = predictor_of(result)
-    surface = surface_of(result, series=series, unique_tokens=wall).first()
+    surface = surface_of(result, series=series, unique_tokens=wall_of(predictor, wall)).first()
 
     def cheapest(served: float) -> Allocation:
         return reach_loss(predictor, surface, series, loss, lambda value: for_loss(surface, value, served))[0]

@@ -260,6 +260,14 @@ def forecast_correction(predictor: Predictor, surface: Surface, N: float, D: flo
     return float(np.asarray(predictor.predict(N=N, D=surface.fresh(D), **options))) / estimate_at(surface, N, D)
 
 
+def wall_of(predictor: Predictor, asked: float | None) -> float | None:
+    """Distinct tokens that there are [tokens]: as asked, or as a forecast was told to draw on by ``at``."""
+    law = predictor.law
+    if asked is not None or law is None or "unique_tokens" in law.inputs:
+        return asked
+    return predictor.held_inputs.get("unique_tokens")
+
+
 def drawn_on(predictor: Predictor, unique: Any) -> dict[str, Any]:
     """The distinct tokens [tokens], as an input for a forecast, which counts repeats by itself; else nothing."""
     reads = set(predictor.law.inputs if predictor.law is not None else ())

@@ -14,7 +14,7 @@ from scalefit.errors import ArgumentError, arg
 from scalefit.flops import SIZES
 from scalefit.planning.choose import choose_inputs, chosen_notes
 from scalefit.planning.deployment import Hardware, as_hardware
-from scalefit.planning.loss_surface import sense_of
+from scalefit.planning.loss_surface import sense_of, wall_of
 from scalefit.planning.plan_settings import check_hyperparameters
 from scalefit.planning.result import Plan
 from scalefit.planning.solve import Request, solve_for
@@ -167,10 +167,11 @@ def plan(
     serve = check_quantity("inference_tokens", inference_tokens, zero=True)
     wall = None if unique_tokens is None else check_quantity("unique_tokens", unique_tokens)
     devices, tuned = as_hardware(hardware), check_hyperparameters(hyperparameters)
-    request = Request(question, asked, held, serve, wall, devices, level, series, type(result).__name__)
     predictor = predictor_of(result)
     if at:
         predictor = predictor.at(**check_mapping("at", at, "{'n_experts': 8}"))
+    wall = wall_of(predictor, wall)
+    request = Request(question, asked, held, serve, wall, devices, level, series, type(result).__name__)
     if choose:
         predictor, chosen = choose_inputs(
             predictor, choose, question, lambda found: (solve_for(found, request).loss, sense_of(found.law))

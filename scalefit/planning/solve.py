@@ -36,6 +36,14 @@ from scalefit.planning.loss_surface import (
 from scalefit.planning.result import Interval, Plan
 from scalefit.predictor import Predictor
 
+#: Warnings of a fit or forecast that change how far a plan from it can be believed: what its runs and columns are, and
+#: what the runs leave open. Not what was dealt with (rows set aside, outliers), what a plan says by itself (how far
+#: beyond the runs it lies), or what concerns single parameters.
+_CARRIED = frozenset(
+    "mixed_recipes recipe_effect mixed_runs mixed_series untuned_rate short_runs embeddings_counted points_along_runs "
+    "few_runs one_degree narrow_range collinear small_models fallback scatter unexplained_spread lack_of_fit "
+    "inconsistent_compute implausible_unit implausible_loss mixed_units unknown_unit".split()
+)
 #: An optimum with fewer parameters or tokens than this lies at the edge of the search.
 _EDGE = 2.0
 
@@ -142,12 +150,15 @@ def _in_compute(predictor: Predictor, request: Request) -> Plan:
     """Plan of a law in C alone: what loss a budget reaches, or what budget reaches a loss; N and D stay open."""
     law, question, asked = predictor.law, request.question, request.asked
     assert law is not None
-    if question not in ("C", "loss") or request.held or request.serve or request.wall is not None:
+    refused = request.wall is not None and not predictor.calibrated  # a forecast knows D along the runs' line
+    if refused or question not in ("C", "loss") or request.held or request.serve:
         raise ArgumentError(
             f"Law {law.name} reads C alone: it says nothing of N, D, serving or repeated tokens",
             "no plan was made",
             f"Ask with {arg('C')} or {arg('loss')}, or fit a law in N and D",
         )
+    if request.wall is not None:
+        predictor = predictor.at(unique_tokens=request.wall)
     refuse_absurd(predictor, question, asked)
     draws = predictor.draws(N_DRAWS)
     point = {str(key): float(value) for key, value in predictor.params.items()}
@@ -163,8 +174,13 @@ def _in_compute(predictor: Predictor, request: Request) -> Plan:
     k, sense = 1 + len(draws), sense_of(law)
 
     def value(log_c: Array) -> Array:
+        columns = {"C": np.exp(log_c)}
         with np.errstate(all="ignore"):
-            return np.asarray(law.evaluate({"C": np.exp(log_c)}, params), float)
+            found = np.asarray(law.evaluate(columns, params), float)
+            if not predictor.calibrated:
+                return found
+            # What a forecast adds to its law: a correction learned from the runs, and what repeats cost.
+            return np.asarray(found * predictor.predict(**columns) / law.evaluate(columns, point))
 
     if question == "C":
         found = np.full(k, np.log(asked))
@@ -309,8 +325,11 @@ def _intervals(best: allocation.Allocation, exponent: Array, level: float) -> di
 
 
 def _trust(predictor: Predictor) -> list[Note]:
-    """What speaks against the fit behind a plan speaks against the plan; a forecast counts repeats by itself."""
-    notes = [] if predictor.calibrated else [note for note in predictor.notes if note.code == "repeated_tokens"]
+    """What speaks against the fit behind a plan speaks against the plan."""
+    # A forecast counts repeats by itself.
+    codes = _CARRIED if predictor.calibrated else {*_CARRIED, "repeated_tokens"}
+    carried = {note.message: note for note in predictor.notes if note.code in codes and note.severity == "warning"}
+    notes = list(carried.values())
     if not predictor.trusted:
         text = "The fit behind this plan must not be trusted (print it for the reasons), and neither must the plan."
         notes.append(Note("untrusted", "error", text))

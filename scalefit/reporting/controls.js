@@ -59,7 +59,7 @@ if (DATA.planner !== null) {
     byId("answers").hidden = !p.possible;
     const notes = [];
     if (!p.possible) notes.push("This budget trains nothing after serving: raise compute or lower inference tokens.");
-    const digits = (value) => value.toFixed(4);
+    const digits = (value) => (Number.isFinite(value) ? value.toFixed(4) : "∞");
     show("N", p.N, count);
     show("D", p.D, count);
     show("loss", p.loss, digits);

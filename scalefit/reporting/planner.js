@@ -143,7 +143,10 @@ function lossInterval(model, s, N, D, level) {
   if (model.grid !== null) {
     const share = model.grid.quantile.find(([share]) => share === level)[1];
     const half = share * Math.hypot(spreadAt(model.grid, N, fresh(model, s, D)), repeatsSpread(model, s, N, D));
-    return [-half, half].map((move) => lossAt(model, s, N, D) * Math.exp(move));
+    const [lower, upper] = [-half, half].map((move) => lossAt(model, s, N, D) * Math.exp(move));
+    if (!s.borrowed || D <= s.unique) return [lower, upper];
+    // No token teaches more when seen again than a new one does; an end at e times the loss is none.
+    return [Math.max(lower, asNew(model, N, D) * Math.exp(-share * spreadAt(model.grid, N, D))), half > 1 ? Infinity : upper];
   }
   if (model.noise === null) return null;
   if (s.borrowed) {

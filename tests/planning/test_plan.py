@@ -280,3 +280,24 @@ def test_a_plan_repeats_what_its_fit_says_of_repeated_tokens():
     assert codes(sf.fit(runs, "chinchilla")).count("repeated_tokens") == 1
     assert "repeated_tokens" not in codes(sf.fit(runs.drop(columns="unique_tokens"), "chinchilla"))
     assert "repeated_tokens" not in codes(sf.forecast(runs))  # which counts them
+
+
+def test_a_plan_repeats_the_warnings_that_change_its_trust_once():
+    """Mixed recipes, few runs and embeddings were told in the print of the forecast alone."""
+    law = sf.published("chinchilla", "besiroglu2024")
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e6, 4e7, 4), np.geomspace(1e8, 4e9, 4)))
+    label = np.resize(["web", "code"], N.size)
+    runs = pd.DataFrame({"N": N, "D": D, "corpus": label, "params_non_embedding": 0.4 * N})
+    runs["loss"] = np.asarray(law.predict(N=N, D=D)) * np.where(label == "web", 1.02, 0.98)
+    runs.loc[3, "loss"] *= 1.3  # an outlier, which was dealt with
+    few = runs[runs["corpus"] == "web"].drop(index=3, errors="ignore").iloc[:7]
+    for table, expected in ((runs, {"mixed_recipes", "embeddings_counted"}), (few, {"few_runs"})):
+        forecast = sf.forecast(table)
+        plan = sf.plan(forecast, C=1e20)
+        codes = [note.code for note in plan.notes]
+        assert expected <= set(codes) and max(codes.count(code) for code in codes) == 1
+        assert {note.message for note in forecast.notes if note.code in expected} <= {n.message for n in plan.notes}
+        assert not {"outliers", "assumed_unit", "guessed"} & set(codes)
+    clean = runs.assign(N=1e3 * N, D=1e2 * D).drop(columns=["corpus", "params_non_embedding"])
+    clean["loss"] = law.predict(N=clean["N"], D=clean["D"])
+    assert [note.code for note in sf.plan(sf.forecast(clean), C=1e22).notes] == []
