@@ -11,16 +11,26 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 
-_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
+_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "bn": 1e9, "t": 1e12, "tn": 1e12, "p": 1e15, "e": 1e18}
 _SUFFIX |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-# Commas stand between thousands only: "2,31" and "5,2593" have a decimal comma and must not become 231 or 52593.
+# Marks stand between groups of thousands only: "2,31" and "5,2593" have a decimal comma and must not become 231 or
+# 52593, nor "0,149" 149.
 _NUMBER = re.compile(
-    r"^([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*"
-    r"([kmgbtpe]?|thousand|million|billion|trillion)\s*(?:tok(?:en)?s?|param(?:eter)?s?|flops?)?$",
+    r"^([+-]?(?:(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?:'\d{3})+|(?: \d{3})+)|\d[\d_]*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
+    r"(?:\s*[x×*·]\s*10(?:\^|\*\*)\s*([+-]?\d+))?\s*"
+    r"([kmgtpe]|bn?|tn|thousand|million|billion|trillion)?\s*(?:tok(?:en)?s?|param(?:eter)?s?|flops?)?$",
     re.IGNORECASE | re.ASCII,
 )
+#: Other signs for the same: full-width digits, spaces and apostrophes between thousands, a minus, marks without width.
+_PLAIN = {0xFF10 + digit: str(digit) for digit in range(10)} | {0xFF0E: ".", 0xFF0C: ",", 0x2212: "-", 0x2019: "'"}
+_PLAIN |= dict.fromkeys((0x00A0, 0x2007, 0x2009, 0x202F), " ") | dict.fromkeys((0x200B, 0xFEFF), "")
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+def plain_signs(text: str) -> str:
+    """The text of a number in the signs of ASCII, without space around it."""
+    return text.translate(_PLAIN).strip()
 
 
 def parse_quantity(value: str | float | int) -> float:
@@ -29,9 +39,9 @@ def parse_quantity(value: str | float | int) -> float:
     Parameters
     ----------
     value : str or number
-        ``7e9``, ``"7B"``, ``"1.4T"``, ``"124M"``, ``"9_000_000"``, ``"1,000"``. Suffixes k, M, G or B, T, P,
-        E are powers of a thousand, in either case; so are the words, and the unit may follow: ``"300 billion
-        tokens"``.
+        ``7e9``, ``"7B"``, ``"1.4T"``, ``"124M"``, ``"9_000_000"``, ``"1,000"``, ``"1'000"``, ``"1 000"``,
+        ``"1.2 x 10^9"``. Suffixes k, M, G, B or Bn, T, P, E are powers of a thousand, in either case but for E; so
+        are the words, and the unit may follow: ``"300 billion tokens"``.
 
     Returns
     -------
@@ -62,8 +72,11 @@ def read_quantity(value: str | float | int, shown: str) -> float:
                 "nothing was computed",
                 "Check it",
             ) from None
-    match = _NUMBER.match(str(value).strip())
-    if match is None and _DECIMAL_COMMA.match(str(value).strip()):
+    text = plain_signs(str(value))
+    match = _NUMBER.match(text)
+    if match is not None and (match[3] == "e" or match[2] and "e" in match[1].lower()):
+        match = None  # an exponent that was cut off, rather than exa; or two of them
+    if match is None and _DECIMAL_COMMA.match(text):
         raise ArgumentError(
             f"{shown} has a comma that is not between thousands; it may be a decimal comma",
             "nothing was computed",
@@ -75,7 +88,8 @@ def read_quantity(value: str | float | int, shown: str) -> float:
             "nothing was computed",
             "Write a number such as 7e9, or one with a suffix: 124M, 7B, 1.4T",
         )
-    return float(match[1].replace(",", "").replace("_", "")) * _SUFFIX[match[2].lower()]
+    number = float(re.sub("[,'_ ]", "", match[1]) + (f"e{match[2]}" if match[2] else ""))
+    return number * _SUFFIX[(match[3] or "").lower()]
 
 
 #: Coverage of intervals, wherever none is asked for.

@@ -19,6 +19,65 @@ from scalefit.errors import ArgumentError, DataError, ScalefitWarning
 GOOD = {"N": [1e8, 1e9, 1e10], "D": [2e9, 2e10, 2e11], "loss": [3.2, 2.7, 2.3]}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1'234'567", 1234567),
+        ("1\u2019000", 1000),
+        ("12\u202f345\u202f678", 12345678),
+        ("1\u2009000", 1000),
+        ("12 345", 12345),
+        ("12Bn", 12e9),
+        ("1.5 tn tokens", 1.5e12),
+        ("1.2 \u00d7 10^9", 1.2e9),
+        ("3x10**8", 3e8),
+        ("\uff11\uff12\uff0e\uff15", 12.5),
+        ("\u22122.5", -2.5),
+        ("1.2B\u200b", 1.2e9),
+    ],
+)
+def test_other_signs_for_the_same_number(text, value):
+    assert parse_quantity(text) == pytest.approx(value, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    "text", ["0,149", "2.461e", "1e9 x 10^9", "10\u2079", "1'00", "12 34", "1.000.000", "3,5e9", "2%"]
+)
+def test_what_may_mean_another_number_is_none(text):
+    with pytest.raises(ArgumentError):
+        parse_quantity(text)
+
+
+def test_a_factor_of_the_column_reaches_cells_with_marks_that_nobody_sees():
+    runs = sf.read_runs({"N (B)": ["1.2\u200b", "7", "\uff13"], "D": GOOD["D"], "loss": GOOD["loss"]})
+    assert runs["N"].tolist() == [1.2e9, 7e9, 3e9]
+
+
+@pytest.mark.parametrize("separator", ["\t", "|"])
+def test_losses_of_three_decimals_behind_a_comma_are_not_thousands(tmp_path, separator):
+    path = tmp_path / "runs.csv"
+    rows = [("1e8", "2e9", "3,102"), ("2e8", "4e9", "2,851"), ("4e8", "8e9", "2,605")]
+    path.write_text("\n".join(map(separator.join, [("N", "D", "loss"), *rows])))
+    with pytest.raises(DataError, match="loss is '3,102', not a number; with a decimal comma, write a point"):
+        sf.read_runs(path)
+
+
+def test_a_comma_between_thousands_of_a_loss_shows_by_another_cell():
+    runs = sf.read_runs({**GOOD, "loss": ["1,102", "1,051.5", "905"]}, loss_unit="other")
+    assert runs["loss"].tolist() == [1102, 1051.5, 905]
+
+
+@pytest.mark.parametrize("name", ["N", "D"])
+def test_rows_in_billions_among_others_are_set_aside(name):
+    table = pd.DataFrame({"N": [1e8, 2e8, 4e8, 8e8], "D": [2e9, 4e9, 8e9, 16e9], "loss": [3.1, 2.9, 2.7, 2.6]})
+    table.loc[2, name] /= 1e9
+    with pytest.warns(sf.ScalefitWarning, match=f"row 2 .{name} is .* in another unit"):
+        assert len(sf.read_runs(table)) == 3
+    assert len(sf.check_runs(table, ("N", "D")).columns["loss"]) == 3
+    table[name] /= 1e9 * np.array([1, 1, 1e-9, 1])
+    assert len(sf.read_runs(table)) == 4  # all in one unit: kept, with a remark
+
+
 @pytest.mark.parametrize("text", ["5,2593", "1,2345B", "3,1", "26,3500"])
 def test_a_decimal_comma_is_refused(text):
     with pytest.raises(ArgumentError, match="comma"):

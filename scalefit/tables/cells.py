@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit._arguments import parse_quantity, plain_signs
 from scalefit._typing import AnyArray, Array
-from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError
 
 #: As `repr` shows a cell.
-_DECIMAL_COMMA = re.compile(r"'\s*[+-]?\d+,(?:\d{1,2}(?!\d)|\d{4,})")
+_DECIMAL_COMMA = re.compile(r"'\s*[+-]?(?:\d+,(?:\d{1,2}(?!\d)|\d{4,})|0\d*,\d)")
 _ONE_GROUP = re.compile(r"^[+-]?\d{1,3},\d{3}(?![\d,.])")
+_THOUSANDS = re.compile(r"^[+-]?\d{1,3},\d{3}[,.]\d")
 
 
-def numbers(column: pd.Series[Any], factor: float = 1.0) -> tuple[Array, dict[int, str]]:
+def numbers(column: pd.Series[Any], factor: float = 1.0, *, small: bool = False) -> tuple[Array, dict[int, str]]:
     """Read a column as numbers.
 
     Parameters
@@ -28,6 +29,9 @@ def numbers(column: pd.Series[Any], factor: float = 1.0) -> tuple[Array, dict[in
         Numbers, or text such as ``"7B"``.
     factor : float
         What plain numbers are multiplied by; a suffix in a cell wins over it.
+    small : bool
+        Whether numbers of thousands are unusual, as among losses: 2,461 is taken for 2461 only where another cell
+        shows that its commas part thousands.
 
     Returns
     -------
@@ -57,7 +61,8 @@ def numbers(column: pd.Series[Any], factor: float = 1.0) -> tuple[Array, dict[in
             unread[i] = repr(cell if len(str(cell)) <= 40 else str(cell)[:37] + "...")
         else:
             values[i] = number
-    if any(_DECIMAL_COMMA.match(text) for text in unread.values()):
+    doubtful = small and not any(_THOUSANDS.match(cell) for cell in known)
+    if doubtful or any(_DECIMAL_COMMA.match(text) for text in unread.values()):
         for i, cell in enumerate(cells):  # beside 5,2593 a cell 5,259 may have a decimal comma as well
             if isinstance(cell, str) and _ONE_GROUP.match(cell.strip()):
                 values[i], unread[i] = math.nan, repr(cell)
@@ -69,7 +74,7 @@ def _parse(cell: Any, factor: float) -> float | None:
     if cell is None or cell is pd.NA or cell is pd.NaT:
         return math.nan
     if isinstance(cell, str):
-        text = cell.strip()
+        text = plain_signs(cell)
         if text.lower() in ("", "nan", "na", "n/a", "none", "null", "-", "--"):
             return math.nan
         if text.lower().lstrip("+-") in ("inf", "infinity"):
@@ -89,6 +94,13 @@ def _parse(cell: Any, factor: float) -> float | None:
         return math.inf
     except (TypeError, ValueError):
         return None
+
+
+def unread_text(name: str, cell: str) -> str:
+    """Why a row is set aside whose cell, as `numbers` shows it, was not read."""
+    if re.match(r"'\s*[+-]?\d+,\d+(?![\d,.])", cell):
+        return f"{name} is {cell}, not a number; with a decimal comma, write a point"
+    return f"{name} is {cell}, not a number"
 
 
 def kinds_of(frame: pd.DataFrame) -> dict[Any, str]:

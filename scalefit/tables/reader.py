@@ -17,7 +17,7 @@ from scalefit.errors import DataError, Note, arg
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables import files as _reading
-from scalefit.tables.cells import kinds_of, numbers
+from scalefit.tables.cells import kinds_of, numbers, unread_text
 from scalefit.tables.json_shapes import flat
 from scalefit.tables.limits import Limits
 from scalefit.tables.rows import SMALLEST_COUNT, Rows, assumed_unit, in_order, name_rows, oddities, set_aside_note
@@ -121,8 +121,8 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         if choice.column is None:
             columns[target] = np.full(n_rows, choice.constant, dtype=float)
             continue
-        columns[target], unread = numbers(raw.frame[choice.column], choice.factor)
-        rows.refuse({i: f"{target} is {cell}, not a number" for i, cell in unread.items()})
+        columns[target], unread = numbers(raw.frame[choice.column], choice.factor, small=target == "loss")
+        rows.refuse({i: unread_text(target, cell) for i, cell in unread.items()})
         if choice.guessed and target in SIZES:
             _refuse_small(target, choice, columns[target], raw.name)
     kept_as_is = loss_unit == "other" or (loss_unit.endswith("/byte") and request.bytes_per_token is None)
@@ -137,6 +137,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
             rows.demand_positive(target, blank=None)
     notes = [*_guesses(chosen), *unit_notes, *rows.complete(flops)]
     rows.demand_plausible_loss(unit)
+    rows.demand_one_unit()
     if request.incomplete == "set_aside":
         for name in ("loss", *(q for q in QUANTITIES if q in columns)):
             rows.demand(name, request.declared.get(name))

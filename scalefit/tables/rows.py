@@ -10,13 +10,14 @@ import pandas as pd
 
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg
-from scalefit.flops import QUANTITIES, convention
+from scalefit.flops import QUANTITIES, SIZES, convention
 
 SMALLEST, LARGEST = 1e-12, 1e60  # outside of these a number is a slip or a divergence, whatever its unit
 CONSISTENT = 0.05  # C may differ from its convention by this fraction before it is worth a remark
 LARGEST_LOSS = 14.0  # [nat/token]; a uniform guess over a million different tokens costs ln(1e6) = 13.8
 LOW_PER_TOKEN = 1.2  # nat/token: no published model of natural language is as good
 USUAL_PER_BYTE = 3.0  # bit/byte: where small models of text begin
+_APART = 1e3  # no table leaves such a gap between its sizes, and billions and millions are written below it
 SMALLEST_COUNT = 1e4  # no language model has fewer parameters in all, or sees fewer tokens
 
 _TELLS_CORPUS = frozenset(
@@ -80,6 +81,17 @@ class Rows:
             return
         for i in np.flatnonzero(large):
             self.reasons.setdefault(int(i), f"loss is {loss[i]:.6g}, and a guess among a million tokens costs 13.8")
+
+    def demand_one_unit(self) -> None:
+        """Set aside the N and D that are too small for a language model and far from all others: 1.2 beside 3e8."""
+        for name in SIZES:
+            values = self.columns.get(name, np.zeros(0))
+            few = (values > 0) & (values < SMALLEST_COUNT)
+            rest = values[values >= SMALLEST_COUNT]
+            if rest.size and values[few].min(initial=_APART) < _APART and rest.min() > _APART * values[few].max():
+                for i in np.flatnonzero(few):
+                    text = f"{name} is {values[i]:g} where others are {rest.min():.3g} or more: in another unit?"
+                    self.reasons.setdefault(int(i), text)
 
     def demand_new(self, frame: pd.DataFrame) -> None:
         """Set aside the second and later copies of a run: rows that agree in every column of `frame`."""

@@ -322,6 +322,7 @@ def _check(
     target = (declared or {}).get("loss")
     of_loss = target is None or target.of_loss
     rows.demand_plausible_loss(conventions["loss_unit"] if of_loss else "other")
+    rows.demand_one_unit()
     rows.demand_new(frame)
     keep, here = rows.usable, rows.set_aside()
     aside = in_order([*earlier, *here])
