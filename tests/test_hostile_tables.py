@@ -154,6 +154,24 @@ def test_small_files_that_unpack_to_much_are_refused(tmp_path):
     assert len(sf.read_runs(zipped, max_bytes=10_000)) == 3
 
 
+@pytest.mark.parametrize("cell", ["b'x' * (1 << 20)", "{'a': 'x' * (1 << 20)}"], ids=["binary", "nested"])
+def test_long_cells_are_refused_before_they_are_unpacked(tmp_path, start, cell):
+    path = tmp_path / "runs.parquet"
+    code = (
+        "import sys, pyarrow as pa, pyarrow.parquet as pq, scalefit as sf\n"
+        f"table = pa.table({{'N': [1e8] * 200, 'D': [2e9] * 200, 'loss': [3.0] * 200, 'x': [{cell}] * 200}})\n"
+        "pq.write_table(table, sys.argv[1]); del table\n"
+        "before = pa.total_allocated_bytes()\n"
+        "from pyarrow import default_memory_pool, set_memory_pool, system_memory_pool\n"
+        "pool = next(p for p in (pa.system_memory_pool(), default_memory_pool()) if p.max_memory() == 0)\n"
+        "set_memory_pool(pool)\n"
+        "try: sf.read_runs(sys.argv[1], max_bytes=1 << 22)\n"
+        "except sf.DataError as error: print('max_bytes' in str(error), pool.max_memory())\n"
+    )
+    said, used = start("-c", code, path).communicate()[0].split()
+    assert said == "True" and 0 < int(used) < 80e6, used
+
+
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
 def test_endless_results_are_refused():
     for load in (sf.load_result, sf.load_forecast, sf.load_monitor):

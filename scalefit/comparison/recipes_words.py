@@ -86,12 +86,12 @@ def _verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool
 
 def _of_runs_apart(arm: Arm, bound: Reading) -> str:
     """Say what follows where the two have no loss in common: lower losses of more compute say nothing of the recipe."""
-    said = f"{bound.words()} times the compute at {quantity('C', bound.C)} FLOP"
+    shown = f"{bound.words()} times the compute at {quantity('C', bound.C)} FLOP"
     if bound.lower > 1 or bound.upper < 1:
         way = "better" if bound.lower > 1 else "worse"
-        return f"{arm.b.label} looks {way}, but the multiplier is not determined: {bound.why} ({said})."
+        return f"{arm.b.label} looks {way}, but the multiplier is not determined: {bound.why} ({shown})."
     more = "more" if arm.apart == "below" else "less"
-    return f"{arm.b.label}: which is better is not determined: {bound.why}, but had {more} compute ({said})."
+    return f"{arm.b.label}: which is better is not determined: {bound.why}, but had {more} compute ({shown})."
 
 
 def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -> list[str]:

@@ -31,6 +31,7 @@ from scalefit.tables.limits import Limits
 
 #: Bytes of a file that say what kind of table it is.
 HEAD_BYTES = 1 << 16
+_FEW_ROWS = 16
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
@@ -230,12 +231,15 @@ def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck, limits: Limi
         limits.check(name, rows=about.num_rows, cells=sum(chunk.num_values for chunk in chunks))
         limits.check(name, size=sum(chunk.total_uncompressed_size for chunk in chunks))
         # A text that is stored once and repeated stays stored once: a short file of it would fill the memory.
-        texts = [column.name for column in file.schema_arrow if pyarrow.types.is_string(column.type)]
+        fields = list(file.schema_arrow)
+        texts = [field.name for field in fields if _is_text(field.type)]
+        nested = any(pyarrow.types.is_nested(field.type) for field in fields)  # a cell of those can be of any size
+        step = _FEW_ROWS if nested else 1 << 13
         file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts)
-        check(next(file.iter_batches(100), file.schema_arrow.empty_table()).to_pandas())
+        check(next(file.iter_batches(min(step, 100)), file.schema_arrow.empty_table()).to_pandas())
         batches: list[Any] = []
         size = 0
-        for batch in file.iter_batches(1 << 13):
+        for batch in file.iter_batches(step):
             size += sum(column.indices.nbytes if hasattr(column, "indices") else column.nbytes for column in batch)
             limits.check(name, rows=sum(map(len, batches)) + len(batch), size=size)
             batches.append(batch)
@@ -254,6 +258,12 @@ def _read_parquet(stream: IO[bytes], name: str, check: HeaderCheck, limits: Limi
     frame = frame.reset_index(drop=frame.index.name in (None, "row"))
     frame.attrs.update(attrs if isinstance(attrs, dict) else {})
     return RawTable(frame, labels, name)
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    return any(test(kind) for test in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary))
 
 
 def _undictionary(frame: pd.DataFrame, texts: list[str], name: str, limits: Limits) -> pd.DataFrame:

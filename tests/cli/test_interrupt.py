@@ -78,3 +78,18 @@ def test_an_interrupt_ends_long_work_at_once(start, words, big, tmp_path, enough
     assert took < worked, "ending took longer than all the work until then"
     left = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert left == ({"out.json": "kept"} if "--force" in words else {})
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_told_in_a_line(start):
+    code = (
+        "import builtins\n"
+        "real = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name == 'typer': raise KeyboardInterrupt\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = interrupted\n"
+        "from scalefit.__main__ import main\n"
+        "main()\n"
+    )
+    process = start("-c", code, stderr=subprocess.PIPE)
+    assert process.communicate()[1] == "scalefit: interrupted\n" and process.returncode == 130
