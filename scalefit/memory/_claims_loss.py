@@ -186,7 +186,7 @@ def appendix_d() -> Found:
 
 
 CLAIMS = (
-    Claim("eq. 1", "Kaplan's law", "", eq_1, 'sf.published("kaplan")'),
+    Claim("eq. 1", "Kaplan's law", "", eq_1, 'sf.published("kaplan", "kaplan2020")'),
     Claim("eq. 2", "E = 1.61 in Chinchilla's law", "E = 1.69", eq_2, 'sf.published("chinchilla", "hoffmann2022")'),
     Claim("eq. 11", "the test data are equally likely patterns", "", eq_11, "-"),
     Claim(

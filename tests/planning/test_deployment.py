@@ -112,7 +112,7 @@ def test_laws_that_know_nothing_of_repetition_borrow_it_and_say_so():
     runs = grid(noise=0.003)
     fitted = sf.plan(sf.fit(runs), C=1e23, unique_tokens=5e10)
     assert fitted.lower < fitted.loss < fitted.upper
-    kaplan = sf.plan(sf.published("kaplan"), C=1e21, unique_tokens=1e9)
+    kaplan = sf.plan(sf.published("kaplan", "kaplan2020"), C=1e21, unique_tokens=1e9)
     assert any("R_D* = 15.4 of" in n.message for n in kaplan.notes)
 
 

@@ -39,11 +39,10 @@ def test_every_published_set_says_what_it_says_alone(small):
 
 
 def test_laws_without_embeddings_get_n_without_them(small):
-    row = small.table.set_index("law").loc["kaplan"]
+    row = small.table.set_index("constants").loc["kaplan2020"]
+    kaplan = sf.published("kaplan", "kaplan2020")
     blocks = sf.counting.count_parameters(12, 768).blocks
-    assert (
-        row["loss"] == sf.published("kaplan").predict(N=blocks, D=9e9) != sf.published("kaplan").predict(N=124e6, D=9e9)
-    )
+    assert row["loss"] == kaplan.predict(N=blocks, D=9e9) != kaplan.predict(N=124e6, D=9e9)
 
 
 def test_published_laws_have_no_interval_and_floors_have_what_z_allows(small):
