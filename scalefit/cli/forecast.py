@@ -63,7 +63,7 @@ def forecast(
     shared.may_write("--save", save, "result", [table], force=force)
     shared.may_write("--plot", plot, "figure", [table], force=force)
     with shared.working("Forecasting"), shared.rows_in_print(not as_json):
-        runs = shared.read_table(table, **columns)
+        runs = shared.read_table(table, laws=[] if law is None else [law], **columns)
         several = "series" in runs and runs["series"].nunique() > 1
         unit = "other" if columns.get("loss_unit") == "other" else None
         prior = None if no_prior else "shipped"
@@ -161,14 +161,15 @@ def _print(
     if label is not None:
         typer.echo(f"== {label} ==")
     typer.echo(result.text(level))
+    target, digits = result.target, ".4f" if result.target.of_loss else ".4g"
     for point, row in zip(points, predictions, strict=True):
         sizes = ", ".join(f"{key} = {quantity(key, row[key])}" for key in SIZES if key in row)
         drawn_on = f", from {quantity('D', row['unique_tokens'])} distinct tokens" if "unique_tokens" in row else ""
         compute = f"C = {quantity('C', row['C'])}" if "C" in row else ""
         where = (" at the best " if not set(SIZES) & set(point) else ", ").join(filter(None, (compute, sizes)))
-        span = f"{100 * level:g} % interval [{row['lower']:.4f}, {row['upper']:.4f}]"
-        typer.echo(f"\n{where}{drawn_on}: loss {row['loss']:.4f}  {span}")
-        parts = ", ".join(f"{name} {row[f'se_{name}']:.4f}" for name in ("parameter", "law", "noise"))
+        span = f"{100 * level:g} % interval [{row['lower']:{digits}}, {row['upper']:{digits}}]"
+        typer.echo(f"\n{where}{drawn_on}: {target.name} {row['loss']:{digits}}  {span}")
+        parts = ", ".join(f"{name} {row[f'se_{name}']:{digits}}" for name in ("parameter", "law", "noise"))
         typer.echo(f"  standard errors: {parts}")
         for note in row["notes"]:
             typer.echo(folded(f"  {note}"))

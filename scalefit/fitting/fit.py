@@ -251,7 +251,10 @@ def fit(
     )
     if not one_of(by, (None, "series", "shared", "pool")):
         raise ArgumentError(
-            f"{arg('by', by)} is not known", "nothing was fitted", known(by, ("series", "shared", "pool"))
+            f"{arg('by', by)} is not known",
+            "nothing was fitted",
+            f"{known(by, ('series', 'shared', 'pool'))}. Name a column of kinds when the table is read, "
+            f"read_runs(..., {arg('series', 'router')}), and pass {arg('by', 'series')}",
         )
     table = read(runs, chosen.inputs, chosen.reads(), weights)
     labels = table.series_labels

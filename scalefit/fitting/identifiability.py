@@ -75,7 +75,7 @@ def refuse(
     if n == n_free + 1:
         text = (
             f"{n} runs for {n_free} free parameters leave one degree of freedom, so the law is hardly tested: "
-            "intervals assume the law's form and the fixed floor, and are very wide. Add runs."
+            "intervals rest on that one, the law's form and what was fixed. Add runs."
         )
         notes.append(Note("one_degree", "warning", text, {"n_runs": n, "n_free": n_free}))
     varied = {key: np.log(value) for key, value in columns.items() if key in QUANTITIES}
@@ -185,7 +185,8 @@ def repeated_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note
 
 def sweep_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note]:
     """Say that hyperparameters vary among runs of one size and length: then such runs are not replicates."""
-    swept = [name for name in columns if name.lower() in HYPERPARAMETERS and name not in law.inputs]
+    own = {*law.inputs, law.target.name, *law.target.names}  # a law of the learning rate predicts it
+    swept = [name for name in columns if name.lower() in HYPERPARAMETERS and name not in own]
     if not swept:
         return []
     # A law in C alone has runs of many shapes at each C, and settings that follow N and D there are no sweep.

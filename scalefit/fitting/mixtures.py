@@ -78,7 +78,9 @@ def refuse_few_mixtures(law: type[Law], columns: Mapping[str, Array], n_free: in
     shares, domains = shares_of(law, columns), law.domains()
     others = [columns[key] for key in law.inputs if not key.startswith(f"{law.shares}_")]
     distinct = len(np.unique(np.column_stack([shares, *others]).round(9), axis=0))
-    values, vectors = np.linalg.svd(shares - shares.mean(axis=0), full_matrices=True)[1:]
+    # Of the triangle alone: the left vectors of a long table would be as many numbers as it has rows, squared.
+    triangle = np.linalg.qr(shares - shares.mean(axis=0), mode="r")
+    values, vectors = np.linalg.svd(triangle, full_matrices=True)[1:]
     rank = int((values > _VARIED * max(float(values[0]), 1e-300)).sum()) if values[0] > _VARIED else 0
     free = len(domains) - 1
     # Directions without variation, the sum left out: domains that take part in one cannot be told apart.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,11 +98,20 @@ def read(
         weights=weights_of(checked.columns, weights),
         series=None if series is None else np.asarray(series),
         labels=np.asarray(checked.row_labels),
-        conventions=dict(checked.conventions),
+        conventions=_counted(checked.conventions, declared, checked.columns),
         notes=tuple(checked.notes),
     )
     order = by_label(found.labels)
     return found if (order[1:] > order[:-1]).all() else found.part(order)
+
+
+def _counted(conventions: Mapping[str, Any], declared: Mapping[str, Any] | None, there: Container[str]) -> dict[str, Any]:
+    """The table's conventions; what N counts is what an input beside it says, where the table does not."""
+    counts = [getattr(one, "counts", {}) for name, one in (declared or {}).items() if name in there]
+    told = [one["N"] for one in counts if "N" in one]
+    if not told or "params" not in conventions.get("assumed", ()):
+        return dict(conventions)
+    return {**conventions, "params": told[0]}
 
 
 def lacking(runs: Any, inputs: Sequence[str], declared: Mapping[str, Any] | None = None) -> DataError | None:

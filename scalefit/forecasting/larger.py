@@ -55,9 +55,16 @@ def compute_optimal(
         )
     if "C" in law.inputs:
         return {"C": budget}
+    if law.target.sense == 0:
+        raise ArgumentError(
+            f"{law.name} predicts {law.target.name}, a setting, by which no run of a budget is the best",
+            "none was found",
+            "Give N and D",
+        )
     values = {str(key): float(value) for key, value in dict(params).items()}
     worth = (lambda D: D) if unique is None else lambda D: effective(D, np.asarray(unique))
-    return best_sizes(lambda N, D: law.evaluate({"N": N, "D": worth(D)}, values), budget, cost)
+    better = -law.target.sense  # what is minimised falls as the target gets better
+    return best_sizes(lambda N, D: better * law.evaluate({"N": N, "D": worth(D)}, values), budget, cost)
 
 
 def inputs_at(result: Any, point: Mapping[str, Any]) -> dict[str, float]:

@@ -27,8 +27,7 @@ def as_text(result: Any, level: float = 0.9) -> str:
         folded(f"{result.n_runs} runs up to {_largest_run(result)} · converged: {'yes' if result.success else 'NO'}"),
         folded(f"Prior: {penalty if penalty is not None else 'none'}"),
         folded(
-            f"{counted(conventions)} · loss in "
-            f"{conventions.get('loss_unit', 'nat/token')} · errors shared by neighbours, "
+            f"{counted(conventions)} · {_predicted(result)} · errors shared by neighbours, "
             f"{100 * result.discrepancy.amplitude:.2g} % over {result.discrepancy.length:g} in "
             + ", ".join(f"ln {name}" for name in result.inputs)
         ),
@@ -44,6 +43,11 @@ def as_text(result: Any, level: float = 0.9) -> str:
     if result.notes:
         lines += ["", "Notes", *(note_line(note) for note in result.notes)]
     return "\n".join(lines)
+
+
+def _predicted(result: Any) -> str:
+    target = result.target
+    return f"loss in {target.unit}" if target.of_loss else str(target.label())
 
 
 def _largest_run(result: Any) -> str:
@@ -62,13 +66,14 @@ def _along_frontier(result: Any, level: float) -> list[str]:
     table = result.predict_interval(level=level, **columns)
     sizes = list(columns)
     scaled = "compute" if "C" in result.seen() else ""
-    rows = [(scaled, *sizes, "loss", f"{100 * level:g} % interval", "parameters", "law", "noise")]
+    target, digits = result.target, ".3f" if result.target.of_loss else ".4g"  # a learning rate is 0.000 in three decimals
+    rows = [(scaled, *sizes, target.name, f"{100 * level:g} % interval", "parameters", "law", "noise")]
     for i, ratio in enumerate(_SHOWN_RATIOS):
         row = table.iloc[i]
-        cells = [f"{row[key]:.4f}" for key in ("se_parameter", "se_law", "se_noise")]
+        cells = [f"{row[key]:{'.4f' if target.of_loss else '.2g'}}" for key in ("se_parameter", "se_law", "se_noise")]
         where = [quantity(name, float(columns[name][i])) for name in sizes]
-        interval = f"[{row['lower']:.3f}, {row['upper']:.3f}]"
-        rows.append((f"{ratio:g} x", *where, f"{row['loss']:.3f}", interval, *cells))
+        interval = f"[{row['lower']:{digits}}, {row['upper']:{digits}}]"
+        rows.append((f"{ratio:g} x", *where, f"{row['loss']:{digits}}", interval, *cells))
     return ["", "Beyond the largest run (the last three columns are standard errors)", *_aligned(rows)]
 
 

@@ -111,7 +111,9 @@ def readers(name: str) -> list[str]:
 
 
 def _on(law: type[Law], column: str | None) -> type[Law]:
-    return law.on(column) if column else law
+    if not column:
+        return law
+    return law.on(next((one for one in law.choices if one.lower() == column.strip().lower()), column))
 
 
 def _own(law: type[Law], where: str) -> type[Law]:

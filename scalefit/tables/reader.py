@@ -347,4 +347,7 @@ def no_row(name: str, set_aside: list[tuple[Any, str]]) -> DataError:
     if not set_aside:
         return DataError(f"{name} has a header and no rows", "nothing was read", "Add a row for each run")
     rows = f"all {len(set_aside)} were set aside: {name_rows(set_aside)}"
-    return DataError(f"{name} has no usable row; {rows}", "nothing was read", "Correct the table")
+    how = "Correct the table"
+    if all(reason.startswith(("loss is -", "loss is 0")) for _, reason in set_aside):
+        how += "; for loss differences and losses less a unigram model's, fit a law of those: ptq, low_bit, vocabulary"
+    return DataError(f"{name} has no usable row; {rows}", "nothing was read", how)

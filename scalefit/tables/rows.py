@@ -69,9 +69,13 @@ class Rows:
         bad = ~declared.admits(values)
         if blank is None:
             bad &= ~np.isnan(values)
+        shown = str(getattr(declared, "name", name))  # a target stands in the column of the loss
+        low, high = declared.range
+        allowed = getattr(declared, "allowed", f"between {low:g} and {high:g}")
         for i in np.flatnonzero(bad):
             value = float(values[i])
-            self.reasons.setdefault(int(i), f"{name} " + (blank or "" if np.isnan(value) else f"is {value:g}"))
+            text = blank or "" if np.isnan(value) else f"is {value:g}, not {allowed}"
+            self.reasons.setdefault(int(i), f"{shown} {text}")
 
     def demand_plausible_loss(self, unit: str) -> None:
         """Set aside the few losses that no model has; where most are so large, the unit is another and they stay."""

@@ -321,7 +321,8 @@ def _check(
         rows.demand_positive("unique_tokens", blank=None)
     target = (declared or {}).get("loss")
     of_loss = target is None or target.of_loss
-    rows.demand_plausible_loss(conventions["loss_unit"] if of_loss else "other")
+    unit = conventions["loss_unit"] if of_loss else "other"
+    rows.demand_plausible_loss(unit)
     rows.demand_one_unit()
     rows.demand_new(frame)
     keep, here = rows.usable, rows.set_aside()
@@ -335,7 +336,7 @@ def _check(
         frame = frame[keep]
         notes = [note for note in notes if note.code != "set_aside"]
         notes.append(set_aside_note(aside, len(keep) + len(earlier)))
-    found += oddities(columns, frame, conventions["loss_unit"], rows.labels[keep])
+    found += oddities(columns, frame, unit, rows.labels[keep])
     if of_loss and "loss_unit" in conventions["assumed"]:
         found += assumed_unit(columns["loss"])
     already = {(note.code, note.details.get("column")) for note in notes}

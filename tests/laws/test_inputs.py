@@ -1,6 +1,7 @@
 """What a law reads and gives: declarations, checks of predict, and the conventions that tie C to N and D."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
@@ -152,3 +153,18 @@ def test_the_default_objective_follows_the_target():
     assert result.problem.objective.on == "logit"
     assert result.params["k"] == pytest.approx(slope, rel=1e-6)
     assert result.params["N_half"] == pytest.approx(np.exp(-cut / slope), rel=1e-5)
+
+
+def test_n_counts_what_the_law_of_experts_reads_unless_the_table_says():
+    law = sf.published("joint_moe")
+    rng = np.random.default_rng(0)
+    N, D, experts = 10 ** rng.uniform(8, 9.5, 40), 10 ** rng.uniform(9.5, 11, 40), rng.choice([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0], 40)
+    runs = {"N": N, "D": D, "n_experts": experts, "loss": law.predict(N=N, D=D, n_experts=experts)}
+    free = ("E", "a", "alpha", "b", "beta")
+    fixed = {key: value for key, value in law.params.items() if key not in free}
+    result = sf.fit(runs, "joint_moe", fixed=fixed)
+    assert result.conventions["params"] == "active" and "params" in result.conventions["assumed"]
+    assert "N counts active parameters (assumed)" in str(result)
+    assert sf.fit({key: runs[key] for key in ("N", "D", "loss")}, "chinchilla").conventions["params"] == "total"
+    named = pd.DataFrame(runs).rename(columns={"N": "params_non_embedding"})
+    assert sf.fit(sf.read_runs(named), "routed").conventions["params"] == "non_embedding"

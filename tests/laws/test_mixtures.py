@@ -291,3 +291,20 @@ def test_laws_of_mixtures_are_compared_on_held_out_mixtures():
     found = sf.compare(table.drop(columns="loss_code"), ["effective_mixture", "data_mixing"], holdout="k-fold")
     assert set(found["law"]) == {"data_mixing", "effective_mixture"} and found["failed"].sum() == 0
     assert found["law"].iloc[0] == "data_mixing" and found["rmse"].iloc[0] < 0.02
+
+
+def test_a_quarter_of_a_million_mixtures_fit_in_memory():
+    """The left singular vectors of so long a table took 466 GiB."""
+    table = runs(250_000, noise=0.01)
+    result = sf.fit(table, "data_mixing", loss="loss_web")
+    assert result.trusted and result.params["c"] == pytest.approx(TRUTH["c"], abs=0.01)
+
+
+def test_directions_that_were_not_varied_are_named_however_few_mixtures_there_are():
+    shares = mixtures(40, domains=("a", "b", "c", "d"))
+    shares[:, 1] = shares[:, 0] = shares[:, :2].sum(axis=1) / 2
+    table = pd.DataFrame(shares, columns=[f"share_{x}" for x in "abcd"])
+    table["loss"] = 2 + np.exp(-shares[:, 2])
+    for n in (40, 3):  # fewer mixtures than domains too
+        with pytest.raises(sf.FitError, match=r"vary 2 of the 3 directions.*a and b cannot be told apart|vary 2 of"):
+            sf.fit(table[:n], "data_mixing")

@@ -128,3 +128,9 @@ def test_constants_of_another_unit_say_so_and_stay_out_of_lists_in_nats():
 def test_print_of_constants_says_what_was_checked_and_hides_no_unknown_range():
     assert "checked against its paper: no" in str(sf.published("vocabulary", "tao2024"))
     assert "∞" not in str(sf.published("sparse", "frantar2023_t5"))
+
+
+def test_the_variable_of_a_law_is_read_in_either_case():
+    assert sf.laws.get("POWER_LAW:n") is not None and sf.laws.get("Power-Law:n").inputs == ("N",)
+    with pytest.raises(sf.ScalefitError, match="Known: C, N, D"):
+        sf.laws.get("power_law:x")

@@ -1,0 +1,66 @@
+"""Targets that are no loss: settings, accuracies in the wrong unit, losses below zero."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+
+@pytest.mark.parametrize(("law", "target"), [("deepseek_lr", "lr"), ("deepseek_batch", "batch_tokens")])
+def test_a_setting_is_neither_a_loss_nor_a_sweep_of_itself(law, target):
+    """The batch was told to be a perplexity, and the learning rate to differ among runs of one budget."""
+    rng = np.random.default_rng(0)
+    C = np.tile(10 ** rng.uniform(18, 22, 20), 2)
+    result = sf.fit({"C": C, target: sf.published(law).predict(C=C) * np.exp(0.05 * rng.standard_normal(40))}, law)
+    assert result.trusted and not {"swept", "implausible_loss", "assumed_unit"} & {note.code for note in result.notes}
+
+
+def test_a_sweep_is_still_told_from_replicates():
+    rng = np.random.default_rng(0)
+    N, lr = np.repeat(10 ** rng.uniform(7, 9, 12), 3), np.tile([1e-3, 2e-3, 4e-3], 12)
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=20 * N) * (1 + 5 * lr)
+    assert "swept" in {note.code for note in sf.fit({"N": N, "loss": loss, "lr": lr}, "power_law:N").notes}
+
+
+def test_the_forecast_of_a_setting_names_no_best_run_and_prints_its_digits():
+    """It named runs of one token, as the lowest learning rate was taken for the best."""
+    rng = np.random.default_rng(0)
+    N, D = 10 ** rng.uniform(8, 10, 30), 10 ** rng.uniform(10, 12, 30)
+    lr = sf.published("step_law_lr").predict(N=N, D=D) * np.exp(0.05 * rng.standard_normal(30))
+    forecast = sf.forecast({"N": N, "D": D, "lr": lr}, law="step_law_lr")
+    assert "nat/token" not in str(forecast) and " lr " in str(forecast) and "Beyond" not in str(forecast)
+    with pytest.raises(sf.ScalefitError, match="a setting.*Give N and D"):
+        forecast.frontier([1e23])
+    with pytest.raises(sf.ScalefitError, match="a setting"):
+        forecast.plot()
+    row = forecast.predict_interval(N=1e10, D=1e12).iloc[0]
+    assert row["lower"] < sf.published("step_law_lr").predict(N=1e10, D=1e12) < row["upper"]
+    C = 10 ** rng.uniform(18, 22, 20)
+    lr = sf.published("deepseek_lr").predict(C=C) * np.exp(0.05 * rng.standard_normal(20))
+    text = str(sf.forecast({"C": C, "lr": lr}, law="deepseek_lr"))
+    assert "Beyond" in text and " 0.000 " not in text.split("Beyond")[1].split("Notes")[0]
+
+
+def test_a_refused_target_is_named_with_what_it_may_be():
+    x = np.linspace(2, 4, 12)
+    with pytest.raises(sf.DataError, match=r"accuracy is \d+.*, not between 0 and 1"):
+        sf.fit({"task_loss": x, "accuracy": 100 / x}, "ladder_sigmoid")
+    with pytest.raises(sf.DataError, match="ptq, low_bit, vocabulary"):
+        sf.fit({"N": 10**x, "D": 10**x, "loss": -x}, "chinchilla")
+
+
+def test_the_command_reads_the_target_of_the_law_that_it_forecasts_by(tmp_path, capsys):
+    from scalefit.cli import main
+
+    rng = np.random.default_rng(0)
+    C = 10 ** rng.uniform(18, 22, 20)
+    lr = 0.3 * C**-0.125 * np.exp(0.05 * rng.standard_normal(20))
+    pd.DataFrame({"C": C, "lr": lr}).to_csv(tmp_path / "r.csv", index=False)
+    with pytest.raises(SystemExit) as end:
+        main(["forecast", str(tmp_path / "r.csv"), "--law", "deepseek_lr", "--at", "C=1e23"])
+    done = capsys.readouterr()
+    assert end.value.code == 0, done.err
+    assert "C = 1e+23: lr 0.00" in done.out
