@@ -105,7 +105,9 @@ def read(
     return found if (order[1:] > order[:-1]).all() else found.part(order)
 
 
-def _counted(conventions: Mapping[str, Any], declared: Mapping[str, Any] | None, there: Container[str]) -> dict[str, Any]:
+def _counted(
+    conventions: Mapping[str, Any], declared: Mapping[str, Any] | None, there: Container[str]
+) -> dict[str, Any]:
     """The table's conventions; what N counts is what an input beside it says, where the table does not."""
     counts = [getattr(one, "counts", {}) for name, one in (declared or {}).items() if name in there]
     told = [one["N"] for one in counts if "N" in one]

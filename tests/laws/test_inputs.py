@@ -158,7 +158,11 @@ def test_the_default_objective_follows_the_target():
 def test_n_counts_what_the_law_of_experts_reads_unless_the_table_says():
     law = sf.published("joint_moe")
     rng = np.random.default_rng(0)
-    N, D, experts = 10 ** rng.uniform(8, 9.5, 40), 10 ** rng.uniform(9.5, 11, 40), rng.choice([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0], 40)
+    N, D, experts = (
+        10 ** rng.uniform(8, 9.5, 40),
+        10 ** rng.uniform(9.5, 11, 40),
+        rng.choice([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0], 40),
+    )
     runs = {"N": N, "D": D, "n_experts": experts, "loss": law.predict(N=N, D=D, n_experts=experts)}
     free = ("E", "a", "alpha", "b", "beta")
     fixed = {key: value for key, value in law.params.items() if key not in free}
