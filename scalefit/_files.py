@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import os
 import secrets
 import stat
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +154,28 @@ def read_bounded(path: Any, max_bytes: int = MAX_BYTES) -> bytes:
 def read_text(path: Any, max_bytes: int = MAX_BYTES) -> str:
     """Read a text file as `read_bounded` does; a byte that is not UTF-8 raises `UnicodeDecodeError`."""
     return read_bounded(path, max_bytes).decode("utf-8")
+
+
+def read_foreign_text(path: Any, max_bytes: int = MAX_BYTES) -> str:
+    """Read a text file that another program wrote: gzipped or not, in UTF-8 or in UTF-16 with its mark.
+
+    Raises
+    ------
+    DataError
+        As `read_bounded`, also where it unpacks to more than `max_bytes`, or is a damaged gzip file.
+    """
+    content = read_bounded(path, max_bytes)
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+                content = stream.read(max_bytes + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{path} is a damaged or cut gzip file ({error})", "it was not read", "Copy it again") from None
+        if len(content) > max_bytes:
+            raise DataError(f"{path} unpacks to more than {max_bytes:,} bytes", "it was not read", "Name another file")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # as PowerShell writes what it redirects
+        return content.decode("utf-16")
+    return content.decode("utf-8").removeprefix("\ufeff")
 
 
 def save_figure(figure: Figure, path: Any, **options: Any) -> None:

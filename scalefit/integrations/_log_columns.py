@@ -14,7 +14,7 @@ from scalefit.errors import DataError, arg
 LOSSES = ("val_loss", "train_loss")
 # Names that tools use, after lower-casing and reducing everything but letters to underscores.
 NAMES = {
-    "step": ("step", "_step", "global_step", "iter", "iteration", "steps", "trainer_global_step", "train_global_step",
+    "step": ("global_step", "trainer_global_step", "train_global_step", "step", "_step", "iter", "iteration", "steps",
              "current_steps", "num_updates", "iterations", "iters", "train_step", "training_step", "training_steps",
              "optimizer_step", "optimizer_steps", "update", "updates", "n_iter"),
     "epoch": ("epoch", "epochs", "train_epoch"),
@@ -28,14 +28,17 @@ NAMES = {
     "tokens": ("tokens", "n_tokens", "tokens_seen", "train_tokens", "total_tokens", "consumed_tokens", "num_tokens"),
     "grad_norm": ("grad_norm", "norm", "train_grad_norm", "gradient_norm", "gnorm"),
 }  # fmt: skip
+STEPS = frozenset(re.sub(r"[^a-z]+", "_", name).strip("_") for name in NAMES["step"])
 _HELD_OUT = re.compile(r"(^|[^a-z])(val|valid|validation|eval|evaluation|test|dev|held_?out)([^a-z]|$)", re.I)
-_LOSS_LIKE = re.compile(
+LOSS_LIKE = re.compile(
     r"((^|[^a-z])(loss|ce|nll|cross_?entropy(loss)?|bpb|ppl|perplexity)|(?-i:[a-z](CrossEntropy(Loss)?|Loss|Perplexity)))"
     r"([^a-z]|$)",
     re.I,
 )
 _STATISTIC = re.compile(r"__(MIN|MAX|std|mean)$")
-_BITS, _PERPLEXITY = re.compile(r"bpb|bits?_per_byte", re.I), re.compile(r"ppl|perplexity", re.I)
+_BYTES = re.compile(r"bpb|bpc|bits?[ _/-]*(per)?[ _/-]*(byte|char)", re.I)
+_BITS, _PERPLEXITY = re.compile(r"(^|[^a-z])bits?([^a-z]|$)", re.I), re.compile(r"ppl|perplexity", re.I)
+_NO_LOSS = re.compile(r"rewards/|scale|aux|balanc|z[ _-]?loss|router|(^|[^a-z])(best|lowest)([^a-z]|$)", re.I)
 
 
 def plain(name: Any) -> str:
@@ -85,9 +88,13 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
     if name == "train_loss":
         usual = [column for column in usual if not is_validation(column)]
     for candidate in NAMES[name]:
-        for column in usual:
-            if plain(column) == plain(candidate):
-                return column
+        if same := [column for column in usual if plain(column) == plain(candidate)]:
+            if name not in LOSSES:
+                return same[0]
+            apart = [column for column in same if not re.search(r"\d", str(column))]
+            if len(same) > 1 and (not apart or any(re.search(r"\.\d+$", str(c)) for c in same)):
+                raise _several(name, same)
+            return (apart or same)[0]
     known = set(map(plain, NAMES[name]))
     exports = [c for c in columns if " - " in str(c) and not _STATISTIC.search(str(c))]
     found = [c for c in exports if plain(str(c).rsplit(" - ", 1)[1]) in known]
@@ -103,16 +110,20 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
         found = [c for c in usual if is_loss(c) and is_validation(c) == (name == "val_loss")]
     found = [c for c in found if not _PERPLEXITY.search(str(c))] or found  # beside a loss, a perplexity is the same
     if len(found) > 1:
-        how = f"Choose one with {arg('val' if name == 'val_loss' else 'train')}"
-        what = "runs or losses" if name in LOSSES else "columns"
-        raise DataError(f"Several {what} fit {name}: {listed(found)}", "nothing was read", how)
+        raise _several(name, found)
     return found[0] if found else None
 
 
+def _several(name: str, found: Sequence[Any]) -> DataError:
+    how = f"Choose one with {arg('val' if name == 'val_loss' else 'train')}"
+    what = "runs or losses" if name in LOSSES else "columns"
+    return DataError(f"Several {what} fit {name}: {listed(found)}", "nothing was read", how)
+
+
 def is_loss(column: Any) -> bool:
-    """Whether a column's name speaks of a loss; its scale, and losses that only balance experts, are none."""
+    """Whether a column's name speaks of a loss; its scale, its best so far, and what balances experts are none."""
     name = str(column)
-    return bool(_LOSS_LIKE.search(name)) and not re.search(r"rewards/|scale|aux|balanc|z_loss|router", name, re.I)
+    return bool(LOSS_LIKE.search(name)) and not _NO_LOSS.search(name)
 
 
 def in_nats(values: pd.Series[Any], column: Any) -> tuple[pd.Series[Any], str, str]:
@@ -120,8 +131,10 @@ def in_nats(values: pd.Series[Any], column: Any) -> tuple[pd.Series[Any], str, s
     if _PERPLEXITY.search(str(column)):
         logs = np.log(values.where(values > 0))
         return logs, "nat/token", f"{column} is a perplexity; its logarithm was taken."
-    if _BITS.search(str(column)):
+    if _BYTES.search(str(column)):
         return values, "bit/byte", f"{column} is in bit/byte, and is judged as such."
+    if _BITS.search(str(column)):
+        return values * np.log(2), "nat/token", f"{column} is taken to be in bit/token; it was multiplied by ln 2."
     return values, "nat/token", ""
 
 

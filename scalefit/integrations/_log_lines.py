@@ -66,10 +66,10 @@ FORMATS: dict[str, LineFormat] = {
         {r"(\d+) train ": {"train_loss": r"train " + _NUMBER}, r"(\d+) val ": {"val_loss": r"val " + _NUMBER}},
     ),
     "megatron": LineFormat(
-        r"iteration\s+\d+/\s*\d+ \|.*loss",
+        r"iteration\s+\d+/\s*\d+ \|.*lm[ _]loss",
         {r".*?iteration\s+(\d+)/\s*\d+ \|": {"train_loss": _value("lm[ _]loss:"), "lr": _value("learning rate:"),
                                              "grad_norm": _value("grad norm:")},
-         r".*?validation (?:loss|results) at iteration\s+(\d+)": {"val_loss": r"lm[ _]loss value:\s*" + _NUMBER}},
+         r".*?validation (?:loss|results) at iteration\s+(\d+)(?!.* on test set)": {"val_loss": r"lm[ _]loss value:\s*" + _NUMBER}},
         r"iteration\s+\d+/\s*(\d+) \|",
     ),
     "torchtitan": LineFormat(
@@ -100,7 +100,7 @@ FORMATS: dict[str, LineFormat] = {
         notes=("fairseq logs bits; the losses were multiplied by ln 2.",),
     ),
     "hf_stdout": LineFormat(
-        r"(?:^|\s|>>|\])\{'(?:eval_)?loss': ",
+        r"(?:^|\s|>>|\])\{'(?:eval_)?loss': (?!.*global_step)",
         {r".*?\{'(?=.*'epoch': '?([\d.]+))": {"train_loss": r"'loss': '?" + _NUMBER,
                                              "val_loss": r"'eval_loss': '?" + _NUMBER,
                                              "lr": r"'learning_rate': '?" + _NUMBER,

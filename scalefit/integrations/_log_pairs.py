@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 
 from scalefit._text import shortlist
-from scalefit.integrations._log_columns import is_loss, is_validation, plain
+from scalefit.integrations._log_columns import LOSS_LIKE, is_loss, is_validation, plain
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
 #: A counter and how far it has come: step=100/2000, "iter 100", "Epoch 3/10"; not that of an evaluation's batches.
 _COUNTER = re.compile(
-    r"(?<!eval )(?<!val )(?<!validation )(?<!validate )(?<![\w/.])"
+    r"(?<!eval )(?<!val )(?<!validation )(?<!validate )(?<!eval: )(?<!val: )(?<!validation: )(?<!validating: )(?<![\w/.])"
     r"(global_?step|num_updates|steps?|iterations?|iters?|updates?|batch|epochs?)"
-    r"\s*[:=#]?\s*\[?(\d[\d,]*)(?:\s*/\s*(\d[\d,]*))?(?![\d.]*[eE%\w])",
+    r"(?:/max_steps)?['\"]?\s*[:=#]?\s*['\"\[]?(\d[\d,]*)(?:\.0(?!\d))?(?:\s*/\s*(\d[\d,]*))?(?![\d.]*[eE%\w])",
     re.I,
 )
 _ORDER = (("global_step", "globalstep", "num_updates", "step", "steps", "update", "updates"),
           ("iteration", "iterations", "iter", "iters"), ("epoch", "epochs"), ("batch",))  # fmt: skip
 _PAIR = re.compile(
-    r"(?:^|(?<=[\s,|;\[({<>:\-]))((?:[A-Za-z_][\w./()\-]* ){0,3}?[A-Za-z_][\w./()\-]*)'?\"?\s*[:=]\s*[\['\"]?("
+    r"(?:^|(?<=[\s,|;\[({<>:\-]))['\"]?((?:[A-Za-z_][\w./()\-]* ){0,3}?[A-Za-z_][\w./()\-]*)'?\"?\s*[:=]\s*[\['\"]?("
     + _NUMBER
     + r")(?![\w:/%]|-\d)",
     re.I,
 )
 _SPACED = re.compile(
     r"\b((?:train|training|val|valid|validation|eval|test|dev)[ _]?loss) (" + _NUMBER + r")(?![\w:/%])", re.I
+)
+#: A name that could end a sentence ("new best loss 3.2") only after a mark or a number, and before a decimal.
+_SPACED_BARE = re.compile(
+    r"(?:^|(?<=[|,;:)\]>])|(?<=[\d|,;:)\]>-] )|(?<=[|,;:)\]>]  ))"
+    r"(loss|train|val|valid) +([-+]?\d+\.\d+(?:[eE][-+]?\d+)?|nan|inf)(?![\w:/%])",
+    re.I,
 )
 _BARE = ("loss", "nll", "ppl", "perplexity", "ce", "cross_entropy", "bpb")
 #: A step or epoch in any form, also one that is not read.
@@ -51,23 +59,30 @@ def read_pairs(text: str) -> pd.DataFrame | None:
         out.
     """
     rows: list[dict[str, Any]] = []
+    places: list[tuple[float | None, float | None]] = []  # epoch and steps of an epoch, by row
     totals: dict[str, float] = {}
-    for line in text.splitlines():
-        line = line[:_LONGEST]
-        counter = _counter(line)
-        if counter is not None:
-            name, at, total = counter
-            if not rows or rows[-1].get(name) != at:
-                rows.append({name: at})
-            if total is not None:
-                totals[name] = total
-        if not rows:
-            continue
-        for key, value in _pairs(line):
-            rows[-1][key] = value
+    lines = [line[:_LONGEST] for line in text.splitlines()]
+    counters = [_counters(line) for line in lines]
+    inner = {count.rank for found in counters for count in found[1:] if not count.epoch}
+    epoch: float | None = None
+    for line, found in zip(lines, counters, strict=True):
+        epoch = next((count.at for count in found if count.epoch), epoch)
+        # The length is that of the counter that counts: "iter 400/16000 step 100" says nothing of the steps to come.
+        first = [count for count in found if not count.epoch and count.rank not in inner][:1]
+        first += [count for count in found if count.epoch]
+        totals |= {"epoch" if count.epoch else "step": count.total for count in first if count.total is not None}
+        # "iter 400: val loss", where other lines say "iter 400 step 100": it belongs to the step before.
+        if found and not (rows and found[0].rank in inner and "step" in rows[-1]):
+            name = "epoch" if found[0].epoch else "step"
+            if not rows or rows[-1].get(name) != found[0].at or (name == "step" and places[-1][0] != epoch):
+                rows.append({name: found[0].at})
+                places.append((epoch, found[0].total))
+        if rows:
+            rows[-1].update(_pairs(line))
     names = {name for row in rows for name in ("step", "epoch") if name in row}
     if not names:
         return None
+    _count_on(rows, places, totals)
     notes: list[str] = []
     if len(names) == 2:  # "Epoch 3" above or below its steps: the steps count
         rows, notes = _at_steps(rows)
@@ -83,7 +98,7 @@ def read_pairs(text: str) -> pd.DataFrame | None:
 def line_of_loss(text: str) -> str | None:
     """The first line that speaks of a loss at a step or an epoch, whether or not `read_pairs` can read it."""
     lines = (line[:_LONGEST].strip() for line in text.splitlines())
-    return next((line for line in lines if _AT.search(line) and is_loss(line)), None)
+    return next((line for line in lines if _AT.search(line) and LOSS_LIKE.search(line)), None)
 
 
 def _at_steps(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -111,21 +126,55 @@ def _is_training(key: str) -> bool:
     return is_loss(key) and not is_validation(key)
 
 
-def _counter(line: str) -> tuple[str, float, float | None] | None:
-    """Step or epoch that a line names, the most telling one, and its total."""
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Where a line is by one counter, of how much; `rank` is the counter's place in `_ORDER`."""
+
+    rank: int
+    at: float
+    total: float | None
+
+    @property
+    def epoch(self) -> bool:
+        return "epoch" in _ORDER[self.rank]
+
+
+def _counters(line: str) -> list[_Count]:
+    """Steps and epochs that a line names, the most telling one first."""
     found = {match[1].lower(): match for match in reversed(list(_COUNTER.finditer(line)))}
-    for names in _ORDER:
-        for name in names:
-            if name in found:
-                match = found[name]
-                total = float(match[3].replace(",", "")) if match[3] and match[3].strip(",") else None
-                return "epoch" if name.startswith("epoch") else "step", float(match[2].replace(",", "")), total
-    return None
+    counts = []
+    for rank, names in enumerate(_ORDER):
+        if (match := next((found[name] for name in names if name in found), None)) is not None:
+            total = float(match[3].replace(",", "")) if match[3] and match[3].strip(",") else None
+            counts.append(_Count(rank, float(match[2].replace(",", "")), total))
+    return counts
+
+
+def _count_on(
+    rows: list[dict[str, Any]], places: list[tuple[float | None, float | None]], totals: dict[str, float]
+) -> None:
+    """Count steps that begin again in each epoch, as in "Epoch [2/4], Step [100/1000]", through all epochs."""
+    steps = [(row, *place) for row, place in zip(rows, places, strict=True) if "step" in row]
+    lengths = {length for _, _, length in steps}
+    if len(lengths) != 1 or None in lengths or any(epoch is None for _, epoch, _ in steps):
+        return
+    (length,) = lengths
+    again = any(
+        later[1] > earlier[1] and later[0]["step"] <= earlier[0]["step"] for earlier, later in pairwise(steps)
+    )
+    if not again or max(row["step"] for row, _, _ in steps) > length:
+        return
+    first = 0 if any(epoch == 0 for _, epoch, _ in steps) else 1
+    for row, epoch, _ in steps:
+        row["step"] += (epoch - first) * length
+    totals.pop("step", None)
+    if "epoch" in totals:
+        totals["step"] = totals["epoch"] * length
 
 
 def _pairs(line: str) -> list[tuple[str, str]]:
     """Names and values of a line; a bare loss on a line that speaks of validation is a validation loss."""
-    found = [(match.start(1), match[1], match[2]) for pattern in (_SPACED, _PAIR) for match in pattern.finditer(line)]
+    found = [(match.start(1), match[1], match[2]) for pattern in (_SPACED_BARE, _SPACED, _PAIR) for match in pattern.finditer(line)]
     found = [(at, key, value) for at, key, value in found if _COUNTER.match(f"{key}={value}") is None]
     if not found:
         return []

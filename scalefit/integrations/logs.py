@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scalefit._files import read_text
+from scalefit._files import read_foreign_text
 from scalefit._text import known, shortlist
 from scalefit.errors import ArgumentError, DataError, arg, require
 from scalefit.integrations import _log_columns as names
@@ -22,6 +23,7 @@ from scalefit.stopping.monitor import Monitor
 
 COLUMNS = ("train_loss", "val_loss", "lr", "grad_norm")
 KINDS = ("csv", "trainer_state", "tensorboard", *FORMATS)
+_VALUE_IN_HEADER = re.compile(r"(?<!^Unnamed)[:=]\s*['\"]?[-+]?\d")  # a first line such as "step: 100, loss: 3.4" is no header
 _NEW_RUN = 3  # points before steps that go back to the first one are another run
 
 
@@ -76,11 +78,12 @@ def read_log(
         if kind == "tensorboard":
             table = _tensorboard(source, val, train)
         else:
-            text = _text(source, growing)
+            text, cut = _log_tables.without_cut_line(_text(source, growing))
             if kind == "trainer_state":
                 table = _trainer_state(text, val, train)
             else:
                 table = read_lines(kind, text) if kind in FORMATS else _table(text, val, train)
+                table.attrs["notes"] = [*table.attrs.get("notes", []), *cut]
     except DataError as error:
         raise error.about(source) from None
     stated: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
@@ -92,7 +95,12 @@ def read_log(
         if name not in table:
             table[name] = float("nan")
     table = table[["step", *COLUMNS]].dropna(subset=["step"]).reset_index(drop=True)
+    if len(table) > 2 and table["step"].is_monotonic_decreasing and table["step"].iloc[0] > table["step"].iloc[-1]:
+        table = table[::-1].reset_index(drop=True)
+        stated["notes"].append("The newest step stands first: the rows were turned around.")
     table = _resumed(table, source, stated["notes"])
+    if kind == "csv":
+        _one_loss_per_step(table, source, stated["notes"])
     for name in COLUMNS:
         values = table[name].to_numpy(dtype=float)
         later = np.isfinite(values)[::-1].cumsum()[::-1] > 0
@@ -145,7 +153,7 @@ def _kind_of(source: Path) -> str:
 
 def _text(source: Path, growing: bool = False) -> str:
     try:
-        text = read_text(source).removeprefix("\ufeff")
+        text = read_foreign_text(source)
         return text[: text.rfind("\n") + 1] if growing and source.suffix != ".json" else text
     except UnicodeDecodeError as error:
         raise DataError(
@@ -162,6 +170,8 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
     try:
         table, notes = _log_tables.parse(text)
         lines = None if _log_tables.is_json(text) else _pairs(text, table)
+    except DataError:
+        raise
     except (ValueError, TypeError, RecursionError, csv.Error, pd.errors.ParserError) as error:
         lines = _pairs(text, None)
         if lines is None:
@@ -180,7 +190,8 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
 
 def _pairs(text: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
     """The log as lines of names and values, where it is not a table with a column of steps."""
-    if table is not None:
+    headed = table is not None and not any(_VALUE_IN_HEADER.search(str(column)) for column in table.columns)
+    if table is not None and headed:
         for name in ("step", "tokens", "epoch"):
             column = names.find(list(table.columns), name, None)
             if column is not None and names.numbers(table[column]).notna().any():
@@ -189,7 +200,8 @@ def _pairs(text: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
     losses = [] if lines is None else [column for column in lines.columns if names.is_loss(column)]
     if lines is not None and losses and lines[losses].notna().any(axis=1).sum() > 1:
         return lines
-    if (line := line_of_loss(text)) is not None:
+    line = line_of_loss(text) or ("" if headed or table is None else text.strip().splitlines()[0].strip())
+    if line:
         shown = repr(line if len(line) <= 80 else line[:77] + "...")
         raise DataError(
             f"The log has no column of steps, and fewer than two of its lines are read as a step and a loss: {shown}",
@@ -203,13 +215,17 @@ def _chosen(table: pd.DataFrame, val: str | None, train: str | None) -> pd.DataF
     """Keep the columns that a monitor takes, under its names."""
     columns, out, units = list(table.columns), {}, {}
     notes: list[str] = []
-    kept = _kept(columns, {"val_loss": val, "train_loss": train})
+    kept = _kept(_log_tables.filled(table), columns, {"val_loss": val, "train_loss": train})
     decimals = decimal_marks(table, kept)
     total = kept.pop("total_steps", None)
     for name, column in kept.items():
         out[name] = names.numbers(table[column], decimals[name])
         if name in ("step", *names.LOSSES) and (odd := _log_tables.unread(table[column], out[name])):
             _odd_cells(name, str(column), odd, notes)
+        if name == "step":
+            losses = table[[kept[loss] for loss in names.LOSSES if loss in kept]]
+            others = table[[c for c in columns if c != column and names.plain(c) in names.STEPS]]
+            out[name] = _log_tables.steps_everywhere(out[name], losses, others, notes)
         if name in names.LOSSES:
             out[name], units[name], note = names.in_nats(out[name], column)
             notes += [note] if note else []
@@ -231,13 +247,17 @@ def _chosen(table: pd.DataFrame, val: str | None, train: str | None) -> pd.DataF
     return found
 
 
-def _kept(columns: list[Any], wanted: dict[str, str | None]) -> dict[str, Any]:
-    """Columns of a log by what they hold; tokens or epochs only where there are no steps."""
+def _kept(filled: list[Any], columns: list[Any], wanted: dict[str, str | None]) -> dict[str, Any]:
+    """Columns of a log by what they hold; tokens or epochs only where there are no steps.
+
+    Of columns with names alike, the fullest counts; one that a person named may be empty.
+    """
     found: dict[str, Any] = {}
     for name in ("step", *COLUMNS, "tokens", "epoch"):
         if name == "tokens" and "step" in found or name == "epoch" and {"step", "tokens"} & set(found):
             continue
-        others = [c for c in columns if name != "train_loss" or c != wanted["val_loss"]]
+        others = columns if wanted.get(name) is not None else filled
+        others = [c for c in others if name != "train_loss" or c != wanted["val_loss"]]
         if (column := names.find(others, name, wanted.get(name))) is not None:
             found[name] = column
     return found | ({"total_steps": "total_steps"} if "total_steps" in columns else {})
@@ -278,6 +298,29 @@ def _steps_from(
     return table.assign(step=epoch * steps_per_epoch).drop(columns="epoch")
 
 
+def _one_loss_per_step(table: pd.DataFrame, source: Path, notes: list[str]) -> None:
+    """Refuse a table with several validation losses at most steps: whose they are is not known.
+
+    Several training losses, of parts of a batch, are averaged.
+    """
+    for name in ("val_loss", "train_loss"):
+        if name not in table:
+            continue
+        logged = table[np.isfinite(table[name].astype(float)) & table["step"].notna()].groupby("step")[name]
+        several = logged.transform("nunique") > 1
+        steps = int((logged.nunique() > 1).sum())
+        if steps < max(_NEW_RUN, 0.5 * logged.ngroups):
+            continue
+        if name == "val_loss":
+            raise DataError(
+                f"{source}: {steps} of {logged.ngroups} steps have several validation losses that differ",
+                "nothing was read",
+                "Keep the rows of one run and one data set, or name them in a column 'run' or 'split'",
+            )
+        table.loc[several[several].index, name] = logged.transform("mean")[several]
+        notes.append(f"{steps} steps have several training losses; they were averaged.")
+
+
 def _resumed(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFrame:
     """Drop what was logged after a point to which the steps of a quantity went back later; refuse two runs."""
     steps = table["step"].to_numpy(dtype=float)
@@ -291,7 +334,7 @@ def _resumed(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFram
                     f"{source} holds two runs: the steps of {name} go back from {steps[logged[i - 1]]:g} to "
                     f"{step:g}, where they began",
                     "nothing was read",
-                    "Split the file in two",
+                    "Split the file in two, or count steps on where they begin again in each epoch",
                 )
             earlier = np.arange(len(table)) < row
             drop |= earlier & ((steps > step) | ((steps == step) & table[name].notna().to_numpy()))
@@ -305,17 +348,20 @@ def _resumed(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFram
 def _trainer_state(text: str, val: str | None, train: str | None) -> pd.DataFrame:
     """Read the Trainer's trainer_state.json."""
     try:
-        record = json.loads(text)
+        record = json.loads(text, parse_constant=str)
         rows = [dict(row) for row in record["log_history"]]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(
             f"This is not a trainer_state.json: {error}", "it was not read", "Give the file of a checkpoint"
         ) from None
-    keys = {"step": "step", "val_loss": val or "eval_loss", "train_loss": train or "loss"}
-    keys |= {"lr": "learning_rate", "grad_norm": "grad_norm"}
-    cells = [{key: row.get(name) for key, name in keys.items()} for row in rows]
-    table = pd.DataFrame(cells, columns=list(keys), dtype=object).apply(names.numbers)
     seen = dict.fromkeys(key for row in rows for key in row)
+    # "train_loss" is the mean of the whole run, which the Trainer adds at its end.
+    own = [key for key in seen if key != "train_loss" and key not in (val, train)]
+    keys = {"step": "step", "lr": "learning_rate", "grad_norm": "grad_norm"}
+    for name, wanted in (("val_loss", val), ("train_loss", train)):
+        keys[name] = names.find(list(seen) if wanted else own, name, wanted)
+    cells = [{key: row.get(name) for key, name in keys.items() if name is not None} for row in rows]
+    table = pd.DataFrame(cells, columns=list(keys), dtype=object).apply(names.numbers)
     table.attrs = {"columns": list(seen)}
     for name, key in (("total_steps", "max_steps"), ("epochs", "num_train_epochs")):
         value = record.get(key)
