@@ -22,7 +22,8 @@ from scalefit.errors import DataError
 from scalefit.stopping.curve_laws import CURVE_LAWS, fit_curve
 from scalefit.stopping.forecast import Forecaster
 from scalefit.stopping.history import MIN_HISTORY, History, learn_and_calibrate
-from scalefit.stopping.posterior import Priors, summarize
+from scalefit.stopping.posterior import summarize
+from scalefit.stopping.priors import Priors
 
 FRACTIONS = (0.25, 0.5, 0.75)
 MIN_CELLS = 15  # curves a group needs to count in the balanced mean

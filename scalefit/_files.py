@@ -170,7 +170,9 @@ def read_foreign_text(path: Any, max_bytes: int = MAX_BYTES) -> str:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
                 content = stream.read(max_bytes + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(f"{path} is a damaged or cut gzip file ({error})", "it was not read", "Copy it again") from None
+            raise DataError(
+                f"{path} is a damaged or cut gzip file ({error})", "it was not read", "Copy it again"
+            ) from None
         if len(content) > max_bytes:
             raise DataError(f"{path} unpacks to more than {max_bytes:,} bytes", "it was not read", "Name another file")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # as PowerShell writes what it redirects

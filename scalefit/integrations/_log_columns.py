@@ -12,6 +12,7 @@ import pandas as pd
 from scalefit.errors import DataError, arg
 
 LOSSES = ("val_loss", "train_loss")
+COLUMNS = ("train_loss", "val_loss", "lr", "grad_norm")  # of the table that a log becomes, beside step
 # Names that tools use, after lower-casing and reducing everything but letters to underscores.
 NAMES = {
     "step": ("global_step", "trainer_global_step", "train_global_step", "step", "_step", "iter", "iteration", "steps",

@@ -69,7 +69,8 @@ FORMATS: dict[str, LineFormat] = {
         r"iteration\s+\d+/\s*\d+ \|.*lm[ _]loss",
         {r".*?iteration\s+(\d+)/\s*\d+ \|": {"train_loss": _value("lm[ _]loss:"), "lr": _value("learning rate:"),
                                              "grad_norm": _value("grad norm:")},
-         r".*?validation (?:loss|results) at iteration\s+(\d+)(?!.* on test set)": {"val_loss": r"lm[ _]loss value:\s*" + _NUMBER}},
+         r".*?validation (?:loss|results) at iteration\s+(\d+)(?!.* on test set)": {
+             "val_loss": r"lm[ _]loss value:\s*" + _NUMBER}},
         r"iteration\s+\d+/\s*(\d+) \|",
     ),
     "torchtitan": LineFormat(

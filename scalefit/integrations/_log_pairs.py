@@ -15,7 +15,8 @@ from scalefit.integrations._log_columns import LOSS_LIKE, is_loss, is_validation
 _NUMBER = r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
 #: A counter and how far it has come: step=100/2000, "iter 100", "Epoch 3/10"; not that of an evaluation's batches.
 _COUNTER = re.compile(
-    r"(?<!eval )(?<!val )(?<!validation )(?<!validate )(?<!eval: )(?<!val: )(?<!validation: )(?<!validating: )(?<![\w/.])"
+    r"(?<!eval )(?<!val )(?<!validation )(?<!validate )(?<!eval: )(?<!val: )(?<!validation: )(?<!validating: )"
+    r"(?<![\w/.])"
     r"(global_?step|num_updates|steps?|iterations?|iters?|updates?|batch|epochs?)"
     r"(?:/max_steps)?['\"]?\s*[:=#]?\s*['\"\[]?(\d[\d,]*)(?:\.0(?!\d))?(?:\s*/\s*(\d[\d,]*))?(?![\d.]*[eE%\w])",
     re.I,
@@ -37,6 +38,7 @@ _SPACED_BARE = re.compile(
     r"(loss|train|val|valid) +([-+]?\d+\.\d+(?:[eE][-+]?\d+)?|nan|inf)(?![\w:/%])",
     re.I,
 )
+_SPLITS = ("train", "val", "valid")  # "train 3.4" is a loss
 _BARE = ("loss", "nll", "ppl", "perplexity", "ce", "cross_entropy", "bpb")
 #: A step or epoch in any form, also one that is not read.
 _AT = re.compile(r"(?<![a-z])(?:step|update|iteration|iter|epoch|batch)s?[\s:=#,\[]*\d", re.I)
@@ -155,17 +157,15 @@ def _count_on(
 ) -> None:
     """Count steps that begin again in each epoch, as in "Epoch [2/4], Step [100/1000]", through all epochs."""
     steps = [(row, *place) for row, place in zip(rows, places, strict=True) if "step" in row]
-    lengths = {length for _, _, length in steps}
-    if len(lengths) != 1 or None in lengths or any(epoch is None for _, epoch, _ in steps):
+    known = [(row, epoch, length) for row, epoch, length in steps if epoch is not None and length is not None]
+    if not known or len(known) < len(steps) or len({length for _, _, length in known}) > 1:
         return
-    (length,) = lengths
-    again = any(
-        later[1] > earlier[1] and later[0]["step"] <= earlier[0]["step"] for earlier, later in pairwise(steps)
-    )
-    if not again or max(row["step"] for row, _, _ in steps) > length:
+    length = known[0][2]
+    again = any(later[1] > earlier[1] and later[0]["step"] <= earlier[0]["step"] for earlier, later in pairwise(known))
+    if not again or max(row["step"] for row, _, _ in known) > length:
         return
-    first = 0 if any(epoch == 0 for _, epoch, _ in steps) else 1
-    for row, epoch, _ in steps:
+    first = 0 if any(epoch == 0 for _, epoch, _ in known) else 1
+    for row, epoch, _ in known:
         row["step"] += (epoch - first) * length
     totals.pop("step", None)
     if "epoch" in totals:
@@ -174,7 +174,12 @@ def _count_on(
 
 def _pairs(line: str) -> list[tuple[str, str]]:
     """Names and values of a line; a bare loss on a line that speaks of validation is a validation loss."""
-    found = [(match.start(1), match[1], match[2]) for pattern in (_SPACED_BARE, _SPACED, _PAIR) for match in pattern.finditer(line)]
+    found = [
+        (match.start(1), match[1], match[2])
+        for pattern in (_SPACED_BARE, _SPACED, _PAIR)
+        for match in pattern.finditer(line)
+    ]
+    found = [(at, f"{key}_loss" if plain(key) in _SPLITS else key, value) for at, key, value in found]
     found = [(at, key, value) for at, key, value in found if _COUNTER.match(f"{key}={value}") is None]
     if not found:
         return []

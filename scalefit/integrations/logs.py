@@ -16,15 +16,16 @@ from scalefit._text import known, shortlist
 from scalefit.errors import ArgumentError, DataError, arg, require
 from scalefit.integrations import _log_columns as names
 from scalefit.integrations import _log_tables
+from scalefit.integrations._log_columns import COLUMNS
 from scalefit.integrations._log_decimals import decimal_marks
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
 from scalefit.integrations._log_pairs import line_of_loss, read_pairs
+from scalefit.integrations._log_rows import in_order, one_loss_per_step
 from scalefit.stopping.monitor import Monitor
 
-COLUMNS = ("train_loss", "val_loss", "lr", "grad_norm")
 KINDS = ("csv", "trainer_state", "tensorboard", *FORMATS)
-_VALUE_IN_HEADER = re.compile(r"(?<!^Unnamed)[:=]\s*['\"]?[-+]?\d")  # a first line such as "step: 100, loss: 3.4" is no header
-_NEW_RUN = 3  # points before steps that go back to the first one are another run
+#: A first line such as "step: 100, loss: 3.4" or "step 100 | loss 3.4" is no header.
+_VALUE_IN_HEADER = re.compile(r"(?<!^Unnamed)[:=]\s*['\"]?[-+]?\d|^[-+]?\d*\.\d+$")
 
 
 def read_log(
@@ -95,12 +96,9 @@ def read_log(
         if name not in table:
             table[name] = float("nan")
     table = table[["step", *COLUMNS]].dropna(subset=["step"]).reset_index(drop=True)
-    if len(table) > 2 and table["step"].is_monotonic_decreasing and table["step"].iloc[0] > table["step"].iloc[-1]:
-        table = table[::-1].reset_index(drop=True)
-        stated["notes"].append("The newest step stands first: the rows were turned around.")
-    table = _resumed(table, source, stated["notes"])
+    table = in_order(table, source, stated["notes"])
     if kind == "csv":
-        _one_loss_per_step(table, source, stated["notes"])
+        one_loss_per_step(table, source, stated["notes"])
     for name in COLUMNS:
         values = table[name].to_numpy(dtype=float)
         later = np.isfinite(values)[::-1].cumsum()[::-1] > 0
@@ -296,53 +294,6 @@ def _steps_from(
         stated["notes"].append("The log has no steps; epochs stand for them.")
         return table.assign(step=epoch).drop(columns="epoch")
     return table.assign(step=epoch * steps_per_epoch).drop(columns="epoch")
-
-
-def _one_loss_per_step(table: pd.DataFrame, source: Path, notes: list[str]) -> None:
-    """Refuse a table with several validation losses at most steps: whose they are is not known.
-
-    Several training losses, of parts of a batch, are averaged.
-    """
-    for name in ("val_loss", "train_loss"):
-        if name not in table:
-            continue
-        logged = table[np.isfinite(table[name].astype(float)) & table["step"].notna()].groupby("step")[name]
-        several = logged.transform("nunique") > 1
-        steps = int((logged.nunique() > 1).sum())
-        if steps < max(_NEW_RUN, 0.5 * logged.ngroups):
-            continue
-        if name == "val_loss":
-            raise DataError(
-                f"{source}: {steps} of {logged.ngroups} steps have several validation losses that differ",
-                "nothing was read",
-                "Keep the rows of one run and one data set, or name them in a column 'run' or 'split'",
-            )
-        table.loc[several[several].index, name] = logged.transform("mean")[several]
-        notes.append(f"{steps} steps have several training losses; they were averaged.")
-
-
-def _resumed(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFrame:
-    """Drop what was logged after a point to which the steps of a quantity went back later; refuse two runs."""
-    steps = table["step"].to_numpy(dtype=float)
-    drop = np.zeros(len(table), dtype=bool)
-    for name in COLUMNS:
-        logged = np.flatnonzero(table[name].notna().to_numpy())
-        for i in np.flatnonzero(np.diff(steps[logged]) < 0) + 1:
-            row, step = logged[i], steps[logged[i]]
-            if step <= steps[logged[0]] and i >= _NEW_RUN:
-                raise DataError(
-                    f"{source} holds two runs: the steps of {name} go back from {steps[logged[i - 1]]:g} to "
-                    f"{step:g}, where they began",
-                    "nothing was read",
-                    "Split the file in two, or count steps on where they begin again in each epoch",
-                )
-            earlier = np.arange(len(table)) < row
-            drop |= earlier & ((steps > step) | ((steps == step) & table[name].notna().to_numpy()))
-    if drop.any():
-        notes.append(
-            f"The steps go back to {steps[drop].min():g}: {int(drop.sum())} rows of the abandoned branch were dropped."
-        )
-    return table[~drop].reset_index(drop=True)
 
 
 def _trainer_state(text: str, val: str | None, train: str | None) -> pd.DataFrame:

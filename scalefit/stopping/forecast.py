@@ -11,26 +11,30 @@ from scalefit.schedules import Schedule
 from scalefit.stopping.advice import Forecast, Reason
 from scalefit.stopping.annealing import anneal_response
 from scalefit.stopping.history import MIN_HISTORY, Correction, History
-from scalefit.stopping.posterior import CurveSummary, Posterior, Priors, extrapolate
+from scalefit.stopping.posterior import POINT_NOISE, CurveSummary, Posterior, extrapolate
+from scalefit.stopping.priors import Priors
 from scalefit.stopping.run_plan import RunPlan
 
 UNUSUAL = 2.0  # widening for a run unlike those the priors come from
 #: Half-width at 90 % in posterior standard deviations by evaluations seen: (at most so many, factor). Measured on the
 #: open curves, each source by the others (docs/stopping.md); the Gaussian's own is 1.645.
-HALF_WIDTHS = ((1, 1.0), (2, 1.75), (4, 1.4), (np.inf, 1.1))
-HALF_WIDTH_OTHER = 1.645  # upwards, for optimizers that the priors do not know
+HALF_WIDTHS = ((1, 1.0), (2, 1.75), (4, 1.4))
+#: From five on, by what the spread comes from: the level of the curve, where its law fits as usual (in proportion to
+#: the misfit where it does not), and the gain of annealing.
+HALF_WIDTH_LEVEL, HALF_WIDTH_GAIN = 0.6, 1.1
+HALF_WIDTH_OTHER = 1.645  # the Gaussian: upwards for optimizers that the priors do not know, and for noise
 #: What annealing may gain beyond the prior [nat/token] per part of the rate still to fall, at 90 %: downwards only.
 #: Adam and AdamW: measured, so that every group is covered by .85 or more.
 #: Others: their gains were seen up to twice the prior. Unsaid: between the two.
 EXTRA_GAIN = {"adam": 0.08, "adamw": 0.08}
 EXTRA_GAIN_OTHER, EXTRA_GAIN_UNSAID = 0.22, 0.13
-#: Both for Adam and AdamW at a known peak rate, which tells most of the gain; from five evaluations on.
-HALF_WIDTH_AT_RATE, EXTRA_GAIN_AT_RATE = 1.0, 0.05
+#: For Adam and AdamW at a known peak rate, which tells most of the gain.
+EXTRA_GAIN_AT_RATE = 0.03
 #: Above this many planned passes the law ends too low; the band then reaches up by so much per e-fold of passes and
 #: part of the plan that is left [nat/token]. Chosen on two corpora, 14 passes (benchmarks/repeated.py).
 REPEATS_FREE, REPEATS_ALLOWANCE = 7.0, 0.06
-#: Before this part of the plan the band widens as (this / part)^that, with five evaluations or more; measured from 5 %.
-EARLY_PART, EARLY_GROWTH = 0.25, 0.35
+#: Before this part of the plan the level is less certain than its law says, as (this / part)^that; measured from 5 %.
+EARLY_PART, EARLY_GROWTH = 0.25, 0.9
 USUAL_MISFIT = 0.2  # median weighted residual on the open benchmark is 0.18; 98 % are below three times this
 MISFIT_LIMIT = 3.0  # times the usual
 
@@ -67,14 +71,14 @@ class Forecaster:
         mean = post.mean
         # The conformal table says how wide; the factors how much of that so many evaluations ask for.
         scale = self.priors.z(level) / HALF_WIDTH_OTHER
-        factor = half_width(self.plan, self.seen, self.priors.for_rate)
+        spread = half_width(self.plan, self.seen, post)
         gain = extra_gain(self.plan, self.priors.for_rate)
         at = np.append(steps, self.step_now)
         rate, felt = schedule.lr(at), anneal_response(schedule, at, saturation=1.0)[0]
         fall = np.maximum(np.maximum(rate[-1] - rate[:-1], felt[:-1] - felt[-1]), 0.0)  # ahead, or not yet felt
-        above = scale * (factor if gain != EXTRA_GAIN_OTHER else max(factor, HALF_WIDTH_OTHER)) * post.sd
+        above = scale * (spread if gain != EXTRA_GAIN_OTHER else np.maximum(spread, HALF_WIDTH_OTHER * post.sd))
         above = above + scale * repeats_allowance(self.plan, self.seen)
-        below = scale * np.hypot(factor * post.sd, gain * fall)
+        below = scale * np.hypot(spread, gain * fall)
         if self.correction is not None:
             # The correction was measured at the planned end; on the way there it counts by the drop foreseen.
             now = float(self.seen.loss[-1])
@@ -122,16 +126,16 @@ def adam_rate(plan: RunPlan) -> float | None:
     return plan.peak_lr if (plan.optimizer or "").lower() in EXTRA_GAIN else None
 
 
-def half_width(plan: RunPlan, seen: CurveSummary, at_rate: bool) -> float:
-    """Half-width of the band at 90 % in posterior standard deviations, by what has been seen.
-
-    ``at_rate``: the priors are those of the peak rate.
-    """
-    factor = next(f for most, f in HALF_WIDTHS if seen.n_points <= most)
-    if seen.n_points <= HALF_WIDTHS[-2][0]:
-        return factor
+def half_width(plan: RunPlan, seen: CurveSummary, post: Posterior) -> Array:
+    """Half-width of the band at 90 % [nat/token], by what has been seen, shape (k,)."""
+    few = next((factor for most, factor in HALF_WIDTHS if seen.n_points <= most), None)
+    if few is not None:
+        return np.asarray(few * post.sd)
     early = max(EARLY_PART * plan.steps / max(seen.step_now, 1.0), 1.0) ** EARLY_GROWTH
-    return float((HALF_WIDTH_AT_RATE if at_rate else factor) * early)
+    misfit = min(max(post.misfit / USUAL_MISFIT, 1.0), MISFIT_LIMIT)
+    level = HALF_WIDTH_LEVEL * early * misfit * np.sqrt(np.maximum(post.sd**2 - post.sd_gain**2, 0.0))
+    own = HALF_WIDTH_OTHER * max(seen.noise**2 - POINT_NOISE**2, 0.0) ** 0.5  # of the evaluation at the end
+    return np.asarray(np.sqrt(level**2 + (HALF_WIDTH_GAIN * post.sd_gain) ** 2 + own**2))
 
 
 def repeats_allowance(plan: RunPlan, seen: CurveSummary) -> float:

@@ -11,18 +11,8 @@ import numpy as np
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import DataError
 from scalefit.schedules import Schedule
-from scalefit.stopping.posterior import (
-    RATE,
-    RATE_SLOPE,
-    TAIL,
-    CurveSummary,
-    Posterior,
-    Priors,
-    extrapolate,
-    measured_rate,
-    summarize,
-    widened,
-)
+from scalefit.stopping.posterior import TAIL, CurveSummary, Posterior, extrapolate, summarize
+from scalefit.stopping.priors import RATE, RATE_SLOPE, RHO_SLOPE, Priors, measured_rate, widened
 
 MIN_HISTORY = 3  # earlier runs of the recipe before their errors correct a forecast
 MAX_HISTORY = 24  # the nearest in length and schedule enter; more cost time and add little
@@ -31,7 +21,7 @@ WHOLE = 0.05  # a finished run is fitted from this part of its progress on: its 
 KEPT_POINTS = 400  # points kept of a finished run
 FRACTIONS = (0.25, 0.5, 0.75)  # where forecasts are calibrated
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-SPREAD_FLOORS = {"gain_spread": 0.35, "rate_gain_spread": 0.2, "log_rho_spread": 1.75}
+SPREAD_FLOORS = {"gain_spread": 0.35, "rate_gain_spread": 0.2, "log_rho_spread": 1.75, "rate_log_rho_spread": 1.0}
 EXPONENT_SPREAD = 0.25  # of log a; measured: .3 is worse at a quarter and half of a run, .2 at three quarters
 HISTORY_WIDENING = 1.25  # the runs that correct a forecast also set its priors: their errors are a little too small
 #: Where learning starts: loose, and what is not learned (the gain's slope in rho, the slope's prior) stays.
@@ -41,6 +31,8 @@ START = Priors(
     gain_slope=0.25,
     rate_gain=0.18,
     rate_gain_spread=0.4,
+    rate_log_rho=0.0,
+    rate_log_rho_spread=1.75,
     exponent=0.48,
     exponent_spread=0.35,
     log_rho=0.0,
@@ -128,7 +120,7 @@ class FinishedRun:
 
 @dataclass(frozen=True, slots=True)
 class _Traits:
-    """What one finished run says about the priors; `log_gain` at rho = 1 and, in `at_rate`, at `RATE` too.
+    """What one finished run says about the priors; `log_gain` at rho = 1, the last two at the rate `RATE`.
 
     None without an anneal, or where the rate is not known or not among those measured.
     """
@@ -136,7 +128,8 @@ class _Traits:
     log_exponent: float
     log_rho: float | None
     log_gain: float | None
-    at_rate: float | None = None
+    rate_gain: float | None = None
+    rate_rho: float | None = None
 
 
 def _traits(run: FinishedRun, priors: Priors) -> _Traits | None:
@@ -147,9 +140,11 @@ def _traits(run: FinishedRun, priors: Priors) -> _Traits | None:
     if 1 - float(run.schedule.lr(run.total)) < MIN_ANNEAL or post.gain <= 0.02:
         return _Traits(post.log_exponent, None, None)
     gain = float(np.log(post.gain) - priors.gain_slope * post.log_rho)
-    rate = measured_rate(run.adam_rate)
-    at_rate = None if rate is None else gain - RATE_SLOPE * float(np.log(rate / RATE))
-    return _Traits(post.log_exponent, post.log_rho, gain, at_rate)
+    if (rate := measured_rate(run.adam_rate)) is None:
+        return _Traits(post.log_exponent, post.log_rho, gain)
+    away = float(np.log(rate / RATE))
+    rate_gain, rate_rho = float(np.log(post.gain)) - RATE_SLOPE * away, post.log_rho - RHO_SLOPE * away
+    return _Traits(post.log_exponent, post.log_rho, gain, rate_gain, rate_rho)
 
 
 def _pool(groups: Sequence[Array], centre: float | None, spread: float, floor: float) -> tuple[float, float]:
@@ -187,12 +182,16 @@ def learn_priors(runs: Mapping[str, Sequence[FinishedRun]], start: Priors, sourc
     """
     traits = [[t for run in group if run.healthy and (t := _traits(run, start))] for group in runs.values()]
     gain = [np.array([t.log_gain for t in group if t.log_gain is not None]) for group in traits]
-    at_rate = [np.array([t.at_rate for t in group if t.at_rate is not None]) for group in traits]
+    rate_gain = [np.array([t.rate_gain for t in group if t.rate_gain is not None]) for group in traits]
+    rate_rho = [np.array([t.rate_rho for t in group if t.rate_rho is not None]) for group in traits]
     rho = [np.array([t.log_rho for t in group if t.log_rho is not None]) for group in traits]
     exponent = [np.array([t.log_exponent for t in group]) for group in traits]
     log_gain, gain_spread = _pool(gain, None, 0.0, SPREAD_FLOORS["gain_spread"])
-    known = any(map(len, at_rate))
-    log_rate_gain, rate_gain_spread = _pool(at_rate if known else gain, None, 0.0, SPREAD_FLOORS["rate_gain_spread"])
+    known = any(map(len, rate_gain))
+    log_rate_gain, rate_gain_spread = _pool(rate_gain if known else gain, None, 0.0, SPREAD_FLOORS["rate_gain_spread"])
+    rate_log_rho, rate_log_rho_spread = _pool(
+        rate_rho if known else rho, None, 0.0, SPREAD_FLOORS["rate_log_rho_spread"]
+    )
     log_exponent, _ = _pool(exponent, None, 0.0, EXPONENT_SPREAD)
     log_rho, log_rho_spread = _pool(rho, None, 0.0, SPREAD_FLOORS["log_rho_spread"])
     return replace(
@@ -201,6 +200,8 @@ def learn_priors(runs: Mapping[str, Sequence[FinishedRun]], start: Priors, sourc
         gain_spread=gain_spread,
         rate_gain=float(np.exp(log_rate_gain)),
         rate_gain_spread=rate_gain_spread,
+        rate_log_rho=rate_log_rho,
+        rate_log_rho_spread=rate_log_rho_spread,
         exponent=float(np.exp(log_exponent)),
         exponent_spread=EXPONENT_SPREAD,
         log_rho=log_rho,
@@ -284,9 +285,11 @@ class History:
         gain = np.array([t.log_gain for t in traits if t.log_gain is not None])
         rho = np.array([t.log_rho for t in traits if t.log_rho is not None])
         exponent = np.array([t.log_exponent for t in traits])
-        at_rate = np.array([t.at_rate for t in traits if t.at_rate is not None])
+        rate_gain = np.array([t.rate_gain for t in traits if t.rate_gain is not None])
+        rate_rho = np.array([t.rate_rho for t in traits if t.rate_rho is not None])
         log_gain, gain_spread = _pool([gain], float(np.log(base.gain)), base.gain_spread, 0.1)
-        log_rate_gain, rate_spread = _pool([at_rate], float(np.log(base.rate_gain)), base.rate_gain_spread, 0.1)
+        log_rate_gain, rate_spread = _pool([rate_gain], float(np.log(base.rate_gain)), base.rate_gain_spread, 0.1)
+        rate_log_rho, rate_rho_spread = _pool([rate_rho], base.rate_log_rho, base.rate_log_rho_spread, 0.3)
         log_rho, log_rho_spread = _pool([rho], base.log_rho, base.log_rho_spread, 0.3)
         log_exponent, exponent_spread = _pool([exponent], float(np.log(base.exponent)), base.exponent_spread, 0.12)
         priors = replace(
@@ -295,6 +298,8 @@ class History:
             gain_spread=min(gain_spread, 0.6),
             rate_gain=float(np.exp(log_rate_gain)),
             rate_gain_spread=min(rate_spread, 0.6),
+            rate_log_rho=rate_log_rho,
+            rate_log_rho_spread=rate_rho_spread,
             log_rho=log_rho,
             log_rho_spread=log_rho_spread,
             exponent=float(np.exp(log_exponent)),

@@ -26,7 +26,8 @@ from scalefit.stopping.logged import LoggedSeries
 from scalefit.stopping.logged_run import LoggedRun
 from scalefit.stopping.observation import Observation, observe
 from scalefit.stopping.policy import decide, forecaster_for
-from scalefit.stopping.posterior import CurveSummary, shipped_priors, summarize
+from scalefit.stopping.posterior import CurveSummary, summarize
+from scalefit.stopping.priors import shipped_priors
 from scalefit.stopping.regression import EndRegression
 from scalefit.stopping.run_plan import RunPlan, check_plan, check_schedule
 from scalefit.stopping.schema import (

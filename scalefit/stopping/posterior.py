@@ -12,12 +12,7 @@ been seen is believed and one that lies ahead comes from the prior.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
-from statistics import NormalDist
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +21,10 @@ from scalefit._numeric import robust_sd, solve_nonnegative
 from scalefit._typing import Array, ArrayLike
 from scalefit.schedules import Schedule
 from scalefit.stopping.annealing import anneal_response
+from scalefit.stopping.priors import SATURATIONS, Priors
 from scalefit.stopping.progress import effective_area
 
 EXPONENTS = np.geomspace(0.15, 1.6, 16)
-SATURATIONS = np.array([0.1, 0.5, 1.5, 5.0, 15.0])
 
 # Chosen on all sources together; the optimum is flat (docs/stopping.md lists the neighbours tried).
 TAIL = 0.3  # points with less than this part of the present progress do not enter
@@ -42,97 +37,6 @@ NOISE_SCALES, NOISE_WEIGHTS = np.array([1.0, 2.5, 6.0, 15.0]), np.array([0.6, 0.
 SPIKE_SIGMAS, SPIKE_LEAST = 6.0, 0.05  # a point this far from its neighbours is left out [-], [nat/token]
 ASYMPTOTE_POINTS = 4  # with more evaluations the curve speaks for itself: the asymptote's prior widens with them
 POINT_NOISE = 0.006  # least noise of one evaluation [nat/token]
-# A larger peak rate leaves more for the anneal to gain. Measured under AdamW on one source with rates from 1e-4 to
-# 3e-3; another, all of it at 3e-4, lies on the same line (docs/stopping.md). Outside these rates it is not used.
-RATE, RATE_SLOPE, RATES = 1e-3, 0.25, (1e-4, 3e-3)  # [1/step], d log C / d log rate [-], [1/step]
-RATE_MARGIN = 0.05  # of log rate: logged rates are rounded, and these ends are common rates
-
-
-@dataclass(frozen=True, slots=True)
-class Priors:
-    """What finished runs say about an unfinished one.
-
-    Parameters
-    ----------
-    gain, gain_spread : float
-        C at rho = 1 [nat/token] and its relative standard deviation.
-    gain_slope : float
-        d log C / d log rho: rates further above the best one gain more, and later.
-    rate_gain, rate_gain_spread : float
-        As `gain` and `gain_spread`, for runs under Adam or AdamW with a peak learning rate of `RATE`; see `at_rate`.
-    exponent, exponent_spread : float
-        Median of a and standard deviation of log a.
-    log_rho, log_rho_spread : float
-        Mean and standard deviation of log rho.
-    slope, slope_spread : float
-        s at a quarter of a run [nat/token].
-    asymptote, asymptote_spread : float
-        Loss that an endless run at the peak rate approaches [nat/token]; only for losses in nat/token. Weak: full
-        fits of the open runs come to 2.4 to 3.2; from eight evaluations on it moves a forecast by at most 0.0005.
-    z_levels, z_quantiles : tuple of float
-        Conformal table: the share of forecasts whose error was below so many standard deviations.
-    n_runs : int
-        Finished runs behind it.
-    source : str
-        Where they come from.
-    for_rate : bool
-        Whether `gain` is that of one peak learning rate; see `at_rate`.
-    """
-
-    gain: float
-    gain_spread: float
-    gain_slope: float
-    rate_gain: float
-    rate_gain_spread: float
-    exponent: float
-    exponent_spread: float
-    log_rho: float
-    log_rho_spread: float
-    slope: float
-    slope_spread: float
-    asymptote: float
-    asymptote_spread: float
-    z_levels: tuple[float, ...]
-    z_quantiles: tuple[float, ...]
-    n_runs: int
-    source: str
-    for_rate: bool = False
-
-    def at_rate(self, rate: float | None) -> Priors:
-        """Return the priors of a run under Adam or AdamW whose peak learning rate is known [1/step].
-
-        They are these priors where it is not, or lies outside the rates that `RATE_SLOPE` was measured at; see
-        `measured_rate`.
-        """
-        measured = measured_rate(rate)
-        if measured is None:
-            return self
-        gain = self.rate_gain * (measured / RATE) ** RATE_SLOPE
-        return replace(self, gain=gain, gain_spread=self.rate_gain_spread, for_rate=True)
-
-    def z(self, level: float) -> float:
-        """Half-width of the central interval at `level`, in standard deviations."""
-        if level >= self.z_levels[-1]:  # beyond the table: widen as a Gaussian would
-            # By the lower tail: near level 1 the upper one would round to certainty.
-            tail = NormalDist().inv_cdf
-            return self.z_quantiles[-1] * tail((1 - level) / 2) / tail((1 - self.z_levels[-1]) / 2)
-        return float(np.interp(level, (0.0, *self.z_levels), (0.0, *self.z_quantiles)))
-
-
-def measured_rate(rate: float | None) -> float | None:
-    """Return a peak rate within `RATES` [1/step]: the nearer end just outside them, None farther out or unknown."""
-    if rate is None or rate <= 0:
-        return None
-    nearest = min(max(rate, RATES[0]), RATES[1])
-    return nearest if abs(float(np.log(rate / nearest))) <= RATE_MARGIN else None
-
-
-@cache
-def shipped_priors() -> Priors:
-    """Return the priors that scalefit ships, learned from finished runs (see their ``source``)."""
-    record = json.loads(files("scalefit.stopping").joinpath("_priors.json").read_text(encoding="utf-8"))["priors"]
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in record.items()}
-    return Priors(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +158,15 @@ def summarize(
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """Mean and standard deviation [nat/token] of the loss at the target steps, shape (k,), and of what it rests on."""
+    """Mean and standard deviation [nat/token] of the loss at the target steps, shape (k,), and of what it rests on.
+
+    ``sd_gain`` is the part of ``sd`` that comes from what annealing will gain; ``misfit`` is the law's weighted
+    residual on what has been seen.
+    """
 
     mean: Array
     sd: Array
+    sd_gain: Array
     slope: float
     gain: float
     log_exponent: float
@@ -298,10 +207,14 @@ def extrapolate(seen: CurveSummary, schedule: Schedule, targets: ArrayLike, prio
     variance = np.einsum("aski,nasij,askj->nask", X, fits.covariance, X)
     mean = np.einsum("nas,nask->k", p, each)
     total = np.einsum("nas,nask->k", p, variance + (each - mean) ** 2)
+    level = each + b[..., 2, None] * gain_ahead[None, None]  # as if the rate stayed
+    flat = np.einsum("aski,nasij,askj->nask", X[..., :2], fits.covariance[..., :2, :2], X[..., :2])
+    flat = np.einsum("nas,nask->k", p, flat + (level - np.einsum("nas,nask->k", p, level)) ** 2)
     noise = seen.noise * float(np.sqrt(p.sum(axis=(1, 2)) @ NOISE_SCALES**2))
     return Posterior(
         mean=mean + float(seen.loss[-1]),
         sd=np.sqrt(total + MISFIT**2 + noise**2 / 4),
+        sd_gain=np.sqrt(np.maximum(total - flat, 0.0)),
         slope=float((p * b[..., 1]).sum()),
         gain=float((p * b[..., 2]).sum()),
         log_exponent=float((p * np.log(a)[:, None]).sum()),
@@ -380,15 +293,3 @@ def _fits(seen: CurveSummary, priors: Priors) -> _Fits:
     best = np.unravel_index(int(np.argmax(likely)), p.shape)
     fitted = b[best][0] + b[best][1] * phi[best[1]] - b[best][2] * seen.response[best[2]]
     return _Fits(b, np.asarray(covariance), p, float(np.sqrt(np.mean((y - fitted) ** 2 / seen.variance))))
-
-
-def widened(priors: Priors) -> Priors:
-    """Return priors loose enough for the data of a finished run to speak."""
-    return replace(
-        priors,
-        gain_spread=1.0,
-        exponent_spread=1.0,
-        log_rho_spread=3.0,
-        slope_spread=1.0,
-        asymptote_spread=float("inf"),
-    )

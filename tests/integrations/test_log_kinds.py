@@ -1,5 +1,6 @@
 """Logs of further kinds, as tools print them: each holds the same curve, and none is read wrongly without a word."""
 
+import gzip
 import json
 import math
 import re
@@ -25,7 +26,16 @@ def each(line, every=1):
     """One line for each step; {e} is its epoch, counted from 1."""
     rows = enumerate(STEPS, 1)
     return "".join(
-        line.format(s=s, e=e, t=train(s), v=val(s), f=s / 500, tb=train(s) / math.log(2), vb=val(s) / math.log(2))
+        line.format(
+            s=s,
+            e=e,
+            t=train(s),
+            v=val(s),
+            m=2 * train(s) - 1,
+            f=s / 500,
+            tb=train(s) / math.log(2),
+            vb=val(s) / math.log(2),
+        )
         for e, s in rows
         if e % every == 0
     )
@@ -75,6 +85,44 @@ BOTH = {
     ),
     "epochs_end.log": each("Epoch {e}\nstep {s} loss: {t}\nEpoch {e} finished: train_loss: 9.9 val_loss: {v}\n"),
     "told.log": each("step {s} loss: {t}\nValidation at step {s}: loss: {v}\n"),
+    "page.md": "# A model\n\n- Loss: 2.9\n- Accuracy: 0.8\n\n### Results\n\n"
+    "| Training Loss | Step | Validation Loss |\n|:---:|:---:|:---:|\n"
+    + each("| {t} | {s} | {v} |\n") + "\n### Versions\n- Transformers 4.40\n",
+    "wide_spaces.txt": " Step  Training Loss  Validation Loss\n" + each("{s:5d}  {t}  {v}\n"),
+    "pandas.json": json.dumps({
+        name: {str(i): f(s) for i, s in enumerate(STEPS)}
+        for name, f in (("step", int), ("loss", train), ("val_loss", val))
+    }),
+    "calls.csv": "_step,train/loss,eval/loss,train/global_step\n" + each("{e},{t},{v},{s}\n"),  # W&B counts its calls
+    "two_counters.jsonl": each('{{"_step": {s}, "train/loss": {t}, "global_step": {s}}}\n'
+                               '{{"_step": {s}, "eval/loss": {v}}}\n'),
+    "no_step_of_its_own.jsonl": each('{{"step": {s}, "loss": {t}}}\n{{"eval_loss": {v}}}\n'),
+    "swift.jsonl": each('{{"loss": {t}, "epoch": {f}, "global_step/max_steps": "{s}/2000"}}\n'
+                        '{{"eval_loss": {v}, "epoch": {f}, "global_step/max_steps": "{s}/2000"}}\n'),
+    "swift.log": each("{{'loss': {t}, 'epoch': {f}, 'global_step/max_steps': '{s}/2000'}}\n"
+                      "{{'eval_loss': {v}, 'epoch': {f}, 'global_step/max_steps': '{s}/2000'}}\n"),
+    "dicts.log": each("{{'step': {s}, 'train_loss': {t}}}\n{{'step': {s}, 'val_loss': {v}}}\n"),
+    "json_after_text.log": each('INFO:root:{{"step": {s}, "train_loss": {t}}}\n'
+                                'INFO:root:{{"step": {s}, "val_loss": {v}}}\n'),
+    "bare.log": each("step {s:5d}/2000 | loss {t} (+0.1z)| norm 0.31 | lr 6.00e-04\nval loss {v}\n"),
+    "tags.log": each("[train] step {s} | loss {t}\n[val] step {s} | loss {v}\n"),
+    "words.log": each("step {s} | train {t}\nstep {s} | val {v}\n"),
+    "nemo.log": each("Training epoch 0, iteration {e}/3999 | lr: 0.0003 | global_step: {s} | reduced_train_loss: {t}\n"
+                     "Validation: iteration 1/10\n"
+                     "Training epoch 0, iteration {e}/3999 | global_step: {s} | val_loss: {v}\n"),
+    "olmo_core.log": each("[step={s}/4000,epoch=1]\n    train/CE loss={t}\n    train/Z loss=0.0012\n"
+                          "[eval=lm,eval_step=10/100]\n    c4_en-validation/CE loss={v}\n"),
+    "iterations.log": each("Epoch 1 | iter 4{s} step {s} | loss train: {t}, val: n/a\niter 4{s}: val loss {v}\n"),
+    "phases.csv": "step,phase,loss\n" + each("{s},train,{t}\n{s},val,{v}\n"),
+    "modes.jsonl": each('{{"mode": "train", "iter": {s}, "loss": {t}}}\n{{"mode": "val", "iter": {s}, "loss": {v}}}\n'),
+    "splits.csv": "step,split,loss\n" + each("{s},train,{t}\n{s},val,{v}\n{s},test,9.9\n"),
+    "metric_name.csv": "metricName,step,value\n" + each("val_loss,{s},{v}\ntrain_loss,{s},{t}\n"),
+    "empty_column.csv": "step,train_loss,train_loss_step,val_loss\n" + each("{s},,{t},\n{s},,,{v}\n"),
+    "summary_column.csv": "step,train_loss,train/loss,eval/loss\n" + each("{s},,{t},{v}\n") + "1000,2.9,,\n",
+    "micro_batches.csv": "iter,step,loss,val_loss\n" + each("4{s},{s},1,\n4{s},{s},{m},{v}\n"),
+    "newest_first.csv": "step,train_loss,val_loss\n" + "".join(f"{s},{train(s)},{val(s)}\n" for s in STEPS[::-1]),
+    "cut_inside.jsonl": each('{{"step": {s}, "loss": {t}, "val_loss": {v}}}\n') + '{"step": 1000, "lo\n'
+    + '{"step": 1000, "loss": ' + str(train(1000)) + "}\n",
 }  # fmt: skip
 
 
@@ -190,10 +238,25 @@ REFUSED = [
     ("step 100, val_loss: 3,449\n", "fewer than two .*: 'step 100, val_loss: 3,449'"),
     ("step 1.000, val_loss: 3,449\nstep 2.000, val_loss: 3,432\n", "fewer than two .*: 'step 1.000, val_loss: 3,449'"),
     ("step 100, loss 3,449\nstep 200, loss 3,432\n", "Write them as 'step: 1000, val_loss: 3.449'"),
-    ("step 100 loss 3.449\nstep 200 loss 3.432\n", "Write them as 'step: 1000, val_loss: 3.449'"),
+    ("new best loss 3.449 at step 100\nnew best loss 3.432 at step 200\n",
+     "Write them as 'step: 1000, val_loss: 3.449'"),
     (each("[batch={s}/2000]:\n\t Train loss/train/total: {t}\n\t Train metrics/LanguageCrossEntropy: {t}\n"),
      "Train loss/train/total, Train metrics/LanguageCrossEntropy"),
     (each("step {s} loss: {t}\n") * 2, "two runs"),
+    # Several runs or data sets in one file, whatever the order of their rows.
+    ("run,step,val_loss\n" + each("a,{s},{v}\nb,{s},{t}\n"), "run=a - val_loss, run=b - val_loss.*Choose one"),
+    ("seed,step,loss\n" + each("0,{s},{v}\n") + each("1,{s},{t}\n"), "seed=0 - loss, seed=1 - loss"),
+    ("run,step,val_loss\n" + each("a,{s},{v}\n") + each("b,{e}55,{t}\n"), "run=a - val_loss, run=b - val_loss"),
+    ("step,val_loss\n" + each("{s},{v}\n{s},{t}\n"), "10 of 10 steps have several validation losses"),
+    ("step,split,loss\n" + each("{s},eval_wiki,{v}\n{s},eval_code,{t}\n"), "eval_wiki/loss, eval_code/loss"),
+    ("step,val_loss,val_loss\n" + each("{s},{v},{t}\n"), "val_loss, val_loss.1"),
+    ("step,val_loss_1,val_loss_2\n" + each("{s},{v},{t}\n"), "val_loss_1, val_loss_2"),
+    ('{"log_history": [{"step": 1, "loss": 3.0}, {"step": 1, "eval_a_loss": 3.1, "eval_b_loss": 2.1}]}',
+     "eval_a_loss, eval_b_loss.*Choose one"),
+    ("step,best_val_loss\n" + each("{s},{v}\n"), "holds no loss"),
+    # Progress bars without a step, and steps that begin again in each epoch.
+    (each("train: 10%|#| {s}/4000 [01:00<02:00, 1.2it/s, loss={t}]\n"), "fewer than two of its lines"),
+    ("epoch,step,loss\n" + each("1,{s},{t}\n") + each("2,{s},{t}\n"), "begin again in each epoch"),
 ]  # fmt: skip
 
 
@@ -203,6 +266,85 @@ def test_what_would_be_misread_is_refused(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(DataError, match=words):
         read_log(path)
+
+
+def test_a_loss_that_was_chosen_among_runs_is_that_run(tmp_path):
+    path = tmp_path / "run.csv"
+    path.write_text("run,step,val_loss\n" + each("a,{s},{v}\nb,{s},{t}\n"))
+    assert read_log(path, val="run=b - val_loss").val_loss.tolist() == list(map(train, STEPS))
+    path.write_text(
+        "run,step,val_loss\n" + each("a,{s},{v}\n") + "b,950,9.9\nb,1000,3.3\n"
+    )  # a resume, under a new name
+    assert read_log(path).val_loss.tolist() == [*map(val, STEPS[:-1]), 9.9, 3.3]
+
+
+def test_nan_in_json_is_no_gap(tmp_path):
+    """Python writes a loss of NaN as the word that JSON does not have: the run has diverged."""
+    path = tmp_path / "run.jsonl"
+    path.write_text(each('{{"step": {s}, "val_loss": {v}}}\n') + '{"step": 1100, "val_loss": NaN}\n')
+    assert math.isinf(read_log(path).val_loss.iloc[-1])
+    path = tmp_path / "trainer_state.json"
+    path.write_text('{"log_history": [{"step": 1, "eval_loss": 3.0}, {"step": 2, "eval_loss": NaN}]}')
+    assert math.isinf(read_log(path).val_loss.iloc[-1])
+
+
+ENCODED = {
+    "gzip": lambda text: gzip.compress(text.encode()),
+    "utf-16": lambda text: text.encode("utf-16"),  # as PowerShell writes what it redirects
+    "marked": lambda text: text.encode("utf-8-sig"),
+    "crlf": lambda text: text.replace("\n", "\r\n").encode(),
+}
+
+
+@pytest.mark.parametrize("encoded", ENCODED.values(), ids=ENCODED)
+def test_files_of_other_systems(tmp_path, encoded):
+    path = tmp_path / "run.csv"
+    path.write_bytes(encoded("step,val_loss\n" + each("{s},{v}\n")))
+    assert read_log(path).val_loss.tolist() == list(map(val, STEPS))
+
+
+def test_a_damaged_archive_is_one_clear_error(tmp_path):
+    path = tmp_path / "run.csv.gz"
+    path.write_bytes(gzip.compress(("step,val_loss\n" + each("{s},{v}\n")).encode())[:-20])
+    with pytest.raises(DataError, match="damaged or cut gzip"):
+        read_log(path)
+
+
+@pytest.mark.parametrize("cut", [4, 8])
+def test_a_number_that_was_cut_is_left_out(tmp_path, cut):
+    path = tmp_path / "run.csv"
+    path.write_text(("step,train_loss,val_loss\n" + each("{s},{t},{v}\n"))[:-cut])
+    table = read_log(path)
+    assert table.step.tolist() == STEPS[:-1] and "cut off" in table.attrs["notes"][0]
+    path.write_text(("step,train_loss,val_loss\n" + each("{s},{t},{v}\n"))[:-1])  # only its end is missing
+    assert read_log(path).step.tolist() == STEPS
+
+
+def test_steps_that_begin_again_in_each_epoch_are_counted_on(tmp_path):
+    path = tmp_path / "run.log"
+    path.write_text("".join(
+        f"Epoch [{e}/4], Step [{s}/1000], Loss: {train(1000 * (e - 1) + s)}\n" for e in (1, 2) for s in STEPS
+    ))  # fmt: skip
+    table = read_log(path)
+    assert table.step.tolist() == [*STEPS, *(1000 + s for s in STEPS)] and table.attrs["total_steps"] == 4000
+    assert table.train_loss.tolist() == [train(s) for s in table.step]
+
+
+def test_the_test_set_is_not_the_validation_set(tmp_path):
+    """Megatron evaluates on both at the last step."""
+    path = tmp_path / "run.log"
+    line = (
+        " iteration {s:8d}/ 1000 | lm loss: {t:.6E} |\n validation loss at iteration {s} | lm loss value: {v:.6E} |\n"
+    )
+    path.write_text(each(line) + " validation loss at iteration 1000 on test set | lm loss value: 9.9E+00 |\n")
+    assert read_log(path).val_loss.tolist() == list(map(val, STEPS))
+
+
+def test_bits_are_told_from_nats(tmp_path):
+    path = tmp_path / "run.csv"
+    path.write_text("step,Validation loss (bits)\n" + each("{s},{vb}\n"))
+    table = read_log(path)
+    assert table.val_loss.tolist() == pytest.approx(list(map(val, STEPS))) and "ln 2" in table.attrs["notes"][0]
 
 
 LEFT_OUT = [

@@ -8,7 +8,8 @@ import pytest
 
 import scalefit as sf
 from scalefit.stopping.history import START, FinishedRun, History, learn_and_calibrate, learn_priors
-from scalefit.stopping.posterior import extrapolate, shipped_priors, summarize
+from scalefit.stopping.posterior import extrapolate, summarize
+from scalefit.stopping.priors import SATURATIONS, shipped_priors
 
 from .conftest import feed, make_curve
 
@@ -61,22 +62,28 @@ def test_bands_widen_with_level_and_shrink_with_progress():
     assert later.upper - later.lower < width[1] and later.anneal_seen > 0.8
 
 
-@pytest.mark.parametrize("known", [{}, {"optimizer": "adamw", "peak_lr": 1e-3}])
-def test_early_bands_are_wider_than_the_posterior_says(known):
-    from scalefit.stopping.forecast import HALF_WIDTH_AT_RATE, HALF_WIDTHS, half_width
+def test_the_width_follows_what_was_seen():
+    """Level and gain count apart; the level less early on and where the law misses, and noise is the log's own."""
+    from scalefit.stopping.forecast import HALF_WIDTH_GAIN, HALF_WIDTH_LEVEL, HALF_WIDTHS, USUAL_MISFIT, half_width
 
-    schedule = SCHEDULES["cosine"]
-    steps, loss = make_curve(schedule, noise=0.004)
-    plan = sf.RunPlan(schedule=schedule, **known)
-    usual = HALF_WIDTH_AT_RATE if known else HALF_WIDTHS[-1][1]
+    schedule = SCHEDULES["constant"]
+    steps, loss = make_curve(schedule)
 
-    def width(n, part):
+    def width(n, part, misfit=0.0, noise=0.0, sd_gain=0.0):
         at = np.linspace(300, part * 10_000, n)
-        return half_width(plan, summarize(schedule, at, np.interp(at, steps, loss)), at_rate=bool(known))
+        seen = summarize(schedule, at, np.interp(at, steps, loss), sem=noise)
+        post = extrapolate(seen, schedule, [10_000], shipped_priors())
+        post = replace(post, sd=np.array([0.01]), sd_gain=np.array([sd_gain]), misfit=misfit)
+        return float(half_width(sf.RunPlan(schedule=schedule), seen, post)[0])
 
-    assert width(20, 0.5) == width(20, 0.25) == usual
-    assert width(20, 0.05) == pytest.approx(usual * 5**0.35) and width(20, 0.1) < width(20, 0.05)
-    assert width(2, 0.5) > width(3, 0.5) > usual  # few evaluations, anywhere
+    usual = HALF_WIDTH_LEVEL * 0.01
+    assert [width(20, 0.5), width(20, 0.25)] == pytest.approx([usual, usual], rel=0.03)
+    assert width(20, 0.05) == pytest.approx(usual * 5**0.9, rel=0.03) and width(20, 0.1) < width(20, 0.05)
+    assert width(20, 0.5, sd_gain=0.01) == pytest.approx(HALF_WIDTH_GAIN * 0.01, rel=0.03)
+    assert width(20, 0.5, misfit=2 * USUAL_MISFIT) == pytest.approx(2 * usual, rel=0.03)
+    assert width(20, 0.5, noise=0.02) == pytest.approx(np.hypot(usual, 1.645 * 0.02), rel=0.03)
+    # Few evaluations, anywhere: the whole posterior.
+    assert [width(n, 0.5) for n in (1, 2, 3)] == pytest.approx([0.01 * factor for _, factor in HALF_WIDTHS])
 
 
 def test_shipped_priors_say_where_they_come_from():
@@ -90,10 +97,15 @@ def test_shipped_priors_say_where_they_come_from():
 def test_a_larger_peak_rate_under_adam_leaves_more_to_gain():
     priors = shipped_priors()
     assert priors.at_rate(None) is priors and priors.at_rate(1e-6) is priors and priors.at_rate(0.1) is priors
-    gains = [priors.at_rate(rate).gain for rate in (1e-4, 1e-3, 3e-3)]
-    assert gains[1] == pytest.approx(priors.rate_gain)
-    assert gains[2] / gains[0] == pytest.approx(30**0.25)  # the slope that was measured
-    assert priors.at_rate(1e-3).gain_spread < priors.gain_spread
+    small, usual, large = (priors.at_rate(rate) for rate in (1e-4, 1e-3, 3e-3))
+    # The gain to expect over the shapes that are tried follows the slopes that were measured.
+    shapes = np.log(SATURATIONS)
+    for at, rate in ((small, 1e-4), (usual, 1e-3), (large, 3e-3)):
+        weight = np.exp(-0.5 * ((shapes - at.log_rho) / at.log_rho_spread) ** 2)
+        gain = np.average(at.gain * np.exp(at.gain_slope * shapes), weights=weight)
+        assert gain == pytest.approx(priors.rate_gain * (rate / 1e-3) ** 0.3)
+        assert at.log_rho == pytest.approx(priors.rate_log_rho + 0.75 * np.log(rate / 1e-3))
+    assert usual.gain_spread < priors.gain_spread and usual.log_rho_spread < priors.log_rho_spread
 
 
 def test_the_peak_rate_is_taken_from_the_plan_or_from_the_log():
