@@ -4,17 +4,19 @@ Truth: the Chinchilla law with the constants of Besiroglu et al. (2024, arXiv:24
 first at (k_N N, k_D D), with ln(k_N / k_D) drawn with standard deviation 0.2, and its exponent alpha 0.02 higher or its
 floor 1 % lower in a third of the cells each. Noise of the log loss 0.3 %: independent, four fifths of its variance
 shared by the two runs of a pair, or seven tenths by the runs of a size. Tables: iso-FLOP budgets, a grid, a ladder at
-20 tokens per parameter (each with cells of its own), and iso-FLOP budgets with the same cells. Read at the centre of
+20 tokens per parameter (each with cells of its own, but for errors of pairs), and iso-FLOP budgets with the same
+cells. Read at the centre of
 the runs, at the largest, and ten times beyond.
 
 Beside them a public table: Muon against the Adam family and against AdamW alone in Marin's speedruns
 (github.com/WhenWen/marin at 4dec0f6, Apache-2.0), which is not a part of the project (SCALEFIT_DATA_DIR).
 
-    python benchmarks/recipes.py                 # 10 rounds over all 576 cells, as quoted
+    python benchmarks/recipes.py --rounds 4      # 4 rounds over all 576 cells, as quoted
     python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops
     python benchmarks/recipes.py --public        # only renew the public table in the results
     python benchmarks/recipes.py --other         # only renew the other truths
     python benchmarks/recipes.py --low           # only renew losses far below those of language models
+    python benchmarks/recipes.py --checked       # only renew the cells that many more tables were drawn of
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ import pandas as pd
 
 import scalefit as sf
 
-KEPT = ("public", "other", "low")
+KEPT = ("public", "other", "low", "checked")
 RESULTS = Path(__file__).parent / "results" / "recipes.json"
 LAW = sf.published("chinchilla", "besiroglu2024")
 LEVEL, NOISE, TARGET = 0.9, 0.003, (0.85, 0.97)
@@ -49,6 +51,16 @@ OTHER = {
     "terms coupled, g 2": {"coupling": 2.0},
     "noise as C^-0.2": {"falling": 0.2},
 }
+#: Cells that looked too narrow, too wide or too often "better" in some 40 tables, drawn again with other seeds.
+CHECKED = (
+    ("paired", 12, "floor", "iid", NOISE),
+    ("paired", 25, "floor", "iid", NOISE),
+    ("paired", 6, "alpha", "iid", NOISE),
+    ("isoflop", 12, "equal", "iid", NOISE),
+    ("isoflop", 4, "equal", "iid", NOISE),
+    ("paired", 4, "equal", "iid", NOISE),
+    ("paired", 4, "equal", "iid", 0.01),
+)
 MIDDLE = 3e19  # compute at which falling noise is 0.3 % [FLOP]
 WHERE = ("centre", "largest", "beyond")
 SHAPES = {4: (4, 1), 6: (3, 2), 12: (4, 3), 25: (5, 5)}
@@ -124,11 +136,11 @@ def true_multiplier(a: Recipe, b: Recipe, C: float, ratio: float | None) -> floa
     return math.exp(low - log_C)
 
 
-def one_table(cell: dict, seed: int, *, coupling: float = 1.0, falling: float = 0.0) -> dict:
+def one_table(cell: dict, seed: int, *, coupling: float = 1.0, falling: float = 0.0, noise: float = NOISE) -> dict:
     rng = np.random.default_rng([seed, cells().index(cell)])
     N, D = design(cell["design"], cell["n"])
     other_N, other_D = N, D
-    if cell["design"] != "paired":
+    if cell["design"] != "paired" and cell["noise"] != "pair":
         jitter = np.exp((0.15 if cell["design"] == "ladder" else 0.25) * rng.standard_normal(len(N)))
         other_N = N * jitter
         other_D = 20 * other_N if cell["design"] == "ladder" else D / jitter * np.exp(0.2 * rng.standard_normal(len(N)))
@@ -145,8 +157,8 @@ def one_table(cell: dict, seed: int, *, coupling: float = 1.0, falling: float = 
             row[:] = np.sqrt(0.3) * row + np.sqrt(0.7) * rng.standard_normal(which.max() + 1)[which]
     errors = errors * np.stack([(6 * N * D / MIDDLE) ** -falling, (6 * other_N * other_D / MIDDLE) ** -falling])
     tables = {
-        "a": {"N": N, "D": D, "loss": a.loss(N, D) * np.exp(NOISE * errors[0])},
-        "b": {"N": other_N, "D": other_D, "loss": b.loss(other_N, other_D) * np.exp(NOISE * errors[1])},
+        "a": {"N": N, "D": D, "loss": a.loss(N, D) * np.exp(noise * errors[0])},
+        "b": {"N": other_N, "D": other_D, "loss": b.loss(other_N, other_D) * np.exp(noise * errors[1])},
     }
     found = sf.compare_recipes(tables, baseline="a", level=LEVEL)
     row = found.table.loc["b"]
@@ -222,6 +234,31 @@ def others() -> dict:
     }
 
 
+def checked(tables: int) -> list[dict]:
+    """Coverage of the cells in `CHECKED` with the exact (Clopper-Pearson) 95 % interval of each share."""
+    from scipy.stats import binomtest
+
+    rows = []
+    for design_, n, laws, noise, size in CHECKED:
+        cell = {"design": design_, "n": n, "laws": laws, "noise": noise}
+        drawn = [
+            one_table({"truth": truth, **{k: cell[k] for k in ("n", "design", "noise", "laws")}}, seed, noise=size)
+            for seed in range(1000, 1000 + tables // len(FACTORS["truth"]))
+            for truth in FACTORS["truth"]
+        ]
+        row: dict = {**cell, "size": size, "tables": len(drawn)}
+        for where in WHERE:
+            truth, _, lower, upper = np.array([r[where] for r in drawn]).T
+            hits = int(((lower <= truth) & (truth <= upper)).sum())
+            ends = binomtest(hits, len(drawn)).proportion_ci(0.95)
+            row[where] = [hits / len(drawn), float(ends.low), float(ends.high), float(np.median(np.log(upper / lower)))]
+        null = [r for r in drawn if r["truth"] == 1.0]
+        row["better"] = [float(np.mean([r["verdict_better"] for r in null])), len(null)] if laws == "equal" else None
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
 def low() -> list[dict]:
     """Losses from 0.04 nat on, as of facts that can be known: floors of 0 to 0.3, exponents to 0.9, noise 3 %."""
     rows = []
@@ -289,19 +326,23 @@ def main() -> None:
     parser.add_argument("--public", action="store_true", help="only renew the public table in the results")
     parser.add_argument("--other", action="store_true", help="only renew the other truths in the results")
     parser.add_argument("--low", action="store_true", help="only renew the low losses in the results")
+    parser.add_argument("--checked", type=int, nargs="?", const=200, help="only renew the cells drawn again, so often")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     records, failed, kept = read()
-    if arguments.other or not (arguments.public or arguments.low or kept.get("other")):
+    part = arguments.public or arguments.other or arguments.low or arguments.checked
+    if arguments.other or not (part or kept.get("other")):
         kept["other"] = others()
-    if arguments.low or not (arguments.public or arguments.other or kept.get("low")):
+    if arguments.low or not (part or kept.get("low")):
         kept["low"] = low()
+    if arguments.checked or not (part or kept.get("checked")):
+        kept["checked"] = checked(arguments.checked or 200)
     path = Path(os.environ.get("SCALEFIT_DATA_DIR", "data")) / "forecast_fresh" / "marin_speedrun.csv"
-    if path.exists() and not (arguments.other or arguments.low):
+    if path.exists() and (arguments.public or not part):
         kept["public"] = public(path)
     elif not path.exists():
         print(f"{path} is not there: what was measured on it is kept as it is")
-    if arguments.public or arguments.other or arguments.low:
+    if part:
         write(records, failed, kept)
         return
     done = {(*(r[k] for k in FACTORS), r["seed"]) for r in records}

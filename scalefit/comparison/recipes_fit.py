@@ -28,7 +28,10 @@ _KERNEL = 1.5  # e-folds over which a misfit of the law lasts
 _MOST_STEPS = 80
 #: Least degrees of freedom of an interval, where the runs leave fewer (a guess).
 _LEAST_DOF = 0.8
-_LEAST_WEIGHT = 0.2  # of a run, under heavy tails, below which it is set aside
+#: Least share of a variance that is taken to go with the noise (a guess).
+_LEAST_OF_NOISE = 0.05
+_LEAST_WEIGHT = 0.2  # of a run, under heavy tails, below which it looks odd
+_CHANCE = 0.01  # of setting a run aside in a table in which none is odd (a choice)
 _BRANCHES = float(np.e**2)  # times the prior of errors shared by size, where runs are branches of one trunk
 
 
@@ -47,18 +50,19 @@ class Mixture:
 
         return float(self.weights @ stdtr(self.dof, (value - self.centres) / self.errors))
 
-    def quantile(self, q: float) -> float:
-        """The value with probability `q` below it."""
-        reach = 60 * self.errors / np.minimum(self.dof, 1.0)
-        low, high = float((self.centres - reach).min()), float((self.centres + reach).max())
-        for _ in range(70):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.below(middle) < q else (low, middle)
-        return (low + high) / 2
-
     def interval(self, level: float) -> tuple[float, float, float]:
         """Median, lower and upper end."""
-        return self.quantile(0.5), self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
+        from scipy.special import stdtr
+
+        wanted = np.array([0.5, (1 - level) / 2, (1 + level) / 2])
+        reach = 60 * self.errors / np.minimum(self.dof, 1.0)
+        low, high = np.full(3, (self.centres - reach).min()), np.full(3, (self.centres + reach).max())
+        for _ in range(70):
+            middle = (low + high) / 2
+            less = stdtr(self.dof, (middle[:, None] - self.centres) / self.errors) @ self.weights < wanted
+            low, high = np.where(less, middle, low), np.where(less, high, middle)
+        median, lower, upper = ((low + high) / 2).tolist()
+        return median, lower, upper
 
     def draws(self, n: int, rng: np.random.Generator) -> Array:
         """Independent draws, shape (n,)."""
@@ -94,9 +98,14 @@ class JointFit:
         step, p = 1e-4, self.theta.shape[1]
         moves = step * np.eye(p)[:, None, :]
         slopes = (quantity(self.theta + moves) - quantity(self.theta - moves)) / (2 * step)  # (p, k)
-        variance = np.einsum("ik,kij,jk->k", slopes, self.cov, slopes)
-        errors = np.sqrt(np.maximum(variance, 1e-24))
-        return Mixture(quantity(self.theta), errors, np.maximum(self.dof, _LEAST_DOF), weights)
+        moved = np.einsum("kij,jk->ki", self.cov, slopes)
+        variance = np.maximum(np.einsum("ik,ki->k", slopes, moved), 1e-24)
+        spreads = np.array([self.surface.spreads(width) for width in self.widths])
+        precision = np.where(spreads > 0, 1 / np.where(spreads > 0, spreads, 1) ** 2, 0)
+        # What a prior alone limits has a known spread: only the rest grows with a noise that few runs show.
+        of_noise = np.clip(1 - (moved**2 * precision).sum(axis=1) / variance, _LEAST_OF_NOISE, 1)
+        dof = np.maximum(self.dof, _LEAST_DOF) / of_noise
+        return Mixture(quantity(self.theta), np.sqrt(variance), dof, weights)
 
     def multiplier(self, C: float, path: Path, vouched: float) -> Mixture:
         """Log of the compute multiplier at `C` [FLOP]; `vouched` as in `weights`."""
@@ -245,7 +254,7 @@ def outlying(surface: Surface, loss: Array) -> AnyArray:
     """Return which runs a fit with heavy tails gives next to no weight, shape (n,) of bool.
 
     Student's t with 4 degrees of freedom on a robust scale. Such weights all through would make the intervals too
-    narrow, so they only say which runs to set aside.
+    narrow, so they only say which runs to look at; those are set aside that a fit to the others rules out.
     """
     n = len(loss)
     weights = np.ones(n)
@@ -255,4 +264,26 @@ def outlying(surface: Surface, loss: Array) -> AnyArray:
         taken = min(len(surface.names), n // 2)
         scale = max(robust_sd(residuals) * np.sqrt(n / (n - taken)), 5e-4)
         weights = np.minimum(5 / (4 + (residuals / scale) ** 2), 1)
-    return np.asarray(weights < _LEAST_WEIGHT)
+    odd = np.asarray(weights < _LEAST_WEIGHT)
+    return odd & _far_from_others(surface, loss, odd) if odd.any() else odd
+
+
+def _far_from_others(surface: Surface, loss: Array, odd: AnyArray) -> AnyArray:
+    """Return which of the runs that look odd the others rule out, shape (n,) of bool.
+
+    Few runs leave small residuals for most and a large one by chance: one in six clean tables of six runs had one that
+    looked odd. So a fit without them must place each further away than chance among n runs would.
+    """
+    from scipy.special import stdtr
+
+    n = len(loss)
+    kept = np.diag(np.where(odd, 1e-6, 1.0))[None]
+    theta, cov, noise, dof, _ = _fit(surface, np.log(loss), surface.spreads("slight"), kept)
+    free = dof[0] - odd.sum()
+    if free < 1:
+        return np.zeros(n, bool)
+    fitted, slopes = surface.log_loss(theta)
+    wider = dof[0] / free  # the noise was taken over all n runs
+    variance = wider * (noise[0] ** 2 + np.einsum("ni,ij,nj->n", slopes[0], cov[0], slopes[0]))
+    chance = 2 * stdtr(free, -np.abs(np.log(loss) - fitted[0]) / np.sqrt(variance))
+    return np.asarray(chance < _CHANCE / n)

@@ -67,15 +67,15 @@ class RecipeComparison:
         largest = arm.read(arm.C_read, self.level)
         return largest, largest if arm.apart else arm.read(arm.C_centre, self.level)
 
-    def _sure(self) -> dict[Any, tuple[bool, bool]]:
-        """Whether each reading stands after Holm's steps over the recipes, at the largest run and at the centre."""
+    def _read(self) -> tuple[dict[Any, tuple[Reading, Reading]], dict[Any, tuple[bool, bool]]]:
+        """Both readings of each recipe, and whether each stands after Holm's steps over the recipes."""
         rows = {label: self._rows(arm) for label, arm in self.arms.items()}
         allowed = (1 - self.level) / 2
         found = []
         for k in (0, 1):
             p = [min(row[k].p_better, 1 - row[k].p_better) for row in rows.values()]
             found.append([value <= allowed + 1e-9 for value in holm(p)])
-        return {label: (found[0][i], found[1][i]) for i, label in enumerate(rows)}
+        return rows, {label: (found[0][i], found[1][i]) for i, label in enumerate(rows)}
 
     @property
     def table(self) -> pd.DataFrame:
@@ -92,9 +92,9 @@ class RecipeComparison:
         """
         import pandas as pd
 
-        sure, records = self._sure(), []
+        (rows, sure), records = self._read(), []
         for label, arm in self.arms.items():
-            largest, centre = self._rows(arm)
+            largest, centre = rows[label]
             gap = arm.loss_gap(arm.C_max, self.level)
             trend = arm.trend(self.level)
             record: dict[str, Any] = {"recipe": label}
@@ -188,8 +188,8 @@ class RecipeComparison:
     @property
     def verdict(self) -> str:
         """What the runs show, in words; several recipes are read together, by Holm's steps."""
-        sure = self._sure()
-        return "\n".join(verdict(arm, *self._rows(arm), sure[label]) for label, arm in self.arms.items())
+        rows, sure = self._read()
+        return "\n".join(verdict(arm, *rows[label], sure[label]) for label, arm in self.arms.items())
 
     @property
     def weights(self) -> pd.DataFrame:
@@ -359,11 +359,10 @@ class RecipeComparison:
         return write_json(self.to_dict(), path)
 
     def __str__(self) -> str:
-        sure = self._sure()
+        rows, sure = self._read()
         lines = [f"Compute multiplier over {self.baseline} (it needs m times the compute for the same loss)"]
         for label, arm in self.arms.items():
-            rows = self._rows(arm)
-            lines += ["", *text(arm, rows, verdict(arm, *rows, sure[label]), self.level)]
+            lines += ["", *text(arm, rows[label], verdict(arm, *rows[label], sure[label]), self.level)]
         lines += ["", *map(str, self.notes)]
         return "\n".join(map(folded, lines))
 

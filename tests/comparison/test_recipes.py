@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scalefit as sf
-from scalefit.comparison.recipes_fit import Mixture
+from scalefit.comparison.recipes_fit import Mixture, outlying
 from scalefit.comparison.recipes_surfaces import AdditiveSurface, ComputeSurface, Path
 from scalefit.comparison.recipes_words import verdict
 from scalefit.errors import ArgumentError, DataError, FitError
@@ -509,3 +509,32 @@ def test_ladders_of_two_ratios_are_compared_as_recipe_and_ratio_together():
     assert "what the ratio does are not told apart" in " ".join(note.message for note in found.notes)
     sides["b"] = runs_of(noise=0.001, seed=1, cells=(N, 20 * N))
     assert "together" not in sf.compare_recipes(sides, baseline="a").verdict
+
+
+def test_no_run_of_a_clean_table_is_set_aside():
+    """Of six runs each, one in six clean tables lost a run: a law of ten parameters leaves most residuals small."""
+    N, D = isoflop(3, 2, 1e19, 1e21)
+    surface = AdditiveSurface(np.r_[N, N], np.r_[D, D], np.repeat([False, True], len(N)))
+    odd = spoilt = 0
+    for seed in range(24):
+        loss = np.r_[
+            runs_of(1.0, 1.0, 0.003, seed, (N, D))["loss"], runs_of(1.1, 1.1, 0.003, 90 + seed, (N, D))["loss"]
+        ]
+        odd += bool(outlying(surface, loss).any())
+        loss[seed % 12] *= 1.2
+        spoilt += outlying(surface, loss).tolist() == [i == seed % 12 for i in range(12)]
+    assert odd == 0
+    assert spoilt >= 22
+
+
+def test_a_spread_that_a_prior_alone_limits_is_not_that_of_few_runs():
+    """Four runs leave two or three degrees of freedom to the noise, which says nothing of how far priors reach."""
+    cells = isoflop(4, 1, 1e19, 1e21)
+    sides = {"a": runs_of(noise=0.003, cells=cells), "b": runs_of(1.1, 1.1, 0.003, 1, cells)}
+    arm = sf.compare_recipes(sides, baseline="a").arms["b"]
+    fit, slight = arm.fit, np.array(arm.fit.widths) == "slight"
+    at = fit.surface.names.index("d_E")
+    of_prior = fit.mixture(lambda theta: theta[..., at], fit.weights()).dof
+    of_data = arm.mixture(arm.C_centre).dof
+    assert (of_prior > 3 * fit.dof)[slight].all()
+    assert (of_data < 2 * fit.dof)[slight].all() and (of_data >= fit.dof)[slight].all()
