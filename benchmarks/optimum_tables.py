@@ -16,6 +16,8 @@ import scalefit as sf
 Values = dict[str, Any]
 #: Most runs of a table; candidates for its constants; how far its values may lie from those of the reference.
 MOST, CANDIDATES, SPREAD = 500, 300, (0.3, 3.0)
+#: Logarithm of the largest noise, and of that of tables from this number on.
+NOISIEST, NOISIER_FROM = (-2.0, -1.5), 100
 
 
 def pairs(rng: np.random.Generator, n: int) -> tuple[str, np.ndarray, np.ndarray]:
@@ -87,7 +89,7 @@ def inputs_of(law: Any, n: int, rng: np.random.Generator) -> tuple[str, Values]:
 
 def unit_of(law: Any, columns: Values) -> dict[str, float]:
     """What inputs are measured in: their geometric means where the law knows how its constants change, else 1."""
-    if law.rescale is None:
+    if law.rescale is None or law.rescales:
         return dict.fromkeys(columns, 1.0)
     unit = {name: float(np.exp(np.log(value).mean())) for name, value in columns.items()}
     return unit | {"unique_tokens": unit["D"]} if "unique_tokens" in unit else unit
@@ -145,7 +147,7 @@ def near(law: Any, columns: Values, reference: Values, rng: np.random.Generator)
     for name, p in law.parameters.items():
         z, value = rng.standard_normal(m), float(reference[name])
         low, high = (float(end(p.starts)) for end in (min, max))
-        if far and not p.linear and law.rescale is None:
+        if far and not p.linear and (law.rescale is None or law.rescales):
             positive = p.log and low > 0
             drawn[name] = np.exp(rng.uniform(np.log(low), np.log(high), m)) if positive else rng.uniform(low, high, m)
         else:
@@ -204,7 +206,7 @@ def table_of(name: str, seed: int) -> tuple[str, Any, Values, Values]:
             reference = law.rescale(reference, unit) if law.rescale is not None else reference
             truth = near(law, scaled, reference, rng)
         middle = link_of(law)(np.asarray(law.evaluate(scaled, truth), float))
-    size = 10 ** rng.uniform(-3, -2)
+    size = 10 ** rng.uniform(-3, NOISIEST[seed >= NOISIER_FROM])
     error = rng.standard_normal(middle.size) if rng.random() < 0.5 else rng.standard_t(4, middle.size) / 1.4
     if rng.random() < 0.2:
         error[rng.random(error.size) < 0.05] += 15

@@ -9,6 +9,7 @@ from scalefit._text import shortlist
 from scalefit._typing import Array
 from scalefit.errors import Note, arg, by_severity
 from scalefit.fitting.bootstrap import MANY_FAILED
+from scalefit.fitting.certificate import enough
 from scalefit.fitting.identifiability import (
     bound_notes,
     outlier_notes,
@@ -51,13 +52,13 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
                 {"parameters": list(certificate.weak), "condition": certificate.condition},
             )
         )
-    if certificate.n_agree < 2 <= certificate.n_starts:
+    if not enough(certificate.n_agree, certificate.n_starts):
         notes.append(
             Note(
                 "starts_disagree",
                 "warning",
-                f"Only one of {certificate.n_starts} starts reached the best objective. Fit again with "
-                f"{arg('n_starts', 4 * certificate.n_starts)} and see whether it improves.",
+                f"Only {certificate.n_agree} of {certificate.n_starts} searches reached the best objective. Fit again "
+                f"with {arg('n_starts', 4 * certificate.n_starts)} and see whether it improves.",
                 {"n_agree": certificate.n_agree, "n_starts": certificate.n_starts},
             )
         )

@@ -147,7 +147,7 @@ class Layout:
         mentioned = {name for text in self.tied.values() for name in re.findall(r"[A-Za-z_]\w*", text)}
         constrained = prior_names | set(self.fixed) | set(self.bounds) | set(self.tied) | mentioned
         if self.law.rescale is not None and not constrained & scale_dependent(self.law):
-            for key in self.law.inputs:
+            for key in self.law.rescales or self.law.inputs:
                 if key in QUANTITIES:
                     units[key] = float(np.exp(np.mean(np.log(columns[key]))))
             if "unique_tokens" in units:

@@ -117,6 +117,7 @@ def fit_with_expressions(
         np.zeros(len(free), bool),
         problem.cost_of(ROUNDING),
         np.ones(len(free)),
+        problem.residuals(points),
     )
     return points[best], tangent, certificate
 

@@ -10,11 +10,11 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.errors import FitError
 from scalefit.fitting.arrow import arrow_of
-from scalefit.fitting.certificate import Certificate, certify
+from scalefit.fitting.certificate import AGREE, Certificate, agreeing, certify, enough
 from scalefit.fitting.newton import Minimum, minimise
 from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import DEAD, Problem
-from scalefit.fitting.starts import find_starts, subset
+from scalefit.fitting.starts import find_starts, more_starts, subset
 
 #: Runs above which a fit starts on a subset, and the sizes of the two subsets (guesses; docs/architecture.md).
 _LARGE = 10_000
@@ -36,6 +36,9 @@ _TRIAL = 40
 _STANDSTILL = 1e-9
 #: Relative gain of the last round below which a valley that goes on for ever counts as followed to its end.
 _NO_GAIN = 1e-6
+#: More starts where hardly any reached the best end, how often, after how many steps those that will not reach it are
+#: left, and how far above it one is followed along its valley.
+_MORE, _TURNS, _GIVEN_UP_AFTER, _NEAR = 8, 6, 40, 1.2
 #: Along a narrow valley: steps walked, multiples of that move tried, steps to fall back to the floor, rounds.
 _WALK, _LEAPS, _FALL, _ROUNDS = 10, np.array([0.0, 30.0, 100.0, 300.0, 1000.0]), 30, 30
 
@@ -51,6 +54,7 @@ def solve(
     lower, upper = problem.bounds(bounds)
     starts = find_starts(problem, max(1, n_starts), bounds)
     ends = _go_on(problem, _search(problem, starts, lower, upper), lower, upper)
+    ends = _reached_again(problem, starts, ends, lower, upper)
     if not np.isfinite(ends.value.min()):
         raise FitError(
             f"{problem.law.name} has no finite objective anywhere near these runs",
@@ -75,15 +79,25 @@ def solve(
     for places in coefficients:
         free = places[places >= 0]
         sensitivity[free] = np.where(held[free], np.inf, sensitivity[free])
-    residuals = problem.residuals(ends.x) if problem.loss.size <= _LARGE else None
     exact = problem.cost_of(ROUNDING)
-    return x, certify(ends, hessian, information, names, held, exact, sensitivity, residuals, problem.value)
+    return x, certify(
+        ends, hessian, information, names, held, exact, sensitivity, _residuals(problem, ends), problem.value
+    )
 
 
-def _search(problem: Problem, starts: Array, lower: Array, upper: Array) -> Minimum:
-    """Ends of all starts; on a large table of a subset of its runs, the best then polished on all of them."""
+def _residuals(problem: Problem, ends: Minimum) -> Array | None:
+    """Residuals (starts, n) of every end, unless they are too many to look at."""
+    return problem.residuals(ends.x) if problem.loss.size <= _LARGE else None
+
+
+def _search(problem: Problem, starts: Array, lower: Array, upper: Array, known: float = np.inf) -> Minimum:
+    """Ends of all starts; on a large table of a subset of its runs, the best then polished on all of them.
+
+    Starts that soon turn out not to lead to a `known` objective, or below, are given up.
+    """
     if problem.loss.size <= _LARGE:
-        return descend(problem, starts, lower, upper)
+        bar = np.full(len(starts), known * (1 + AGREE)) if np.isfinite(known) else None
+        return descend(problem, starts, lower, upper, bar=bar, bar_steps=_GIVEN_UP_AFTER)
     # Many starts race on fewer rows: which basin is the lowest shows on hundreds, and the best few run on.
     rows = max(_LEAST_SUBSET, _SUBSET * _USUAL_STARTS // len(starts)) if len(starts) > _USUAL_STARTS else _SUBSET
     coarse = descend(subset(problem, rows), starts, lower, upper)
@@ -129,6 +143,28 @@ def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minim
     # A valley without a floor has no end: where neither a leap nor a step gains any more, this is as good as one.
     one = replace(one, converged=one.converged | ((gain <= _NO_GAIN) & (one.decrement <= _STANDSTILL)))
     return _with_row(ends, best, one)
+
+
+def _reached_again(problem: Problem, tried: Array, ends: Minimum, lower: Array, upper: Array) -> Minimum:
+    """Search from more starts where hardly any reached the best end, until enough do.
+
+    An end that few of many searches reach may well not be the lowest: so many basins were not found by the others. What
+    they lead to is kept, whether it is lower or not.
+    """
+    exact = problem.cost_of(ROUNDING)
+    for _ in range(_TURNS if len(tried) > 1 else 0):
+        found = agreeing(ends, exact, _residuals(problem, ends))
+        if enough(int(found.sum()), found.size):
+            break
+        fresh = more_starts(problem, tried, _MORE, lower, upper)
+        tried = np.concatenate([tried, fresh])
+        known = float(ends.value[ends.lowest])
+        more = _search(problem, fresh, lower, upper, known)
+        if more.value.min() <= _NEAR * known:
+            more = _go_on(problem, more, lower, upper)
+        pairs = ((getattr(ends, name), getattr(more, name)) for name in Minimum.__slots__)
+        ends = Minimum(*map(np.concatenate, pairs))
+    return ends
 
 
 def _polish(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> tuple[Minimum, Array, Array]:

@@ -19,26 +19,70 @@ from scalefit.fitting.problem import DEAD, Problem
 _ROWS = 96
 _NODES = 4096
 _REWEIGHTS = 2
+#: Random nodes drawn for each start that is wanted, and how far off a line they lie, in their spread.
+_DRAWN, _OFF = 16, 0.3
 
 
 def find_starts(problem: Problem, n: int, given: Mapping[str, tuple[float, float]] | None = None) -> Array:
     """Return up to `n` distinct free vectors (n, p) within the bounds and worth polishing, best first."""
+    return _worth_polishing(problem, n, problem.bounds(given))
+
+
+def more_starts(problem: Problem, tried: Array, n: int, lower: Array, upper: Array) -> Array:
+    """Return up to `n` distinct free vectors (n, p) beside those tried (k, p), from random nodes and the law's own."""
+    return _worth_polishing(problem, n, (lower, upper), tried)
+
+
+def _worth_polishing(problem: Problem, n: int, box: tuple[Array, Array], tried: Array | None = None) -> Array:
+    """The best `n` of the nodes of a grid, or, beside what was tried, of as many as are drawn."""
     small = _thin(problem)
-    law = small.law
-    lower, upper = problem.bounds(given)
+    law, drawn = small.law, _DRAWN * n
+    rng = None if tried is None else np.random.default_rng(len(tried))
     with np.errstate(all="ignore"):
         if law.starts is not None:
             nodes = _own_starts(small)
+            nodes = nodes if rng is None else np.concatenate([nodes, _between(nodes, drawn, rng)])
         elif any(parameter.linear for parameter in law.parameters.values()):
-            nodes = _projected(small, upper)
-        else:
-            nodes = _pack(
-                small, [dict(zip(law.parameters, row, strict=True)) for row in _grid(small, tuple(law.parameters))]
+            others = tuple(name for name, parameter in law.parameters.items() if not parameter.linear)
+            nodes = _projected(
+                small, _grid(small, others) if rng is None else _random(small, others, drawn, rng), box[1]
             )
-        nodes = np.clip(nodes, lower, upper)
+        else:
+            names = tuple(law.parameters)
+            rows = _grid(small, names) if rng is None else _random(small, names, drawn, rng)
+            nodes = _pack(small, [dict(zip(names, row, strict=True)) for row in rows])
+        nodes = np.clip(nodes, *box)
+        if tried is not None:
+            nodes = nodes[(nodes[:, None] != tried).any(axis=2).all(axis=1)]
         score = small.value(nodes)
     score = np.where(np.isfinite(score), score, np.inf)
     return _distinct(nodes, score, n)
+
+
+def _between(nodes: Array, m: int, rng: np.random.Generator) -> Array:
+    """Random points (m, p) on the lines through two of some nodes (k, p) each, and a little off them.
+
+    Coefficients that go with exponents stay with them on such a line.
+    """
+    one, other = nodes[rng.integers(len(nodes), size=(2, m))]
+    apart = _OFF * nodes.std(axis=0) * rng.standard_normal(one.shape)
+    return np.asarray(one + rng.uniform(-0.5, 1.5, (m, 1)) * (other - one) + apart)
+
+
+def _random(problem: Problem, names: tuple[str, ...], m: int, rng: np.random.Generator) -> Array:
+    """Random rows (m, k) between the starting values of free parameters and half as far beyond; fixed ones stay."""
+    grid = _grid(problem, names)
+    low, high = grid.min(axis=0, initial=np.inf), grid.max(axis=0, initial=-np.inf)
+    out = np.empty((m, len(names)))
+    for i, name in enumerate(names):
+        parameter = problem.law.parameters[name]
+        ends = np.array([low[i], high[i]])
+        positive = low[i] > 0
+        ends = np.log(ends) if positive else ends
+        share = rng.uniform(-0.5, 1.5, m) if low[i] < high[i] else np.zeros(m)
+        out[:, i] = ends[0] + share * (ends[1] - ends[0])
+        out[:, i] = np.clip(np.exp(out[:, i]) if positive else out[:, i], *parameter.bounds)
+    return out
 
 
 def _thin(problem: Problem) -> Problem:
@@ -80,6 +124,8 @@ def _own_starts(problem: Problem) -> Array:
 
 def _grid(problem: Problem, names: tuple[str, ...]) -> Array:
     """Product of the starting values of free parameters; fixed ones stay; tied ones move together."""
+    if not names:
+        return np.zeros((1, 0))
     order = list(problem.law.parameters)
     seen: dict[int, str] = {}
     axes: dict[str, list[float]] = {}
@@ -103,12 +149,11 @@ def _grid(problem: Problem, names: tuple[str, ...]) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _projected(problem: Problem, upper: Array) -> Array:
+def _projected(problem: Problem, nodes: Array, upper: Array) -> Array:
     """Nodes of the nonlinear parameters with the linear ones solved for, as free vectors."""
     law = problem.law
     linear = [name for name, parameter in law.parameters.items() if parameter.linear]
     others = tuple(name for name in law.parameters if name not in linear)
-    nodes = _grid(problem, others) if others else np.zeros((1, 0))
     order = list(law.parameters)
     vectors = np.full((nodes.shape[0], problem.n_free), np.nan)
     for i, name in enumerate(others):

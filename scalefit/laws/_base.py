@@ -123,6 +123,8 @@ class Law(metaclass=_LawMeta):
     in_shares: ClassVar[Callable[..., tuple[Any, list[Any], list[list[Any]]]] | None] = None
     #: Optional: rescale(params, units) -> the same law's parameters for inputs measured in other units.
     rescale: ClassVar[Callable[..., dict[str, Any]] | None] = None
+    #: Inputs whose unit `rescale` can change, where these are not all.
+    rescales: ClassVar[tuple[str, ...]] = ()
 
     loss: ClassVar[Callable[..., Any]]
 

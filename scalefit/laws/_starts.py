@@ -65,6 +65,23 @@ def break_starts(columns: dict[str, Array], loss: Array) -> Array:
     return np.column_stack([E, A, c0[:, 0], c1[:, 0], np.exp(log_d1[:, 0]), f1[:, 0]])[rank]
 
 
+#: Value (of a floor, above the lowest loss), slope and power mid-table of the logarithms of floor, coefficient and
+#: exponent of data: between what they are drawn; how many are drawn and walked down; steps;
+#: how many are handed on; the least and largest size of a power.
+_STRETCHED = (
+    (-1.5, -0.01),
+    (-0.4, 0.1),
+    (-0.3, 0.3),
+    (0, 0),
+    (0, 0),
+    (0.05, 0.3),
+    (-2.3, 0.0),
+    (-0.2, 0.2),
+    (-0.3, 0.3),
+)
+_DRAWN, _WALKED, _STEPS, _LOWEST, _LEAST, _MOST = 2048, 96, 100, 32, 0.01, 0.5
+
+
 def softplus(z: Any) -> Any:
     """ln(1 + e^z), real or complex, never overflowing."""
     above = np.real(z) > 0
@@ -106,3 +123,72 @@ def linear_starts(law: Any, columns: Mapping[str, Array], target: Array, grid: M
         values |= dict(zip(linear, np.clip(solved, low, high), strict=True))
         rows.append([values[name] for name in law.parameters])
     return np.array(rows)
+
+
+def stretched_starts(columns: Mapping[str, Array], loss: Array) -> Array:
+    """Random floors, coefficients and exponents of data, walked down in variables of which none is the others' limit.
+
+    Each of three logarithms is s N^p + c. As p goes to nothing s and c grow without end, and no descent leads p to the
+    other sign; in its value, slope and power mid-table there is no such wall.
+    """
+    rng, log_n, log_d = np.random.default_rng(0), np.log(columns["N"]), np.log(columns["D"])
+    centre = log_n.mean()
+    z, y = log_n - centre, np.log(loss)
+    low, high = np.array(_STRETCHED).T
+    nodes = rng.uniform(low, high, (_DRAWN, 9))
+    floor, _, exponent = (_stretched(nodes[:, 3 * k : 3 * k + 3], z)[0] for k in range(3))
+    nodes[:, 0] += (y - floor).min(axis=1)  # a share of the lowest loss above it
+    rest = np.maximum(-np.expm1(floor + nodes[:, [0]] - y), 1e-3)
+    # The logarithm of the coefficient is a line, about the middle of what is left.
+    w, line = rest**2 / (rest**2).sum(axis=1, keepdims=True), np.log(rest * loss) + np.exp(exponent) * log_d
+    middle, at = (w * line).sum(axis=1, keepdims=True), z - (w * z).sum(axis=1, keepdims=True)
+    slope = (w * at * line).sum(axis=1) / (w * at**2).sum(axis=1)
+    nodes[:, 3], nodes[:, 4] = middle[:, 0] + slope * (at - z)[:, 0], slope
+    nodes[:, 5] *= np.sign(slope)
+    miss = (rest * np.abs(line - middle - slope[:, None] * at)).sum(axis=1)
+    # What decides the order must not hang on rounding.
+    ends, height = _walk(nodes[np.argsort(np.log(miss + 1e-12).round(6), kind="stable")[:_WALKED]], z, log_d, y)
+    ends = ends[np.argsort(np.log(height + 1e-12).round(6), kind="stable")[:_LOWEST]]
+    value, slope, power = np.moveaxis(ends.reshape(-1, 3, 3), 2, 0)
+    return np.stack([slope / power * np.exp(-power * centre), power, value - slope / power], axis=2).reshape(-1, 9)
+
+
+def _stretched(triple: Array, z: Array) -> tuple[Array, list[Array]]:
+    """A curve (m, n) of value, slope and power (m, 3) at z = 0, and its slopes by them."""
+    value, slope, power = triple.T[:, :, None]
+    unit = np.expm1(power * z) / power
+    return value + slope * unit, [np.ones_like(unit), unit, slope * (z * np.exp(power * z) - unit) / power]
+
+
+def _walk(x: Array, z: Array, log_d: Array, y: Array) -> tuple[Array, Array]:
+    """Levenberg and Marquardt's steps of least squares, reweighted towards absolute errors: ends, and their sums."""
+    damping, (r, J) = np.full(len(x), 1e-2), _line(x, z, log_d, y)
+    height = np.abs(r).sum(axis=1)
+    for _ in range(_STEPS):
+        w = 1 / np.maximum(np.abs(r), 1e-3)
+        M, g = np.nan_to_num((J * w[:, None]) @ np.swapaxes(J, 1, 2)), np.nan_to_num((J @ (w * r)[:, :, None])[:, :, 0])
+        size = np.sqrt(np.einsum("bii->bi", M)) + 1e-12
+        M = M / size[:, :, None] / size[:, None, :] + (damping[:, None, None] + 1e-9) * np.eye(9)
+        trial = x + np.clip(-np.linalg.solve(M, (g / size)[:, :, None])[:, :, 0] / size, -1, 1)
+        powers = np.clip(trial[:, 2::3], -_MOST, _MOST)
+        trial[:, 2::3] = np.where(np.abs(powers) < _LEAST, np.copysign(_LEAST, powers), powers)
+        trial[:, 5] = np.copysign(trial[:, 5], trial[:, 4])  # what multiplies N^p there is positive
+        r_new, J_new = _line(trial, z, log_d, y)
+        new = np.nan_to_num(np.abs(r_new).sum(axis=1), nan=np.inf)
+        better = new < height
+        x, height = np.where(better[:, None], trial, x), np.where(better, new, height)
+        r, J = np.where(better[:, None], r_new, r), np.where(better[:, None, None], J_new, J)
+        damping = np.where(better, damping / 3, damping * 4)
+    return x, height
+
+
+def _line(x: Array, z: Array, log_d: Array, y: Array) -> tuple[Array, Array]:
+    """Residuals (m, n) of the logarithm of a floor and a power of data, and their slopes (m, 9, n)."""
+    (floor, by_floor), (top, by_top), (exponent, by_exponent) = (
+        _stretched(x[:, 3 * k : 3 * k + 3], z) for k in range(3)
+    )
+    rest = top - np.exp(exponent) * log_d
+    total = np.logaddexp(floor, rest)
+    share = np.exp(rest - total)
+    chain = (1 - share, by_floor), (share, by_top), (-share * np.exp(exponent) * log_d, by_exponent)
+    return total - y, np.stack([outer * inner for outer, slopes in chain for inner in slopes], axis=1)

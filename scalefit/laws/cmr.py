@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from scalefit._typing import Array
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Input, Target
@@ -95,4 +97,5 @@ class CMR(Law):
     @staticmethod
     def starts(columns: dict[str, Array], target: Array) -> Array:
         """Powers from a grid of either sign; the law is linear in the rest."""
-        return linear_starts(CMR, columns, target, {"s": (-2.0, -1.0, -0.5, -0.25, -0.1, 0.1, 0.25, 0.5, 1.0, 2.0)})
+        powers = np.geomspace(0.05, 2.0, 16)
+        return linear_starts(CMR, columns, target, {"s": np.r_[-powers, powers]})

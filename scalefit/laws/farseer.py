@@ -8,6 +8,10 @@ import numpy as np
 
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Target
+from scalefit.laws._starts import stretched_starts
+
+#: Each slope with its power of size.
+_SLOPES = {"a3": "g", "a2": "b", "a1": "a"}
 
 
 class Farseer(Law):
@@ -35,14 +39,14 @@ class Farseer(Law):
     target = Target("loss", "bit/character")
     direction = {"N": 0}
 
-    a3 = Parameter("slope of the floor", (-10.0, 10.0), (-0.05, -0.02, -0.01))
-    g = Parameter("power of size in the floor", (-2.0, 2.0), (0.1, 0.17, 0.25))
+    a3 = Parameter("slope of the floor", (-1e20, 1e20), (-0.05, -0.02, -0.01))
+    g = Parameter("power of size in the floor", (-0.5, 0.5), (0.1, 0.17, 0.25))
     b3 = Parameter("log of the floor", (-20.0, 20.0), (-0.5, -0.1, 0.3))
-    a2 = Parameter("slope of the data coefficient", (0.0, 1e4), (40.0, 90.0, 150.0), log=True)
-    b = Parameter("power of size in the data coefficient", (-2.0, 2.0), (-0.2, -0.1, -0.05))
+    a2 = Parameter("slope of the data coefficient", (0.0, 1e20), (40.0, 90.0, 150.0), log=True)
+    b = Parameter("power of size in the data coefficient", (-0.5, 0.5), (-0.2, -0.1, -0.05))
     b2 = Parameter("log of the data coefficient", (-50.0, 50.0), (-9.0, -6.3, -3.0))
-    a1 = Parameter("slope of the data exponent", (-10.0, 10.0), (-0.2, -0.12, -0.06))
-    a = Parameter("power of size in the data exponent", (-2.0, 2.0), (0.08, 0.12, 0.2))
+    a1 = Parameter("slope of the data exponent", (-1e20, 1e20), (-0.2, -0.12, -0.06))
+    a = Parameter("power of size in the data exponent", (-0.5, 0.5), (0.08, 0.12, 0.2))
     b1 = Parameter("log of the data exponent", (-20.0, 20.0), (0.0, 0.4, 0.8))
 
     published = (
@@ -82,3 +86,13 @@ class Farseer(Law):
         by_exponent = -rest * exponent * log_d
         parts = ((floor, a3, in_floor), (rest, a2, in_coefficient), (by_exponent, a1, in_exponent))
         return [d for top, slope, power in parts for d in (top * power, top * slope * power * log_n, top)]
+
+    rescales = ("N",)
+
+    @staticmethod
+    def rescale(params: dict[str, Any], units: dict[str, float]) -> dict[str, Any]:
+        """Parameters for N measured in `units`."""
+        return {**params, **{k: params[k] * units["N"] ** params[power] for k, power in _SLOPES.items()}}
+
+    n_starts = 24
+    starts = staticmethod(stretched_starts)
