@@ -220,7 +220,8 @@ def may_write(
         "result": bool({"scalefit", "schema_version"} & json_keys(target, any_suffix=True)),
         "page": head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")),
         "figure": head.lstrip().startswith(_FIGURES),
-        "table": head.splitlines()[0].decode("utf-8", "replace").split(",") == list(map(str, columns or ())),
+        "table": head.splitlines()[0].decode("utf-8", "replace").split(",")
+        == list(map(str, () if columns is None else columns)),
     }
     if not same[kind]:
         raise ArgumentError(

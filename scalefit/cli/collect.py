@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +31,17 @@ def _setting(text: str) -> Any:
     from scalefit.collecting.records import scalar
 
     return scalar(text)
+
+
+def _read_for(sources: Iterable[Any], out: Path) -> list[Path]:
+    """Files that a table's runs were read from; the output where it lies in the folder of a run, as a log does."""
+    from scalefit.collecting.csv_files import is_collected
+
+    places = {Path(str(source).partition("#")[0]) for source in sources}
+    if out.exists() and not is_collected(out):
+        inside = any(place.is_dir() and place.resolve() in out.resolve().parents for place in places)
+        places |= {out} if inside else set()
+    return sorted(places)
 
 
 def collect(
@@ -75,7 +87,7 @@ def collect(
             unfinished=unfinished,
             progress=progress,
         )
-    shared.write_table("--out", out, table, paths, force)
+    shared.write_table("--out", out, table, [*paths, *_read_for(table["source"], Path(out))], force)
     notes = table.attrs["notes"]
     if as_json:
         shared.print_json({"out": str(out), "n_runs": len(table), "columns": list(table.columns), "notes": notes})

@@ -16,6 +16,7 @@ from scalefit.tables import columns as tables
 _STEPS = ("step", "_step", "global_step", "trainer/global_step", "iter", "iteration")
 _NAMES = ("run", "run_name", "run_id", "name", "id", "display_name")
 _STATISTICS = ("__MIN", "__MAX")
+_HEADER_BYTES = 1 << 20
 
 
 def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
@@ -48,6 +49,15 @@ def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
         return _rows(path, table, names, asked)
     except DataError as error:
         raise error.naming(name=path) from None
+
+
+def is_collected(path: Path) -> bool:
+    """Whether a file is a table that `collect` wrote: its runs are those of the stores beside it."""
+    try:
+        with path.open("rb") as stream:
+            return stream.readline(_HEADER_BYTES).rstrip().endswith(b",store,source")
+    except OSError:  # whoever reads it says what is wrong
+        return False
 
 
 def _has_run_per_row(table: pd.DataFrame, step: str, names: str | None, asked: dict[str, str | None]) -> bool:

@@ -446,3 +446,26 @@ def test_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["collect", str(tmp_path / "none"), "-o", str(out)])
     assert stop.value.code == 1
+
+
+def test_a_second_collection_overwrites_the_first_and_does_not_count_it(tmp_path, monkeypatch, capsys):
+    """Its own table lies among the logs, and no log is ever overwritten, whatever is forced."""
+    from scalefit.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    log = "step,train_loss,val_loss\n1,3.2,3.3\n2,3.1,3.2\n3,3.0,3.1\n"
+    for name in ("run1/metrics.csv", "alone.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(log)
+
+    def run(*words):
+        with pytest.raises(SystemExit) as stop:
+            main(["collect", ".", *words])
+        return stop.value.code, capsys.readouterr().err
+
+    for _ in range(2):
+        assert run("--N", "1e8", "--D", "2e9")[0] == 0
+        assert len(pd.read_csv("runs.csv")) == 2
+    for name in ("run1/metrics.csv", "alone.csv"):
+        code, said = run("--out", name, "--force")
+        assert code == 1 and "is the input itself" in said and (tmp_path / name).read_text() == log
