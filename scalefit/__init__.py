@@ -65,8 +65,8 @@ if TYPE_CHECKING:  # what an editor and mypy see; tests/test_public_types.py hol
     from scalefit.stopping.monitor import Monitor as Monitor
     from scalefit.stopping.monitor import load_monitor as load_monitor
     from scalefit.stopping.run_plan import RunPlan as RunPlan
-    from scalefit.tables.runs import CheckedRuns as CheckedRuns
-    from scalefit.tables.runs import check_runs as check_runs
+    from scalefit.tables.checks import CheckedRuns as CheckedRuns
+    from scalefit.tables.checks import check_runs as check_runs
     from scalefit.tables.runs import read_runs as read_runs
     from scalefit.tuning.hyperparameters import fit_hyperparameters as fit_hyperparameters
     from scalefit.tuning.result import Hyperparameters as Hyperparameters
@@ -75,7 +75,7 @@ __version__ = "0.1.0"
 
 # name -> module that defines it; one line a name, so that additions do not collide.
 _LAZY = {
-    "CheckedRuns": "scalefit.tables.runs",
+    "CheckedRuns": "scalefit.tables.checks",
     "DataError": "scalefit.errors",
     "FitError": "scalefit.errors",
     "FitResult": "scalefit.fitting.result",
@@ -91,7 +91,7 @@ _LAZY = {
     "Shares": "scalefit.laws",
     "Target": "scalefit.laws",
     "average": "scalefit.comparison.average",
-    "check_runs": "scalefit.tables.runs",
+    "check_runs": "scalefit.tables.checks",
     "collect": "scalefit.collecting.collect",
     "isoflop": "scalefit.optima.isoflop",
     "compare": "scalefit.comparison.compare",

@@ -75,7 +75,7 @@ def check_format(raw: Any, known: int, name: Any) -> None:
         raise DataError(
             f"{name} holds no saved result: it has no format",
             "it was not read",
-            "Name a file that to_json of a fit, a forecast or a blend wrote",
+            "Name a file that to_json of a fit, a forecast or an average wrote",
         )
     found = raw["format"]
     if type(found) is not int or found != known:

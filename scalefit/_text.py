@@ -82,6 +82,17 @@ def shortlist(items: Iterable[object], most: int = 8, sep: str = ", ") -> str:
     return sep.join(names[:most]) + (f"{sep}..." if len(names) > most else "")
 
 
+def several(n: int, noun: str) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> several(1, "run"), several(20, "time")
+    ('1 run', '20 times')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def listing(items: Iterable[object]) -> str:
     """Items as a sentence names them.
 

@@ -391,7 +391,9 @@ def test_a_missing_size_is_named_as_such():
 
 
 def test_a_missing_column_is_asked_for_once():
-    with pytest.raises(DataError, match=r"nothing was read\. Name the column with D=\.$"):
+    with pytest.raises(
+        DataError, match=r"nothing was read\. Name the column with D=, or that of the compute with C=\.$"
+    ):
         sf.fit({"N": [1e8] * 9, "tk": [1e9] * 9, "loss": [3.0] * 9})
 
 

@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ import typer
 
 from scalefit._files import json_keys, write_whole
 from scalefit._plain import plain
+from scalefit._text import PAGE
 from scalefit.errors import ArgumentError, DataError, ScalefitWarning
 
 if TYPE_CHECKING:
@@ -321,6 +322,17 @@ def pair(text: str) -> tuple[float, float]:
 def points(given: Iterable[str]) -> list[dict[str, float]]:
     """Points such as ``N=7e9,D=2e12``, one an option."""
     return [assignments("--at", item.split(","), quantity) for item in given]
+
+
+def aligned(frame: pd.DataFrame) -> str:
+    """A table within the page, with N, D and C as people write them."""
+    from scalefit import flops
+
+    written = {name: partial(flops.quantity, name) for name in frame if name in (*flops.QUANTITIES, "unique_tokens")}
+    form: Any = written  # pandas types them by column, not by name
+    return frame.to_string(
+        index=False, line_width=PAGE, na_rep="", formatters=form, float_format=lambda value: f"{value:.4g}"
+    )
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -53,7 +53,12 @@ def in_shell(parameters: Iterable[Any]) -> Wording:
         if mention.kind == "column" and panels.get(option or "") != COLUMNS_PANEL:
             named = f"--column {mention.name}={mention.shell or 'NAME'}"
             return named if "--column" in panels else None
-        if mention.name in QUANTITIES and panels.get(option or "") == COLUMNS_PANEL and "--at" in panels:
+        if (
+            mention.kind == "argument"
+            and mention.name in QUANTITIES
+            and panels.get(option or "") == COLUMNS_PANEL
+            and "--at" in panels
+        ):
             return None  # a point is asked for by --at, and this option names a column
         return option if option is None else f"{option} {mention.shell}".rstrip()
 

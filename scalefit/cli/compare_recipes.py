@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from scalefit._files import save_figure
-from scalefit._text import PAGE
 from scalefit.cli import _shared as shared
 
 
@@ -48,7 +47,7 @@ def compare_recipes(
     shared.may_write("--save", save, "result", [table], force=force)
     shared.may_write("--plot", plot, "figure", [table], force=force)
     with shared.working("Comparing recipes"):
-        runs = shared.read_table(table, checked=False, **columns)
+        runs = shared.read_table(table, **columns)
         found = compare(
             runs,
             recipe,
@@ -72,10 +71,7 @@ def compare_recipes(
     else:
         typer.echo(str(found))
         if read is not None:
-            typer.echo(
-                "\n"
-                + read.drop(columns="note").to_string(index=False, line_width=PAGE, float_format=lambda v: f"{v:.4g}")
-            )
+            typer.echo("\n" + shared.aligned(read.drop(columns="note")))
             for text in dict.fromkeys(text for text in read["note"] if text):
                 typer.echo(f"  {text}")
     for path, what in ((save, "Comparison"), (plot, "Figure")):

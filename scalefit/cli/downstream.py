@@ -56,7 +56,7 @@ def downstream(
     shared.may_write("--plot", plot, "figure", [table], force=force)
     way: Any = better  # the function says which it knows
     with shared.working("Fitting tasks"):
-        runs = shared.read_table(table, checked=False, **columns)
+        runs = shared.read_table(table, **columns)
         found = fit_downstream(
             runs,
             metric=metric or "accuracy",

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from scalefit._files import save_figure
-from scalefit._text import PAGE
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.flops import SIZES
@@ -93,9 +92,7 @@ def hyperparameters(
         typer.echo(str(fit))
         for frame in (predicted, penalties):
             if frame is not None:
-                typer.echo(
-                    "\n" + frame.to_string(index=False, line_width=PAGE, float_format=lambda value: f"{value:.4g}")
-                )
+                typer.echo("\n" + shared.aligned(frame))
     if save is not None:
         fit.to_json(save)
     if plot is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit._files import is_saved, save_figure
-from scalefit._text import PAGE, folded
+from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.errors import ArgumentError, DataError
@@ -188,7 +188,7 @@ def isoflop(
             return 0
         shown = approaches.drop(columns=["N_lower", "N_upper", "n_budgets"])
         shown["remark"] = shown["remark"].fillna("").str.slice(0, 60)
-        typer.echo(shown.to_string(index=False, line_width=PAGE, na_rep="", float_format=lambda value: f"{value:.4g}"))
+        typer.echo(shared.aligned(shown))
         typer.echo(approaches.attrs["verdict"])
         return 0
     return _show(sf.isoflop(runs, method=method.value, budget=budget), level, plot, as_json)
@@ -278,9 +278,9 @@ def next_runs(
     if as_json:
         shared.print_json({"runs": runs.to_dict(orient="records"), **design})
     else:
-        typer.echo(runs.to_string(index=False, line_width=PAGE, float_format=lambda value: f"{value:.4g}"))
         start = f"For {design['C_total']:.3g} FLOP the standard deviation of {design['target_name']} should fall from "
-        typer.echo(folded(f"{start}{design['sd_before']:.3g} to {design['sd_after']:.3g}."))
+        typer.echo(folded(f"{start}{design['sd_before']:.3g} to {design['sd_after']:.3g}.") + "\n")
+        typer.echo(shared.aligned(runs))
         typer.echo("gain: share of its variance that a run removes, given those above it")
     return 0 if result.trusted else ExitCode.UNTRUSTED
 

@@ -103,7 +103,7 @@ def report(
     else:
         for label, page in made.items():
             about = _about(page, files[label])
-            typer.echo(("" if label is None else f"=== {label}\n") + f"Trust: {about['verdict']}")
+            typer.echo(("" if label is None else f"=== {label}\n") + f"TRUST: {about['verdict']}")
             typer.echo(
                 f"Report: {about['path']} ({about['bytes'] / 1000:,.0f} kB, opens in any browser, needs no network)"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +118,11 @@ def compare_recipes(
     for name, value in (("same_loss", same_loss), ("branches", branches)):
         if value not in (None, True, False):
             raise ArgumentError(f"{arg(name, value)} is neither True nor False", "nothing was compared", "Pass one")
-    tables, conventions = _tables(runs, recipe)
+    inputs = ("C",) if law.startswith("power_law") else SIZES
+    tables, conventions = _tables(runs, recipe, inputs)
     first = _baseline(tables, baseline)
     _refuse_other_losses(tables, same_loss)
-    sides = {label: _runs_of(label, frame, conventions[label], law) for label, frame in tables.items()}
+    sides = {label: _runs_of(label, frame, conventions[label], inputs) for label, frame in tables.items()}
     unit = sides[first].unit
     notes = [_taken_as_given(unit)] if same_loss is None else []
     arms = {}
@@ -137,24 +138,19 @@ def _known(name: str, value: Any, names: Any) -> None:
         raise ArgumentError(f"{arg(name, value)} is not known", "nothing was compared", known(value, names))
 
 
-def _tables(runs: Any, recipe: str) -> tuple[dict[Any, pd.DataFrame], dict[Any, dict[str, Any]]]:
+def _tables(runs: Any, recipe: str, inputs: Sequence[str]) -> tuple[dict[Any, pd.DataFrame], dict[Any, dict[str, Any]]]:
     """One frame per recipe, in the order of the table, as read."""
     import pandas as pd
 
-    from scalefit.tables.runs import read_runs
-
-    def read(source: Any) -> pd.DataFrame:
-        if isinstance(source, pd.DataFrame) and "scalefit" in source.attrs:
-            return source
-        return read_runs(source, incomplete="keep")
+    from scalefit.tables.checks import usable_runs
 
     if isinstance(runs, Mapping) and not isinstance(runs, pd.DataFrame):
         if runs and all(isinstance(v, (pd.DataFrame, Mapping, str, FilePath)) for v in runs.values()):
-            tables = {label: read(source) for label, source in runs.items()}
+            tables = {label: usable_runs(source, inputs) for label, source in runs.items()}
             return tables, {label: dict(frame.attrs["scalefit"]) for label, frame in tables.items()}
     if not isinstance(recipe, str):
         raise ArgumentError(f"{arg('recipe', recipe)} names no column", "nothing was compared", "Pass the name of one")
-    frame = read(runs)
+    frame = usable_runs(runs, inputs)
     if recipe not in frame:
         others = {  # as text, since cells of JSON may be lists
             str(name): values.dropna().astype(str).nunique()
@@ -236,7 +232,7 @@ def _taken_as_given(unit: str) -> Note:
     return Note("same_loss", "info", text, {"unit": unit})
 
 
-def _runs_of(label: Any, frame: pd.DataFrame, stated: Mapping[str, Any], law: str) -> RunsOf:
+def _runs_of(label: Any, frame: pd.DataFrame, stated: Mapping[str, Any], inputs: Sequence[str]) -> RunsOf:
     """Check the runs of one recipe as every fit checks its table."""
     if "series" in frame and frame["series"].nunique() > 1:
         names = shortlist(frame["series"].unique(), 6)
@@ -247,12 +243,11 @@ def _runs_of(label: Any, frame: pd.DataFrame, stated: Mapping[str, Any], law: st
         )
     part = frame.copy()
     part.attrs["scalefit"] = dict(stated)
-    of_compute = law.startswith("power_law")
-    table = read(part, ("C",) if of_compute else SIZES)
+    table = read(part, inputs)
     columns, loss = table.table, table.loss
     unknown = np.full(len(loss), np.nan)
     N, D = (np.asarray(columns.get(name, unknown), float) for name in SIZES)
-    C = table.columns["C"] if of_compute else training_flops(N, D)
+    C = table.columns["C"] if "C" in inputs else training_flops(N, D)
     repeats = float((D / columns["unique_tokens"]).max()) if "unique_tokens" in columns else 1.0
     if len(N) < _FEWEST_RUNS:
         raise FitError(

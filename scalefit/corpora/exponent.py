@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit._arguments import check_level, check_number, one_of
+from scalefit._text import several
 from scalefit._typing import AnyArray, Array
 from scalefit.corpora.correlations import CENTRINGS, MOST_TOKENS, Centring, Correlations, correlations
 from scalefit.corpora.exponent_result import Decay, ExponentPrediction, data_exponent
@@ -302,8 +303,8 @@ def _remarks(sample: Sample, converged: int, table: pd.DataFrame | None, decay: 
         notes.append(Note("lumped", "info", text, {"vocab_size": sample.vocab_size}))
     if table is not None and converged < _FEWEST:
         text = (
-            f"The n-gram losses have converged in data for {converged} context(s), and an exponent needs {_FEWEST}: "
-            f"gamma is read from losses that more text would lower. Raise {arg('max_tokens')}."
+            f"The n-gram losses have converged in data for {several(converged, 'context')}, and an exponent needs "
+            f"{_FEWEST}: gamma is read from losses that more text would lower. Raise {arg('max_tokens')}."
         )
         notes.append(Note("not_converged", "warning", text, {"converged": converged}))
     if table is not None:

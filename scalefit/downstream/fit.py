@@ -194,23 +194,24 @@ def _read(
     """The table as read; a frame that was read before keeps what it states."""
     import pandas as pd
 
-    from scalefit.tables.runs import read_runs
+    from scalefit.tables.checks import usable_runs
+    from scalefit.tables.runs import read_for_fit
 
     ready = isinstance(runs, pd.DataFrame) and "scalefit" in runs.attrs and loss in (None, "loss")
     if ready and not columns and not inputs and loss_unit is None:
         frame: pd.DataFrame = runs
     else:
         try:
-            frame = read_runs(runs, loss=loss, loss_unit=loss_unit, columns=columns, inputs=inputs, incomplete="keep")
+            frame = read_for_fit(runs, loss=loss, loss_unit=loss_unit, columns=columns, inputs=inputs)
         except DataError:
             if needs_inputs:
                 raise
             frame = _without_inputs(runs, loss, loss_unit)
-    if not frame.index.is_unique:
-        stated = dict(frame.attrs)
-        frame = frame.reset_index(drop=True)
-        frame.attrs.update(stated)
-    return frame
+    return usable_runs(frame, SIZES if _have_inputs(frame) else ())
+
+
+def _have_inputs(frame: pd.DataFrame) -> bool:
+    return sum(name in frame for name in QUANTITIES) >= 2
 
 
 def _without_inputs(runs: Any, loss: str | None, loss_unit: str | None) -> pd.DataFrame:
@@ -218,7 +219,12 @@ def _without_inputs(runs: Any, loss: str | None, loss_unit: str | None) -> pd.Da
     from scalefit.tables.reader import Request, read
 
     table = read(runs, Request({"loss": loss}, loss_unit=loss_unit, incomplete="keep", inputs=("loss",)), None)
-    table.frame.attrs["scalefit"] = {**table.conventions, "notes": [note_record(note) for note in table.notes]}
+    table.frame.attrs["scalefit"] = {
+        **table.conventions,
+        "set_aside": [{"row": row, "reason": why} for row, why in table.set_aside],
+        "notes": [note_record(note) for note in table.notes],
+        "rows_told": False,
+    }
     return table.frame
 
 
@@ -339,7 +345,7 @@ def _fit(
     first: Any,
     same_loss: bool | None,
 ) -> DownstreamResult:
-    have_inputs = sum(name in frame for name in QUANTITIES) >= 2
+    have_inputs = _have_inputs(frame)
     if first is None and not have_inputs:
         raise DataError(
             "The table has no N and D to predict the loss from",

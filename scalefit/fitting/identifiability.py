@@ -63,7 +63,7 @@ def refuse(
     spare = 1 if floors_of(law) & fixed else 2  # a fixed floor leaves a line in logarithms: one run can speak of it
     if n < n_free + spare:
         raise FitError(
-            f"{n} runs cannot hold {n_free} free parameters of {law.name}: at least {n_free + spare} are needed",
+            f"{n} runs are too few for {n_free} free parameters of {law.name}: at least {n_free + spare} are needed",
             "nothing was fitted",
             ("add runs", f"fix or tie parameters ({arg('fixed', {'E': ...})})", _smaller(law, columns, n)),
         )

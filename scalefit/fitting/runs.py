@@ -85,7 +85,8 @@ def read(
     weights : str or array_like (n,), optional
         As :func:`scalefit.fit` takes them.
     """
-    from scalefit.tables.runs import check_for_fit, read_for_fit
+    from scalefit.tables.checks import check_for_fit
+    from scalefit.tables.runs import read_for_fit
 
     given = read_for_fit(runs, declared=declared) if isinstance(runs, (str, Path)) else runs
     table = with_weights(given, weights)
@@ -118,7 +119,7 @@ def _counted(
 
 def lacking(runs: Any, inputs: Sequence[str], declared: Mapping[str, Any] | None = None) -> DataError | None:
     """Why `read` would refuse the table, or None."""
-    from scalefit.tables.runs import check_runs
+    from scalefit.tables.checks import check_runs
 
     try:
         check_runs(runs, inputs, loss=loss_column(runs, declared), declared=declared)

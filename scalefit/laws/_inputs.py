@@ -187,12 +187,16 @@ def _complete(law: type[Law], given: dict[str, Array], rule: FlopConvention) -> 
 
 
 def _as_numbers(name: str, value: Any) -> Array:
-    """Return an input as floats; one quantity may be text, such as ``"7B"``."""
+    """Return an input as floats; quantities may be text, such as ``"7B"``."""
     if isinstance(value, str):
         return np.asarray(parse_quantity(value))
     try:
-        if np.asarray(value).dtype.kind == "b":
+        cells = np.asarray(value)
+        if cells.dtype.kind == "b":
             raise TypeError
+        if cells.dtype.kind in "UO":
+            read = [parse_quantity(cell) if isinstance(cell, str) else float(cell) for cell in cells.ravel()]
+            return np.asarray(read, dtype=float).reshape(cells.shape)
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_count, check_quantity
-from scalefit._text import known
+from scalefit._text import known, several
 from scalefit.errors import ArgumentError, arg
 from scalefit.planning.allocation import SERVE, TRAIN, Allocation, for_loss, reach_loss
 from scalefit.planning.loss_surface import surface_of, wall_of
@@ -127,6 +127,16 @@ class Hardware:
             return None
         served = self.price if self.serving_price is None else self.serving_price
         return self.hours(training) * self.price + self.hours(0.0, serving) * served
+
+    def takes(self, training: float, serving: float = 0.0) -> str:
+        """What this compute [FLOP] takes, in words."""
+        of = "" if self.name == "device" else f" of {self.name}"
+        parts = [f"{self.hours(training, serving):,.0f} device-hours{of} at {self.mfu:.0%} of peak"]
+        if (days := self.days(training)) is not None:
+            parts.append(f"{days:.3g} days on {several(int(self.devices or 0), 'device')}")
+        if (money := self.money(training, serving)) is not None:
+            parts.append(f"cost {money:,.0f} {self.currency or ''}".rstrip())
+        return ", ".join(parts)
 
     def compute(self, *, hours: float | None = None, money: float | None = None) -> float:
         """Training compute [FLOP] that device-hours or money buy: the C to plan for.

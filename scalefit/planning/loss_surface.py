@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,11 @@ class Surface:
     def first(self) -> Surface:
         """Only the point estimate."""
         params = None if self.params is None else {key: value[:1] for key, value in self.params.items()}
-        return replace(self, evaluate=lambda columns, _: self.evaluate(columns, slice(0, 1)), n_rows=1, params=params)
+        return replace(self, evaluate=partial(_first, self.evaluate), n_rows=1, params=params)
+
+
+def _first(evaluate: Callable[[Mapping[str, Any], slice], Any], columns: Mapping[str, Any], _: slice) -> Any:
+    return evaluate(columns, slice(0, 1))
 
 
 def surface_of(result: Any, *, series: str | None = None, unique_tokens: float | None = None) -> Surface:
@@ -140,14 +145,23 @@ def surface_of(result: Any, *, series: str | None = None, unique_tokens: float |
         notes.append(note)
     held = dict(predictor.held_inputs)
 
-    def evaluate(columns: Mapping[str, Any], rows: slice) -> Any:
-        depth = np.ndim(columns["N"]) - 1
-        values = {key: value[rows].reshape(-1, *(1,) * max(depth, 0)) for key, value in params.items()}
-        if repeats is not None:
-            columns = {**columns, "D": effective_tokens(columns["D"], columns["unique_tokens"], repeats["R_D"])}
-        return law.evaluate({**columns, **held}, values)
-
+    evaluate = partial(_of_law, law, params, held, None if repeats is None else repeats["R_D"])
     return Surface(evaluate, n_rows, law, params, unique_tokens, source, tuple(notes), sense_of(law))
+
+
+def _of_law(
+    law: type[Law],
+    params: Mapping[str, Array],
+    held: Mapping[str, float],
+    R_D: float | None,
+    columns: Mapping[str, Any],
+    rows: slice,
+) -> Any:
+    depth = np.ndim(columns["N"]) - 1
+    values = {key: value[rows].reshape(-1, *(1,) * max(depth, 0)) for key, value in params.items()}
+    if R_D is not None:
+        columns = {**columns, "D": effective_tokens(columns["D"], columns["unique_tokens"], R_D)}
+    return law.evaluate({**columns, **held}, values)
 
 
 def sense_of(law: type[Law] | None) -> int:
@@ -190,13 +204,14 @@ def _from_predict(predictor: Predictor, name: str, unique_tokens: float | None) 
         repeats = borrowed_repeats()
         notes = (_borrowed_note(name, f"R_D* = {repeats:.3g}"),)
 
-    def evaluate(columns: Mapping[str, Any], rows: slice) -> Any:
-        N, D = np.broadcast_arrays(columns["N"], columns["D"])
-        if repeats is not None:
-            D = effective_tokens(D, columns["unique_tokens"], repeats)
-        return np.asarray(predictor.predict(N=N.ravel(), D=D.ravel()), float).reshape(N.shape)
+    return Surface(partial(_of_predictor, predictor, repeats), 1, None, None, unique_tokens, "none", notes)
 
-    return Surface(evaluate, 1, None, None, unique_tokens, "none", notes)
+
+def _of_predictor(predictor: Predictor, R_D: float | None, columns: Mapping[str, Any], rows: slice) -> Any:
+    N, D = np.broadcast_arrays(columns["N"], columns["D"])
+    if R_D is not None:
+        D = effective_tokens(D, columns["unique_tokens"], R_D)
+    return np.asarray(predictor.predict(N=N.ravel(), D=D.ravel()), float).reshape(N.shape)
 
 
 def _parameter_rows(predictor: Predictor, series: str | None) -> tuple[dict[str, Array], str]:

@@ -37,7 +37,7 @@ Interval = tuple[float, float]
 _BUDGETS = 5  # lines of round budgets in the contours, beside the plan's own
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """A run to train. Made by :func:`scalefit.plan`; not to be built by hand.
 
@@ -109,13 +109,13 @@ class Plan:
     params_convention: str
     interval_source: str
     notes: tuple[Note, ...]
-    result: Predictor = field(repr=False)
-    surface: Surface | None = field(repr=False)
+    result: Predictor
+    surface: Surface | None
     at: Mapping[str, float] = field(default_factory=dict)
     chosen: tuple[str, ...] = ()
     target: str = "loss"
     unit: str = "nat/token"
-    hyperparameters: Hyperparameters | None = field(default=None, repr=False)
+    hyperparameters: Hyperparameters | None = None
     settings: PlannedSettings | None = None
 
     @cached_property
@@ -247,6 +247,10 @@ class Plan:
     def __str__(self) -> str:
         return plan_text(self)
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}={_written(name, getattr(self, name))}" for name in (*QUANTITIES, self.target))
+        return f"<Plan {self.law}: {sizes}>"
+
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
 
@@ -292,10 +296,7 @@ def plan_text(plan: Plan) -> str:
             f"{plan.serving_flops / plan.total_flops:.0%} of {plan.total_flops:.4g} in all"
         )
     if plan.hardware is not None:
-        takes = [f"{plan.device_hours:,.0f} {plan.hardware.name} hours at {plan.hardware.mfu:.0%} of peak"]
-        takes += [f"{plan.days:.3g} days on {plan.hardware.devices}"] if plan.days is not None else []
-        takes += [f"{plan.money:,.0f} {plan.hardware.currency or 'at that price'}"] if plan.money is not None else []
-        lines.append("  " + ", ".join(takes))
+        lines.append("  " + plan.hardware.takes(plan.C, plan.serving_flops))
     if plan.architecture is not None:
         lines += ["  " + line for line in str(plan.architecture).splitlines()]
     if plan.hyperparameters is not None and plan.settings is not None:

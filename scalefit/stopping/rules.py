@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit._numeric import robust_sd
+from scalefit._text import several
 from scalefit._typing import Array
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.evaluations import RESOLUTION
@@ -84,7 +85,7 @@ def not_finite(view: Observation) -> Reason | None:
         if since < 3:
             return Reason(
                 "not_finite",
-                f"The loss was not finite {count} time(s), last at step {step:g}; such values never enter a fit.",
+                f"The loss was not finite {several(count, 'time')}, last at step {step:g}; such values are not fitted.",
                 {"count": float(count), "last_step": step},
                 "clears itself after three finite losses",
             )
@@ -206,7 +207,7 @@ def too_early(view: Observation) -> Reason | None:
         return None
     return Reason(
         "too_early",
-        f"{len(view.loss)} evaluation(s) after the warm-up, {part:.0%} of the plan; "
+        f"{several(len(view.loss), 'evaluation')} after the warm-up, {part:.0%} of the plan; "
         f"advice begins at {MIN_EVALS} evaluations and {MIN_PART:.0%}.",
         {"evaluations": float(len(view.loss)), "part": part},
     )

@@ -16,7 +16,7 @@ from scalefit._text import nearest
 from scalefit._typing import AnyArray
 from scalefit.counting import parse_quantity
 from scalefit.errors import ArgumentError, DataError, arg
-from scalefit.flops import QUANTITIES, SIZES
+from scalefit.flops import QUANTITIES
 
 PERPLEXITY_NAMES = tuple("perplexity ppl val_ppl eval_ppl val_perplexity eval_perplexity word_perplexity".split())
 PER_BYTE_NAMES = tuple("bpb val_bpb bits_per_byte loss_bpb val_bits_per_byte eval_bpb test_bpb".split())
@@ -40,13 +40,22 @@ SAYS_WHAT_LOSS = ("tokenizer", "vocab_size", "val_set", "validation_set", "eval_
 _UNIT = {"k": 1e3, "thousand": 1e3, "thousands": 1e3, "m": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9}
 _UNIT |= {"bn": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
 _COUNTED = r"(?:(?:of\s+)?(?:params?|parameters?|tokens?|toks?))"
-#: "Params (M)", "Size [M params]", "Tokens (in billions)", "Model size (parameters)", "tokens_b".
-_UNIT_IN_NAME = re.compile(
-    rf"^(.*?)(?:\s*[(\[]\s*(?:in\s+)?(?:({'|'.join(_UNIT)})(?:\s+{_COUNTED})?|{_COUNTED})\s*[)\]]|_({'|'.join(_UNIT)}))$"
+_FLOP = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21, "y": 1e24}
+_FLOP |= {"giga": 1e9, "tera": 1e12, "peta": 1e15, "exa": 1e18, "zetta": 1e21, "yotta": 1e24}
+#: "Params (M)", "Size [M params]", "Tokens (in billions)", "D (1e9)", "Model size (parameters)", "tokens_b".
+_IN_BRACKETS = re.compile(r"^(.*?)\s*[(\[]\s*(?:in\s+)?(.+?)\s*[)\]]$")
+_SUFFIXED = re.compile(rf"^(.*)_({'|'.join(_UNIT)})$")
+_SIZE_UNIT = re.compile(rf"(?:({'|'.join(_UNIT)})(?:\s+{_COUNTED})?|{_COUNTED})")
+_TIMES_TEN = re.compile(r"[x×*]?\s*(?:1e\+?|10\s*(?:\^|\*\*)\s*)(\d{1,2})(?:\s+\w+)?")
+#: "PFLOP", "exaflops", "PFLOP/s-days", "petaflop days"; a rate without days is no compute.
+_FLOP_UNIT = re.compile(
+    rf"({'|'.join(sorted(_FLOP, key=len, reverse=True))[:-1]})?\s*-?f(?:lops?)?(/s|s)?(?:[\s-]*(days?))?"
 )
 #: Tokens for each parameter, from which D follows.
 _RATIO_NAMES = frozenset("tokens_per_param tokens_per_parameter tpp token_param_ratio d_per_n d_over_n d_n".split())
 
+#: Columns that count the steps of one run.
+COUNTS_STEPS = frozenset("step steps _step global_step iteration iter".split())
 _LARGEST = 1e300  # a whole number of more digits is not a float
 _VARIANT = re.compile(r"[^_].*?__(?!(?i:min|max|mean|std|sem)$)")
 #: Names that say too little inside a nested one: config.data.size is not the model's.
@@ -114,7 +123,7 @@ def choose(
     if target == "N":
         usual = (*usual, *NON_EMBEDDING_NAMES)
     plain = [(plain_name(name), name, 1.0) for name in names]
-    with_unit = [_without_unit(name) for name in names] if target in SIZES else []
+    with_unit = [_without_unit(target, name) for name in names] if target in QUANTITIES else []
     tracked = [name for name in names if "." in name and name.split(".", 1)[0] in _TRACKED]
     nested = [(plain_name(name.rsplit(".", 1)[1]), name, 1.0) for name in tracked]
     if target != "loss":  # sections of a tracker: throughput/total_tokens
@@ -247,6 +256,10 @@ def missing_column(
         if argument
         else f"Name the column that holds it {target!r}"
     )
+    if "not both" in what:
+        how += f", or that of the compute with {arg('C', column=True)}"
+    elif what.startswith("N, D or C") and any(name.lower() in COUNTS_STEPS for name in there):
+        how += "; the log of one run is for scalefit advise"
     return DataError(f"There is no {what} in {{name}}. {has}", "nothing was read", how)
 
 
@@ -293,10 +306,19 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def _without_unit(name: str) -> tuple[str, str, float]:
-    """Split "Params (M)" or "tokens_b" into its plain name, itself and its factor."""
-    match = _UNIT_IN_NAME.match(name.strip().lower())
-    return (plain_name(match[1]), name, _UNIT.get(match[2] or match[3], 1.0)) if match else ("", name, 1.0)
+def _without_unit(target: str, name: str) -> tuple[str, str, float]:
+    """Split "Params (M)", "tokens_b" or "compute (PFLOP-days)" into its plain name, itself and its factor."""
+    low = name.strip().lower()
+    if match := _IN_BRACKETS.match(low):
+        if tens := _TIMES_TEN.fullmatch(match[2]):
+            return plain_name(match[1]), name, float(f"1e{tens[1]}")
+        if target == "C" and (flop := _FLOP_UNIT.fullmatch(match[2])) and (flop[3] or flop[2] != "/s"):
+            return plain_name(match[1]), name, _FLOP[flop[1] or ""] * (86400.0 if flop[3] else 1.0)
+        if target != "C" and (size := _SIZE_UNIT.fullmatch(match[2])):
+            return plain_name(match[1]), name, _UNIT.get(size[1], 1.0)
+    elif target != "C" and (match := _SUFFIXED.match(low)):
+        return plain_name(match[1]), name, _UNIT[match[2]]
+    return "", name, 1.0
 
 
 def label_series(frame: pd.DataFrame, columns: str | Iterable[str]) -> pd.Series[Any]:

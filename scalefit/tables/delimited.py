@@ -7,9 +7,15 @@ import re
 import warnings
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from scalefit._typing import AnyArray
 from scalefit.errors import DataError
 
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$", re.IGNORECASE)
+_DATE = re.compile(r"\d{1,4}\.\d{1,2}\.\d{1,4}")
+_RULE = re.compile(r":?-{2,}:?")
 _EUROPEAN = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -30,8 +36,9 @@ def decimal(separator: str, sample: list[str]) -> tuple[str, str | None]:
     text = "\n".join(sample)
     if separator != ";" or not re.search(r"\d,\d", text):
         return ".", None
+    # dates, and names such as pythia-1.4b, say nothing
     cells = [cell.strip().strip('"') for line in sample for cell in line.split(";")]
-    cells = [cell for cell in cells if _EUROPEAN.fullmatch(cell)]  # names such as pythia-1.4b say nothing
+    cells = [cell for cell in cells if _EUROPEAN.fullmatch(cell) and not _DATE.fullmatch(cell)]
     if not any("." in cell for cell in cells):
         return ",", None
     cells = [cell for cell in cells if "." in cell]
@@ -42,7 +49,7 @@ def decimal(separator: str, sample: list[str]) -> tuple[str, str | None]:
 def refuse_bad_header(first: str, sample: list[str], separator: str, name: str) -> list[str]:
     """Return the names of the columns, or refuse a header that cannot be one."""
     split = (lambda line: line.split()) if separator == " " else lambda line: _fields(line, separator)
-    header = split(first)
+    header = [cell.strip() for cell in split(first)]
     if all(_NUMBER.match(cell) for cell in header):
         raise DataError(
             f"{name} has no header: its first row is {first[:60]!r}", "it was not read", "Add one, such as N,D,loss"
@@ -65,6 +72,28 @@ def _fields(line: str, separator: str) -> list[str]:
         return next(csv.reader([line], delimiter=separator), [])
     except csv.Error:
         return line.split(separator)
+
+
+def tidied(frame: pd.DataFrame, separator: str) -> pd.DataFrame:
+    """Trim the names of the columns; between bars, as in markdown, the cells too, without the empty outer columns."""
+    names = [str(name).strip() for name in frame.columns]
+    frame = frame.set_axis(names, axis=1) if len(set(names)) == len(names) else frame
+    if separator != "|":
+        return frame
+    blank = [name for name in frame if str(name).startswith("Unnamed: ") and frame[name].isna().all()]
+    return frame.drop(columns=blank).map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
+
+
+def no_runs(frame: pd.DataFrame) -> AnyArray:
+    """Return which rows hold no run: blank ones, the header once more, and the rule below it in markdown."""
+    if frame.shape[1] < 2:
+        return np.zeros(len(frame), bool)
+    found = frame.isna().all(axis=1).to_numpy(copy=True)
+    names, first = list(map(str, frame.columns)), frame.iloc[:, 0].astype(str).str.strip()
+    for i in np.flatnonzero((first == names[0]) | first.str.fullmatch(_RULE)):
+        cells = [str(cell).strip() for cell in frame.iloc[i]]
+        found[i] |= cells == names or all(map(_RULE.fullmatch, cells))
+    return found
 
 
 def skipped_lines(caught: list[warnings.WarningMessage]) -> list[tuple[Any, str]]:

@@ -25,7 +25,7 @@ from scalefit._files import as_path
 from scalefit._text import known
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, DataError, arg, way
-from scalefit.tables.delimited import decimal, refuse_bad_header, separator_of, skipped_lines
+from scalefit.tables.delimited import decimal, no_runs, refuse_bad_header, separator_of, skipped_lines, tidied
 from scalefit.tables.json_shapes import frame_of, records_in
 from scalefit.tables.limits import Limits
 
@@ -290,6 +290,12 @@ def _read_json(content: bytes, name: str, check: HeaderCheck, encoding: str) -> 
         ) from None
     except (RecursionError, ValueError) as error:
         raise DataError(f"{name} is not json that can be read: {error}", "nothing was read", "Write it again") from None
+    if isinstance(document, dict) and "scalefit" in document and {"format", "question"} & set(document):
+        raise DataError(
+            f"{name} holds a result that scalefit saved, not a table of runs",
+            "it was not read",
+            f"Name the table; a saved result answers {way('result.predict and sf.plan', 'scalefit predict and plan')}",
+        )
     records = records_in(document)
     if records is None:
         raise DataError(
@@ -340,7 +346,7 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
     separator = separator or separator_of(first)
     sample = body[body.index(first) + 1 :]
     complete = sample if len(head) < HEAD_BYTES // 2 else sample[:-1]
-    header = refuse_bad_header(first, complete, separator, name)
+    refuse_bad_header(first, complete, separator, name)
     options: dict[str, Any] = {
         "sep": separator if separator != " " else r"\s+",
         "skiprows": n_skipped,
@@ -352,7 +358,8 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         try:
-            check(pd.read_csv(io.StringIO("\n".join(lines[: n_skipped + 101])), on_bad_lines="skip", **options))
+            start = pd.read_csv(io.StringIO("\n".join(lines[: n_skipped + 101])), on_bad_lines="skip", **options)
+            check(tidied(start, separator))
         except (pd.errors.ParserError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
@@ -360,15 +367,15 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            frame = pd.read_csv(text, on_bad_lines="warn", **options)
+            frame = tidied(pd.read_csv(text, on_bad_lines="warn", **options), separator)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             raise _ragged(name, error) from None
     unreadable = skipped_lines(caught)
     n_lines = n_skipped + 1 + len(frame) + len(unreadable)
     numbers = np.arange(n_skipped + 2, n_lines + 1)
     numbers = numbers[~np.isin(numbers, [row for row, _ in unreadable])]
-    blank = frame.isna().all(axis=1).to_numpy() if len(header) > 1 else np.zeros(len(frame), bool)
-    return RawTable(frame[~blank].reset_index(drop=True), numbers[~blank], name, unreadable)
+    runs = ~no_runs(frame)
+    return RawTable(frame[runs].reset_index(drop=True), numbers[runs], name, unreadable)
 
 
 def _ragged(name: str, error: Exception) -> DataError:

@@ -11,6 +11,7 @@ import pandas as pd
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg
 from scalefit.flops import QUANTITIES, SIZES, convention
+from scalefit.tables.columns import COUNTS_STEPS
 
 SMALLEST, LARGEST = 1e-12, 1e60  # outside of these a number is a slip or a divergence, whatever its unit
 CONSISTENT = 0.05  # C may differ from its convention by this fraction before it is worth a remark
@@ -23,7 +24,6 @@ SMALLEST_COUNT = 1e4  # no language model has fewer parameters in all, or sees f
 _TELLS_CORPUS = frozenset(
     "corpus dataset train_set training_set train_data training_data tokenizer vocab eval_set val_set".split()
 )
-_COUNTS_STEPS = frozenset("step steps _step global_step iteration iter".split())
 _NAMES_RUN = frozenset("run run_id run_name name model model_name".split())
 _SHOWN = 8  # rows named in a message; the rest is counted
 
@@ -190,6 +190,8 @@ def set_aside_note(set_aside: list[tuple[Any, str]], n_rows: int) -> Note:
         f"{len(set_aside)} of {n_rows} rows cannot be used and were set aside: {name_rows(set_aside)}. "
         "Correct these rows or leave them out."
     )
+    if 4 * sum(why in ("N is missing", "D is missing") for _, why in set_aside) > n_rows:
+        text += " Cells merged in a spreadsheet are blank below the first: fill them down."
     return Note("set_aside", "warning", text, {"n_rows": len(set_aside), "rows": [r for r, _ in set_aside[:1000]]})
 
 
@@ -246,7 +248,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
                 "or type 70M or 1.4B."
             )
             notes.append(Note("implausible_unit", "warning", text, {"column": name, "largest": largest}))
-    steps = [name for name in frame.columns if str(name).lower() in _COUNTS_STEPS]
+    steps = [name for name in frame.columns if str(name).lower() in COUNTS_STEPS]
     runs = [name for name in frame.columns if str(name).lower() in _NAMES_RUN]
     if steps and runs and frame[runs[0]].map(str).duplicated().any():
         text = (

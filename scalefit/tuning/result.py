@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import as_numbers, check_level, check_quantity
-from scalefit._text import known
+from scalefit._text import folded, known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.flops import SIZES
@@ -390,6 +390,6 @@ class Hyperparameters:
         ahead, costs = self.predict(N=N, D=D), self.penalty(N=N, D=D, by_factor=2)
         stated = {name: getattr(self, name) for name in ("level", "params", "loss_unit", "trusted")}
         found = text(self.laws, self.optima, ahead, costs, self.inputs, self.batch, stated)
-        return "\n".join([found, "", *map(str, self.notes)])
+        return "\n".join([found, "", "Notes", *(folded(f"  {note}") for note in self.notes)])
 
     __repr__ = __str__

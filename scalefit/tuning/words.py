@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
-from scalefit._text import PAGE, count, percent, power
-from scalefit.flops import SIZES
+from scalefit._text import PAGE, count, folded, percent
+from scalefit.flops import SIZES, quantity
 from scalefit.tuning.settings import BatchUnit
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def text(
     point = {str(key): float(value) for key, value in first.items()}
     head = "; ".join(setting_text(name, point, batch) for name in inputs)
     where = f"N = {count(point['N'])}, D = {count(point['D'])}, 10 times the compute of the largest cell"
-    doubt = "" if stated["trusted"] else "Not to be trusted: see the errors below. "
-    lines = [f"{doubt}Best settings at {where}: {head} (intervals of {level})."]
+    lines = ["TRUST: " + ("yes" if stated["trusted"] else "NO (see the errors below)")]
+    lines.append(f"Best settings at {where}: {head} (intervals of {level}).")
     lines.append(f"Laws from {len(optima)} cells, N counting {stated['params']} parameters:")
     for name in inputs:
         row: dict[str, float] = laws.loc[name].to_dict()  # type: ignore[assignment]
@@ -78,7 +79,10 @@ def text(
     lines += [
         "",
         shown.to_string(
-            index=False, line_width=PAGE, float_format=lambda value: power(value) if value >= 1e6 else f"{value:.4g}"
+            index=False,
+            line_width=PAGE,
+            formatters={name: partial(quantity, name) for name in SIZES},
+            float_format=lambda value: f"{value:.4g}",
         ),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(folded, "\n".join(lines).splitlines()))

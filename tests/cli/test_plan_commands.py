@@ -46,7 +46,7 @@ def test_plan_takes_every_option(run, table, tmp_path):
     words += ["--hardware", "h100", "--price", 2, "--devices", 64, "--bootstrap", 20, "--plot", figure]
     code, out, _ = run(*words)
     out = " ".join(out.split())
-    assert code == 0 and "ratio held at 40" in out and "days on 64" in out and "at that price" in out
+    assert code == 0 and "ratio held at 40" in out and "days on 64 devices" in out and "cost " in out
     assert figure.stat().st_size > 10_000
 
 

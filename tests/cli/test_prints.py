@@ -105,6 +105,32 @@ def test_a_path_is_warned_of_once(bad, function):
     assert "3 of 25 rows" in told and all(row in told for row in ROWS)
 
 
+@pytest.fixture
+def recipes(bad):
+    """The bad table once for each of two recipes, in one file, with an accuracy."""
+    cells = pd.read_csv(bad)
+    loss = pd.to_numeric(cells["val_loss"], errors="coerce").fillna(3.0)
+    cells["accuracy"] = 0.25 + 0.7 / (1 + np.exp(3 * (loss - 2.6)))
+    other = cells.assign(recipe="muon", n_params=cells["n_params"] * 1.01)
+    path = bad.with_name("recipes.csv")
+    pd.concat([cells.assign(recipe="adamw"), other]).to_csv(path, index=False)
+    return path
+
+
+def test_a_fit_of_parts_warns_once_of_the_whole_table(run, recipes, bad):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        sf.compare_recipes(recipes)
+        sf.fit_downstream(recipes, chance=0.25)
+        by = sf.fit_downstream(sf.read_runs(recipes, series="recipe"), chance=0.25, by="series")
+    told = [str(warning.message) for warning in seen if "set aside" in str(warning.message)]
+    assert [text.partition(" of 50 rows")[0][-1] for text in told] == ["6", "6", "6"]
+    assert set(by) == {"adamw", "muon"}
+    for words in (("compare-recipes",), ("downstream", "--chance", 0.25)):
+        code, _, err = run(words[0], recipes, *words[1:], "--json")
+        assert code == 0 and err.count("warning:") == 1 and "6 of 50 rows" in err and all(row in err for row in ROWS)
+
+
 def test_rows_told_of_are_not_told_again(bad):
     with pytest.warns(sf.ScalefitWarning, match="2 of 25 rows"):
         kept = sf.read_runs(bad, incomplete="keep")

@@ -72,7 +72,7 @@ def test_a_device_of_ones_own_and_its_currency(table, capsys):
     words = ("plan", table, "--C", "1e21", "--peak", "3.6e14", "--price", "2", "--currency", "EUR")
     code, text = said(capsys, *words)
     hours = 1e21 / (3.6e14 * 0.4 * 3600)
-    assert code == 0 and f"{hours:,.0f} device hours at 40% of peak, {2 * hours:,.0f} EUR" in text
+    assert code == 0 and f"{hours:,.0f} device-hours at 40% of peak, cost {2 * hours:,.0f} EUR" in text
 
 
 def test_python_plans_from_a_table_or_a_saved_result(table, tmp_path):

@@ -205,9 +205,9 @@ def test_three_runs_with_the_floor_pinned_are_fitted_with_a_warning():
 
 
 def test_as_few_runs_with_the_floor_free_are_refused():
-    with pytest.raises(sf.FitError, match="3 runs cannot hold 3 free parameters"):
+    with pytest.raises(sf.FitError, match="3 runs are too few for 3 free parameters"):
         sf.fit(OPTIMA, "power_law:C")
-    with pytest.raises(sf.FitError, match="3 runs cannot hold 2 free parameters"):
+    with pytest.raises(sf.FitError, match="3 runs are too few for 2 free parameters"):
         sf.fit(OPTIMA, "power_law:C", fixed={"alpha": 0.09})
 
 

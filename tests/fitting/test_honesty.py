@@ -98,7 +98,7 @@ def test_six_clusters_give_a_wider_interval_not_a_refusal():
 def test_only_a_fixed_floor_saves_a_run():
     """A prior on E leaves it free: four runs for three parameters were fitted, "with the pinned floor"."""
     runs = {"N": np.geomspace(1e8, 1e10, 4), "loss": [3.0, 2.78, 2.63, 2.52]}
-    with pytest.raises(sf.FitError, match="4 runs cannot hold 3 free parameters .* at least 5 are needed"):
+    with pytest.raises(sf.FitError, match="4 runs are too few for 3 free parameters .* at least 5 are needed"):
         sf.fit(runs, "power_law:N", prior={"E": (1.8, 0.1)})
     three = {key: value[:3] for key, value in runs.items()}
     notes = {note.code: note.message for note in sf.fit(three, "power_law:N", fixed={"E": 1.8}).notes}

@@ -217,5 +217,5 @@ def test_series_that_are_left_out_are_grouped_by_reason():
     with pytest.warns(sf.ScalefitWarning) as caught:
         assert list(sf.fit(pd.concat(parts), by="series")) == ["whole"]
     (text,) = [str(w.message) for w in caught if "left out" in str(w.message)]
-    assert text.count("cannot hold") == 1 and "'a', 'b', 'c' (3): for example 'a': 6 runs" in text
+    assert text.count("are too few for") == 1 and "'a', 'b', 'c' (3): for example 'a': 6 runs" in text
     assert "such as power_law:C" in text

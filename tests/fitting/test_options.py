@@ -369,7 +369,7 @@ def test_a_pinned_exponent_lifts_the_refusal():
 
 
 def test_too_few_runs_are_refused(runs):
-    with pytest.raises(sf.FitError, match="6 runs cannot hold 5 free parameters"):
+    with pytest.raises(sf.FitError, match="6 runs are too few for 5 free parameters"):
         sf.fit(runs.head(6))
     assert sf.fit(runs.head(6), fixed={"E": 1.8}).n_runs == 6
 

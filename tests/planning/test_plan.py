@@ -1,6 +1,7 @@
 """sf.plan: published digits, closed form against solver, what every question must satisfy, refusals."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -220,7 +221,7 @@ def test_what_a_plan_prints(huber240):
     for words in (
         "lowest loss for C = 5.76e+23 FLOP",
         "tokens per parameter",
-        "h100 hours",
+        "device-hours of h100",
         "step_law",
         "beyond_reach",
     ):
@@ -228,6 +229,15 @@ def test_what_a_plan_prints(huber240):
     record = sf.plan(huber240, C=5.76e23).to_dict()
     assert json.loads(json.dumps(record, allow_nan=False))["architecture"]["n_layers"] > 30
     assert record["floor"]["loss_lower"] == 1.0
+
+
+@pytest.mark.parametrize("options", [{}, {"unique_tokens": 1e10}])
+def test_a_plan_goes_to_another_process_and_shows_itself_in_a_line(small_fit, options):
+    for source in (small_fit, sf.average([small_fit, small_fit]), sf.published("besiroglu2024")):
+        plan = sf.plan(source, C=1e22, **options)
+        assert str(pickle.loads(pickle.dumps(plan))) == str(plan)
+        line = repr(plan)
+        assert line.startswith(f"<Plan {plan.law}: N=") and "C=1e+22, loss=" in line and len(line) < 100
 
 
 def test_a_plan_prints_the_minimum_loss_of_its_run(huber240):

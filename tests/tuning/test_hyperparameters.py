@@ -400,8 +400,10 @@ def test_a_changed_number_is_refused(fitted):
 
 def test_what_it_says(both):
     lines = str(both).splitlines()
-    assert lines[0].startswith("Best settings at N = 1.26B, D = 202B") and "batch_size" in lines[0]
-    assert "lr = " in lines[2] and "scatter" in lines[2] and any("is needed for lr" in line for line in lines)
+    assert lines[0] == "TRUST: yes" and max(map(len, lines)) <= 100
+    assert lines[1].startswith("Best settings at N = 1.26B, D = 202B, 10 times") and "batch_size" in "".join(lines[1:3])
+    assert any(line.startswith("  lr = ") for line in lines) and any("is needed for lr" in line for line in lines)
+    assert any(line.split()[:2] == ["50M", "500M"] for line in lines)
 
 
 def test_the_figure(both, fitted):

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from scalefit._text import several
 from scalefit.training.config import ScheduleConfig
 from scalefit.training.store import StoreError, store_errors, write_atomically
 from scalefit.training.sweeps.grid import Sweep, sweep_digest
@@ -102,7 +103,8 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
     for job in finished:
         seconds += sweep.folder(job).read_record().seconds
         found = json.loads((sweep.folder(job).path / "provenance.json").read_text())
-        machines[f"{found['device']}, torch {found['torch']}, {found['threads']} thread(s), {found['dtype']}"] += 1
+        threads = several(found["threads"], "thread")
+        machines[f"{found['device']}, torch {found['torch']}, {threads}, {found['dtype']}"] += 1
     lines = [
         f"# Methods of the sweep {config.name}", "",
         f"Written by `scalefit sweep collect`. Config digest {sweep_digest(config)}.", "",
@@ -135,9 +137,9 @@ def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
         f"- Schedule {schedule.kind}: {_schedule(schedule)}. "
         "Points of one trunk share its noise: `trunk_id` names it; resample by trunk.",
         f"- Peak learning rate: {tuned} and corpus the best of {', '.join(f'{r:g}' for r in config.lr.grid)} "
-        f"at {' or '.join(f'{tokens:,}' for tokens in probes_at)} tokens, the grid extended up to {config.lr.extend} "
-        "time(s) where the best is at its edge; `lr_at_edge` marks where it still is. The probes are in "
-        "lr_probes.csv, not among the runs.",
+        f"at {' or '.join(f'{tokens:,}' for tokens in probes_at)} tokens, the grid extended up to "
+        f"{several(config.lr.extend, 'time')} where the best is at its edge; `lr_at_edge` marks where it still is. "
+        "The probes are in lr_probes.csv, not among the runs.",
         "- Data: rows in a new random order each epoch; `epochs` and `unique_tokens` say what was repeated.",
         "", "## What the columns mean", "",
         "- N: every trained parameter once (tied matrices once). N_non_embedding: blocks and norms. N_matmul: those "

@@ -1,0 +1,145 @@
+"""Tables as people have them: units in headers, decimal commas beside dates, headers again, markdown, merged cells."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+from scalefit.errors import DataError
+
+N, D = (np.repeat([7e7, 3e8, 1.3e9], 3), np.tile([1e9, 8e9, 6e10], 3))
+LOSS = sf.published("besiroglu2024").predict(N=N, D=D)
+
+
+def table(tmp_path, header, line, name="runs.csv"):
+    """Write the nine runs, a line each, and return the path."""
+    lines = [line(i, n, d, x) for i, (n, d, x) in enumerate(zip(N, D, LOSS, strict=True))]
+    path = tmp_path / name
+    path.write_text("\n".join([header, *lines]), encoding="utf-8")
+    return path
+
+
+def read(path, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return sf.read_runs(path, **options)
+
+
+def same(runs, rtol=1e-6):
+    for name, values in (("N", N), ("D", D), ("loss", LOSS)):
+        np.testing.assert_allclose(runs[name], values, rtol=rtol)
+
+
+@pytest.mark.parametrize("date", ["01.03.2025", "2025.03.01", "1.3.25"])
+def test_dates_do_not_hide_decimal_commas(tmp_path, date):
+    def line(i, n, d, x):
+        return ";".join([f"run {i}", f"{n / 1e6:g}", f"{d / 1e9:g}", f"{x:.9f}".replace(".", ","), date])
+
+    runs = read(table(tmp_path, "run;Size (M params);Tokens (B);loss;Date", line))
+    same(runs)
+    assert runs["Date"].iloc[0] == date
+
+
+@pytest.mark.parametrize(
+    ("names", "factors"),
+    [
+        (("N (1e6)", "D (1e9)"), (1e6, 1e9)),
+        (("params [x10^6]", "tokens (10**9)"), (1e6, 1e9)),
+        (("Size (×1e6 params)", "Tokens (in billions of tokens)"), (1e6, 1e9)),
+        (("params_m", "tokens_b"), (1e6, 1e9)),
+    ],
+)
+def test_units_of_sizes_in_headers(tmp_path, names, factors):
+    path = table(tmp_path, ",".join([*names, "loss"]), lambda i, n, d, x: f"{n / factors[0]},{d / factors[1]},{x}")
+    same(read(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("compute (PFLOP-days)", 8.64e19),
+        ("Compute [petaFLOP/s-days]", 8.64e19),
+        ("Training compute (PF-days)", 8.64e19),
+        ("training FLOPs (EFLOP)", 1e18),
+        ("flops (1e18)", 1e18),
+        ("compute (FLOPs)", 1.0),
+    ],
+)
+def test_units_of_compute_in_headers(tmp_path, name, unit):
+    path = table(tmp_path, f"size,{name},loss", lambda i, n, d, x: f"{n},{6 * n * d / unit:.12g},{x}")
+    same(read(path))
+
+
+@pytest.mark.parametrize("name", ["compute (PFLOP/s)", "compute (hours)"])
+def test_a_rate_is_no_compute(tmp_path, name):
+    path = table(tmp_path, f"size,{name},loss", lambda i, n, d, x: f"{n},{d},{x}")
+    with pytest.raises(DataError, match="no D column.* Name the column with D=, or that of the compute with C="):
+        sf.fit(path)
+
+
+def test_a_loss_of_thousands_has_a_decimal_comma(tmp_path):
+    def line(i, n, d, x):
+        return f'{n},{d},"{int(x)},{int(1000 * x) % 1000:03d}"'
+
+    path = table(tmp_path, "N,D,loss", line)
+    with pytest.raises(DataError, match=r"loss is '\d,\d{3}', not a number; with a decimal comma, write a point"):
+        sf.read_runs(path)
+    path = table(tmp_path, "N,D,ppl", lambda i, n, d, x: f'{n},{d},"1,2{i}0.5"')
+    runs = read(path, loss="ppl", loss_unit="perplexity")
+    assert runs["loss"].iloc[0] == pytest.approx(np.log(1200.5))
+
+
+def test_headers_again_and_blank_lines_are_no_runs(tmp_path):
+    header = "params, tokens, loss"
+    path = table(tmp_path, header, lambda i, n, d, x: (f"{header}\n,,\n" if i % 4 == 3 else "") + f"{n}, {d}, {x}")
+    runs = read(path, D="tokens")  # names are those that a person sees
+    same(runs)
+    assert runs.index.tolist() == [2, 3, 4, 7, 8, 9, 10, 13, 14]
+    assert sf.fit(runs, "power_law:N", fixed={"E": 1.8}).n_runs == 9
+
+
+def test_a_table_in_markdown_is_read(tmp_path):
+    header = "| model | params | tokens | loss |\n|:---|---:|---|---|"
+    runs = read(table(tmp_path, header, lambda i, n, d, x: f"| m {i} | {n} | {d} | {x} |", "runs.md"))
+    same(runs)
+    assert list(runs) == ["N", "D", "C", "loss", "model"] and runs["model"].iloc[0] == "m 0"
+
+
+def test_merged_cells_are_to_be_filled_down(tmp_path):
+    path = table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n if i % 3 == 0 else ''},{d},{x}")
+    with pytest.warns(sf.ScalefitWarning, match="6 of 9 rows .* blank below the first: fill them down"):
+        sf.read_runs(path)
+    path = table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n if i else ''},{d},{x}")
+    with pytest.warns(sf.ScalefitWarning, match="1 of 9 rows .* leave them out.$"):
+        sf.read_runs(path)
+
+
+def test_a_saved_result_is_no_table(tmp_path):
+    result = sf.fit({"N": N, "D": D, "loss": LOSS}, "power_law:N", fixed={"E": 1.8})
+    for saved in (result, sf.plan(sf.published("besiroglu2024"), C=1e20)):
+        saved.to_json(tmp_path / "r.json")
+        with pytest.raises(DataError, match="r.json holds a result that scalefit saved, not a table of runs"):
+            sf.forecast(tmp_path / "r.json")
+
+
+def test_what_a_header_says_of_the_unit_is_in_the_print(tmp_path):
+    path = table(tmp_path, "params,tokens,loss (bits/token)", lambda i, n, d, x: f"{n},{d},{x / np.log(2)}")
+    result = sf.fit(read(path), fixed={"E": 1.8})
+    (note,) = (note for note in result.notes if note.code == "loss_unit")
+    assert "says bit/token: the losses were converted to nat/token" in note.message
+    same(read(path))
+
+
+def test_a_log_is_for_advise(tmp_path):
+    (tmp_path / "log.csv").write_text("step,loss\n1,3.0\n2,2.9\n")
+    with pytest.raises(DataError, match="no N, D or C column.*the log of one run is for scalefit advise"):
+        sf.fit(tmp_path / "log.csv")
+
+
+def test_many_quantities_are_read_as_one_is():
+    law = sf.published("besiroglu2024")
+    both = law.predict(N=["7B", 1.3e10], D=["140B", "1T"])
+    assert both.tolist() == [law.predict(N=7e9, D=1.4e11), law.predict(N="13B", D=1e12)]
+    with pytest.raises(ValueError, match=r"N=\['7B', 'many'\] must be a number or an array"):
+        law.predict(N=["7B", "many"], D=1e10)
