@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import stat
+import warnings
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,7 +198,9 @@ def save_figure(figure: Figure, path: Any, **options: Any) -> None:
         listed = ", ".join(sorted(known))
         raise ArgumentError(f"{target}: no format {target.suffix!r}", "nothing was drawn", f"Known: {listed}")
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=kind, dpi=150, **options)
+    with warnings.catch_warnings():  # it says how long the machine took, not what is wrong with the figure
+        warnings.filterwarnings("ignore", message="Creating legend with loc", category=UserWarning)
+        figure.savefig(drawn, format=kind, dpi=150, **options)
     write_whole(target if target.suffix else target.with_name(f"{target.name}.png"), drawn.getvalue())
 
 

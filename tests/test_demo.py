@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,5 +24,9 @@ def test_the_demo_fits_saves_draws_and_is_refused(tmp_path):
     assert sf.load_forecast(tmp_path / "demo/pythia.json").trusted
     for name in ("pythia", "scalefit_cpu"):
         assert (tmp_path / f"demo/{name}.png").read_bytes().startswith(b"\x89PNG")
-    for reason in ("at least 7 are needed", "20 tokens per parameter", "9 series", "Plan: lowest loss"):
+    for reason in ("at least 7 are needed", "20 tokens per parameter", "Plan: lowest loss"):
         assert reason in " ".join(done.stdout.split())
+    lines = done.stdout.splitlines()
+    assert len(lines) < 40 and max(map(len, lines)) <= 100
+    held = [list(map(float, line.split())) for line in lines if re.fullmatch(r"[\d. ]+", line)]
+    assert len(held) == 2 and all(lower < measured < upper for _, lower, upper, measured in held)

@@ -164,7 +164,8 @@ def _verdict(monitor: Monitor, advice: Advice) -> Markup:
         tiles.append((f"loss at {where} {final.step:,.0f}", f"{final.loss:.3f}", span))
     if advice.loss is not None:
         tiles.append(("loss now, smoothed", f"{advice.loss:.3f}", monitor.plan.loss_unit))
-    tiles += [(f"gain {name.replace('_', ' ')}", f"{value:.3g}", "") for name, value in advice.gain.items()]
+    unit = monitor.plan.loss_unit
+    tiles += [(f"gain {name.replace('_', ' ')}", f"{value:.3g}", unit) for name, value in advice.gain.items()]
     cells = [
         tag("div", tag("dt", label), tag("dd", value), tag("dd", span, class_="between"), class_=_headline(i, advice))
         for i, (label, value, span) in enumerate(tiles)
@@ -209,8 +210,9 @@ def _curve(picture: MonitorFigure) -> Markup:
     y = Axis(low, high, f"loss [{picture.unit}]")
     drawn = both(lambda shape: _drawn(picture, Figure(x, y, "Loss over steps, with its forecast", right=86, **shape)))
     parts = [f"{_named(b)}: dashed" if b.name == _PLAN else f"{b.name}: dotted" for b in picture.branches]
-    caption = f"Logged losses and what is expected of them; bands cover {words.percent(picture.level)}. "
-    return section("curve", "The curve", tag("figure", drawn, tag("figcaption", caption + "; ".join(parts))))
+    drawings = f" ({'; '.join(parts)})" if parts else ""
+    caption = f"Logged losses and what is expected of them{drawings}; bands cover {words.percent(picture.level)}."
+    return section("curve", "The curve", tag("figure", drawn, tag("figcaption", caption)))
 
 
 def _drawn(picture: MonitorFigure, figure: Figure) -> Markup:

@@ -106,7 +106,7 @@ def planner_markup(
         id="shown",
     )
     none = tag("noscript", tag("p", "The planner needs JavaScript; the table below does not.", class_="absent"))
-    text = tag("div", answers, tag("p", id="unread", class_="wrong", role="alert"), class_="answers")
+    text = tag("div", answers, tag("p", id="unread", class_="wrong", role="alert"), class_="answered")
     return section("planner", "Planner", none, tag("div", text, controls, shown, class_="planner"), lead=lead)
 
 

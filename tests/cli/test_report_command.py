@@ -64,7 +64,7 @@ def test_a_series_without_a_report_is_named_and_the_others_are_made(run, tmp_pat
     pd.concat([few, simulate(0).assign(series="good"), flat]).to_csv(path, index=False)
     code, out, err = run("report", path, "--by", "series", "--out", page)
     assert code == 0 and out.startswith("=== good") and (tmp_path / "page-good.html").exists()
-    assert "2 of 3 series could not be fitted" in err and "'a few': 3 runs cannot" in err and "'flat': All 25" in err
+    assert "2 of 3 series could not be fitted" in err and "'a few': 3 runs are" in err and "'flat': All 25" in err
     assert not (tmp_path / "page-a_few.html").exists()
     code, out, _ = run("report", path, "--by", "series", "--out", page, "--json")
     said = json.loads(out)

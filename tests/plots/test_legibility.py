@@ -22,10 +22,12 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import scalefit as sf
 import scalefit.plots
+from scalefit._files import save_figure
 from scalefit.plots import _axes
 
 WORDS, DRAWN, APART, NEIGHBOURS, SMALLEST = 4.5, 3.0, 12.0, 8.0, 9.0
@@ -229,3 +231,18 @@ def test_axes_have_one_name_everywhere(figures):
     names = {axis.get_label_text() for f in drawn.values() for axes in f.axes for axis in (axes.xaxis, axes.yaxis)}
     about = {name for name in names if any(word in name for word in ("param", "token", "compute", "FLOP"))}
     assert {name for name in about if "[nat/token]" not in name} <= allowed | own
+
+
+def test_a_machine_that_is_slow_is_no_warning(tmp_path):
+    """Matplotlib warns of legends that took a second to place, which a busy machine makes of any."""
+    figure = Figure()
+
+    class Slow(Figure):
+        def savefig(self, *args, **options):
+            warnings.warn('Creating legend with loc="best" can be slow with large amounts of data.', stacklevel=2)
+            figure.savefig(*args, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_figure(Slow(), tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").exists()

@@ -410,6 +410,10 @@ def test_it_looks_right_on_every_screen(open_tab, made, size, scheme):
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
     tops = page.evaluate("() => ['verdict', 'fit', 'planner'].map((id) => document.getElementById(id).offsetTop)")
     assert tops == sorted(tops)
+    left = page.evaluate(
+        "() => ['answers', 'shown'].map((id) => document.getElementById(id).getBoundingClientRect().x)"
+    )
+    assert abs(left[0] - left[1]) < 1, "the answers stand above what explains them"
     parts = "(css) => css.match(/[\\d.]+/g).slice(0, 3).map(Number)"
     colours = page.evaluate(
         f"() => [...document.querySelectorAll('.swatch')].map((n) => ({parts})(getComputedStyle(n).backgroundColor))"
