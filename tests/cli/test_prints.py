@@ -69,7 +69,7 @@ def test_wide_tables_of_results_are_folded_between_columns(run, runs, tmp_path):
     assert code == 0 and "bias of the method" in out and not wide(out)
 
 
-ROWS = ("row 5 (loss is missing)", "row 7 (loss is '3,1', not a number)", "row 9 (D is -1)")
+ROWS = ("row 5 (loss is missing)", "row 7 (loss is '3,1', not a number", "row 9 (D is -1)")
 
 
 @pytest.mark.parametrize(
