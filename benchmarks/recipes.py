@@ -11,7 +11,7 @@ the runs, at the largest, and ten times beyond.
 Beside them a public table: Muon against the Adam family and against AdamW alone in Marin's speedruns
 (github.com/WhenWen/marin at 4dec0f6, Apache-2.0), which is not a part of the project (SCALEFIT_DATA_DIR).
 
-    python benchmarks/recipes.py --rounds 4      # 4 rounds over all 576 cells, as quoted
+    python benchmarks/recipes.py --rounds 10     # 10 rounds over all 576 cells (quoted: seeds 0 and 2)
     python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops
     python benchmarks/recipes.py --public        # only renew the public table in the results
     python benchmarks/recipes.py --other         # only renew the other truths
