@@ -33,8 +33,9 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
 1. **The law** is the coupled one, L = E + (A N^(-alpha/g) + B D^(-beta/g))^g: Chinchilla's law at g = 1, Kaplan's at
    E = 0 and beta = g. Most public tables want a g between 0.2 and 0.9.
 2. **A prior** over (E, alpha, beta, g), learned from the fits of eleven public sources. Where the loss is not in
-   nat/token the part on E is dropped, and a note says so. Where every model is smaller than any of those sources',
-   a note warns that the intervals may be too narrow: on [our own small runs](validation.md) they were, on text.
+   nat/token, or lies below the floors that the prior knows, the part on E is dropped, and a note says so. Where every
+   model is smaller than any of those sources', a note warns that the intervals may be too narrow: on
+   [our own small runs](validation.md) they were, on text.
 3. **Errors that neighbours share.** What a law misses, it misses for neighbouring runs alike. So the log loss is the
    law plus a smooth discrepancy (a Gaussian process over ln N and ln D) plus noise; runs far above the loss that their
    compute allows, and runs of little compute, are trusted less. A hundred small runs then cannot outvote the few large

@@ -220,7 +220,8 @@ def _forecast(
         law = get(COMPUTE_LAW)
         notes.append(Note("fallback", "warning", reason, {"law": law.name}))
     if prior == "shipped":
-        given, more = shipped_prior(constants, law, str(table.conventions["loss_unit"]), fallback=bool(reason))
+        unit, lowest = str(table.conventions["loss_unit"]), float(table.loss.min())
+        given, more = shipped_prior(constants, law, unit, fallback=bool(reason), lowest=lowest)
         notes += more
     else:
         given = None if reason else prior

@@ -204,3 +204,20 @@ def test_the_shipped_spread_is_the_one_measured():
     found = json.loads(path.read_text())["repeats"]
     assert found["spread"] == pytest.approx(SPREAD, abs=0.01)
     assert effective(np.array([4e10]), np.array([1e10]))[0] == pytest.approx(3.7257e10, rel=1e-3)
+
+
+def test_losses_below_those_of_language_models_are_not_pulled_towards_their_floor(tmp_path):
+    """Losses near zero were forecast 30 % too high: the prior put their floor at 1.8 nat."""
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(2e7, 5e8, 4), np.geomspace(4e8, 1e10, 4)))
+
+    def loss(N, D):
+        return 0.02 + 0.6 * (N / 1e7) ** -0.5 + 0.5 * (D / 4e8) ** -0.6
+
+    found = sf.forecast({"N": N, "D": D, "loss": loss(N, D)})
+    assert [note.severity for note in found.notes if note.code == "low_losses"] == ["warning"]
+    assert "E" not in found.problem.penalty.document()["names"]
+    assert ends(found, N=5e9, D=1e11)[0] < loss(5e9, 1e11) < ends(found, N=5e9, D=1e11)[2]
+    assert float(found.predict(N=5e9, D=1e11)) == pytest.approx(loss(5e9, 1e11), rel=0.1)
+    assert any(note.code == "low_losses" for note in sf.plan(found, C=1e21).notes)
+    for runs, unit in ((grid((5e7, 2e9)), None), (grid((5e7, 2e9)).assign(loss=lambda t: t["loss"] / 4), "other")):
+        assert not any(note.code == "low_losses" for note in sf.forecast(runs, loss_unit=unit).notes)
