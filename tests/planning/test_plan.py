@@ -311,3 +311,11 @@ def test_a_plan_repeats_the_warnings_that_change_its_trust_once():
     clean = runs.assign(N=1e3 * N, D=1e2 * D).drop(columns=["corpus", "params_non_embedding"])
     clean["loss"] = law.predict(N=clean["N"], D=clean["D"])
     assert [note.code for note in sf.plan(sf.forecast(clean), C=1e22).notes] == []
+
+
+@pytest.mark.parametrize("C", np.geomspace(1e18, 1e24, 13))
+def test_an_edge_is_called_one_however_its_last_digit_is_rounded(C):
+    """There D is 1 token but for rounding; a little below it the budget was said to train nothing."""
+    law = sf.published("farseer", sf.laws.get("farseer").published[0].key)
+    with pytest.raises(sf.ScalefitError, match="edge of the search"):
+        sf.plan(law, C=float(C))
