@@ -17,7 +17,7 @@ from scalefit.fitting.clusters import quantiles
 from scalefit.fitting.noise import NoiseTrend, compute_of, find_trend
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.solution import Solution
-from scalefit.flops import SIZES
+from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import Kind
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Share within one standard deviation of a normal distribution.
 _ONE_SIGMA = 0.6827
+#: Share of the runs' span by which an input other than sizes and compute may leave them unremarked (a guess).
+_OUTSIDE = 0.25
 
 
 def predict_interval(
@@ -82,16 +84,19 @@ def predict_interval(
     middle, down, up = (0.0, 0.0, 0.0) if kind == "mean" else _noise(result, level, flat)
     steep = np.abs(scale.link_slope(loss))
     _, lower_sd, upper_sd = _noise(result, _ONE_SIGMA, flat)
+    low_end, high_end = result.law.target.range
+    # Clipped, an interval of what cannot be would have no width: as if it were known exactly.
+    possible = np.where((loss >= low_end) & (loss <= high_end), 1.0, np.nan)
     out = pd.DataFrame(
         {
             "loss": loss,
-            "lower": np.clip(scale.unlink(centre + middle - np.hypot(below, down)), *result.law.target.range),
-            "upper": np.clip(scale.unlink(centre + middle + np.hypot(above, up)), *result.law.target.range),
+            "lower": possible * np.clip(scale.unlink(centre + middle - np.hypot(below, down)), low_end, high_end),
+            "upper": possible * np.clip(scale.unlink(centre + middle + np.hypot(above, up)), low_end, high_end),
             "se_parameter": se / steep,
             "se_noise": 0.5 * (lower_sd + upper_sd) / steep,
         }
     )
-    notes = extrapolation_notes(result, flat)
+    notes = [*extrapolation_notes(result, flat), *_impossible_notes(result, loss[np.isnan(possible)])]
     out.attrs["notes"] = notes
     for note in notes:
         warn_user(note.template)
@@ -169,7 +174,7 @@ def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Not
 
     ratio, part = max(((reach(part), part) for part in keys), key=lambda item: item[0], default=(0.0, ()))
     if ratio <= NEAR:
-        return []
+        return _outside_notes(result, columns)
     what = part[0] if part in (("N",), ("D",)) else "compute"
     text = (
         f"The largest prediction is {ratio:.3g} times the largest run's {what}: that is extrapolation. The interval "
@@ -177,3 +182,41 @@ def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Not
         f"Use {way('sf.forecast', 'scalefit forecast')} for intervals calibrated on such jumps."
     )
     return [Note("extrapolation", "warning", text, {"ratio": ratio})]
+
+
+def _outside_notes(result: Solution, columns: Mapping[str, Array]) -> list[Note]:
+    """Say which other inputs lie far outside the runs: by a quarter of their span, or of that of their logarithms."""
+    law, outside = result.law, {}
+    for name, declared in law.declarations.items():
+        if name in (*QUANTITIES, "unique_tokens") or (law.shares and name.startswith(f"{law.shares}_")):
+            continue  # compute has a note of its own, and so has a mixture
+        scaled = np.log if declared.log_axis else np.asarray
+        runs = np.asarray(result.problem.raw_columns[name], float)
+        low, high = float(runs.min()), float(runs.max())
+        if low == high:
+            continue  # then no parameter of it is determined, which the fit says
+        ends = scaled(np.array([low, high]))
+        off = np.maximum(ends[0] - scaled(columns[name]), scaled(columns[name]) - ends[1])
+        if off.max(initial=-np.inf) > _OUTSIDE * (ends[1] - ends[0]):
+            outside[name] = (float(columns[name][int(np.argmax(off))]), low, high)
+    if not outside:
+        return []
+    words = ", ".join(
+        f"{name} {value:.4g} (runs: {low:.4g} to {high:.4g})" for name, (value, low, high) in outside.items()
+    )
+    text = (
+        f"A prediction leaves the runs in {words}: that is extrapolation, and the interval assumes that the law's form "
+    )
+    return [Note("extrapolation", "warning", f"{text}holds there. Add a run nearer to it.", {"outside": list(outside)})]
+
+
+def _impossible_notes(result: Solution, values: Array) -> list[Note]:
+    """Say that a law left the values that its target can have."""
+    if not values.size:
+        return []
+    target = result.law.target
+    text = (
+        f"The law gives {target.name} {values[0]:.4g} at {values.size} of the points, outside {target.range[0]:g} to "
+        f"{target.range[1]:g}: it does not hold there, and has no interval. Predict nearer to the runs."
+    )
+    return [Note("impossible_value", "warning", text, {"n": int(values.size), "value": float(values[0])})]

@@ -64,3 +64,19 @@ def test_the_command_reads_the_target_of_the_law_that_it_forecasts_by(tmp_path, 
     done = capsys.readouterr()
     assert end.value.code == 0, done.err
     assert "C = 1e+23: lr 0.00" in done.out
+
+
+def test_an_error_below_zero_has_no_interval_and_inputs_far_from_the_runs_are_noted():
+    """The interval was clipped to [0, 0]: as if an error of 0 were known exactly."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(2.8, 5.0, 30)
+    runs = {"val_loss": x, "error": 0.76 - 1.4 * np.exp(-x) + 0.004 * rng.standard_normal(30)}
+    result = sf.fit(runs, "downstream_error")
+    with pytest.warns(sf.ScalefitWarning):
+        frame = result.predict_interval(val_loss=[3.0, 0.1])
+    assert frame["loss"][1] < 0 and frame[["lower", "upper"]].iloc[1].isna().all()
+    assert frame["lower"][0] < frame["loss"][0] < frame["upper"][0]
+    assert {note.code for note in frame.attrs["notes"]} == {"extrapolation", "impossible_value"}
+    with pytest.warns(sf.ScalefitWarning, match="val_loss 2 .runs: 2"):
+        assert result.predict_interval(val_loss=2.0).notna().all(axis=None)
+    assert not result.predict_interval(val_loss=2.75).attrs["notes"]  # as near as the runs are to each other
