@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import one_of, parse_quantity
-from scalefit._text import known
+from scalefit._text import known, shortlist
 from scalefit.collecting import discovery, final_loss, recipes, sizes
 from scalefit.collecting.records import Run, number
 from scalefit.errors import ArgumentError, DataError, Note, arg, note_record, way
@@ -121,10 +121,12 @@ def collect(
         progress(len(places), len(places))
     notes = tallies.notes(n_runs)
     if not rows:
-        why = " ".join(note.template for note in notes if note.severity == "warning")
+        why = " ".join(note.template for note in notes if note.severity == "warning") or (
+            f"A table needs a loss and N, D or C: name its columns with {arg('loss')}, {arg('N')} and {arg('D')}"
+        )
         raise DataError(f"{listed}: no finished run with a loss among {n_runs}", "no table was made", why)
     table = recipes.table_of(rows)
-    notes += _mixed(table)
+    notes += [*_mixed(table), *_copies(table)]
     table.attrs["notes"] = [note_record(note) for note in notes]
     return table
 
@@ -313,6 +315,21 @@ def _final(run: Run, options: _Options) -> final_loss.Final | None:
         value = math.nan if told is None else told
         return final_loss.Final(value, math.nan if error is None else error, unit, column, "table", math.nan, True)
     return final_loss.find(run, options.loss, options.final, options.k)
+
+
+def _copies(table: pd.DataFrame) -> list[Note]:
+    """Runs whose size, tokens, steps and loss are the same to the last digit: a copied folder counts twice in a fit."""
+    known = table.dropna(subset=["loss"])
+    again = known[known["loss_from"] != "table"].duplicated(
+        ["N", "D", "steps", "loss", "seconds", "seed"], keep="first"
+    )
+    names = [str(name) for name in known.loc[again[again].index, "run"]]
+    if not names:
+        return []
+    text = (
+        f"{len(names)} end in the same loss at the same size as another run, as copies do: {shortlist(names, _LISTED)}."
+    )
+    return [Note("copies", "warning", f"{text} Leave out what is there twice.", {"runs": names})]
 
 
 def _mixed(table: pd.DataFrame) -> list[Note]:

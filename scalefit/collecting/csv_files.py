@@ -7,16 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from scalefit._files import read_text
+from scalefit._files import read_foreign_text
+from scalefit._names import NON_EMBEDDING_NAMES, USUAL_NAMES
 from scalefit.collecting.records import Run, logged, number, scalar
 from scalefit.errors import DataError
 from scalefit.flops import QUANTITIES
+from scalefit.integrations import _log_columns, _log_tables
+from scalefit.integrations._log_decimals import decimal_marks
 from scalefit.tables import columns as tables
 
 _STEPS = ("step", "_step", "global_step", "trainer/global_step", "iter", "iteration")
 _NAMES = ("run", "run_name", "run_id", "name", "id", "display_name")
 _STATISTICS = ("__MIN", "__MAX")
 _HEADER_BYTES = 1 << 20
+_WHOLE = frozenset((*_STEPS, *USUAL_NAMES["N"], *NON_EMBEDDING_NAMES, *USUAL_NAMES["D"]))
 
 
 def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
@@ -29,13 +33,14 @@ def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
     asked : dict
         Columns named by the caller for N, D, C and loss; None where the usual names do.
     """
-    import io
-
     try:
-        table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False)
+        table = _log_tables.parse(read_foreign_text(path))[0]
+    except DataError:
+        raise
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split()):.200}", "it was not read", "Export it again") from None
     table.columns = [str(column) for column in table.columns]
+    table = _with_points(table)
     step = next((c for c in table.columns if c.lower() in _STEPS), None)
     wide = [c for c in table.columns if " - " in c and not c.endswith(_STATISTICS) and not c.endswith(" - _step")]
     if step is not None and wide:
@@ -43,6 +48,9 @@ def read(path: Path, asked: dict[str, str | None]) -> list[Run]:
     names = next((c for wanted in _NAMES for c in table.columns if c.lower() == wanted), None)
     if step is not None and names is not None and table[names].nunique() < len(table):
         return _long(path, table, step, names)
+    if step is not None and (by := _log_tables.column_of_runs(table)) is not None:  # seeds, trials: a setting as well
+        parts = table.groupby(by, sort=False)
+        return [_one(path, f"{path.stem}-{by}={value}", part, step) for value, part in parts]
     try:
         if step is not None and not _has_run_per_row(table, step, names, asked):
             return [_one(path, path.stem, table, step)]
@@ -58,6 +66,20 @@ def is_collected(path: Path) -> bool:
             return stream.readline(_HEADER_BYTES).rstrip().endswith(b",store,source")
     except OSError:  # whoever reads it says what is wrong
         return False
+
+
+def _with_points(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers with decimal commas, or with thousands set apart, as Python writes them."""
+    marked = {c: c for c in table.columns if table[c].str.contains(r"\d[.,]\d", regex=True).any()}
+    if not any(table[c].str.contains(r"\d,\d", regex=True).any() for c in marked):
+        return table
+    whole = {c for c in marked if c.lower() in _WHOLE or _log_columns.plain(c) in _WHOLE}
+    marks = decimal_marks(table, marked, whole)
+    for column in marked:
+        values = _log_columns.numbers(table[column], marks[column])
+        read = table[column].str.contains(r"\d[.,]\d", regex=True) & values.notna()
+        table[column] = table[column].where(~read, values.map(repr))
+    return table
 
 
 def _has_run_per_row(table: pd.DataFrame, step: str, names: str | None, asked: dict[str, str | None]) -> bool:

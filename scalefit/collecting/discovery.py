@@ -21,6 +21,7 @@ from scalefit.collecting.records import Run
 #: A place, and what reads the runs there.
 Find = tuple[Path, Callable[[], list[Run]]]
 _DATABASES = (".db", ".sqlite", ".sqlite3")
+_TABLES = (".csv", ".csv.gz", ".tsv")
 _PASSED_OVER = (".git", "__pycache__", "node_modules", ".venv", "artifacts")
 
 
@@ -63,7 +64,7 @@ def _of_folder(folder: Path, files: set[str], folders: set[str]) -> Callable[[],
 def _of_file(path: Path, asked: dict[str, str | None], named: bool = False) -> Iterator[Find]:
     if path.name.startswith(event_files.PREFIX):
         yield path.parent, partial(event_files.read, path.parent)
-    elif path.suffix == ".csv" and (named or not csv_files.is_collected(path)):  # or every run would come twice
+    elif path.name.endswith(_TABLES) and (named or not csv_files.is_collected(path)):  # or every run would come twice
         yield path, partial(csv_files.read, path, asked)
     elif path.suffix in _DATABASES and mlflow_stores.is_database(path):
         yield path, partial(mlflow_stores.read_database, path)

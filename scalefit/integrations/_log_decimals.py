@@ -36,7 +36,7 @@ class _Shown:
     unmarked: bool  # some cells have no mark
 
 
-def decimal_marks(table: pd.DataFrame, columns: Mapping[str, Any]) -> dict[str, str]:
+def decimal_marks(table: pd.DataFrame, columns: Mapping[str, Any], whole: Iterable[str] = WHOLE) -> dict[str, str]:
     """Return the decimal mark of each column, "." or ",".
 
     A group of three digits is a decimal in a loss or a rate. In a number of steps or tokens it is thousands where the
@@ -48,16 +48,19 @@ def decimal_marks(table: pd.DataFrame, columns: Mapping[str, Any]) -> dict[str, 
         Cells of text.
     columns : mapping of str to column
         Columns by what they hold, as in `_log_columns.NAMES`.
+    whole : iterable of str
+        Which of them are whole numbers.
 
     Raises
     ------
     DataError
         A column has both marks, or nothing tells what its mark is.
     """
-    shown = {name: _look(table[column], name in WHOLE) for name, column in columns.items()}
-    marks = {name: _of_real(name, columns[name], seen) for name, seen in shown.items() if name not in WHOLE}
+    whole = frozenset(whole)
+    shown = {name: _look(table[column], name in whole) for name, column in columns.items()}
+    marks = {name: _of_real(name, columns[name], seen) for name, seen in shown.items() if name not in whole}
     used = {marks[name] for name in marks if shown[name].decimals or shown[name].one_group}
-    return marks | {name: _of_whole(columns[name], shown[name], used) for name in shown if name in WHOLE}
+    return marks | {name: _of_whole(columns[name], shown[name], used) for name in shown if name in whole}
 
 
 def _look(column: pd.Series[Any], whole: bool) -> _Shown:

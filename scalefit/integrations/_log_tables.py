@@ -59,8 +59,10 @@ def parse(text: str) -> tuple[pd.DataFrame, list[str]]:
         again = [f"{name}.{header[:i].count(name)}" if name in header[:i] else name for i, name in enumerate(header)]
         return _without_copies(pd.DataFrame(whole, columns=again)), [left] * (len(whole) < len(cells))
     separator = max(",\t;", key=first.count)
-    spaces = next((gap for gap in (r"\s+", r"\s{2,}") if _same_width(lines, gap)), None)
-    if not first.count(separator) and spaces is not None:
+    spaces = None
+    if not first.count(separator):
+        spaces = next((gap for gap in (r"\s+", r"\s{2,}") if _same_width(lines, gap)), None)
+    if spaces is not None:
         separator, lines = spaces, [line.strip() for line in lines]
     options: dict[str, Any] = {"engine": "python"} if separator == spaces else {}
     table = pd.read_csv(io.StringIO("\n".join(lines)), sep=separator, dtype=str, keep_default_na=False, **options)
@@ -165,17 +167,22 @@ def from_long(table: pd.DataFrame) -> pd.DataFrame:
         parts = [str(part) for part in table[split].dropna().unique() if str(part).strip()]
         if any(map(columns.is_validation, parts)) and len(parts) <= _MOST_RUNS:
             table = _apart(table, split, [c for c in table.columns if columns.is_loss(c)], "{part}/{column}")
-    for run in (lower[key] for key in _RUNS if key in lower and lower[key] in table):
-        if _side_by_side(table, run):
-            if table[run].nunique() > _MOST_RUNS:
-                raise DataError(
-                    f"The log holds {table[run].nunique()} runs, by its column {str(run)!r}",
-                    "nothing was read",
-                    "Keep the rows of one",
-                )
-            table = _apart(table, run, [c for c in table.columns if columns.is_loss(c)], f"{run}={{part}} - {{column}}")
-            break
-    return table
+    run = column_of_runs(table)
+    if run is None:
+        return table
+    if table[run].nunique() > _MOST_RUNS:
+        raise DataError(
+            f"The log holds {table[run].nunique()} runs, by its column {str(run)!r}",
+            "nothing was read",
+            "Keep the rows of one",
+        )
+    return _apart(table, run, [c for c in table.columns if columns.is_loss(c)], f"{run}={{part}} - {{column}}")
+
+
+def column_of_runs(table: pd.DataFrame) -> Any:
+    """Column that tells runs side by side apart, by its usual names; None where there is one run."""
+    lower = {str(column).lower(): column for column in table.columns}
+    return next((lower[key] for key in _RUNS if key in lower and _side_by_side(table, lower[key])), None)
 
 
 def _apart(table: pd.DataFrame, by: Any, losses: Sequence[Any], form: str) -> pd.DataFrame:

@@ -122,11 +122,31 @@ def replay(monitor: Monitor, table: pd.DataFrame) -> None:
 
 
 def _in_folder(source: Path) -> Path:
-    """Return the Trainer's newest state in its output folder, or the source itself."""
+    """Return the Trainer's newest state in its output folder, or the source itself.
+
+    A folder that was copied has times in no order: a state that goes on where the one written last ends is newer.
+    """
     if not source.is_dir():
         return source
     found = [*source.glob("trainer_state.json"), *source.glob("checkpoint-*/trainer_state.json")]
-    return max(found, key=lambda path: (_written(path), len(path.parts))) if found else source
+    if not found:
+        return source
+    newest = max(found, key=lambda path: (_written(path), len(path.parts)))
+    farthest = max(found, key=lambda path: int("0" + re.sub(r"\D", "", path.parent.name.removeprefix("checkpoint-"))))
+    if farthest != newest:
+        known, whole = _history(newest), _history(farthest)
+        if len(whole) > len(known) and whole[: len(known)] == known:
+            return farthest
+    return newest
+
+
+def _history(path: Path) -> list[Any]:
+    """What a state of the Trainer has logged; nothing where it cannot be read."""
+    try:
+        history = json.loads(read_foreign_text(path))["log_history"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return history if isinstance(history, list) else []
 
 
 def _written(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import shutil
@@ -469,3 +470,56 @@ def test_a_second_collection_overwrites_the_first_and_does_not_count_it(tmp_path
     for name in ("run1/metrics.csv", "alone.csv"):
         code, said = run("--out", name, "--force")
         assert code == 1 and "is the input itself" in said and (tmp_path / name).read_text() == log
+
+
+STEPS = range(100, 1001, 100)
+
+
+def test_seeds_in_one_history_are_runs_of_their_own(tmp_path):
+    """Side by side, or one after the other: the last row of all was taken for the end of one run."""
+    rows = [f"{seed},{step},{step * 1000},{4 - step / 1000 + seed}" for step in STEPS for seed in (0, 1)]
+    for order in (rows, sorted(rows, key=lambda row: row[0])):
+        (tmp_path / "log.csv").write_text("seed,step,tokens,val_loss\n" + "\n".join(order))
+        table = sf.collect(tmp_path)
+        assert table.seed.tolist() == [0, 1] and table.loss.tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "a.csv",
+            "run;step;tokens;n_params;val_loss\n" + "".join(f"r;{s};{s}.000;1.000;3,{s}\n" for s in STEPS if s < 1000),
+        ),
+        (
+            "a.csv",
+            "run,step,tokens,n_params,val_loss\n"
+            + "".join(f'r,{s},"{s},000","1,000",3.{s}\n' for s in STEPS if s < 1000),
+        ),
+        (
+            "a.tsv",
+            "run\tstep\ttokens\tn_params\tval_loss\n"
+            + "".join(f"r\t{s}\t{s}000\t1000\t3.{s}\n" for s in STEPS if s < 1000),
+        ),
+    ],
+)
+def test_tables_of_other_countries(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    table = sf.collect(tmp_path)
+    assert table[["N", "D", "loss"]].to_numpy().tolist() == [[1000, 900_000, 3.9]]
+
+
+@pytest.mark.parametrize("pack", [lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode())])
+def test_files_of_other_systems(tmp_path, pack):
+    text = "run,step,tokens,val_loss\n" + "".join(f"r,{s},{s}000,{4 - s / 1000}\n" for s in STEPS)
+    (tmp_path / ("a.csv.gz" if pack(text)[:2] == b"\x1f\x8b" else "a.csv")).write_bytes(pack(text))
+    assert sf.collect(tmp_path).loss.tolist() == [3.0]
+
+
+def test_a_copied_folder_is_named(tmp_path):
+    text = "run,step,tokens,val_loss\n" + "".join(f"{{0}},{s},{s}000,{4 - s / 1000}\n" for s in STEPS)
+    (tmp_path / "a.csv").write_text(text.format("one"))
+    assert not any(note["code"] == "copies" for note in sf.collect(tmp_path).attrs["notes"])
+    (tmp_path / "b.csv").write_text(text.format("again"))
+    (note,) = (note for note in sf.collect(tmp_path).attrs["notes"] if note["code"] == "copies")
+    assert note["details"]["runs"] == ["again"]

@@ -292,3 +292,21 @@ def test_a_plan_comes_from_the_log_alone(make, kind, total_known):
     else:
         assert plan.steps == 1400 and "twice the steps" in notes[0].message
     assert plan.peak_lr == pytest.approx(3e-4, rel=1e-3) and plan.epochs == (3 if total_known else None)
+
+
+def test_a_copied_output_folder_is_read_to_its_end(tmp_path):
+    """A copy has times in no order; a run that began anew in the same folder has its own."""
+
+    def state(step, shift=0.0):
+        history = [{"step": s, "eval_loss": 4 - s / 1000 + shift} for s in range(100, step + 1, 100)]
+        path = tmp_path / f"checkpoint-{step}" / "trainer_state.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"max_steps": 1000, "log_history": history}))
+        return path
+
+    old, new = state(300), state(1000)
+    os.utime(new, (1, 1))
+    assert read_log(tmp_path).step.max() == 1000
+    os.utime(old, (2, 2))
+    state(500, shift=0.5)
+    assert read_log(tmp_path).step.max() == 500
