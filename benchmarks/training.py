@@ -395,8 +395,8 @@ def optimizer(store: Path, n_turns: int = 5) -> dict[str, Any]:
     flat = FlatAdamW(ours, [1e-3], Settings(0.9, 0.99, 1e-8, 0.1, 1.0))
     reference = torch.optim.AdamW(theirs.parameters(), lr=1e-3, fused=True)
     for parameter, twin in zip(ours.parameters(), theirs.parameters(), strict=True):
-        parameter.grad.normal_()
-        twin.grad = parameter.grad.detach().clone()
+        parameter.grad = torch.randn_like(parameter)
+        twin.grad = parameter.grad.clone()
     count = 0
 
     def our_step() -> None:

@@ -123,7 +123,7 @@ def _our_step(
     def step() -> torch.Tensor:
         nonlocal count
         count += 1
-        optimizer.zero_grad()
+        optimizer.zero_grad(in_place=mode == "graph")
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
             loss = forward(inputs, targets).sum() / targets.numel()
         loss.backward()

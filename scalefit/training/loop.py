@@ -252,12 +252,18 @@ class _Run:
 
     def _step(self, segment: Segment, step: int) -> None:
         assert self.path is not None
-        losses, self._norms = self.trainer.step(step, self.path.multiplier(segment, step), self._go_on)
-        self.losses.add(losses)
+        with self.trainer.at_work():
+            losses, self._norms = self.trainer.step(step, self.path.multiplier(segment, step), self._go_on)
+            self.losses.add(losses)
+
+    def _settle(self) -> None:
+        """Wait for the losses of all steps in hand."""
+        with self.trainer.at_work():
+            self.losses.flush()
 
     def _record(self, segment: Segment, step: int, evaluated: Any = None) -> None:
         assert self.path is not None
-        self.losses.flush()
+        self._settle()
         mean, error = evaluated if evaluated is not None else self.trainer.evaluate(self._go_on)
         record = {
             "segment": f"branch-{segment.point}" if segment.branch else "trunk",
@@ -280,7 +286,7 @@ class _Run:
     def _finish(self, segment: Segment) -> None:
         """End a segment: score its point, keep its rows, and put the trunk back after a branch."""
         assert self.path is not None
-        self.losses.flush()
+        self._settle()
         if segment.point is None:
             if segment.end in self.curve_at:
                 self._record(segment, segment.end)
@@ -323,7 +329,7 @@ class _Run:
             self.progress({"step": step, "tokens": tokens, "train_loss": means, **self._length()})
 
     def _save(self, position: tuple[int, int]) -> None:
-        self.losses.flush()
+        self._settle()
         optimizer = self.trainer.optimizer
         tensors = dict(optimizer.gather(optimizer.state()))
         if self.trunk:

@@ -1,11 +1,12 @@
-"""AdamW and Muon over flat buffers: a step is one fused call for each group, whatever the number of parameters.
+"""AdamW and Muon: a step is one fused call for each group of parameters that share a rate and a decay.
 
-Each member may have its own learning rate. Parameters and gradients become views of the buffers.
+Each member may have its own learning rate. Parameters and moments are views of flat buffers, which a checkpoint holds;
+gradients are made anew by each backward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,19 +64,20 @@ def in_order(model: Any, settings: Settings) -> list[tuple[str, torch.Tensor]]:
 
 @dataclass(frozen=True)
 class _Group:
-    """A stretch of the buffers whose parameters share a rate and a decay; `pieces` has each member's tensors."""
+    """Parameters that share a rate and a decay, and for each member the tensors: weights, means, squares."""
 
     rate: float
     decay: float
-    pieces: tuple[tuple[list[torch.Tensor], ...], ...]  # for each member: weights, gradients, means, squares
+    parameters: tuple[nn.Parameter, ...]
+    members: tuple[tuple[list[torch.Tensor], ...], ...]
 
 
 @dataclass(frozen=True)
 class _Matrix:
-    """A parameter that Muon moves: views (E, ..., fan_in, fan_out), and the widths of its matrices side by side."""
+    """A parameter that Muon moves: (E, ..., fan_in, fan_out), with the widths of its matrices side by side."""
 
+    parameter: nn.Parameter
     weight: torch.Tensor
-    grad: torch.Tensor
     momentum: torch.Tensor
     parts: tuple[int, ...]
     rate: float
@@ -106,49 +108,53 @@ class FlatAdamW:
         size = sum(parameter.numel() for parameter in self.parameters)
         kinds = [kind_of(model, name, parameter, self.settings) for name, parameter in named]
         by_muon = sum(parameter.numel() for (_, parameter), kind in zip(named, kinds, strict=True) if kind[0])
-        self.weights, self.grads, self.mean = (torch.zeros(size, device=device) for _ in range(3))
+        self.weights, self.mean = (torch.zeros(size, device=device) for _ in range(2))
         self.square = torch.zeros(size - by_muon, device=device)
-        self._grad_views: list[torch.Tensor] = []
         self._matrices: list[_Matrix] = []
-        stretches: dict[Kind, list[slice]] = {}
+        alike: dict[Kind, list[tuple[nn.Parameter, torch.Tensor, torch.Tensor]]] = {}
         start = 0
         for (name, parameter), kind in zip(named, kinds, strict=True):
             part = slice(start, start + parameter.numel())
-            start = part.stop
             self.weights[part].view_as(parameter).copy_(parameter.detach())
             parameter.data = self.weights[part].view_as(parameter)
-            parameter.grad = self.grads[part].view_as(parameter)
-            self._grad_views.append(self.grads[part].view(self.members, -1))
+            parameter.grad = None
+            mean = self.mean[part].view_as(parameter)
             if kind[0]:
-                shape = parameter.shape if parameter.dim() > 2 else (1, *parameter.shape)
-                weight, grad, moved = (buffer[part].view(shape) for buffer in (self.weights, self.grads, self.mean))
-                self._matrices.append(_Matrix(weight, grad, moved, model.parts(name) or (shape[-1],), kind[2]))
+                shape = _with_member(parameter)
+                parts = model.parts(name) or (shape[-1],)
+                self._matrices.append(_Matrix(parameter, parameter.data.view(shape), mean.view(shape), parts, kind[2]))
             else:
-                stretches.setdefault(kind, []).append(part)
-        self._groups = [self._group(*which[1:], parts, by_muon) for which, parts in stretches.items()]
+                square = self.square[start - by_muon : part.stop - by_muon].view_as(parameter)
+                alike.setdefault(kind, []).append((parameter, mean, square))
+            start = part.stop
+        self._groups = [self._group(*which[1:], held) for which, held in alike.items()]
         self._count = torch.zeros((), device=device)
         self._lr = torch.tensor(self.lrs, device=device)
 
-    def _group(self, decays: bool, rate: float, parts: list[slice], skipped: int) -> _Group:
+    def _group(self, decays: bool, rate: float, held: list[tuple[nn.Parameter, torch.Tensor, torch.Tensor]]) -> _Group:
         # decay is at the unscaled rate, whatever the rate of the group
         decay = self.settings.weight_decay / rate if decays else 0.0
-        buffers = ((self.weights, 0), (self.grads, 0), (self.mean, 0), (self.square, skipped))
-        if self.members == 1:
-            parts = [slice(parts[0].start, parts[-1].stop)]  # they stand side by side: one tensor
-        pieces = []
-        for member in range(self.members):
-            held: list[list[torch.Tensor]] = [[] for _ in buffers]
-            for part in parts:
-                share = (part.stop - part.start) // self.members
-                begin = part.start + member * share
-                for tensors, (buffer, offset) in zip(held, buffers, strict=True):
-                    tensors.append(buffer[begin - offset : begin - offset + share])
-            pieces.append(tuple(held))
-        return _Group(rate, decay, tuple(pieces))
+        parameters, means, squares = (tuple(column) for column in zip(*held, strict=True))
+        tensors = ([parameter.data for parameter in parameters], means, squares)
+        members = tuple(tuple(self._of(column, e) for column in tensors) for e in range(self.members))
+        return _Group(rate, decay, parameters, members)
 
-    def zero_grad(self) -> None:
-        """Set every gradient to zero, in place, so that the views stay."""
-        self.grads.zero_()
+    def _of(self, tensors: Iterable[torch.Tensor], member: int) -> list[torch.Tensor]:
+        return list(tensors) if self.members == 1 else [tensor[member] for tensor in tensors]
+
+    def zero_grad(self, in_place: bool = False) -> None:
+        """Forget every gradient: the next backward pass makes new ones, which spares it a sum with zeros.
+
+        With `in_place` they are set to zero where they are, as CUDA graphs need: what a graph made is overwritten when
+        it runs again.
+        """
+        for parameter in self.parameters:
+            if not in_place:
+                parameter.grad = None
+            elif parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        if in_place:
+            torch._foreach_zero_([_gradient(parameter) for parameter in self.parameters])
 
     @torch.no_grad()
     def step(self, count: int, multiplier: float) -> torch.Tensor:
@@ -159,13 +165,17 @@ class FlatAdamW:
         tensor, shape (E,)
             The gradient norm of each member before clipping.
         """
+        for parameter in self.parameters:
+            if parameter.grad is None:  # of no use to this batch
+                parameter.grad = torch.zeros_like(parameter)
         settings, norms = self.settings, self._norms()
         shrink = ((norms + 1e-6) / settings.clip).clamp_(min=1.0)  # what the gradients are divided by
         self._count.fill_(count)
         for group in self._groups:
-            for member, (weights, grads, mean, square) in enumerate(group.pieces):
+            grads = [_gradient(parameter) for parameter in group.parameters]
+            for member, (weights, mean, square) in enumerate(group.members):
                 torch._fused_adamw_(
-                    weights, grads, mean, square, [], [self._count] * len(weights),
+                    weights, self._of(grads, member), mean, square, [], [self._count] * len(weights),
                     lr=self.lrs[member] * multiplier * group.rate, beta1=settings.beta1, beta2=settings.beta2,
                     weight_decay=group.decay, eps=settings.eps, amsgrad=False, maximize=False,
                     grad_scale=shrink[member], found_inf=None,
@@ -175,16 +185,17 @@ class FlatAdamW:
         return norms
 
     def _norms(self) -> torch.Tensor:
+        grads = [_gradient(parameter) for parameter in self.parameters]
         if self.members == 1:
-            return torch.linalg.vector_norm(self.grads).reshape(1)
-        squares = torch.stack([torch.linalg.vector_norm(view, dim=1) for view in self._grad_views])
-        return torch.linalg.vector_norm(squares, dim=0)
+            return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
+        each = torch.stack([torch.linalg.vector_norm(grad.view(self.members, -1), dim=1) for grad in grads])
+        return torch.linalg.vector_norm(each, dim=0)
 
     def _orthogonal_step(self, matrix: _Matrix, multiplier: float, shrink: torch.Tensor) -> None:
         momentum = self.settings.momentum
         assert momentum is not None
-        by_member = (-1, *(1,) * (matrix.grad.dim() - 1))
-        grad = matrix.grad / shrink.view(by_member)
+        by_member = (-1, *(1,) * (matrix.weight.dim() - 1))
+        grad = _gradient(matrix.parameter).view_as(matrix.weight) / shrink.view(by_member)
         matrix.momentum.mul_(momentum).add_(grad)
         ahead = grad.add_(matrix.momentum, alpha=momentum)  # Nesterov's
         rows = ahead.shape[-2]
@@ -212,6 +223,16 @@ class FlatAdamW:
         """Return what :meth:`load` takes of a checkpoint's state."""
         device = self.weights.device
         return {name: value.to(device) for name, value in state.items()}
+
+
+def _gradient(parameter: nn.Parameter) -> torch.Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
+
+
+def _with_member(parameter: torch.Tensor) -> tuple[int, ...]:
+    """Shape of a matrix with its member first, which those of transformers lack."""
+    return tuple(parameter.shape) if parameter.dim() > 2 else (1, *parameter.shape)
 
 
 def orthogonal(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:

@@ -16,6 +16,7 @@ from torch import nn
 
 from scalefit.errors import ArgumentError
 from scalefit.training.config import OptimizerConfig
+from scalefit.training.models.experts import leave_routing
 from scalefit.training.optimizer import Settings, in_order, kind_of, orthogonal, settings_of
 
 
@@ -68,6 +69,8 @@ def shard(model: nn.Module, device: torch.device, size: int, members: int | None
     for parameter in model.parameters():  # refused before anything is changed
         placement(parameter)
     mesh = init_device_mesh(device.type, (size,))
+    if compiled:
+        leave_routing(model)
     for block in _blocks(model):
         if compiled:
             block.forward = torch.compile(block.forward, dynamic=False)  # type: ignore[method-assign]
@@ -158,7 +161,7 @@ class ShardedAdamW:
             self._held.append(_Part(name, parameter, by_muon, decay, rate, parts, torch.zeros_like(local), square))
         self._count = torch.zeros((), device=self._held[0].mean.device)
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, in_place: bool = False) -> None:
         """Forget every gradient; the next backward pass makes new shards."""
         for part in self._held:
             part.parameter.grad = None

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from scalefit.training.models.experts import leave_routing
+
 T = TypeVar("T")
 log = logging.getLogger("scalefit")
 
@@ -31,7 +33,10 @@ def prepare(model: Any, mode: str) -> Any:
 
 
 def _prepared(model: Any, mode: str) -> Any:
-    return model if mode == "eager" else torch.compile(model, dynamic=False, mode=COMPILED[mode])
+    if mode == "eager":
+        return model
+    leave_routing(model)
+    return torch.compile(model, dynamic=False, mode=COMPILED[mode])
 
 
 def unless_it_cannot(mode: str, run: Callable[[], T]) -> T | None:
@@ -45,7 +50,11 @@ def unless_it_cannot(mode: str, run: Callable[[], T]) -> T | None:
 
 
 def fastest(
-    model: Any, losses: Callable[[Any], torch.Tensor], device: torch.device, n_passes: float = math.inf
+    model: Any,
+    losses: Callable[[Any], torch.Tensor],
+    device: torch.device,
+    n_passes: float = math.inf,
+    clear: Callable[[bool], None] = lambda _: None,
 ) -> tuple[str, dict[str, float], Any]:
     """Time forward and backward passes of each mode on this device; weights stay as they are, gradients do not.
 
@@ -61,6 +70,8 @@ def fastest(
         Where `model` is.
     n_passes : float
         Passes in the run: the compiler is not tried where eager ones take less than WORTH_COMPILING in all.
+    clear : callable
+        Takes whether gradients must stay where they are in memory, and forgets them; called before each pass.
 
     Returns
     -------
@@ -80,8 +91,13 @@ def fastest(
             break
 
         def measure(mode: str = mode) -> float:
-            forwards[mode] = _prepared(model, mode)
-            return _time(forwards[mode], losses, device)
+            forward = forwards[mode] = _prepared(model, mode)
+
+            def one_pass() -> None:
+                clear(mode == "graph")
+                losses(forward).sum().backward()
+
+            return _time(one_pass, device)
 
         try:
             found = measure() if mode == "eager" else unless_it_cannot(mode, measure)
@@ -116,12 +132,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in phrases)
 
 
-def _time(forward: Any, losses: Callable[[Any], torch.Tensor], device: torch.device) -> float:
+def _time(one_pass: Callable[[], None], device: torch.device) -> float:
     for count in range(WARM_UP + TIMED):
         if count == WARM_UP:
             _wait(device)
             started = time.perf_counter()
-        losses(forward).sum().backward()
+        one_pass()
     _wait(device)
     return (time.perf_counter() - started) / TIMED
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,15 @@ from scalefit.training.optimizer import FlatAdamW, make_optimizer
 from scalefit.training.provenance import device_name
 from scalefit.training.sharding import ShardedAdamW, make_sharded, shard
 
-#: Dense matrix products [FLOP/s] in bfloat16 and in TF32, from NVIDIA's data sheets of the SXM parts (no sparsity).
+#: Dense matrix products in bfloat16, and products in float32 without TF32 [FLOP/s], from NVIDIA's data sheets (no
+#: sparsity): the SXM parts, and before them others that their names contain.
 PEAK_FLOPS = {
-    "H200": (989.4e12, 494.7e12),
-    "H100": (989.4e12, 494.7e12),
-    "A100": (312e12, 156e12),
-    "B200": (2250e12, 1125e12),
+    "H100 PCIe": (756e12, 51e12),
+    "H100 NVL": (835e12, 60e12),
+    "H200": (989.4e12, 66.9e12),
+    "H100": (989.4e12, 66.9e12),
+    "A100": (312e12, 19.5e12),
+    "B200": (2250e12, 80e12),
 }
 
 Between = Callable[[], None]
@@ -68,7 +72,6 @@ class Trainer:
             # TF32 keeps bfloat16's exponent and more of its digits; float32 that was asked for stays float32
             exact = config.runtime.dtype == "float32"
             torch.set_float32_matmul_precision("highest" if exact else "high")
-            torch.cuda.reset_peak_memory_stats(self.device)
 
     def place(self, n_steps: int) -> None:
         """Bring the model to its device and choose how it steps; `n_steps` is the length of the run [steps]."""
@@ -87,6 +90,8 @@ class Trainer:
         if forward is None or self.world.size > 1:
             forward = steps.prepare(self.world.wrap(self.model), self.mode)
         self.forward = forward
+        if self.device.type == "cuda":  # what was measured above may need more than the mode that was chosen
+            torch.cuda.reset_peak_memory_stats(self.device)
 
     def _choose_mode(self, n_steps: int) -> tuple[str, dict[str, float], Any]:
         """Return the step mode, the seconds of each where it was chosen by measurement, and the callable if made."""
@@ -104,7 +109,8 @@ class Trainer:
             return result
 
         n_passes = n_steps * -(-self.share // self.micro)
-        mode, seconds, forward = steps.fastest(self.model, losses, self.device, n_passes)
+        clear = self.optimizer.zero_grad
+        mode, seconds, forward = steps.fastest(self.model, losses, self.device, n_passes, clear)
         return self.world.same(mode, steps.MODES), seconds, forward
 
     def step(self, step: int, multiplier: float, between: Between = _nothing) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,14 +125,13 @@ class Trainer:
         between : callable
             Called before each micro-batch; where it raises, the step has changed nothing.
         """
-        started = time.perf_counter()
         inputs, targets = self.batches.of(step)
         scored = (targets != IGNORE).sum(axis=(-1, -2))  # of the whole batch, so that processes weigh tokens alike
         if self.config.model.dropout:
             torch.manual_seed((step << 20) ^ (self.config.seeds[0] << 8) ^ self.world.rank)
         mine = slice(self.world.rank * self.share, (self.world.rank + 1) * self.share)
         inputs, targets = inputs[..., mine, :], targets[..., mine, :]
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(in_place=self.mode == "graph")
         total = torch.zeros(len(self.members), device=self.device)
         weight = self.to_device((self.world.size / scored).astype(np.float32))
         self.model.train()
@@ -142,9 +147,15 @@ class Trainer:
             total += loss.detach()
         norms = self.optimizer.step(step + 1, multiplier)
         mean = self.world.mean(total)
-        self.busy += time.perf_counter() - started
         self.n_done += 1
         return mean, norms
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Count the time inside as that of the steps: theirs on the host, and what is waited for their losses."""
+        started = time.perf_counter()
+        yield
+        self.busy += time.perf_counter() - started
 
     def to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
         """Copy without waiting: a copy from memory that is not pinned would stop the host until the step is done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,8 +89,20 @@ def test_rows_say_what_they_cost_and_where(with_, store: Path) -> None:
     assert row["grad_norm"] > 0
 
 
-@pytest.mark.parametrize("name", ["NVIDIA H200", "NVIDIA A100-SXM4-80GB", "Some GPU"])
-def test_utilisation_is_over_the_peak_of_the_device(with_, store: Path, name: str, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "dtype", "peak"),
+    [
+        ("NVIDIA H200", "bfloat16", 989.4e12),
+        ("NVIDIA H200", "float32", 66.9e12),
+        ("NVIDIA H100 PCIe", "bfloat16", 756e12),
+        ("NVIDIA H100 80GB HBM3", "bfloat16", 989.4e12),
+        ("NVIDIA A100-SXM4-80GB", "bfloat16", 312e12),
+        ("Some GPU", "bfloat16", None),
+    ],
+)
+def test_utilisation_is_over_the_peak_of_the_device(
+    with_, store: Path, name: str, dtype: str, peak: float | None, monkeypatch
+) -> None:
     from scalefit.training import trainer as module
 
     config = with_()
@@ -98,11 +111,28 @@ def test_utilisation_is_over_the_peak_of_the_device(with_, store: Path, name: st
     made.busy, made.n_done = 2.0, 100
     monkeypatch.setattr(module, "device_name", lambda device: name)
     monkeypatch.setattr(module, "peak_memory", lambda device: 1.0)
-    made.device, made.dtype = torch.device("cuda"), "bfloat16"
+    made.device, made.dtype = torch.device("cuda"), dtype
     rate = 100 * 8 * 32 / 2.0
-    peak = {"NVIDIA H200": 989.4e12, "NVIDIA A100-SXM4-80GB": 312e12}.get(name)
     expected = None if peak is None else rate * made.built.flops_per_token / peak
     assert made.cost() == {"tokens_per_second": rate, "mfu": pytest.approx(expected), "peak_memory": 1.0}
+
+
+def test_steps_last_until_their_losses_are_there(with_, store: Path, monkeypatch) -> None:
+    from scalefit.training import loop, trainer
+    from scalefit.training.losses import LossRecord
+
+    clock, waited, flush = [0.0], [0], LossRecord.flush
+
+    def slow(self) -> None:  # a device that works on after the host has gone on
+        waited[0] += len(self._pending)
+        clock[0] += 0.5 * len(self._pending)
+        flush(self)
+
+    monkeypatch.setattr(LossRecord, "flush", slow)
+    monkeypatch.setattr(loop, "LossRecord", lambda members, in_flight: LossRecord(members, 7))
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    row = train(with_(), store).rows[-1]
+    assert waited[0] > 14 and row["tokens_per_second"] == pytest.approx(row["batch_tokens"] / 0.5)
 
 
 def test_products_are_bfloat16_on_a_gpu_and_float32_on_a_cpu() -> None:

@@ -55,6 +55,28 @@ def test_adamw_equals_torch() -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("seeds", "momentum"), [((0,), None), ((0, 1), None), ((0, 1), 0.9)])
+def test_gradients_that_stay_in_place_change_nothing(seeds: tuple[int, ...], momentum: float | None) -> None:
+    ids, weights = torch.randint(0, 20, (4, 9)), []
+    for in_place in (False, True):
+        model = Decoder(ModelConfig(n_layers=1, d_emb=16, T_max=8), 20, seeds)
+        idle = model.register_parameter("idle", torch.nn.Parameter(torch.ones(len(seeds), 3)))
+        assert idle is None
+        flat = FlatAdamW(model, [1e-2] * len(seeds), Settings(0.9, 0.95, 1e-8, 0.1, clip=0.5, momentum=momentum))
+        places = set()
+        for step in range(1, 4):
+            flat.zero_grad(in_place)
+            assert in_place or all(parameter.grad is None for parameter in model.parameters())
+            for _ in range(2):
+                model(ids[:, :-1], ids[:, 1:]).mean().backward()
+            flat.step(step, 1.0)
+            places.add(tuple(parameter.grad.data_ptr() for parameter in model.parameters()))
+        assert not in_place or len(places) == 1  # what a CUDA graph needs
+        assert torch.equal(model.idle, torch.ones(len(seeds), 3))
+        weights.append(flat.weights.clone())
+    assert torch.equal(*weights)
+
+
 def test_training_again_returns_the_same_record(tiny: RunConfig, store: Path, monkeypatch) -> None:
     first = train(tiny, store)
     assert first.status == "finished" and len(first.rows) == 2

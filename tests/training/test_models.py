@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from scalefit.errors import ArgumentError
 from scalefit.training.config import ModelConfig
@@ -13,6 +14,7 @@ from scalefit.training.models.build import build_model
 from scalefit.training.models.counts import count_parameters
 from scalefit.training.models.decoder import Decoder
 from scalefit.training.models.gpt2 import to_transformers
+from scalefit.training.optimizer import FlatAdamW, Settings
 from scalefit.training.presets import PRESETS
 
 SMALL = ModelConfig(n_layers=2, d_emb=32, n_heads=4, T_max=24)
@@ -138,3 +140,25 @@ def test_transformers_models_train_in_float32_whatever_their_config_says(tmp_pat
     ).save_pretrained(tmp_path)  # fmt: skip
     built = build_model(ModelConfig(family="huggingface", path=str(tmp_path), T_max=16), 40, (0,))
     assert {parameter.dtype for parameter in built.module.parameters()} == {torch.float32}
+
+
+def test_a_step_of_one_member_copies_nothing_large() -> None:
+    """A copy of a weight, a gradient or the queries costs a pass through memory that a loop by hand does not make."""
+
+    class Copies(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            large = isinstance(out, torch.Tensor) and out.numel() >= 32 * 32
+            if large and func.__name__.split(".")[0] in ("clone", "copy_", "select_backward", "zero_", "add_"):
+                made.append(func.__name__)
+            return out
+
+    made: list[str] = []
+    model = Decoder(SMALL, 77, (0,))
+    flat = FlatAdamW(model, [1e-3], Settings(0.9, 0.95, 1e-8, 0.1, clip=1.0))
+    ids = torch.randint(0, 77, (4, 25))
+    with Copies():
+        flat.zero_grad()
+        model(ids[:, :-1], ids[:, 1:]).mean().backward()
+        flat.step(1, 1.0)
+    assert made == []

@@ -56,7 +56,8 @@ def test_measuring_compiled_passes_changes_no_weight(small) -> None:
 def test_a_device_is_measured_on_the_runs_own_shape(with_, store: Path, monkeypatch, micro_batch, passes) -> None:
     seen: dict[str, object] = {}
 
-    def fastest(model, losses, device, n_passes):
+    def fastest(model, losses, device, n_passes, clear):
+        clear(True)
         seen.update(shape=tuple(losses(model).shape), n_passes=n_passes)
         return "graph", {"eager": 2.0, "graph": 1.0}, None
 
@@ -194,3 +195,30 @@ def test_a_step_on_a_device_never_makes_the_host_wait(with_, store: Path, store_
     record = train(config, store_at(store / mode))
     assert record.status == "finished" and n_watched == 1
     assert record.loss == pytest.approx(train(with_(), store_at(store / "cpu")).loss, abs=0.05)
+
+
+def test_each_pass_is_measured_with_its_own_gradients(small) -> None:
+    model, tokens = small
+    cleared: list[bool] = []
+    steps.fastest(
+        model, lambda f: f(tokens[:, :-1], tokens[:, 1:]), torch.device("cpu"), 0.0, lambda kept: cleared.append(kept)
+    )
+    assert cleared == [False] * (steps.WARM_UP + steps.TIMED)
+
+
+@pytest.mark.filterwarnings("ignore")  # of graphs that break
+def test_experts_are_not_compiled_for_each_batch(monkeypatch) -> None:
+    from torch._dynamo.utils import counters
+
+    config = ModelConfig(family="moe", n_layers=1, d_emb=16, n_heads=2, T_max=16, n_experts=4, tied=False, d_ff=16)
+    model, original = Decoder(config, 32, (0,)), torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda model, dynamic, mode: original(model, dynamic=dynamic, backend="eager")
+    )
+    forward, graphs = steps.prepare(model, "compile"), []
+    for _ in range(4):
+        tokens = torch.randint(0, 32, (2, 17))
+        forward(tokens[:, :-1], tokens[:, 1:]).sum().backward()
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] > 0 and len(set(graphs)) == 1
+    torch.compiler.reset()

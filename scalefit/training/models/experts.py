@@ -57,3 +57,10 @@ class Experts(nn.Module):
             parts.append((F.silu(gate) * value) @ down[expert])
         mixed = torch.cat(parts) * weights.flatten()[order].unsqueeze(1).to(x.dtype)
         return torch.zeros_like(x).index_add(0, token, mixed.to(x.dtype))
+
+
+def leave_routing(model: nn.Module) -> None:
+    """Keep a compiler from the sizes of the experts' batches, for each of which it would compile anew."""
+    for module in model.modules():
+        if isinstance(module, Experts):
+            module._member = torch.compiler.disable(module._member)  # type: ignore[method-assign]

@@ -109,7 +109,8 @@ class Attention(nn.Module):
         heads, kv, d_head = self.n_heads, self.n_kv_heads, self.d_head
         if heads == kv and angles is None and self.q_norm is None:
             every = self.qkv(x).view(members * batch, length, 3, heads, d_head)
-            q, k, v = every.permute(2, 0, 3, 1, 4)  # each (E B, H, T, d_head)
+            # unbound before it is turned: the gradient is then one copy, not two
+            q, k, v = (part.transpose(1, 2) for part in every.unbind(2))  # each (E B, H, T, d_head)
         else:
             every = self.qkv(x).view(members, batch, length, heads + 2 * kv, d_head).transpose(2, 3)
             q, k, v = every.split((heads, kv, kv), dim=2)  # each (E, B, H, T, d_head)

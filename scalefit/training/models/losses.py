@@ -12,7 +12,7 @@ import torch
 #: A target that is not scored.
 IGNORE = -100
 #: Numbers of a float32 chunk of logits: what a core's cache holds, and what keeps a GPU busy.
-_CHUNK = {"cpu": 1 << 20, "cuda": 1 << 27}
+_CHUNK = {"cpu": 1 << 18, "cuda": 1 << 27}
 
 
 @contextlib.contextmanager
@@ -60,15 +60,20 @@ class _CrossEntropy(torch.autograd.Function):
         grad = grads[0] * scored
         weight = grad + grad * (2 * z_loss) * normaliser if z_loss else grad
         out = torch.empty_like(logits)
+        in_place = out.dtype == torch.float32 and not torch.compiler.is_compiling()
         for part in _chunks(logits):
             raw = logits[part, :vocab_size].float()
-            rows = _capped(raw, soft_cap)
-            rows = (rows - normaliser[part].unsqueeze(1)).exp_().mul_(weight[part].unsqueeze(1))
+            # float32 is worked on where it will stay; a compiler fuses the whole and knows no `out`
+            place = out[part, :vocab_size] if in_place else None
+            rows = torch.sub(_capped(raw, soft_cap), normaliser[part].unsqueeze(1), out=place)
+            rows = rows.exp_().mul_(weight[part].unsqueeze(1))
             rows.scatter_add_(1, targets[part].unsqueeze(1), -grad[part].unsqueeze(1))
             if soft_cap:
-                rows = rows * (1 - (raw / soft_cap).tanh().square())
-            out[part, :vocab_size] = rows.to(out.dtype)
-            out[part, vocab_size:] = 0
+                rows.mul_(1 - (raw / soft_cap).tanh().square())
+            if not in_place:
+                out[part, :vocab_size] = rows.to(out.dtype)
+            if vocab_size < out.shape[1]:
+                out[part, vocab_size:] = 0
         return out, None, None, None, None
 
 
