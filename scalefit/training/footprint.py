@@ -109,7 +109,9 @@ def _step(config: RunConfig, vocab_size: int, row_length: int, micro: int, bfloa
     tokens = micro * row_length
     optimizer = make_optimizer(model, config.optimizer, [lr for lr, _ in members], tokens)
     ids = torch.zeros(len(members), micro, row_length, dtype=torch.int64)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        loss = model(ids, ids).sum()
-    loss.backward()
+    for _ in range(1 if micro >= config.optimizer.batch_size else 2):  # in the second the gradients are there already
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = model(ids, ids).sum()
+        loss.backward()
+        del loss
     del optimizer
