@@ -38,6 +38,9 @@ _SPACED_BARE = re.compile(
     r"(loss|train|val|valid) +([-+]?\d+\.\d+(?:[eE][-+]?\d+)?|nan|inf)(?![\w:/%])",
     re.I,
 )
+_SPACED_RATE = re.compile(
+    r"(?:^|(?<=[\s|,;]))(lr|learning[ _]rate) +(\d*\.\d+(?:[eE]-?\d+)?|\d+[eE]-\d+)(?![\w:/%])", re.I
+)
 _SPLITS = ("train", "val", "valid")  # "train 3.4" is a loss
 _BARE = ("loss", "nll", "ppl", "perplexity", "ce", "cross_entropy", "bpb")
 #: A step or epoch in any form, also one that is not read.
@@ -176,7 +179,7 @@ def _pairs(line: str) -> list[tuple[str, str]]:
     """Names and values of a line; a bare loss on a line that speaks of validation is a validation loss."""
     found = [
         (match.start(1), match[1], match[2])
-        for pattern in (_SPACED_BARE, _SPACED, _PAIR)
+        for pattern in (_SPACED_BARE, _SPACED, _SPACED_RATE, _PAIR)
         for match in pattern.finditer(line)
     ]
     found = [(at, f"{key}_loss" if plain(key) in _SPLITS else key, value) for at, key, value in found]

@@ -146,6 +146,14 @@ TRAIN_ONLY = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("rate", ["lr 3e-4", "lr 0.0003", "learning rate 3.0e-04"])
+def test_a_rate_needs_no_colon(tmp_path, rate):
+    path = tmp_path / "run.log"
+    path.write_text(each("step {s} | loss {t} | " + rate + "\n"))
+    table = read_log(path)
+    assert table.lr.tolist() == [3e-4] * len(STEPS) and table.train_loss.tolist() == [train(s) for s in STEPS]
+
+
 @pytest.mark.parametrize("name", TRAIN_ONLY)
 def test_a_training_loss_alone_is_not_a_validation_loss(tmp_path, name):
     path = tmp_path / name
