@@ -79,7 +79,7 @@ _STRETCHED = (
     (-0.2, 0.2),
     (-0.3, 0.3),
 )
-_DRAWN, _WALKED, _STEPS, _LOWEST, _LEAST, _MOST = 2048, 96, 100, 32, 0.01, 0.5
+_DRAWN, _WALKED, _STEPS, _LOWEST, _LEAST, _MOST = 2048, 192, 100, 32, 0.01, 0.5
 
 
 def softplus(z: Any) -> Any:
