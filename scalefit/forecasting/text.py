@@ -66,10 +66,8 @@ def _along_frontier(result: Any, level: float) -> list[str]:
     table = result.predict_interval(level=level, **columns)
     sizes = list(columns)
     scaled = "compute" if "C" in result.seen() else ""
-    target, digits = (
-        result.target,
-        ".3f" if result.target.of_loss else ".4g",
-    )  # a learning rate is 0.000 in three decimals
+    target = result.target
+    digits = ".3f" if target.of_loss else ".4g"  # a learning rate is 0.000 in three decimals
     rows = [(scaled, *sizes, target.name, f"{100 * level:g} % interval", "parameters", "law", "noise")]
     for i, ratio in enumerate(_SHOWN_RATIOS):
         row = table.iloc[i]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from math import exp
 from typing import Any
-
-import numpy as np
 
 from scalefit.laws._base import Constants, Law, Term, Usual
 from scalefit.laws._declarations import Golden
 
 _EPOCH = "Besiroglu et al. (2024), arXiv:2404.10102"
+#: The runs that several sets of constants are of.
+_RUNS: dict[str, Any] = dict(N=(44e6, 16.2e9), D=(2e8, 5e11), corpus="MassiveText, 32k SentencePiece")
 
 
 class Chinchilla(Law):
@@ -45,33 +46,23 @@ class Chinchilla(Law):
             "hoffmann2022",
             dict(E=1.69, A=406.4, alpha=0.34, B=410.7, beta=0.28),
             source="Hoffmann et al. (2022), arXiv:2203.15556, eq. 10 (rounded)",
-            N=(44e6, 16.2e9),
-            D=(2e8, 5e11),
-            corpus="MassiveText, 32k SentencePiece",
+            **_RUNS,
             remark="The rounding alone moves the optimal ratio from 59 to 93 tokens per parameter.",
             golden=(Golden(dict(N=70e9, D=1.4e12), 1.9366455),),
         ),
         Constants(
             "hoffmann2022_tex",
-            dict(
-                E=float(np.exp(0.5267228)),
-                A=float(np.exp(6.0073404)),
-                alpha=0.33917084,
-                B=float(np.exp(6.0179186)),
-                beta=0.2849083,
-            ),
+            dict(E=exp(0.5267228), A=exp(6.0073404), alpha=0.33917084, B=exp(6.0179186), beta=0.2849083),
             source="Hoffmann et al. (2022), arXiv:2203.15556, digits in the TeX source, as read by Besiroglu et al.",
-            N=(44e6, 16.2e9),
-            D=(2e8, 5e11),
-            corpus="MassiveText, 32k SentencePiece",
+            **_RUNS,
             golden=(Golden(dict(N=70e9, D=1.4e12), 1.920846),),
         ),
         Constants(
             "besiroglu2024",
             dict(E=1.81686, A=482.00572, alpha=0.34781, B=2085.43420, beta=0.36585),
             source=f"{_EPOCH}, notebook cell 25 of analyzing-chinchilla (maximum likelihood)",
-            N=(44e6, 16.2e9),
-            D=(2e8, 5e11),
+            N=_RUNS["N"],
+            D=_RUNS["D"],
             corpus="MassiveText, 32k SentencePiece, points read off figure 4 of arXiv:2203.15556",
             remark="Not the minimum of Huber(1e-3): that is E 1.81722, alpha 0.347310, beta 0.367172.",
             evidence="code",
@@ -79,8 +70,7 @@ class Chinchilla(Law):
         ),
         Constants(
             "muennighoff2023_base",
-            dict(E=float(np.exp(0.6254804)), A=float(np.exp(6.255414)), alpha=0.3526596, B=float(np.exp(7.3049974)))
-            | dict(beta=0.3526596),
+            dict(E=exp(0.6254804), A=exp(6.255414), alpha=0.3526596, B=exp(7.3049974), beta=0.3526596),
             source="Muennighoff et al. (2023), arXiv:2305.16264; digits from the README of datablations",
             N=(7e6, 9e9),
             D=(1e8, 9e11),
@@ -93,9 +83,7 @@ class Chinchilla(Law):
             "sardana2024_paper",
             dict(E=1.69, A=406.4, alpha=0.336, B=410.7, beta=0.283),
             source="Sardana et al. (2024), arXiv:2401.00448, appendix A, footnote 2, as a review quotes it",
-            N=(44e6, 16.2e9),
-            D=(2e8, 5e11),
-            corpus="MassiveText, 32k SentencePiece",
+            **_RUNS,
             evidence="review",
             checked="yes: its five printed plans with inference",
             golden=(Golden(dict(N=70e9, D=1.4e12), 1.9322847),),

@@ -6,6 +6,7 @@ from typing import Any
 
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Target
+from scalefit.laws.deepseek_batch import DeepseekBatch
 
 
 class DeepseekLR(Law):
@@ -53,10 +54,7 @@ class DeepseekLR(Law):
             ),
         ),
     )
-    bibtex = (
-        "@article{bi2024deepseek, title={DeepSeek LLM: Scaling Open-Source Language Models with "
-        "Longtermism}, author={DeepSeek-AI}, journal={arXiv:2401.02954}, year={2024}}"
-    )
+    bibtex = DeepseekBatch.bibtex
 
     @staticmethod
     def loss(C: Any, c: Any, a: Any) -> Any:

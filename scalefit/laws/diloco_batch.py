@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from scalefit.laws._base import Constants, Law, Parameter
-from scalefit.laws._declarations import Golden, Input, Target
+from scalefit.laws._declarations import Golden, Target
+from scalefit.laws.diloco import DiLoCo
 
 
 class DiLoCoBatch(Law):
@@ -33,14 +35,7 @@ class DiLoCoBatch(Law):
     formula = "batch(N, M) = c N^b M^m"
     target = Target("batch_sequences", "sequences", sense=0, names=("batch", "batch_size"))
     direction = {"N": 0, "replicas": 0}
-    replicas = Input(
-        "replicas that train apart",
-        ("replicas", "m"),
-        range=(1, 4096),
-        typical=(1, 2, 4, 8),
-        integer=True,
-        optional=1.0,
-    )
+    replicas = replace(DiLoCo.replicas, optional=1.0)
 
     c = Parameter("coefficient", (0.0, 1e20), (1e-3, 0.01, 0.2), log=True, linear=True, own=True)
     b = Parameter("exponent of size", (-2.0, 2.0), (0.25, 0.4, 0.5))
@@ -64,11 +59,7 @@ class DiLoCoBatch(Law):
             ranges={"replicas": (1, 1)},
         ),
     )
-    bibtex = (
-        "@article{charles2025communication, title={Communication-Efficient Language Model Training "
-        "Scales Reliably and Robustly}, author={Charles, Zachary and others}, "
-        "journal={arXiv:2503.09799}, year={2025}}"
-    )
+    bibtex = DiLoCo.bibtex
 
     @staticmethod
     def loss(N: Any, replicas: Any, c: Any, b: Any, m: Any) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from scalefit.laws._base import Constants, Law, Parameter
-from scalefit.laws._declarations import Input, Target
+from scalefit.laws._declarations import Target
+from scalefit.laws.diloco import DiLoCo
 
 
 class DiLoCoLR(Law):
@@ -32,14 +34,7 @@ class DiLoCoLR(Law):
     formula = "lr(N, M) = c N^-a M^m"
     target = Target("lr", "-", sense=0, names=("learning_rate", "max_lr", "peak_lr"))
     direction = {"N": 0, "replicas": 0}
-    replicas = Input(
-        "replicas that train apart",
-        ("replicas", "m"),
-        range=(1, 4096),
-        typical=(1, 2, 4, 8),
-        integer=True,
-        optional=1.0,
-    )
+    replicas = replace(DiLoCo.replicas, optional=1.0)
 
     c = Parameter("coefficient", (0.0, 1e20), (1e3, 2e4, 1e5), log=True, linear=True, own=True)
     a = Parameter("exponent of size", (-3.0, 3.0), (0.6, 0.85, 1.0))
@@ -61,11 +56,7 @@ class DiLoCoLR(Law):
             ranges={"replicas": (1, 1)},
         ),
     )
-    bibtex = (
-        "@article{charles2025communication, title={Communication-Efficient Language Model Training "
-        "Scales Reliably and Robustly}, author={Charles, Zachary and others}, "
-        "journal={arXiv:2503.09799}, year={2025}}"
-    )
+    bibtex = DiLoCo.bibtex
 
     @staticmethod
     def loss(N: Any, replicas: Any, c: Any, a: Any, m: Any) -> Any:

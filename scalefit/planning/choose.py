@@ -15,7 +15,7 @@ from scalefit.laws._declarations import Input
 from scalefit.predictor import Predictor
 
 #: Values tried over a range, and rounds of them, each over the neighbourhood of the best so far.
-_POINTS, _ROUNDS = 9, 8
+_POINTS, _ROUNDS, _DECADE = 9, 8, 10.0
 #: Rounds over the inputs in turn, where several are chosen (a guess).
 _SWEEPS = 3
 
@@ -91,8 +91,8 @@ def chosen_notes(law: Any, chosen: Mapping[str, float], choose: Mapping[str, Any
 
 
 def _between(low: float, high: float) -> Array:
-    """Values over a range: of shares and of ranges with zero evenly, else over logarithms."""
-    return np.linspace(low, high, _POINTS) if low <= 0 or high <= 1 else np.geomspace(low, high, _POINTS)
+    """Values over a range: over logarithms where it spans a decade, else evenly, as shares and ranges with zero."""
+    return np.geomspace(low, high, _POINTS) if low > 0 and high >= _DECADE * low else np.linspace(low, high, _POINTS)
 
 
 def _span(predictor: Predictor, name: str, value: Any) -> tuple[float, float]:
