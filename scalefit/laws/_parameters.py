@@ -94,6 +94,8 @@ class Constants:
         Domains of a law with shares that they are for.
     loss_unit : str
         Unit of the loss, where it is not that of the law; in the source's own words where it says no more.
+    by_key_only : bool
+        Whether they are of a later paper on other runs, so that the law's name alone still means the others.
     """
 
     key: str
@@ -110,6 +112,7 @@ class Constants:
     golden: tuple[Golden, ...] = ()
     domains: tuple[str, ...] = ()
     loss_unit: str = ""
+    by_key_only: bool = False
 
     def __post_init__(self) -> None:
         if self.params not in PARAMS_CONVENTIONS:

@@ -184,7 +184,8 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     law : str
         Name of the law, such as ``"chinchilla"``, or whatever else :func:`scalefit.laws.get` finds it by.
     key : str, optional
-        Author and year, such as ``"hoffmann2022"``; may be left out where the law has one set, or was asked for by it.
+        Author and year, such as ``"hoffmann2022"``; may be left out where the law has one set of
+        its own, or was asked for by it.
 
     Returns
     -------
@@ -210,8 +211,9 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     if isinstance(asked, str):
         of_variable = f"{asked}_{found.name.partition(':')[2]}"  # "kaplan2020" of power_law:N is kaplan2020_N
         key = next((one for one in sets if plain(one) in (plain(asked), plain(of_variable))), key)
-    if key is None and len(sets) == 1:
-        key = next(iter(sets))
+    usual = [one for one, constants in sets.items() if not constants.by_key_only]
+    if key is None and len(usual) == 1:
+        key = usual[0]
     if not sets:
         raise ArgumentError(
             f"Law {found.name} has no published constants", "nothing was taken", "Fit it to a table of runs"

@@ -56,6 +56,7 @@ class Kaplan(Law):
             dict(N_c=4.74e19, alpha_N=0.045, D_c=7.63e10, alpha_D=0.399),
             source="Ouyang et al. (2024), arXiv:2411.17691, fig. 6: Pythia in 16 bits",
             params="non_embedding",
+            by_key_only=True,
             remark="That N leaves out embeddings is inferred. `low_bit` predicts what fewer bits add.",
             golden=(Golden(dict(N=1e9, D=3e11), 3.0418891, 1e-7),),
         ),

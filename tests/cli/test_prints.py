@@ -169,8 +169,8 @@ def test_a_key_alone_says_which_law_it_is_of(run):
         code, out, _ = run(*command, "--published", "gadre2024_c4")
         assert code == 0 and "over_training" in out
     assert sf.published("hoffmann2022_tex").law.name == "chinchilla"
-    code, out, _ = run("plan", "--law", "coupled", "--C", "1e21")  # it has one set
-    assert code == 0 and "law coupled" in out
+    code, out, _ = run("plan", "--law", "kaplan", "--C", "1e21")  # it has one set of its own
+    assert code == 0 and "law kaplan" in out
 
 
 def test_a_setting_that_is_missing_is_not_to_be_left_out():

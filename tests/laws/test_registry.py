@@ -134,3 +134,10 @@ def test_the_variable_of_a_law_is_read_in_either_case():
     assert sf.laws.get("POWER_LAW:n") is not None and sf.laws.get("Power-Law:n").inputs == ("N",)
     with pytest.raises(sf.ScalefitError, match="Known: C, N, D"):
         sf.laws.get("power_law:x")
+
+
+def test_a_later_set_of_constants_does_not_take_the_name_of_a_law_from_its_own():
+    assert sf.published("kaplan").constants.key == "kaplan2020"
+    assert sf.published("kaplan", "ouyang2024_pythia16").constants.key == "ouyang2024_pythia16"
+    with pytest.raises(sf.ScalefitError, match="vocabulary has 2 published sets"):
+        sf.published("vocabulary")
