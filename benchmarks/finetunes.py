@@ -41,6 +41,7 @@ class FineTune:
     base: str
     generative: bool
     whole: Evaluations
+    logged: np.ndarray  # training loss beside each evaluation, NaN where none is
     schedule: sf.Schedule
     epochs: float | None
 
@@ -57,6 +58,17 @@ class FineTune:
         b = int(np.argmin(level))
         known = np.isfinite(train[-1]) and np.isfinite(train[b])
         return bool(level[-1] > level[b] + OVERFIT and known and train[-1] < train[b])
+
+    @property
+    def ends_above(self) -> bool:
+        """Its last loss alone stands so far above its best; a training loss not known at both ends says nothing.
+
+        Wider than `overfit`: it takes in a high last evaluation, and runs whose training loss was logged late or never.
+        """
+        v, train = self.whole.loss, self.logged
+        b = int(np.argmin(v))
+        known = np.isfinite(train[-1]) and np.isfinite(train[b])
+        return bool(v[-1] > v[b] + OVERFIT and not (known and train[-1] >= train[b]))
 
     @property
     def healthy(self) -> bool:
@@ -88,28 +100,29 @@ def load(path: str | None = None) -> list[FineTune]:
         at = evaluations.at_evaluations(steps, loss, steps[known], train[known])
         whole = Evaluations(steps, loss, at, total, warmup)
         epochs = float(first.epochs) if first.epochs > 0 else None
-        runs.append(FineTune(int(key), str(first.base), bool(first.generative), whole, schedule, epochs))
+        runs.append(FineTune(int(key), str(first.base), bool(first.generative), whole, train, schedule, epochs))
     return runs
 
 
 # -- fits -------------------------------------------------------------------------------------------
-def posterior_rows(run: FineTune) -> list[tuple[np.ndarray, float]]:
-    """Features at every evaluation past the best, and whether a later one was better."""
+def posterior_rows(run: FineTune) -> list[tuple[np.ndarray, float, float]]:
+    """Features at every evaluation past the best, whether a later one was better, and weight: a run counts once."""
     rows, v = [], run.whole.loss
     for n in range(2, len(v)):
         part = run.until(n)
         if part.best < n - 1:
             rows.append((overfit.features(part), float(v[n:].min() < v[:n].min() - overfit.BETTER)))
-    return rows
+    return [(x, y, 1 / len(rows)) for x, y in rows]
 
 
-def fit_logistic(x: np.ndarray, y: np.ndarray, ridge: float = 1e-3) -> np.ndarray:
-    """Return the coefficients of a logistic regression by Newton's method, each row counting once."""
+def fit_logistic(x: np.ndarray, y: np.ndarray, weight: np.ndarray, ridge: float = 1e-3) -> np.ndarray:
+    """Return the coefficients of a weighted logistic regression by Newton's method."""
     beta = np.zeros(x.shape[1])
     for _ in range(50):
         p = expit(x @ beta)
         step = np.linalg.solve(
-            (x * (p * (1 - p))[:, None]).T @ x + ridge * np.eye(len(beta)), x.T @ (y - p) - ridge * beta
+            (x * (weight * p * (1 - p))[:, None]).T @ x + ridge * np.eye(len(beta)),
+            x.T @ (weight * (y - p)) - ridge * beta,
         )
         beta += step
         if np.abs(step).max() < 1e-9:
@@ -153,15 +166,15 @@ def fit_end(mean: np.ndarray, scale: np.ndarray, y: np.ndarray, weight: np.ndarr
 def learn(runs: list[FineTune]) -> dict:
     """Fit every constant to `runs`."""
     rows = [row for run in runs for row in posterior_rows(run)]
-    x, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    x, y, weight = (np.array(column) for column in zip(*rows, strict=True))
     bare = [overfit.FEATURES.index(name) for name in overfit.WITHOUT_TRAINING]
     ends = [row for run in runs for row in end_rows(run)]
     mean, scale = fit_end(*(np.array(column) for column in zip(*ends, strict=True)))
     return {
-        "better_later": {"names": overfit.FEATURES, "coefficients": fit_logistic(x, y).round(6).tolist()},
+        "better_later": {"names": overfit.FEATURES, "coefficients": fit_logistic(x, y, weight).round(6).tolist()},
         "better_later_without_training": {
             "names": overfit.WITHOUT_TRAINING,
-            "coefficients": fit_logistic(x[:, bare], y).round(6).tolist(),
+            "coefficients": fit_logistic(x[:, bare], y, weight).round(6).tolist(),
         },
         "end": {
             "mean_names": regression.MEAN, "mean": mean.round(6).tolist(),
@@ -205,7 +218,8 @@ def replay(run: FineTune, constants: dict) -> tuple[dict, list[dict]]:
                 })  # fmt: skip
     best_all = float(w.loss.min())
     return {
-        "key": run.key, "overfit": run.overfit, "healthy": run.healthy, "generative": run.generative, "n": len(w),
+        "key": run.key, "n": len(w), "overfit": run.overfit, "ends_above": run.ends_above,
+        "healthy": run.healthy, "generative": run.generative,
         "stopped": at is not None, "state": states, "impossible": impossible,
         "lost": 0.0 if at is None else float(w.loss[: at + 1].min()) - best_all,
         "saved": 0.0 if at is None else 1 - float(w.steps[at]) / w.total,
@@ -215,7 +229,8 @@ def replay(run: FineTune, constants: dict) -> tuple[dict, list[dict]]:
 def summary(stops: pd.DataFrame, cells: pd.DataFrame) -> dict:
     """Return the figures that the documentation prints."""
     over, fine, short = stops[stops.overfit], stops[stops.healthy], stops[stops.overfit & (stops.n <= 7)]
-    halted = stops[stops.stopped & (stops.overfit | stops.healthy)]
+    halted, above = stops[stops.stopped & (stops.overfit | stops.healthy)], stops[stops.ends_above]
+    wider = stops[stops.stopped & (stops.ends_above | stops.healthy)]
 
     def part(frame: pd.DataFrame) -> dict:
         return {
@@ -236,6 +251,10 @@ def summary(stops: pd.DataFrame, cells: pd.DataFrame) -> dict:
         "steps_saved": share(over.saved), "healthy_stopped": share(fine.stopped),
         "healthy_generative_stopped": share(fine[fine.generative].stopped),
         "stops_that_lost_0.01": share(halted.lost > 0.01), "largest_loss_of_a_stop": round(float(halted.lost.max()), 3),
+        "ends_above": {
+            "runs": len(above), "stopped": share(above.stopped), "steps_saved": share(above.saved),
+            "stops_that_lost_0.01": share(wider.lost > 0.01),
+        },
         "impossible_forecasts": int(stops.impossible.sum()),
         "states_of_stops": {str(k): int(v) for k, v in halted.state.value_counts().items()},
         "healthy_states_of_stops": {str(k): int(v) for k, v in fine[fine.stopped].state.value_counts().items()},

@@ -422,7 +422,10 @@ def fine_tunes(document: dict[str, Any]) -> str:
         f"{100 * d['steps_saved']:.0f} % of their steps; and on {100 * d['healthy_stopped']:.1f} % of {d['healthy']} "
         f"healthy ones, {100 * d['healthy_generative_stopped']:.1f} % of the generative. "
         f"{100 * d['stops_that_lost_0.01']:.1f} % of these stops lose more than 0.01, the worst "
-        f"{d['largest_loss_of_a_stop']:.2f}."
+        f"{d['largest_loss_of_a_stop']:.2f}. "
+        f"Counting every run whose last loss alone is 0.05 above its best, also where the training loss was logged "
+        f"late or never ({d['ends_above']['runs']}): {100 * d['ends_above']['stopped']:.1f} % are stopped and "
+        f"{100 * d['ends_above']['steps_saved']:.0f} % of their steps saved."
     )
     ends = (
         f"Forecasts at 25, 50 and 75 % of the plan: mean absolute error {three('forecasts', 'mae', 3)} (last value "

@@ -13,22 +13,25 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.stopping.evaluations import LEAST_LOSS, RESOLUTION, Evaluations, fitted_constants
+from scalefit.stopping.evaluations import LEAST_LOSS, Evaluations, fitted_constants
 
 BETTER = 0.01  # a later evaluation must be this far below the best to count as better [nat/token]
-LIMIT = 0.05  # P below which the best is taken to be past; chosen on cross-validated posteriors
-LIMIT_WITHOUT_TRAINING = 0.03  # the same where no training loss is logged: that posterior knows less
-RISE, RISE_PART = 0.05, 0.03  # least rise above the best: the larger of [nat/token] and a part of the best
+LIMIT = 0.09  # P below which the best is taken to be past; chosen on cross-validated posteriors
+LIMIT_WITHOUT_TRAINING = 0.04  # the same where no training loss is logged: that posterior knows less
+RISE, RISE_PART = 0.05, 0.03  # a plain rise above the best: the larger of [nat/token] and a part of the best
+#: A smaller rise may be noise, so the limit on P falls with it, as (rise / plain rise)^this, down to half of one.
+RISE_POWER, RISE_LEAST = 6.0, 0.5
 GUESS = 14.0  # a first evaluation above this, a uniform guess over a million tokens, says no more [nat/token]
-MANY = 8  # from so many evaluations on one high value does not decide
-LEAST_WITHOUT_TRAINING = 4  # evaluations asked for where no training loss tells a rise from noise
+MANY = 8  # from so many evaluations on the one after the best does not decide
+LEAST = 2  # evaluations asked for
+LEAST_WITHOUT_TRAINING = 4  # the same where no training loss tells a rise from noise
 THINNED = 50  # evaluations that the posterior without a training loss reads at most
 FEATURES = ("one", "rise", "since", "left", "gap", "drop", "evaluations", "learned", "noise")
 WITHOUT_TRAINING = ("one", "rise", "since", "left", "evaluations", "learned", "noise")
 
 
-def least_rise(best: float) -> float:
-    """Rise above the best loss that counts as one [nat/token]."""
+def plain_rise(best: float) -> float:
+    """Rise above the best loss that is not taken for noise [nat/token]."""
     return max(RISE, RISE_PART * best)
 
 
@@ -89,23 +92,21 @@ def best_is_past(run: Evaluations, epochs: float | None, planned: float | None =
     planned : float or None
         Passes planned; without a training loss they must be known.
     """
-    if len(run) < 3 or run.steps[-1] < run.warmup or (epochs is not None and epochs <= 1):
+    if len(run) < LEAST or run.steps[-1] < run.warmup or (epochs is not None and epochs <= 1):
         return None
     training = bool(np.isfinite(run.train[-1]))
-    if training and not run.keeps_learning:
+    repeats = planned is not None and planned > 1
+    if training and not (run.keeps_learning or (repeats and not np.isfinite(run.train[run.best]))):
         return None
     if not training:
-        if planned is None or planned <= 1:
-            return None
         run = run.thinned(THINNED)
-        if len(run) < LEAST_WITHOUT_TRAINING:
+        if not repeats or len(run) < LEAST_WITHOUT_TRAINING:
             return None
     i, b = len(run) - 1, run.best
     best = float(run.loss[b])
-    rise, least = float(run.loss[i]) - best, least_rise(best)
-    if i == b or not rise > least + RESOLUTION:
+    size = (float(run.loss[i]) - best) / plain_rise(best)
+    if i == b or size < RISE_LEAST or (len(run) >= MANY and i - b < 2):
         return None
-    if len(run) >= MANY and not (i - b >= 2 and float(run.loss[i - 1]) - best > least / 2):
-        return None
+    limit = (LIMIT if training else LIMIT_WITHOUT_TRAINING) * min(size, 1.0) ** RISE_POWER
     chance = chance_of_better(run, training)
-    return chance if chance < (LIMIT if training else LIMIT_WITHOUT_TRAINING) else None
+    return chance if chance < limit else None

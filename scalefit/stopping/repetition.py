@@ -6,7 +6,7 @@ import numpy as np
 
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.observation import Observation, settled
-from scalefit.stopping.overfit import best_is_past, least_rise
+from scalefit.stopping.overfit import best_is_past, plain_rise
 
 # A late second descent (grokking) needs weight decay to act: weight decay times the rates that are left, summed over
 # steps, is above 1 in the one run measured (7.8; modular addition) and .005 in a usual fine-tune. A guess between.
@@ -45,7 +45,7 @@ def overfitting(view: Observation) -> Reason | None:
         "best": best,
         "best_step": step,
         "rise": settled(now - best),
-        "margin": settled(least_rise(best)),
+        "margin": settled(plain_rise(best)),
         "chance_of_better": settled(chance),
     }
     if known:

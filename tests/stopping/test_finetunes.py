@@ -45,6 +45,40 @@ def test_three_evaluations_are_enough_where_training_goes_on():
     assert [advice.action for advice in said[:2]] == ["wait", "wait"] and "stop" in [a.action for a in said[2:]]
 
 
+def test_two_evaluations_are_enough_where_the_rise_is_steep():
+    steps, plan = np.array([1000.0, 2000]), sf.RunPlan(schedule=sf.Schedule.linear(5000), epochs=5)
+    steep, gentle = (play(plan, steps, [0.45, v], [0.3, t])[1] for v, t in ((0.75, 0.1), (0.51, 0.28)))
+    assert (steep.action, gentle.action) == ("stop", "wait")
+    assert steep.reasons[0].evidence["best_step"] == 1000
+
+
+def test_a_training_loss_first_logged_after_the_best_evaluation():
+    """As the Trainer logs with its 500 steps between losses: the first one is a mean over the best evaluation too."""
+    steps, val = np.arange(200.0, 1001, 200), np.array([0.41, 0.37, 0.45, 0.52, 0.57])
+    late = np.array([np.nan, np.nan, 0.36, 0.36, 0.36])
+
+    def judged(known, train):
+        run = Evaluations(steps, val, train, 1000.0, 0.0)
+        return overfit.best_is_past(run, known, known)
+
+    assert judged(5.0, late) is not None
+    assert judged(None, late) is None  # nothing says that the data repeat
+    assert judged(None, 0.8 * late) is not None  # but a training loss well below the best evaluation does
+    assert judged(5.0, np.array([0.3, 0.3, 0.36, 0.36, 0.36])) is None  # known to rise
+
+
+@pytest.mark.parametrize(
+    ("rise", "chance", "stops"),
+    [(1.5, 0.08, True), (1.5, 0.1, False), (0.8, 0.08, False), (0.8, 0.01, True), (0.4, 1e-9, False)],
+)
+def test_a_smaller_rise_asks_for_a_smaller_chance(monkeypatch, rise, chance, stops):
+    monkeypatch.setattr(overfit, "chance_of_better", lambda run, training=True: chance)
+    best = 0.5
+    val = np.array([0.7, best, best + rise * overfit.plain_rise(best)])
+    run = Evaluations(STEPS[:3], val, TRAIN[:3], 5000.0, 500.0)
+    assert (overfit.best_is_past(run, 3.0) is not None) == stops
+
+
 @pytest.mark.parametrize(
     ("plan", "train"),
     [
