@@ -308,14 +308,14 @@ def test_text_is_tokenised_in_parts(texts: Path, tmp_path: Path, monkeypatch, to
 
     whole = open_corpus(files(texts, tokenizer=tokenizer), tmp_path / "whole")
     held: list[int] = []
-    original = corpus_build._batches
+    original = corpus_build.documents.in_batches
 
-    def watched(pairs, size):
-        for batch in original(pairs, 100):
+    def watched(pairs, size, length):
+        for batch in original(pairs, 100, length):
             held.append(len(batch))
             yield batch
 
-    monkeypatch.setattr(corpus_build, "_batches", watched)
+    monkeypatch.setattr(corpus_build.documents, "in_batches", watched)
     assert open_corpus(files(texts, tokenizer=tokenizer), tmp_path / "parts").sha == whole.sha
     assert len(held) > 5 and max(held) < 20
 

@@ -45,7 +45,7 @@ def words(tokenizer: SubwordTokenizer, text: str) -> list[str]:
 
 def pieces(tokenizer: SubwordTokenizer, text: str) -> list[str]:
     raw = text.encode()
-    windows = tokenizer._cache._windows(raw, np.array([len(raw)]))
+    windows = word_cache.windows(raw, np.array([len(raw)]), tokenizer._cache._cuts)
     return [
         raw[begin + a : begin + b].decode() for begin, cuts in windows for a, b in zip(cuts, cuts[1:], strict=False)
     ]

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def _write(config: CorpusConfig, folder: Path) -> dict[str, Any]:
     try:
         for file in files.values():
             file.write(separator.data)  # not numpy's tofile, whose errors do not say that a disk is full
-        for batch in _batches(_documents(config), BATCH_TEXT):
+        for batch in documents.in_batches(_documents(config), BATCH_TEXT, lambda pair: len(pair[1])):
             encoded = tokenizer.encode_batch([text for _, text in batch])
             for (split, text), ids in zip(batch, encoded, strict=True):
                 count = counts[split]
@@ -144,20 +144,6 @@ def _documents(config: CorpusConfig) -> Iterator[tuple[str, str]]:
             yield "val", text
         elif _uniform(digest, 8) < config.fraction:
             yield "train", text
-
-
-def _batches(pairs: Iterable[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
-    """Yield documents in lists of about `size` characters."""
-    held: list[tuple[str, str]] = []
-    total = 0
-    for pair in pairs:
-        held.append(pair)
-        total += len(pair[1])
-        if total >= size:
-            yield held
-            held, total = [], 0
-    if held:
-        yield held
 
 
 def _texts(config: CorpusConfig) -> Iterator[str]:

@@ -13,16 +13,31 @@ import shutil
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from scalefit.errors import DataError, arg, require
 
+T = TypeVar("T")
 TEXT_SUFFIXES = {".txt", ".md", ".py", ".rst", ".tex", ".html", ".c", ".h", ".js", ".rs", ".go", ".java"}
 _UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 #: Generated tables, and what other packages installed beside the library.
 _GENERATED = {"encodings", "pydoc_data", "site-packages", "dist-packages", "__pycache__"}
+
+
+def in_batches(items: Iterable[T], size: int, length: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield items in lists of about `size` characters, by the `length` of each."""
+    held: list[T] = []
+    total = 0
+    for item in items:
+        held.append(item)
+        total += length(item)
+        if total >= size:
+            yield held
+            held, total = [], 0
+    if held:
+        yield held
 
 
 def stdlib_root() -> Path:

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from scalefit.errors import ArgumentError, DataError, arg, require
+from scalefit.errors import ArgumentError, DataError, MissingExtraError, arg, require
 from scalefit.training.data.word_cache import cache_for
+from scalefit.training.data.word_counts import WordCounts
 
 Ids = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -112,13 +113,22 @@ class SubwordTokenizer:
                 "Use bpe:257 or more",
             )
         inner = library.Tokenizer(models.BPE())
-        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         inner.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size, special_tokens=["<|endoftext|>"], show_progress=False,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         )  # fmt: skip
-        inner.train_from_iterator(documents, trainer)
+        cuts = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        try:
+            words = WordCounts(cuts)
+        except MissingExtraError:  # then the library cuts all text itself
+            inner.pre_tokenizer = cuts
+            inner.train_from_iterator(documents, trainer)
+        else:
+            words.add(documents)
+            inner.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
+            inner.train_from_iterator(words.lines(), trainer)
+            inner.pre_tokenizer = cuts
         return cls({"kind": "subword", "json": inner.to_str(), "eos": 0})
 
     @classmethod
