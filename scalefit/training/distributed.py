@@ -128,7 +128,8 @@ def start(device: str) -> World:
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     name = _named(device)
     if name == "cuda" and size > 1:
-        name = f"cuda:{local}"
+        # a scheduler may show each process one device only, whatever its place on the machine
+        name = f"cuda:{0 if torch.cuda.device_count() == 1 else local}"
     if name.startswith("cuda:") and torch.cuda.is_available():
         with contextlib.suppress(RuntimeError):  # of an index that is not there, which the next line names
             # before anything is put there, or every process would open the first device too

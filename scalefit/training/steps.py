@@ -85,7 +85,7 @@ def fastest(
     torch.compiler.reset()  # after eight shapes in one process torch would fall back to eager without a word
     seconds: dict[str, float] = {}
     forwards: dict[str, Any] = {}
-    first_error: BaseException | None = None
+    first_error: Exception | None = None
     for mode in MODES:
         if mode in COMPILED and seconds.get("eager", math.inf) * n_passes < WORTH_COMPILING:
             break
@@ -106,7 +106,9 @@ def fastest(
                 raise
             # compiled passes keep fewer activations: what eager ones cannot hold may fit
             log.warning("step mode %s is out of memory here; it is left out", mode)
-            first_error, found = error, None
+            # without its traceback, whose frames hold the activations that did not fit
+            first_error, found = error.with_traceback(None), None
+            first_error.__context__ = first_error.__cause__ = None
         if found is not None:
             seconds[mode] = found
         if device.type == "cuda":

@@ -199,10 +199,12 @@ class Trainer:
 
 
 def resolved_dtype(wanted: str, device: torch.device) -> str:
-    """Return the dtype of products: what was asked for, or bfloat16 on CUDA and float32 elsewhere."""
+    """Return the dtype of products: what was asked for, or bfloat16 on CUDA that has it, and float32 elsewhere."""
     if wanted != "auto":
         return wanted
-    return "bfloat16" if device.type == "cuda" else "float32"
+    # devices before Ampere only imitate it, slower than float32
+    has_it = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return "bfloat16" if has_it else "float32"
 
 
 def peak_memory(device: torch.device) -> float:

@@ -108,6 +108,7 @@ def test_each_process_touches_its_own_device_only(monkeypatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "8")
     monkeypatch.setenv("LOCAL_RANK", "3")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: touched.append(f"set {device}"))
     monkeypatch.setattr(torch, "empty", put)
     monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
@@ -116,3 +117,5 @@ def test_each_process_touches_its_own_device_only(monkeypatch) -> None:
         touched.clear()
         assert distributed.start(name).device == torch.device("cuda:3")
         assert touched == ["set cuda:3", "cuda:3"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # the scheduler shows each process its own
+    assert distributed.start("auto").device == torch.device("cuda:0")

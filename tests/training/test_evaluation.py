@@ -135,8 +135,12 @@ def test_steps_last_until_their_losses_are_there(with_, store: Path, monkeypatch
     assert waited[0] > 14 and row["tokens_per_second"] == pytest.approx(row["batch_tokens"] / 0.5)
 
 
-def test_products_are_bfloat16_on_a_gpu_and_float32_on_a_cpu() -> None:
+def test_products_are_bfloat16_on_a_gpu_and_float32_on_a_cpu(monkeypatch) -> None:
     from scalefit.training.trainer import resolved_dtype
 
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))  # a T4 only imitates it
+    assert resolved_dtype("auto", torch.device("cuda")) == "float32"
+    assert resolved_dtype("bfloat16", torch.device("cuda")) == "bfloat16"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     assert resolved_dtype("auto", torch.device("cuda")) == "bfloat16" and resolved_dtype("auto", CPU) == "float32"
     assert resolved_dtype("float32", torch.device("cuda")) == "float32"

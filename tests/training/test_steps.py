@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,28 @@ def test_what_an_eager_pass_cannot_hold_is_compiled(small, monkeypatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda inner, **_: inner)
     with pytest.raises(torch.OutOfMemoryError):
         steps.fastest(model, losses, torch.device("cpu"), 10)
+
+
+def test_what_did_not_fit_is_gone_before_another_mode_is_tried(small, monkeypatch) -> None:
+    """An error that is kept keeps the frames it passed, and with them the activations that filled the memory."""
+    model, tokens = small
+    held: list[weakref.ref[torch.Tensor]] = []
+    alive: list[bool] = []
+
+    def losses(forward):
+        activations = tokens * 2
+        if forward is model:
+            held.append(weakref.ref(activations))
+            try:
+                raise ValueError("inside")
+            except ValueError as error:
+                raise torch.OutOfMemoryError("CUDA out of memory") from error
+        alive.append(held[0]() is not None)
+        return forward(tokens[:, :-1], tokens[:, 1:])
+
+    monkeypatch.setattr(torch, "compile", lambda inner, **_: lambda *arguments: inner(*arguments))
+    assert steps.fastest(model, losses, torch.device("cpu"), 10)[0] in steps.COMPILED
+    assert alive and not any(alive)
 
 
 def test_the_winner_is_compiled_once(small, monkeypatch) -> None:
