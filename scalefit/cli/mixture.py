@@ -74,7 +74,7 @@ def mixture(
     held = shared.assignments("--at", pairs, shared.quantity)
     only, inputs = columns.pop("only", None), columns.pop("inputs", None)
     runs: Any = table if only is None else _rows_of(table, only, columns)
-    with shared.working("Fitting the laws of the losses"):
+    with shared.working("Fitting the laws of the losses") as progress:
         columns_of_loss: Any = list(loss) if loss else ["loss"]
         fits = fit(runs, law, loss=columns_of_loss, columns=columns or None, inputs=inputs)
         found = optimal_mixture(
@@ -85,6 +85,7 @@ def mixture(
             at=held or None,
             within=within,
             level=level,
+            progress=progress,
         )
     if as_json:
         shared.print_json(found.to_dict())

@@ -36,8 +36,9 @@ _MOST_WEIGHTS = 2e9  # resamples times runs: an hour
 #: Resamples drawn and refitted together at most, and their weights: 16 MB. The last few searches of a group are as slow
 #: as many, so groups are large.
 _GROUP, _GROUP_WEIGHTS = 4096, 2_000_000
-#: Steps on kept second derivatives, after which a search goes on with exact ones.
-_ON_KEPT = 40
+#: Steps on kept second derivatives, after which a search goes on with exact ones, for at most so many more: along a
+#: valley that closes in on several bounds at once 600 gain a thousandth of the objective.
+_ON_KEPT, _ON_EXACT = 40, 20
 #: Relative difference of values above which one basin is lower than another.
 _LOWER = 1e-6
 #: Steps after which a further search must promise to end lower than the one before.
@@ -262,7 +263,7 @@ class _Refits:
         x, f, ok = end.x, end.value, end.converged
         late = np.flatnonzero(~ok if bar is None else ~ok & may_beat(f, end.decrement, bar))
         if late.size:
-            end = descend(problem, x[late], lower, upper, weights=weights[late])
+            end = descend(problem, x[late], lower, upper, weights=weights[late], max_steps=_ON_EXACT)
             x[late], f[late], ok[late] = end.x, end.value, end.converged
         return x, f, ok
 

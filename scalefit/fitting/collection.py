@@ -180,7 +180,9 @@ def fit_each(names: Sequence[str], make: Callable[[str], Any], by: str | None) -
     return Fits(results)
 
 
-def joint_draws(fits: Mapping[str, FitResult], n: int, seed: int) -> dict[str, tuple[Array, int]]:
+def joint_draws(
+    fits: Mapping[str, FitResult], n: int, seed: int, progress: Callable[[int, int], None] | None = None
+) -> dict[str, tuple[Array, int]]:
     """Free vectors (n, p) of every fit, refitted to the same resamples of the runs, and how many did not converge."""
     labels: dict[Any, int] = {}
     for result in fits.values():
@@ -192,11 +194,13 @@ def joint_draws(fits: Mapping[str, FitResult], n: int, seed: int) -> dict[str, t
             )
         for label in result.row_labels.tolist():
             labels.setdefault(label, len(labels))
-    counts = resample_counts(len(labels), n, seed)
-    return {
-        name: refits(result, counts[:, [labels[label] for label in result.row_labels.tolist()]])
-        for name, result in fits.items()
-    }
+    counts, found = resample_counts(len(labels), n, seed), {}
+    for k, (name, result) in enumerate(fits.items()):
+        own = counts[:, [labels[label] for label in result.row_labels.tolist()]]
+        found[name] = refits(result, own)
+        if progress is not None:
+            progress(n * (k + 1), n * len(fits))
+    return found
 
 
 def failure_notes(drawn: Mapping[str, tuple[Array, int]]) -> list[Note]:

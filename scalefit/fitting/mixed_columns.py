@@ -13,8 +13,8 @@ from scalefit.fitting.identifiability import HYPERPARAMETERS
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.laws._base import Law
 
-#: Chance of a false alarm, divided among the columns tested, and share of the residuals' variance that must be
-#: explained: with thousands of runs a difference that matters to nobody has a tiny p (both are choices).
+#: Chance of a false alarm, divided among the tests, and share of the variance that must be explained, of all residuals
+#: or of those at one setting: with thousands of runs a difference that matters to nobody has a tiny p (both choices).
 _CHANCE, _SHARE = 0.01, 0.3
 #: Values of a column of numbers up to which they are kinds, and rows that a kind needs.
 _MOST_KINDS, _LEAST_ROWS = 12, 3
@@ -31,7 +31,8 @@ def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Arra
     """Name the columns by whose kinds the residuals differ, and what to pass.
 
     One-way analysis of variance of the residuals by each column of words, or of few numbers, that the law does not
-    read. Runs that differ in such a column are not replicates of each other.
+    read, and one of the differences between runs of the same settings, in which the law's own misfit has no part. Runs
+    that differ in such a column are not replicates of each other.
 
     Parameters
     ----------
@@ -54,9 +55,13 @@ def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Arra
             means = {str(kind): float(residuals[kinds == kind].mean()) for kind in np.unique(kinds)}
             notes.append(_note(law, name, means, nested))
     for name, kinds in tested.items():
-        found = _differ(kinds, residuals, _CHANCE / len(tested))
-        if found is not None:
-            notes.append(_note(law, name, found, ""))
+        chance = _CHANCE / (2 * len(tested))
+        gap, means = _differ(kinds, residuals, chance), _means(kinds, residuals)
+        if gap is None:
+            inputs = [np.asarray(columns[key], float) for key in law.inputs if key in columns]
+            gap = _differ_within(kinds, residuals, inputs, chance)
+        if gap is not None:
+            notes.append(_note(law, name, means, "", gap))
     return notes
 
 
@@ -86,23 +91,56 @@ def _nested(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) ->
     return ""
 
 
-def _differ(kinds: AnyArray, residuals: Array, chance: float) -> dict[str, float] | None:
-    """Mean residual of each kind, where they clearly differ."""
+def _means(kinds: AnyArray, residuals: Array) -> dict[str, float]:
+    """Mean residual of each kind that has enough rows."""
     names, at, counts = np.unique(kinds, return_inverse=True, return_counts=True)
-    used = np.flatnonzero(counts >= _LEAST_ROWS)
-    groups = [residuals[at == i] for i in used]
+    return {str(names[i]): float(residuals[at == i].mean()) for i in np.flatnonzero(counts >= _LEAST_ROWS)}
+
+
+def _differ(kinds: AnyArray, residuals: Array, chance: float) -> float | None:
+    """Gap between the highest and the lowest mean residual of a kind, where they clearly differ."""
+    means = _means(kinds, residuals)
+    groups = [residuals[kinds == kind] for kind in means]
     rows = np.concatenate(groups)
     between = sum(group.size * (group.mean() - rows.mean()) ** 2 for group in groups)
     total = float(((rows - rows.mean()) ** 2).sum())
     p = means_differ(groups)
-    if not (p < chance and total > 0 and between > _SHARE * total):
+    return max(means.values()) - min(means.values()) if p < chance and between > _SHARE * total else None
+
+
+def _differ_within(kinds: AnyArray, residuals: Array, inputs: list[Array], chance: float) -> float | None:
+    """Typical gap between kinds at the same inputs (n,), where it is clear: one, or a line in the inputs."""
+    places = np.stack([np.log(value) if (value > 0).all() else value for value in inputs], axis=1)
+    setting = np.unique(places.round(9), axis=0, return_inverse=True)[1].ravel()
+    names, at = np.unique(kinds, return_inverse=True)
+    seen = np.zeros((setting.max() + 1, names.size), bool)
+    seen[setting, at] = True
+    kept = seen.sum(axis=1)[setting] > 1
+    if not kept.any():
         return None
-    return {str(names[i]): float(group.mean()) for i, group in zip(used, groups, strict=True)}
+    _, setting = np.unique(setting[kept], return_inverse=True)
+    line = np.column_stack([np.ones(setting.size), places[kept] - places[kept].mean(axis=0)])
+    design = ((at[kept, None] == np.arange(names.size))[:, :, None] * line[:, None]).reshape(setting.size, -1)
+    table = np.column_stack([residuals[kept], design])
+    sums = np.zeros((setting.max() + 1, table.shape[1]))
+    np.add.at(sums, setting, table)
+    table -= (sums / np.bincount(setting)[:, None])[setting]
+    y, design = table[:, 0], table[:, 1:] / np.maximum(np.abs(table[:, 1:]).max(axis=0), 1e-300)
+    slopes, _, rank, _ = np.linalg.lstsq(design, y, rcond=1e-9)
+    fitted = design @ slopes
+    spare, total = y.size - len(sums) - int(rank), float(y @ y)
+    left = max(float(((y - fitted) ** 2).sum()), 1e-300)
+    if spare < _LEAST_ROWS or total <= left:
+        return None
+    from scipy.special import fdtrc
+
+    p = float(fdtrc(rank, spare, (total - left) / rank / (left / spare)))
+    return 2 * float(np.sqrt(np.mean(fitted**2))) if p < chance and total - left > _SHARE * total else None
 
 
-def _note(law: type[Law], name: str, means: Mapping[str, float], nested: str) -> Note:
+def _note(law: type[Law], name: str, means: Mapping[str, float], nested: str, gap: float | None = None) -> Note:
     low, high = min(means, key=lambda kind: means[kind]), max(means, key=lambda kind: means[kind])
-    gap = means[high] - means[low]
+    gap = means[high] - means[low] if gap is None else gap
     shown = f"{100 * gap:.2g} %" if law.target.on == "log_loss" else f"{gap:.2g}"
     open_ = f" {name} goes with {nested}, so the runs do not tell the effects of the two apart." if nested else ""
     text = (

@@ -119,8 +119,8 @@ class Law(metaclass=_LawMeta):
     #: Which domain's references are held: the one whose share lowers the loss most (-1), or raises it most (1).
     reference_by: ClassVar[Literal[-1, 1]] = -1
     _n_inputs: ClassVar[int] = 0
-    #: Optional, for laws with shares: loss, its gradient (n,) and its Hessian (n, n) in the shares, same arguments.
-    in_shares: ClassVar[Callable[..., tuple[Any, list[Any], list[list[Any]]]] | None] = None
+    #: Optional, for laws with shares: loss (b,), its gradient (n, b) and its Hessian (n, n, b) in the shares.
+    in_shares: ClassVar[Callable[..., tuple[Any, Any, Any]] | None] = None
     #: Optional: rescale(params, units) -> the same law's parameters for inputs measured in other units.
     rescale: ClassVar[Callable[..., dict[str, Any]] | None] = None
     #: Inputs whose unit `rescale` can change, where these are not all.

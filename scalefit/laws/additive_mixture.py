@@ -63,15 +63,14 @@ class AdditiveMixture(Law):
         return [np.ones_like(down), [down * power for power in powers], slopes]
 
     @staticmethod
-    def in_shares(r: Any, E: Any, C: Any, g: Any) -> tuple[Any, list[Any], list[list[Any]]]:
+    def in_shares(r: Any, E: Any, C: Any, g: Any) -> tuple[Any, Any, Any]:
         """Loss, gradient and Hessian in the shares."""
         total = sum(a * _power(share, b) for share, a, b in zip(r, C, g, strict=True))
-        slopes = [a * b * _power(share, b - 1) for share, a, b in zip(r, C, g, strict=True)]
-        bends = [a * b * (b - 1) * _power(share, b - 2) for share, a, b in zip(r, C, g, strict=True)]
-        cross = [[2 * one * two / total**3 for two in slopes] for one in slopes]
-        for j, bend in enumerate(bends):
-            cross[j][j] = cross[j][j] - bend / total**2
-        return E + 1 / total, [-slope / total**2 for slope in slopes], cross
+        slopes = np.stack([a * b * _power(share, b - 1) for share, a, b in zip(r, C, g, strict=True)])
+        bends = np.stack([a * b * (b - 1) * _power(share, b - 2) for share, a, b in zip(r, C, g, strict=True)])
+        cross, at = 2 * slopes[:, None] * slopes / total**3, np.arange(len(r))
+        cross[at, at] -= bends / total**2
+        return E + 1 / total, -slopes / total**2, cross
 
     n_starts = 8
 

@@ -95,10 +95,11 @@ class DataMixing(Law):
         return [np.ones_like(power), power, [k * power * share for share in r]]
 
     @staticmethod
-    def in_shares(r: Any, c: Any, k: Any, t: Any) -> tuple[Any, list[Any], list[list[Any]]]:
+    def in_shares(r: Any, c: Any, k: Any, t: Any) -> tuple[Any, Any, Any]:
         """Loss, gradient and Hessian in the shares."""
         part = k * np.exp(sum(slope * share for slope, share in zip(t, r, strict=True)))
-        return c + part, [part * a for a in t], [[part * a * b for b in t] for a in t]
+        effect = np.stack([a + 0 * part for a in t])
+        return c + part, part * effect, part * effect[:, None] * effect
 
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:

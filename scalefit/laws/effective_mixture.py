@@ -63,12 +63,13 @@ class EffectiveMixture(Law):
         return [np.ones_like(power), power, -A * power * np.log(total), [down * share for share in r]]
 
     @staticmethod
-    def in_shares(r: Any, E: Any, A: Any, g: Any, w: Any) -> tuple[Any, list[Any], list[list[Any]]]:
+    def in_shares(r: Any, E: Any, A: Any, g: Any, w: Any) -> tuple[Any, Any, Any]:
         """Loss, gradient and Hessian in the shares."""
         total = sum(worth * share for worth, share in zip(w, r, strict=True))
         part = A * total**-g
         down, bend = -g * part / total, g * (g + 1) * part / total**2
-        return E + part, [down * a for a in w], [[bend * a * b for b in w] for a in w]
+        worth = np.stack([a + 0 * total for a in w])
+        return E + part, down * worth, bend * worth[:, None] * worth
 
     @staticmethod
     def starts(columns: dict[str, Array], loss: Array) -> Array:

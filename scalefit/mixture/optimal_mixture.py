@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,6 +52,7 @@ def optimal_mixture(
     level: float = LEVEL,
     n_draws: int = 200,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> OptimalMixture:
     """Find the mixture of training domains with the lowest weighted loss.
 
@@ -78,6 +79,8 @@ def optimal_mixture(
         Resamples of the runs to which the laws are refitted for the intervals.
     seed : int
         Of the draws.
+    progress : callable, optional
+        Told (done, total) refits after those of each loss; with many losses they take most of the time.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def optimal_mixture(
     law = task.weighted([dict(result.params) for result in named.values()])
     rng = np.random.default_rng(seed)
     best = task.best(law, random_interior(lower, upper, _STARTS, rng) if (upper > lower).any() else lower[None])
-    refitted = joint_draws(named, n_draws, seed)
+    refitted = joint_draws(named, n_draws, seed, progress)
     drawn = task.drawn({name: x for name, (x, _) in refitted.items()})
     tried, measured, labels = task.tried()
     if baseline is None:

@@ -62,11 +62,9 @@ class WeightedLoss:
                 value, slopes, bends = self._numerically(k, r)
             else:
                 value, one, two = law.in_shares(*law.packed(self._columns(k, r), self.params[k]))
-                slopes, bends = np.zeros((b, n)), np.zeros((b, n, n))
-                for i, at in enumerate(order):
-                    slopes[:, at] = one[i]
-                    for j, other in enumerate(order):
-                        bends[:, at, other] = two[i][j]
+                slopes, bends = np.empty((b, n)), np.empty((b, n, n))
+                slopes[:, order] = np.moveaxis(one, -1, 0)
+                bends[np.ix_(range(b), order, order)] = np.moveaxis(two, -1, 0)
             f, g, h = f + weight * value, g + weight * slopes, h + weight * bends
         return f, g, h
 

@@ -53,6 +53,18 @@ def test_the_column_that_explains_the_gap_is_named(kinds, seed):
     assert set(found["mixed_runs"].details["means"]) == {str(kind) for kind in factors}
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("slope", [0.0, 0.012])
+def test_kinds_are_compared_at_the_same_settings(seed, slope):
+    """The law's own misfit was larger than the gap, so a richer law was advised: two routers pooled."""
+    table = runs(seed, router={"hash": 1.0, "top": 1.0 if slope else 1.007})
+    top, z = table["router"] == "top", np.log(table["N"] / table["N"].median())
+    table["loss"] *= np.exp(slope * z * top + 0.03 * np.sin(9 * np.log(table["N"] * table["D"])))
+    found = codes(sf.fit(table))
+    assert found["mixed_runs"].details["column"] == "router" and "lack_of_fit" not in found
+    assert {"router", "mixed_runs"} & set(codes(sf.fit(table.drop(columns="router")))) == set()
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_column_without_effect_is_not(seed):
     found = codes(sf.fit(runs(seed, recipe={"a": 1.0, "b": 1.0})))

@@ -135,6 +135,12 @@ def test_a_law_without_derivatives_in_the_shares_has_the_same_optimum(exact):
     assert by_law[0] == pytest.approx(goal.value(r))
 
 
+def test_progress_is_told_after_the_refits_of_each_loss(noisy):
+    told = []
+    optimal(noisy, n_draws=20, progress=lambda done, total: told.append((done, total)))
+    assert told == [(20 * k, 20 * len(noisy)) for k in range(1, len(noisy) + 1)]
+
+
 def test_intervals_hold_the_truth_and_the_table_says_what_it_should(noisy):
     best = optimal(noisy, seed=1)
     truth = optimal(sf.fit(runs(), "data_mixing", loss="loss_*")).mixture
@@ -339,7 +345,7 @@ def test_notes_on_failed_refits_stand_among_those_of_their_severity(monkeypatch)
     """They are known last, and the most severe note still stands first."""
     from scalefit.fitting.collection import joint_draws
 
-    def mostly_failed(fits, n, seed):
+    def mostly_failed(fits, n, seed, progress):
         return {name: (x, len(x)) for name, (x, _) in joint_draws(fits, n, seed).items()}
 
     fits = sf.fit(runs(noise=0.003), "data_mixing", loss=list(PARAMS))
