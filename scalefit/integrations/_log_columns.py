@@ -39,7 +39,11 @@ LOSS_LIKE = re.compile(
 _STATISTIC = re.compile(r"__(MIN|MAX|std|mean)$")
 _BYTES = re.compile(r"bpb|bpc|bits?[ _/-]*(per)?[ _/-]*(byte|char)", re.I)
 _BITS, _PERPLEXITY = re.compile(r"(^|[^a-z])bits?([^a-z]|$)", re.I), re.compile(r"ppl|perplexity", re.I)
-_NO_LOSS = re.compile(r"rewards/|scale|aux|balanc|z[ _-]?loss|router|(^|[^a-z])(best|lowest)([^a-z]|$)", re.I)
+_NO_LOSS = re.compile(
+    r"rewards/|scale|aux|balanc|z[ _-]?loss|router|(^|[^a-z])(best|lowest)([^a-z]|$)"
+    r"|(^|[^a-z])(pg|policy|actor|critic|vf|value|kl|surrogate)([^a-z]|$)|(?<!cross)(^|[^a-z])entropy[ _-]?loss",
+    re.I,
+)
 
 
 def plain(name: Any) -> str:
@@ -122,7 +126,10 @@ def _several(name: str, found: Sequence[Any]) -> DataError:
 
 
 def is_loss(column: Any) -> bool:
-    """Whether a column's name speaks of a loss; its scale, its best so far, and what balances experts are none."""
+    """Whether a column's name speaks of a loss.
+
+    Its scale, its best so far, what balances experts and the objectives of reinforcement learning are none.
+    """
     name = str(column)
     return bool(LOSS_LIKE.search(name)) and not _NO_LOSS.search(name)
 

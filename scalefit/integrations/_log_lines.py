@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf))"
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 BITS = math.log(2)  # fairseq logs losses in bits: its perplexity is 2 to the loss
 
 
@@ -114,7 +113,7 @@ COUNTS_EPOCHS = ("hf_stdout",)
 def kind_of_lines(text: str) -> str | None:
     """Return the tool that prints such lines; source code before them does not matter."""
     for kind, form in FORMATS.items():
-        if re.search(form.begins, _COLOURS.sub("", text), re.M):
+        if re.search(form.begins, text, re.M):
             return kind
     return None
 
@@ -122,7 +121,6 @@ def kind_of_lines(text: str) -> str | None:
 def read_lines(kind: str, text: str) -> pd.DataFrame:
     """Collect the numbers of a log, in its own order; ``attrs`` hold what it says of the run."""
     form = FORMATS[kind]
-    text = _COLOURS.sub("", text)
     compiled = [(re.compile(k), {c: re.compile(p) for c, p in v.items()}) for k, v in form.lines.items()]
     step = "epoch" if kind in COUNTS_EPOCHS else "step"
     rows = []

@@ -30,7 +30,8 @@ _PAIR = re.compile(
     re.I,
 )
 _SPACED = re.compile(
-    r"\b((?:train|training|val|valid|validation|eval|test|dev)[ _]?loss) (" + _NUMBER + r")(?![\w:/%])", re.I
+    r"\b((?:train|training|val|valid|validation|eval|test|dev)[ _]?loss(?:/[\w.-]+)?) (" + _NUMBER + r")(?![\w:/%])",
+    re.I,
 )
 #: A name that could end a sentence ("new best loss 3.2") only after a mark or a number, and before a decimal.
 _SPACED_BARE = re.compile(
@@ -82,8 +83,13 @@ def read_pairs(text: str) -> pd.DataFrame | None:
             if not rows or rows[-1].get(name) != found[0].at or (name == "step" and places[-1][0] != epoch):
                 rows.append({name: found[0].at})
                 places.append((epoch, found[0].total))
+        stated = dict(_pairs(line))
+        counted = bool(found) and not found[0].epoch and bool(rows)
+        if counted and any(is_loss(key) and rows[-1].get(key, value) != value for key, value in stated.items()):
+            rows.append({name: rows[-1][name] for name in ("step", "epoch") if name in rows[-1]})  # another rank's
+            places.append(places[-1])
         if rows:
-            rows[-1].update(_pairs(line))
+            rows[-1].update(stated)
     names = {name for row in rows for name in ("step", "epoch") if name in row}
     if not names:
         return None
@@ -182,8 +188,10 @@ def _pairs(line: str) -> list[tuple[str, str]]:
         for pattern in (_SPACED_BARE, _SPACED, _SPACED_RATE, _PAIR)
         for match in pattern.finditer(line)
     ]
+    # "train:120" in a logger's words is a line of code.
+    found = [row for row in found if plain(row[1]) not in _SPLITS or not row[2].isdigit()]
     found = [(at, f"{key}_loss" if plain(key) in _SPLITS else key, value) for at, key, value in found]
-    found = [(at, key, value) for at, key, value in found if _COUNTER.match(f"{key}={value}") is None]
+    found = [(at, key, value) for at, key, value in found if _COUNTER.match(f"{key.split(' ')[-1]}={value}") is None]
     if not found:
         return []
     head = line[: min(at for at, _, _ in found)]

@@ -46,6 +46,21 @@ def in_order(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFram
     return table[~drop].reset_index(drop=True)
 
 
+def once_each(table: pd.DataFrame, notes: list[str]) -> None:
+    """Keep each validation loss where it stands first, in a log that prints the last one beside every training loss.
+
+    Taken for new evaluations, the copies would be a plateau.
+    """
+    logged = table[table["val_loss"].notna()]
+    again = (logged["val_loss"].diff() == 0) & (logged["train_loss"].diff() != 0) & logged["train_loss"].notna()
+    if again.sum() < max(_NEW_RUN, 0.5 * len(logged)) or logged["train_loss"].nunique() < _NEW_RUN:
+        return
+    table.loc[again[again].index, "val_loss"] = np.nan
+    notes.append(
+        f"The log prints the last validation loss again beside new training losses: {int(again.sum())} were left out."
+    )
+
+
 def one_loss_per_step(table: pd.DataFrame, source: Path, notes: list[str]) -> None:
     """Refuse a table with several validation losses at most steps: whose they are is not known.
 

@@ -20,7 +20,8 @@ _RULE = re.compile(r"[\s|:\-]+")  # the line under a Markdown table's header
 _DEPTH = 4  # of nested records
 _MAY_BE_CUT = 0.05  # of the lines of a log
 _NAMES = ("metric", "metricname", "metric_name", "key", "tag", "name", "variable", "quantity")  # of a long table
-_SPLITS = ("split", "phase", "mode", "stage", "subset", "partition", "type", "set", "context.subset")
+_SPLITS = ("split", "phase", "mode", "stage", "subset", "partition", "type", "set", "context.subset", "event", "msg",
+           "message")  # fmt: skip
 _RUNS = ("run", "run_id", "run_name", "runid", "run.hash", "experiment", "experiment_name", "trial", "trial_id",
          "seed", "model", "model_name", "model_size", "config", "job", "job_id", "rank")  # fmt: skip
 _MOST_RUNS = 20
@@ -162,11 +163,11 @@ def from_long(table: pd.DataFrame) -> pd.DataFrame:
     if value is not None and name is not None and table[name].nunique() > 1:
         wide = {str(metric): table[value].where(table[name] == metric) for metric in table[name].unique()}
         table = table.drop(columns=[value, name]).assign(**wide)
-    split = next((lower[key] for key in _SPLITS if key in lower and lower[key] in table), None)
-    if split is not None:
+    for split in [lower[key] for key in _SPLITS if key in lower and lower[key] in table]:
         parts = [str(part) for part in table[split].dropna().unique() if str(part).strip()]
         if any(map(columns.is_validation, parts)) and len(parts) <= _MOST_RUNS:
             table = _apart(table, split, [c for c in table.columns if columns.is_loss(c)], "{part}/{column}")
+            break
     run = column_of_runs(table)
     if run is None:
         return table

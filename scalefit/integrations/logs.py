@@ -20,7 +20,8 @@ from scalefit.integrations._log_columns import COLUMNS
 from scalefit.integrations._log_decimals import decimal_marks
 from scalefit.integrations._log_lines import FORMATS, kind_of_lines, read_lines
 from scalefit.integrations._log_pairs import line_of_loss, read_pairs
-from scalefit.integrations._log_rows import in_order, one_loss_per_step
+from scalefit.integrations._log_rows import in_order, once_each, one_loss_per_step
+from scalefit.integrations._log_text import clean, remarks
 from scalefit.stopping.monitor import Monitor
 
 KINDS = ("csv", "trainer_state", "tensorboard", *FORMATS)
@@ -83,8 +84,8 @@ def read_log(
             if kind == "trainer_state":
                 table = _trainer_state(text, val, train)
             else:
-                table = read_lines(kind, text) if kind in FORMATS else _table(text, val, train)
-                table.attrs["notes"] = [*table.attrs.get("notes", []), *cut]
+                table = _lines(kind, text, val, train) if kind in FORMATS else _table(text, val, train)
+            table.attrs["notes"] = [*table.attrs.get("notes", []), *cut, *remarks(text)]
     except DataError as error:
         raise error.about(source) from None
     stated: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
@@ -99,6 +100,7 @@ def read_log(
     table = in_order(table, source, stated["notes"])
     if kind == "csv":
         one_loss_per_step(table, source, stated["notes"])
+    once_each(table, stated["notes"])
     for name in COLUMNS:
         values = table[name].to_numpy(dtype=float)
         later = np.isfinite(values)[::-1].cumsum()[::-1] > 0
@@ -172,13 +174,23 @@ def _kind_of(source: Path) -> str:
 def _text(source: Path, growing: bool = False) -> str:
     try:
         text = read_foreign_text(source)
-        return text[: text.rfind("\n") + 1] if growing and source.suffix != ".json" else text
+        return clean(text[: text.rfind("\n") + 1] if growing and source.suffix != ".json" else text)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{source} is not a text log ({error.reason} at byte {error.start})", "it was not read", "Save it as UTF-8"
         ) from None
     except OSError as error:  # a checkpoint that was removed meanwhile
         raise DataError(f"{source}: {error.strerror or error}", "it was not read", "Check the path") from None
+
+
+def _lines(kind: str, text: str, val: str | None, train: str | None) -> pd.DataFrame:
+    """Read the lines of a known tool; those of its user too, where they alone hold the validation losses."""
+    table = read_lines(kind, text)
+    if table["val_loss"].isna().all() and (lines := read_pairs(text)) is not None:
+        held_out = [column for column in lines.columns if names.is_loss(column) and names.is_validation(column)]
+        if held_out and lines[held_out].notna().any(axis=1).sum() > 1:
+            return _table(text, val, train)
+    return table
 
 
 def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:

@@ -121,6 +121,21 @@ BOTH = {
     "summary_column.csv": "step,train_loss,train/loss,eval/loss\n" + each("{s},,{t},{v}\n") + "1000,2.9,,\n",
     "micro_batches.csv": "iter,step,loss,val_loss\n" + each("4{s},{s},1,\n4{s},{s},{m},{v}\n"),
     "newest_first.csv": "step,train_loss,val_loss\n" + "".join(f"{s},{train(s)},{val(s)}\n" for s in STEPS[::-1]),
+    "maxtext_eval.log": each("completed step: {s}, seconds: 1.0, total_weights: 65536, loss: {t}\n"
+                             "eval metrics after step: {s}, loss={v}, total_weights=65536.0\n"),
+    "apart.log": each("step {s}: train loss {t}\nstep {s}: val loss {v}\n"),
+    "own_val_line.log": each("[titan] - INFO - step: {s}  loss: {t}  grad_norm: 1.1\nval_loss: {v} at step: {s}\n"),
+    "events.jsonl": each('{{"type": "log", "event": "train", "step": {s}, "loss": {t}}}\n'
+                         '{{"type": "log", "event": "eval", "step": {s}, "loss": {v}}}\n'),
+    "loguru.log": each("\x1b[32m2026\x1b[0m | __main__:\x1b[36mtrain\x1b[0m:\x1b[36m120\x1b[0m - "
+                       "\x1b[1mstep {s}: train/loss={t} val/loss={v}\x1b[0m\n"),
+    "tensors.log": each("step={s} loss=tensor({t}, device='cuda:0', grad_fn=<NllLossBackward0>)\n"
+                        "step={s} val_loss=tensor([{v}])\n"),
+    "docker.jsonl": each('{{"log":"step {s} | train loss {t}, val loss {v}\\n","stream":"stdout"}}\n'),
+    "tabulate.txt": "+----+\n| step | train_loss | val_loss |\n+====+===+\n"
+    + each("| {s} | {t} | {v} |\n+----+---+\n"),
+    "rich.txt": "┏━━┳━━┳━━┓\n┃ step ┃ train_loss ┃ val_loss ┃\n┡━━╇━━╇━━┩\n"
+    + each("│ {s} │ {t} │ {v} │\n") + "└──┴──┴──┘\n",
     "cut_inside.jsonl": each('{{"step": {s}, "loss": {t}, "val_loss": {v}}}\n') + '{"step": 1000, "lo\n'
     + '{"step": 1000, "loss": ' + str(train(1000)) + "}\n",
 }  # fmt: skip
@@ -134,6 +149,51 @@ def test_both_losses_are_read(tmp_path, name):
     assert table.step.tolist() == STEPS and table.attrs["counts"] == "steps"
     assert table.train_loss.tolist() == pytest.approx([train(s) for s in STEPS], rel=1e-5)
     assert table.val_loss.tolist() == pytest.approx([val(s) for s in STEPS], rel=1e-5)
+
+
+def test_each_rank_prints_its_own_loss(tmp_path):
+    path = tmp_path / "srun.log"
+    path.write_text("".join(f"{rank}: step {s} | loss {train(s) + rank / 100:.4f}\n" for s in STEPS for rank in (0, 1)))
+    table = read_log(path)
+    assert table.train_loss.tolist() == pytest.approx([train(s) + 0.005 for s in STEPS], abs=1e-4)
+    assert "averaged" in " ".join(table.attrs["notes"])
+
+
+def test_a_validation_loss_that_is_printed_again_is_one_evaluation(tmp_path):
+    """As litgpt does: the last one stands beside every training loss; taken for new ones they were a plateau."""
+    steps = range(100, 2001, 100)
+    seen = "n/a"
+    lines = []
+    for s in steps:
+        seen = str(val(s)) if s % 500 == 0 else seen
+        lines.append(f"Epoch 1 | iter {4 * s} step {s} | loss train: {train(s)}, val: {seen} | iter time: 300.00 ms\n")
+    path = tmp_path / "litgpt.log"
+    path.write_text("".join(lines))
+    table = read_log(path)
+    logged = table[table.val_loss.notna()]
+    assert logged.step.tolist() == [500, 1000, 1500, 2000]
+    assert logged.val_loss.tolist() == [val(s) for s in logged.step] and len(table) == len(steps)
+    assert "again" in " ".join(table.attrs["notes"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["step:{s} - actor/pg_loss:{t} - actor/entropy_loss:0.3\n", "step {s} | policy_loss: {t} | value_loss: 0.3\n",
+     "step: {s}, kl_loss: {t}\n"],
+)  # fmt: skip
+def test_the_objectives_of_reinforcement_learning_are_no_losses_of_a_model(tmp_path, text):
+    path = tmp_path / "rl.log"
+    path.write_text(each(text))
+    with pytest.raises(DataError, match="step"):
+        read_log(path)
+
+
+def test_a_log_with_rewards_is_remarked_on(tmp_path):
+    path = tmp_path / "grpo.log"
+    path.write_text(each("{{'loss': {t}, 'reward': 0.4, 'reward_std': 0.2, 'epoch': {e}}}\n"))
+    assert "rewards" in " ".join(read_log(path).attrs["notes"])
+    path.write_text(each("{{'loss': {t}, 'rewards/chosen': 0.4, 'epoch': {e}}}\n"))  # DPO's is a likelihood
+    assert "rewards" not in " ".join(read_log(path).attrs["notes"])
 
 
 TRAIN_ONLY = {
@@ -261,6 +321,7 @@ REFUSED = [
     ("step,val_loss_1,val_loss_2\n" + each("{s},{v},{t}\n"), "val_loss_1, val_loss_2"),
     ('{"log_history": [{"step": 1, "loss": 3.0}, {"step": 1, "eval_a_loss": 3.1, "eval_b_loss": 2.1}]}',
      "eval_a_loss, eval_b_loss.*Choose one"),
+    (each("step {s} train_loss {t}\nstep {s} val_loss/c4 {v} val_loss/wiki {t}\n"), "val_loss/c4, val_loss/wiki"),
     ("step,best_val_loss\n" + each("{s},{v}\n"), "holds no loss"),
     # Progress bars without a step, and steps that begin again in each epoch.
     (each("train: 10%|#| {s}/4000 [01:00<02:00, 1.2it/s, loss={t}]\n"), "fewer than two of its lines"),
