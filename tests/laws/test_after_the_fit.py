@@ -14,7 +14,7 @@ import scalefit as sf
 from scalefit.fitting.objectives import Objective
 
 #: Laws whose constants have no optimum of a budget inside the search: predict, do not plan.
-NO_OPTIMUM = {"farseer", "low_bit", "ptq"}
+NO_OPTIMUM = {"farseer", "low_bit", "ptq", "qat"}
 #: With this one it depends on the teacher and on the runs.
 PERHAPS = {"distillation"}
 #: Laws of mixtures have tables of shares, and tests of their own.
