@@ -10,13 +10,18 @@ that are sigmoids of the loss with random places, steepness, ceilings and guessi
 that move without the loss; scatter of 0.5, 1 or 2 %; from small models (two decades of compute) to models of up to ten
 times as much.
 
-    python benchmarks/downstream.py              # both parts
+Few models: 6 to 40 of them over one to three decades of compute, tasks that scale and tasks that do not, and models of
+twice and ten times the compute of the most expensive one.
+
+    python benchmarks/downstream.py              # all parts
     python benchmarks/downstream.py --tables 8   # fewer simulated tables
+    python benchmarks/downstream.py --few        # only renew the part of few models
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import warnings
@@ -150,6 +155,60 @@ def simulated(tables: int) -> list[dict]:
     return rows
 
 
+def few_table(rng: np.random.Generator, n: int, decades: float, scatter: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`n` models, and two of twice and ten times the compute of the most expensive: columns are tasks by kind."""
+    C = np.geomspace(1e20 / 10**decades, 1e20, n)
+    N = 0.05 * np.exp(rng.uniform(-1, 1, n)) * C**0.51
+    ahead = np.array([2.0, 10.0])
+    N, C = np.r_[N, N[-1] * ahead**0.5], np.r_[C, C[-1] * ahead]
+    loss = np.asarray(LAW.predict(N=N, D=C / 6 / N))
+    gain, steep = 0.75 * rng.uniform(0.6, 1.0), np.exp(rng.normal(np.log(2.0), 0.4))
+    tasks = {
+        "scales": 0.25 + gain / (1 + np.exp(steep * (loss - rng.uniform(2.3, 3.2)))),
+        "begins late": 0.25 + gain / (1 + np.exp(3 * steep * (loss - rng.uniform(1.9, 2.2)))),
+        "is done": 0.25 + 0.73 / (1 + np.exp(4 * (loss - rng.uniform(3.3, 3.8)))),
+        "at chance": np.full(n + 2, 0.25),
+        "gets worse": 0.2 + 0.1 * loss,
+        "moves without the loss": rng.uniform(0.3, 0.7) + 3 * scatter * rng.standard_normal(n + 2),
+    }
+    noisy = {f"acc {k}": np.clip(v + scatter * rng.standard_normal(n + 2), 0, 1) for k, v in tasks.items()}
+    seen = loss * np.exp(0.003 * rng.standard_normal(n + 2))
+    frame = pd.DataFrame({"N": N, "D": C / 6 / N, "val_loss": seen, **noisy})
+    return frame.iloc[:n], frame.iloc[n:]
+
+
+def few(tables: int) -> list[dict]:
+    """By number of models and kind of task: share called predictable, and what is known at 2 and 10 times holds."""
+    rows = []
+    for n in (6, 8, 12, 20, 40):
+        told: dict[str, list[list[float]]] = {}
+        for k, decades, scatter in itertools.product(range(tables), (1.0, 2.0, 3.0), (0.005, 0.02)):
+            small, held = few_table(
+                np.random.default_rng([k, n, int(decades), int(1e4 * scatter)]), n, decades, scatter
+            )
+            names = [name for name in small if name.startswith("acc")]
+            found = sf.fit_downstream(small, loss="val_loss", metric=names, chance=0.25, same_loss=True)
+            at = [found.predict_tasks(N=model["N"], D=model["D"], level=LEVEL) for _, model in held.iterrows()]
+            for name in names:
+                row = [float(found.judgements[name].predictable), float(found.scaling[name].predictable)]
+                for asked, truth in zip(at, held[name], strict=True):
+                    ends = asked.loc[name]
+                    row += [float(ends["known"]), float(ends["lower"] <= truth <= ends["upper"])]
+                    row += [float(ends["upper"] - ends["lower"])]
+                told.setdefault(name.removeprefix("acc "), []).append(row)
+        for kind, records in told.items():
+            table = np.array(records)
+            cell = {"n": n, "kind": kind, "tables": len(table)}
+            cell |= {"predictable": float(table[:, 0].mean()), "curve": float(table[:, 1].mean())}
+            for i, ahead in ((2, "2"), (5, "10")):
+                known = table[table[:, i] > 0]
+                cell[f"known_{ahead}"] = float(table[:, i].mean())
+                cell[f"covered_{ahead}"] = float(known[:, i + 1].mean()) if len(known) else None
+                cell[f"width_{ahead}"] = float(np.median(known[:, i + 2])) if len(known) else None
+            rows.append(cell)
+    return rows
+
+
 def mean(frame: pd.DataFrame, name: str) -> float | None:
     return None if frame.empty or frame[name].isna().all() else float(frame[name].mean())
 
@@ -176,6 +235,7 @@ def summary(rows: list[dict], by: list[str]) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=40, help="simulated tables per scatter")
+    parser.add_argument("--few", action="store_true", help="only renew the part of few models")
     parser.add_argument("--story", action="store_true", help="only renew the worked story in the results")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", sf.ScalefitWarning)
@@ -183,6 +243,11 @@ def main() -> None:
     path = Path(os.environ.get("SCALEFIT_DATA_DIR", "data")) / "law_tables" / "gadre_downstream.csv.gz"
     if arguments.story:
         document = json.loads(RESULTS.read_text()) | {"story": story(path)}
+        RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+        return
+    document["few"] = few(max(1, arguments.tables // 4))
+    if arguments.few:
+        document = json.loads(RESULTS.read_text()) | {"few": document["few"]}
         RESULTS.write_text(json.dumps(document, indent=1) + "\n")
         return
     if path.exists():
@@ -203,7 +268,7 @@ def main() -> None:
         {"kind": kind, "known": bool(known), "share": float(share)} for (kind, known), share in kinds.items()
     ]
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
-    for name in ("public", "public_sets", "simulated", "called_predictable"):
+    for name in ("public", "public_sets", "simulated", "called_predictable", "few"):
         if name in document:
             print(name + "\n" + pd.DataFrame(document[name]).round(4).to_string() + "\n")
     print(document.get("reasons"))

@@ -14,9 +14,12 @@ Beside them a public table: Muon against the Adam family and against AdamW alone
     python benchmarks/recipes.py --rounds 10     # 10 rounds over all 576 cells (quoted: seeds 0 and 2)
     python benchmarks/recipes.py --rounds 200    # finer; goes on where the file stops
     python benchmarks/recipes.py --public        # only renew the public table in the results
+    python benchmarks/recipes.py --muon          # only renew Muon over AdamW in the project's own runs
     python benchmarks/recipes.py --other         # only renew the other truths
     python benchmarks/recipes.py --low           # only renew losses far below those of language models
     python benchmarks/recipes.py --checked       # only renew the cells that many more tables were drawn of
+    python benchmarks/recipes.py --uneven        # only renew recipes of unequal numbers of runs
+    python benchmarks/recipes.py --null          # only renew how often "better" is said where nothing is
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ import pandas as pd
 
 import scalefit as sf
 
-KEPT = ("public", "other", "low", "checked")
+KEPT = ("public", "muon", "other", "low", "checked", "uneven", "null")
 RESULTS = Path(__file__).parent / "results" / "recipes.json"
 LAW = sf.published("chinchilla", "besiroglu2024")
 LEVEL, NOISE, TARGET = 0.9, 0.003, (0.85, 0.97)
@@ -61,6 +64,8 @@ CHECKED = (
     ("paired", 4, "equal", "iid", NOISE),
     ("paired", 4, "equal", "iid", 0.01),
 )
+#: Runs of the baseline and of the other recipe; iso-FLOP budgets from 1e18 on in both, some cells shared.
+UNEVEN = ((25, 6), (6, 25), (12, 6), (25, 4))
 MIDDLE = 3e19  # compute at which falling noise is 0.3 % [FLOP]
 WHERE = ("centre", "largest", "beyond")
 SHAPES = {4: (4, 1), 6: (3, 2), 12: (4, 3), 25: (5, 5)}
@@ -70,7 +75,7 @@ def cells() -> list[dict]:
     return [dict(zip(FACTORS, values, strict=True)) for values in itertools.product(*FACTORS.values())]
 
 
-def design(kind: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+def design(kind: str, n: int, low: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     if kind == "ladder":
         N = np.geomspace(1.5e8, 2.9e9, n)
         return N, 20 * N
@@ -79,7 +84,7 @@ def design(kind: str, n: int) -> tuple[np.ndarray, np.ndarray]:
         N, D = np.meshgrid(np.geomspace(1e8, 2.5e9, a), np.geomspace(2e9, 6.7e10, b))
         return N.ravel(), D.ravel()
     budgets, k = SHAPES[n]
-    C = np.repeat(np.geomspace(1e18 if n > 6 else 1e19, 1e21, budgets), k)
+    C = np.repeat(np.geomspace(low or (1e18 if n > 6 else 1e19), 1e21, budgets), k)
     shape = np.tile(np.geomspace(0.35, 2.8, k), budgets) if k > 1 else np.tile([0.5, 2.0], budgets // 2)
     N = shape * 0.05 * C**0.51
     return N, C / 6 / N
@@ -136,10 +141,18 @@ def true_multiplier(a: Recipe, b: Recipe, C: float, ratio: float | None) -> floa
     return math.exp(low - log_C)
 
 
-def one_table(cell: dict, seed: int, *, coupling: float = 1.0, falling: float = 0.0, noise: float = NOISE) -> dict:
-    rng = np.random.default_rng([seed, cells().index(cell)])
-    N, D = design(cell["design"], cell["n"])
-    other_N, other_D = N, D
+def one_table(
+    cell: dict,
+    seed: int,
+    *,
+    coupling: float = 1.0,
+    falling: float = 0.0,
+    noise: float = NOISE,
+    other: int | None = None,
+) -> dict:
+    rng = np.random.default_rng([seed, cells().index(cell)] + ([] if other is None else [other]))
+    N, D = design(cell["design"], cell["n"], None if other is None else 1e18)
+    other_N, other_D = (N, D) if other is None else design(cell["design"], other, 1e18)
     if cell["design"] != "paired" and cell["noise"] != "pair":
         jitter = np.exp((0.15 if cell["design"] == "ladder" else 0.25) * rng.standard_normal(len(N)))
         other_N = N * jitter
@@ -148,14 +161,16 @@ def one_table(cell: dict, seed: int, *, coupling: float = 1.0, falling: float = 
             other_N = N * 1.1
     a = Recipe(None, 0.0, N, coupling)
     b = Recipe(cell, 0.2 * rng.standard_normal(), np.r_[N, other_N], coupling)
-    errors = rng.standard_normal((2, len(N)))
+    errors = [rng.standard_normal(len(N)), rng.standard_normal(len(other_N))]
     if cell["noise"] == "pair":
-        errors = np.sqrt(0.2) * errors + np.sqrt(0.8) * rng.standard_normal(len(N))
+        shared = rng.standard_normal(len(N))
+        errors = [np.sqrt(0.2) * row + np.sqrt(0.8) * shared for row in errors]
     if cell["noise"] == "size":
         for row, sizes in zip(errors, (N, other_N), strict=True):
             _, which = np.unique(np.round(np.log(sizes), 4), return_inverse=True)
             row[:] = np.sqrt(0.3) * row + np.sqrt(0.7) * rng.standard_normal(which.max() + 1)[which]
-    errors = errors * np.stack([(6 * N * D / MIDDLE) ** -falling, (6 * other_N * other_D / MIDDLE) ** -falling])
+    sizes = ((N, D), (other_N, other_D))
+    errors = [row * (6 * n * d / MIDDLE) ** -falling for row, (n, d) in zip(errors, sizes, strict=True)]
     tables = {
         "a": {"N": N, "D": D, "loss": a.loss(N, D) * np.exp(noise * errors[0])},
         "b": {"N": other_N, "D": other_D, "loss": b.loss(other_N, other_D) * np.exp(noise * errors[1])},
@@ -225,6 +240,26 @@ def public(path: Path) -> dict:
     return found
 
 
+def muon() -> list[dict]:
+    """Muon over AdamW in the project's own runs: a text or facts, and a shape, at a time."""
+    table = pd.read_csv(Path(__file__).parent.parent / "data" / "scalefit_modern" / "runs.csv")
+    rows = []
+    for (series, family), part in table.groupby(["series", "family"]):
+        runs = {name: runs[["N", "D", "loss"]] for name, runs in part.groupby("optimizer")}
+        compared = sf.compare_recipes(runs, baseline="adamw", branches=True, same_loss=True, level=LEVEL)
+        row = compared.table.loc["muon"]
+        read = {
+            where: [float(row[k + tail]) for k in ("multiplier", "lower", "upper")]
+            for where, tail in (("centre", "_centre"), ("largest", ""))
+        }
+        about = {"series": str(series), "family": str(family), "runs": [len(runs["adamw"]), len(runs["muon"])]}
+        codes = [note.code for note in compared.notes if note.severity != "info"]
+        lost = {f"C_{where}": float(row[k]) for where, k in (("centre", "C_centre"), ("largest", "C"))}
+        gaps = {"loss_gap": [float(row[k]) for k in ("loss_gap", "loss_gap_lower", "loss_gap_upper")]}
+        rows.append({**about, **read, **lost, **gaps, "verdict": str(row["verdict"]), "notes": codes})
+    return rows
+
+
 def others() -> dict:
     """Coverage under the other truths."""
     chosen = [cell for cell in cells() if cell["n"] > 4 and cell["truth"] in (1.0, 1.25)]
@@ -257,6 +292,61 @@ def checked(tables: int) -> list[dict]:
         rows.append(row)
         print(row, flush=True)
     return rows
+
+
+def _share(hits: int, tables: int) -> list[float]:
+    """A share with its exact (Clopper-Pearson) 95 % interval, and the tables."""
+    from scipy.stats import binomtest
+
+    ends = binomtest(hits, tables).proportion_ci(0.95)
+    return [hits / tables, float(ends.low), float(ends.high), tables]
+
+
+def uneven(tables: int) -> list[dict]:
+    """Coverage where one recipe has more runs than the other."""
+    rows = []
+    for (n, other), laws in itertools.product(UNEVEN, ("equal", "floor")):
+        truths = FACTORS["truth"] * (tables // len(FACTORS["truth"]) // (1 if laws == "equal" else 4))
+        drawn = [
+            one_table({"truth": truth, "n": n, "design": "paired", "noise": "iid", "laws": laws}, 3000 + i, other=other)
+            for i, truth in enumerate(truths)
+        ]
+        row: dict = {"n": [n, other], "laws": laws}
+        for where in WHERE:
+            truth, _, lower, upper = np.array([r[where] for r in drawn]).T
+            row[where] = _share(int(((lower <= truth) & (truth <= upper)).sum()), len(drawn))
+            row[where].append(float(np.median(np.log(upper / lower))))
+        same = [r["verdict_better"] for r in drawn if r["truth"] == 1.0 and laws == "equal"]
+        row["better"] = _share(sum(same), len(same)) if same else None
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def null(tables: int, more: int) -> dict:
+    """How often "better" is said where no recipe is better and the laws are equal, by design, n and noise.
+
+    The cells that say it most often are drawn again with other seeds: the worst of many is high by chance too.
+    """
+    told = {}
+
+    def count(cell: dict, seeds: range) -> list[int]:
+        drawn = [one_table(cell, seed) for seed in seeds]
+        better = [r["verdict_better"] for r in drawn]
+        return [sum(better), *(sum(r[where][2] > 1 for r in drawn) for where in WHERE[:2]), len(drawn)]
+
+    for d, n, noise in itertools.product(FACTORS["design"], FACTORS["n"], FACTORS["noise"]):
+        cell = {"truth": 1.0, "n": n, "design": d, "noise": noise, "laws": "equal"}
+        told[d, n, noise] = (cell, count(cell, range(4000, 4000 + tables)))
+        print(d, n, noise, told[d, n, noise][1], flush=True)
+    worst = sorted(told, key=lambda key: told[key][1][:3], reverse=True)[:4]
+    again = {" ".join(map(str, key)): count(told[key][0], range(5000, 5000 + more)) for key in worst}
+    names, total = ("verdict", *WHERE[:2]), np.sum([counts for _, counts in told.values()], axis=0)
+
+    def shares(counts: list[int]) -> dict:
+        return {name: _share(int(hits), int(counts[3])) for name, hits in zip(names, counts, strict=False)}
+
+    return {"all": shares(list(total)), "cells": len(told), "worst": {k: shares(v) for k, v in again.items()}}
 
 
 def low() -> list[dict]:
@@ -324,19 +414,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--public", action="store_true", help="only renew the public table in the results")
+    parser.add_argument("--muon", action="store_true", help="only renew Muon over AdamW in the project's own runs")
     parser.add_argument("--other", action="store_true", help="only renew the other truths in the results")
     parser.add_argument("--low", action="store_true", help="only renew the low losses in the results")
     parser.add_argument("--checked", type=int, nargs="?", const=200, help="only renew the cells drawn again, so often")
+    parser.add_argument("--uneven", type=int, nargs="?", const=200, help="only renew unequal numbers of runs, so often")
+    parser.add_argument("--null", type=int, nargs="?", const=12, help="only renew where nothing is better, so often")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     records, failed, kept = read()
-    part = arguments.public or arguments.other or arguments.low or arguments.checked
+    asked = (
+        arguments.public,
+        arguments.muon,
+        arguments.other,
+        arguments.low,
+        arguments.checked,
+        arguments.uneven,
+        arguments.null,
+    )
+    part = any(asked)
+    if arguments.muon or not (part or kept.get("muon")):
+        kept["muon"] = muon()
     if arguments.other or not (part or kept.get("other")):
         kept["other"] = others()
     if arguments.low or not (part or kept.get("low")):
         kept["low"] = low()
     if arguments.checked or not (part or kept.get("checked")):
         kept["checked"] = checked(arguments.checked or 200)
+    if arguments.uneven or not (part or kept.get("uneven")):
+        kept["uneven"] = uneven(arguments.uneven or 200)
+    if arguments.null or not (part or kept.get("null")):
+        kept["null"] = null(arguments.null or 12, 100)
     path = Path(os.environ.get("SCALEFIT_DATA_DIR", "data")) / "forecast_fresh" / "marin_speedrun.csv"
     if path.exists() and (arguments.public or not part):
         kept["public"] = public(path)

@@ -142,15 +142,13 @@ def _tables(runs: Any, recipe: str, inputs: Sequence[str]) -> tuple[dict[Any, pd
     """One frame per recipe, in the order of the table, as read."""
     import pandas as pd
 
-    from scalefit.tables.checks import usable_runs
-
     if isinstance(runs, Mapping) and not isinstance(runs, pd.DataFrame):
         if runs and all(isinstance(v, (pd.DataFrame, Mapping, str, FilePath)) for v in runs.values()):
-            tables = {label: usable_runs(source, inputs) for label, source in runs.items()}
+            tables = {label: _usable(source, inputs) for label, source in runs.items()}
             return tables, {label: dict(frame.attrs["scalefit"]) for label, frame in tables.items()}
     if not isinstance(recipe, str):
         raise ArgumentError(f"{arg('recipe', recipe)} names no column", "nothing was compared", "Pass the name of one")
-    frame = usable_runs(runs, inputs)
+    frame = _usable(runs, inputs)
     if recipe not in frame:
         others = {  # as text, since cells of JSON may be lists
             str(name): values.dropna().astype(str).nunique()
@@ -176,6 +174,26 @@ def _tables(runs: Any, recipe: str, inputs: Sequence[str]) -> tuple[dict[Any, pd
     stated = dict(frame.attrs["scalefit"])
     tables = {label: part for label, part in frame.groupby(recipe_labels(frame, recipe), sort=False)}
     return tables, dict.fromkeys(tables, stated)
+
+
+def _usable(source: Any, inputs: Sequence[str]) -> pd.DataFrame:
+    """The runs of a table as read; one that has compute alone is told how it can be compared."""
+    from scalefit.tables.checks import usable_runs
+
+    try:
+        return usable_runs(source, inputs)
+    except DataError as error:
+        if "C" in inputs:
+            raise
+        try:
+            usable_runs(source, ("C",))
+        except DataError:
+            raise error from None
+        raise DataError(
+            "The table has the compute C, and not both N and D",
+            "nothing was compared",
+            f"Pass {arg('law', 'power_law')} to compare along C, or add the columns N and D",
+        ) from error
 
 
 def recipe_labels(frame: pd.DataFrame, recipe: str) -> pd.Series[Any]:
@@ -351,5 +369,6 @@ def _compare(a: RunsOf, b: RunsOf, law: str, differ: str, branches: bool) -> Arm
     cells = np.block([[same_cells(one, other) for other in (a, b)] for one in (a, b)])
     structures = error_structures(surface.distances(), is_b, cells, sizes)
     groups = len(np.unique(sizes, axis=0))
-    fit = fit_jointly(surface, loss, structures, differ, groups, branches=branches)
+    contrasts = len(loss) - len(np.unique(cells, axis=0))
+    fit = fit_jointly(surface, loss, structures, differ, groups, contrasts, branches=branches)
     return Arm(a, b, fit, path, tuple(notes), set_aside, groups)

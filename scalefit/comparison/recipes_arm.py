@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._text import shortlist
+from scalefit._text import several, shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.comparison.recipes_fit import JointFit, Mixture
 from scalefit.comparison.recipes_surfaces import ComputeSurface, Path
@@ -24,6 +24,16 @@ _SAME_CELL = 1e-6
 #: Difference of the mean ln(D/N) of two recipes from which a law of compute alone takes both for one (a guess).
 SAME_RATIO = 0.1
 _SEEN = 1.05  # the gain that `runs_needed` speaks of
+#: Fewest runs that it says; how much laws that may differ widen the error at the centre (from simulations); and the
+#: standard errors at which a gain is seen at the 5 % level with probability 0.8, from many runs.
+_LEAST_RUNS, _WIDER, _MANY = 4, 1.15, 2.48
+
+
+def _distance(dof: float) -> float:
+    """Standard errors at which a gain is seen at the 5 % level with probability 0.8."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(max(dof, 1.0), [0.95, 0.8]).sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,7 +253,12 @@ class Arm:
         slope = float(np.log(low / high)) / (2 * step)
         if not slope > 0:
             return np.nan
-        return float(max(np.ceil(2 * (2.5 * 1.15 * noise / (slope * np.log(_SEEN))) ** 2), 4))
+        per_error = _WIDER * noise / (slope * np.log(_SEEN))
+        taken = len(self.a.loss) + len(self.b.loss) - float(weights @ self.fit.dof)  # degrees of freedom, by the law
+        runs = max(int(2 * (_MANY * per_error) ** 2), _LEAST_RUNS)
+        while runs < 2 * (_distance(2 * runs - taken) * per_error) ** 2:
+            runs += 1
+        return float(runs)
 
     def shared_cells(self) -> list[tuple[AnyArray, AnyArray]]:
         """The runs (indices) of A and those of B at each N and D that both have; seeds are of one cell."""
@@ -263,8 +278,8 @@ class Arm:
         if self.set_aside:
             listed = shortlist((f"{name} row {row}" for name, row in self.set_aside), 6)
             text = (
-                f"{len(self.set_aside)} runs lie far off the law ({listed}) and were set aside. Look whether they "
-                "diverged or are unfinished."
+                f"Set aside, far off the law: {several(len(self.set_aside), 'run')} ({listed}). Look whether any "
+                "diverged or is unfinished."
             )
             found.append(Note("outliers", "warning", text, {"n": len(self.set_aside)}))
         if self.apart:

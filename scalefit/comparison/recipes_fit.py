@@ -30,6 +30,7 @@ _MOST_STEPS = 80
 _LEAST_DOF = 0.8
 #: Least share of a variance that is taken to go with the noise (a guess).
 _LEAST_OF_NOISE = 0.05
+_BY_PAIRS = 2  # differences of pairs that go into the multiplier and how it is split
 _LEAST_WEIGHT = 0.2  # of a run, under heavy tails, below which it looks odd
 _CHANCE = 0.01  # of setting a run aside in a table in which none is odd (a choice)
 _BRANCHES = float(np.e**2)  # times the prior of errors shared by size, where runs are branches of one trunk
@@ -158,7 +159,14 @@ def error_structures(distances: Array, is_b: AnyArray, cells: AnyArray, sizes: A
 
 
 def fit_jointly(
-    surface: Surface, loss: Array, structures: Mapping[str, Array], differ: str, groups: int, *, branches: bool = False
+    surface: Surface,
+    loss: Array,
+    structures: Mapping[str, Array],
+    differ: str,
+    groups: int,
+    contrasts: int,
+    *,
+    branches: bool = False,
 ) -> JointFit:
     """Fit every width of prior under every structure of error.
 
@@ -174,6 +182,9 @@ def fit_jointly(
         Which widths take part.
     groups : int
         Number of (recipe, size) groups: what errors shared by size leave to count.
+    contrasts : int
+        Differences between runs of one cell: what errors shared within cells leave to count. That the two recipes go
+        together is learned from these alone, and six pairs often do so by chance.
     branches : bool
         Runs of one size are branches of one trunk.
     """
@@ -186,6 +197,8 @@ def fit_jointly(
     names = tuple(structures) * len(widths)
     by_size = np.array([name.startswith("size") for name in names])
     dof = np.where(by_size, np.minimum(dof, max(groups - 3, 1)), dof)
+    by_cell = np.array(["pair" in name for name in names])
+    dof = np.where(by_cell, np.minimum(dof, max(contrasts - _BY_PAIRS, 1)), dof)
     if branches:
         evidence = evidence + np.log(_BRANCHES) * by_size
     told = tuple(width for width in widths for _ in structures)

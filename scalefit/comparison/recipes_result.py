@@ -294,7 +294,14 @@ class RecipeComparison:
             )
         drawn, rng, records = self.draws(n, C=C), np.random.default_rng(1), {}
         for label, given in throughput.items():
-            speed, error = given if isinstance(given, tuple) else (given, 0.0)
+            pair = list(given) if isinstance(given, (tuple, list)) else [given, 0.0]
+            if len(pair) != 2:
+                raise ArgumentError(
+                    f"throughput of {label} holds {len(pair)} numbers",
+                    "nothing was computed",
+                    "Give the relative tokens per second, or a pair of it and its relative error: (0.93, 0.02)",
+                )
+            speed, error = pair
             speed = check_quantity("throughput", speed)
             spread = check_quantity("error", error, zero=True)
             values = drawn[label].to_numpy() * speed * np.exp(spread * rng.standard_normal(n))

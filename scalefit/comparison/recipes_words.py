@@ -106,7 +106,8 @@ def text(arm: Arm, rows: tuple[Reading, Reading], sentence: str, level: float) -
     )
     far = arm.read(10 * largest.C, level)
     beyond = ", ".join(filter(None, (far.words(), likely(far))))
-    lines.append(f"  ten times beyond: {beyond}; extrapolated, the two laws may differ")
+    apart = "extrapolated as one law" if arm.fit.differ == "nothing" else "extrapolated, the two laws may differ"
+    lines.append(f"  ten times beyond: {beyond}; {apart}")
     factor, low, high, p = arm.trend(level)
     if np.isfinite(factor):
         sign = "" if p < 0.05 else "no sign of one, "

@@ -85,6 +85,8 @@ class Chain(TwoStep):
             weight = np.exp(-0.5 * SCORES**2)
             rest = {key: np.tile(np.broadcast_to(np.ravel(v), (m,)), len(SCORES)) for key, v in shared.items()}
             both, more = quantile_table(self.second, {self.through: table.ravel(), **rest})
+            both, remark = self._at_impossible(both, table, rest)
+            more = [note for note in more if note.code != "impossible_value"] + remark if remark else more
             cube = both.reshape(len(SCORES), len(SCORES), m)
             ends = [_pooled(cube[:, :, i], np.outer(weight, weight), (tail, 1 - tail)) for i in range(m)]
             out["lower"], out["upper"] = (self._within(np.array(end)) for end in zip(*ends, strict=True))
@@ -101,6 +103,26 @@ class Chain(TwoStep):
     def _within(self, values: Array) -> Array:
         """Values kept in the range of the metric."""
         return values if self.second.law is None else np.clip(values, *self.target.range)
+
+    def _at_impossible(self, quantiles: Array, losses: Array, rest: Mapping[str, Any]) -> tuple[Array, list[Note]]:
+        """Take the end of the range where the tails of the loss (s, m), and they alone, make the metric impossible.
+
+        `quantiles` (s, s m) are of the metric at each quantile of the loss; a point whose middle cannot be has none.
+        """
+        if self.second.law is None:
+            return quantiles, []
+        at = np.asarray(self.second.predict(**{self.through: losses.ravel()}, **rest), float).reshape(losses.shape)
+        odd = self._within(at) != at
+        odd &= ~odd[len(odd) // 2]
+        if not odd.any():
+            return quantiles, []
+        share = float((odd * np.exp(-0.5 * SCORES**2)[:, None]).sum(axis=0).max() / np.exp(-0.5 * SCORES**2).sum())
+        text = (
+            f"At up to {100 * share:.2g} % of the losses that the first step allows, the law gives a value of "
+            f"{self.target.name} that cannot be: the end of its range was taken there. Predict nearer to the runs."
+        )
+        filled = np.where(odd.ravel(), self._within(at).ravel(), quantiles)
+        return filled, [Note("impossible_tail", "warning", text, {"share": share})]
 
     def _beyond(self, loss: Array) -> list[Note]:
         """Say where the metric is read at losses that its own runs did not have."""

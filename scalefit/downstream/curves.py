@@ -309,12 +309,20 @@ class Curve:
         """Median curve (m,)."""
         return np.asarray(np.median(self.at(loss)[0], axis=0))
 
+    @property
+    def base(self) -> float:
+        """What guessing gets: as given, or the median of the draws."""
+        return float(np.median(self.chance)) if self.known is None else self.known
+
+    @cached_property
+    def best(self) -> float:
+        """Where the median curve has come at the lowest loss seen."""
+        return float(self.median(np.array([self.lowest]))[0])
+
     @cached_property
     def risen(self) -> float:
-        """How far the median curve has come at the lowest loss seen, as a share of the way from guessing to 1."""
-        base = float(np.median(self.chance)) if self.known is None else self.known
-        best = float(self.median(np.array([self.lowest]))[0])
-        return max(best - base, 0.0) / max(1.0 - base, 1e-9)
+        """How far that is, as a share of the way from guessing to 1."""
+        return max(self.best - self.base, 0.0) / max(1.0 - self.base, 1e-9)
 
     @cached_property
     def typical(self) -> int:

@@ -33,8 +33,7 @@ def downstream_data(result: Any, task: str, level: float) -> DownstreamFigure:
     low, high = float(models.loss.min()), float(models.loss.max())
     grid = np.linspace(max(low - 0.3 * (high - low), 0.5 * low), high, 80)
     band = result.at_loss(grid, level=level, task=task)
-    judged, rate = result.judgements[task], models.guessing[task]
-    base = float(np.median(result.curves[task].chance)) if rate is None else rate
+    judged = result.judgements[task]
     title = f"{task}, {percent(level)} intervals"
     return DownstreamFigure(
         loss=models.loss,
@@ -43,7 +42,7 @@ def downstream_data(result: Any, task: str, level: float) -> DownstreamFigure:
         value=band["value"].to_numpy(),
         lower=band["lower"].to_numpy(),
         upper=band["upper"].to_numpy(),
-        chance=float(models.to_metric(np.asarray(base))),
+        chance=float(models.to_metric(np.asarray(result.curves[task].base))),
         task=task,
         title=title if judged.predictable else f"{task}: not predictable ({judged.reason})",
         loss_label=f"loss [{models.conventions.get('loss_unit', 'nat/token')}]",

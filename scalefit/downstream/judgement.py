@@ -18,6 +18,10 @@ _EXPLAINED = 0.5
 #: Skill against a flat line, on the models of lowest loss, below which a curve misleads.
 _SKILL = -0.3
 _AT_CHANCE = 2.0  # standard errors
+#: Level of the intervals that are judged. One says nothing that is as wide as a guess at random between the best model
+#: and perfect would be, unless it is narrow beside the way from guessing to perfect (choices: docs/downstream.md).
+LEVEL = 0.9
+_NARROW = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,8 @@ class Judgement:
     Parameters
     ----------
     predictable : bool
-        Whether nothing speaks against it.
+        Whether nothing speaks against it: the metric is a curve in the loss, and that curve is determined as far
+        ahead as coverage was measured.
     reason : str
         What speaks against it.
     explained : float
@@ -50,6 +55,21 @@ def too_few(metric: Array, known: bool) -> str:
     if np.ptp(metric[np.isfinite(metric)]) == 0:
         return "it is the same in every model"
     return ""
+
+
+def says_nothing(lower: Array, upper: Array, best: float, chance: float) -> AnyArray:
+    """Return which intervals (m,) of a share leave open all that was open without any model beyond the best.
+
+    Parameters
+    ----------
+    lower, upper : ndarray (m,)
+        Ends at the level ``LEVEL``; no interval (NaN) is none that says nothing.
+    best : float
+        Where the curve has come at the lowest loss seen.
+    chance : float
+        What guessing gets.
+    """
+    return np.asarray(upper - lower >= max(LEVEL * (1 - best), _NARROW * (1 - chance)))
 
 
 def judge(loss: Array, metric: Array, curve: Curve, held: AnyArray, inner: Curve | None) -> Judgement:

@@ -79,8 +79,9 @@ class DownstreamResult(TaskFits, TwoStep):
         -------
         DataFrame
             ``loss`` (what is predicted: the metric, under the name that every predictor uses), ``lower``, ``upper``;
-            ``known``, False where the task cannot be predicted (the interval is then all of the range); ``between``,
-            the loss that it was predicted from. What to know is in ``frame.attrs["notes"]``.
+            ``known``, False where the task cannot be predicted (the interval is then all of the range) or where the
+            interval says nothing, as far ahead of few models; ``between``, the loss that it was predicted from. What to
+            know is in ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
@@ -88,14 +89,15 @@ class DownstreamResult(TaskFits, TwoStep):
         self._curve(task)
         loss, between, notes = self._losses(inputs)
         name = task or self.lead
-        value, lower, upper = self._ends(name, loss, between, level, self._jump(inputs))
-        known = np.full(len(between), self.judgements[name].predictable)
+        jump = self._jump(inputs)
+        value, lower, upper = self._ends(name, loss, between, level, jump)
+        known = self._known(name, loss, between, jump)
         out = pd.DataFrame({"loss": value, "lower": lower, "upper": upper, "known": known, "between": between})
-        judged = self.judgements[name]
+        judged = self.scaling[name]
         if not judged.predictable:
             text = f"{name} is not predictable from these models ({judged.reason}): its interval is the whole range."
             notes = [*notes, Note("not_predictable", "warning", text, {"task": name})]
-        out.attrs["notes"] = [*notes, *self._about([name], between, inputs, self.curves)]
+        out.attrs["notes"] = [*notes, *self._about({name: known}, between, inputs, self.curves)]
         return out
 
     def predict_tasks(
@@ -117,15 +119,15 @@ class DownstreamResult(TaskFits, TwoStep):
         Returns
         -------
         DataFrame
-            Index ``task``: ``value``, ``lower``, ``upper``, ``known`` and ``reason``, in the order of the table. What
-            to know is in ``frame.attrs["notes"]``.
+            Index ``task``: ``value``, ``lower``, ``upper``, ``known`` (as ``predict_interval`` has it) and ``reason``,
+            in the order of the table. What to know is in ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
         level = check_level(level)
         asked = self.tasks if tasks is None else tuple([tasks] if isinstance(tasks, str) else tasks)
         for name in asked:
-            self._known(name)
+            self._named(name)
         if steps not in (1, 2):
             raise ArgumentError(
                 f"{arg('steps', steps)} is neither 2 nor 1", "nothing was predicted", "Pass one of them"
@@ -144,13 +146,14 @@ class DownstreamResult(TaskFits, TwoStep):
             )
         records, jump = [], self._jump(inputs)
         for name in asked:
-            judged = self.judgements[name]
             ends = self._ends(name, loss, between, level, jump, curves.get(name))
             value, lower, upper = (float(end[0]) for end in ends)
+            why = self._why_not(name, loss, between, jump, "at this N and D", curves.get(name))
             record = {"task": name, "value": value, "lower": lower, "upper": upper}
-            records.append(record | {"known": judged.predictable, "reason": judged.reason})
+            records.append(record | {"known": not why, "reason": why})
         found = pd.DataFrame(records).set_index("task")
-        found.attrs["notes"] = [*notes, *self._about(asked, between, inputs, curves)]
+        known = {name: np.array([there]) for name, there in zip(asked, found["known"], strict=True)}
+        found.attrs["notes"] = [*notes, *self._about(known, between, inputs, curves)]
         return found
 
     def at_loss(self, loss: ArrayLike, *, level: float = _LEVEL, task: str | None = None) -> pd.DataFrame:
@@ -164,7 +167,7 @@ class DownstreamResult(TaskFits, TwoStep):
         name = task or self.lead
         rows = np.broadcast_to(between, (N_DRAWS, len(between)))
         value, lower, upper = self._ends(name, rows, between, check_level(level), 1.0)
-        known = np.full(len(between), self.judgements[name].predictable)
+        known = self._known(name, rows, between, 1.0)
         return pd.DataFrame({"value": value, "lower": lower, "upper": upper, "known": known})
 
     def sample(self, n: int = 500, *, seed: int = 0, **inputs: ArrayLike) -> pd.DataFrame:
@@ -185,8 +188,8 @@ class DownstreamResult(TaskFits, TwoStep):
         Returns
         -------
         DataFrame
-            One row per draw, one column per task; NaN for tasks that cannot be predicted. Draws spread as intervals do,
-            beyond ten times the compute of the models too. What to know is in ``frame.attrs["notes"]``.
+            One row per draw, one column per task; NaN for tasks that are no curve in the loss. Draws spread as
+            intervals do, beyond ten times the compute of the models too. What to know is in ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
@@ -194,7 +197,7 @@ class DownstreamResult(TaskFits, TwoStep):
         loss, between, notes = self._losses(inputs)
         if len(between) != 1:
             raise ArgumentError(f"{len(between)} points were given", "nothing was drawn", "Give one N and one D")
-        names = [name for name in self.tasks if self.judgements[name].predictable]
+        names = [name for name in self.tasks if self.scaling[name].predictable]
         rng = np.random.default_rng(check_count("seed", seed, least=0))
         factor = np.linalg.cholesky(self._shared(names)).T
         scores, places = (rng.standard_normal((N_DRAWS, len(names))) @ factor for _ in "ab")
@@ -214,7 +217,8 @@ class DownstreamResult(TaskFits, TwoStep):
             )
             columns[name] = self.models.to_metric(drawn[:n])
         out = pd.DataFrame(columns)
-        out.attrs["notes"] = [*notes, *self._about(names, between, inputs, self.curves)]
+        known = {name: self._known(name, loss, between, self._jump(inputs)) for name in names}
+        out.attrs["notes"] = [*notes, *self._about(known, between, inputs, self.curves)]
         return out
 
     # -- as a Predictor ----------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from scalefit import _text
 from scalefit._text import known, shortlist
-from scalefit._typing import Array
+from scalefit._typing import AnyArray, Array
 from scalefit.downstream.curves import N_DRAWS, Curve
 from scalefit.downstream.holdouts import Straight, compare_approaches, curves_of, held_out
-from scalefit.downstream.judgement import Judgement, judge, too_few
+from scalefit.downstream.judgement import LEVEL, Judgement, judge, says_nothing, too_few
 from scalefit.downstream.models import AVERAGE, Models
 from scalefit.downstream.quantiles import draws_of, even_scores, quantile_table
 from scalefit.errors import ArgumentError, Note, arg
@@ -63,8 +63,8 @@ class TaskFits:
         return curves_of(self.models.loss, self.models)
 
     @cached_property
-    def judgements(self) -> dict[str, Judgement]:
-        """Whether each task can be predicted."""
+    def scaling(self) -> dict[str, Judgement]:
+        """Whether each task is a curve in the loss, however well that curve is known beyond the models."""
         models, found = self.models, {}
         held = {name: held_out(models.loss, metric) for name, metric in models.shares.items()}
         inner = curves_of(models.loss, models, {name: ~mask for name, mask in held.items()})
@@ -77,6 +77,30 @@ class TaskFits:
             mine = held[name][there]
             found[name] = judge(models.loss[there], metric[there], self.curves[name], mine, inner.get(name))
         return {name: found[name] for name in self.tasks}
+
+    @cached_property
+    def judgements(self) -> dict[str, Judgement]:
+        """Whether each task can be predicted: at ten times the compute, or at the lowest loss seen without N and D."""
+        inputs = self.ahead()
+        if inputs:
+            loss, between, _ = self._losses(inputs)
+            jump, where = self._jump(inputs), f"at {_MEASURED:g} times their compute"
+        else:
+            between = np.array([self.models.loss.min()])
+            loss, jump, where = np.broadcast_to(between, (N_DRAWS, 1)), 1.0, "at their lowest loss"
+        found = {}
+        for name, judged in self.scaling.items():
+            why = self._why_not(name, loss, between, jump, where)
+            found[name] = replace(judged, predictable=not why, reason=why)
+        return found
+
+    def ahead(self) -> dict[str, float]:
+        """Ten times the compute of the most expensive model, its N and D both raised; empty where that is not asked."""
+        models = self.models
+        if models.C is None or set(self.first.inputs) != set(SIZES):
+            return {}
+        largest = int(np.argmax(models.C))
+        return {key: float(models.inputs[key][largest]) * _MEASURED**0.5 for key in SIZES}
 
     @property
     def predictable(self) -> tuple[str, ...]:
@@ -127,8 +151,7 @@ class TaskFits:
             curve = self.curves.get(name)
             if curve is not None:
                 typical = curve.typical
-                base = float(np.median(curve.chance)) if rate is None else rate
-                record |= {"chance": float(models.to_metric(np.asarray(base))), "chance_known": rate is not None}
+                record |= {"chance": float(models.to_metric(np.asarray(curve.base))), "chance_known": rate is not None}
                 record |= {f"p_{form}": curve.weights[form] for form in ("exponential", "sigmoid", "flat")}
                 record |= {"gain": unit * float(curve.gain[typical]), "steepness": float(curve.steep[typical])}
                 record["place"] = float(curve.place[typical]) if curve.form[typical] == "sigmoid" else np.nan
@@ -148,6 +171,28 @@ class TaskFits:
         table = table / np.maximum(size, 1e-300)
         return np.asarray(_SHRUNK * table @ table.T + (1 - _SHRUNK + 1e-9) * np.eye(len(names)))
 
+    def _known(
+        self, name: str, loss: Array, between: Array, jump: Array | float, curve: Curve | None = None
+    ) -> AnyArray:
+        """Where (m,) the interval of a task says more than that it lies between the best model and perfect."""
+        curve = curve or self.curves.get(name)
+        if curve is None or not self.scaling[name].predictable:
+            return np.zeros(len(between), bool)
+        _, one, other = self._ends(name, loss, between, LEVEL, jump, curve)
+        lower, upper = np.sort([self.models.to_share(one), self.models.to_share(other)], axis=0)
+        return ~says_nothing(lower, upper, curve.best, curve.base)
+
+    def _why_not(
+        self, name: str, loss: Array, between: Array, jump: Array | float, where: str, curve: Curve | None = None
+    ) -> str:
+        """Why a task is not known at the first point; empty where it is."""
+        if not self.scaling[name].predictable or self._known(name, loss, between, jump, curve)[0]:
+            return self.scaling[name].reason
+        _, low, high = self._ends(name, loss, between, LEVEL, jump, curve)
+        ends = f"{float(low[0]):.3g} to {float(high[0]):.3g}"
+        n = int(np.isfinite(self.models.shares[name]).sum())
+        return f"not determined by these {n} models: {where} its {_text.percent(LEVEL)} interval is {ends}"
+
     def _ends(
         self, name: str, loss: Array, between: Array, level: float, jump: Array | float, curve: Curve | None = None
     ) -> tuple[Array, Array, Array]:
@@ -157,7 +202,7 @@ class TaskFits:
         if curve is None:
             return np.full(len(between), np.nan), low, high
         middle = curve.median(between)
-        if not self.judgements[name].predictable:
+        if not self.scaling[name].predictable:
             return self.models.to_metric(middle), low, high
         value, spread = curve.at(loss)
         value = value + spread * even_scores(N_DRAWS, 1)[:, None]
@@ -209,11 +254,17 @@ class TaskFits:
         return np.asarray(1 + below * max(_BEGUN / max(curve.risen, 1e-3) - 1, 0.0))
 
     def _about(
-        self, names: Sequence[str], between: Array, inputs: Mapping[str, Any], curves: Mapping[str, Curve]
+        self, known: Mapping[str, AnyArray], between: Array, inputs: Mapping[str, Any], curves: Mapping[str, Curve]
     ) -> list[Note]:
-        """What to know of a prediction of some tasks, beside the reasons why others have none."""
+        """What to know of a prediction of some tasks, and where each is known, beside why others have none."""
         found = []
-        able = [name for name in names if self.judgements[name].predictable]
+        able = [name for name in known if self.scaling[name].predictable]
+        if vague := [name for name in able if not known[name].all()]:
+            text = (
+                f"Not determined by these {len(self.models.loss)} models: {shortlist(vague)}. The interval there "
+                "leaves nearly all open between the best of them and perfect. Evaluate larger models, or more of them."
+            )
+            found.append(Note("undetermined", "warning", text, {"tasks": vague}))
         begun = [name for name in able if name in curves and np.max(self._begun(name, between, curves[name])) > 1]
         if begun:
             sentence = shortlist(f"{name} {_text.percent(round(self.curves[name].risen, 2))}" for name in begun)
@@ -232,7 +283,7 @@ class TaskFits:
             found.append(Note("far_jump", "warning", text, {"ratio": jump}))
         return found
 
-    def _known(self, name: Any) -> str:
+    def _named(self, name: Any) -> str:
         if name not in self.tasks:
             raise ArgumentError(
                 f"{arg('task', name)} is not among the tasks",
@@ -242,7 +293,7 @@ class TaskFits:
         return str(name)
 
     def _curve(self, task: str | None) -> Curve:
-        name = self.lead if task is None else self._known(task)
+        name = self.lead if task is None else self._named(task)
         if name not in self.curves:
             raise ArgumentError(
                 f"{name} has no curve ({self.judgements[name].reason})", "nothing was predicted", "Give more models"

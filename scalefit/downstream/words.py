@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 from scalefit import _text
+from scalefit.downstream.judgement import LEVEL
 from scalefit.downstream.models import AVERAGE
 from scalefit.errors import Note, arg, way
 from scalefit.fitting.printing import note_line
 from scalefit.flops import SIZES
 
-#: Sizes below which a note says that there are few (a guess), rows shown, compute ahead, and level of what is printed.
+#: Sizes below which a note says that there are few (a guess), and rows shown.
 _FEW_SIZES = 3
 _SHOWN = 12
-_AHEAD = 10.0
-_LEVEL = 0.9
 
 
 def notes_of(result: Any) -> list[Note]:
@@ -24,10 +23,19 @@ def notes_of(result: Any) -> list[Note]:
     models, found = result.models, []
     lead = result.judgements[result.lead]
     if not lead.predictable:
-        text = f"{result.lead} cannot be predicted from these models: {lead.reason}. Its interval is the whole range."
+        text = f"{result.lead} cannot be predicted from these models: {lead.reason}."
+        if not result.scaling[result.lead].predictable:
+            text += " Its interval is the whole range."
         found.append(Note("not_predictable", "error", text, {"task": result.lead}))
     single = [name for name in models.metrics if name != result.lead]
-    named = [name for name in single if not result.judgements[name].predictable]
+    vague = [name for name in single if result.scaling[name].predictable and not result.judgements[name].predictable]
+    if vague:
+        text = (
+            f"{len(vague)} of {len(single)} tasks are curves in the loss that these models do not determine "
+            f"({_listed(vague)}): nearer than ten times the compute, {way('predict_tasks', '--at')} may know them."
+        )
+        found.append(Note("undetermined", "warning", text, {"tasks": vague}))
+    named = [name for name in single if not result.scaling[name].predictable]
     if named:
         text = (
             f"{len(named)} of {len(single)} tasks cannot be predicted from these models ({_listed(named)}): their "
@@ -100,15 +108,15 @@ def text(result: Any) -> str:
 
 def _ahead(result: Any) -> str:
     """The lead task at ten times the most expensive model, its N and D both raised; empty where that is not asked."""
-    models = result.models
-    if models.C is None or set(result.inputs) != set(SIZES) or result.lead not in result.curves:
+    inputs = result.ahead()
+    if not inputs or result.lead not in result.curves:
         return ""
-    largest = int(np.argmax(models.C))
-    N, D = (float(models.inputs[key][largest]) * _AHEAD**0.5 for key in SIZES)
-    row = result.predict_interval(N=N, D=D, level=_LEVEL).iloc[0]
-    sentence = f"{row['loss']:.3g} [{row['lower']:.3g}, {row['upper']:.3g}] ({_text.percent(_LEVEL)})"
+    N, D = (inputs[key] for key in SIZES)
+    row = result.predict_interval(**inputs, level=LEVEL).iloc[0]
+    ends = f"[{row['lower']:.3g}, {row['upper']:.3g}] ({_text.percent(LEVEL)})"
+    sentence = f"{row['loss']:.3g} {ends}"
     if not row["known"]:
-        sentence = "not known"
+        sentence = f"not determined, {ends}" if result.scaling[result.lead].predictable else "not known"
     sizes = f"N {_text.count(N)}, D {_text.count(D)}"
     return f"{result.lead} at ten times the compute of the most expensive model ({sizes}): {sentence}"
 

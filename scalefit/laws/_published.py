@@ -158,6 +158,9 @@ class PublishedLaw:
             key in covered and covered[key][0] <= value <= covered[key][1] for key, value in asked.items()
         )
 
+    def __repr__(self) -> str:
+        return f"<PublishedLaw {self.law.name} {self.constants.key}>"
+
     def __str__(self) -> str:
         values = ", ".join(f"{key} = {self.constants.values[key]:.6g}" for key in self.law.parameters)
         c = self.constants

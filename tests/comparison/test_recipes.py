@@ -41,6 +41,11 @@ def table(**recipes):
     return pd.concat([frame.assign(recipe=name) for name, frame in recipes.items()], ignore_index=True)
 
 
+def along_compute(m=1.0, seed=0):
+    frame = runs_of(m**0.5, m**0.5, 0.002, seed)
+    return pd.DataFrame({"C": 6 * frame["N"] * frame["D"], "loss": frame["loss"]})
+
+
 def additive(**changes):
     N, D = isoflop()
     both = AdditiveSurface(np.r_[N, N], np.r_[D, D], np.repeat([False, True], len(N)))
@@ -538,3 +543,56 @@ def test_a_spread_that_a_prior_alone_limits_is_not_that_of_few_runs():
     of_data = arm.mixture(arm.C_centre).dof
     assert (of_prior > 3 * fit.dof)[slight].all()
     assert (of_data < 2 * fit.dof)[slight].all() and (of_data >= fit.dof)[slight].all()
+
+
+# -- what a first user met -----------------------------------------------------------------------------------------
+
+
+def test_a_table_of_compute_alone_is_told_how_it_can_be_compared():
+    tables = {"a": along_compute(), "b": along_compute(1.3, 1)}
+    with pytest.raises(DataError, match=r"has the compute C, and not both N and D.*law='power_law'"):
+        sf.compare_recipes(tables, baseline="a")
+    assert sf.compare_recipes(tables, baseline="a", law="power_law").verdict.startswith("b is better")
+
+
+def test_laws_that_the_user_states_to_be_equal_are_not_said_to_differ():
+    runs = table(a=runs_of(noise=0.002), b=runs_of(1.1, 1.1, 0.002, 1))
+    assert "the two laws may differ" in str(sf.compare_recipes(runs, baseline="a"))
+    stated = str(sf.compare_recipes(runs, baseline="a", differ="nothing"))
+    assert "may differ" not in stated and "extrapolated as one law" in stated
+
+
+def test_a_throughput_is_a_number_or_a_pair_however_it_is_written():
+    found = sf.compare_recipes(table(a=runs_of(noise=0.002), b=runs_of(1.1, 1.1, 0.002, 1)), baseline="a")
+    pair, alone = found.time_multiplier({"b": (0.9, 0.05)}), found.time_multiplier({"b": 0.9})
+    pd.testing.assert_frame_equal(found.time_multiplier({"b": [0.9, 0.05]}), pair)
+    assert pair.loc["b", "upper"] > alone.loc["b", "upper"]
+    for odd in ((0.9,), (0.9, 0.05, 1), []):
+        with pytest.raises(ArgumentError, match="throughput of b holds"):
+            found.time_multiplier({"b": odd})
+
+
+def test_few_runs_need_more_than_many_would_for_the_same_sureness():
+    from scalefit.comparison.recipes_arm import _distance
+
+    assert _distance(3) > _distance(10) > _distance(1000) == pytest.approx(2.48, abs=0.01)
+    quiet, loud = (
+        sf.compare_recipes(table(a=runs_of(noise=s), b=runs_of(1.1, 1.1, s, 1)), baseline="a") for s in (1e-4, 3e-3)
+    )
+    assert quiet.runs_needed["b"] < 8 <= loud.runs_needed["b"] < 40
+
+
+def test_what_pairs_share_is_known_from_their_differences_alone():
+    """Six pairs agree by chance; counted as 31 runs, that made the interval of 25 runs against 6 too narrow."""
+    many, few = isoflop(5, 5), isoflop(3, 2)  # the few have the cheapest, the middle and the largest budget of the many
+    runs = table(a=runs_of(noise=0.003, cells=many), b=runs_of(noise=0.003, seed=1, cells=few))
+    arm = sf.compare_recipes(runs, baseline="a").arms["b"]
+    pairs = len(arm.shared_cells())
+    assert pairs == 6
+    by_cell = np.array(["pair" in name for name in arm.fit.structures])
+    assert by_cell.any() and arm.fit.dof[by_cell].max() <= pairs - 2 and arm.fit.dof[~by_cell].min() > 15
+    cells = isoflop(3, 2)
+    seeds = pd.concat([runs_of(noise=0.003, seed=seed, cells=cells) for seed in range(6)])
+    more = sf.compare_recipes(table(a=seeds.iloc[:18], b=seeds.iloc[18:]), baseline="a").arms["b"]
+    by_cell = np.array(["pair" in name for name in more.fit.structures])
+    assert more.fit.dof[by_cell].max() > 20  # 36 runs in 6 cells differ in 30 ways

@@ -93,6 +93,28 @@ def test_an_accuracy_is_made_high_by_a_plan(steps):
     assert sf.plan(both, C=1e21).N == pytest.approx(sf.plan(steps[0], C=1e21).N, rel=1e-3)
 
 
+def test_tails_of_the_loss_at_which_no_metric_can_be_do_not_take_the_interval_away():
+    runs = runs_of()
+    curve = 0.25 + 0.7 / (1 + np.exp(3 * (runs["loss"] - 2.6)))  # an exponential of the loss leaves its range
+    second = sf.fit({"val_loss": runs["loss"], "error": 1 - curve}, "downstream_error")
+    both = sf.chain(sf.forecast(runs[["N", "D", "loss"]]), second)
+    band = both.predict_interval(N=[1e9, 2e9, 1e10], D=[2e10, 6e10, 2e11])
+    near, tail, far = band.itertuples()
+    assert np.isfinite([near.lower, near.upper, tail.lower, tail.upper]).all() and 0 <= tail.lower < tail.loss
+    assert far.loss < 0 and np.isnan(far.lower)  # the prediction itself cannot be: no interval
+    codes = [note.code for note in band.attrs["notes"]]
+    assert "impossible_tail" in codes
+    quiet = both.predict_interval(N=[1e9], D=[2e10]).attrs["notes"]
+    assert not {"impossible_tail", "impossible_value"} & {note.code for note in quiet}
+    alone = both.predict_interval(N=[1e10], D=[2e11]).attrs["notes"]
+    assert "impossible_value" in {note.code for note in alone}
+
+
+def test_a_chain_is_shown_in_a_line(steps):
+    assert repr(sf.chain(LAW, ERROR)) == "<Chain of <PublishedLaw chinchilla besiroglu2024> and " + repr(ERROR) + ">"
+    assert len(repr(sf.chain(LAW, ERROR))) < 120
+
+
 def test_a_loss_beyond_the_metrics_runs_is_named(steps):
     notes = sf.chain(*steps).predict_interval(N=7e10, D=1.4e12).attrs["notes"]
     assert "metric_extrapolated" in [note.code for note in notes]

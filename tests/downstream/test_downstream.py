@@ -186,6 +186,61 @@ def test_a_task_whose_check_could_not_run_is_not_predictable():
     assert np.isnan(row["skill"]) and not row["predictable"] and row["reason"].startswith("not checked")
 
 
+def few_models(n, scatter, decades, seed=0):
+    """Models over some decades of compute, and one of ten times that: a task that scales and three that do not."""
+    rng = np.random.default_rng([seed, n])
+    C, shape = np.geomspace(1e20 / 10**decades, 1e20, n), np.exp(rng.uniform(-1, 1, n))
+    N = 0.05 * shape * C**0.51
+    N, C = np.r_[N, N[-1] * 10**0.5], np.r_[C, 1e21]
+    loss = np.asarray(LAW.predict(N=N, D=C / 6 / N)) * np.exp(0.003 * rng.standard_normal(n + 1))
+    tasks = {
+        "acc_rises": 0.25 + 0.7 / (1 + np.exp(2.5 * (loss - 2.6))),
+        "acc_guesses": np.full(n + 1, 0.25),
+        "acc_falls": 0.2 + 0.1 * loss,
+        "acc_alone": 0.5 + 3 * scatter * rng.standard_normal(n + 1),
+    }
+    noisy = {name: np.clip(value + scatter * rng.standard_normal(n + 1), 0, 1) for name, value in tasks.items()}
+    frame = pd.DataFrame({"N": N, "D": C / 6 / N, "val_loss": loss, **noisy})
+    return frame.iloc[:-1], frame.iloc[-1]
+
+
+@pytest.mark.parametrize(("n", "scatter", "decades"), [(6, 0.005, 2.5), (8, 0.05, 1), (8, 0.03, 2.5), (20, 0.03, 2.5)])
+def test_a_curve_whose_interval_says_nothing_is_not_determined_by_these_models(n, scatter, decades):
+    small, large = few_models(n, scatter, decades)
+    found = sf.fit_downstream(small, loss="val_loss", metric="acc_rises", chance=0.25)
+    row = found.table.loc["acc_rises"]
+    assert not row["predictable"] and row["reason"].startswith(f"not determined by these {n} models: at 10 times")
+    assert not found.trusted and "not determined, [" in str(found)
+    far = found.predict_interval(N=large["N"], D=large["D"], level=0.5)  # known whatever the level asked for
+    assert not far["known"].any() and "undetermined" in {note.code for note in far.attrs["notes"]}
+    assert far["lower"].iloc[0] > 0.3  # the interval stays what it is: a curve there is
+    assert found.sample(50, N=large["N"], D=large["D"])["acc_rises"].notna().all()
+    largest = small.iloc[-1]
+    near = found.predict_tasks(N=largest["N"], D=largest["D"])
+    assert near.loc["acc_rises", "known"] and near.loc["acc_rises", "reason"] == ""
+
+
+@pytest.mark.parametrize("n", [6, 8, 12, 40])
+def test_what_few_models_call_predictable_is_narrow_and_right(n):
+    told = 0
+    for decades in (1.0, 2.5):
+        small, large = few_models(n, 0.005, decades, seed=1)
+        found = sf.fit_downstream(small, loss="val_loss", metric="acc_*", chance=0.25)
+        ahead = found.predict_tasks(N=large["N"], D=large["D"], level=0.98)
+        assert not set(found.predictable) & {"acc_guesses", "acc_falls", "acc_alone"}
+        for name in set(found.predictable) - {"average"}:
+            told += 1
+            assert ahead.loc[name, "upper"] - ahead.loc[name, "lower"] < 0.5
+            assert ahead.loc[name, "lower"] < large[name] < ahead.loc[name, "upper"]
+    assert told == (1 if n == 6 else 2)
+
+
+def test_a_saturated_task_is_known_though_little_is_left_to_perfect():
+    runs = models(noise=0.004, acc_done=lambda loss: 0.25 + 0.72 / (1 + np.exp(3 * (loss - 3.7))))
+    found = sf.fit_downstream(runs, loss="val_loss", metric="acc_done", chance=0.25)
+    assert found.predictable == ("acc_done",) and found.table.loc["acc_done", "best"] > 0.93
+
+
 def test_draws_of_tasks_that_share_scatter_share_it():
     rng = np.random.default_rng(0)
     shared = 0.02 * rng.standard_normal(25)
@@ -320,7 +375,8 @@ def test_the_command_prints_the_take_away_first_and_saves_what_loads(several, tm
         out = capsys.readouterr().out
         if "--json" in more:
             said = json.loads(out)
-            assert said["predictions"][0]["tasks"]["accuracy"]["known"] is True
+            far = said["predictions"][0]["tasks"]["accuracy"]
+            assert far["known"] is False and far["reason"].startswith("not determined by these 25 models")
             assert "far_jump" in {note["code"] for note in said["predictions"][0]["notes"]}
             assert said["tasks"]["acc_chance"]["predictable"] is False
         else:
