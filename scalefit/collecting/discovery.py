@@ -40,8 +40,10 @@ def find(root: Path, asked: dict[str, str | None]) -> Iterator[Find]:
             is_trainer = trainer_folders.is_run(folder, set(files), set(folders))
             folders[:] = [name for name in folders if is_trainer and not name.startswith(parts)]
             continue
-        if any(name.startswith(event_files.PREFIX) for name in files):  # one reading for all of them
-            yield folder, partial(event_files.read, folder)
+        parted = event_files.splits(folder, folders, files)
+        folders[:] = [name for name in folders if name not in parted]
+        if parted or any(name.startswith(event_files.PREFIX) for name in files):  # one reading for all of them
+            yield folder, partial(event_files.read, folder, parted)
         for name in sorted(files):
             if not name.startswith(event_files.PREFIX):
                 yield from _of_file(folder / name, asked)

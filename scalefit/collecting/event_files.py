@@ -1,7 +1,12 @@
-"""TensorBoard's event files: one run per folder, and a folder in which the steps begin again holds several."""
+"""TensorBoard's event files: one run per folder, and a folder in which the steps begin again holds several.
+
+Keras writes `train` and `validation` of one run, `add_scalars` loss_train and loss_val, an Estimator `eval` inside.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +17,43 @@ PREFIX = "events.out.tfevents"
 _Points = dict[str, list[tuple[float, float, float]]]
 
 
-def read(folder: Path) -> list[Run]:
-    """Read the runs of a folder; files that go on where an earlier one was are one run (a resume)."""
+_SPLIT = re.compile(r"(?:.*[_.-])?(train|training|val|valid|validation|eval|evaluation|test|dev)", re.I)
+_BY_ITERATION = "_vs_iterations"  # what Keras says a second time, over other steps
+
+
+def splits(folder: Path, folders: Iterable[str], files: Iterable[str]) -> list[str]:
+    """Folders inside `folder` that hold the training and the validation part of one run."""
+    named = [name for name in sorted(folders) if _SPLIT.fullmatch(name) and any((folder / name).glob(f"{PREFIX}*"))]
+    trained = [name for name in named if _split(name).startswith("train")]
+    own = any(name.startswith(PREFIX) for name in files)
+    return named if len(named) > len(trained) and (trained or own) else []
+
+
+def _split(name: str) -> str:
+    match = _SPLIT.fullmatch(name)
+    return match[1].lower() if match is not None else name
+
+
+def read(folder: Path, parted: Iterable[str] = ()) -> list[Run]:
+    """Read the runs of a folder; files that go on where an earlier one was are one run (a resume).
+
+    The folders `parted` inside it hold parts of its one run.
+    """
+    parts = _parts(folder)
+    for name in parted:
+        more = _parts(folder / name)
+        if len(parts) > 1 or len(more) != 1:
+            raise DataError(f"{folder / name} holds {len(more)} runs", "nothing was read of it", "Give each a folder")
+        said = {f"{_split(name)}/{tag}": rows for tag, rows in more[0].items() if not tag.endswith(_BY_ITERATION)}
+        parts = [{**(parts[0] if parts else {}), **said}]
+    if not parts:
+        raise DataError(f"{folder} holds event files without scalars", "nothing was read of it", "Name another folder")
+    config = flat(read_yaml(folder / "hparams.yaml")) if (folder / "hparams.yaml").is_file() else {}
+    return [_run(folder, points, config, i, len(parts)) for i, points in enumerate(parts)]
+
+
+def _parts(folder: Path) -> list[_Points]:
+    """Scalars of each run in the event files of a folder."""
     files = sorted((path for path in folder.iterdir() if path.name.startswith(PREFIX)), key=_written)
     parts: list[_Points] = []
     for path in files:
@@ -27,10 +67,7 @@ def read(folder: Path) -> list[Run]:
                 parts[-1].setdefault(tag, []).extend(more)
         else:
             parts.append(points)
-    if not parts:
-        raise DataError(f"{folder} holds event files without scalars", "nothing was read of it", "Name another folder")
-    config = flat(read_yaml(folder / "hparams.yaml")) if (folder / "hparams.yaml").is_file() else {}
-    return [_run(folder, points, config, i, len(parts)) for i, points in enumerate(parts)]
+    return parts
 
 
 def _run(folder: Path, points: _Points, config: dict[str, Any], index: int, count: int) -> Run:

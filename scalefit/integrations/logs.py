@@ -371,13 +371,14 @@ def _tensorboard(source: Path, val: str | None, train: str | None) -> pd.DataFra
     for name, wanted in (("val_loss", val), ("train_loss", train), ("lr", None), ("grad_norm", None)):
         tag = names.find([s for s in scalars if name != "train_loss" or s != val], name, wanted)
         if tag is not None:
-            logged = sorted(events.Scalars(tag), key=lambda e: e.wall_time)
-            rows = [(float(e.step), np.inf if e.value != e.value else float(e.value)) for e in logged]
-            frames.append(pd.DataFrame(rows, columns=["step", name]))
+            logged = events.Scalars(tag)
+            rows = [(e.wall_time, float(e.step), np.inf if e.value != e.value else float(e.value)) for e in logged]
+            frames.append(pd.DataFrame(rows, columns=["time", "step", name]))
     if not frames:
         raise DataError(
             f"{source} has no loss among its scalars: {names.listed(scalars, 20)}",
             "nothing was read",
             f"Name one: {arg('val', ...)} or {arg('train', ...)}",
         )
-    return pd.concat(frames, ignore_index=True)
+    # In the order of writing, so that a resume is seen as one: each quantity by itself goes on where it left off.
+    return pd.concat(frames, ignore_index=True).sort_values("time", kind="stable", ignore_index=True)

@@ -523,3 +523,36 @@ def test_a_copied_folder_is_named(tmp_path):
     (tmp_path / "b.csv").write_text(text.format("again"))
     (note,) = (note for note in sf.collect(tmp_path).attrs["notes"] if note["code"] == "copies")
     assert note["details"]["runs"] == ["again"]
+
+
+def scalars(folder, tag, losses):
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder))
+    for step, loss in enumerate(losses, 1):
+        writer.add_scalar(tag, loss, 100 * step)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [("train", "validation"), ("loss_train", "loss_val"), ("", "eval")],  # Keras, add_scalars, an Estimator
+)
+def test_event_folders_of_training_and_validation_are_one_run(tmp_path, train, val):
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    scalars(tmp_path / "a" / train, "epoch_loss", [3.0, 2.5, 2.0])
+    scalars(tmp_path / "a" / val, "epoch_loss", [3.2, 2.8, 2.4])
+    scalars(tmp_path / "a" / val, "evaluation_loss_vs_iterations", [9.0, 9.0, 9.0])
+    table = sf.collect(tmp_path)
+    assert len(table) == 1 and table.run[0] == "a"
+    assert table.loss[0] == pytest.approx(2.4) and "epoch_loss" in table.loss_column[0]
+
+
+def test_event_folders_with_names_of_their_own_are_runs_of_their_own(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    for name, loss in (("wide", 2.0), ("constrain", 2.2), ("eval", 2.4)):  # an "eval" without a training part
+        scalars(tmp_path / name, "val/loss", [3.0, loss])
+    table = sf.collect(tmp_path).set_index("run")
+    assert table.loss.to_dict() == pytest.approx({"wide": 2.0, "constrain": 2.2, "eval": 2.4})

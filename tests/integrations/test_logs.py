@@ -78,6 +78,28 @@ def test_tensorboard_event_files(tmp_path):
         )
 
 
+def test_a_resumed_run_in_event_files_is_read_to_its_end(tmp_path):
+    """As a trainer killed at step 40 and resumed at 20 leaves it: each quantity goes back once, not the file."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    clock = 1e9
+    for suffix, steps, off in ((".a", (10, 20, 30, 40), 0.0), (".b", (20, 30, 40, 50), 0.5)):
+        writer = EventFileWriter(str(tmp_path), filename_suffix=suffix)
+        for step in steps:
+            for tag, value in (("train/loss", 3.5), ("val/loss", 3.6)):
+                clock += 1
+                summary = Summary(value=[Summary.Value(tag=tag, simple_value=value - off - step / 100)])
+                writer.add_event(Event(step=step, wall_time=clock, summary=summary))
+        writer.close()
+    table = read_log(tmp_path)
+    assert table.step.tolist() == [10, 20, 30, 40, 50]
+    np.testing.assert_allclose(table.val_loss, [3.5, 2.9, 2.8, 2.7, 2.6], rtol=1e-6)
+    np.testing.assert_allclose(table.train_loss, [3.4, 2.8, 2.7, 2.6, 2.5], rtol=1e-6)
+
+
 def test_names_of_ones_own(tmp_path):
     path = tmp_path / "run.csv"
     path.write_text("step,quality,c4_score\n10,30,3.4\n20,20,2.9\n")
