@@ -15,8 +15,10 @@ ENDED = 143
 class Ending:
     """Whether SIGTERM or SIGINT asked the process to end, where nobody else handles them."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = False) -> None:
         self.signal: int | None = None
+        #: Whether what is under way is dropped as soon as it is asked for.
+        self.at_once = at_once
         #: Whether there is something to put in order first: a lease in the taking, a run to save. Where there is not,
         #: and at a second SIGINT, an interrupt is one at once.
         self.saves = True
@@ -31,6 +33,8 @@ class Ending:
         if number == signal.SIGINT and (self.asked or not self.saves):
             raise KeyboardInterrupt
         self.signal = number
+        if self.at_once:
+            self.leave()
 
     def leave(self) -> NoReturn:
         """End as the signal asks for."""
@@ -40,9 +44,9 @@ class Ending:
 
 
 @contextlib.contextmanager
-def asked_to_end() -> Iterator[Ending]:
-    """What the signals asked for while this holds."""
-    ending = Ending()
+def asked_to_end(at_once: bool = False) -> Iterator[Ending]:
+    """What the signals asked for while this holds; `at_once` ends it by an exception, so that it can clear up."""
+    ending = Ending(at_once)
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):

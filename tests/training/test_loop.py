@@ -366,6 +366,22 @@ def test_sigterm_saves_the_run_and_ends_it(with_, store: Path, store_at, start, 
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", ENDED), ("SIGINT", 130)])
+def test_a_signal_while_a_corpus_is_built_leaves_nothing_half_built(store: Path, start, name, code) -> None:
+    (store / "text.txt").write_text("one two three\n\nfour five six\n\n" * 20)
+    asked = (
+        "import os, signal, sys\n"
+        "from scalefit.training import CorpusConfig\n"
+        "from scalefit.training.data import corpus, documents\n"
+        "cut = documents._paragraphs\n"
+        f"documents._paragraphs = lambda text: (os.kill(os.getpid(), signal.{name}), cut(text))[1]\n"
+        "try: corpus.open_corpus(CorpusConfig(source='files', path=sys.argv[1], tokenizer='byte'), sys.argv[2])\n"
+        "except KeyboardInterrupt: sys.exit(130)\n"
+    )
+    assert start("-c", asked, store / "text.txt", store / "built").wait() == code
+    assert list((store / "built").iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", ENDED), ("SIGINT", 130)])
 def test_a_signal_in_the_moment_the_lease_is_taken_gives_it_back(tiny, store: Path, start, name, code) -> None:
     path = store / "config.json"
     path.write_text(json.dumps(tiny.to_dict()))

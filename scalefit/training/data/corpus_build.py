@@ -25,6 +25,7 @@ from scalefit.training.data.facts import FactSource
 from scalefit.training.data.grammar import sample_lines
 from scalefit.training.data.markov import MarkovSource
 from scalefit.training.data.tokenizers import WordTokenizer, train_tokenizer
+from scalefit.training.ending import asked_to_end
 from scalefit.training.store import store_errors
 
 #: A Markov chain restarts after so many tokens; windows of any power of two up to 8,192 tile it without
@@ -64,8 +65,8 @@ _cached_facts = functools.lru_cache(maxsize=8)(FactSource)
 
 
 def build(config: CorpusConfig, folder: Path) -> None:
-    """Write a corpus beside `folder`, and give it that name once it is whole."""
-    with store_errors(folder.parent):
+    """Write a corpus beside `folder`, and give it that name once it is whole; SIGTERM too leaves nothing half built."""
+    with asked_to_end(at_once=True), store_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".building-"))
         try:
