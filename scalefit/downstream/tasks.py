@@ -264,7 +264,7 @@ class TaskFits:
                 f"Not determined by these {len(self.models.loss)} models: {shortlist(vague)}. The interval there "
                 "leaves nearly all open between the best of them and perfect. Evaluate larger models, or more of them."
             )
-            found.append(Note("undetermined", "warning", text, {"tasks": vague}))
+            found.append(Note("not_determined", "warning", text, {"tasks": vague}))
         begun = [name for name in able if name in curves and np.max(self._begun(name, between, curves[name])) > 1]
         if begun:
             sentence = shortlist(f"{name} {_text.percent(round(self.curves[name].risen, 2))}" for name in begun)

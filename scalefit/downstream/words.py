@@ -34,7 +34,7 @@ def notes_of(result: Any) -> list[Note]:
             f"{len(vague)} of {len(single)} tasks are curves in the loss that these models do not determine "
             f"({_listed(vague)}): nearer than ten times the compute, {way('predict_tasks', '--at')} may know them."
         )
-        found.append(Note("undetermined", "warning", text, {"tasks": vague}))
+        found.append(Note("not_determined", "warning", text, {"tasks": vague}))
     named = [name for name in single if not result.scaling[name].predictable]
     if named:
         text = (

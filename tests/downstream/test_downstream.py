@@ -212,7 +212,7 @@ def test_a_curve_whose_interval_says_nothing_is_not_determined_by_these_models(n
     assert not row["predictable"] and row["reason"].startswith(f"not determined by these {n} models: at 10 times")
     assert not found.trusted and "not determined, [" in str(found)
     far = found.predict_interval(N=large["N"], D=large["D"], level=0.5)  # known whatever the level asked for
-    assert not far["known"].any() and "undetermined" in {note.code for note in far.attrs["notes"]}
+    assert not far["known"].any() and "not_determined" in {note.code for note in far.attrs["notes"]}
     assert far["lower"].iloc[0] > 0.3  # the interval stays what it is: a curve there is
     assert found.sample(50, N=large["N"], D=large["D"])["acc_rises"].notna().all()
     largest = small.iloc[-1]
