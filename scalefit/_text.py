@@ -130,6 +130,20 @@ def known(asked: object, names: Iterable[object], most: int = 60) -> str:
     return f"{nearest(asked, names) if isinstance(asked, str) else ''}Known: {shortlist(names, most) or 'none'}"
 
 
+def trust(trusted: bool, warnings: int, why: str = "") -> str:
+    """How far to trust an answer: yes, with care or NO, with the reason or the number of warnings.
+
+    Examples
+    --------
+    >>> trust(True, 0), trust(True, 2), trust(True, 1, "few runs"), trust(False, 3, "not converged")
+    ('yes', 'with care (2 warnings)', 'with care (few runs; 1 warning)', 'NO (not converged)')
+    """
+    if not trusted:
+        return f"NO ({why})" if why else "NO"
+    reasons = [*([why] if why else []), *([several(warnings, "warning")] if warnings else [])]
+    return f"with care ({'; '.join(reasons)})" if reasons else "yes"
+
+
 def _letters(name: object) -> str:
     """A name as it is compared: in lower case, without signs."""
     return "".join(char for char in str(name).lower() if char.isalnum())

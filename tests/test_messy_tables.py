@@ -143,3 +143,40 @@ def test_many_quantities_are_read_as_one_is():
     assert both.tolist() == [law.predict(N=7e9, D=1.4e11), law.predict(N="13B", D=1e12)]
     with pytest.raises(ValueError, match=r"N=\['7B', 'many'\] must be a number or an array"):
         law.predict(N=["7B", "many"], D=1e10)
+
+
+def test_a_column_l_is_the_loss_where_it_is_no_count_of_layers(tmp_path):
+    runs = read(table(tmp_path, "N,D,L", lambda i, n, d, x: f"{n},{d},{x}"))
+    same(runs)
+    assert runs.attrs["scalefit"]["guessed"] == {"loss": "L"}
+    with pytest.raises(DataError, match="no loss column"):
+        read(table(tmp_path, "N,D,L", lambda i, n, d, x: f"{n},{d},{6 + i}"))
+    both = read(table(tmp_path, "N,D,L,val_loss", lambda i, n, d, x: f"{n},{d},{x / 2},{x}"))
+    same(both)
+
+
+def test_a_line_plot_of_a_tracker_is_sent_to_what_makes_a_table_of_it(tmp_path):
+    header = '"Step","a - val/loss","a - val/loss__MIN","b - val/loss","b - val/loss__MIN"'
+    path = table(tmp_path, header, lambda i, n, d, x: f"{100 * i},{x},{x},{x + 1},{x + 1}")
+    with pytest.raises(DataError, match="curves of 2 runs, a column for each .* with sf.collect"):
+        read(path)
+
+
+def test_the_note_on_guessed_columns_names_one_that_was_guessed(tmp_path):
+    runs = read(table(tmp_path, "N,D,val_loss", lambda i, n, d, x: f"{n},{d},{x}"))
+    (note,) = [note for note in runs.attrs["scalefit"]["notes"] if note["code"] == "guessed"]
+    assert note["message"].endswith("name them: loss='column'.")
+
+
+def test_a_fault_of_every_row_is_shown_on_three(tmp_path):
+    with pytest.raises(DataError) as refused:
+        read(table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x} nats"))
+    assert "all 9 were set aside" in str(refused.value) and str(refused.value).count("not a number") == 3
+    assert "and 6 more" in str(refused.value)
+
+
+def test_a_page_of_html_is_no_table(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("<table><tr><th>N</th></tr><tr><td>1</td></tr></table>")
+    with pytest.raises(DataError, match="a page of HTML.* Export it as csv"):
+        read(path)

@@ -116,6 +116,8 @@ def _usage(error: Any, options: set[str]) -> str:
     meant = [option for option in _MEANT.get(typed[1] if typed else "", ()) if option in options]
     if typed and meant:
         text = f"No such option: {typed[1]}. Did you mean {meant[0]}?"
+    if text.startswith("Got unexpected extra argument") and options:
+        text = f"{text.rstrip('.')}: name the option that it is for, or quote a name with spaces"
     why = error.__cause__ or error.__context__
     if hasattr(why, "errors"):  # pydantic's, which leave out the value
         value = repr(str(why.errors()[0].get("input")))

@@ -106,9 +106,9 @@ def _read_plan(path: Path) -> RunPlan:
     return RunPlan(**record)
 
 
-def monitor_of(log: Path, plan: Path | None = None) -> Monitor:
+def monitor_of(log: Path, plan: Path | None = None, val: str | None = None, train: str | None = None) -> Monitor:
     """Monitor of a log, by the plan in a file or else by the one that the log shows."""
-    return _Reader(log, None if plan is None else _read_plan(plan), [], None, None, None, None, None, None).monitor()
+    return _Reader(log, None if plan is None else _read_plan(plan), [], None, None, None, val, train, None).monitor()
 
 
 class _Reader:

@@ -12,6 +12,7 @@ import typer
 from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.errors import Note, spoken
 
 
 class Final(StrEnum):
@@ -93,6 +94,6 @@ def collect(
         shared.print_json({"out": str(out), "n_runs": len(table), "columns": list(table.columns), "notes": notes})
         return ExitCode.DONE
     for note in notes:
-        typer.echo(folded(f"{'! ' if note['severity'] == 'warning' else '  '}{note['message']}"))
+        typer.echo(folded(f"{'! ' if note['severity'] == 'warning' else '  '}{spoken(Note(**note).template)}"))
     typer.echo(f"{len(table)} run{'s' if len(table) != 1 else ''}, one per row, in {out}")
     return ExitCode.DONE

@@ -54,12 +54,11 @@ def forecast(
 
     points = shared.points(point for point in at or () if not _RATIO.fullmatch(point))
     ratios = [float(multiple[1]) for multiple in map(_RATIO.fullmatch, at or ()) if multiple]
-    if at is None and set(SIZES) <= set(columns) and all(_is_number(columns[name]) for name in SIZES):
-        raise typer.BadParameter(
-            f"--N {columns['N']} --D {columns['D']} would set every run's; a point to predict is "
-            f"--at N={columns['N']},D={columns['D']}",
-            param_hint="--N",
-        )
+    points_meant = {name: columns[name] for name in SIZES if name in columns and _is_number(columns[name])}
+    if at is None and "N" in points_meant:
+        typed = " ".join(f"--{name} {value}" for name, value in points_meant.items())
+        point = ",".join(f"{name}={points_meant.get(name, '...')}" for name in SIZES)
+        raise typer.BadParameter(f"{typed} would set every run's; a point to predict is --at {point}", param_hint="--N")
     shared.may_write("--save", save, "result", [table], force=force)
     shared.may_write("--plot", plot, "figure", [table], force=force)
     with shared.working("Forecasting"), shared.rows_in_print(not as_json):

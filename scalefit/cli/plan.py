@@ -149,7 +149,7 @@ def plan(
         typer.echo(str(answer))
         _say(save, "Plan")
         _say(plot, "Figure")
-    return 0 if result.trusted else ExitCode.UNTRUSTED
+    return 0 if answer.trusted else ExitCode.UNTRUSTED
 
 
 @shared.takes_columns

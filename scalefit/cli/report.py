@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
 from scalefit.errors import DataError, FitError, ScalefitWarning
@@ -50,6 +51,8 @@ def report(
     plan: Annotated[
         Path | None, typer.Option(help="With --live: TOML or JSON file with the run's plan. Left out: from the log.")
     ] = None,
+    val: Annotated[str | None, typer.Option(help="With --live: name of the validation loss in the log.")] = None,
+    train: Annotated[str | None, typer.Option(help="With --live: name of the training loss in the log.")] = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -63,9 +66,10 @@ def report(
         if unread:
             text = "a live run has no law, budget or series; its log is read as scalefit advise reads it"
             raise typer.BadParameter(f"{text}. Leave out {', '.join(unread)}", param_hint="--live")
-        return _live(Path(table), out, plan, title=title, level=level, force=force, as_json=as_json)
-    if plan is not None:
-        raise typer.BadParameter(f"{plan} is the plan of a live run: give --live too", param_hint="--plan")
+        return _live(Path(table), out, (val, train), plan, title=title, level=level, force=force, as_json=as_json)
+    for option, value in (("--plan", plan), ("--val", val), ("--train", train)):
+        if value is not None:
+            raise typer.BadParameter(f"{value} is of a live run: give --live too", param_hint=option)
     from scalefit.reporting.report import report as make_report
     from scalefit.tables.series import names_of_series
 
@@ -75,8 +79,8 @@ def report(
     made: dict[str | None, Report] = {}
     refused: dict[str | None, FitError | DataError] = {}
     pool: Literal["pool"] | None = "pool" if by == By.pool else None
-    with shared.working("Writing the report") as progress:
-        runs = shared.read_table(table, laws=[law], checked=False, **columns)
+    with shared.working("Writing the report") as progress, shared.rows_in_print(not as_json):
+        runs = shared.read_table(table, laws=[law], **columns)
         labels = names_of_series(runs) if by == By.series else []
         files = shared.files_of(out, labels or [None])
         for path in files.values():
@@ -104,6 +108,9 @@ def report(
         for label, page in made.items():
             about = _about(page, files[label])
             typer.echo(("" if label is None else f"=== {label}\n") + f"TRUST: {about['verdict']}")
+            for note in page.notes:
+                if note.severity != "info":
+                    typer.echo(folded(f"  {note}"))
             typer.echo(
                 f"Report: {about['path']} ({about['bytes'] / 1000:,.0f} kB, opens in any browser, needs no network)"
             )
@@ -125,14 +132,22 @@ def _unread(context: typer.Context, columns: shared.Columns) -> list[str]:
 
 
 def _live(
-    log: Path, out: Path, plan: Path | None, *, title: str | None, level: float, force: bool, as_json: bool
+    log: Path,
+    out: Path,
+    names: tuple[str | None, str | None],
+    plan: Path | None,
+    *,
+    title: str | None,
+    level: float,
+    force: bool,
+    as_json: bool,
 ) -> int:
     """The page of one run from its log."""
     from scalefit.cli.advise import monitor_of
     from scalefit.reporting.live import report_run
 
     shared.may_write("--out", out, "page", [log, plan], force=force)
-    page = report_run(monitor_of(log, plan), title=title or f"Live run: {log.name}", level=level)
+    page = report_run(monitor_of(log, plan, *names), title=title or f"Live run: {log.name}", level=level)
     page.save(out)
     if as_json:
         shared.print_json({"path": str(out), "bytes": out.stat().st_size, **page.advice.as_dict()})

@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit import __version__
 from scalefit._arguments import check_count
-from scalefit._text import shortlist
+from scalefit._text import folded, shortlist, trust
 from scalefit._typing import Array
 from scalefit._warn import warn_user
 from scalefit.errors import ArgumentError, FitError, Note, arg
@@ -123,8 +123,9 @@ class Fits(Mapping[str, FitResult]):
         first = next(iter(self.values()))
         law = first.law.name.split(":")[0]
         bad = [name for name, result in self.items() if not result.trusted]
-        trust = f"NO: {', '.join(bad[:5])} cannot be trusted" if bad else "yes"
-        lines = [f"{len(self)} losses by {law}, {first.law.formula}, {first.n_runs} runs each.  TRUST: {trust}", ""]
+        count = sum(note.severity == "warning" for note in self.notes)
+        lines = [f"TRUST: {trust(not bad, count, shortlist(bad, 5) and f'not the fits of {shortlist(bad, 5)}')}"]
+        lines += [f"{len(self)} losses by {law}, {first.law.formula}, {first.n_runs} runs each", ""]
         width = max(len(name) for name in self)
         lines.append(f"{'loss'.ljust(width)}  typical miss  at a bound")
         for name, result in self.items():
@@ -134,6 +135,8 @@ class Fits(Mapping[str, FitResult]):
             lines.append(f"{name.ljust(width)}  {_spread(result):>12.4f}  {at_bound}")
         severe = [note for note in self.notes if note.severity == "error"]
         lines += ["", *(f"{note} ({', '.join(note.details['losses'][:4])})" for note in severe)] if severe else []
+        warned = [f"{n.code} ({shortlist(n.details['losses'], 4)})" for n in self.notes if n.severity == "warning"]
+        lines += ["", folded(f"Warnings, in full in .notes: {shortlist(warned)}")] if warned else []
         return "\n".join(lines)
 
     __repr__ = __str__

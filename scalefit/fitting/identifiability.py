@@ -281,9 +281,10 @@ def outlier_notes(problem: Problem, x: Array, labels: AnyArray) -> list[Note]:
     shown = shortlist(rows)
     above = int((residual[worst] < 0).sum())
     which = f"rows {shown}) lie" if len(rows) > 1 else f"row {shown}) lies"
+    side = f"{above} of them above it" if len(rows) > 1 else "above it" if above else "below it"
     text = (
         f"{len(rows)} of {residual.size} runs ({which} over {_OUTLYING:g} times the scatter of the others off the "
-        f"law, {above} of them above it. All were kept. Runs that diverged, were stopped early or are in another unit "
+        f"law, {side}. They were kept. Runs that diverged, were stopped early or are in another unit "
         f"do this: look at them, and leave such runs out."
     )
     return [Note("outliers", "warning", text, {"rows": rows, "above": above})]

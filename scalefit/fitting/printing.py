@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import LEVEL
-from scalefit._text import folded
+from scalefit._text import folded, trust
 from scalefit.errors import Note
 from scalefit.fitting.solution import Solution
 from scalefit.flops import QUANTITIES, counted
@@ -19,10 +19,8 @@ _ROUNDING = 1e-20  # objective per run of a table without noise
 
 def verdict(result: Solution, notes: Sequence[Note]) -> str:
     """``yes``, ``with care`` or ``NO``, with the number of notes behind it."""
-    if not result.trusted:
-        return "NO (" + "; ".join(result.certificate.problems) + ")"
-    warnings = sum(note.severity == "warning" for note in notes)
-    return f"with care ({warnings} warning{'s' if warnings > 1 else ''})" if warnings else "yes"
+    problems = "" if result.trusted else "; ".join(result.certificate.problems)
+    return trust(result.trusted, sum(note.severity == "warning" for note in notes), problems)
 
 
 def as_text(result: Solution, notes: Sequence[Note], level: float = LEVEL) -> str:

@@ -67,8 +67,8 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
         rows = [plain(label) for label in facts.row_labels[out]]
         shown = shortlist(rows)
         text = (
-            f"{out.size} of {n} runs (rows {shown}) miss the law and their neighbours by over four times the noise; "
-            f"they were given less than half of their weight. Look at them."
+            f"{out.size} of {n} runs (row{'s' if out.size > 1 else ''} {shown}) lie{'' if out.size > 1 else 's'} over "
+            "four times the noise off the law; less than half of their weight was counted. Check them for errors."
         )
         notes.append(Note("outliers", "warning", text, {"rows": rows}))
     if facts.widening > _WIDE and spread.power > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scalefit._text import folded
+from scalefit._text import folded, trust
 from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import meaning_of, note_line, number
 from scalefit.flops import counted, quantity
@@ -16,13 +16,10 @@ _SHOWN_RATIOS = (3.0, 10.0, 30.0, 100.0)
 def as_text(result: Any, level: float = 0.9) -> str:
     """Return the printed forecast."""
     warned = sum(note.severity == "warning" for note in result.notes)
-    trust = (
-        "NO" if not result.trusted else f"with care ({warned} warning{'s' if warned > 1 else ''})" if warned else "yes"
-    )
     penalty = result.problem.penalty
     conventions = result.conventions
     lines = [
-        f"TRUST: {trust}",
+        f"TRUST: {trust(result.trusted, warned, '' if result.trusted else 'see the errors below')}",
         folded(f"Forecast by {result.law.name}  {result.law.formula}"),
         folded(f"{result.n_runs} runs up to {_largest_run(result)} · converged: {'yes' if result.success else 'NO'}"),
         folded(f"Prior: {penalty if penalty is not None else 'none'}"),

@@ -120,7 +120,7 @@ def find(columns: Sequence[Any], name: str, wanted: str | None) -> Any:
 
 
 def _several(name: str, found: Sequence[Any]) -> DataError:
-    how = f"Choose one with {arg('val' if name == 'val_loss' else 'train')}"
+    how = f"Choose one: {arg('val' if name == 'val_loss' else 'train', str(found[0]))}"
     what = "runs or losses" if name in LOSSES else "columns"
     return DataError(f"Several {what} fit {name}: {listed(found)}", "nothing was read", how)
 

@@ -220,7 +220,10 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
 
 def _pairs(text: str, table: pd.DataFrame | None) -> pd.DataFrame | None:
     """The log as lines of names and values, where it is not a table with a column of steps."""
-    headed = table is not None and not any(_VALUE_IN_HEADER.search(str(column)) for column in table.columns)
+    heads = [] if table is None else [str(column) for column in table.columns]
+    says_steps = any(names.plain(head) in names.STEPS and not re.search(r"[\d=:]", head) for head in heads)
+    # a run's name may hold values too: Step, "lr=0.001 - loss"
+    headed = table is not None and (says_steps or not any(map(_VALUE_IN_HEADER.search, heads)))
     if table is not None and headed:
         for name in ("step", "tokens", "epoch"):
             column = names.find(list(table.columns), name, None)

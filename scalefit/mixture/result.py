@@ -234,17 +234,11 @@ class OptimalMixture:
 
     def __str__(self) -> str:
         warnings = sum(note.severity == "warning" for note in self.notes)
-        trust = (
-            "NO"
-            if not self.trusted
-            else f"with care ({warnings} warning{'s' if warnings > 1 else ''})"
-            if warnings
-            else "yes"
-        )
-        lines = textwrap.wrap(f"Best mixture: {self.verdict}.", PAGE)
+        lines = [f"TRUST: {words.trust(self.trusted, warnings, '' if self.trusted else 'see the errors below')}"]
+        lines += textwrap.wrap(f"Best mixture: {self.verdict}.", PAGE)
         interval = f"[{self.lower:.4f}, {self.upper:.4f}]" if np.isfinite(self.lower) else "(no interval)"
         losses = f"{len(self.names)} losses" if len(self.names) > 1 else "one loss"
-        lines.append(f"Weighted loss of a run with it {self.loss:.4f} {interval}   TRUST: {trust}")
+        lines.append(f"Weighted loss of a run with it {self.loss:.4f} {interval}")
         lines.append(f"by {self.law} fitted to {self.n_tried} mixtures of {len(self.domains)} domains, {losses}")
         level = f"{words.percent(self.level)} interval"
         head = ("", "share", level, f"within {self.within:g} {self.unit}", "tried")

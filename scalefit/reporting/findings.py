@@ -155,9 +155,7 @@ def find(
     options: Mapping[str, Any],
 ) -> Findings:
     """Fit a law to a table as :func:`scalefit.read_runs` returns it, and find what follows."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*were set aside")  # the page lists these rows
-        result = fit(runs, law, seed=seed, **options)
+    result = fit(runs, law, seed=seed, **options)
     try:
         result = result.bootstrap(draws)
     except ArgumentError:

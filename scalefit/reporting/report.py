@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
-from scalefit.errors import ArgumentError, DataError, arg, note_record
+from scalefit.errors import ArgumentError, DataError, Note, arg, note_record
 from scalefit.fitting.result import FitResult
 from scalefit.flops import FORWARD, QUANTITIES, TRAIN, counted
 from scalefit.laws import get
@@ -23,7 +23,7 @@ from scalefit.reporting.findings import Findings, find, or_why
 from scalefit.reporting.html import Markup, Page, csp_hash, join, json_text, tag, text
 from scalefit.reporting.planning_sections import minimum_loss, next_runs, payload, plan_table, planner
 from scalefit.reporting.verdict import summary
-from scalefit.tables.runs import read_runs
+from scalefit.tables.runs import read_for_fit
 from scalefit.tables.series import names_of_series, runs_of, several_series
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ class Report(Page):
         The fit it reports, with the bootstrap draws that its planner uses.
     verdict : str
         Whether to believe it: ``yes``, ``with care`` or ``NO``, and why, after the notes on fit, forecast and plan.
+    notes : tuple of Note
+        Those notes, the most severe first.
     """
 
     result: FitResult
     verdict: str
+    notes: tuple[Note, ...] = ()
 
     @property
     def trusted(self) -> bool:
@@ -141,12 +144,14 @@ def report(
         raise ArgumentError(f"{arg('title', title)} is not text", "no page was made", "Pass a string")
     compute = None if budget is None else check_quantity("budget", budget)
     declared = get(law[0] if isinstance(law, list | tuple) and law else law).reads()
-    read = read_runs(runs, incomplete="keep", columns=columns, inputs=inputs, declared=declared)
+    known = "scalefit" in getattr(runs, "attrs", {}) and not columns and not inputs  # what was read before
+    read: Any = runs if known else read_for_fit(runs, columns=columns, inputs=inputs, declared=declared)
     table = _one_series(read, only, by)
     found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
     source = _source(runs) + (f", {only}" if only is not None else "")
     beside = find_beside(table, level, or_why)
-    made = Report(_page(found, beside, title or f"Scaling report: {source}", source), found.result, found.verdict)
+    page = _page(found, beside, title or f"Scaling report: {source}", source)
+    made = Report(page, found.result, found.verdict, tuple(note for _, note in found.notes))
     if path is not None:
         made.save(path)
     return made

@@ -24,7 +24,7 @@ LAW_FALLEN = 1.0  # or this much since the first evaluation [nat/token]
 LAW_LEAST_END = 1.0  # a law that foresees less than this does not follow a language model [nat/token]
 LAW_EVALS = 5  # evaluations in that slope
 MANY_EPOCHS = 16.0  # planned passes above which no law of fresh data is extrapolated
-FORECAST_ONLY = ("poor_fit", "steepening", "unknown_optimizer")
+FORECAST_ONLY = ("poor_fit", "steepening", "unknown_optimizer", "taken_for_finetune")
 OFF_DISTRIBUTION = ("schedule_mismatch", "implausible_loss", "steepening", "poor_fit")
 STILL_HIGH = 0.9  # only a run near its peak rate can be cooled down early
 
@@ -92,6 +92,12 @@ def forecaster_for(
     if not history.runs and not follows_a_law(view):
         if implausible is not None or not len(view.evaluations):
             return None, found
+        if view.plan.pretrained is None and planned is None:
+            text = (
+                "The loss does not fall as that of a new model, so the forecast is by the regression on fine-tunes. "
+                "If it began from random weights, say so in the plan: pretrained=False."
+            )
+            found.append(Reason("taken_for_finetune", text))
         return EndRegression(view.evaluations), found
     if seen is None:
         return None, found

@@ -15,7 +15,7 @@ from scalefit._names import NON_EMBEDDING_NAMES, SHAPE_NAMES, USUAL_NAMES
 from scalefit._text import nearest
 from scalefit._typing import AnyArray
 from scalefit.counting import parse_quantity
-from scalefit.errors import ArgumentError, DataError, arg
+from scalefit.errors import ArgumentError, DataError, arg, way
 from scalefit.flops import QUANTITIES
 
 PERPLEXITY_NAMES = tuple("perplexity ppl val_ppl eval_ppl val_perplexity eval_perplexity word_perplexity".split())
@@ -56,6 +56,8 @@ _RATIO_NAMES = frozenset("tokens_per_param tokens_per_parameter tpp token_param_
 
 #: Columns that count the steps of one run.
 COUNTS_STEPS = frozenset("step steps _step global_step iteration iter".split())
+#: Of a W&B line plot: "run-a - eval/loss".
+_OF_RUN = re.compile(r".+ - .+")
 _LARGEST = 1e300  # a whole number of more digits is not a float
 _VARIANT = re.compile(r"[^_].*?__(?!(?i:min|max|mean|std|sem)$)")
 #: Names that say too little inside a nested one: config.data.size is not the model's.
@@ -146,6 +148,14 @@ def choose(
 
 def only_one(target: str, found: list[str], factor: float = 1.0) -> Choice:
     """Take the column that was found, or ask where there are several."""
+    if len(found) > 1 and all(map(_OF_RUN.match, found)) and target == "loss":
+        raise DataError(
+            f"{{name}} holds the curves of {len(found)} runs, a column for each ({listed(found[:3])}), and a law is "
+            "fitted to a table with one row per run",
+            "nothing was read",
+            f"Make that table with {way('sf.collect', 'scalefit collect')}, with N and D where the file does not have "
+            f"them; scalefit advise reads one of the curves",
+        )
     if len(found) > 1:
         raise DataError(
             f"Columns {listed(found)} of {{name}} could each be {target}",

@@ -43,6 +43,10 @@ _MAGIC = {
     b"\xfd7zXZ": "xz-compressed data",
     b"BZh": "bzip2-compressed data",
     b"%PDF": "a PDF file",
+    b"<table": "a page of HTML",
+    b"<html": "a page of HTML",
+    b"<!DOCTYPE": "a page of HTML",
+    b"<!doctype": "a page of HTML",
     b"\x80\x04": "a Python pickle, which scalefit never loads",
     b"\x80\x05": "a Python pickle, which scalefit never loads",
 }
@@ -106,9 +110,8 @@ def read_file(
         with path.open("rb") as stream:
             return _read_stream(stream, path, name, check, format, limits or Limits())
     except FileNotFoundError:
-        raise DataError(
-            f"There is no file {str(path)!r}", "nothing was read", f"Check the path from {Path.cwd()}"
-        ) from None
+        how = "Read a pipe as /dev/stdin" if str(path) == "-" else f"Check the path from {Path.cwd()}"
+        raise DataError(f"There is no file {str(path)!r}", "nothing was read", how) from None
     except IsADirectoryError:
         raise DataError(f"{str(path)!r} is a folder", "nothing was read", "Name one file of runs in it") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -62,6 +62,8 @@ class Request:
         _columns.refuse_shared(chosen)
         for name in self.series:
             _columns.choose("series", name, names)
+        if "loss" not in chosen and names.count("L") == 1 and _are_losses(frame["L"]):
+            chosen["loss"] = _columns.Choice("L", guessed=True)
         if "loss" not in chosen:
             raise _columns.missing_column("loss", names, None, source)
         known = {*chosen, *map(str, names)}
@@ -317,6 +319,13 @@ def _named(name: str, choose: Any, frame: pd.DataFrame) -> Any:
         raise error.naming(name=name) from None
 
 
+def _are_losses(column: pd.Series[Any]) -> bool:
+    """Whether a column L holds losses, as papers write them, and not numbers of layers."""
+    values, _ = numbers(column)
+    known = values[np.isfinite(values)]
+    return bool(np.any(known != np.round(known)))
+
+
 def _bytes_per_token(given: str | float | None, raw: _reading.RawTable, rows: Rows) -> Array | float | None:
     if given is None:
         return None
@@ -338,7 +347,7 @@ def _guesses(chosen: Mapping[str, _columns.Choice]) -> list[Note]:
         for target, choice in guessed.items()
     )
     text = f"Columns were recognised by their usual names: {sentence}. "
-    text += f"If that is wrong, name them: {arg('N', 'column', column=True)}."
+    text += f"If that is wrong, name them: {arg(next(iter(guessed)), 'column', column=True)}."
     return [Note("guessed", "info", text, {target: choice.column for target, choice in guessed.items()})]
 
 
@@ -346,7 +355,7 @@ def no_row(name: str, set_aside: list[tuple[Any, str]]) -> DataError:
     """Return the error of a file without a usable row, with the reasons."""
     if not set_aside:
         return DataError(f"{name} has a header and no rows", "nothing was read", "Add a row for each run")
-    rows = f"all {len(set_aside)} were set aside: {name_rows(set_aside)}"
+    rows = f"all {len(set_aside)} were set aside: {name_rows(set_aside, most=3)}"
     how = "Correct the table"
     if all(reason.startswith(("loss is -", "loss is 0")) for _, reason in set_aside):
         how += "; for loss differences and losses less a unigram model's, fit a law of those: ptq, low_bit, vocabulary"

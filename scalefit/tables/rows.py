@@ -195,11 +195,11 @@ def set_aside_note(set_aside: list[tuple[Any, str]], n_rows: int) -> Note:
     return Note("set_aside", "warning", text, {"n_rows": len(set_aside), "rows": [r for r, _ in set_aside[:1000]]})
 
 
-def name_rows(set_aside: Iterable[tuple[Any, str]]) -> str:
+def name_rows(set_aside: Iterable[tuple[Any, str]], most: int = _SHOWN) -> str:
     """Put rows and reasons in words: ``row 4 (loss is missing), row 7 (N is -1) and 3 more``."""
     rows = list(set_aside)
-    shown = ", ".join(f"row {row} ({why})" for row, why in rows[:_SHOWN])
-    return shown + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
+    shown = ", ".join(f"row {row} ({why})" for row, why in rows[:most])
+    return shown + (f" and {len(rows) - most} more" if len(rows) > most else "")
 
 
 def assumed_unit(loss: AnyArray) -> list[Note]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from scalefit._text import PAGE, count, folded, percent
+from scalefit._text import PAGE, count, folded, percent, trust
 from scalefit.flops import SIZES, quantity
 from scalefit.tuning.settings import BatchUnit
 
@@ -56,7 +56,7 @@ def text(
     point = {str(key): float(value) for key, value in first.items()}
     head = "; ".join(setting_text(name, point, batch) for name in inputs)
     where = f"N = {count(point['N'])}, D = {count(point['D'])}, 10 times the compute of the largest cell"
-    lines = ["TRUST: " + ("yes" if stated["trusted"] else "NO (see the errors below)")]
+    lines = ["TRUST: " + trust(bool(stated["trusted"]), 0, "" if stated["trusted"] else "see the errors below")]
     lines.append(f"Best settings at {where}: {head} (intervals of {level}).")
     lines.append(f"Laws from {len(optima)} cells, N counting {stated['params']} parameters:")
     for name in inputs:

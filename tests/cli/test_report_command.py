@@ -76,3 +76,29 @@ def test_no_series_that_can_be_fitted_is_an_error(run, tmp_path):
     pd.concat([simulate(n).head(3).assign(series=f"s{n}") for n in range(2)]).to_csv(path, index=False)
     code, out, err = run("report", path, "--by", "series", "--out", tmp_path / "page.html")
     assert code == 1 and not out and "No series can be fitted; no page was made. 's0', 's1' (2): 3 runs" in err
+
+
+def test_the_reasons_for_care_are_printed_and_rows_are_told_of_once(run, tmp_path):
+    table = simulate(0).astype(object)
+    table.loc[3, "loss"], table.loc[5, "loss"] = "3,1", None
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    page = ("report", tmp_path / "runs.csv", "--out", tmp_path / "page.html")
+    _, out, err = run(*page)
+    assert "set_aside: 2 of 25 rows" in out and not err
+    code, out, err = run(*page, "--json")
+    assert json.loads(out) and err.count("were set aside") == 1 and "2 of 25 rows" in err
+    with pytest.warns(sf.ScalefitWarning, match="2 of 25 rows") as told:
+        made = sf.report(tmp_path / "runs.csv")
+    assert len(told) == 1 and "set_aside" in {note.code for note in made.notes}
+
+
+def test_one_curve_of_a_line_plot_has_its_live_page(run, tmp_path):
+    steps = np.arange(100, 5001, 100)
+    curves = {f"lr=0.00{i} - val/loss": 2.5 + 0.1 * i + 12 * (steps + 50.0) ** -0.45 for i in (1, 2)}
+    pd.DataFrame({"Step": steps, **curves}).to_csv(tmp_path / "plot.csv", index=False)
+    live = ("report", tmp_path / "plot.csv", "--live", "--out", tmp_path / "page.html")
+    code, _, err = run(*live)
+    assert code == 1 and "Choose one: --val 'lr=0.001 - val/loss'" in err
+    code, out, _ = run(*live, "--val", "lr=0.002 - val/loss")
+    assert code == 0 and "Report: " in out
+    assert run("report", tmp_path / "plot.csv", "--val", "loss")[0] == 2

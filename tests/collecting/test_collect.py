@@ -556,3 +556,15 @@ def test_event_folders_with_names_of_their_own_are_runs_of_their_own(tmp_path):
         scalars(tmp_path / name, "val/loss", [3.0, loss])
     table = sf.collect(tmp_path).set_index("run")
     assert table.loss.to_dict() == pytest.approx({"wide": 2.0, "constrain": 2.2, "eval": 2.4})
+
+
+def test_choices_are_printed_with_the_options_that_overrule_them(tmp_path, capsys):
+    from scalefit.cli import main
+
+    (tmp_path / "plot.csv").write_text(
+        '"Step","a - loss","b - loss"\n' + "".join(f"{i},4.{i},3.{i}\n" for i in range(9))
+    )
+    with pytest.raises(SystemExit):
+        main(["collect", str(tmp_path / "plot.csv"), "-o", str(tmp_path / "runs.csv")])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Overrule with --loss, --final and --k." in out and "loss=" not in out

@@ -194,7 +194,7 @@ def test_optima_print_at_the_level_asked(runs):
 
 
 def test_a_target_that_no_draw_reaches_says_so():
-    from scalefit.planning.result import _between
+    from scalefit.planning.text import _between
 
     assert _between((np.inf, np.inf), "90%", "N") == "90% [∞, ∞]" and _between((2.0, 2.0), "90%", "N") == ""
 
@@ -280,9 +280,20 @@ def test_an_answer_that_no_law_can_speak_about_is_refused_as_its_budget_would_be
         sf.plan(result, ratio=20)
 
 
-def test_an_answer_hardly_known_says_so_before_its_numbers():
+def test_a_plan_says_first_how_far_to_trust_it():
     result = near_equal_exponents(1)
-    second = " ".join(" ".join(str(sf.plan(result, loss=1.75)).splitlines()[1:3]).split())
-    assert second.startswith("Hardly known: the plan has") and "hardly say which N" in second
-    assert str(sf.plan(result, ratio=60)).splitlines()[1] == "  Hardly known: the runs hardly say which N it is."
-    assert "Hardly known" not in str(sf.plan(result, C=1e22))
+    far, loose, near = (sf.plan(result, **asked) for asked in ({"loss": 1.75}, {"ratio": 60}, {"C": 1e22}))
+    first = " ".join(str(far).split("\nPlan: ")[0].split())
+    assert first.startswith("TRUST: NO (the plan has") and "leave N open by more than 1,000 times" in first
+    assert str(loose).splitlines()[0] == "TRUST: NO (the runs leave N open by more than 1,000 times)"
+    assert str(near).startswith("TRUST: with care (") and not far.trusted and not loose.trusted and near.trusted
+    assert loose.to_dict()["trusted"] is False and near.to_dict()["verdict"].startswith("with care")
+    published = sf.plan(sf.published("besiroglu2024"), C=1e22)
+    assert str(published).startswith("TRUST: with care (a law's constants alone, without the errors of its runs)\n")
+
+
+def test_a_plan_on_a_fit_that_must_not_be_trusted_is_not_trusted(monkeypatch):
+    result = near_equal_exponents(1)
+    plan = sf.plan(result, C=1e22)
+    monkeypatch.setattr(type(result), "trusted", False)
+    assert str(plan).startswith("TRUST: NO (the fit behind it must not be trusted)\n") and not plan.trusted

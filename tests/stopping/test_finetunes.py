@@ -206,3 +206,17 @@ def test_a_spike_on_its_way_down_is_not_a_divergence():
     train = np.array([0.3, 0.2, 0.17, 0.16, 0.15, 0.15, 0.14, 2.36, 0.36, 0.2])
     said = play(sf.RunPlan(schedule=LINEAR, epochs=4), val=val, train=train)
     assert not {advice.state for advice in said} & {"diverging", "lost"}
+
+
+def test_a_guess_that_a_run_is_a_fine_tune_is_told_with_what_overrules_it():
+    steps = np.arange(100.0, 3001, 100)
+    val = 3.4 + 0.05 * steps / 3000
+    schedule = sf.Schedule.constant(6000)
+    codes = {}
+    for known in ({}, {"pretrained": True}, {"pretrained": False}):
+        advice = play(sf.RunPlan(schedule=schedule, **known), steps, val, None)[-1]
+        codes[str(known)] = [reason.code for reason in advice.reasons]
+        if not known:
+            (told,) = [reason.text for reason in advice.reasons if reason.code == "taken_for_finetune"]
+            assert "pretrained=False" in told
+    assert ["taken_for_finetune" in found for found in codes.values()] == [True, False, False]
