@@ -14,7 +14,7 @@ from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, ScalefitWarning, arg
 from scalefit.flops import SIZES
 from scalefit.forecasting.costs import counted
-from scalefit.forecasting.larger import inputs_at
+from scalefit.forecasting.larger import inputs_at, most_times
 from scalefit.forecasting.notes import OUTLIER
 
 #: Points of the fan, and the level of its inner band.
@@ -38,8 +38,8 @@ class ForecastData:
         Intervals, the widest first.
     largest : float
         The largest run's place on that axis.
-    label, title, unit, axis : str
-        The axis in words, the law, the unit of the loss, and the axis's name.
+    label, title, target, axis : str
+        The axis in words, the law, the target with its unit, and the axis's name.
     points : tuple of (x, loss, lower, upper)
         Runs asked for, with the wide interval.
     """
@@ -53,7 +53,7 @@ class ForecastData:
     largest: float
     label: str
     title: str
-    unit: str
+    target: str
     axis: str = "C"
     points: tuple[tuple[float, float, float, float], ...] = ()
 
@@ -85,12 +85,14 @@ def forecast_data(
     largest = float(x.max())
     points = tuple(_point(result, point, axis, level) for point in at)
     ratio = max([ratio, *(1.2 * point[0] / largest for point in points)])
-    ratios = np.geomspace(min(1.0, x.min() / largest), ratio, _POINTS)
+    farthest = min(ratio, most_times(result))
+    ratios = np.minimum(np.geomspace(min(1.0, x.min() / largest), farthest, _POINTS), farthest)
     where = result.larger_runs(ratios)
     bands = []
     for each in sorted({level, min(_INNER, level)}, reverse=True):
         table = result.predict_interval(level=each, **where)
         bands.append((each, table["lower"].to_numpy(float), table["upper"].to_numpy(float)))
+    what = "the loss at the best N and D" if axis == "C" else f"the {result.target.name.replace('_', ' ')}"
     return ForecastData(
         x=x,
         loss=result.problem.loss,
@@ -100,10 +102,8 @@ def forecast_data(
         bands=tuple(bands),
         largest=largest,
         label="training compute C [FLOP]" if axis == "C" else result.law.declarations[axis].label(axis),
-        title=f"Forecast of the loss at the best N and D\n{result.n_runs} runs · law {result.law.name}"
-        if axis == "C"
-        else f"Forecast of the loss\n{result.n_runs} runs · law {result.law.name}",
-        unit=str(result.conventions.get("loss_unit", "nat/token")),
+        title=f"Forecast of {what}\n{result.n_runs} runs · law {result.law.name}",
+        target=result.target.label(),
         axis=axis,
         points=points,
     )

@@ -81,6 +81,15 @@ def inputs_at(result: Any, point: Mapping[str, Any]) -> dict[str, float]:
     return {key: float(value) for key, value in check_inputs(result.law, given, result.cost).items()} | drawn_on
 
 
+def most_times(result: Any) -> float:
+    """How many times the largest run a forecast reaches: a law's one input has a range, compute has no end."""
+    seen = result.seen()
+    if "C" in seen or len(result.inputs) > 1:
+        return float("inf")
+    (name,) = result.inputs
+    return float(result.law.declarations[name].range[1] / seen[name][1]) * (1 - 1e-12)  # whatever the rounding
+
+
 def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:
     """Return inputs (m,) of runs `ratio` (m,) times the largest of a forecast.
 

@@ -8,6 +8,7 @@ from scalefit._text import folded, trust
 from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import meaning_of, note_line, number
 from scalefit.flops import counted, quantity
+from scalefit.forecasting.larger import most_times
 
 #: Compute beyond the largest run at which a forecast is printed.
 _SHOWN_RATIOS = (3.0, 10.0, 30.0, 100.0)
@@ -57,8 +58,11 @@ def _largest_run(result: Any) -> str:
 
 def _along_frontier(result: Any, level: float) -> list[str]:
     try:
-        columns = result.larger_runs(_SHOWN_RATIOS)
+        shown = [ratio for ratio in _SHOWN_RATIOS if ratio <= most_times(result)]
+        columns = result.larger_runs(shown)
     except ArgumentError:  # a law with other inputs: no budget alone fixes a run
+        return []
+    if not shown:
         return []
     table = result.predict_interval(level=level, **columns)
     sizes = list(columns)
@@ -66,7 +70,7 @@ def _along_frontier(result: Any, level: float) -> list[str]:
     target = result.target
     digits = ".3f" if target.of_loss else ".4g"  # a learning rate is 0.000 in three decimals
     rows = [(scaled, *sizes, target.name, f"{100 * level:g} % interval", "parameters", "law", "noise")]
-    for i, ratio in enumerate(_SHOWN_RATIOS):
+    for i, ratio in enumerate(shown):
         row = table.iloc[i]
         cells = [f"{row[key]:{'.4f' if target.of_loss else '.2g'}}" for key in ("se_parameter", "se_law", "se_noise")]
         where = [quantity(name, float(columns[name][i])) for name in sizes]

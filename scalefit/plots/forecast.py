@@ -29,9 +29,9 @@ def draw_forecast(data: Any, ax: Axes | None = None, *, log_y: bool = False) -> 
         style = {"color": COLOURS[1], "marker": "*", "ms": 11, "mec": "black", "mew": 0.6, "capsize": 4, "ls": "none"}
         ax.errorbar(x, loss, yerr=[[loss - lower], [upper - loss]], label=entry, zorder=4, **style)
     log_axis(ax, "x", data.axis, data.label)
-    ax.set_ylabel(f"loss [{data.unit}]")
+    ax.set_ylabel(data.target)
     if log_y:
-        log_axis(ax, "y", label=f"loss [{data.unit}]")
+        log_axis(ax, "y", label=data.target)
     ax.set_title(data.title, fontsize=10, loc="left")
     ax.legend(fontsize=SMALL)
     return ax
