@@ -16,7 +16,7 @@ from forecast_tables import GROUPS, OTHER_UNIT, Split, balance_weights, read_ser
 
 import scalefit as sf
 from scalefit.fitting.priors import Prior
-from scalefit.forecasting import correlated_errors
+from scalefit.forecasting import correlated_errors, own_noise
 from scalefit.forecasting.calibration import ForecastCalibration, IntervalCalibration
 from scalefit.forecasting.correlated_errors import Discrepancy
 
@@ -166,7 +166,7 @@ def _one(split: Split, constants: ForecastCalibration, line: bool) -> Parts | No
     rows = pd.DataFrame({"predicted": np.exp(near["log_loss"]), "loss": test.loss.to_numpy(float)})
     rows["ratio"] = split.ratio[kept]
     rows["table"], rows["series"], rows["cut"] = split.table, split.series, split.cut
-    scatter = correlated_errors.scatter_of(problem, result.fitted, result.discrepancy, _BASE.pivot)
+    scatter = own_noise.scatter_of(problem, result.fitted, result.discrepancy, _BASE.pivot)
     return Parts(rows, near, far, even, shown, correlated_errors.beyond(problem, scaled), scatter, result.n_runs)
 
 

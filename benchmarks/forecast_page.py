@@ -40,6 +40,8 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
    law plus a smooth discrepancy (a Gaussian process over ln N and ln D) plus noise; runs far above the loss that their
    compute allows, and runs of little compute, are trusted less. A hundred small runs then cannot outvote the few large
    ones (this takes the place of a tempered likelihood), and what the largest runs missed the law by is corrected for.
+   The frontier is that of neither bad runs (far below a first fit) nor lucky ones (by the noise that the table shows).
+   Runs that miss by six times what the others do hardly count, and the note `outliers` names them.
 4. **Intervals** add three parts in squares: the law's parameters, its form (the discrepancy that the runs leave open,
    and at least floor + growth ln(C/C_max)), and noise, which is estimated from the table itself. The width follows how
    much the runs scatter about the forecast and how far the law misses them together; what the prior says of the

@@ -11,13 +11,14 @@ largest runs is added to the forecast and fades with distance; and its variance 
 own error. Runs far above the compute frontier and small runs get larger error variance, because laws fit them worst.
 
 The law's parameters are found under the noise that was learned from other tables, so that a clean table does not
-overrule the prior. What is then left of the residuals is smoothed under the table's own noise (:func:`own_noise`).
+overrule the prior. What is then left of the residuals is smoothed under the table's own noise
+(:func:`scalefit.forecasting.own_noise.own_noise`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,9 @@ _LEAST_GAIN = 1e-13
 #: Largest move of a parameter in a step [log], and shorter steps tried where the posterior does not rise (guesses).
 _LARGEST_MOVE = 2.0
 _TRIALS = 12
-_LEAST_SHARE = 1e-6  # least weight of a run, so that no variance is infinite
-#: The table's own noise over the shipped one: rounds of its estimate, and what it is drawn towards, as by so many
-#: runs. The median over twelve public tables is 0.6; the runs are a guess between 1 and 8, which changed little.
-_NOISE_ROUNDS, _USUAL_NOISE, _NOISE_RUNS = 3, 0.6, 4.0
+#: Sizes of noise [sd] from which a run weighs less, as in Huber's loss, and from which it soon weighs nothing.
+_HUBER, _GROSS = 2.0, 8.0
+LEAST_SHARE = 1e-6  # least weight of a run, so that no variance is infinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,27 @@ class Discrepancy:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Frontier:
+    """What the compute frontier of the runs was taken to be.
+
+    Parameters
+    ----------
+    raised : ndarray (n,)
+        By how much a run's log loss was raised before, as it is too low to be true.
+    luck : float
+        Distance above the frontier that is luck [log loss].
+    """
+
+    raised: Array
+    luck: float = 0.0
+
+    def above(self, problem: Problem) -> Array:
+        """How far each run lies above it (n,) [log loss]."""
+        log_loss = np.log(problem.loss) + self.raised
+        return np.maximum(excess_over_hull(np.log(compute(problem.columns)), log_loss) - self.luck, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CorrelatedFit:
     """Optimum of a law with correlated errors, and what predictions need of it.
 
@@ -84,6 +105,10 @@ class CorrelatedFit:
         Its posterior covariance.
     weight : ndarray (n,)
         Weight left to each run, 1 for all but outliers.
+    frontier : Frontier
+        What the compute frontier was taken to be.
+    above : ndarray (n,)
+        How far each run was taken to lie above it [log loss].
     alpha : ndarray (n,)
         Inverse covariance times the residuals.
     inverse : ndarray (n, n)
@@ -99,6 +124,8 @@ class CorrelatedFit:
     x: Array
     cov: Array
     weight: Array
+    frontier: Frontier
+    above: Array
     alpha: Array
     inverse: Array
     slopes: Array
@@ -151,107 +178,45 @@ def kernel(a: Array, b: Array, length: float) -> Array:
     return np.asarray((1.0 + distance) * np.exp(-distance))
 
 
-def fit_correlated(problem: Problem, x: Array, about: Discrepancy) -> CorrelatedFit:
+def fit_correlated(problem: Problem, x: Array, about: Discrepancy, frontier: Frontier) -> CorrelatedFit:
     """Posterior mode of a law with correlated errors, by Gauss-Newton from x (p,).
 
     The problem's penalty is its prior, on the scale of a log-likelihood; its objective is not used.
     """
-    smooth, noise = _covariance(problem, about)
+    smooth, noise = covariance(problem, about, frontier.above(problem))
     given = np.ones(noise.size) if problem.weights is None else problem.weights / problem.weights.max()
-    given = np.maximum(given, _LEAST_SHARE)
+    given = np.maximum(given, LEAST_SHARE)
     share, converged = given, False
     for turn in range(about.rounds + 1):
-        _, inverse = _invert(smooth + np.diag(noise**2 / share))
+        _, inverse = inverted(smooth + np.diag(noise**2 / share))
         x, converged = _climb(problem, x, inverse)
         if turn < about.rounds:
-            # The part of a residual that its neighbours do not share is noise; beyond two sizes it is an outlier.
-            own = np.abs(noise**2 / share * (inverse @ problem.residuals(x[None])[0]))
-            share = given * np.minimum(1.0, 2.0 * noise / np.maximum(own, 1e-12))
-    return assemble(problem, x, share, about, converged)
+            # The part of a residual that its neighbours do not share is noise.
+            share = given * kept(noise / share * (inverse @ problem.residuals(x[None])[0]))
+    return assemble(problem, x, share, frontier, about, converged)
 
 
-def assemble(problem: Problem, x: Array, share: Array, about: Discrepancy, converged: bool) -> CorrelatedFit:
+def kept(missed: Array) -> Array:
+    """Weights (n,) of runs that miss by so many sizes of their noise (n,): less from two on, soon none from eight on.
+
+    The latter counts what half of the runs miss by where that is more, so that a noisy table keeps its runs.
+    """
+    far = np.maximum(np.abs(missed), 1e-12)
+    return np.asarray(np.minimum(1.0, _HUBER / far) * np.minimum(1.0, _GROSS * max(robust_sd(missed), 1.0) / far) ** 2)
+
+
+def assemble(
+    problem: Problem, x: Array, share: Array, frontier: Frontier, about: Discrepancy, converged: bool
+) -> CorrelatedFit:
     """Return the fit that ended at x (p,) with the given weights of the runs (n,)."""
-    smooth, noise = _covariance(problem, about)
-    root, inverse = _invert(smooth + np.diag(noise**2 / share))
-    _, hessian, slopes = _normal(problem, x, inverse)
+    above = frontier.above(problem)
+    smooth, noise = covariance(problem, about, above)
+    root, inverse = inverted(smooth + np.diag(noise**2 / share))
+    _, hessian, slopes = normal_equations(problem, x, inverse)
     evidence = -_value(problem, x, inverse) - float(np.log(np.diag(root)).sum())
     alpha = inverse @ problem.residuals(x[None])[0]
     cov = np.asarray(np.linalg.pinv(hessian, hermitian=True))
-    return CorrelatedFit(x, cov, share, alpha, inverse, slopes, evidence, converged)
-
-
-def own_noise(
-    problem: Problem, fitted: CorrelatedFit, about: Discrepancy
-) -> tuple[Discrepancy, CorrelatedFit, float, float]:
-    """Sizes with the table's own noise, the fit under them at the same parameters, and the noise if it is even.
-
-    The last is the part of even noise that the larger half of the runs shows too; of few runs hardly more than the
-    shipped noise.
-
-    What smoothing leaves of a run is a known mixture of every run's noise, whose median size is compared with what the
-    mixture would have under the present noise; a few rounds settle it.
-    """
-    given = np.ones(problem.loss.size) if problem.weights is None else problem.weights / problem.weights.max()
-    given, n, scale = np.maximum(given, _LEAST_SHARE), problem.loss.size, 1.0
-    for _ in range(_NOISE_ROUNDS):
-        _, left, size, _ = _smoothed(problem, fitted.x, given, replace(about, noise=about.noise * scale))
-        found = scale * robust_sd(left / size)
-        logs = n * np.log(max(found, 1e-4)) + _NOISE_RUNS * np.log(_USUAL_NOISE)
-        scale = float(np.exp(logs / (n + _NOISE_RUNS)))
-    own = replace(about, noise=about.noise * scale)
-    share, _, _, _ = _smoothed(problem, fitted.x, given, own)
-    # Noise that does not shrink with size. The runs' own excess holds their noise, so a discrepancy that is larger
-    # where it is large would take that noise up: here the law says how far a run is from the frontier.
-    _, left, _, even = _smoothed(problem, fitted.x, given, own, excess(problem, fitted.x, problem.columns))
-    reach = compute(problem.columns)
-    seen = [robust_sd(left[rows] / even[rows]) for rows in (slice(None), reach >= np.median(reach))]
-    free = max(n - fitted.x.size, 0)
-    shown = np.sqrt((free * min(seen) ** 2 + _NOISE_RUNS * about.noise**2) / (free + _NOISE_RUNS))
-    return own, assemble(problem, fitted.x, share, own, fitted.converged), seen[0], float(shown)
-
-
-def _smoothed(
-    problem: Problem, x: Array, given: Array, about: Discrepancy, above: Array | None = None
-) -> tuple[Array, Array, Array, Array]:
-    """Weights of the runs, what smoothing leaves of them, and its size: under that noise, and under 1 everywhere.
-
-    Parameters move along by one Gauss-Newton step, and outliers are down-weighted in two rounds.
-    """
-    smooth, noise = _covariance(problem, about, above)
-    share = given
-    for turn in range(3):
-        variance = noise**2 / share
-        _, inverse = _invert(smooth + np.diag(variance))
-        gradient, hessian, jac = _normal(problem, x, inverse)
-        cov = np.linalg.pinv(hessian, hermitian=True)
-        pulled = inverse @ jac
-        left = variance * (inverse @ (problem.residuals(x[None])[0] - jac @ (cov @ gradient)))
-        if turn < 2:
-            share = given * np.minimum(1.0, 2.0 * noise / np.maximum(np.abs(left), 1e-12))
-    mixture = variance[:, None] * (inverse - pulled @ cov @ pulled.T)
-    sizes_left = (
-        np.sqrt(((mixture * each / np.sqrt(given)) ** 2).sum(axis=1)) for each in (noise, np.ones(noise.size))
-    )
-    size, even = (np.maximum(each, 1e-12) for each in sizes_left)
-    return share, left, size, even
-
-
-def left_over(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> Array:
-    """What law and discrepancy leave of each run (n,) [log loss]: ln of the forecast over the run."""
-    _, noise = _covariance(problem, about)
-    return np.asarray(noise**2 / fitted.weight * fitted.alpha)
-
-
-def scatter_of(problem: Problem, fitted: CorrelatedFit, about: Discrepancy, pivot: float) -> float:
-    """Scatter of the runs about the forecast [log loss]: the mean of two logs, as each misses what the other sees.
-
-    The median size of what smoothing leaves of the runs is their luck. How far the residuals exceed what laws miss
-    elsewhere (1 if they do not; counted in pivots) is what the law misses of them, which neighbours share.
-    """
-    luck = robust_sd(left_over(problem, fitted, about))
-    misfit = np.sqrt(max(float(problem.residuals(fitted.x[None])[0] @ fitted.alpha), 0.0) / problem.loss.size)
-    return float(np.sqrt(luck * pivot * misfit))
+    return CorrelatedFit(x, cov, share, frontier, above, alpha, inverse, slopes, evidence, converged)
 
 
 def beyond(problem: Problem, columns: Mapping[str, Array]) -> Array:
@@ -263,18 +228,11 @@ def beyond(problem: Problem, columns: Mapping[str, Array]) -> Array:
     return np.asarray(out)
 
 
-def _covariance(problem: Problem, about: Discrepancy, above: Array | None = None) -> tuple[Array, Array]:
-    """Covariance of the discrepancy (n, n) and standard deviation of the noise (n,).
-
-    `above` is the excess of the runs over the frontier (n,), by default that of their own losses.
-    """
+def covariance(problem: Problem, about: Discrepancy, above: Array) -> tuple[Array, Array]:
+    """Covariance of the discrepancy (n, n), and standard deviation of the noise (n,), of runs `above` the frontier."""
     where = positions(problem, problem.columns)
-    amplitude, noise = sizes(problem, problem.columns, _seen(problem) if above is None else above, about)
+    amplitude, noise = sizes(problem, problem.columns, above, about)
     return kernel(where, where, about.length) * np.outer(amplitude, amplitude), noise
-
-
-def _seen(problem: Problem) -> Array:
-    return excess_over_hull(np.log(compute(problem.columns)), np.log(problem.loss))
 
 
 def _value(problem: Problem, x: Array, inverse: Array) -> float:
@@ -297,7 +255,7 @@ def _climb(problem: Problem, x: Array, inverse: Array) -> tuple[Array, bool]:
                 "Check their units",
             )
         for _ in range(_STEPS):
-            gradient, hessian, _ = _normal(problem, x, inverse)
+            gradient, hessian, _ = normal_equations(problem, x, inverse)
             for _ in range(_TRIALS):
                 step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian) + 1e-12), -gradient)
                 trial = np.clip(x + np.clip(step, -_LARGEST_MOVE, _LARGEST_MOVE), lower, upper)
@@ -314,7 +272,7 @@ def _climb(problem: Problem, x: Array, inverse: Array) -> tuple[Array, bool]:
     return x, False
 
 
-def _normal(problem: Problem, x: Array, inverse: Array) -> tuple[Array, Array, Array]:
+def normal_equations(problem: Problem, x: Array, inverse: Array) -> tuple[Array, Array, Array]:
     """Gradient (p,), Gauss-Newton matrix (p, p) and slopes (n, p)."""
     residual, slopes = problem.jacobian(x[None])
     r, jac = residual[0], slopes[0].T
@@ -327,7 +285,7 @@ def _normal(problem: Problem, x: Array, inverse: Array) -> tuple[Array, Array, A
     return gradient, hessian, jac
 
 
-def _invert(matrix: Array) -> tuple[Array, Array]:
+def inverted(matrix: Array) -> tuple[Array, Array]:
     """Cholesky factor and inverse."""
     from scipy.linalg import solve_triangular
 
@@ -366,7 +324,7 @@ def predict_correlated(
             factor = params[name] if parameter.log else 1.0
             slopes[:, at] += np.broadcast_to(parts[j] * factor / value, (1, value.size))[0]
     there, here = positions(problem, columns), positions(problem, problem.columns)
-    amplitude_here, _ = sizes(problem, problem.columns, _seen(problem), about)
+    amplitude_here, _ = sizes(problem, problem.columns, fitted.above, about)
     amplitude, noise = sizes(problem, columns, excess(problem, x, columns), about)
     shared = kernel(there, here, about.length) * np.outer(amplitude, amplitude_here)
     # Residuals are law minus runs, so the discrepancy is subtracted.

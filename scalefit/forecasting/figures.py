@@ -15,7 +15,8 @@ from scalefit.errors import ArgumentError, ScalefitWarning, arg
 from scalefit.flops import SIZES
 from scalefit.forecasting.costs import counted
 from scalefit.forecasting.larger import inputs_at, most_times
-from scalefit.forecasting.notes import OUTLIER
+from scalefit.forecasting.notes import ODD
+from scalefit.forecasting.own_noise import oddness
 
 #: Points of the fan, and the level of its inner band.
 _POINTS = 60
@@ -96,7 +97,7 @@ def forecast_data(
     return ForecastData(
         x=x,
         loss=result.problem.loss,
-        outlying=result.fitted.weight < OUTLIER * result.fitted.weight.max(),
+        outlying=np.abs(oddness(result.problem, result.fitted, result.discrepancy)) > ODD,
         fan_x=largest * ratios,
         fan_loss=np.asarray(result.predict(**where)),
         bands=tuple(bands),

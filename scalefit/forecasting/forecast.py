@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import one_of
+from scalefit._numeric import robust_sd
 from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, FitError, Note, arg, way
@@ -23,8 +24,9 @@ from scalefit.fitting.solver import solve
 from scalefit.flops import SIZES
 from scalefit.forecasting.calibration import CALIBRATED_LAW, ForecastCalibration, shipped
 from scalefit.forecasting.causes import cause_notes
-from scalefit.forecasting.correlated_errors import Discrepancy, compute, fit_correlated, left_over
+from scalefit.forecasting.correlated_errors import CorrelatedFit, Discrepancy, Frontier, compute, fit_correlated
 from scalefit.forecasting.costs import costs_of, with_costs
+from scalefit.forecasting.own_noise import left_over, own_noise
 from scalefit.forecasting.repeats import Repeats, repeats_notes, with_repeats
 from scalefit.forecasting.result import ForecastResult
 from scalefit.forecasting.shipped_prior import shipped_prior
@@ -46,6 +48,9 @@ from scalefit.tables.series import several_series
 _BAND, _COMPUTE_POWER, _FIRST_NOISES = 0.01, 0.5, (0.02, 0.003)
 #: Largest table that is fitted from both first guesses (a guess: a second one costs as much as the first).
 _SMALL = 40
+#: A run is raised to the others' frontier where it lies further below a law than this many times their scatter, which
+#: is drawn towards 1 %, as by 8 runs, so that few that a law goes through do not make the next one bad (guesses).
+_FAR, _USUAL_SCATTER, _SCATTER_RUNS = 6.0, 0.01, 8.0
 
 
 @overload
@@ -271,19 +276,32 @@ def _problem(law: type[Law], table: Runs, prior: Prior | None) -> tuple[Problem,
     return problem, layout.names
 
 
-def fit_best(problem: Problem, names: tuple[str, ...], about: Discrepancy) -> Any:
+def fit_best(problem: Problem, names: tuple[str, ...], about: Discrepancy) -> CorrelatedFit:
     """Fit from a robust first guess; from two, under two sizes of noise, on small tables: the better posterior wins."""
     share = compute(problem.columns) / compute(problem.columns).max()
     weights = share**_COMPUTE_POWER * (1.0 if problem.weights is None else problem.weights)
-    best = None
+    best, frontier = None, Frontier(np.zeros(problem.loss.size))
     points: list[Array] = []
     for noise in _FIRST_NOISES[: 2 if problem.loss.size <= _SMALL else 1]:
         penalty = None if problem.penalty is None else replace(problem.penalty, scale=noise**2)
         x, _ = solve(replace(problem, weights=weights, penalty=penalty), {}, names, 3)
         if any(np.abs(x - other).max() < 1e-3 for other in points):
             continue
+        if not points:
+            frontier = Frontier(_raised(problem, x))
         points.append(x)
-        fitted = fit_correlated(problem, x, about)
+        fitted = fit_correlated(problem, x, about, frontier)
         if best is None or fitted.evidence > best.evidence:
             best = fitted
-    return best
+    assert best is not None  # there is at least one first guess
+    # Of noisy runs the lucky ones are the frontier, and trusting them more than the others would lower every forecast.
+    luck = max(own_noise(problem, best, about)[3] - about.noise, 0.0)
+    return best if luck == 0 else fit_correlated(problem, best.x, about, replace(frontier, luck=luck))
+
+
+def _raised(problem: Problem, x: Array) -> Array:
+    """By how much log losses (n,) far below a law's are raised to where they are not: bad runs make no frontier."""
+    missed = problem.residuals(x[None])[0]
+    n = missed.size
+    usual = np.sqrt((n * robust_sd(missed) ** 2 + _SCATTER_RUNS * _USUAL_SCATTER**2) / (n + _SCATTER_RUNS))
+    return np.asarray(np.maximum(missed - _FAR * usual, 0.0))

@@ -18,7 +18,7 @@ from scalefit.fitting.priors import penalty_from_document
 from scalefit.fitting.problem import Problem
 from scalefit.fitting.schema import law_of, read_saved
 from scalefit.forecasting.calibration import IntervalCalibration
-from scalefit.forecasting.correlated_errors import Discrepancy, assemble
+from scalefit.forecasting.correlated_errors import Discrepancy, Frontier, assemble
 from scalefit.forecasting.repeats import Repeats
 from scalefit.forecasting.result import ForecastResult
 from scalefit.forecasting.schema import FORMAT, KIND, SavedForecast
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Errors of log losses, and how they grow, are of the order of one.
 _LARGEST = 1e6
+#: So are distances of log losses.
+_FARTHEST = 100.0
 
 
 def load_forecast(path: str | Path, law: str | type[Law] | None = None) -> ForecastResult:
@@ -73,7 +75,13 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
         raise not_saved(path, error, "forecast") from error
     law = law_of(saved.law, law, path)
     n, p = len(saved.loss), len(law.parameters)
-    lengths = {n, len(saved.share), len(saved.row_labels), *(len(column) for column in saved.columns.values())}
+    lengths = {
+        n,
+        len(saved.share),
+        len(saved.raised or saved.share),
+        len(saved.row_labels),
+        *(len(column) for column in saved.columns.values()),
+    }
     numbers = [*saved.columns.values(), saved.loss, list(saved.units.values()), saved.weights or [1.0]]
     positive = all(0 < value < float("inf") for column in numbers for value in column)
     same = set(saved.columns) == set(saved.units) == set(law.inputs) and saved.names == list(law.parameters)
@@ -84,11 +92,12 @@ def forecast_from(raw: Any, path: str | Path, law: str | type[Law] | None = None
             "Forecast and save again",
         )
     try:
-        result = _restored(saved, law, path)
         with np.errstate(all="ignore"):
+            result = _restored(saved, law, path)
             agrees = _agree(result.params, saved.params, 1e-6) and _agree(result.std_errors, saved.std_errors, 1e-4)
             first: dict[str, Any] = {key: saved.columns[key][0] * saved.units[key] for key in law.inputs}
             result.predict_interval(**first)
+            _ = result.notes
     except (
         KeyError,
         TypeError,
@@ -131,10 +140,13 @@ def _restored(saved: SavedForecast, law: type[Law], path: str | Path) -> Forecas
         penalty=None if saved.prior is None else penalty_from_document(saved.prior),
     )
     about, spread = _sizes(saved, path)
+    frontier = Frontier(np.array(saved.raised or [0.0] * n), saved.luck)  # none in files from before it was kept
+    if not all(0 <= value < _FARTHEST for value in (*frontier.raised, frontier.luck)):
+        raise DataError(f"{path}: its frontier is not one", "it was not read", "Forecast and save again")
     return ForecastResult(
         law=law,
         problem=problem,
-        fitted=assemble(problem, np.array(saved.x), np.array(saved.share), about, saved.converged),
+        fitted=assemble(problem, np.array(saved.x), np.array(saved.share), frontier, about, saved.converged),
         names=tuple(saved.names),
         discrepancy=about,
         spread=spread,

@@ -19,8 +19,9 @@ from scalefit.flops import SIZES
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.correlated_errors import CorrelatedFit
 
-#: Weight left to a run [share], below which it is called an outlier: it misses by over four times its noise.
-OUTLIER = 0.5
+#: Times what the other runs miss by [their robust sd, or the usual noise where that is more], from which a run is odd.
+#: On twelve public tables none to two runs are; on simulated ones without a bad run hardly ever any.
+ODD = 6.0
 #: Factor on intervals from which a note tells of the scatter behind it (a choice: half as wide again).
 _WIDE = 1.5
 _OFF_LINE = np.log(1.5)
@@ -38,6 +39,8 @@ class ForecastFacts:
         Factor on intervals beyond the runs.
     scatter : float
         Scatter of the runs about the forecast [log loss].
+    odd : ndarray (n,)
+        How far each run misses, as :func:`scalefit.forecasting.own_noise.oddness` counts it.
     """
 
     problem: Problem
@@ -47,6 +50,7 @@ class ForecastFacts:
     table_notes: tuple[Note, ...]
     widening: float
     scatter: float
+    odd: Array
 
 
 def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, ...]:
@@ -61,14 +65,14 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
         text = f"{found[0].upper()}{found[1:]}. Do not use this forecast: check that N, D and the loss belong together."
         notes.append(Note("untrusted", "error", text, {"share": left}))
     notes += unexplained_notes(left)
-    given = 1.0 if facts.problem.weights is None else facts.problem.weights / facts.problem.weights.max()
-    out = np.flatnonzero(fitted.weight < OUTLIER * given)
-    if out.size:
+    if (out := np.flatnonzero(np.abs(facts.odd) > ODD)).size:
         rows = [plain(label) for label in facts.row_labels[out]]
-        shown = shortlist(rows)
+        high = int((facts.odd[out] > 0).sum())
+        where = "above" if high == out.size else "below" if high == 0 else f"{high} above, {out.size - high} below"
         text = (
-            f"{out.size} of {n} runs (row{'s' if out.size > 1 else ''} {shown}) lie{'' if out.size > 1 else 's'} over "
-            "four times the noise off the law; less than half of their weight was counted. Check them for errors."
+            f"{out.size} of {n} runs (row{'s' if out.size > 1 else ''} {shortlist(rows)}) "
+            f"lie{'' if out.size > 1 else 's'} over {ODD:g} times as far off the law and neighbours as the others do "
+            f"({where}); they hardly count. Check them for errors."
         )
         notes.append(Note("outliers", "warning", text, {"rows": rows}))
     if facts.widening > _WIDE and spread.power > 0:

@@ -25,7 +25,7 @@ from scalefit.laws._inputs import check_inputs
 
 #: Standard deviation in parts of that gap: exp(first) repeats^second (1 + N/U)^third. Learned by
 #: benchmarks/forecast_causes.py from runs of up to 64 epochs, with a forecast made of runs of one epoch.
-SPREAD = (-5.27, 0.8, 0.6)
+SPREAD = (-5.22, 0.8, 0.6)
 MOST_EPOCHS = 64.0
 #: Noise of a run [log loss], against which a repeated run's weight falls.
 _NOISE = 0.004

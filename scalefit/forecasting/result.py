@@ -26,6 +26,7 @@ from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.costs import costs_of, counted
 from scalefit.forecasting.larger import compute_optimal, larger_runs
 from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
+from scalefit.forecasting.own_noise import oddness, own_noise, scatter_of
 from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import Target
@@ -151,10 +152,10 @@ class ForecastResult:
 
     @cached_property
     def _own(self) -> tuple[errors.Discrepancy, errors.CorrelatedFit, float, float]:
-        """What :func:`scalefit.forecasting.correlated_errors.own_noise` says of this table."""
+        """What :func:`scalefit.forecasting.own_noise.own_noise` says of this table."""
         if self.spread.reach == 0:  # files from before the noise was estimated from the table
             return self.discrepancy, self.fitted, 0.0, 0.0
-        return errors.own_noise(self.problem, self.fitted, self.discrepancy)
+        return own_noise(self.problem, self.fitted, self.discrepancy)
 
     @cached_property
     def noise_scale(self) -> float:
@@ -168,7 +169,7 @@ class ForecastResult:
 
     @cached_property
     def _scatter(self) -> float:
-        return errors.scatter_of(self.problem, self.fitted, self.discrepancy, self.spread.pivot)
+        return scatter_of(self.problem, self.fitted, self.discrepancy, self.spread.pivot)
 
     @cached_property
     def widening(self) -> float:
@@ -325,9 +326,9 @@ class ForecastResult:
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """Everything worth knowing before using the numbers, the most severe first."""
-        facts = ForecastFacts(
-            self.problem, self.fitted, self.names, self.row_labels, self.table_notes, self.widening, self.scatter
-        )
+        odd = oddness(self.problem, self.fitted, self.discrepancy)
+        labels, said = self.row_labels, self.table_notes
+        facts = ForecastFacts(self.problem, self.fitted, self.names, labels, said, self.widening, self.scatter, odd)
         return notes_of(facts, self.spread)
 
     def plot(

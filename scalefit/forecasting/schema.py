@@ -46,6 +46,8 @@ class SavedForecast(Strict):
     scatter: float | None = None
     widening: float | None = None
     noise_scale: float | None = None
+    raised: list[float] | None = None
+    luck: float = 0.0
     sha256: str = ""
 
 
@@ -82,5 +84,7 @@ def document(result: Any) -> dict[str, Any]:
         scatter=result.scatter,
         widening=result.widening,
         noise_scale=result.noise_scale,
+        raised=fitted.frontier.raised.tolist(),
+        luck=float(fitted.frontier.luck),
     )
     return saved.model_dump(mode="json", exclude={KEY})

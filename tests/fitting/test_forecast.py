@@ -301,3 +301,41 @@ def test_endless_sizes_are_as_uncertain_as_the_floor(result):
     assert row["se_parameter"] == pytest.approx(result.params["E"] * sd, rel=1e-4)
     low, high = sorted((factor, 1.0))  # and neither of the two is all there is
     assert 1.02 * low < row["se_parameter"] / result.std_errors["E"] < 0.98 * high
+
+
+@pytest.mark.parametrize("factor", [0.6, 0.9, 1.1, 1.4])
+@pytest.mark.parametrize("n_bad", [1, 3])
+def test_bad_runs_are_named_and_hardly_move_it(result, factor, n_bad):
+    """A run 40 % too low became the frontier: every other was then far above it, and the forecast fell by 40 %."""
+    runs = isoflop()
+    bad = np.random.default_rng(2).choice(len(runs), n_bad, replace=False)
+    runs.loc[bad, "loss"] *= factor
+    moved = sf.forecast(runs)
+    assert moved.predict(N=5e9, D=1e11) == pytest.approx(result.predict(N=5e9, D=1e11), rel=0.02)
+    note = next(note for note in moved.notes if note.code == "outliers")
+    assert set(note.details["rows"]) == set(bad.tolist())
+    assert ("above" in str(note)) is (factor > 1)
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.01, 0.02])
+def test_no_run_of_a_clean_table_is_called_bad(noise):
+    assert all(note.code != "outliers" for seed in range(6) for note in sf.forecast(isoflop(noise, seed)).notes)
+
+
+def test_lucky_runs_do_not_lower_the_forecast_of_a_noisy_table():
+    """At 2 % the lucky runs were the frontier and trusted more: the runs themselves were forecast 2.3 % too low."""
+    missed = []
+    for seed in range(8):
+        runs = isoflop(0.02, seed)
+        missed.append(np.log(sf.forecast(runs).predict(N=runs.N, D=runs.D) / COUPLED.loss(runs.N, runs.D, **TRUTH)))
+    assert np.mean(missed) > -0.019
+
+
+def test_a_forecast_read_back_trusts_its_runs_as_before(tmp_path):
+    runs = isoflop(0.02)
+    runs.loc[20, "loss"] *= 0.6
+    made = sf.forecast(runs)
+    made.to_json(tmp_path / "forecast.json")
+    read = sf.load_forecast(tmp_path / "forecast.json")
+    assert read.predict(N=5e9, D=1e11) == pytest.approx(made.predict(N=5e9, D=1e11), rel=1e-9)
+    assert [str(note) for note in read.notes] == [str(note) for note in made.notes]

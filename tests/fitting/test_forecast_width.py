@@ -8,7 +8,8 @@ import pytest
 
 import scalefit as sf
 from scalefit.forecasting.calibration import shipped
-from scalefit.forecasting.correlated_errors import own_noise, predict_correlated
+from scalefit.forecasting.correlated_errors import predict_correlated
+from scalefit.forecasting.own_noise import own_noise
 from scalefit.forecasting.registration import calibration_curve, score
 
 LAW = sf.published("chinchilla", "besiroglu2024")
@@ -95,9 +96,18 @@ def test_a_misfit_that_neighbours_share_widens_too():
     size = np.log(runs["N"] * runs["D"])
     small = (runs["N"] < 2e8) & (runs["D"] < 4e9)
     assert small.sum() == 4
-    for missed in (0.03 * np.sin(size - size.min()), 0.4 * small):
+    for missed in (0.03 * np.sin(size - size.min()), 0.1 * small):
         bent = runs.assign(loss=runs["loss"] * np.exp(missed))
         assert sf.forecast(bent).scatter > 1.3 * sf.forecast(runs).scatter
+
+
+def test_neighbours_that_miss_by_far_are_named_and_hardly_move_it():
+    runs = grid(0.001)
+    small = (runs["N"] < 2e8) & (runs["D"] < 4e9)
+    bent = sf.forecast(runs.assign(loss=runs["loss"] * np.exp(0.4 * small)))
+    note = next(note for note in bent.notes if note.code == "outliers")
+    assert note.details["rows"] == np.flatnonzero(small).tolist()
+    assert bent.predict(N=7e9, D=2e11) == pytest.approx(sf.forecast(runs).predict(N=7e9, D=2e11), rel=0.01)
 
 
 def test_clean_grids_of_twelve_converge():
