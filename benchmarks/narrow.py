@@ -7,7 +7,7 @@ run's compute and more. Counted: fits that are not trusted, plans that say "not 
 intervals of the other plans how many hold the true optimum N* and D* and the loss of a new run trained as planned.
 
     OMP_NUM_THREADS=1 python benchmarks/narrow.py               # 200 tables a design, as quoted
-    OMP_NUM_THREADS=1 python benchmarks/narrow.py --tables 1000
+    OMP_NUM_THREADS=1 python benchmarks/narrow.py --first 200 --output /tmp/other.json    # other tables
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def summary(decades: float, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=int, default=200, help="tables a design")
+    parser.add_argument("--first", type=int, default=0, help="number of the first table")
     parser.add_argument("--decades", type=float, nargs="*", default=DECADES)
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -88,7 +89,8 @@ def main() -> None:
     cells = []
     for decades in arguments.decades:
         start = time.process_time()
-        cell = summary(decades, [one(decades, seed) for seed in range(arguments.tables)])
+        seeds = range(arguments.first, arguments.first + arguments.tables)
+        cell = summary(decades, [one(decades, seed) for seed in seeds])
         cells.append({**cell, "cpu_seconds": round(time.process_time() - start, 1)})
         shares = "  ".join(f"{name} {cell[name]:.3f}" for name in ("N", "D", "loss") if cell[name] is not None)
         print(

@@ -7,6 +7,7 @@ by those of a size, or by none. Counted: how often intervals hold E, alpha, beta
 shock of its own, at mid-table and at ten times the largest compute), and how often shared noise is found.
 
     OMP_NUM_THREADS=1 python benchmarks/shared_noise.py              # 300 tables a cell, as quoted
+    OMP_NUM_THREADS=1 python benchmarks/shared_noise.py --first 300 --output /tmp/other.json    # other tables
 """
 
 from __future__ import annotations
@@ -76,13 +77,14 @@ def one(design: str, by: str, seed: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=int, default=300, help="tables a cell")
+    parser.add_argument("--first", type=int, default=0, help="number of the first table")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", sf.ScalefitWarning)
     cells = []
     for design, by in CELLS:
         start = time.process_time()
-        rows = [one(design, by, seed) for seed in range(arguments.tables)]
+        rows = [one(design, by, seed) for seed in range(arguments.first, arguments.first + arguments.tables)]
         cell: dict[str, Any] = {"design": design, "by": by, "tables": len(rows)}
         cell |= {name: float(np.mean([row[name] for row in rows])) for name in KEYS}
         cell["width"] = float(np.median([row["width"] for row in rows]))

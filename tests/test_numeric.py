@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from scalefit._numeric import eliminate, means_differ, median, rank_correlation
+from scalefit._numeric import eliminate, excess_over_hull, means_differ, median, rank_correlation
 
 
 @pytest.mark.parametrize("p", [1, 2, 5, 9])
@@ -66,3 +66,13 @@ def test_fits_and_forecasts_do_without_scipy_stats():
         "sys.exit('scipy.stats' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_the_hull_of_budgets_does_not_hang_on_the_last_bits_of_compute():
+    rng = np.random.default_rng(0)
+    log_c = np.repeat(np.log(np.geomspace(1e18, 1e20, 4)), 6)
+    log_l = 1.0 - 0.05 * (log_c - log_c[0]) + rng.uniform(0, 0.1, log_c.size)
+    exact = excess_over_hull(log_c, log_l)
+    for seed in range(5):
+        moved = log_c * (1 + 1e-16 * np.random.default_rng(seed).integers(-4, 5, log_c.size))
+        np.testing.assert_allclose(excess_over_hull(moved, log_l), exact, atol=1e-9)

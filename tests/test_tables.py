@@ -221,9 +221,43 @@ def test_remarks_describe_the_part_that_is_fitted():
 
 
 def test_implausible_units_are_remarked():
-    runs = sf.read_runs({"N": [70.0, 160.0], "D": [300.0, 300.0], "loss": [40.0, 30.0]})
+    small = {"N": [70.0, 160.0], "D": [300.0, 300.0], "loss": [40.0, 30.0]}
+    runs = sf.read_runs(small, columns={"N": "N", "D": "D"})
     assert {"implausible_unit", "implausible_loss"} <= set(notes_of(runs))
     assert "implausible_loss" not in notes_of(sf.read_runs({**GOOD, "loss": [40, 30, 20]}, loss_unit="other"))
+
+
+@pytest.mark.parametrize("read", [sf.read_runs, sf.check_runs, sf.fit, lambda runs: sf.fit(pd.DataFrame(runs))])
+@pytest.mark.parametrize("billions", [("N",), ("D",), ("N", "D")])
+def test_a_table_in_billions_is_refused_unless_it_is_asked_for(read, billions):
+    N, D = (a.ravel() for a in np.meshgrid([7e9, 13e9, 34e9, 70e9], [2e11, 1e12, 4e12]))
+    runs = {"N": N, "D": D, "loss": sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)}
+    read(runs)
+    unit = {"N": 1e9, "D": 1e12}
+    small = runs | {name: runs[name] / unit[name] for name in billions}
+    with pytest.raises(DataError, match=f"no language model is trained with.*pass {billions[0]}="):
+        read(small)
+    if len(billions) == 2:  # compute of such numbers tells nothing
+        with pytest.raises(DataError, match="no language model is trained with"):
+            read(small | {"C": 6 * small["N"] * small["D"]})
+    named = sf.fit(small, columns={name: name for name in billions})
+    assert "implausible_unit" in {note.code for note in named.notes}
+
+
+def test_toy_models_beside_their_compute_are_read():
+    N, D = (a.ravel() for a in np.meshgrid([700.0, 1_500.0, 3_000.0], [4e3, 6e3, 8e3]))
+    toys = {"N": N, "D": D, "loss": 1 + N**-0.3 + D**-0.3}
+    with pytest.raises(DataError, match="no language model is trained with"):
+        sf.read_runs(toys)
+    runs = sf.read_runs({**toys, "C": 6.2 * N * D})
+    assert runs["N"].tolist() == N.tolist() and "implausible_unit" in notes_of(runs)
+    assert sf.fit(pd.DataFrame({**toys, "C": 6.2 * N * D})).n_runs == 9
+
+
+def test_a_copy_whose_numbers_differ_by_rounding_is_a_copy():
+    loss, N = [3.3, 3.0, 3 * 1.1, 3.3], [1e8, 4e8, 1e8 * (1 + 2e-16), 1e8 * (1 + 1e-9)]
+    checked = sf.check_runs({"N": N, "D": [2e9] * 4, "loss": loss})
+    assert loss[0] != loss[2] and checked.set_aside == ((2, "repeats row 0"),)
 
 
 def test_points_along_runs_are_remarked():

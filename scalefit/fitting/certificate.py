@@ -11,12 +11,10 @@ import numpy as np
 from scalefit._numeric import median
 from scalefit._text import listing
 from scalefit._typing import AnyArray, Array
-from scalefit.fitting.newton import Minimum
+from scalefit.fitting.newton import AGREE, Minimum
 
 #: What a certificate says of an objective with no curvature, or negative curvature, at its optimum.
 NOT_UPWARDS = "the objective does not curve upwards at the optimum"
-#: Objectives closer than this, relatively, are the same optimum.
-AGREE = 1e-8
 #: Fewer searches than these, and a smaller share of all, are hardly any: no fit to the exam tables of other laws has so
 #: few, and fits of farseer that missed the optimum did (benchmarks/optimum.py).
 _SEVERAL, _SHARE = 5, 0.1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -30,8 +31,13 @@ _LIGHT = 1e3
 _LOSER_STEPS, _WIDE_FIELD = (12, 40), 8
 #: Objectives closer than this, relatively, are equal: which start wins must not hang on the last bits.
 _TIE = 1e-11
+#: Objectives closer than this, relatively, are the same optimum. Rivals that settle it come this near, and take two
+#: more steps, which leave nothing of that.
+AGREE, _NEARLY, _SETTLED_STEPS = 1e-8, 1e-4, 2
 #: An entry of a matrix with unit diagonal that leaves no digit of the diagonal; the smallest eigenvalue to divide by.
 _OUTWEIGHS, _FLATTEST = 1e16, 1e-6
+#: Share of a diagonal that is left of it where a matrix is definite by more than rounding.
+_LEAST_PIVOT = 1e-14
 
 
 class Model(Protocol):
@@ -91,6 +97,7 @@ def minimise(
     floor: float = 0.0,
     max_steps: int = 150,
     rivals: bool = False,
+    settled: int | None = None,
     bar: Array | None = None,
     bar_steps: int = 40,
     arrow: Arrow | None = None,
@@ -112,6 +119,8 @@ def minimise(
         Objective below which a problem counts as solved exactly.
     rivals : bool
         The problems are starts of one objective: give up those that lag once one has converged.
+    settled : int, optional
+        Rivals at the lowest objective, nearly, that settle it: two steps later those still above it are given up.
     bar : ndarray (b,), optional
         Value known for each problem: one that after `bar_steps` evaluations is far above it, or that four times its
         Newton decrement would not bring there, is given up.
@@ -128,21 +137,16 @@ def minimise(
     ids = np.arange(min(together, total))
     queue = ids.size
     state = _fresh(ids, starts, lower, upper)
-    best, best_at, tick = np.inf, 0, 0
-    patience = _LOSER_STEPS[total > _WIDE_FIELD]
+    race = _Race(settled, _LOSER_STEPS[total > _WIDE_FIELD]) if rivals else None
     with np.errstate(all="ignore"):
         while ids.size:
-            tick += 1
             f_t, g_t, h_t, s_t = model.evaluate(state.trial, None if weights is None else weights[ids])
             f_t = np.where(np.isfinite(f_t), f_t, np.inf)
-            done, converged = state.step(f_t, g_t, h_t, s_t, floor, arrow)
+            done, converged = state.step(f_t, g_t, h_t, s_t, floor, arrow, weights is not None)
             exhausted = state.count >= max_steps
             finished = done | exhausted
-            if rivals:
-                if converged.any() and state.f[converged].min() < best:
-                    best, best_at = float(state.f[converged].min()), best_at or tick
-                if best_at and tick - best_at > patience:
-                    finished = finished | (state.f > 1.2 * best)
+            if race is not None:
+                finished = finished | race.lost(state.f, converged, out_f)
             if bar is not None:
                 finished = finished | (~may_beat(state.f, state.decrement, bar[ids]) & (state.count >= bar_steps))
             if finished.any():
@@ -164,6 +168,36 @@ def minimise(
 def may_beat(value: Array, decrement: Array, bar: Array) -> AnyArray:
     """Which searches may end below `bar`: those near it that four times the Newton decrement would take there."""
     return np.asarray((value <= 1.2 * bar) & (value * (1.0 - 4.0 * np.abs(decrement)) <= bar))
+
+
+@dataclass(slots=True)
+class _Race:
+    """Starts of one objective: how far the best is, and who need not go on."""
+
+    settled: int | None
+    patience: int
+    best: float = np.inf
+    tick: int = 0
+    #: Steps that were taken when the first converged, and when as many as settle it were at the best objective.
+    first_at: int | None = None
+    settled_at: int | None = None
+
+    def lost(self, f: Array, converged: AnyArray, ended: Array) -> AnyArray:
+        """Which of the searches at f (b,) are given up; `ended` are the objectives of those that ended before."""
+        self.tick += 1
+        if converged.any() and (value := float(f[converged].min())) < self.best:
+            self.best = value
+            self.first_at = self.tick if self.first_at is None else self.first_at
+        if self.first_at is None:
+            return np.zeros(f.size, bool)
+        if self.settled is not None:
+            near, same = (self.best + share * abs(self.best) for share in (_NEARLY, AGREE))
+            if self.settled_at is None and int((f <= near).sum() + (ended <= near).sum()) >= self.settled:
+                self.settled_at = self.tick
+            if self.settled_at is not None and self.tick - self.settled_at >= _SETTLED_STEPS:
+                return np.asarray(f > same)
+        over = self.tick - self.first_at > self.patience
+        return np.asarray(f > 1.2 * self.best) if over else np.zeros(f.size, bool)
 
 
 @dataclass(slots=True)
@@ -192,9 +226,12 @@ class _State:
         return _State(*(np.concatenate(pair) for pair in pairs))
 
     def step(
-        self, f: Array, g: Array, h: Array, s: Array, floor: float, arrow: Arrow | None
+        self, f: Array, g: Array, h: Array, s: Array, floor: float, arrow: Arrow | None, many: bool
     ) -> tuple[AnyArray, AnyArray]:
-        """Take or refuse the trial, then propose the next one; returns (done, converged)."""
+        """Take or refuse the trial, then propose the next one; returns (done, converged).
+
+        `many` problems are written out over their small dimension; a few starts are as quick by eigenvalues.
+        """
         self.count += 1
         decrease = self.f - f
         accept = self.new | (f <= self.f + 0.025 * np.minimum(self.slope, 0.0))
@@ -210,7 +247,7 @@ class _State:
         else:
             self.x, self.f, self.g, self.h, self.s = self.trial, f, g, h, s
         self.new = np.zeros_like(self.new)
-        step, failed = self._solve(arrow)
+        step, failed = self._solve(arrow, many)
         self.trial = np.minimum(np.maximum(self.x + step, self.lower), self.upper)
         self.slope = np.einsum("bi,bi->b", self.g, self.trial - self.x)
         self.decrement = -self.slope / np.maximum(np.abs(self.f), 1e-300)
@@ -224,7 +261,7 @@ class _State:
         converged |= stuck & (gain <= 1e-9) & np.isfinite(self.f)
         return converged | stuck, converged
 
-    def _solve(self, arrow: Arrow | None) -> tuple[Array, AnyArray]:
+    def _solve(self, arrow: Arrow | None, many: bool) -> tuple[Array, AnyArray]:
         """Newton step of each problem with its damping, bent downhill where the matrix is not definite."""
         g, matrix = self.g, self.h + self.damping[:, None, None] * self.s
         low, high = self.x <= self.lower, self.x >= self.upper
@@ -232,12 +269,14 @@ class _State:
             held = (low & (g > 0)) | (high & (g < 0)) | (self.lower == self.upper)
             g = np.where(held, 0.0, g)
             matrix = _hold(matrix, held)
-        step, ok = (
-            _definite_step(matrix, g, self.damping) if arrow is None else arrow_step(matrix, g, self.damping, arrow)
-        )
-        if not ok.all():
-            bad = ~ok
-            step[bad], ok[bad] = _downhill_step(matrix[bad], g[bad])
+        if arrow is None and not many:
+            step, ok = _bent_step(matrix, g, 1e-9 + 1e-3 * self.damping)
+        else:
+            solve = _definite_step if arrow is None else partial(arrow_step, arrow=arrow)
+            step, ok = solve(matrix, g, self.damping)
+            if not ok.all():
+                bad = ~ok
+                step[bad], ok[bad] = _bent_step(matrix[bad], g[bad])
         size = np.abs(step).max(axis=1, initial=0.0)
         step *= np.minimum(1.0, _CAP / np.maximum(size, 1e-300))[:, None]
         return np.where(ok[:, None], step, 0.0), ~ok
@@ -273,21 +312,35 @@ def _hold(matrix: Array, held: AnyArray) -> Array:
     return np.asarray(out)
 
 
-def _downhill_step(matrix: Array, g: Array) -> tuple[Array, AnyArray]:
+def _bent_step(matrix: Array, g: Array, ridge: Array | None = None) -> tuple[Array, AnyArray]:
     """Step -|M|^-1 g of each problem, |M| with the sizes of M's eigenvalues at unit diagonal; whether it is finite.
 
     Damping until M is definite would stop every parameter for the sake of one that is nearly idle, and pass for
-    convergence.
+    convergence. With `ridge` (b,), definite matrices have that added to their unit diagonal, and their own eigenvalues.
     """
-    size = np.sqrt(np.abs(np.einsum("bii->bi", matrix)))
+    diagonal = np.einsum("bii->bi", matrix)
+    if ridge is not None:
+        lifted = matrix.copy()
+        np.einsum("bii->bi", lifted)[...] *= 1.0 + ridge[:, None]
+        try:
+            np.linalg.cholesky(lifted)  # a third of the price of eigenvalues, where all are definite
+            return np.asarray(np.linalg.solve(lifted, -g[:, :, None])[:, :, 0]), np.asarray(np.ones(len(g), bool))
+        except np.linalg.LinAlgError:
+            pass
+    size = np.sqrt(np.abs(diagonal))
     size = np.where(size > 0, size, 1.0)
     scaled, pull = matrix / (size[:, :, None] * size[:, None, :]), g / size
     ok: AnyArray = np.asarray((np.abs(scaled) < _OUTWEIGHS).all(axis=(1, 2)) & np.isfinite(g).all(axis=1))
     if not ok.all():
         scaled, pull = np.where(ok[:, None, None], scaled, np.eye(g.shape[1])), np.where(ok[:, None], pull, 0.0)
     values, vectors = np.linalg.eigh(scaled)
-    along = np.einsum("bij,bi->bj", vectors, pull) / np.maximum(np.abs(values), _FLATTEST)
-    return -np.einsum("bij,bj->bi", vectors, along) / size, ok
+    sizes = np.maximum(np.abs(values), _FLATTEST)
+    if ridge is not None:
+        raised = values + ridge[:, None]
+        definite = (raised[:, 0] > _LEAST_PIVOT) & (diagonal > 0).all(axis=1)
+        sizes = np.where(definite[:, None], raised, sizes)
+    along = (pull[:, None] @ vectors)[:, 0] / sizes
+    return np.asarray(-(vectors @ along[:, :, None])[:, :, 0] / size), ok
 
 
 def _definite_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyArray]:
@@ -299,7 +352,7 @@ def _definite_step(matrix: Array, g: Array, damping: Array) -> tuple[Array, AnyA
     m = np.empty((p, p + 1, g.shape[0]))
     m[:, :p], m[:, p] = matrix.transpose(1, 2, 0), -g.T
     diagonal = np.einsum("iib->ib", m[:, :p])
-    least = 1e-14 * np.abs(diagonal)
+    least = _LEAST_PIVOT * np.abs(diagonal)
     diagonal *= 1.0 + 1e-9 + 1e-3 * damping
     pivots, step = eliminate(m)
     ok = ((pivots > least) & (pivots > 0) & np.isfinite(step)).all(axis=0)

@@ -10,8 +10,8 @@ import numpy as np
 from scalefit._typing import Array
 from scalefit.errors import FitError
 from scalefit.fitting.arrow import arrow_of
-from scalefit.fitting.certificate import AGREE, Certificate, agreeing, certify, enough
-from scalefit.fitting.newton import Minimum, minimise
+from scalefit.fitting.certificate import Certificate, agreeing, certify, enough
+from scalefit.fitting.newton import AGREE, Minimum, minimise
 from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import DEAD, Problem
 from scalefit.fitting.starts import find_starts, more_starts, subset
@@ -42,6 +42,8 @@ _MORE, _TURNS, _GIVEN_UP_AFTER, _NEAR = 8, 6, 40, 1.2
 #: Along a narrow valley: steps walked, multiples of that move tried, steps to fall back to the floor, rounds.
 _WALK, _LEAPS, _FALL, _ROUNDS = 10, np.array([0.0, 30.0, 100.0, 300.0, 1000.0]), 30, 30
 
+#: Searches at one objective that settle a sum of powers: on 794 random tables the first to end was at the lowest.
+_SETTLED = 2
 #: Steps that take the best end to the last digits, a relative move that ends them, and the smallest eigenvalue at unit
 #: diagonal of a Hessian that gives them.
 _POLISH, _LAST_DIGITS, _DEFINITE = 6, 1e-14, 1e-10
@@ -287,6 +289,7 @@ def descend(
                 floor=band.cost_of(EXACT),
                 max_steps=steps if last else min(steps, _ON_THE_WAY),
                 rivals=weights is None and len(bands) == 1,
+                settled=_SETTLED if problem.law.terms else None,
                 bar=bar if len(bands) == 1 else None,
                 bar_steps=bar_steps,
                 arrow=arrow_of(problem.index) if problem.penalty is None else None,

@@ -263,10 +263,10 @@ def _distinct(nodes: Array, score: Array, n: int) -> Array:
     if order.size == 0:
         return nodes[:1]
     spread = np.maximum(nodes[order].std(axis=0), 1e-9)
-    picked: list[int] = []
-    for at in order:
-        if all(np.abs((nodes[at] - nodes[other]) / spread).max() > 0.4 for other in picked):
-            picked.append(int(at))
-        if len(picked) == n:
-            break
-    return nodes[picked]
+    nodes = nodes[order]
+    picked: list[Array] = []
+    apart = np.ones(order.size, bool)
+    while apart.any() and len(picked) < n:
+        picked.append(nodes[apart.argmax()])
+        apart &= np.abs((nodes - picked[-1]) / spread).max(axis=1) > 0.4
+    return np.array(picked)

@@ -17,7 +17,7 @@ from scalefit.flops import QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables.cells import kinds_of, numbers, words_of
 from scalefit.tables.reader import Request, as_frame, assumptions_of, conventions_of, must_read, no_row, read
-from scalefit.tables.rows import Rows, assumed_unit, in_order, oddities, set_aside_note
+from scalefit.tables.rows import Rows, assumed_unit, in_order, oddities, refuse_small, set_aside_note
 from scalefit.tables.runs import LISTED_ROWS, read_for_fit
 
 
@@ -161,6 +161,9 @@ def _check(
     for name in QUANTITIES:
         if name in columns:
             rows.demand_positive(name, blank=None)
+    for name in SIZES if not conventions["stated"] else ():
+        if name in inputs:
+            refuse_small(name, name, columns, conventions["source"])
     found = rows.complete(conventions["flops"])
     if "unique_tokens" in inputs and "unique_tokens" not in columns:
         columns["unique_tokens"] = columns["D"].copy()

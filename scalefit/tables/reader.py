@@ -20,7 +20,7 @@ from scalefit.tables import files as _reading
 from scalefit.tables.cells import kinds_of, numbers, unread_text
 from scalefit.tables.json_shapes import flat
 from scalefit.tables.limits import Limits
-from scalefit.tables.rows import SMALLEST_COUNT, Rows, assumed_unit, in_order, name_rows, oddities, set_aside_note
+from scalefit.tables.rows import Rows, assumed_unit, in_order, name_rows, oddities, refuse_small, set_aside_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,9 @@ def read(source: Any, request: Request, format: str | None) -> Table:
             continue
         columns[target], unread = numbers(raw.frame[choice.column], choice.factor, small=target == "loss")
         rows.refuse({i: unread_text(target, cell) for i, cell in unread.items()})
-        if choice.guessed and target in SIZES:
-            _refuse_small(target, choice, columns[target], raw.name)
+    for target in SIZES:
+        if target in chosen and chosen[target].factor == 1.0 and request.asked.get(target) is None:
+            refuse_small(target, chosen[target].column, columns, raw.name)
     kept_as_is = loss_unit == "other" or (loss_unit.endswith("/byte") and request.bytes_per_token is None)
     unit = loss_unit if kept_as_is else "nat/token"
     if not kept_as_is:
@@ -196,20 +197,6 @@ def _declared_column(key: str, declared: Any, columns: Iterable[Any]) -> _column
         if found:
             return _columns.only_one(key, found)
     return None
-
-
-def _refuse_small(target: str, choice: _columns.Choice, values: Array, name: str) -> None:
-    """Refuse a guessed N or D that counts in millions or billions, or is something else."""
-    largest = float(np.nanmax(values, initial=0.0))
-    if choice.factor == 1.0 and 0 < largest < SMALLEST_COUNT:
-        what = {"N": "parameters", "D": "tokens"}[target]
-        raise DataError(
-            f"Column {choice.column!r} of {name} looks like {target}, but its largest value is {largest:g} {what}, "
-            "which no language model is trained with",
-            "nothing was read",
-            f"If it counts millions, name it {str(choice.column) + '_m'!r}, if billions {str(choice.column) + '_b'!r}; "
-            f"if it is right as it is, pass {arg(target, choice.column, column=True)}",
-        )
 
 
 def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str | None) -> tuple[str, list[Note]]:

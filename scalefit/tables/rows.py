@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit._numeric import same_digits
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import Note, arg
+from scalefit.errors import DataError, Note, arg
 from scalefit.flops import QUANTITIES, SIZES, convention
 from scalefit.tables.columns import COUNTS_STEPS
 
@@ -21,6 +22,8 @@ USUAL_PER_BYTE = 3.0  # bit/byte: where small models of text begin
 _APART = 1e3  # no table leaves such a gap between its sizes, and billions and millions are written below it
 SMALLEST_COUNT = 1e4  # no language model has fewer parameters in all, or sees fewer tokens
 
+_TOY_COMPUTE = 1e6  # FLOP of a thousand parameters on a thousand tokens; 70 (billion) times 2000 (billion) is less
+_COUNTED = {"N": "parameters", "D": "tokens"}
 _TELLS_CORPUS = frozenset(
     "corpus dataset train_set training_set train_data training_data tokenizer vocab eval_set val_set".split()
 )
@@ -98,15 +101,16 @@ class Rows:
                     self.reasons.setdefault(int(i), text)
 
     def demand_new(self, frame: pd.DataFrame) -> None:
-        """Set aside the second and later copies of a run: rows that agree in every column of `frame`."""
-        loss = self.columns["loss"]
+        """Set aside the second and later copies of a run: rows whose every cell in `frame` agrees, but for rounding."""
+        loss = same_digits(self.columns["loss"])
         places = _equal_places([loss], np.arange(len(loss)))
-        places = _equal_places([loss, *(self.columns[q] for q in QUANTITIES if q in self.columns)], places)
+        sizes = (same_digits(self.columns[name]) for name in QUANTITIES if name in self.columns)
+        places = _equal_places([loss, *sizes], places)
         if not len(places):
             return
         original: dict[tuple[str, ...], Any] = {}
         for place, run in zip(places, frame.iloc[places].to_numpy(dtype=object), strict=True):
-            key = tuple(map(str, run))
+            key = tuple(f"{cell:.12g}" if isinstance(cell, float) else str(cell) for cell in run)
             if key in original:
                 self.reasons.setdefault(int(place), f"repeats row {original[key]}")
             original.setdefault(key, self.labels[place])
@@ -238,13 +242,12 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
             "if it is in another unit, name that."
         )
         notes.append(Note("implausible_loss", "warning", text, {"loss": float(loss.max()), "row": plain(row)}))
-    for name, what in (("N", "parameters"), ("D", "tokens")):
-        values = columns.get(name)
-        largest = float(np.nanmax(values, initial=0.0)) if values is not None else 0.0
+    for name, what in _COUNTED.items():
+        largest = _largest(columns.get(name))
         if 0 < largest < SMALLEST_COUNT:
             text = (
                 f"The largest {name} is {largest:g} {what}, which no language model is trained with. "
-                "The numbers were kept. If they are in millions or billions, multiply them, "
+                "The numbers were kept, as asked. If they are in millions or billions, multiply them, "
                 "or type 70M or 1.4B."
             )
             notes.append(Note("implausible_unit", "warning", text, {"column": name, "largest": largest}))
@@ -278,6 +281,36 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
                     )
                     notes.append(Note("mixed_series", "warning", text, {"column": str(name)}))
     return notes
+
+
+def refuse_small(target: str, column: Any, columns: Mapping[str, AnyArray], name: str) -> None:
+    """Refuse an N or D that counts in millions or billions, or is something else, unless C tells that it does not.
+
+    A law's exponents would be the same in any unit, but its optima, and all that is said of compute, would not.
+    """
+    largest = _largest(columns.get(target))
+    if not 0 < largest < SMALLEST_COUNT or _told_by_compute(columns):
+        return
+    looks = "" if column == target else f" looks like {target}, but"
+    raise DataError(
+        f"Column {column!r} of {name}{looks or ':'} its largest value is {largest:g} {_COUNTED[target]}, "
+        "which no language model is trained with",
+        "nothing was read",
+        f"If it counts millions, name it {str(column) + '_m'!r}, if billions {str(column) + '_b'!r}; "
+        f"if it is right as it is, pass {arg(target, column, column=True)}",
+    )
+
+
+def _told_by_compute(columns: Mapping[str, AnyArray]) -> bool:
+    """Whether compute of toy models stands beside their sizes, in FLOP: no product of billions is as much."""
+    if not {*SIZES, "C"} <= set(columns):
+        return False
+    ratio = columns["C"] / (columns["N"] * columns["D"])
+    return _largest(columns["C"]) > _TOY_COMPUTE and bool(np.nanmin(ratio, initial=np.inf) >= 1)
+
+
+def _largest(values: AnyArray | None) -> float:
+    return 0.0 if values is None else float(np.nanmax(values, initial=0.0))
 
 
 def plain(value: Any) -> Any:

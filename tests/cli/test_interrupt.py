@@ -80,6 +80,34 @@ def test_an_interrupt_ends_long_work_at_once(start, words, big, tmp_path, enough
     assert left == ({"out.json": "kept"} if "--force" in words else {})
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see how far a process is")
+def test_an_interrupt_is_heard_while_a_library_trains_a_tokenizer(start, tmp_path, enough):
+    pytest.importorskip("tokenizers")
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefghijklmnop"), rng.integers(2, 12))) for _ in range(60_000)]
+    (tmp_path / "text.txt").write_text("\n\n".join(" ".join(rng.choice(words, 500)) for _ in range(5_000)))
+    command = ["exponent", "text.txt", "--max-tokens", "20M", "--tokenizer", "bpe:4096"]
+    code, said, _, took = interrupted(start, command, tmp_path, enough)
+    assert code == 130 and said == "scalefit: interrupted\n"
+    assert took < 0.5, "the library's work went on"
+
+
+def test_an_interrupt_that_compiled_code_swallows_still_ends_by_the_code(start):
+    """Python ends by the signal itself, not by 130, once an interrupt came out of code that was compiled from text."""
+    code = (
+        "import scalefit.cli\n"
+        "def run():\n"
+        "    try: exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt: raise SystemExit(130)\n"
+        "scalefit.cli.main = run\n"
+        "from scalefit.__main__ import main\n"
+        "main()\n"
+    )
+    process = start("-c", code, stderr=subprocess.PIPE)
+    process.communicate()
+    assert process.returncode == 130
+
+
 def test_an_interrupt_while_the_command_line_is_imported_is_told_in_a_line(start):
     code = (
         "import builtins\n"

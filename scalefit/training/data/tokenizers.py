@@ -6,7 +6,9 @@ JSON-able value it can be rebuilt from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +17,9 @@ import numpy.typing as npt
 from scalefit.errors import ArgumentError, DataError, MissingExtraError, arg, require
 from scalefit.training.data.word_cache import cache_for
 from scalefit.training.data.word_counts import WordCounts
+
+#: Characters that take the library long, and seconds within which an interrupt is heard meanwhile.
+_LONG, _HEARD_WITHIN = 1_000_000, 0.2
 
 Ids = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -123,11 +128,11 @@ class SubwordTokenizer:
             words = WordCounts(cuts)
         except MissingExtraError:  # then the library cuts all text itself
             inner.pre_tokenizer = cuts
-            inner.train_from_iterator(documents, trainer)
+            _heard(lambda: inner.train_from_iterator(documents, trainer))
         else:
             words.add(documents)
             inner.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
-            inner.train_from_iterator(words.lines(), trainer)
+            _heard(lambda: inner.train_from_iterator(words.lines(), trainer))
             inner.pre_tokenizer = cuts
         return cls({"kind": "subword", "json": inner.to_str(), "eos": 0})
 
@@ -170,7 +175,34 @@ class SubwordTokenizer:
             return []
         # without offsets where the library can: they are most of the work and nobody reads them
         encode = getattr(self._inner, "encode_batch_fast", self._inner.encode_batch)
-        return [np.asarray(found.ids, self._kind) for found in encode(list(texts), add_special_tokens=False)]
+        found = _heard(lambda: encode(list(texts), add_special_tokens=False), sum(map(len, texts)) > _LONG)
+        return [np.asarray(one.ids, self._kind) for one in found]
+
+
+def _heard(work: Callable[[], Any], long: bool = True) -> Any:
+    """What `work` returns: the library hears no interrupt until it is done, so long work is waited for.
+
+    The thread is left to itself where an interrupt comes: nothing waits for it, and it writes no file.
+    """
+    if not long:
+        return work()
+    done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((work(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        try:
+            found, error = done.get(timeout=_HEARD_WITHIN)
+        except queue.Empty:
+            continue
+        if error is not None:
+            raise error
+        return found
 
 
 def train_tokenizer(name: str, documents: Iterable[str]) -> Tokenizer:
