@@ -628,7 +628,7 @@ def recipes_public(document: dict[str, Any]) -> str:
 
 def recipes_muon(document: dict[str, Any]) -> str:
     """Muon over AdamW on every table that has both."""
-    lines = ["| runs | shape or variant | AdamW + Muon | centre | largest | what is said |", "|---" * 6 + "|"]
+    lines = ["| runs | shape or variant | AdamW + Muon | centre | largest | verdict |", "|---" * 6 + "|"]
     for row in document["public"]["rows"]:
         if "muon" in row["recipe"]:
             ends = ["{:.2f} [{:.2f}, {:.2f}]".format(*row[where]) for where in ("centre", "largest")]
@@ -679,7 +679,8 @@ def recipes_uneven(document: dict[str, Any]) -> str:
         f"Where neither recipe is better and the laws are equal ({null['all']['verdict'][3]} tables over all "
         f'{null["cells"]} combinations of design, n and noise), the verdict reads "better" in {called["verdict"]} of '
         f"them; the lower end alone is above 1 in {called['centre']} at the centre and {called['largest']} at the "
-        "largest, where 0.05 is claimed. The four combinations that said it most often, drawn again with other seeds:"
+        "largest, where 0.05 is claimed. The four combinations with the most such verdicts, drawn again with other "
+        "seeds:"
     )
     lines += ["", *wrapped(text), "", "| combination | tables | verdict | centre | largest |", "|---" * 5 + "|"]
     for name, cell in null["worst"].items():

@@ -44,7 +44,8 @@ def same_digits(values: Array) -> Array:
     True
     """
     mantissa, exponent = np.frexp(values)
-    return np.asarray(np.ldexp(np.round(mantissa, 12), exponent))
+    with np.errstate(over="ignore"):  # the largest number there is may round up to infinity
+        return np.asarray(np.ldexp(np.round(mantissa, 12), exponent))
 
 
 def solve_nonnegative(gram: Array, moment: Array, free: int = 1) -> Array:

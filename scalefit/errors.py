@@ -49,6 +49,10 @@ class Mention:
 Wording = Callable[[Mention], "str | None"]
 
 
+#: What is told of a table's columns to `read_runs` alone; `columns=` of the other functions does not take them.
+_OF_READING = frozenset({"bytes_per_token", "loss_unit"})
+
+
 def arg(name: str, value: Any = _NOTHING, *, shown: str | None = None, column: bool = False) -> str:
     """Mark an argument in a message, so that Python and the command line can each word it.
 
@@ -75,6 +79,10 @@ def arg(name: str, value: Any = _NOTHING, *, shown: str | None = None, column: b
         python, shell = f"{name}={shown}", shown
     else:
         python, shell = f"{name}={_shortened(_in_python(value))}", _shortened(_in_shell(value))
+    if (
+        column and name not in _OF_READING
+    ):  # every function that reads a table takes columns=; only read_runs takes a column's name by itself
+        python = f"columns={{{name!r}: {python.partition('=')[2] or '...'}}}"
     if entry:
         name, shell = entry[1], f"{entry[2]}={shell}"
     return _mark(name, python, shell, "column" if column else "argument")

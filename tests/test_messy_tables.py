@@ -74,7 +74,10 @@ def test_units_of_compute_in_headers(tmp_path, name, unit):
 @pytest.mark.parametrize("name", ["compute (PFLOP/s)", "compute (hours)"])
 def test_a_rate_is_no_compute(tmp_path, name):
     path = table(tmp_path, f"size,{name},loss", lambda i, n, d, x: f"{n},{d},{x}")
-    with pytest.raises(DataError, match="no D column.* Name the column with D=, or that of the compute with C="):
+    with pytest.raises(
+        DataError,
+        match="no D column.* Name the column with columns={'D': ...}, or that of the compute with columns={'C': ...}",
+    ):
         sf.fit(path)
 
 
@@ -165,7 +168,7 @@ def test_a_line_plot_of_a_tracker_is_sent_to_what_makes_a_table_of_it(tmp_path):
 def test_the_note_on_guessed_columns_names_one_that_was_guessed(tmp_path):
     runs = read(table(tmp_path, "N,D,val_loss", lambda i, n, d, x: f"{n},{d},{x}"))
     (note,) = [note for note in runs.attrs["scalefit"]["notes"] if note["code"] == "guessed"]
-    assert note["message"].endswith("name them: loss='column'.")
+    assert note["message"].endswith("name them: columns={'loss': 'column'}.")
 
 
 def test_a_fault_of_every_row_is_shown_on_three(tmp_path):

@@ -128,7 +128,7 @@ BAD = {
     "cut.csv.gz": (gzip.compress(RUNS.to_csv().encode())[:-9], "damaged or cut"),
     "book.xlsx": (b"PK\x03\x04 rest", "Excel"),
     "state.csv": (b"\x80\x04\x95 rest", "pickle, which scalefit never loads"),
-    "page.html": (b"<!DOCTYPE html>\n<html><head><title>404</title></head>\n", "no loss column"),
+    "page.html": (b"<!DOCTYPE html>\n<html><head><title>404</title></head>\n", "page of HTML"),
     "one_line.csv": (b"a" * 200_000, "no line that could be a header"),
 }
 

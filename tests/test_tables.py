@@ -235,7 +235,7 @@ def test_a_table_in_billions_is_refused_unless_it_is_asked_for(read, billions):
     read(runs)
     unit = {"N": 1e9, "D": 1e12}
     small = runs | {name: runs[name] / unit[name] for name in billions}
-    with pytest.raises(DataError, match=f"no language model is trained with.*pass {billions[0]}="):
+    with pytest.raises(DataError, match=f"no language model is trained with.*pass columns={{'{billions[0]}': "):
         read(small)
     if len(billions) == 2:  # compute of such numbers tells nothing
         with pytest.raises(DataError, match="no language model is trained with"):
@@ -414,7 +414,7 @@ def test_a_perplexity_is_read_as_one():
     table = {"N": [1e8, 1e9], "D": [2e9, 2e10], "ppl": [20.0, 10.0]}
     runs = sf.read_runs(table, loss="ppl", loss_unit="perplexity")
     np.testing.assert_allclose(runs["loss"], np.log([20.0, 10.0]))
-    with pytest.raises(DataError, match="loss='ppl', loss_unit='perplexity'"):
+    with pytest.raises(DataError, match="columns={'loss': 'ppl'}, loss_unit='perplexity'"):
         sf.read_runs(table)
 
 
@@ -426,7 +426,8 @@ def test_a_missing_size_is_named_as_such():
 
 def test_a_missing_column_is_asked_for_once():
     with pytest.raises(
-        DataError, match=r"nothing was read\. Name the column with D=, or that of the compute with C=\.$"
+        DataError,
+        match=r"read\. Name the column with columns={'D': ...}, or that of the compute with columns={'C': ...}\.$",
     ):
         sf.fit({"N": [1e8] * 9, "tk": [1e9] * 9, "loss": [3.0] * 9})
 

@@ -61,7 +61,7 @@ def collect(
     batch_tokens: Annotated[str | None, typer.Option(help="Tokens per optimizer step.")] = None,
     config: Annotated[
         list[str] | None,
-        typer.Option(help="A setting that is not in the files: vocab_size=50304. Repeatable.", metavar="NAME=VALUE"),
+        typer.Option(help="A setting that is not in the files, such as vocab_size. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
     keep_unfinished: Annotated[
         bool, typer.Option("--keep-unfinished", help="A row for runs that crashed or did not reach their end too.")

@@ -44,8 +44,8 @@ def read(folder: Path, parted: Iterable[str] = ()) -> list[Run]:
         more = _parts(folder / name)
         if len(parts) > 1 or len(more) != 1:
             raise DataError(f"{folder / name} holds {len(more)} runs", "nothing was read of it", "Give each a folder")
-        said = {f"{_split(name)}/{tag}": rows for tag, rows in more[0].items() if not tag.endswith(_BY_ITERATION)}
-        parts = [{**(parts[0] if parts else {}), **said}]
+        named = {f"{_split(name)}/{tag}": rows for tag, rows in more[0].items() if not tag.endswith(_BY_ITERATION)}
+        parts = [{**(parts[0] if parts else {}), **named}]
     if not parts:
         raise DataError(f"{folder} holds event files without scalars", "nothing was read of it", "Name another folder")
     config = flat(read_yaml(folder / "hparams.yaml")) if (folder / "hparams.yaml").is_file() else {}

@@ -34,6 +34,9 @@ _TIE = 1e-11
 #: Objectives closer than this, relatively, are the same optimum. Rivals that settle it come this near, and take two
 #: more steps, which leave nothing of that.
 AGREE, _NEARLY, _SETTLED_STEPS = 1e-8, 1e-4, 2
+#: Nearly there, they lie this close to each other where the runs determine the optimum. Where rivals reach one
+#: objective far apart, all go on: the certificate reads from their ends what the runs leave open.
+_ONE_PLACE = 0.1
 #: An entry of a matrix with unit diagonal that leaves no digit of the diagonal; the smallest eigenvalue to divide by.
 _OUTWEIGHS, _FLATTEST = 1e16, 1e-6
 #: Share of a diagonal that is left of it where a matrix is definite by more than rounding.
@@ -120,7 +123,8 @@ def minimise(
     rivals : bool
         The problems are starts of one objective: give up those that lag once one has converged.
     settled : int, optional
-        Rivals at the lowest objective, nearly, that settle it: two steps later those still above it are given up.
+        Rivals at the lowest objective, nearly, and at one place, that settle it: two steps later those still above it
+        are given up.
     bar : ndarray (b,), optional
         Value known for each problem: one that after `bar_steps` evaluations is far above it, or that four times its
         Newton decrement would not bring there, is given up.
@@ -146,7 +150,7 @@ def minimise(
             exhausted = state.count >= max_steps
             finished = done | exhausted
             if race is not None:
-                finished = finished | race.lost(state.f, converged, out_f)
+                finished = finished | race.lost(state.x, state.f, converged, out_x, out_f)
             if bar is not None:
                 finished = finished | (~may_beat(state.f, state.decrement, bar[ids]) & (state.count >= bar_steps))
             if finished.any():
@@ -182,8 +186,8 @@ class _Race:
     first_at: int | None = None
     settled_at: int | None = None
 
-    def lost(self, f: Array, converged: AnyArray, ended: Array) -> AnyArray:
-        """Which of the searches at f (b,) are given up; `ended` are the objectives of those that ended before."""
+    def lost(self, x: Array, f: Array, converged: AnyArray, ended_x: Array, ended: Array) -> AnyArray:
+        """Which of the searches at x (b, p) and f (b,) are given up; the other two are where the rest ended."""
         self.tick += 1
         if converged.any() and (value := float(f[converged].min())) < self.best:
             self.best = value
@@ -192,8 +196,10 @@ class _Race:
             return np.zeros(f.size, bool)
         if self.settled is not None:
             near, same = (self.best + share * abs(self.best) for share in (_NEARLY, AGREE))
-            if self.settled_at is None and int((f <= near).sum() + (ended <= near).sum()) >= self.settled:
-                self.settled_at = self.tick
+            if self.settled_at is None:
+                there = np.concatenate([x[f <= near], ended_x[ended <= near]])
+                if len(there) >= self.settled and np.ptp(there, axis=0).max() <= _ONE_PLACE:
+                    self.settled_at = self.tick
             if self.settled_at is not None and self.tick - self.settled_at >= _SETTLED_STEPS:
                 return np.asarray(f > same)
         over = self.tick - self.first_at > self.patience

@@ -327,8 +327,8 @@ class ForecastResult:
     def notes(self) -> tuple[Note, ...]:
         """Everything worth knowing before using the numbers, the most severe first."""
         odd = oddness(self.problem, self.fitted, self.discrepancy)
-        labels, said = self.row_labels, self.table_notes
-        facts = ForecastFacts(self.problem, self.fitted, self.names, labels, said, self.widening, self.scatter, odd)
+        labels, notes = self.row_labels, self.table_notes
+        facts = ForecastFacts(self.problem, self.fitted, self.names, labels, notes, self.widening, self.scatter, odd)
         return notes_of(facts, self.spread)
 
     def plot(

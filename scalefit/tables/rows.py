@@ -286,7 +286,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
 def refuse_small(target: str, column: Any, columns: Mapping[str, AnyArray], name: str) -> None:
     """Refuse an N or D that counts in millions or billions, or is something else, unless C tells that it does not.
 
-    A law's exponents would be the same in any unit, but its optima, and all that is said of compute, would not.
+    A law's exponents would be the same in any unit, but its optima, and every figure of compute, would not.
     """
     largest = _largest(columns.get(target))
     if not 0 < largest < SMALLEST_COUNT or _told_by_compute(columns):

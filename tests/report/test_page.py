@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import warnings
 from html import unescape
 from html.parser import HTMLParser
 
@@ -307,14 +308,16 @@ def test_arguments_that_make_no_sense(runs, options, words_):
 
 @pytest.mark.parametrize("bad", [{}, {"N": [1e8, 1e9]}, {"N": [1e8] * 3, "D": [1e9] * 3, "loss": [3.0, 3.1, np.nan]}])
 def test_tables_that_bear_no_law(bad):
-    with pytest.raises((DataError, FitError)):
+    with pytest.raises((DataError, FitError)), warnings.catch_warnings():
+        warnings.simplefilter("ignore", sf.ScalefitWarning)  # of the row that is set aside
         sf.report(pd.DataFrame(bad))
 
 
 def test_rows_set_aside_do_not_shift_the_names():
     table = (runs := grid(5, 6)).copy()
     table.loc[[0, 7], "loss"] = np.nan
-    report = sf.report(table)
+    with pytest.warns(sf.ScalefitWarning, match="2 of 30 rows cannot be used"):
+        report = sf.report(table)
     names = data_of(report.html)["runs"]["name"]
     assert names == [name for i, name in enumerate(runs["run"]) if i not in (0, 7)]
 
