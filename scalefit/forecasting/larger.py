@@ -82,12 +82,24 @@ def inputs_at(result: Any, point: Mapping[str, Any]) -> dict[str, float]:
 
 
 def most_times(result: Any) -> float:
-    """How many times the largest run a forecast reaches: a law's one input has a range, compute has no end."""
+    """How many times the largest run a forecast reaches: a law's one input has a range, compute has no end.
+
+    Nowhere, where the target is worse the larger that input is, as an error is with the loss: better runs have less.
+    """
     seen = result.seen()
+    if falls_short(result):
+        return 1.0
     if "C" in seen or len(result.inputs) > 1:
         return float("inf")
     (name,) = result.inputs
     return float(result.law.declarations[name].range[1] / seen[name][1]) * (1 - 1e-12)  # whatever the rounding
+
+
+def falls_short(result: Any) -> bool:
+    """Whether a forecast is by one input, of which less is better."""
+    sense = result.target.sense
+    alone = "C" not in result.seen() and len(result.inputs) == 1
+    return alone and result.law.direction.get(result.inputs[0], 0) * sense < 0
 
 
 def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:
@@ -104,5 +116,12 @@ def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:
     seen = result.seen()
     if "C" not in seen and len(result.inputs) == 1:
         (name,) = result.inputs
+        if falls_short(result) and (ratio > 1).any():
+            raise ArgumentError(
+                f"A run with more {name} is no better one by {result.law.name}, so the best run ahead is no multiple "
+                "of the largest",
+                "no run was found",
+                f"Give the {name} of the run",
+            )
         return {name: seen[name][1] * ratio}
     return dict(result.frontier(result.largest_compute * ratio))

@@ -7,8 +7,8 @@ from typing import Any
 from scalefit._text import folded, trust
 from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import meaning_of, note_line, number
-from scalefit.flops import counted, quantity
-from scalefit.forecasting.larger import most_times
+from scalefit.flops import QUANTITIES, counted, quantity
+from scalefit.forecasting.larger import falls_short, most_times
 
 #: Compute beyond the largest run at which a forecast is printed.
 _SHOWN_RATIOS = (3.0, 10.0, 30.0, 100.0)
@@ -22,10 +22,10 @@ def as_text(result: Any, level: float = 0.9) -> str:
     lines = [
         f"TRUST: {trust(result.trusted, warned, '' if result.trusted else 'see the errors below')}",
         folded(f"Forecast by {result.law.name}  {result.law.formula}"),
-        folded(f"{result.n_runs} runs up to {_largest_run(result)} · converged: {'yes' if result.success else 'NO'}"),
+        folded(f"{result.n_runs} runs {_reach(result)} · converged: {'yes' if result.success else 'NO'}"),
         folded(f"Prior: {penalty if penalty is not None else 'none'}"),
         folded(
-            f"{counted(conventions)} · {_predicted(result)} · errors shared by neighbours, "
+            f"{_counted(result)}{_predicted(result)} · errors shared by neighbours, "
             f"{100 * result.discrepancy.amplitude:.2g} % over {result.discrepancy.length:g} in "
             + ", ".join(f"ln {name}" for name in result.inputs)
         ),
@@ -43,17 +43,22 @@ def as_text(result: Any, level: float = 0.9) -> str:
     return "\n".join(lines)
 
 
+def _counted(result: Any) -> str:
+    return f"{counted(result.conventions)} · " if set(QUANTITIES) & set(result.law.inputs) else ""
+
+
 def _predicted(result: Any) -> str:
     target = result.target
     return f"loss in {target.unit}" if target.of_loss else str(target.label())
 
 
-def _largest_run(result: Any) -> str:
+def _reach(result: Any) -> str:
     """Return how far the runs reach: in compute where the law knows it, else in each of its inputs."""
     seen = result.seen()
     if "C" in seen:
-        return f"{result.largest_compute:.3g} FLOP"
-    return ", ".join(f"{name} = {quantity(name, seen[name][1])}" for name in result.inputs)
+        return f"up to {result.largest_compute:.3g} FLOP"
+    way, end = ("down", 0) if falls_short(result) else ("up", 1)
+    return f"{way} to " + ", ".join(f"{name} = {quantity(name, seen[name][end])}" for name in result.inputs)
 
 
 def _along_frontier(result: Any, level: float) -> list[str]:

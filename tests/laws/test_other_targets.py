@@ -80,3 +80,17 @@ def test_an_error_below_zero_has_no_interval_and_inputs_far_from_the_runs_are_no
     with pytest.warns(sf.ScalefitWarning, match="val_loss 2 .runs: 2"):
         assert result.predict_interval(val_loss=2.0).notna().all(axis=None)
     assert not result.predict_interval(val_loss=2.75).attrs["notes"]  # as near as the runs are to each other
+
+
+def test_a_forecast_by_a_loss_names_no_larger_run_as_ahead():
+    """More of the validation loss is worse: the print went on to 3 times the largest one, and told what N counts."""
+    x = np.linspace(2.2, 4.0, 24)
+    error = (0.75 - 1.1 * np.exp(-0.9 * x)) * np.exp(0.003 * np.random.default_rng(0).standard_normal(24))
+    forecast = sf.forecast({"val_loss": x, "error": error}, law="downstream_error")
+    text = str(forecast)
+    assert "24 runs down to val_loss = 2.2" in text and "Beyond" not in text and "N counts" not in text
+    row = forecast.predict_interval(val_loss=2.0).iloc[0]
+    assert row["lower"] < 0.75 - 1.1 * np.exp(-1.8) < row["upper"]
+    with pytest.raises(sf.ArgumentError, match="Give the val_loss of the run"):
+        forecast.register("plan.json")
+    forecast.plot()
