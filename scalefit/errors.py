@@ -45,12 +45,7 @@ class Mention:
     kind: str = "argument"
 
 
-#: Gives the words for a mention; None where a face has none.
-Wording = Callable[[Mention], "str | None"]
-
-
-#: What is told of a table's columns to `read_runs` alone; `columns=` of the other functions does not take them.
-_OF_READING = frozenset({"bytes_per_token", "loss_unit"})
+Wording = Callable[[Mention], "str | None"]  # None where a face has no words for a mention
 
 
 def arg(name: str, value: Any = _NOTHING, *, shown: str | None = None, column: bool = False) -> str:
@@ -79,9 +74,7 @@ def arg(name: str, value: Any = _NOTHING, *, shown: str | None = None, column: b
         python, shell = f"{name}={shown}", shown
     else:
         python, shell = f"{name}={_shortened(_in_python(value))}", _shortened(_in_shell(value))
-    if (
-        column and name not in _OF_READING
-    ):  # every function that reads a table takes columns=; only read_runs takes a column's name by itself
+    if column and name not in ("bytes_per_token", "loss_unit"):  # every reader takes columns=, read_runs alone the rest
         python = f"columns={{{name!r}: {python.partition('=')[2] or '...'}}}"
     if entry:
         name, shell = entry[1], f"{entry[2]}={shell}"
@@ -383,8 +376,7 @@ def by_severity(note: Note) -> int:
 
 def note_record(note: Note) -> dict[str, Any]:
     """Return a note as json can hold it."""
-    stated = {"code": note.code, "severity": note.severity, "message": note.message}
-    return {**stated, "details": dict(note.details)}
+    return {"code": note.code, "severity": note.severity, "message": note.message, "details": dict(note.details)}
 
 
 def require(module: str, *, extra: str | None, purpose: str) -> Any:
@@ -399,10 +391,10 @@ def require(module: str, *, extra: str | None, purpose: str) -> Any:
     purpose : str
         What needs it, as the subject of the sentence ("Training sweeps").
     """
-    package = module.split(".")[0]
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        package = module.split(".")[0]
         how = package if extra is None else f"'scalefit-lm[{extra}]' (in a clone: pip install '.[{extra}]')"
         seen = f"{purpose} need {package}, which is not installed"
         raise MissingExtraError(seen, "nothing was done", f"Install it with: pip install {how}") from error

@@ -150,7 +150,7 @@ def _checked_figure(path: Path | None) -> Path | None:
 
 def _checked_level(level: float) -> float:
     if not 0 < level < 1:
-        hint = f": write {level / 100:g} for {level:g} %" if 1 < level < 100 else ""
+        hint = f": write {level / 100:g} for {level:g} %" if 10 <= level < 100 else ""
         raise typer.BadParameter(f"{level:g} must lie between 0 and 1{hint}")
     return level
 

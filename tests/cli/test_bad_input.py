@@ -132,7 +132,7 @@ def test_only_keeps_one_series(run, tmp_path, command):
         (["fit"], "Missing argument 'table'. Nothing was done. See scalefit fit --help."),
         (["fit", "runs.csv", "--lvel", "0.9"], "No such option: --lvel"),
         (["fit", "runs.csv", "--level", "lots"], "Invalid value for '--level': 'lots' is not a valid number."),
-        (["fit", "runs.csv", "--level", "2"], "Invalid value for '--level': 2.0 must lie between 0 and 1. Nothing"),
+        (["fit", "runs.csv", "--level", "2"], "Invalid value for '--level': 2 must lie between 0 and 1. Nothing"),
         (
             ["fit", "runs.csv", "--objective", "hubr"],
             "'hubr' is not one of 'huber', 'squared', 'absolute', 'quantile'. Nothing",

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.errors import ArgumentError
 
 
 @pytest.mark.parametrize(("law", "target"), [("deepseek_lr", "lr"), ("deepseek_batch", "batch_tokens")])
@@ -91,6 +92,6 @@ def test_a_forecast_by_a_loss_names_no_larger_run_as_ahead():
     assert "24 runs down to val_loss = 2.2" in text and "Beyond" not in text and "N counts" not in text
     row = forecast.predict_interval(val_loss=2.0).iloc[0]
     assert row["lower"] < 0.75 - 1.1 * np.exp(-1.8) < row["upper"]
-    with pytest.raises(sf.ArgumentError, match="Give the val_loss of the run"):
+    with pytest.raises(ArgumentError, match="Give the val_loss of the run"):
         forecast.register("plan.json")
     forecast.plot()
