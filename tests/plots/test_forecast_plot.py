@@ -55,12 +55,12 @@ def test_a_law_of_n_alone_is_shown_along_n(tmp_path):
 
 
 def test_a_target_that_is_no_loss_is_named_and_its_input_stays_in_its_range():
-    """The fan went to a validation loss of 300, which ended in an error, and errors were drawn in nat per token."""
+    """The fan went on to losses worse than any run's, up to 300, and errors were drawn in nat per token."""
     rng = np.random.default_rng(1)
     val_loss = rng.uniform(2.2, 3.4, 40)
     error = 0.75 - 1.9 * np.exp(-1.1 * val_loss) + 0.004 * rng.standard_normal(40)
     forecast = sf.forecast({"val_loss": val_loss, "error": error}, law="downstream_error")
-    assert "3 x" in str(forecast) and "10 x" not in str(forecast)
+    assert "3 x" not in str(forecast)
     axes = forecast.plot()
     assert axes.get_ylabel() == "error" and axes.get_title(loc="left").startswith("Forecast of the error")
-    assert axes.get_lines()[0].get_xdata().max() == pytest.approx(20)
+    assert axes.get_lines()[0].get_xdata().max() == pytest.approx(val_loss.max())
