@@ -48,7 +48,7 @@ def test_json_is_one_document_with_the_public_names(run, table):
     for side in ("lower", "upper"):
         assert document["intervals"][side] == pytest.approx(interval[side].to_dict(), rel=1e-6)
     assert {"code", "severity", "message", "details"} <= set(document["notes"][0])
-    assert document["certificate"]["n_agree"] >= 2 and document["conventions"]["loss_unit"] == "nat/token"
+    assert document["certificate"]["n_agree"] >= 3 and document["conventions"]["loss_unit"] == "nat/token"
 
 
 def test_options_reach_the_fit(run, table):

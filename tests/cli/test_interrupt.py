@@ -82,14 +82,14 @@ def test_an_interrupt_ends_long_work_at_once(start, words, big, tmp_path, enough
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see how far a process is")
 def test_an_interrupt_is_heard_while_a_library_trains_a_tokenizer(start, tmp_path, enough):
-    pytest.importorskip("tokenizers")
+    pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abcdefghijklmnop"), rng.integers(2, 12))) for _ in range(60_000)]
     (tmp_path / "text.txt").write_text("\n\n".join(" ".join(rng.choice(words, 500)) for _ in range(5_000)))
     command = ["exponent", "text.txt", "--max-tokens", "20M", "--tokenizer", "bpe:4096"]
-    code, said, _, took = interrupted(start, command, tmp_path, enough)
+    code, said, worked, took = interrupted(start, command, tmp_path, enough)
     assert code == 130 and said == "scalefit: interrupted\n"
-    assert took < 0.5, "the library's work went on"
+    assert took < worked / 4, "the library's work went on"
 
 
 def test_an_interrupt_that_compiled_code_swallows_still_ends_by_the_code(start):
