@@ -285,8 +285,9 @@ class TestTables:
     def test_several_losses_of_a_table_are_named(self, tmp_path):
         frame = pd.DataFrame({"params": [1e7], "tokens": [1e9], "test_loss__c4": [3.5], "test_loss__pile": [3.6]})
         frame.to_csv(tmp_path / "t.csv", index=False)
-        with pytest.raises(DataError, match="'test_loss__c4', 'test_loss__pile'.*loss="):
+        with pytest.raises(DataError, match=r"'test_loss__c4', 'test_loss__pile'.*columns=\{'loss': 'test_loss__c4'\}"):
             sf.collect(tmp_path)
+        assert sf.collect(tmp_path, columns={"loss": "test_loss__c4"}).loss.tolist() == [3.5]
         assert sf.collect(tmp_path, loss="test_loss__pile").loss.tolist() == [3.6]
 
     def test_a_history_with_sizes_is_one_run(self, tmp_path):
