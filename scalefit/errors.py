@@ -15,8 +15,7 @@ from typing import Any, Literal, Self
 
 Severity = Literal["info", "warning", "error"]
 
-# Around an argument in a text: name, Python wording, shell wording and kind. Control characters, none of them space:
-# no message has any, and repr() escapes those of a value.
+# Around an argument in a text: name, Python wording, shell wording and kind. No message has control characters.
 _OPEN, _BETWEEN, _CLOSE = "\x02", "\x04", "\x03"
 _PART = f"([^{_OPEN}{_BETWEEN}{_CLOSE}]*)"
 _MARKED = re.compile(_OPEN + _BETWEEN.join([_PART] * 4) + _CLOSE)
@@ -74,8 +73,9 @@ def arg(name: str, value: Any = _NOTHING, *, shown: str | None = None, column: b
         python, shell = f"{name}={shown}", shown
     else:
         python, shell = f"{name}={_shortened(_in_python(value))}", _shortened(_in_shell(value))
-    if column and name not in ("bytes_per_token", "loss_unit"):  # every reader takes columns=, read_runs alone the rest
-        python = f"columns={{{name!r}: {python.partition('=')[2] or '...'}}}"
+    if column:  # every reader takes columns=, read_runs alone the rest
+        reader = f"sf.read_runs(..., {python})" if name in ("bytes_per_token", "loss_unit") else ""
+        python = reader or f"columns={{{name!r}: {python.partition('=')[2] or '...'}}}"
     if entry:
         name, shell = entry[1], f"{entry[2]}={shell}"
     return _mark(name, python, shell, "column" if column else "argument")

@@ -477,3 +477,34 @@ def test_the_shape_of_a_model_under_its_usual_names():
 def test_a_column_without_numbers_is_not_called_too_small():
     runs = sf.read_runs({"C": [1e18, 1e19], "N": [None, None], "loss": [3.0, 2.5]}, incomplete="keep")
     assert "implausible_unit" not in notes_of(runs)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        (sf.fit, {}),
+        (sf.forecast, {}),
+        (sf.compare, {}),
+        (sf.isoflop, {}),
+        (sf.envelope, {}),
+        (sf.compare_recipes, {"recipe": "arm"}),
+        (sf.fit_hyperparameters, {"of": ("lr",)}),
+        (sf.fit_downstream, {}),
+        (sf.report, {"path": "report.html"}),
+        (sf.read_runs, {}),
+    ],
+    ids=lambda part: getattr(part, "__name__", ""),
+)
+def test_what_a_message_advises_is_taken_by_every_function_that_reads_a_table(verb, options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 4)))
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=D)
+    other = {"arm": ["a", "b"] * 10, "lr": np.tile(np.geomspace(1e-4, 1e-2, 4), 5), "accuracy": 0.5}
+    table = pd.DataFrame({"N": N, "D": D, "C": 6 * N * D, "loss_c4": loss, "loss_pile": loss, **other})
+    with pytest.raises(DataError) as error:
+        verb(table, **options)
+    assert "columns={'loss': 'loss_c4'}" in str(error.value)
+    try:
+        verb(table, **options, columns={"loss": "loss_c4"})
+    except sf.ScalefitError as reason:  # such as no bowl in the learning rate: the table was read
+        assert "loss_pile" not in str(reason)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from scalefit._arguments import one_of, parse_quantity
+from scalefit._arguments import check_mapping, one_of, parse_quantity
 from scalefit._text import known, shortlist
 from scalefit.collecting import discovery, final_loss, recipes, sizes
 from scalefit.collecting.records import Run, number
@@ -28,6 +28,7 @@ def collect(
     N: str | float | Mapping[str, float] | None = None,
     D: str | float | Mapping[str, float] | None = None,
     loss: str | None = None,
+    columns: Mapping[str, Any] | None = None,
     final: Literal["last", "mean", "best"] | None = None,
     k: int | None = None,
     batch_tokens: str | float | None = None,
@@ -52,6 +53,8 @@ def collect(
         settings, and D is steps times batch times context.
     loss : str, optional
         The logged quantity that is the loss; otherwise the validation loss by its usual names, else the training loss.
+    columns : mapping, optional
+        The same three by name, ``columns={"loss": "test_loss__c4"}``, as the functions that read tables take them.
     final : {"last", "mean", "best"}, optional
         How the final loss is taken: the last value, the mean of the last `k`, or the smallest one (with the D of
         that step). By default the last validation loss, or the mean of the last tenth of a training loss.
@@ -94,6 +97,7 @@ def collect(
     [[37000000.0, 400000000.0, 1.1, 'bit/byte']]
     """
     roots = _roots(paths)
+    N, D, loss = _named(columns, N=N, D=D, loss=loss)
     options = _Options(N, D, loss, final, k, batch_tokens, config, unfinished)
     places = [place for root in roots for place in discovery.find(root, options.columns)]
     listed = ", ".join(str(root) for root in roots)
@@ -129,6 +133,21 @@ def collect(
     notes += [*_mixed(table), *_copies(table)]
     table.attrs["notes"] = [note_record(note) for note in notes]
     return table
+
+
+def _named(columns: Mapping[str, Any] | None, **given: Any) -> tuple[Any, ...]:
+    """N, D and loss, each named once: by its own argument, or in `columns`."""
+    for name, choice in check_mapping("columns", columns, "{'loss': 'eval/loss'}").items():
+        if not one_of(name, given):
+            raise ArgumentError(f"{arg('columns', {name: choice})}", "nothing was collected", known(name, given))
+        if given[name] is not None and given[name] != choice:
+            raise ArgumentError(
+                f"{arg(name, given[name])} and {arg('columns', {name: choice})} differ",
+                "nothing was collected",
+                "Leave one out",
+            )
+        given[name] = choice
+    return tuple(given.values())
 
 
 class _Options:

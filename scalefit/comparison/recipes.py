@@ -44,6 +44,7 @@ def compare_recipes(
     level: float = 0.9,
     same_loss: bool | None = None,
     branches: bool = False,
+    columns: Mapping[str, Any] | None = None,
 ) -> RecipeComparison:
     """Compare training recipes by their compute multiplier over a baseline.
 
@@ -73,6 +74,8 @@ def compare_recipes(
         or ``val_set`` are looked at.
     branches : bool
         Whether runs of one size are branches of one trunk, and so share their error.
+    columns : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, as :func:`scalefit.read_runs` takes them; of every table.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def compare_recipes(
         if value not in (None, True, False):
             raise ArgumentError(f"{arg(name, value)} is neither True nor False", "nothing was compared", "Pass one")
     inputs = ("C",) if law.startswith("power_law") else SIZES
-    tables, conventions = _tables(runs, recipe, inputs)
+    tables, conventions = _tables(runs, recipe, inputs, columns)
     first = _baseline(tables, baseline)
     _refuse_other_losses(tables, same_loss)
     sides = {label: _runs_of(label, frame, conventions[label], inputs) for label, frame in tables.items()}
@@ -138,17 +141,21 @@ def _known(name: str, value: Any, names: Any) -> None:
         raise ArgumentError(f"{arg(name, value)} is not known", "nothing was compared", known(value, names))
 
 
-def _tables(runs: Any, recipe: str, inputs: Sequence[str]) -> tuple[dict[Any, pd.DataFrame], dict[Any, dict[str, Any]]]:
+def _tables(
+    runs: Any, recipe: str, inputs: Sequence[str], columns: Mapping[str, Any] | None
+) -> tuple[dict[Any, pd.DataFrame], dict[Any, dict[str, Any]]]:
     """One frame per recipe, in the order of the table, as read."""
     import pandas as pd
 
+    from scalefit.tables.runs import name_columns
+
     if isinstance(runs, Mapping) and not isinstance(runs, pd.DataFrame):
         if runs and all(isinstance(v, (pd.DataFrame, Mapping, str, FilePath)) for v in runs.values()):
-            tables = {label: _usable(source, inputs) for label, source in runs.items()}
+            tables = {label: _usable(name_columns(source, columns), inputs) for label, source in runs.items()}
             return tables, {label: dict(frame.attrs["scalefit"]) for label, frame in tables.items()}
     if not isinstance(recipe, str):
         raise ArgumentError(f"{arg('recipe', recipe)} names no column", "nothing was compared", "Pass the name of one")
-    frame = _usable(runs, inputs)
+    frame = _usable(name_columns(runs, columns), inputs)
     if recipe not in frame:
         others = {  # as text, since cells of JSON may be lists
             str(name): values.dropna().astype(str).nunique()

@@ -43,7 +43,7 @@ def shipped_prior(
         text = (
             f"The lowest loss, {lowest:.3g} nat/token, lies below the floors of the language models that the prior was "
             f"learned from: its part on E was dropped, the rest made {_LOOSER:g} times as wide. Say so if the loss is "
-            f"per byte or in bits: {arg('loss_unit', 'bit/byte')}."
+            f"per byte or in bits: {arg('loss_unit', 'bit/byte', column=True)}."
         )
         looser = None if rest is None else replace(rest, cov=_LOOSER**2 * rest.cov)
         return looser, [Note("low_losses", "warning", text, {"lowest": lowest})]

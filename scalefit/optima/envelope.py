@@ -36,6 +36,7 @@ def envelope(
     budgets: Any = None,
     n_budgets: int = 64,
     seed: int = 0,
+    columns: Mapping[str, Any] | None = None,
 ) -> Optima:
     """Best size at each compute from training curves, and the power laws through them.
 
@@ -53,6 +54,8 @@ def envelope(
         How many, at least 2.
     seed : int
         Seed of the perturbed copies that give each optimum's error.
+    columns : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, as :func:`scalefit.read_runs` takes them.
 
     Returns
     -------
@@ -91,7 +94,9 @@ def envelope(
             known(method, LABELS),
         )
     n_budgets = check_count("n_budgets", n_budgets, least=2)
-    table = read(curves, SIZES)
+    from scalefit.tables.runs import name_columns
+
+    table = read(name_columns(curves, columns), SIZES)
     refuse_several_series(table)
     columns = {**table.table, "C": training_flops(table.table["N"], table.table["D"])}
     run = _runs_apart(columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,7 +39,14 @@ _METHODS = ("parabola", "cubic", "local")
 _DRAWS, _GRID = 200, 401
 
 
-def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None, seed: int = 0) -> Optima:
+def isoflop(
+    runs: Any,
+    method: Method = "parabola",
+    *,
+    budget: str | None = None,
+    seed: int = 0,
+    columns: Mapping[str, Any] | None = None,
+) -> Optima:
     """Best size on each budget, and the power laws through them.
 
     Parameters
@@ -53,6 +61,8 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
         a budget.
     seed : int
         Seed of the perturbed copies that give each optimum's error.
+    columns : mapping, optional
+        Columns by name, ``columns={"N": "params_total"}``, as :func:`scalefit.read_runs` takes them.
 
     Returns
     -------
@@ -85,7 +95,9 @@ def isoflop(runs: Any, method: Method = "parabola", *, budget: str | None = None
             "nothing was computed",
             known(method, _METHODS),
         )
-    table = read(runs, QUANTITIES)
+    from scalefit.tables.runs import name_columns
+
+    table = read(name_columns(runs, columns), QUANTITIES)
     refuse_several_series(table)
     found = _from_runs(table, method, budget, seed)
     note = _on_labels(table, found, method, budget, seed)

@@ -245,11 +245,11 @@ def missing_column(
     if target == "loss":
         for name in there:
             if plain_name(name) in PERPLEXITY_NAMES:
-                how = f"{arg('loss', name, column=True)}, {arg('loss_unit', 'perplexity', column=True)}"
+                how = f"{arg('loss_unit', 'perplexity', column=True)}, with {arg('loss', name, column=True)}"
                 return DataError(
                     f"There is no loss column in {{name}}, but {name!r}. {has}",
                     "nothing was read",
-                    f"If that is per token, pass {how}",
+                    f"If that is per token, read the table with {how}",
                 )
     others = {"N": "D", "D": "N"}
     if target in others and set(QUANTITIES) & set(there):

@@ -202,13 +202,14 @@ def _declared_column(key: str, declared: Any, columns: Iterable[Any]) -> _column
 def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str | None) -> tuple[str, list[Note]]:
     """Return the unit of the losses: as asked for, of an earlier reading, or as the table's names and cells tell."""
     read_before = "scalefit" in frame.attrs
+    otherwise = f"If that is wrong, read the table with {arg('loss_unit', column=True)}."
     named = None if request.loss_unit or read_before else _columns.unit_in_name(column)
     if named is not None:
         unit = "other" if named not in ("bit/byte", "nat/byte", "bit/token", "perplexity") else named
         kept = unit == "other" or (unit.endswith("/byte") and request.bytes_per_token is None)
         text = f"The name of column {column!r} says {named}: the losses were "
         text += "kept in it" if kept else "converted to nat/token"
-        return unit, [Note("loss_unit", "info", f"{text}. If that is wrong, pass {arg('loss_unit')}.", {"unit": named})]
+        return unit, [Note("loss_unit", "info", f"{text}. {otherwise}", {"unit": named})]
     named = None if request.loss_unit or read_before else _columns.stated_unit(frame)
     if named in (None, "nat/token"):
         return request.loss_unit or earlier, []
@@ -216,10 +217,10 @@ def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str 
     if known is not None:
         kept = known.endswith("/byte") and request.bytes_per_token is None
         text = f"Column 'loss_unit' says {named}: the losses were "
-        text += "kept in it." if kept else "converted to nat/token."
-        return known, [Note("loss_unit", "info", f"{text} If that is wrong, pass {arg('loss_unit')}.", {"unit": known})]
+        text += "kept in it" if kept else "converted to nat/token"
+        return known, [Note("loss_unit", "info", f"{text}. {otherwise}", {"unit": known})]
     text = f"Column 'loss_unit' says {named[:40]!r}, a unit not known here: the losses were kept in it. Read the table "
-    text += f"with {arg('loss_unit', ...)}."
+    text += f"with {arg('loss_unit', ..., column=True)}."
     return "other", [Note("unknown_unit", "warning", text, {"unit": named[:80]})]
 
 

@@ -213,7 +213,7 @@ def assumed_unit(loss: AnyArray) -> list[Note]:
         return []
     text = (
         f"The losses run from {low:.3g} to {high:.3g}, and nothing states their unit: nat/token was taken. Losses as "
-        f"low are usual per byte. If they are, read the table with {arg('loss_unit', 'bit/byte')}."
+        f"low are usual per byte. If they are, read the table with {arg('loss_unit', 'bit/byte', column=True)}."
     )
     return [Note("assumed_unit", "info", text, {"lowest": low, "highest": high})]
 
@@ -238,8 +238,9 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
         row = labels[int(np.argmax(loss))]
         text = (
             f"The loss is {float(loss.max()):.4g} in row {row}, more than a uniform guess over a million "
-            f"tokens costs (13.8 nat/token). It was kept. If it is a perplexity, set {arg('loss_unit', 'perplexity')}; "
-            "if it is in another unit, name that."
+            f"tokens costs (13.8 nat/token). It was kept. If it is a perplexity, read the table with "
+            f"{arg('loss_unit', 'perplexity', column=True)}; "
+            "if it is in another unit, with that."
         )
         notes.append(Note("implausible_loss", "warning", text, {"loss": float(loss.max()), "row": plain(row)}))
     for name, what in _COUNTED.items():

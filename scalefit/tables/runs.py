@@ -181,7 +181,7 @@ def read_for_fit(source: Any, **options: Any) -> pd.DataFrame:
 def name_columns(
     runs: Any,
     columns: Mapping[str, Any] | None,
-    inputs: Mapping[str, Any] | None,
+    inputs: Mapping[str, Any] | None = None,
     declared: Mapping[str, Any] | None = None,
 ) -> Any:
     """Read a table with the columns that a caller names; untouched where none is named."""
