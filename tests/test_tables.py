@@ -414,7 +414,7 @@ def test_a_perplexity_is_read_as_one():
     table = {"N": [1e8, 1e9], "D": [2e9, 2e10], "ppl": [20.0, 10.0]}
     runs = sf.read_runs(table, loss="ppl", loss_unit="perplexity")
     np.testing.assert_allclose(runs["loss"], np.log([20.0, 10.0]))
-    with pytest.raises(DataError, match="columns={'loss': 'ppl'}, loss_unit='perplexity'"):
+    with pytest.raises(DataError, match=r"loss_unit='perplexity'\) and columns={'loss': 'ppl'}"):
         sf.read_runs(table)
 
 

@@ -245,7 +245,7 @@ def missing_column(
     if target == "loss":
         for name in there:
             if plain_name(name) in PERPLEXITY_NAMES:
-                how = f"{arg('loss_unit', 'perplexity', column=True)}, with {arg('loss', name, column=True)}"
+                how = f"{arg('loss_unit', 'perplexity', column=True)} and {arg('loss', name, column=True)}"
                 return DataError(
                     f"There is no loss column in {{name}}, but {name!r}. {has}",
                     "nothing was read",
