@@ -13,7 +13,7 @@ OURS = "sf.forecast"
 
 HEAD = """# Forecasting larger runs
 
-`sf.forecast(runs)` says what a run larger than every one in the table will lose, with an interval in three parts:
+`sf.forecast(runs)` predicts the loss of a run larger than any in the table, with an interval made of three parts:
 
 ```python
 import numpy as np
@@ -30,31 +30,37 @@ On the command line: `scalefit forecast runs.csv --at N=7e9,D=2e11`.
 
 ## How it works
 
-1. **The law** is the coupled one, L = E + (A N^(-alpha/g) + B D^(-beta/g))^g: Chinchilla's law at g = 1, Kaplan's at
-   E = 0 and beta = g. Most public tables want a g between 0.2 and 0.9.
-2. **A prior** over (E, alpha, beta, g), learned from the fits of eleven public sources. Where the loss is not in
-   nat/token, or lies below the floors that the prior knows, the part on E is dropped, and a note says so. Where every
-   model is smaller than any of those sources', a note warns that the intervals may be too narrow: on
-   [our own small runs](validation.md) they were, on text.
-3. **Errors that neighbours share.** What a law misses, it misses for neighbouring runs alike. So the log loss is the
-   law plus a smooth discrepancy (a Gaussian process over ln N and ln D) plus noise; runs far above the loss that their
-   compute allows, and runs of little compute, are trusted less. A hundred small runs then cannot outvote the few large
-   ones (this takes the place of a tempered likelihood), and what the largest runs missed the law by is corrected for.
-   The frontier is that of neither bad runs (far below a first fit) nor lucky ones (by the noise that the table shows).
-   Runs that miss by six times what the others do hardly count, and the note `outliers` names them.
-4. **Intervals** add three parts in squares: the law's parameters, its form (the discrepancy that the runs leave open,
-   and at least floor + growth ln(C/C_max)), and noise, which is estimated from the table itself. The width follows how
-   much the runs scatter about the forecast and how far the law misses them together; what the prior says of the
-   parameters is not widened. A factor that makes 90 % cover 90 % was learned on forecasts of other tables.
+1. **The law** is the coupled law, L = E + (A N^(-alpha/g) + B D^(-beta/g))^g: Chinchilla's law at g = 1, Kaplan's at
+   E = 0 and beta = g. On most public tables g is between 0.2 and 0.9.
+2. **A prior** over (E, alpha, beta, g), learned from the fits of eleven public sources. If the loss is not in
+   nat/token, or is below every floor that the prior covers, the prior on E is dropped, and a note says so. If all
+   models
+   are smaller than those of the sources, a note warns that the intervals may be too narrow, as they were for
+   [our own small runs](validation.md) on text.
+3. **Correlated errors.** A law is wrong by similar amounts for neighbouring runs. So the log loss is modelled as the
+law
+   plus a smooth discrepancy (a Gaussian process over ln N and ln D) plus noise. Runs far above the compute frontier and
+   runs of little compute get a larger error variance. A hundred small runs then cannot outvote a few large ones, and
+   the
+   forecast is corrected by the residuals of the largest runs. The frontier ignores bad runs (far below a first fit) and
+   allows for lucky ones (using the noise of the table). Runs whose residual is six times the usual one hardly count,
+   and
+   the note `outliers` names them.
+4. **Intervals** add three parts in quadrature: the law's parameters, its form (the discrepancy that the runs leave
+   undetermined, at least floor + growth ln(C/C_max)), and noise, estimated from the table itself. The width grows with
+   the scatter of the runs around the forecast and with the law's systematic error; the part set by the prior is not
+   widened. A factor that makes 90 % intervals cover 90 % was learned on forecasts of other tables.
 
-A table whose runs all have one ratio of tokens to parameters gets a law of compute in place of the coupled law, with
-the reason in `forecast.reason`. One budget, one size, or fewer than four runs are refused. `sf.fit(..., "chinchilla")`
-keeps its plain meaning. A budget means what the table means by compute: the convention it states, its column `C`, or
-6ND. `forecast.at(unique_tokens=1e10)` is the same forecast for runs that draw on so many distinct tokens.
+If all runs have the same ratio of tokens to parameters, a law of compute replaces the coupled law; `forecast.reason`
+says
+why. Tables with one budget, one size, or fewer than four runs are refused. Compute means what the table means by it:
+the
+convention it states, its column `C`, or 6ND. `forecast.at(unique_tokens=1e10)` is the same forecast for runs with that
+many unique tokens.
 
-## Which law to ask
+## Which law to use
 
-`sf.compare` fits each law to some of the runs and scores it on the others; `"forecast"` takes part under that name:
+`sf.compare` fits each law to some of the runs and scores it on the others; `"forecast"` can take part too:
 
 ```python
 table = sf.compare({"N": N, "D": D, "loss": loss}, ["chinchilla", "kaplan", "forecast"], holdout="k-fold")
@@ -62,30 +68,39 @@ print(table.attrs["verdict"])
 blend = sf.average([sf.fit({"N": N, "D": D, "loss": loss}, law) for law in ("chinchilla", "kaplan")])
 ```
 
-Holdouts are `largest_C` (train up to C_max / 3, / 10, / 30), `k-fold`, `leave-one-budget-out` and `rolling`. Laws that
-are within two standard errors of the best are "too close to call". `weight` is the stacking weight for `sf.average`; a
-blend can beat each of its laws, or be spoilt by a wrong one. Priors and weights are part of any fit:
+Holdouts are `largest_C` (train up to C_max / 3, / 10, / 30), `k-fold`, `leave-one-budget-out` and `rolling`. Laws
+within two
+standard errors of the best are "too close to call". `weight` is the stacking weight for `sf.average`; an average can
+beat
+each of its laws, but a wrong law can make it worse. Any fit takes priors and weights:
 `sf.fit(runs, "coupled", weights="C^0.5", prior={"E": (1.7, 0.2)})`, or `weights="frontier"` to trust runs near the best
 loss of their compute.
 
 ## Measured
 
-Train on the runs of at most C_max / r, test on those of at least twice the largest training run's compute. Scores are
-means over runs, then splits, series and tables. **For each table everything learned was learned without its source
-project**: prior, size of the discrepancy (of {n_candidates} candidates), calibration. The losses of llama3_isoflop are
-not per token: they are left out of nats. Made by `benchmarks/forecast.py`; the numbers are in
+Each method is trained on the runs of at most C_max / r, and tested on those with at least twice the compute of the
+largest
+training run. Scores are means over runs, then over splits, series and tables. **For each table, everything learned
+comes
+from other source projects**: the prior, the size of the discrepancy (of {n_candidates} candidates) and the
+calibration. The losses of
+llama3_isoflop are not per token, so the column of nats leaves them out. Made by `benchmarks/forecast.py`; the numbers
+are in
 `benchmarks/results/forecast.json`.
 """
 
 TAIL = """
 ## Read before quoting
 
-The first eight tables were looked at while the method was made: about forty variants were compared, so differences of
-0.1 % mean nothing. The four fresh ones came later; the width that follows the scatter was chosen with all in view
-(about fifty variants).
-Splits of one table are nested, and some test cells hold one run. Sizes of the discrepancy hardly matter:
-halving or doubling one of them moves the overall error by about 0.1 % or less (lab log, 2026-11-25).
-Nothing here speaks of mixtures of experts or of the optimal N; of repeated data one source does.
+- We developed the method on the first eight tables and compared about forty variants on them, so differences of 0.1 %
+  mean
+  nothing. The four fresh tables came later, but the rule for the width was chosen with all twelve in view (about fifty
+  variants).
+- The splits of one table are nested, and some test cells contain a single run.
+- The size of the discrepancy hardly matters: halving or doubling it changes the overall error by about 0.1 % or less
+  (lab
+  log, 2026-11-25).
+- None of this tests mixtures of experts or the optimal N, and only one source tests repeated data.
 """
 
 
@@ -127,7 +142,7 @@ def page(found: dict[str, Any]) -> str:
     older, newer = ([scores[name] for name in scores if (name in FRESH) is fresh] for fresh in (False, True))
     text += (
         f"\nInterval score, geometric mean: {statistics.geometric_mean(older):.2f} % over the {len(older)} tables that"
-        f" the method was made with, {statistics.geometric_mean(newer):.2f} % over the {len(newer)} fresh ones.\n"
+        f" the method was developed on, {statistics.geometric_mean(newer):.2f} % over the {len(newer)} fresh ones.\n"
     )
     text += f"\nOne forecast with intervals took {found['cpu_seconds_per_forecast']:.2f} s of one core on average.\n"
     return text + _simulated() + _embeddings() + _repeats() + TAIL
@@ -146,8 +161,8 @@ def _simulated() -> str:
     text = (
         "\n### Simulated runs\n\nChinchilla's law, two published sets of constants, "
         f"{rows[0]['tables']} tables for each cell (`benchmarks/forecast_noise.py`). Share of new runs in the 90 % "
-        "interval, and its full width. The law is exact here, so intervals that allow for what laws miss elsewhere "
-        f"hold more beyond the runs. Below .85: {where or 'none'}.\n\n"
+        "interval, with its full width. The law is exact here, so intervals that allow for a wrong law cover more than "
+        f"they claim beyond the runs. Cells below .85: {where or 'none'}.\n\n"
     )
     text += _row("design", "new runs", *(f"noise {noise:.1%}" for noise in noises)) + _row(*["---"] * (2 + len(noises)))
     for design, place in dict.fromkeys((row["design"], row["where"]) for row in rows):
@@ -165,9 +180,9 @@ def _embeddings() -> str:
     least = min(with_["share"] for with_, _ in helped)
     text = (
         "\n### Embeddings counted in N\n\nWhere embeddings were "
-        f"{least:.0%} of the middle model and more, counting N without them cut the error by "
+        f"{least:.0%} or more of the median model, counting N without them cut the error by "
         f"{min(1 - b['error'] / a['error'] for a, b in helped):.0%} or more; up to {most:.0%} it changed little or "
-        "made forecasts a little worse. The note `embeddings_counted` names the column to pass "
+        "made forecasts slightly worse. The note `embeddings_counted` names the column to pass "
         "(`benchmarks/forecast_causes.py`).\n\n"
     )
     text += _row(
@@ -185,20 +200,26 @@ def _repeats() -> str:
     bands = json.loads(CAUSES.read_text(encoding="utf-8"))["repeats"]["bands"]
     last = bands[-1]
     text = (
-        "\n### Repeated tokens\n\nWhere a table has a column `unique_tokens`, or a prediction is given it, the "
-        "forecast counts effective tokens (Muennighoff et al. 2023), and its interval widens with the epochs and with "
-        "the size of the model over its distinct tokens. Measured on the C4 runs of datablations "
-        "(`benchmarks/forecast_causes.py`): "
-        "forecasts from runs of few epochs, of runs of more. How much to widen was learned on three of four groups of "
-        'distinct tokens and measured on the fourth ("left out"); the public call has seen all four. '
-        f"At {last['above']:g} to {last['up_to']:g} epochs {last['left']['held']:.0%} are held where "
-        f"{last['new']['held']:.0%} were: still too few, as large models learn few tokens by heart there, which no law "
-        "here foresees. The law's own constant was fitted to these runs by its authors. No interval reaches below that "
-        "of as many new tokens; where it would reach up to e times the forecast, it has no upper end. A law of compute "
-        "counts repeats too, and is wider, as along one ratio nothing says what part of the fall is that of D.\n\n"
+        "\n### Repeated tokens\n\nIf the table has a column `unique_tokens`, or a prediction is given it, the "
+        "forecast counts effective tokens (Muennighoff et al. 2023). Its interval widens with the epochs and with "
+        "the number of parameters per unique token. Measured on the C4 runs of datablations "
+        "(`benchmarks/forecast_causes.py`): runs of many epochs, forecast from runs of few. The widening was learned "
+        "on "
+        'three of four groups of unique tokens and measured on the fourth ("left out"); the released version has '
+        "learned from all four. "
+        f"At {last['above']:g} to {last['up_to']:g} epochs the interval now covers {last['left']['held']:.0%} of the "
+        "runs "
+        f"({last['new']['held']:.0%} if repeated tokens count as new). That is still too few: large models memorise a "
+        "small "
+        "set of tokens there, which no law here predicts. The constant of the law was fitted to these runs by its "
+        "authors. "
+        "No interval reaches below that of as many new tokens; if it would reach up to e times the forecast, it has no "
+        "upper end. A law of compute counts repeats too, with a wider interval, because at one ratio of D to N the "
+        "effect of D "
+        "is unknown.\n\n"
     )
     text += _row(
-        "trained on", "epochs", "runs", "error %, as new", "error %", "held, as new", "left out", "public call"
+        "trained on", "epochs", "runs", "error %, as new", "error %", "covered, as new", "left out", "released"
     )
     text += _row(*["---"] * 8)
     for band in bands:
@@ -217,12 +238,14 @@ def _takeaway(methods: dict[str, Any]) -> str:
     rival = min((name for name in methods if name != OURS), key=lambda name: _percent(methods, name))
     low = min(ours, key=lambda name: ours[name]["coverage"])
     return (
-        f"**In short.** Over {len(ours)} tables `sf.forecast` is off by {_percent(methods, OURS):.2f} % on average, "
-        f"the next best method ({rival}) by {_percent(methods, rival):.2f} %, Chinchilla's law by "
-        f"{_percent(methods, 'chinchilla, Huber 1e-3'):.2f} %. On the eight tables that the method was made with it is "
-        f"{sum(older) / len(older):.2f} %, on the four fresh ones {sum(newer) / len(newer):.2f} %, the fairer number. "
-        f"The 90 % intervals hold {methods[OURS]['overall']['coverage']:.0%} of the test runs; the table they do worst "
-        f"on is {low}, with {ours[low]['coverage']:.0%}.\n"
+        f"**In short.** Over {len(ours)} tables the error of `sf.forecast` is {_percent(methods, OURS):.2f} % on "
+        "average, that "
+        f"of the next best method ({rival}) {_percent(methods, rival):.2f} %, and that of Chinchilla's law "
+        f"{_percent(methods, 'chinchilla, Huber 1e-3'):.2f} %. On the eight tables that we developed the method on it "
+        "is "
+        f"{sum(older) / len(older):.2f} %, on the four fresh ones {sum(newer) / len(newer):.2f} %; quote the second. "
+        f"The 90 % intervals contain {methods[OURS]['overall']['coverage']:.0%} of the test runs; the worst table is "
+        f"{low}, with {ours[low]['coverage']:.0%}.\n"
     )
 
 

@@ -74,7 +74,8 @@ def narrow(document: dict[str, Any]) -> str:
         width = "–" if cell["N_width"] is None else f"{cell['N_width']:.2f}"
         lines.append(f"| {cell['decades']:g} | {cell['tables']} | {cell['not_known']} | {shares} | {width} |")
     sentence = (
-        f"{document['level']} claimed; shares are of the plans that are known, bold outside {document['target']}. "
+        f"{document['level']} claimed. Shares count only plans with known intervals; bold outside "
+        f"{document['target']}. "
         f"Noise {100 * document['noise']:g} %, plans for {document['budget']:.0e} FLOP."
     )
     return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
@@ -90,8 +91,11 @@ def shared_noise(document: dict[str, Any]) -> str:
         lines.append(f"| {cell['design']} | {cell['by']} | {_shares(cell, names, document['target'])} | {found:.2f} |")
     tables = document["cells"][0]["tables"]
     sentence = (
-        f"{tables} tables a row, {document['level']} claimed, bold outside {document['target']}; the counting error of "
-        f'a share is {(0.09 / tables) ** 0.5:.3f}. "Found" is how often shared noise was: under "none", falsely.'
+        f"{tables} tables per row, {document['level']} claimed, bold outside {document['target']}; the counting error "
+        "of "
+        f'a share is {(0.09 / tables) ** 0.5:.3f}. "Found": the share of tables in which shared noise was detected '
+        "(falsely "
+        "in the rows with none)."
     )
     return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
@@ -107,7 +111,8 @@ def falling_noise(document: dict[str, Any]) -> str:
         lines.append(f"| {cell['design']} | {cell['runs']} | {power} | {shares} | {cell['found']:.2f} |")
     tables = document["cells"][0]["tables"]
     sentence = (
-        f"{tables} tables a row, {document['level']} claimed, bold outside {document['target']}; the counting error of "
+        f"{tables} tables per row, {document['level']} claimed, bold outside {document['target']}; the counting error "
+        "of "
         f"a share is {(0.09 / tables) ** 0.5:.3f}."
     )
     return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
@@ -125,8 +130,10 @@ def optimum(document: dict[str, Any]) -> str:
     of = f"{tables} tables of {len(document['laws'])} laws"
     sentence = (
         f"{of}: {missed or 'no'} misses, {trusted or 'none'} of them trusted. "
-        f"{document['starts']} starts of the other search; a miss is an objective higher than its by over "
-        f"{document['tolerance']:.0e}, relatively; objectives that differ by less than {document['same']:.0e} count as "
+        f"The other search used {document['starts']} starts; a miss is an objective higher than the other search's by "
+        "more "
+        f"than {document['tolerance']:.0e} (relative); objectives that differ by less than {document['same']:.0e} "
+        "count as "
         "equal."
     )
     return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
@@ -161,7 +168,7 @@ def coverage(document: dict[str, Any]) -> str:
             lines.append(f"| {NAMES[cell['design']]} | {cell['n']} | {cell['objective']} | {errors} | {shown} |")
     error = (0.09 / document["tables"]) ** 0.5
     sentence = (
-        f"{document['tables']} tables a row, {document['resamples']} resamples each, {document['level']} claimed. "
+        f"{document['tables']} tables per row, {document['resamples']} resamples each, {document['level']} claimed. "
         f"{out} of {total} shares lie outside [{low}, {high}] (bold); the counting error of a share is {error:.3f}."
     )
     return "\n".join([*lines, "", sentence]) + "\n"
@@ -239,7 +246,8 @@ def exponents(document: dict[str, Any]) -> str:
             f"{row['published']:.3f})"
         )
     text = (
-        f"The first two rows are the same runs: counting alone moves the exponent by {first - second:.2f}. On "
+        f"The first two rows are the same runs: the way of counting alone moves the exponent by {first - second:.2f}. "
+        "On "
         f"Gemstones (arXiv:2502.06857) the envelope gives {' and '.join(sentence)}."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
@@ -258,7 +266,9 @@ def labels(document: dict[str, Any]) -> str:
     """What becomes of the exponent without the rows that are labelled as outliers."""
     found = ", ".join(f"{row['exponent']:.3f} or {row['without']:.3f}" for row in document["outliers"])
     inside = all(row["lower"] < row["without"] < row["upper"] for row in document["outliers"])
-    text = f"With and without the labelled rows: {found}; {'all' if inside else 'not all'} inside the intervals."
+    text = (
+        f"Exponents with and without the labelled rows: {found}; {'all' if inside else 'not all'} within the intervals."
+    )
     return paragraph(text)
 
 
@@ -268,10 +278,15 @@ def repetition(document: dict[str, Any]) -> str:
     every, falling, untied = found["every"], found["falling"], found["R_N_untied"]
     decades = round(math.log10(untied["upper"] / untied["lower"]))
     text = (
-        f"On the {found['rows']} runs of that paper with repeated data, {found['rising']} rows rise. With them R_D* is "
-        f"{every['R_D']:.0f} ± {every['se']:.0f}, without them {falling['R_D']:.0f} ± {falling['se']:.0f}; from runs "
-        f"of at most 20 epochs it is {'' if found['short']['trusted'] else 'not '}identified, and untied exponents "
-        f"leave R_N* open by {decades} decades. The published 15.4 lies below: it comes from another selection of runs."
+        f"Of the {found['rows']} runs of that paper with repeated data, the loss rises in {found['rising']}. With "
+        "these, "
+        f"R_D* is {every['R_D']:.0f} ± {every['se']:.0f}; without them it is {falling['R_D']:.0f} ± "
+        f"{falling['se']:.0f}. "
+        f"Runs of at most 20 epochs do {'' if found['short']['trusted'] else 'not '}identify it, and with untied "
+        "exponents "
+        f"the interval of R_N* spans {decades} decades. The published 15.4 is lower because it comes from another "
+        "selection "
+        "of runs."
     )
     return paragraph(text)
 
@@ -297,11 +312,11 @@ def next_runs(document: dict[str, Any]) -> str:
     others = [row for name, row in wrong.items() if name not in ("nothing", "next_runs")]
     ours, low, high = wrong["next_runs"], min(r["rmse_ln_N"] for r in others), max(r["rmse_ln_N"] for r in others)
     text = (
-        "What it makes more certain is what it was asked for, and it believes the law. Where the runs followed another "
-        f"law "
-        f"than the one fitted, the loss at the plan had an error of {ours['rmse_ln_loss']:.3f} against "
-        f"{min(r['rmse_ln_loss'] for r in others):.3f} and more, and N* one of {ours['rmse_ln_N']:.2f} against "
-        f"{low:.2f} to {high:.2f}: compare laws before trusting a design made by one."
+        "`next_runs` assumes that the law is right. Where the runs followed another law than the fitted one, the "
+        f"error of the loss at the plan was {ours['rmse_ln_loss']:.3f}, against "
+        f"{min(r['rmse_ln_loss'] for r in others):.3f} and more for the other designs, and that of N* "
+        f"{ours['rmse_ln_N']:.2f}, against {low:.2f} to {high:.2f}: compare laws before you trust a design that rests "
+        "on one."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
@@ -357,8 +372,9 @@ def alarms(document: dict[str, Any]) -> str:
     found = document["alarms"]
     alarmed = len(found["healthy_alarmed"])
     text = (
-        f"Advice at every one of {found['advices']:,} evaluations, shipped priors: a stop, rollback or diverging "
-        f"verdict on {alarmed or 'none'} of the {found['healthy_curves']} healthy curves; the one that diverged is "
+        f"Advice was asked for at each of {found['advices']:,} evaluations, with the shipped priors. It said stop, "
+        "rollback or "
+        f"diverging on {alarmed or 'none'} of the {found['healthy_curves']} healthy curves; the one that diverged was "
         f"{'found' if found['diverged_curve_found'] else 'missed'}. Patience 1 would have stopped "
         f"{found['patience_1_would_stop']:.0%} of them, patience 3 with min_delta 0.01 "
         f"{found['patience_3_delta_0.01_would_stop']:.0%}. The largest error of a forecast on a curve called healthy, "
@@ -366,7 +382,7 @@ def alarms(document: dict[str, Any]) -> str:
     )
     cost = document["cost"]
     took = (
-        f"Cost, CPU time on one core: an update and an advice at 10,000 logged points "
+        f"Cost in CPU time on one core: an update and an advice with 10,000 logged points take "
         f"{cost['ms_per_update_and_advise_at_10000']:.1f} ms. {cost['updates']:,} updates: {cost['seconds']:.0f} s, "
         f"{cost['memory_growth_mb']:.1f} MB more memory in use, {cost['points_kept']:,} points kept, a state of "
         f"{cost['state_mb']:.2f} MB."
@@ -403,7 +419,10 @@ def repeated(document: dict[str, Any]) -> str:
     cut = [stop for stop in document["stops"] if stop["epochs_said"]]
     where = " and ".join(f"{stop['at']:.2f} ({stop['data']}, {stop['epochs']} passes)" for stop in cut)
     worst = max(stop["forgone"] for stop in cut)
-    text = f"Of {document['curves']} runs {len(cut)} are stopped, at {where} of the plan; at most {worst:.3f} was lost."
+    text = (
+        f"{len(cut)} of {document['curves']} runs are stopped, at {where} of the plan; the loss is at most "
+        f"{worst:.3f} higher."
+    )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
 
@@ -421,7 +440,7 @@ def fine_tunes(document: dict[str, Any]) -> str:
         f"evaluations, which saves "
         f"{100 * d['steps_saved']:.0f} % of their steps; and on {100 * d['healthy_stopped']:.1f} % of {d['healthy']} "
         f"healthy ones, {100 * d['healthy_generative_stopped']:.1f} % of the generative. "
-        f"{100 * d['stops_that_lost_0.01']:.1f} % of these stops lose more than 0.01, the worst "
+        f"{100 * d['stops_that_lost_0.01']:.1f} % of these stops cost more than 0.01, the worst "
         f"{d['largest_loss_of_a_stop']:.2f}. "
         f"Counting every run whose last loss alone is 0.05 above its best, also where the training loss was logged "
         f"late or never ({d['ends_above']['runs']}): {100 * d['ends_above']['stopped']:.1f} % are stopped and "
@@ -454,13 +473,12 @@ def form(document: dict[str, Any]) -> str:
         return f"{min(known):.2f} to {max(known):.2f}"
 
     text = (
-        f"What they are worth on {document['curves']} finished runs (`benchmarks/stopping_form.py`; median residual "
+        f"What both changes gain on {document['curves']} finished runs (`benchmarks/stopping_form.py`; median residual "
         f"of a "
         f"group [nat]). Saturation: {', '.join(lowered('unsaturated'))}; less than a fifth elsewhere. The warm-up at "
         f"its "
-        f"actual rate: {', '.join(lowered('warmup_at_peak'))}; and the exponents a of the groups whose warm-up is "
-        f"known "
-        f"come to {span('saturating')}, where they ran from {span('warmup_at_peak')}."
+        f"actual rate: {', '.join(lowered('warmup_at_peak'))}; and the exponents a of the groups with known "
+        f"warm-up are {span('saturating')}; before they were {span('warmup_at_peak')}."
     )
     return paragraph(text)
 
@@ -503,11 +521,11 @@ def against(document: dict[str, Any]) -> str:
     text = (
         f"**The theory's law is off by {min(inside):.0f} to {max(inside):.0f} % in sample and by up to {beyond:.0f} % "
         f"on "
-        f"larger runs.** Set free, the slope comes out between {min(slopes):.3f} and {max(slopes):.3f} where the "
-        f"theory "
-        f"says 1. Even so its error in sample is {min(ratios):.1f} to {max(ratios):.1f} times that of Chinchilla's and "
-        f"Kaplan's laws, which have five parameters and four where it has three; on {len(better)} of {splits} held-out "
-        f"splits it is below one of theirs."
+        f"larger runs.** With a free slope, the fit gives {min(slopes):.3f} to {max(slopes):.3f} where the theory "
+        "says 1. "
+        f"Even then its error in sample is {min(ratios):.1f} to {max(ratios):.1f} times that of Chinchilla's and "
+        f"Kaplan's laws, which have five and four parameters where it has three. On {len(better)} of {splits} held-out "
+        f"splits its error is below that of one of them."
     )
     return "\n".join([table(rows), "", *wrapped(text)]) + "\n"
 
@@ -645,8 +663,9 @@ def recipes_muon(document: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     text = (
         f"Compute multiplier of Muon over AdamW with {100 * document['level']:g} % intervals; our ladder as branches "
-        "of trunks (`branches=True`). With a star: the two do not look like one law (`two_laws`), and the multiplier "
-        "depends on the loss it is read on. Losses of facts are below those of language models."
+        "of trunks (`branches=True`). A star: the two recipes do not follow one law (`two_laws`), so the multiplier "
+        "depends "
+        "on the loss at which it is read. Losses on facts are below those of language models."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
@@ -654,7 +673,7 @@ def recipes_muon(document: dict[str, Any]) -> str:
 def _said(verdict: str) -> str:
     """A verdict in two or three words."""
     if "told" in verdict:
-        return "better over the runs, not told at the largest"
+        return "better over the runs, not clear at the largest"
     if "no difference seen that stands" in verdict:
         return "better if read alone, not with the other variants"
     if "likely better" in verdict:
@@ -665,7 +684,7 @@ def _said(verdict: str) -> str:
 def recipes_uneven(document: dict[str, Any]) -> str:
     """Coverage where one recipe has more runs, and how often "better" is said where nothing is."""
     places = ("centre", "largest", "beyond")
-    head = '| runs | laws | tables | centre | largest | ten times beyond | "better" where nothing is |'
+    head = '| runs | laws | tables | centre | largest | ten times beyond | falsely "better" |'
     lines = [head, "|---" * 7 + "|"]
     for row in document["uneven"]:
         shares = ["{:.2f} [{:.2f}, {:.2f}]".format(*row[where][:3]) for where in places]
@@ -679,7 +698,7 @@ def recipes_uneven(document: dict[str, Any]) -> str:
         f"Where neither recipe is better and the laws are equal ({null['all']['verdict'][3]} tables over all "
         f'{null["cells"]} combinations of design, n and noise), the verdict reads "better" in {called["verdict"]} of '
         f"them; the lower end alone is above 1 in {called['centre']} at the centre and {called['largest']} at the "
-        "largest, where 0.05 is claimed. The four combinations with the most such verdicts, drawn again with other "
+        "largest compute (0.05 claimed). The four combinations with the most such verdicts, drawn again with other "
         "seeds:"
     )
     lines += ["", *wrapped(text), "", "| combination | tables | verdict | centre | largest |", "|---" * 5 + "|"]
@@ -715,7 +734,7 @@ def recipes(document: dict[str, Any]) -> str:
         for name, cell in weakest.items()
     )
     sentence += f"The weakest combinations of design, n and laws, {min(c['tables'] for c in weakest.values())} tables "
-    sentence += f"each, so low by chance too: {listed}. "
+    sentence += f"each, so some are low by chance: {listed}. "
     sentence += f"Other truths ({min(c['tables'] for c in document['other'].values())} tables each): "
     sentence += "; ".join(
         f"{name}, {' / '.join('{:.2f}'.format(cell[where]['coverage']) for where in places)}"
@@ -753,7 +772,11 @@ def hyperparameters(document: dict[str, Any]) -> str:
             ends = [f"{law[one]:.2f} [{law[f'{one}_lower']:.2f}, {law[f'{one}_upper']:.2f}]" for one in ("N", "D")]
             lines.append(f"| {name}, {found['cells']} cells | {setting} | {' | '.join(ends)} | {law['scatter']:.3f} |")
     methods = list(sweeps["dense"]["held_out"][0]["lost"])
-    sentence = "Larger cells from the n smallest: loss lost at the predicted settings [10⁻³ nat/token], mean (largest)."
+    sentence = (
+        "Settings of the larger cells, predicted from the n smallest: the loss above each cell's best [10⁻³ "
+        "nat/token], "
+        "mean (largest)."
+    )
     lines += ["", sentence, "", f"| sweep | n | held out | compute beyond | {' | '.join(methods)} |"]
     lines.append("|---" * (4 + len(methods)) + "|")
     inside = total = 0.0
@@ -774,8 +797,9 @@ def hyperparameters(document: dict[str, Any]) -> str:
     }
     text = (
         f"Step Law's constants were fitted to these dense cells, held-out ones included: its dense rows are not a "
-        f"forecast. The intervals ({document['level']} claimed) held {inside / total:.2f} of the held-out cells' own "
-        f"optima. Being off by a factor of two at the largest N and D costs [nat/token] "
+        f"forecast. The intervals ({document['level']} claimed) contained {inside / total:.2f} of the held-out cells' "
+        "own "
+        f"optima. An error of a factor of two at the largest N and D costs [nat/token] "
         f"{'; '.join(f'{name}: {cost}' for name, cost in costs.items())}."
     )
     low, high = document["target"]
@@ -814,8 +838,10 @@ def downstream_story(document: dict[str, Any]) -> str:
     off = [abs(row["loss"] - row["truth"]) / (1 - row["truth"]) for row in story["average"]]
     inside = sum(row["lower"] <= row["truth"] <= row["upper"] for row in story["tasks"])
     text = (
-        f"The mean error (1 less the accuracy) was off by {100 * sum(off) / len(off):.1f} % on average and by "
-        f"{100 * max(off):.1f} % at most. {inside} of the {len(story['tasks'])} predictable tasks lie inside; "
+        f"The prediction of the mean error (1 minus the accuracy) was off by {100 * sum(off) / len(off):.1f} % on "
+        "average and by "
+        f"{100 * max(off):.1f} % at most. {inside} of the {len(story['tasks'])} predictable tasks are inside their "
+        "intervals; "
         f"{len(story['named'])} others had been named as not predictable."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
@@ -855,7 +881,8 @@ def downstream(document: dict[str, Any]) -> str:
         f"{document['level']} claimed; shares outside [.85, .95] are bold. Covered, error, one step (straight from N "
         f"and D) and flat (no further gain) are of the predictable tasks, in accuracy; the mean is that over tasks, "
         f"its error in brackets relative to the mean error (1 less the accuracy). {document['tables']} simulated "
-        f"tables a row. Called predictable, with the guessing rate known and estimated, by kind of task: {sentence}."
+        "tables per row. Share called predictable, with the guessing rate known and estimated, by kind of task: "
+        f"{sentence}."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
@@ -879,9 +906,11 @@ def downstream_few(document: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     tables = document["few"][0]["tables"]
     text = (
-        f"Shares of {tables} simulated tables a row, guessing rate known: models over one to three decades of compute, "
+        f"Shares of {tables} simulated tables per row, guessing rate known: models over one to three decades of "
+        "compute, "
         "scatter 0.005 or 0.02, read at 2 and 10 times the compute of the most expensive. Covered and width (median, "
-        f"in accuracy) are of what is known, {document['level']} claimed. Never called predictable: {', '.join(never)}."
+        f"in accuracy) count only known answers, {document['level']} claimed. Never called predictable: "
+        f"{', '.join(never)}."
     )
     return "\n".join([*lines, "", *wrapped(text)]) + "\n"
 
@@ -926,10 +955,10 @@ def mixture_story(document: dict[str, Any]) -> str:
         [
             *shown(document["story"]["free"]),
             "",
-            "This is what an optimiser does with a law that nothing holds down: it goes where the runs know least, to",
-            f"{times} times the shares that any run had, and the gain over the best run may be nothing.",
+            "An unconstrained optimiser goes where the runs say least: here to",
+            f"{times} times the largest shares of any run, and the gain over the best run may be zero.",
             "",
-            "Keep to what was run:",
+            "Restrict it to the shares that were tried:",
             "",
             "```py",
             'best = sf.optimal_mixture(fits, bounds="tried")',
@@ -953,12 +982,12 @@ def mixture_tables(document: dict[str, Any]) -> str:
         lines.append(f"| {name} | {law} | {' | '.join(cells)} |")
     sentence = (
         "The error is the root mean square of the log loss, the mean over losses; regret is the measured mean loss of "
-        "the held-out mixture with the lowest predicted one, over the lowest measured."
+        "the held-out mixture with the lowest prediction, above the lowest measured one."
     )
     pairs = ", ".join(f"{row['loss']} {row['printed']:.3f} ({row['fitted']:.3f})" for row in document["printed"])
     more = (
-        "The five printed sets of `data_mixing` miss the losses of the first table that they are nearest to by "
-        f"{pairs} in the log; in brackets a fit of the same law."
+        "The five published sets of constants of `data_mixing` miss their nearest losses of the first table by "
+        f"{pairs} in the log; in brackets, a fit of the same law."
     )
     return "\n".join([*lines, "", sentence, "", more]) + "\n"
 
@@ -974,8 +1003,8 @@ def mixture_simulated(document: dict[str, Any]) -> str:
         lines.append(f"| {row['truth']} | {row['law']} | {row['n']} | {shown} | {row['regret']:.4f} |")
     rounds = min(row["rounds"] for row in document["simulated"])
     sentence = (
-        f"{rounds} tables a row or more, 0.9 claimed; counting error {(0.09 / rounds) ** 0.5:.2f} or less. Regret is "
-        "what the mixture found costs over the true best one."
+        f"{rounds} tables per row or more, 0.9 claimed; counting error {(0.09 / rounds) ** 0.5:.2f} or less. Regret is "
+        "the extra loss of the mixture found over that of the true best one."
     )
     return "\n".join([*lines, "", sentence]) + "\n"
 
@@ -1005,12 +1034,14 @@ def entropy_coverage(document: dict[str, Any]) -> str:
     by = {name: sum(row["source"] == name for row in out) for name in dict.fromkeys(row["source"] for row in out)}
     missed = ", ".join(f"{name} missed {n}" for name, n in by.items()) or "none missed"
     sentence = (
-        f"Cells: brackets that hold the entropy, of those that were given, and their median width over it, at a level "
-        f"of 90 %. {right} of {len(seen)} held it where n-grams can see all there is; of the others none claimed "
-        f"anything but the exclusive or 20 back, wrong {len(blind)} times of {len(blind)}, as its assumption is. The "
-        f"upper bound was below the entropy in {below} of {len(rows)} (10 % claimed). Extrapolations, which are "
-        f"printed where no bracket is, held the entropy in {far_right} of {len(far)} such cases; {halved} of them "
-        f"reached down to less than half of the entropy, which says little. By source: {missed}."
+        f"Cells: how many of the given brackets contain the entropy, and their median relative width; 90 % claimed. "
+        f"{right} of {len(seen)} contain it where n-grams can see all structure. Of the other sources only the "
+        "exclusive or "
+        f"20 back got a bracket, wrong {len(blind)} times of {len(blind)}, because its assumption is wrong there. The "
+        f"upper bound was below the entropy in {below} of {len(rows)} cases (10 % claimed). Extrapolations, printed "
+        "where "
+        f"there is no bracket, contained the entropy in {far_right} of {len(far)} such cases; {halved} of them "
+        f"reached below half of the entropy, which says little. By source: {missed}."
     )
     return "\n".join([*lines, "", *wrapped(sentence)]) + "\n"
 
@@ -1033,8 +1064,9 @@ def predicted_exponents(document: dict[str, Any]) -> str:
     inside = sum(low <= measured <= high for _, _, (low, high), measured in over)
     ratios = ", ".join(f"{ratio:.1f} ({name})" for name, ratio, _, _ in over)
     text = (
-        f"Predicted over measured on the n-gram's last doubling: {ratios}. The measured one lies in the range over the "
-        f"choices {inside} times of {len(over)}, which says more of the range than of the theory."
+        f"Predicted over measured exponent on the n-gram's last doubling: {ratios}. The measured one lies in the "
+        "range over "
+        f"the choices {inside} times of {len(over)}; that says more about the range than about the theory."
     )
     return "\n".join([*lines, "", *wrapped(text), "", *_ladders(document)]) + "\n"
 
@@ -1062,9 +1094,11 @@ def _ladders(document: dict[str, Any]) -> list[str]:
     ratios = "; ".join(f"{min(some):.2f} to {max(some):.2f} for {family} shapes" for family, some in last.items())
     text_ = (
         f"Predicted from text over measured on the largest model's last doubling: {ratios}. Beta is Chinchilla's with "
-        "E held at H_inf, 90 % intervals; where it falls when the small sizes are left out, those sizes and not the "
-        "data set it. H_inf is 0, but for the Markov source, which has its known entropy: its exponent is not of "
-        "correlations, which fall exponentially. Of facts the prediction is that of Zipf's theory for the same D."
+        "E fixed at H_inf, 90 % intervals; where it falls when the small sizes are left out, those sizes and not the "
+        "data determine it. H_inf is 0, except for the Markov source, where it is the known entropy: its correlations "
+        "fall "
+        "exponentially, so no exponent follows from them. For facts the prediction is that of Zipf's theory at the "
+        "same D."
     )
     return [*lines, "", *wrapped(text_)]
 
