@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-import re
 import sys
 import sysconfig
 import warnings
@@ -41,6 +40,7 @@ def build_app() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["--help", "-h"]},
     )
 
     @app.callback(invoke_without_command=True)
@@ -76,60 +76,15 @@ def _provenance() -> str:
     return f"scalefit {scalefit.__version__} ({', '.join(parts)}; {Path(scalefit.__file__).parent})"
 
 
-def _parameters_of(app: typer.Typer, words: list[str]) -> list[Any]:
-    """Options and arguments of the command that was called."""
-    command = typer.main.get_command(app)
+def _called(app: typer.Typer, words: list[str]) -> tuple[Any, list[str]]:
+    """Return the command that was called, and the words that name it."""
+    command: Any = typer.main.get_command(app)
+    path: list[str] = []
     for word in words:
-        command = getattr(command, "commands", {}).get(word, command)
-    return list(command.params)
-
-
-#: What people type, and the options that mean it; the first that the command has is named.
-_MEANT = {
-    "--compute": ("--C", "--budget"),
-    "--budget": ("--C",),
-    "--flop": ("--C", "--budget"),
-    "--tokens": ("--D",),
-    "--parameters": ("--N",),
-    "--n-params": ("--N",),
-    "--size": ("--N",),
-    "--gpus": ("--devices",),
-    "--gpu": ("--hardware",),
-    "--device": ("--hardware",),
-    "--cost": ("--price",),
-    "--output": ("--out", "--save"),
-    "--model": ("--law",),
-    "--alpha": ("--level",),
-    "--confidence": ("--level",),
-    "--figure": ("--plot",),
-    "--group": ("--series",),
-    "--steps": ("--total-steps",),
-    "--schedule": ("--plan",),
-    "--dollars": ("--money",),
-}
-
-
-def _usage(error: Any, options: set[str]) -> str:
-    """What was wrong with the words of a command, the value included, and where its options are listed."""
-    text = " ".join(error.format_message().split())
-    typed = re.match(r"No such option:? '?(--?[\w-]+)", text)
-    meant = [option for option in _MEANT.get(typed[1] if typed else "", ()) if option in options]
-    if typed and meant:
-        text = f"No such option: {typed[1]}. Did you mean {meant[0]}?"
-    if text.startswith("Got unexpected extra argument") and options:
-        text = f"{text.rstrip('.')}: name the option that it is for, or quote a name with spaces"
-    why = error.__cause__ or error.__context__
-    if hasattr(why, "errors"):  # pydantic's, which leave out the value
-        value = repr(str(why.errors()[0].get("input")))
-        text = text.replace("Value error, ", "")
-        text = re.sub(r"Input should be ([^,]*).*", lambda found: f"{value:.80} is not {found[1]}", text)
-    words: list[str] = []
-    context = getattr(error, "ctx", None)
-    while context is not None and context.parent is not None:
-        words.insert(0, str(context.info_name))
-        context = context.parent
-    end = "" if text.endswith(("?", ".")) else "."
-    return f"{text}{end} Nothing was done. See {' '.join(['scalefit', *words, '--help'])}."
+        if word in getattr(command, "commands", {}):
+            command = command.commands[word]
+            path.append(word)
+    return command, path
 
 
 def _warned(message: Any, words: Wording) -> str:
@@ -153,11 +108,12 @@ def _outside(error: BaseException) -> str:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with a named code; bad input never ends in a traceback."""
     words: Wording = in_python
-    options: set[str] = set()
+    command: Any = None
+    path: list[str] = []
     try:
         app = build_app()
-        parameters = _parameters_of(app, args or sys.argv[1:])
-        words, options = in_shell(parameters), {option for each in parameters for option in each.opts}
+        command, path = _called(app, args or sys.argv[1:])
+        words = in_shell(command.params)
         speak(words)
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {_warned(message, words)}", err=True)
         code = app(args=args, prog_name="scalefit", standalone_mode=False)
@@ -181,7 +137,9 @@ def main(args: list[str] | None = None) -> None:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             if not error.format_message().strip():  # no command was typed, and the help stands above
                 sys.exit(int(error.exit_code))
-            typer.echo(f"scalefit: {_usage(error, options)}", err=True)
+            from scalefit.cli._misuse import told
+
+            typer.echo(f"scalefit: {told(error, command, path)}", err=True)
             sys.exit(int(error.exit_code))
         if os.environ.get("SCALEFIT_DEBUG"):
             raise

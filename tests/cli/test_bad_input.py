@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import scalefit as sf
 from scalefit.cli import main
+from scalefit.cli._misuse import told
 
 
 @pytest.fixture
@@ -130,7 +132,9 @@ def test_only_keeps_one_series(run, tmp_path, command):
     [
         (["fti", "runs.csv"], "No such command 'fti'. Did you mean 'fit'? Nothing was done. See scalefit --help."),
         (["fit"], "Missing argument 'table'. Nothing was done. See scalefit fit --help."),
-        (["fit", "runs.csv", "--lvel", "0.9"], "No such option: --lvel"),
+        (["fit", "runs.csv", "--lvel", "0.9"], "No such option: --lvel. Did you mean --level? Nothing was done."),
+        (["fit", "runs.csv", "--level"], "'--level' requires an argument. Nothing was done. See scalefit fit --help."),
+        (["fit", "a b.csv", "c"], "Got 1 unexpected extra argument (c): name the option that it is for"),
         (["fit", "runs.csv", "--level", "lots"], "Invalid value for '--level': 'lots' is not a valid number."),
         (["fit", "runs.csv", "--level", "2"], "Invalid value for '--level': 2 must lie between 0 and 1. Nothing"),
         (
@@ -145,3 +149,43 @@ def test_misuse_is_one_line_with_the_value_and_a_way_on(run, words, said):
     code, out, err = run(*words)
     assert code == 2 and not out and err.startswith("scalefit: ") and err.count("\n") == 1
     assert said in err and "Nothing was done. See scalefit " in err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("No such command 'fti'.", "No such command 'fti'. Did you mean 'fit', 'fix'?", "'fti'. Did you mean 'fit'?"),
+        ("Missing argument 'TABLE'.", "Missing argument 'table'.", "Missing argument 'table'."),
+        (
+            "Invalid value for '--level' (env var: 'None'): 'lots' is not a valid float.",
+            "Invalid value for '--level': 'lots' is not a valid number.",
+            "Invalid value for '--level': 'lots' is not a valid number.",
+        ),
+        (
+            "No such option: --lvel Did you mean --level?",
+            "No such option: --lvel (Possible options: --help, --level)",
+            "No such option: --lvel. Did you mean --level?",
+        ),
+        (
+            "Got unexpected extra arguments (b c)",
+            "Got unexpected extra argument(s) (b c)",
+            "Got 2 unexpected extra arguments (b c): name the option that it is for, or quote a name with spaces.",
+        ),
+    ],
+)
+def test_misuse_reads_the_same_under_every_release_of_typer(old, new, said):
+    table, level = (
+        SimpleNamespace(name=name, opts=opts, secondary_opts=[])
+        for name, opts in (("table", ["table"]), ("level", ["--level"]))
+    )
+    command = SimpleNamespace(params=[table, level], commands={"fit": None, "plan": None})
+    named = {"Missing": table, "Invalid": level}.get(old.split()[0])
+    for text in (old, new):
+        error = SimpleNamespace(format_message=lambda text=text: text, param=named, __cause__=None, __context__=None)
+        assert f"{said} Nothing was done. See scalefit fit --help." in told(error, command, ["fit"])
+
+
+@pytest.mark.parametrize("words", [["-h"], ["fit", "-h"]])
+def test_help_has_its_short_name_everywhere(run, words):
+    code, out, _ = run(*words)
+    assert code == 0 and "Usage: scalefit" in out
