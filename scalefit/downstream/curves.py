@@ -24,8 +24,9 @@ FORMS: tuple[Form, ...] = ("flat", "exponential", "sigmoid")
 N_DRAWS = 2000
 #: Steepness times the middle loss: lognormal. Published curves have 3.6 (means of tasks) to 6.4 (single tasks).
 _STEEP, _STEEP_SD, _STEEPS = 5.0, 0.9, (0.5, 60.0, 14)
-#: Losses at half of the gain, from this share of the lowest loss seen to the highest seen.
-_LOWEST, _PLACES = 0.4, 18
+#: Losses at half of the gain, from this share of the lowest loss seen to that of the highest: a task that the worst
+#: model already does well enough has its rise behind it, and its ceiling ahead.
+_LOWEST, _HIGHEST, _PLACES = 0.4, 1.5, 18
 _SCATTERS, _SCATTER = 8, (0.05, 1.3)
 #: Scatter that grows with the slope: the loss is not a perfect stand-in for what the task asks.
 _SLOPE_SHARES = (0.0, 1.0, 3.0)
@@ -80,7 +81,7 @@ class Grid:
         self.middle = float(np.median(self.loss))
         self.counts = 1.0 / (1.0 + ((self.loss / self.lowest - 1.0) / _NEAR) ** 2)
         low, high, _ = _STEEPS
-        self.box = (np.log(low / self.middle), np.log(high / self.middle), _LOWEST * self.lowest, self.highest)
+        self.box = (np.log(low / self.middle), np.log(high / self.middle), _LOWEST * self.lowest, _HIGHEST * self.highest)
 
     def _nodes(self, form: Form, box: tuple[float, ...], scatter: tuple[float, float]) -> _Nodes:
         """Even nodes within a box: ln steepness from, to, place from, to; and ln scatter from, to."""
@@ -222,6 +223,9 @@ def _blocks(nodes: _Nodes, y: Array, chance: float | None, share: float, unit: f
         z = mean[..., -1] / np.sqrt(cov[..., -1, -1])
         falling = np.logaddexp.reduce(log_evidence + log_ndtr(-z) + np.log(2.0), axis=1)
         log_evidence = log_evidence + log_ndtr(z) + np.log(2.0)
+    if nodes.form == "sigmoid":  # and no ceiling is above 1: the share of each node that the draws can keep
+        top = mean.sum(axis=2) + (0.0 if p == 2 else float(chance or 0.0))
+        log_evidence = log_evidence + log_ndtr((1.0 - top) / np.sqrt(cov.sum(axis=(2, 3))))
     return [
         (_Block(nodes, share, float(scatter), mean[i], cov[i], log_evidence[i]), float(falling[i]))
         for i, scatter in enumerate(scatters)

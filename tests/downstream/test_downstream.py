@@ -41,7 +41,7 @@ def several():
         **{
             "acc_chance": lambda loss: np.full_like(loss, 0.25),
             "acc_worse": lambda loss: 0.2 + 0.1 * loss,
-            "acc_random": lambda loss: 0.5 + 0.05 * rng.standard_normal(loss.size),
+            "acc_random": lambda loss: 0.5 + 0.03 * rng.standard_normal(loss.size),
         }
     ).assign(acc_still=0.5)
 
@@ -274,6 +274,23 @@ def test_an_exact_curve_is_recovered_by_either_form():
     ):
         noisy = metric + 0.001 * np.random.default_rng(1).standard_normal(loss.size)
         assert Grid(loss).fit(noisy, 0.25).median(ahead)[0] == pytest.approx(truth[0], abs=0.02)
+
+
+@pytest.mark.parametrize("chance", [0.25, None])
+@pytest.mark.parametrize(("n", "scatter"), [(12, 0.01), (40, 0.005)])
+def test_a_task_whose_rise_is_over_keeps_its_ceiling(n, scatter, chance):
+    """The place of such a rise is above every loss seen; and the draws have each form as often as its weight says."""
+    held = []
+    for seed in range(8):
+        rng = np.random.default_rng([seed, n])
+        loss, ahead = np.linspace(2.55, 3.0, n), np.array([2.35])
+        truth = sigmoid(np.r_[loss, ahead], gain=0.71, steep=4.0, place=rng.uniform(3.3, 3.6))
+        curve = Grid(loss).fit(truth[:-1] + scatter * rng.standard_normal(n), chance)
+        drawn = (curve.form == "sigmoid").mean()
+        assert drawn == pytest.approx(curve.weights["sigmoid"] / (1 - curve.weights["wrong"]), abs=0.06)
+        low, high = np.quantile(curve.at(ahead)[0], [0.05, 0.95])
+        held.append(low - scatter <= truth[-1] <= high + scatter)
+    assert np.mean(held) >= 0.75
 
 
 def test_a_prediction_of_the_loss_may_come_from_elsewhere(several):
