@@ -81,7 +81,12 @@ class Grid:
         self.middle = float(np.median(self.loss))
         self.counts = 1.0 / (1.0 + ((self.loss / self.lowest - 1.0) / _NEAR) ** 2)
         low, high, _ = _STEEPS
-        self.box = (np.log(low / self.middle), np.log(high / self.middle), _LOWEST * self.lowest, _HIGHEST * self.highest)
+        self.box = (
+            np.log(low / self.middle),
+            np.log(high / self.middle),
+            _LOWEST * self.lowest,
+            _HIGHEST * self.highest,
+        )
 
     def _nodes(self, form: Form, box: tuple[float, ...], scatter: tuple[float, float]) -> _Nodes:
         """Even nodes within a box: ln steepness from, to, place from, to; and ln scatter from, to."""
