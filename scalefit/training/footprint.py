@@ -84,7 +84,7 @@ def step_memory(config: RunConfig, vocab_size: int, row_length: int | None = Non
     >>> run = RunConfig.from_dict({"model": {"preset": "gpt2-small"}, "optimizer": {"batch_size": 480}})
     >>> run = replace(run, runtime=RuntimeConfig(micro_batch=16))
     >>> round(step_memory(run, 50257) / 1e9)
-    13
+    11
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 

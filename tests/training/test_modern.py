@@ -7,6 +7,7 @@ import torch
 
 from scalefit.errors import ArgumentError
 from scalefit.training.config import ModelConfig
+from scalefit.training.footprint import LiveBytes
 from scalefit.training.loop import train
 from scalefit.training.models.build import build_model
 from scalefit.training.models.counts import count_active, count_parameters, flops_per_token
@@ -159,26 +160,41 @@ def test_a_run_of_each_family_learns_with_each_optimiser(with_, store, family: d
 
 @pytest.mark.parametrize("soft_cap", [0.0, 2.0])
 @pytest.mark.parametrize("vocab_size", [37, 64])
-def test_the_loss_and_its_gradient_are_those_of_torch(soft_cap: float, vocab_size: int, monkeypatch) -> None:
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_loss_and_its_gradient_are_those_of_torch(dtype, keep, vocab_size: int, soft_cap: float, monkeypatch):
     """In chunks of rows, with padded columns, unscored targets, a soft cap and a z-loss in the gradient only."""
     from scalefit.training.models import losses as module
 
     monkeypatch.setattr(module, "_CHUNK", {"cpu": 200})
     torch.manual_seed(0)
-    logits = (3 * torch.randn(23, 64, dtype=torch.float64)).requires_grad_()
+    logits = (3 * torch.randn(23, 64, dtype=dtype)).requires_grad_()
     targets = torch.randint(0, vocab_size, (23,))
     targets[::5] = -100
     weight = torch.rand(23)
-    found = cross_entropy(logits, targets, vocab_size, z_loss=0.1, soft_cap=soft_cap)
+    given = logits + 0
+    found = cross_entropy(given, targets, vocab_size, z_loss=0.1, soft_cap=soft_cap, keep=keep)
     (found * weight).sum().backward()
+    assert torch.equal(given, logits) == keep
     ours, logits.grad = logits.grad, None
     kept = logits[:, :vocab_size]
     kept = soft_cap * (kept / soft_cap).tanh() if soft_cap else kept
     expected = torch.nn.functional.cross_entropy(kept, targets, reduction="none")
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.to(dtype), expected, rtol=1e-5, atol=1e-5)
     ((expected + 0.1 * kept.logsumexp(-1).square() * (targets >= 0)) * weight).sum().backward()
     torch.testing.assert_close(ours, logits.grad, rtol=1e-5, atol=1e-6)
     assert (ours[:, vocab_size:] == 0).all() and (ours[::5] == 0).all()
+
+
+def test_a_step_holds_one_buffer_of_logits_and_goes_back_once() -> None:
+    model = Decoder(ModelConfig(n_layers=1, d_emb=8, n_heads=1, T_max=20), vocab_size=4_000)
+    ids = torch.randint(0, 4_000, (8, 20))
+    with LiveBytes() as live:
+        losses = model(ids, ids).sum()
+        losses.backward(retain_graph=True)
+    assert live.peak < 1.5 * 4 * ids.numel() * 4_000
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        losses.backward()
 
 
 def test_a_padded_head_gives_the_same_losses_and_gradients(monkeypatch) -> None:

@@ -168,7 +168,12 @@ class Decoder(nn.Module):
         if targets.dim() == 2:
             targets = targets.expand(members, *targets.shape)
         losses = cross_entropy(
-            logits.flatten(0, 1), targets.reshape(-1), self.vocab_size, self.auxiliary[0], self.config.soft_cap or 0.0
+            logits.flatten(0, 1),
+            targets.reshape(-1),
+            self.vocab_size,
+            self.auxiliary[0],
+            self.config.soft_cap or 0.0,
+            keep=False,
         ).view(members, batch, length)
         if extras and self.training:
             balance, router_z = torch.stack(extras).mean(dim=0)
