@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from scalefit._typing import Array
+from scalefit._typing import AnyArray, Array
 
 #: Points of the finer grids of a search, and how many grids there are in all.
 _ZOOM, _ROUNDS = 17, 4
@@ -19,7 +19,7 @@ def excess_over_hull(log_c: Array, log_l: Array) -> Array:
     Runs of one budget have one compute, though 6 N D differs between them in its last bits: the hull would have edges
     there that are upright but for rounding.
     """
-    log_c = np.round(log_c, 9)
+    log_c = levelled(log_c, least=1.0)
     corners: list[int] = []
     for i in np.lexsort((log_l, log_c)):
         if corners and log_c[i] <= log_c[corners[-1]]:
@@ -34,18 +34,53 @@ def excess_over_hull(log_c: Array, log_l: Array) -> Array:
     return np.asarray(np.maximum(log_l - np.interp(log_c, log_c[corners], hull), 0.0))
 
 
-def same_digits(values: Array) -> Array:
-    """Values to twelve binary-scaled digits: what differs only by rounding is equal then.
+def levelled(values: AnyArray, step: float = 1e-9, least: float = 0.0) -> Array:
+    """Values (n,) of which those that differ by rounding alone are equal.
+
+    In order of size they part where two neighbours differ by more than `step` of the larger one (of `least`, where
+    that is more), and what is not parted takes its smallest value. Digits that are rounded would do the same but for
+    values beside the border of a digit, where the last bits decide.
 
     Examples
     --------
-    >>> a, b = same_digits(np.array([0.3, 0.1 + 0.2]))
+    >>> a, b = levelled(np.array([0.3, 0.1 + 0.2]))
     >>> bool(a == b)
     True
     """
-    mantissa, exponent = np.frexp(values)
-    with np.errstate(over="ignore"):  # the largest number there is may round up to infinity
-        return np.asarray(np.ldexp(np.round(mantissa, 12), exponent))
+    values = np.asarray(values, float)
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    left, right = ordered[:-1], ordered[1:]
+    with np.errstate(invalid="ignore"):  # what is not a number is a level of its own, and so is infinity
+        size = np.maximum(np.maximum(np.abs(left), np.abs(right)), least)
+        parted = ~((right - left <= step * size) & np.isfinite(size) | (left == right))
+    start = np.concatenate([np.ones(min(len(values), 1), bool), parted])
+    found = np.empty_like(values)
+    found[order] = ordered[np.flatnonzero(start)[np.cumsum(start) - 1]]
+    return found
+
+
+def settled(value: float) -> float:
+    """Return `value` to nine digits: what is compared with a round limit and printed must not hang on the last bits."""
+    return float(f"{value:.8e}") + 0.0
+
+
+def settings(columns: Iterable[AnyArray], step: float = 1e-9) -> AnyArray:
+    """Number (n,) of the setting of each row: equal where every column (n,) is, but for rounding.
+
+    Examples
+    --------
+    >>> settings([np.array([0.3, 0.1 + 0.2, 0.4])]).tolist()
+    [0, 0, 1]
+    """
+    found: AnyArray | None = None
+    for column in columns:
+        numeric = column.dtype.kind in "iufb"
+        level = np.unique(levelled(column, step) if numeric else column.astype(str), return_inverse=True)[1].ravel()
+        found = level if found is None else np.unique(found * (level.max() + 1) + level, return_inverse=True)[1].ravel()
+    if found is None:
+        raise ValueError("a setting needs a column")
+    return found
 
 
 def solve_nonnegative(gram: Array, moment: Array, free: int = 1) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scalefit._numeric import levelled
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, arg
@@ -16,6 +17,7 @@ NAMES = ("largest_C", "k-fold", "leave-one-budget-out", "rolling")
 RATIOS = (3.0, 10.0, 30.0)
 #: Test runs are at least this far beyond the most expensive training run.
 _GAP = 2.0
+_HAIR = 1 + 1e-9  # compute at a limit is within it, whatever its last bits
 #: Folds of ``k-fold``, as is usual.
 _FOLDS = 5
 #: Budgets closer than this in ln C are one: recorded compute of one isoFLOP budget scatters.
@@ -68,14 +70,15 @@ def folds(holdout: str, compute: Array, fewest: int, seed: int) -> list[Fold]:
             f"Known: {', '.join(NAMES)} (or '10-fold')",
         )
     asked, holdout = holdout, _canonical(holdout)
+    compute = levelled(compute)
     n = compute.size
     everything = np.arange(n)
     if holdout == "largest_C":
         found = []
         for ratio in RATIOS:
-            train = np.flatnonzero(compute <= compute.max() / ratio)
+            train = np.flatnonzero(compute <= _HAIR * compute.max() / ratio)
             if train.size:
-                test = np.flatnonzero(compute >= _GAP * compute[train].max())
+                test = np.flatnonzero(_HAIR * compute >= _GAP * compute[train].max())
                 found.append(Fold(f"C_max/{ratio:g}", train, test))
     elif holdout == "rolling":
         found = []

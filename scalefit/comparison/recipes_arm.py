@@ -21,6 +21,7 @@ _MOST = 10.0  # times the baseline's most expensive run (or the compute asked fo
 _MUCH_WIDE, _MUCH_SIZE, _FEW_GROUPS = 0.3, 0.5, 8
 #: Distance in logarithms within which two runs are at one N and D: rounding.
 _SAME_CELL = 1e-6
+_ROUNDING = 1e-9  # losses that differ by less of them are equal
 #: Difference of the mean ln(D/N) of two recipes from which a law of compute alone takes both for one (a guess).
 SAME_RATIO = 0.1
 _SEEN = 1.05  # the gain that `runs_needed` speaks of
@@ -269,7 +270,8 @@ class Arm:
 
     def differences(self) -> Array:
         """Mean loss of B less that of A in each cell of both [the unit of the loss]."""
-        return np.array([self.b.loss[j].mean() - self.a.loss[i].mean() for i, j in self.shared_cells()])
+        means = [(self.a.loss[i].mean(), self.b.loss[j].mean()) for i, j in self.shared_cells()]
+        return np.array([0.0 if abs(b - a) <= _ROUNDING * a else b - a for a, b in means])
 
     def notes(self) -> list[Note]:
         """What a reader must know of this pair."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit import _text
+from scalefit._numeric import levelled
 from scalefit.downstream.judgement import LEVEL
 from scalefit.downstream.models import AVERAGE
 from scalefit.errors import Note, arg, way
@@ -49,9 +50,10 @@ def notes_of(result: Any) -> list[Note]:
             f"{arg('chance')} where it is known: tasks at chance are then seen as such."
         )
         found.append(Note("chance_estimated", "info", text, {"tasks": guessed}))
-    if "N" in models.inputs and len(np.unique(models.inputs["N"])) < _FEW_SIZES:
+    sizes = len(np.unique(levelled(models.inputs["N"]))) if "N" in models.inputs else _FEW_SIZES
+    if sizes < _FEW_SIZES:
         text = (
-            f"These models have {len(np.unique(models.inputs['N']))} sizes, so nothing shows whether size and tokens "
+            f"These models have {sizes} sizes, so nothing shows whether size and tokens "
             "act through the loss alike. Add a size."
         )
         found.append(Note("few_sizes", "warning", text))

@@ -25,7 +25,6 @@ from scalefit.fitting.solution import Solution
 _NO_REPLICATES = {"repeated_tokens", "swept", "mixed_runs"}
 _MOVED = 1.0  # standard errors
 _INFLUENCE_RUNS = 20_000
-_EXACT = 1e-9  # largest residual of a table without noise, whose errors are rounding
 
 
 def notes_of(result: Solution) -> tuple[Note, ...]:
@@ -127,7 +126,7 @@ def _centred(result: Solution) -> Array:
 def _trend_notes(result: Solution) -> list[Note]:
     """Say that runs of more compute scatter less, or more, about the law."""
     trend = trend_of(result)
-    if trend is None or not result.certificate.trusted or float(np.abs(result.residuals).max()) < _EXACT:
+    if trend is None or not result.certificate.trusted or result.exact:
         return []
     ends = trend.factor(np.array([trend.lower, trend.upper]))
     less, times = ("less", ends[0] / ends[1]) if ends[0] > ends[1] else ("more", ends[1] / ends[0])
@@ -142,8 +141,7 @@ def _influence_notes(result: Solution) -> list[Note]:
     """Name the few runs that move a parameter most, where they move it by over a standard error."""
     from scalefit.fitting.bootstrap import influence_of
 
-    exact = float(np.abs(result.residuals).max()) < _EXACT
-    if not result.certificate.trusted or result.n_runs > _INFLUENCE_RUNS or exact:
+    if not result.certificate.trusted or result.n_runs > _INFLUENCE_RUNS or result.exact:
         return []
     found = influence_of(result)
     if found is None:

@@ -10,6 +10,7 @@ import numpy as np
 from scalefit import _text as words
 from scalefit._arguments import LEVEL
 from scalefit._formula import math_text
+from scalefit._numeric import levelled
 from scalefit._typing import Array
 from scalefit.errors import ScalefitWarning
 from scalefit.fitting.intervals import predict_interval, relative_residuals
@@ -134,7 +135,7 @@ def _curves(result: Solution, columns: dict[str, Array], axis: str, level: float
 def _sizes(N: Array, most: int) -> list[float]:
     """Sizes of the table, spread over its range, those with many runs before those with few."""
     logs = np.log(N)
-    distinct, counts = np.unique(logs.round(6), return_counts=True)
+    distinct, counts = np.unique(levelled(logs, least=1.0), return_counts=True)
     if distinct.size <= most:
         return [float(np.exp(value)) for value in distinct]
     low, high = np.quantile(logs, [0.02, 0.98])

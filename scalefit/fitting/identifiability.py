@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._numeric import MAD_TO_SD, median
+from scalefit._numeric import MAD_TO_SD, median, settings
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array
@@ -191,39 +191,29 @@ def sweep_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note]:
         return []
     # A law in C alone has runs of many shapes at each C, and settings that follow N and D there are no sweep.
     sizes = [key for key in dict.fromkeys((*law.inputs, *SIZES, "series")) if key in columns]
-    keys = np.stack([_ranks(columns[key]) for key in sizes], axis=1)
-    _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    group = group.ravel()
+    group = settings(columns[key] for key in sizes)
+    counts = np.bincount(group)
     if counts.size == group.size:
         return []
-    varied, settings = [], np.zeros(counts.size, bool)
+    varied, several = [], np.zeros(counts.size, bool)
     for name in swept:
-        numeric = columns[name].dtype.kind in "iuf"  # settings may be words, such as "cosine 3e-4"
-        values = np.nan_to_num(columns[name].astype(float)) if numeric else _ranks(columns[name].astype(str))
+        values = settings([columns[name]])
         low, high = np.full(counts.size, np.inf), np.full(counts.size, -np.inf)
         np.minimum.at(low, group, values)
         np.maximum.at(high, group, values)
         if (high > low).any():
             varied.append(name)
-            settings |= high > low
+            several |= high > low
     if not varied:
         return []
     given = " and ".join(sizes)
     keep = f"runs.loc[runs.groupby({sizes})['loss'].idxmin()]"
     text = (
         f"{', '.join(varied)} differ{'s' if len(varied) == 1 else ''} among runs of the same {given}, in "
-        f"{int(settings.sum())} of {counts.size} settings. All were kept, so the law describes the middle of a sweep. "
+        f"{int(several.sum())} of {counts.size} settings. All were kept, so the law describes the middle of a sweep. "
         f"For the law of well-tuned runs keep the best of each setting: {keep}."
     )
-    return [Note("swept", "warning", text, {"columns": varied, "settings": int(settings.sum())})]
-
-
-def _ranks(values: AnyArray) -> AnyArray:
-    """Whole numbers (n,) that are equal where values are, but for rounding."""
-    if values.dtype.kind in "iuf":
-        with np.errstate(all="ignore"):
-            values = np.log(np.asarray(values, float)).round(9)
-    return np.unique(values, return_inverse=True)[1].ravel()
+    return [Note("swept", "warning", text, {"columns": varied, "settings": int(several.sum())})]
 
 
 def unexplained_spread(problem: Problem, x: Array, n_free: int) -> float:
@@ -357,9 +347,8 @@ def ridge_notes(correlations: list[tuple[str, str, float]]) -> list[Note]:
 
 def replicate_note(columns: Mapping[str, Array], residual: Array, n_free: int) -> list[Note]:
     """Noise from repeated inputs, and a test of lack of fit against it."""
-    scaled = [np.log(value) if (value > 0).all() else value for value in columns.values()]
-    keys = np.stack(scaled, axis=1).round(9)
-    _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    group = settings(columns.values())
+    counts = np.bincount(group)
     repeated = int((counts > 1).sum())
     spare = residual.size - counts.size
     if repeated == 0 or spare < 3 or counts.size <= n_free:

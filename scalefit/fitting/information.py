@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scalefit._numeric import robust_sd
+from scalefit._numeric import levelled, robust_sd, settings
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, arg
 from scalefit.fitting.identifiability import exponents_of, input_exponents
@@ -60,12 +60,12 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
     if open_ones is None:
         return
     lost = [name for name, flag in zip(names, open_ones, strict=True) if flag]
-    levels = {key: np.unique(np.log(value).round(9)).size for key, value in problem.columns.items()}
+    levels = {key: int(settings([value]).max()) + 1 for key, value in problem.columns.items()}
     key = min(levels, key=lambda name: levels[name])
-    settings = np.unique(np.stack([np.log(value).round(9) for value in problem.columns.values()]), axis=1).shape[1]
-    if settings + len(known) < len(names):
+    distinct = int(settings(problem.columns.values()).max()) + 1
+    if distinct + len(known) < len(names):
         raise FitError(
-            f"These {problem.loss.size} runs have {settings} distinct settings of {' and '.join(levels)}, and "
+            f"These {problem.loss.size} runs have {distinct} distinct settings of {' and '.join(levels)}, and "
             f"{problem.law.name} has {len(names)} free parameters: {' and '.join(lost)} cannot be told apart, "
             "whatever the losses are",
             "nothing was fitted",
@@ -73,7 +73,7 @@ def refuse_too_few_settings(problem: Problem, names: tuple[str, ...], known: Col
         )
     if levels[key] > 3:  # settings enough: what is open is the law's own, and the certificate says so
         return
-    values = np.unique((problem.columns[key] * problem.units[key]).round(9))
+    values = np.unique(levelled(problem.columns[key] * problem.units[key]))
     shown = ", ".join(f"{value:.4g}" for value in values[:4]) + (", ..." if values.size > 4 else "")
     raise FitError(
         f"{key} takes {levels[key]} distinct value{'s' if levels[key] > 1 else ''} ({shown}) in these "

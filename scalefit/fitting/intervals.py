@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit._arguments import broadcast, check_level, one_of
+from scalefit._numeric import settled
 from scalefit._typing import Array, ArrayLike
 from scalefit._warn import warn_user
 from scalefit.errors import ArgumentError, Note, arg, way
@@ -170,7 +171,7 @@ def extrapolation_notes(result: Solution, columns: dict[str, Array]) -> list[Not
     def reach(part: tuple[str, ...]) -> float:
         asked = sum(np.log(columns[key] / result.problem.units[key]) for key in part)
         seen = sum(np.log(result.problem.columns[key]) for key in part)
-        return float(np.exp(min(np.max(asked, initial=-np.inf) - np.max(seen), 700.0)))
+        return settled(np.exp(min(np.max(asked, initial=-np.inf) - np.max(seen), 700.0)))
 
     ratio, part = max(((reach(part), part) for part in keys), key=lambda item: item[0], default=(0.0, ()))
     if ratio <= NEAR:

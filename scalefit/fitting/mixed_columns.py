@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scalefit._numeric import means_differ
+from scalefit._numeric import levelled, means_differ, settings
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg, way
 from scalefit.fitting.identifiability import HYPERPARAMETERS
@@ -69,9 +69,9 @@ def _kinds(column: AnyArray) -> AnyArray | None:
     """Kinds (n,) as text; None for what has one kind, or nearly one for each run."""
     if column.dtype.kind in "iuf":
         values = column.astype(float)
-        if not np.isfinite(values).all() or np.unique(values).size > _MOST_KINDS:
+        if not np.isfinite(values).all() or np.unique(levelled(values)).size > _MOST_KINDS:
             return None
-        kinds = np.array([f"{value:g}" for value in values.tolist()])
+        kinds = np.array([f"{value:g}" for value in levelled(values).tolist()])
     else:
         kinds = np.array([str(value) for value in column.tolist()])
     _, counts = np.unique(kinds, return_counts=True)
@@ -85,7 +85,7 @@ def _nested(law: type[Law], columns: Mapping[str, AnyArray], kinds: AnyArray) ->
     """
     for name in (*law.inputs, *SIZES):
         if name in columns:
-            pairs = {(value, kind) for value, kind in zip(columns[name].tolist(), kinds.tolist(), strict=True)}
+            pairs = set(zip(settings([columns[name]]).tolist(), kinds.tolist(), strict=True))
             if len(pairs) in (len({value for value, _ in pairs}), len({kind for _, kind in pairs})):
                 return name
     return ""
@@ -111,7 +111,7 @@ def _differ(kinds: AnyArray, residuals: Array, chance: float) -> float | None:
 def _differ_within(kinds: AnyArray, residuals: Array, inputs: list[Array], chance: float) -> float | None:
     """Typical gap between kinds at the same inputs (n,), where it is clear: one, or a line in the inputs."""
     places = np.stack([np.log(value) if (value > 0).all() else value for value in inputs], axis=1)
-    setting = np.unique(places.round(9), axis=0, return_inverse=True)[1].ravel()
+    setting = settings(inputs)
     names, at = np.unique(kinds, return_inverse=True)
     seen = np.zeros((setting.max() + 1, names.size), bool)
     seen[setting, at] = True

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import check_mapping
+from scalefit._numeric import levelled, settings
 from scalefit._text import shortlist
 from scalefit._typing import Array
 from scalefit.errors import FitError
@@ -77,7 +78,7 @@ def refuse_few_mixtures(law: type[Law], columns: Mapping[str, Array], n_free: in
     """
     shares, domains = shares_of(law, columns), law.domains()
     others = [columns[key] for key in law.inputs if not key.startswith(f"{law.shares}_")]
-    distinct = len(np.unique(np.column_stack([shares, *others]).round(9), axis=0))
+    distinct = int(settings([*(levelled(share, least=1.0) for share in shares.T), *others]).max()) + 1
     # Of the triangle alone: the left vectors of a long table would be as many numbers as it has rows, squared.
     triangle = np.linalg.qr(shares - shares.mean(axis=0), mode="r")
     values, vectors = np.linalg.svd(triangle, full_matrices=True)[1:]

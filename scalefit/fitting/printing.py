@@ -95,7 +95,7 @@ def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
         base = name.split("[")[0]
         parameter = result.law.parameters[base]
         se = float(result.std_errors[name])
-        se = 0.0 if se < 1e-9 * abs(value) else se  # a table without noise: rounding is not an error
+        se = 0.0 if result.exact or se < 1e-9 * abs(value) else se  # a table without noise: rounding is not an error
         meaning = meaning_of(parameter, result.conventions)
         bounds = (result.bounds or {}).get(base, parameter.bounds)
         if name in result.certificate.undetermined:
@@ -109,7 +109,7 @@ def parameter_rows(result: Solution, level: float) -> list[tuple[str, ...]]:
             middle = ("at bound" if name in result.certificate.at_bound else "-", "")
         else:
             low, high = interval.loc[[name]].to_numpy(float)[0]
-            ends = ", ".join(number(end, max(se, 1e-4 * abs(end))) for end in (low, high))
+            ends = ", ".join(number(end, max(se, 1e-4 * abs(end)) if se else 0.0) for end in (low, high))
             middle = (number(se, se), f"[{ends}]")
         rows.append((name, number(value, se), *middle, f"[{bounds[0]:g}, {bounds[1]:g}]", meaning))
     return rows

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import LEVEL, broadcast, check_count, check_level
+from scalefit._numeric import levelled
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.certificate import Certificate
@@ -20,6 +21,9 @@ from scalefit.laws._base import Law
 from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import normal_draws, ranges
+
+_EXACT = 1e-9  # largest residual of a table without noise
+_SAME_CORRELATION = 1e-6
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +119,11 @@ class Solution:
     def residuals(self) -> Array:
         """Residuals (n_runs,) on the objective's scale."""
         return np.asarray(self.problem.residuals(self.x[None])[0])
+
+    @property
+    def exact(self) -> bool:
+        """Whether the law meets every run but for rounding: a table without noise, whose errors say nothing."""
+        return float(np.abs(self.residuals).max()) < _EXACT
 
     @cached_property
     def at_bound(self) -> AnyArray:
@@ -267,7 +276,13 @@ class Solution:
     @cached_property
     def correlations(self) -> list[tuple[str, str, float]]:
         """Pairs of free parameters by the size of their correlation, strongest first."""
-        cov = self.cov.loc[list(self.names), list(self.names)].to_numpy()
+        cov = self.cov.to_numpy()
+        if self.exact:  # errors that are rounding have no correlations: those that any noise would have
+            kept, every = ~self.at_bound, self.natural_slopes()
+            jac, slopes = self.problem.jacobian(self.x[None])[1][0][kept], every[:, kept]
+            cov = np.where(np.isnan(cov), np.nan, slopes @ np.linalg.pinv(jac @ jac.T) @ slopes.T)
+        own = [list(self.params.index).index(name) for name in self.names]
+        cov = cov[np.ix_(own, own)]
         with np.errstate(invalid="ignore", divide="ignore"):
             se = np.sqrt(np.diag(cov))
             matrix = cov / se[:, None] / se[None, :]
@@ -277,7 +292,8 @@ class Solution:
             for j, b in enumerate(self.names)
             if i < j and np.isfinite(matrix[i, j])
         ]
-        return sorted(pairs, key=lambda item: -round(abs(item[2]), 6))  # closer ones keep the order of the parameters
+        size = levelled(np.array([abs(value) for *_, value in pairs]), _SAME_CORRELATION)
+        return [pairs[i] for i in np.argsort(-size, kind="stable")]  # close ones keep the order of the parameters
 
     @property
     def trusted(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import levelled
 from scalefit._typing import Array
 from scalefit.errors import Note
 from scalefit.fitting.runs import Runs
@@ -27,7 +28,7 @@ def with_costs(table: Runs) -> tuple[Runs, list[Note]]:
     off = np.log(C[there] / training_flops(N[there], D[there]))
     if not off.size or np.abs(off).max() <= _SAME:
         return table, []
-    log_n, at = np.unique(np.log(N[there]), return_inverse=True)
+    log_n, at = np.unique(np.log(levelled(N[there])), return_inverse=True)
     rule = np.polyfit(log_n[at], off, 1 if log_n.size > 1 else 0)
     stated, middle = table.conventions.get("flops", "6ND"), float(np.exp(np.median(off)))
     if np.std(off - np.polyval(rule, log_n[at])) > _ERRATIC:

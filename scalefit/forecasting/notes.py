@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import settled
 from scalefit._plain import plain
 from scalefit._text import shortlist
 from scalefit._typing import AnyArray, Array, ArrayLike
@@ -99,7 +100,7 @@ def jump_notes(
 ) -> list[Note]:
     """Say where predictions lie beyond what was calibrated, or off the line that a law of compute holds along."""
     notes = []
-    ratio = float(ratios.max(initial=0.0))
+    ratio = settled(ratios.max(initial=0.0))
     if ratio > CALIBRATED:
         text = (
             f"The largest prediction is {ratio:.3g} times the largest run's compute. Intervals were calibrated on "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._numeric import robust_sd
+from scalefit._numeric import levelled, robust_sd
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, arg
 from scalefit.fitting.runs import Runs
@@ -17,7 +17,7 @@ from scalefit.tables.series import several_series
 #: Budgets closer than this [ln C] are one; runs of one budget spread over no more than four times it.
 SAME_BUDGET = 0.1
 #: Sizes closer than this [ln N] are one point of a curve.
-_SAME_SIZE = 0.01
+SAME_SIZE = 0.01
 #: Runs further above their budget's lowest loss than this [ln loss] say little of the noise near the optimum.
 _NEAR = 0.2
 #: Standard deviations of the noise: off the curve, and above the same size with fewer tokens.
@@ -56,7 +56,7 @@ def gather(C: Array, nominal: Array | None = None) -> AnyArray:
         The runs do not gather on budgets.
     """
     if nominal is not None:
-        return np.asarray(np.unique(nominal, return_inverse=True)[1])
+        return np.asarray(np.unique(levelled(nominal), return_inverse=True)[1])
     order = np.argsort(C)
     log_c = np.log(C[order])
     number = np.concatenate([[0], np.cumsum(np.diff(log_c) > SAME_BUDGET)])
@@ -121,7 +121,7 @@ def curves_of(columns: dict[str, AnyArray], labels: AnyArray, group: AnyArray, b
         x = np.log(columns["N"][rows])
         order = np.argsort(x, kind="stable")
         rows, x = rows[order], x[order]
-        cut = np.concatenate([[0], np.cumsum(np.diff(x) > _SAME_SIZE)])
+        cut = np.concatenate([[0], np.cumsum(np.diff(x) > SAME_SIZE)])
         value = columns["C"] if budget is None else budget
 
         def mean(values: Array, cut: AnyArray = cut) -> Array:
@@ -192,17 +192,18 @@ def strange_runs(curves: list[Curve], noise: float) -> list[dict[str, Any]]:
 def _rising(curves: list[Curve], noise: float) -> list[dict[str, Any]]:
     """Points whose loss lies above that of the same size on a smaller budget, which has fewer tokens."""
     found = []
-    lowest: dict[int, tuple[float, float]] = {}
+    before = np.empty((3, 0))
     for curve in curves:
+        kept = []
         for at in range(curve.x.size):
-            size = int(round(curve.x[at] / _SAME_SIZE))
-            below = [lowest[key] for key in (size - 1, size, size + 1) if key in lowest]
-            fewer = [y for log_d, y in below if log_d < curve.log_D[at]]
-            gap = float(curve.y[at] - min(fewer)) if fewer else 0.0
+            x, log_d, y = before
+            fewer = y[(np.abs(x - curve.x[at]) <= SAME_SIZE) & (log_d < curve.log_D[at] - SAME_SIZE)]
+            gap = float(curve.y[at] - fewer.min(initial=np.inf))
             if gap > _RISES * np.sqrt(2.0) * noise:
                 found.append(_strange(curve, at, gap, gap / np.sqrt(2.0) / noise))
-            elif size not in lowest or curve.y[at] < lowest[size][1]:
-                lowest[size] = (float(curve.log_D[at]), float(curve.y[at]))
+            else:
+                kept.append(at)
+        before = np.concatenate([before, np.stack([curve.x, curve.log_D, curve.y])[:, kept]], axis=1)
     return found
 
 

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, check_numbers, one_of
+from scalefit._numeric import levelled
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, arg
 from scalefit.fitting.runs import read
 from scalefit.flops import SIZES, TRAIN, training_flops
-from scalefit.optima.curves import Curve, refuse_several_series
+from scalefit.optima.curves import SAME_SIZE, Curve, refuse_several_series
 from scalefit.optima.isoflop import optima_of
 from scalefit.optima.power_law_fit import PowerLawFit
 from scalefit.optima.result import Optima
@@ -135,7 +136,7 @@ def _runs_apart(columns: Mapping[str, AnyArray]) -> AnyArray:
 
     Names other than ``run`` count only where they come again.
     """
-    labels = np.round(np.log(columns["N"]) / 0.01)
+    labels: AnyArray = levelled(columns["N"], SAME_SIZE)
     for name in ("run", "run_id", "run_name", "trunk_id", "curve"):
         named = [str(value) for value in columns.get(name, ())]
         if named and (name == "run" or len(set(named)) < len(named)):

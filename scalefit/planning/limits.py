@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import settled
 from scalefit._text import count
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg, way
 from scalefit.extrapolation import ABSURD, NEAR
@@ -30,7 +31,9 @@ def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
     """Say by how much a plan leaves the data's reach."""
     seen = largest(predictor)
     ratios = {
-        key: value / seen[key] for key, value in (("N", N), ("D", D), ("C", float(training_flops(N, D)))) if key in seen
+        key: settled(value / seen[key])
+        for key, value in (("N", N), ("D", D), ("C", float(training_flops(N, D))))
+        if key in seen
     }
     beyond = {key: ratio for key, ratio in ratios.items() if ratio > (NEAR if key == "C" else 1.0)}
     if not beyond or ("C" in ratios and "C" not in beyond):
@@ -106,13 +109,14 @@ def past_best_notes(surface: Surface, N: float, D: float) -> list[Note]:
 def compute_notes(predictor: Predictor, C: float) -> list[Note]:
     """Say by how much a budget leaves the runs of a law in C."""
     most = largest(predictor).get("C")
-    if most is None or C <= NEAR * most:
+    ratio = None if most is None else settled(C / most)
+    if ratio is None or ratio <= NEAR:
         return []
     text = (
-        f"The plan has {C / most:.3g} times the compute of the largest run behind the law: that is extrapolation, "
+        f"The plan has {ratio:.3g} times the compute of the largest run behind the law: that is extrapolation, "
         "which assumes that the law's form holds there. Train something in between first."
     )
-    return [Note("beyond_reach", "warning", text, {"C": C / most})]
+    return [Note("beyond_reach", "warning", text, {"C": ratio})]
 
 
 def refuse_absurd(predictor: Predictor, question: str, asked: float, named: str = "") -> None:
@@ -131,7 +135,7 @@ def refuse_absurd(predictor: Predictor, question: str, asked: float, named: str 
             "no plan was made",
             "Check its unit",
         )
-    if question in seen and asked > ABSURD * seen[question]:
+    if question in seen and settled(asked / seen[question]) > ABSURD:
         raise ArgumentError(
             f"{arg(named, shown=f'{asked:.3g}')} is {asked / seen[question]:.2g} times the largest run behind the law "
             f"({seen[question]:.3g}): no law can speak about that",
@@ -152,7 +156,7 @@ def refuse_absurd_answer(predictor: Predictor, question: str, asked: float, C: f
     most = seen.get("C", np.inf)
     if "C" not in seen and set(SIZES) <= set(seen):
         most = float(training_flops(seen["N"], seen["D"]))
-    if C > ABSURD * most:
+    if settled(C / most) > ABSURD:
         raise ArgumentError(
             f"{arg(question, shown=f'{asked:.6g}')} takes {C:.2g} FLOP under this law, {C / most:.2g} times the "
             f"largest run behind it ({most:.3g} FLOP): no law can speak about that",

@@ -16,6 +16,7 @@ import pandas as pd
 
 from scalefit._arguments import check_level, check_quantity
 from scalefit._files import write_json
+from scalefit._numeric import settled
 from scalefit._plain import plain
 from scalefit._text import PAGE, count, folded, percent
 from scalefit.counting import count_parameters
@@ -263,7 +264,7 @@ def _forecast(runs: Any, plan: Mapping[str, float], level: float, notes: list[No
     found = frame.iloc[0]
     notes += frame.attrs.get("notes", ())
     most = largest(predictor)
-    reach = max((given[name] / most[name] for name in ("C",) if name in most), default=math.inf)
+    reach = max((settled(given[name] / most[name]) for name in ("C",) if name in most), default=math.inf)
     law = "blend" if predictor.law is None else predictor.law.name
     notes += [note for note in predictor.notes if note.severity != "info"]
     covers = f"up to C {most['C']:.3g} FLOP; this plan has {reach:.3g} times that" if "C" in most else "not known"

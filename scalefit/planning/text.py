@@ -97,7 +97,7 @@ def written(name: str, value: float) -> str:
 
 
 def _between(between: tuple[float, float] | None, percent: str, name: str) -> str:
-    if between is None or (math.isfinite(between[1]) and between[1] <= between[0] * (1 + 1e-9)):
+    if between is None or (math.isfinite(between[1]) and between[1] <= between[0] * (1 + 1e-5)):
         return ""
     if between[0] == 0 and math.isinf(between[1]):
         return "not known"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -195,7 +194,7 @@ def _page(found: Findings, beside: tuple[Found, ...], title: str, source: str) -
     unit = str(stated.get("loss_unit", "nat/token"))
     about = {
         "made with": f"scalefit {__version__}",
-        "table": f"{source}, {result.n_runs} runs, sha256 {_fingerprint(result)}",
+        "table": f"{source}, {result.n_runs} runs, data {result.data_digest}",
         "conventions": f"{counted(stated)}; C is {stated.get('flops', '6ND')}; losses in {unit}",
     }
     parts = {
@@ -303,14 +302,6 @@ def _runs(found: Findings) -> dict[str, Any]:
     columns: dict[str, Any] = {key: found.columns[key] for key in QUANTITIES if key in found.columns}
     columns |= {"loss": loss, "predicted": loss * np.exp(relative_residuals(found.result))}
     return {"name": [found.names[i] for i in found.shown], **{key: v[found.shown] for key, v in columns.items()}}
-
-
-def _fingerprint(result: FitResult) -> str:
-    """Short hash of the runs that were fitted."""
-    problem = result.problem
-    columns = [values for _, values in sorted(problem.raw_columns.items())]
-    data = np.ascontiguousarray(np.stack([*columns, problem.loss]).round(12))
-    return hashlib.sha256(data.tobytes()).hexdigest()[:12]
 
 
 def _asset(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._numeric import settled
 from scalefit._typing import Array
 from scalefit.stopping.evaluations import RESOLUTION, Evaluations, at_evaluations
 from scalefit.stopping.logged import LoggedSeries
@@ -45,11 +46,6 @@ class Observation:
     def level(self) -> float | None:
         """Median of the last three losses [nat/token]."""
         return float(np.median(self.loss[-3:])) if len(self.loss) else None
-
-
-def settled(value: float) -> float:
-    """Return `value` to nine digits: what is compared and printed must not hang on the last bits."""
-    return float(f"{value:.8e}") + 0.0
 
 
 def observe(

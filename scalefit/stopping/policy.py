@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from scalefit._numeric import settled
 from scalefit._typing import Array
 from scalefit.stopping import rules
 from scalefit.stopping.advice import Action, Advice, Forecast, Reason, State
 from scalefit.stopping.forecast import Forecaster, unlike_calibration, widening_for
 from scalefit.stopping.history import History
-from scalefit.stopping.observation import Observation, settled
+from scalefit.stopping.observation import Observation
 from scalefit.stopping.posterior import CurveSummary
 from scalefit.stopping.regression import EndRegression
 from scalefit.stopping.repetition import late_descent, overfitting

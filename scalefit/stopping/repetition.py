@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalefit._numeric import settled
 from scalefit.stopping.advice import Reason
-from scalefit.stopping.observation import Observation, settled
+from scalefit.stopping.observation import Observation
 from scalefit.stopping.overfit import best_is_past, plain_rise
 
 # A late second descent (grokking) needs weight decay to act: weight decay times the rates that are left, summed over

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit._numeric import robust_sd
+from scalefit._numeric import robust_sd, settled
 from scalefit._text import several
 from scalefit._typing import Array
 from scalefit.stopping.advice import Reason
 from scalefit.stopping.evaluations import RESOLUTION
-from scalefit.stopping.observation import Observation, settled
+from scalefit.stopping.observation import Observation
 from scalefit.stopping.repetition import repeats_and_learns
 
 MIN_EVALS = 5  # evaluations after the warm-up before anything but a lost run is reported

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit._numeric import same_digits
+from scalefit._numeric import levelled, settings
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import DataError, Note, arg
 from scalefit.flops import QUANTITIES, SIZES, convention
@@ -28,6 +28,7 @@ _TELLS_CORPUS = frozenset(
     "corpus dataset train_set training_set train_data training_data tokenizer vocab eval_set val_set".split()
 )
 _NAMES_RUN = frozenset("run run_id run_name name model model_name".split())
+_COPY = 1e-12  # numbers that differ by less of their size are one number, computed or printed twice
 _SHOWN = 8  # rows named in a message; the rest is counted
 
 
@@ -102,15 +103,15 @@ class Rows:
 
     def demand_new(self, frame: pd.DataFrame) -> None:
         """Set aside the second and later copies of a run: rows whose every cell in `frame` agrees, but for rounding."""
-        loss = same_digits(self.columns["loss"])
+        loss = levelled(self.columns["loss"], _COPY)
         places = _equal_places([loss], np.arange(len(loss)))
-        sizes = (same_digits(self.columns[name]) for name in QUANTITIES if name in self.columns)
+        sizes = (levelled(self.columns[name], _COPY) for name in QUANTITIES if name in self.columns)
         places = _equal_places([loss, *sizes], places)
         if not len(places):
             return
         original: dict[tuple[str, ...], Any] = {}
-        for place, run in zip(places, frame.iloc[places].to_numpy(dtype=object), strict=True):
-            key = tuple(f"{cell:.12g}" if isinstance(cell, float) else str(cell) for cell in run)
+        cells = [_cells(column) for _, column in frame.iloc[places].items()]
+        for place, key in zip(places, zip(*cells, strict=True), strict=True):
             if key in original:
                 self.reasons.setdefault(int(place), f"repeats row {original[key]}")
             original.setdefault(key, self.labels[place])
@@ -152,6 +153,16 @@ class Rows:
     def set_aside(self) -> list[tuple[Any, str]]:
         """Return number and reason of each row set aside, in the order of the table."""
         return [(plain(self.labels[i]), self.reasons[i]) for i in sorted(self.reasons)]
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    """What tells the cells of a column apart (n,): text, or the level of a number that may be rounded."""
+    cells = column.to_numpy(dtype=object)
+    found: list[Any] = [str(cell) for cell in cells]
+    floats = np.flatnonzero([isinstance(cell, float) for cell in cells])
+    for place, level in zip(floats, settings([cells[floats].astype(float)], _COPY), strict=True):
+        found[place] = int(level)
+    return found
 
 
 def _equal_places(columns: list[Array], places: AnyArray) -> AnyArray:

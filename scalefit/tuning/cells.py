@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._numeric import levelled
 from scalefit._text import count, percent
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError, Note, arg
@@ -155,7 +156,7 @@ def mixed_notes(frame: pd.DataFrame, N: Array, D: Array, settings: Mapping[str, 
     """Name columns in which runs of one cell and one setting differ: such cells hold different models."""
     skipped = {*QUANTITIES, "loss", "weight", *settings}
     others = [c for c, dtype in frame.dtypes.items() if dtype.kind in "iu" and c not in skipped]
-    x = np.round(np.log(np.stack(list(settings.values()), axis=1)) / _SAME_VALUE)
+    x = np.stack([levelled(np.log(values), _SAME_VALUE, 1.0) for values in settings.values()], axis=1)
     differing: dict[Any, None] = {}
     for rows in group(N, D):
         _, inverse = np.unique(x[rows], axis=0, return_inverse=True)

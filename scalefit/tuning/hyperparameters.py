@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, check_mapping, one_of
+from scalefit._numeric import levelled
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, DataError, FitError, Note, arg
@@ -241,7 +242,7 @@ def _varied(
             )
             notes.append(Note("varies_too", "warning", text, {"setting": name}))
     for name, values in dropped.items():
-        n_several = sum(len(np.unique(values[rows])) > 1 for rows in cells)
+        n_several = sum(len(np.unique(levelled(values[rows]))) > 1 for rows in cells)
         if n_several:
             text = (
                 f"{name} takes several values in {n_several} of {len(cells)} cells, and is 0 or missing in some runs, "
