@@ -55,6 +55,9 @@ class IntervalCalibration:
         the calibrated ones; 0 or less to use the latter everywhere.
     noise_factor : float
         Factor on the table's own noise that makes room for its estimate's error.
+    skew : float
+        Share of the posterior's skew, the distance of its mean from its mode, by which intervals beyond the runs are
+        moved; the forecast itself is the mode.
     """
 
     floor: float
@@ -70,6 +73,7 @@ class IntervalCalibration:
     compute_law: float = 1.0
     reach: float = 0.0
     noise_factor: float = 1.15
+    skew: float = 0.0
 
     def quantile(self, level: float) -> float:
         """Half-width of an interval in standard deviations."""
@@ -132,6 +136,19 @@ class IntervalCalibration:
             mixed(near["law"], law),
             mixed(inner, noise + short),
         )
+
+    def moved(self, skew: Array, parameter: Array, distance: Array) -> Array:
+        """By how much an interval's middle lies above the forecast (m,) [log loss].
+
+        Parameters
+        ----------
+        skew, parameter : ndarray (m,)
+            How far the posterior's mean lies above its mode, and the standard deviation from the parameters [log loss]:
+            no more than that, as a median lies no further from a mean.
+        distance : ndarray (m,)
+            Distance beyond the runs [ln].
+        """
+        return self.skew * self.beyond(distance) * np.clip(skew, -parameter, parameter)
 
     def beyond(self, distance: Array) -> Array:
         """Share (m,) of the calibrated interval at a distance beyond the runs [ln]; the rest is of the noise."""

@@ -19,6 +19,7 @@ from scalefit import __version__
 from scalefit._arguments import check_quantity
 from scalefit._digests import check_digest, digest_of, with_digest
 from scalefit.errors import ArgumentError, DataError, arg, way
+from scalefit.forecasting.calibration import shipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,7 +184,8 @@ def score(path: str | Path, loss: float) -> Score:
         Not such a file, or one that was changed after it was written.
     """
     saved, value = read_registered(path), check_quantity("loss", loss)
-    z = float(np.log(value / saved["loss"]) / saved["log_sd"])
+    # From the upper end, as repeats may cut the lower one: beyond the runs the middle lies above the forecast.
+    z = float(np.log(value / saved["upper"]) / saved["log_sd"]) + shipped().interval.quantile(saved["level"])
     numbers = {key: saved[key] for key in ("lower", "upper", "level", "registered")}
     hit = bool(saved["lower"] <= value <= saved["upper"])
     return Score(hit, value, saved["loss"], error=value / saved["loss"] - 1, z=z, **numbers)
@@ -204,8 +206,6 @@ def calibration_curve(scores: Iterable[Score]) -> pd.DataFrame:
     """
     import pandas as pd
     from scipy.special import stdtr
-
-    from scalefit.forecasting.calibration import shipped
 
     z = np.array([abs(each.z) for each in scores])
     if z.size == 0:

@@ -190,8 +190,7 @@ class ForecastResult:
         Tokens beyond ``unique_tokens`` [tokens] are seen again; without it, beyond those of a table that repeats any.
         """
         shape, _, scaled = self._columns(inputs)
-        about, fitted, *_ = self._own
-        loss = np.exp(errors.predict_correlated(self.problem, fitted, scaled, about)["log_loss"])
+        loss = np.exp(errors.predict_correlated(self.problem, self._own[1], scaled, self._own[0])["log_loss"])
         return float(loss[0]) if shape == () else loss.reshape(shape)
 
     def predict_interval(
@@ -212,8 +211,8 @@ class ForecastResult:
         -------
         DataFrame
             ``loss``, ``lower``, ``upper`` [nat/token] and ``se_parameter``, ``se_law``, ``se_noise`` [nat/token]: what
-            the law's parameters, its form, and the noise of a run contribute; they add in squares. Notes on the
-            extrapolation are in ``frame.attrs["notes"]``.
+            the law's parameters, its form, and the noise of a run contribute; they add in squares, about a middle above
+            the loss beyond the runs (the posterior is skewed). Notes are in ``frame.attrs["notes"]``.
 
         Raises
         ------
@@ -226,14 +225,15 @@ class ForecastResult:
         if not one_of(kind, ("new_run", "mean")):
             raise ArgumentError(f"{arg('kind', kind)} is unknown", "nothing was predicted", "Pass 'new_run' or 'mean'")
         (_, flat, scaled), epochs = self._columns(inputs), np.ones(1)
-        loss, parameter, law, noise = self._parts(scaled)
+        loss, parameter, law, noise, moved = self._parts(scaled)
         if "unique_tokens" in flat:
             law, epochs = repeating.widened(self, flat, law)
         if kind == "mean":
             noise = np.zeros_like(noise)
         half = self.spread.quantile(level) * np.sqrt(parameter**2 + law**2 + noise**2)
+        middle = np.clip(moved, -half, half)  # at any level the forecast lies within
         with np.errstate(over="ignore"):  # near level 1 an interval may end beyond all numbers
-            lower, upper = loss * np.exp(-half), loss * np.exp(half)
+            lower, upper = loss * np.exp(middle - half), loss * np.exp(middle + half)
         if (epochs > 1).any():  # no token teaches more when seen again than a new one does
             new = self.predict_interval(level=level, kind=kind, N=flat["N"], D=flat["D"], unique_tokens=flat["D"])
             lower = np.maximum(lower, new["lower"])
@@ -245,15 +245,17 @@ class ForecastResult:
         out.attrs["notes"] = [*notes, *repeating.point_notes(epochs, unbounded)]
         return out
 
-    def _parts(self, scaled: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Loss (m,), and standard deviations of its logarithm from parameters, law and noise, as the quantile takes."""
+    def _parts(self, scaled: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Loss (m,), standard deviations of its logarithm from parameters, law and noise, and the middle above it."""
         about, fit, even, shown = self._own
         near = errors.predict_correlated(self.problem, fit, scaled, about, self.fitted)
-        far = errors.predict_correlated(self.problem, self.fitted, scaled, self.discrepancy)
+        beyond = (self.problem, self.fitted, scaled, self.discrepancy)
+        far = errors.predict_correlated(*beyond)
         ratio = errors.compute(scaled) / errors.compute(self.problem.columns).max()
         distance = errors.beyond(self.problem, scaled)
         parameter, law, noise = self.spread.parts(near, far, even, shown, ratio, distance, self.widening)
-        return np.exp(near["log_loss"]), parameter, np.hypot(law, self.recipe_spread), noise
+        moved = self.spread.moved(errors.skew(*beyond), far["parameter"], distance)
+        return np.exp(near["log_loss"]), parameter, np.hypot(law, self.recipe_spread), noise, moved
 
     def frontier(self, C: ArrayLike, unique_tokens: float | None = None) -> dict[str, Array]:
         """Compute-optimal inputs (m,) by the fitted law at budgets C (m,) [FLOP]; tokens repeat as in `predict`."""
@@ -326,10 +328,9 @@ class ForecastResult:
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """Everything worth knowing before using the numbers, the most severe first."""
+        about = (self.row_labels, self.table_notes, self.widening, self.scatter)
         odd = oddness(self.problem, self.fitted, self.discrepancy)
-        labels, notes = self.row_labels, self.table_notes
-        facts = ForecastFacts(self.problem, self.fitted, self.names, labels, notes, self.widening, self.scatter, odd)
-        return notes_of(facts, self.spread)
+        return notes_of(ForecastFacts(self.problem, self.fitted, self.names, *about, odd), self.spread)
 
     def plot(
         self,
@@ -381,8 +382,7 @@ class ForecastResult:
             inputs = {key: float(value[0]) for key, value in self.larger_runs(10.0).items()}
         if self.repeats is not None:  # part of what is claimed
             inputs = {"unique_tokens": self.repeats.unique, **inputs}
-        predict = partial(self.predict_interval, level=level)
-        return registered(predict, self.to_dict(), path, level=level, inputs=dict(inputs))
+        return registered(partial(self.predict_interval, level=level), self.to_dict(), path, level=level, inputs=inputs)
 
     def __str__(self) -> str:
         return self.text()

@@ -128,10 +128,20 @@ function repeatsSpread(model, s, N, D) {
   return Math.exp(scale) * (D / once - 1) ** byRepeats * (1 + N / once) ** bySize * gap;
 }
 
+// Share of the calibrated interval: 0 within the runs.
+function beyondAt(grid, N, D) {
+  const far = Math.max(0, ...[N, D, TRAIN * N * D].map((value, k) => Math.log(value / grid.largest[k])));
+  return grid.reach > 0 ? -Math.expm1(-far / grid.reach) : 1;
+}
+
+// Middle of the interval over the forecast [log], which lies within it.
+function middleAt(grid, N, D, half) {
+  return Math.min(Math.max(beyondAt(grid, N, D) * onGrid(grid, grid.middle, N, D), -half), half);
+}
+
 // Standard deviation of the log loss: of the table's own noise within the runs, turning into the calibrated one beyond.
 function spreadAt(grid, N, D) {
-  const far = Math.max(0, ...[N, D, TRAIN * N * D].map((value, k) => Math.log(value / grid.largest[k])));
-  const share = grid.reach > 0 ? -Math.expm1(-far / grid.reach) : 1;
+  const share = beyondAt(grid, N, D);
   const [within, beyond] = [grid.within, grid.beyond].map((table) => Math.exp(onGrid(grid, table, N, D)));
   return Math.sqrt((1 - share) * within ** 2 + share * beyond ** 2);
 }
@@ -143,10 +153,13 @@ function lossInterval(model, s, N, D, level) {
   if (model.grid !== null) {
     const share = model.grid.quantile.find(([share]) => share === level)[1];
     const half = share * Math.hypot(spreadAt(model.grid, N, fresh(model, s, D)), repeatsSpread(model, s, N, D));
-    const [lower, upper] = [-half, half].map((move) => lossAt(model, s, N, D) * Math.exp(move));
+    const middle = middleAt(model.grid, N, fresh(model, s, D), half);
+    const [lower, upper] = [-half, half].map((move) => lossAt(model, s, N, D) * Math.exp(middle + move));
     if (!s.borrowed || D <= s.unique) return [lower, upper];
     // No token teaches more when seen again than a new one does; an end at e times the loss is none.
-    return [Math.max(lower, asNew(model, N, D) * Math.exp(-share * spreadAt(model.grid, N, D))), half > 1 ? Infinity : upper];
+    const new_half = share * spreadAt(model.grid, N, D);
+    const least = asNew(model, N, D) * Math.exp(middleAt(model.grid, N, D, new_half) - new_half);
+    return [Math.max(lower, least), half > 1 ? Infinity : upper];
   }
   if (model.noise === null) return null;
   if (s.borrowed) {

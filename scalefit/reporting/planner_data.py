@@ -108,7 +108,7 @@ def _brief(rows: Array) -> Array:
 
 
 def _grid(predicts: Any, levels: Iterable[float]) -> dict[str, Any]:
-    """Logarithm of forecast over law, and standard deviation of the log loss, over ln N and ln D."""
+    """Logarithms of forecast over law and of an interval's middle over it, and its spread, over ln N and ln D."""
     seen = predicts.seen()
     axes = {}
     for key in SIZES:
@@ -122,8 +122,8 @@ def _grid(predicts: Any, levels: Iterable[float]) -> dict[str, Any]:
     # Within the runs and far beyond them; the page mixes the two, for their mix has a bend where the runs end.
     for name, reach in (("within", 1e12), ("beyond", -1.0)):
         alone = replace(predicts, spread=replace(predicts.spread, reach=reach))
-        frame = alone.predict_interval(level=0.5, N=N, D=D, **new)
-        half = np.log(frame["upper"] / frame["loss"]).to_numpy() / predicts.spread.quantile(0.5)
+        frame = np.log(alone.predict_interval(level=0.9, N=N, D=D, **new))
+        half = 0.5 * (frame["upper"] - frame["lower"]).to_numpy() / predicts.spread.quantile(0.9)
         spread[name] = np.log(half).reshape(shape).round(5)
     loss = np.asarray(predicts.predict(N=N, D=D, **new))
     return {
@@ -134,6 +134,7 @@ def _grid(predicts: Any, levels: Iterable[float]) -> dict[str, Any]:
             "step": [float(axis[1] - axis[0]) for axis in axes.values()],
             "correction": np.log(loss / law).reshape(shape).round(7),
             **spread,
+            "middle": (0.5 * (frame["upper"] + frame["lower"]) - frame["loss"]).to_numpy().reshape(shape).round(7),
             "repeats": list(SPREAD),
             "reach": float(predicts.spread.reach),
             "largest": [seen[key][1] for key in QUANTITIES],

@@ -8,9 +8,10 @@ import pytest
 
 import scalefit as sf
 from scalefit.forecasting.calibration import shipped
-from scalefit.forecasting.correlated_errors import predict_correlated
+from scalefit.forecasting.correlated_errors import _carried, predict_correlated, skew
 from scalefit.forecasting.own_noise import own_noise
 from scalefit.forecasting.registration import calibration_curve, score
+from scalefit.predictor import normal_draws
 
 LAW = sf.published("chinchilla", "besiroglu2024")
 
@@ -24,7 +25,7 @@ def grid(noise, seed=0, **columns):
 
 def half(result, **inputs):
     row = result.predict_interval(**inputs).iloc[0]
-    return np.log(row["upper"] / row["loss"])
+    return np.log(row["upper"] / row["lower"]) / 2
 
 
 def test_clean_runs_have_narrow_intervals_among_them():
@@ -55,6 +56,25 @@ def test_beyond_the_runs_no_interval_is_narrower_than_their_noise_makes_it():
 
     assert width(0.02, 9.0) == pytest.approx(1.645 * 1.15 * 0.02 * np.hypot(1, 1.5), rel=1e-3)
     assert width(0.02, 0.0) == width(0.0, 0.0) and width(1e-4, 9.0) == width(0.0, 9.0)
+
+
+def test_beyond_few_runs_more_of_an_interval_lies_above():
+    """Its middle is the posterior's mean, by draws; the forecast, its mode, lies within at every level."""
+    result, where = sf.forecast(grid(0.003).iloc[::5]), {"N": np.array([2e10]), "D": np.array([4e11])}
+    problem, fitted, about = result.problem, result.fitted, result.discrepancy
+    scaled = {key: value / problem.units[key] for key, value in where.items()}
+    points = np.clip(normal_draws(fitted.x, fitted.cov, 20_000, 0), *problem.bounds())
+    carried = _carried(problem, fitted, scaled, about)[0] @ fitted.inverse
+    drawn = np.log(problem.law.evaluate(scaled, problem.values(points, 0))) - problem.residuals(points) @ carried.T
+    found = skew(problem, fitted, scaled, about)[0]
+    assert found > 0.002
+    assert found == pytest.approx(
+        drawn.mean() - predict_correlated(problem, fitted, scaled, about)["log_loss"], rel=0.2
+    )
+    row = result.predict_interval(**where).iloc[0]
+    assert np.log(row["upper"] * row["lower"] / row["loss"] ** 2) / 2 == pytest.approx(found, rel=1e-3)
+    narrow = result.predict_interval(level=0.01, **where).iloc[0]
+    assert narrow["lower"] <= narrow["loss"] <= narrow["upper"]
 
 
 def test_noise_is_carried_through_the_fit():
