@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scalefit._typing import Array
+from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError
 from scalefit.fitting.arrow import arrow_of
 from scalefit.fitting.certificate import Certificate, agreeing, certify, enough
@@ -22,6 +22,9 @@ _SUBSET = 2_048
 _SECOND_SUBSET = 20_000
 #: More starts than these race on as many fewer rows, though not on fewer than the least; then a few run on.
 _USUAL_STARTS, _LEAST_SUBSET, _FINALISTS = 3, 384, 3
+#: Of ends on a subset: how far above the lowest one is polished on all rows too, from where on two are looked at apart,
+#: and up to where an end is taken for the nearest of these.
+_CLOSE, _APART, _ONE_END = 0.01, 1e-8, 1e-6
 #: Residual below which a search need not go on, and below which a table is taken to be free of noise.
 EXACT, ROUNDING = 1e-12, 1e-9
 #: A summand that is nowhere more than this share of the loss is also tried at nothing.
@@ -93,7 +96,7 @@ def _residuals(problem: Problem, ends: Minimum) -> Array | None:
 
 
 def _search(problem: Problem, starts: Array, lower: Array, upper: Array, known: float = np.inf) -> Minimum:
-    """Ends of all starts; on a large table of a subset of its runs, the best then polished on all of them.
+    """Ends of all starts; on a large table of a subset of its runs, the best few then polished on all of them.
 
     Starts that soon turn out not to lead to a `known` objective, or below, are given up.
     """
@@ -103,23 +106,46 @@ def _search(problem: Problem, starts: Array, lower: Array, upper: Array, known: 
     # Many starts race on fewer rows: which basin is the lowest shows on hundreds, and the best few run on.
     rows = max(_LEAST_SUBSET, _SUBSET * _USUAL_STARTS // len(starts)) if len(starts) > _USUAL_STARTS else _SUBSET
     coarse = descend(subset(problem, rows), starts, lower, upper)
-    # Every start that shares the best end is one point on the full table: polish that one only.
-    value = coarse.value
-    point = coarse.best[None]
-    if rows < _SUBSET:
-        best_few = coarse.x[np.argsort(value, kind="stable")[:_FINALISTS]]
-        point = descend(subset(problem, _SUBSET), best_few, lower, upper).best[None]
-    if problem.loss.size > 2 * _SECOND_SUBSET:
-        point = descend(subset(problem, _SECOND_SUBSET), point, lower, upper).x
-    ends = descend(problem, point, lower, upper)
-    same = value <= value.min() * (1 + 1e-6)
+    kept = _near_each_other(coarse.value, np.inf if rows < _SUBSET else _CLOSE)
+    points, leads = coarse.x[kept], np.arange(len(kept))
+    sizes = [_SUBSET] * (rows < _SUBSET) + [_SECOND_SUBSET] * (problem.loss.size > 2 * _SECOND_SUBSET)
+    for size in sizes:
+        found = descend(subset(problem, size), points, lower, upper)
+        on = _near_each_other(found.value, _CLOSE)
+        which = _alike(found.value, found.value[on])
+        points, leads = found.x[on], np.where(leads >= 0, which[leads], -1)
+    each = [descend(problem, point[None], lower, upper) for point in points]
+    ends = Minimum(*(np.concatenate([getattr(one, name) for one in each]) for name in Minimum.__slots__))
+    # Every start that shares an end is one point on the full table; the others stay where the subset left them.
+    group = _alike(coarse.value, coarse.value[kept])
+    at = np.where(group >= 0, leads[group], -1)
+    same = at >= 0
     return Minimum(
-        np.where(same[:, None], ends.x, coarse.x),
-        np.where(same, ends.value[0], ends.value[0] * value / max(value.min(), 1e-300)),
-        np.where(same, ends.decrement, coarse.decrement),
-        np.where(same, ends.converged, coarse.converged),
+        np.where(same[:, None], ends.x[at], coarse.x),
+        np.where(same, ends.value[at], ends.value.min() * coarse.value / max(coarse.value.min(), 1e-300)),
+        np.where(same, ends.decrement[at], coarse.decrement),
+        np.where(same, ends.converged[at], coarse.converged),
         coarse.steps,
     )
+
+
+def _near_each_other(values: Array, within: float) -> list[int]:
+    """Positions of the lowest few different objectives, as far above the lowest as a share `within` of it.
+
+    Basins that lie near each other on some rows may change places on all of them.
+    """
+    kept: list[int] = []
+    for at in np.argsort(values, kind="stable"):
+        if len(kept) < _FINALISTS and (not kept or values[at] <= values[kept[0]] * (1 + within)):
+            if not kept or values[at] > values[kept[-1]] * (1 + _APART):
+                kept.append(int(at))
+    return kept
+
+
+def _alike(values: Array, ends: Array) -> AnyArray:
+    """Which of some ends each objective is that of (m,), -1 where it is none."""
+    away = np.abs(values[:, None] - ends)
+    return np.where(away.min(axis=1) <= _ONE_END * ends[away.argmin(axis=1)], away.argmin(axis=1), -1)
 
 
 def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minimum:
