@@ -14,13 +14,15 @@ from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, ScalefitWarning, arg
 from scalefit.flops import SIZES
 from scalefit.forecasting.costs import counted
-from scalefit.forecasting.larger import inputs_at, most_times
+from scalefit.forecasting.larger import falls_short, inputs_at, most_times
 from scalefit.forecasting.notes import ODD
 from scalefit.forecasting.own_noise import oddness
 
 #: Points of the fan, and the level of its inner band.
 _POINTS = 60
 _INNER = 0.5
+#: How far the fan goes below the lowest loss of a forecast by a loss, as a share of it.
+_AHEAD = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +39,10 @@ class ForecastData:
         Larger runs, compute-optimal by the law: compute (or the law's one input) and forecast loss.
     bands : tuple of (level, lower (m,), upper (m,))
         Intervals, the widest first.
-    largest : float
-        The largest run's place on that axis.
-    label, title, target, axis : str
-        The axis in words, the law, the target with its unit, and the axis's name.
+    edge : float
+        Where on that axis the forecast goes on from: the largest run, or the lowest loss of a forecast by a loss.
+    label, title, target, axis, edge_label : str
+        The axis in words, the law, the target with its unit, the axis's name, and what the edge is.
     points : tuple of (x, loss, lower, upper)
         Runs asked for, with the wide interval.
     """
@@ -51,11 +53,12 @@ class ForecastData:
     fan_x: Array
     fan_loss: Array
     bands: tuple[tuple[float, Array, Array], ...]
-    largest: float
+    edge: float
     label: str
     title: str
     target: str
     axis: str = "C"
+    edge_label: str = "largest run"
     points: tuple[tuple[float, float, float, float], ...] = ()
 
 
@@ -87,7 +90,10 @@ def forecast_data(
     points = tuple(_point(result, point, axis, level) for point in at)
     ratio = max([ratio, *(1.2 * point[0] / largest for point in points)])
     farthest = min(ratio, most_times(result))
-    ratios = np.minimum(np.geomspace(min(1.0, x.min() / largest), farthest, _POINTS), farthest)
+    falls = falls_short(result)  # better runs lie to the left
+    ahead = [_AHEAD * float(x.min()), *(0.95 * point[0] for point in points)] if falls else []
+    least = max(min([float(x.min()), *ahead]), result.law.declarations[axis].range[0] if falls else 0.0)
+    ratios = np.minimum(np.geomspace(min(1.0, least / largest), farthest, _POINTS), farthest)
     where = result.larger_runs(ratios)
     bands = []
     for each in sorted({level, min(_INNER, level)}, reverse=True):
@@ -101,11 +107,12 @@ def forecast_data(
         fan_x=largest * ratios,
         fan_loss=np.asarray(result.predict(**where)),
         bands=tuple(bands),
-        largest=largest,
+        edge=float(x.min()) if falls else largest,
         label="training compute C [FLOP]" if axis == "C" else result.law.declarations[axis].label(axis),
         title=f"Forecast of {what}\n{result.n_runs} runs · law {result.law.name}",
         target=result.target.label(),
         axis=axis,
+        edge_label=f"lowest {axis}" if falls else "largest run",
         points=points,
     )
 

@@ -1,5 +1,7 @@
 """The forecast fan: its numbers, and that they are drawn."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,17 @@ def test_a_target_that_is_no_loss_is_named_and_its_input_stays_in_its_range():
     axes = forecast.plot()
     assert axes.get_ylabel() == "error" and axes.get_title(loc="left").startswith("Forecast of the error")
     assert axes.get_lines()[0].get_xdata().max() == pytest.approx(val_loss.max())
+
+
+def test_a_forecast_by_a_loss_goes_on_from_the_lowest_one():
+    """Better runs have less of it: the mark is there, and the fan goes on to the left, to the run asked for."""
+    L = np.linspace(2.2, 4, 24)
+    error = 0.75 - 2 * np.exp(-1.1 * L) + 0.002 * np.random.default_rng(0).standard_normal(24)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sf.ScalefitWarning)
+        forecast = sf.forecast({"val_loss": L, "error": error}, law="downstream_error")
+    axes = forecast.plot(at=[{"val_loss": 1.6}])
+    (mark,) = [line for line in axes.lines if line.get_label() == "lowest val_loss"]
+    assert mark.get_xdata()[0] == pytest.approx(2.2)
+    (fan,) = [line for line in axes.lines if line.get_label() == "forecast"]
+    assert min(fan.get_xdata()) < 1.6 and max(fan.get_xdata()) == pytest.approx(4.0)
