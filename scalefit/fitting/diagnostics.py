@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit._plain import plain
-from scalefit._text import shortlist
+from scalefit._text import listing, shortlist
 from scalefit._typing import Array
 from scalefit.errors import Note, arg, by_severity
 from scalefit.fitting.bootstrap import MANY_FAILED
@@ -36,8 +36,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
             Note(
                 "untrusted",
                 "error",
-                f"{problem[0].upper()}{problem[1:]}. Do not use these numbers: add runs that vary what is confounded, "
-                f"fix or tie parameters, or fit a simpler law.",
+                f"{problem[0].upper()}{problem[1:]}. Do not use these numbers: {_way_out(result)}.",
             )
         )
     if certificate.weak and certificate.identified:
@@ -47,7 +46,8 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
                 "weakly_identified",
                 "warning",
                 f"The runs hardly tell {names} apart (condition number {certificate.condition:.1e}). Predictions "
-                f"inside the range hold; do not read these parameters one by one. Add runs, or fix one of them.",
+                f"inside the range hold; do not read these parameters one by one. "
+                f"{_way_out(result, 'Add runs, or fix one of them')}.",
                 {"parameters": list(certificate.weak), "condition": certificate.condition},
             )
         )
@@ -102,6 +102,18 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
             )
         )
     return tuple(sorted(notes, key=by_severity))
+
+
+_USUAL_WAY_OUT = "add runs that vary what is confounded, fix or tie parameters, or fit a simpler law"
+
+
+def _way_out(result: Solution, usual: str = _USUAL_WAY_OUT) -> str:
+    """What to do about parameters that are open: hold those that other runs determine, where the law has such."""
+    law, fixed = result.law, set(result.fixed or {})
+    if not set(law.hold_first) - fixed:
+        return usual
+    how = f"hold {listing(law.hold_first)} ({arg('fixed')}) {law.hold_from}"
+    return how[0].upper() + how[1:] if usual[0].isupper() else how
 
 
 def _envelope_note(result: Solution) -> Note:

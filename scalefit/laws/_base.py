@@ -111,6 +111,9 @@ class Law(metaclass=_LawMeta):
     n_starts_on_few: ClassVar[int] = 0
     #: Name of the parameter at whose value 1 the law is the sum of its terms; empty where there is none.
     coupling: ClassVar[str] = ""
+    #: Optional: parameters that other runs determine, which a fit that leaves them open is told to hold; and from what.
+    hold_first: ClassVar[tuple[str, ...]] = ()
+    hold_from: ClassVar[str] = ""
     #: Whether its E and exponents mean what those of the shipped prior do.
     shared_prior: ClassVar[bool] = False
     #: Name of the law's shares, and what `loss` takes, in order, with the shares and what each has as one argument.

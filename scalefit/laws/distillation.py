@@ -30,7 +30,12 @@ class Distillation(Law):
         B' D^{-\beta'})^{\gamma'}, \quad \tilde L = E + (A N^{-\alpha} + B D^{-\beta})^{\gamma}
 
     ``N`` counts the student's parameters outside the embeddings [parameters], ``D`` its tokens [tokens], L_T is
-    ``teacher_loss``; losses in [nat/token]. c1 and f1 are told apart by few tables: fix c1.
+    ``teacher_loss``; losses in [nat/token].
+
+    Runs with teachers alone leave the 15 constants open: L~, what the student reaches without one, enters by its ratio
+    to the teacher's loss only. Fit in two steps, as the paper does: E, A, alpha, B, beta and gamma are those of
+    ``coupled`` (gamma is its g) on runs without a teacher, and are held. Hold c1 too, at the published 522.6: it and f1
+    are told apart by few tables.
 
     References
     ----------
@@ -41,6 +46,21 @@ class Distillation(Law):
     >>> import scalefit as sf
     >>> round(sf.published("distillation").predict(N=1e9, D=2e10, teacher_loss=2.2), 5)
     2.31695
+
+    The two steps, on runs simulated from the published constants:
+
+    >>> import numpy as np
+    >>> rng, law = np.random.default_rng(0), sf.laws.get("distillation")
+    >>> true = dict(law.published[0].values)
+    >>> N, D = 10 ** rng.uniform(8, 10, 60), 10 ** rng.uniform(9.5, 11.5, 60)
+    >>> alone = true["E"] + (true["A"] * N ** -true["alpha"] + true["B"] * D ** -true["beta"]) ** true["gamma"]
+    >>> step_1 = sf.fit({"N": N, "D": D, "loss": alone * np.exp(0.001 * rng.standard_normal(60))}, "coupled")
+    >>> runs = {"N": N, "D": D, "teacher_loss": rng.uniform(1.9, 2.6, 60)}
+    >>> runs["loss"] = law.evaluate(runs, true) * np.exp(0.001 * rng.standard_normal(60))
+    >>> held = {name: step_1.params["g" if name == "gamma" else name] for name in law.hold_first}
+    >>> step_2 = sf.fit(runs, "distillation", fixed={**held, "c1": 522.6})
+    >>> step_2.trusted, round(float(step_2.predict(N=1e9, D=2e10, teacher_loss=2.2)), 1)
+    (True, 2.3)
     """
 
     name = "distillation"
@@ -51,6 +71,8 @@ class Distillation(Law):
         "D^-beta')^gamma'; L~ = E + (A N^-alpha + B D^-beta)^gamma"
     )
     direction = {"N": 0, "D": 0, "teacher_loss": 0}
+    hold_first = ("E", "A", "alpha", "B", "beta", "gamma")
+    hold_from = "at what `coupled` gives on runs without a teacher (its g is gamma)"
     teacher_loss = Input(
         "loss of the teacher", ("teacher_loss", "l_t"), "nat/token", range=(0, 20), typical=(1.9, 2.1, 2.3, 2.6)
     )
