@@ -242,6 +242,7 @@ class _Run:
                         last_checkpoint = now
                         self._save((index, step))
                         if self.world.agree(ending):
+                            self.world.leave()
                             self.ending.leave()
                     self.folder.check_lease()
             if not self.losses.alive:

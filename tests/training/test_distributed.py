@@ -14,6 +14,7 @@ import pytest
 from scalefit.errors import ArgumentError, DataError
 from scalefit.training import loop
 from scalefit.training.distributed import World
+from scalefit.training.ending import ENDED
 from scalefit.training.loop import train
 
 
@@ -49,19 +50,29 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def test_no_thread_of_the_group_outlives_the_run(tiny, store: Path, start) -> None:
+@pytest.mark.parametrize("status", [0, ENDED])
+def test_no_thread_of_the_group_outlives_the_run(tiny, store: Path, start, status: int) -> None:
+    """Nor one that SIGTERM ends: the first process to go would take the others down before they end as asked."""
     (store / "run.json").write_text(json.dumps({**tiny.to_dict(), "runtime": {"device": "cpu"}}))
     code = (
-        "import json, pathlib, sys, torch\ntorch.set_num_threads(1)\nfrom scalefit.training import RunConfig, train\n"
-        "train(RunConfig.from_dict(json.load(open(sys.argv[1]))), sys.argv[2])\n"
+        "import json, os, pathlib, signal, sys, torch\ntorch.set_num_threads(1)\n"
+        "from scalefit.training import RunConfig, loop, train\n"
+        "step, status = loop._Run._step, 0\n"
+        "def stepped(run, segment, number):\n"
+        f"    if number == 5 and {status} and run.world.is_first: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    step(run, segment, number)\n"
+        "loop._Run._step = stepped\n"
+        "try: train(RunConfig.from_dict(json.load(open(sys.argv[1]))), sys.argv[2])\n"
+        "except SystemExit as end: status = end.code\n"
         "print(sorted(path.read_text().strip() for path in pathlib.Path('/proc/self/task').glob('*/comm')))\n"
+        "sys.exit(status)\n"
     )
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     words = ("-W", "ignore", "-c", code, store / "run.json", store)
     ranks = [start(*words, env={**common, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")]
     for process in ranks:
         said = process.communicate()[0]
-        assert process.returncode == 0 and said.startswith("['") and "gloo" not in said, said
+        assert process.returncode == status and said.startswith("['") and "gloo" not in said, said
 
 
 def test_processes_part_in_order_where_the_run_is_already_there(tiny, store: Path, monkeypatch) -> None:
