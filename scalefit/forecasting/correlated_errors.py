@@ -256,6 +256,10 @@ def _climb(problem: Problem, x: Array, inverse: Array) -> tuple[Array, bool]:
             )
         for _ in range(_STEPS):
             gradient, hessian, _ = normal_equations(problem, x, inverse)
+            # A parameter that would leave its range stays: cut off alone, its step would spoil that of the others.
+            held = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
+            gradient[held] = hessian[held] = hessian[:, held] = 0.0
+            hessian[held, held] = 1.0
             for _ in range(_TRIALS):
                 step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian) + 1e-12), -gradient)
                 trial = np.clip(x + np.clip(step, -_LARGEST_MOVE, _LARGEST_MOVE), lower, upper)

@@ -136,6 +136,23 @@ def test_clean_grids_of_twelve_converge():
         assert sf.forecast(runs).success
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "seeds"),
+    [
+        ("joint_moe", ("n_experts", [1, 4, 16]), range(12)),
+        ("sparsity_moe", ("sparsity", [0.5, 0.75, 0.9]), range(1, 4)),
+    ],
+)
+def test_a_parameter_at_the_end_of_its_range_does_not_stall_the_others(name, column, seeds):
+    """No table of joint_moe converged: E_max lay on its bound and cut every step short."""
+    law, (key, values) = sf.published(name), column
+    N, D, X = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 2e9, 4), np.geomspace(1e9, 4e10, 4), values))
+    for seed in seeds:
+        noise = np.random.default_rng(seed).standard_normal(N.size)
+        runs = {"N": N, "D": D, key: X, "loss": law.predict(N=N, D=D, **{key: X}) * np.exp(0.005 * noise)}
+        assert sf.forecast(runs, law=name, loss_unit="other").success
+
+
 def test_mixed_recipes_are_named_and_widen():
     source = np.where(np.arange(36) % 2, "a", "b")
     runs = grid(0.001, source=source)
