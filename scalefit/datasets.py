@@ -161,8 +161,13 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
         path = _local_file(name, entry) or _download(name, entry)
         runs = read_runs(path, incomplete="keep", **entry.columns)
     else:
+        holder = next((key for key, folder in bundled.items() if name in _series_of(folder)), None)
         raise ArgumentError(
-            f"There is no data set {name!r}", "nothing was loaded", known(name, sorted({*bundled, *DOWNLOADS}))
+            f"There is no data set {name!r}",
+            "nothing was loaded",
+            known(name, sorted({*bundled, *DOWNLOADS}))
+            if holder is None
+            else f"{name!r} is a series of {holder}: load that, and keep the rows of the series",
         )
     runs.attrs["scalefit"]["source"] = name
     if drop is not None:
@@ -213,6 +218,11 @@ def _bundled_folders() -> list[Path]:
 def _runs_file(folder: Path) -> Path:
     plain = folder / "runs.csv"
     return plain if plain.is_file() else folder / "runs.csv.gz"
+
+
+def _series_of(folder: Path) -> set[str]:
+    runs = pd.read_csv(_runs_file(folder), usecols=lambda column: column == "series")
+    return {str(label) for column in runs for label in runs[column].unique()}
 
 
 def _read_source(folder: Path) -> tuple[str, str]:

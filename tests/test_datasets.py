@@ -233,3 +233,8 @@ def test_command_line_lists_datasets(command):
         assert listed["niu2024_table2"]["rows"] == 5 and listed["niu2024_table2"]["where"] == "bundled"
     else:
         assert "reported_losses" in done.stdout and "chinchilla_epoch" in done.stdout
+
+
+def test_a_series_of_a_bundled_table_is_told_where_it_is():
+    with pytest.raises(ArgumentError, match="'pythia' is a series of reported_losses: load that"):
+        sf.load_dataset("pythia")

@@ -428,3 +428,9 @@ def test_what_a_notebook_shows_of_runs_and_of_a_monitor(runs):
     for step in range(500, 5001, 250):
         monitor.update(step=step, val_loss=2.9 + 12 * step**-0.45 - 0.1 * step / 10_000)
     assert repr(monitor.advise()).startswith("CONTINUE") and repr(monitor).startswith("CONTINUE")
+
+
+@pytest.mark.parametrize(("option", "meant"), [("out", "path"), ("laww", "law"), ("n_start", "n_starts")])
+def test_an_unknown_option_of_a_report_names_the_report_and_what_was_meant(option, meant):
+    with pytest.raises(TypeError, match=rf"^report\(\) got .* '{option}'\. Did you mean '{meant}'\?$"):
+        sf.report({"N": [1e8], "D": [2e9], "loss": [3.0]}, **{option: 3})

@@ -173,7 +173,7 @@ def test_the_note_on_guessed_columns_names_one_that_was_guessed(tmp_path):
 
 def test_a_fault_of_every_row_is_shown_on_three(tmp_path):
     with pytest.raises(DataError) as refused:
-        read(table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x} nats"))
+        read(table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x} marks"))
     assert "all 9 were set aside" in str(refused.value) and str(refused.value).count("not a number") == 3
     assert "and 6 more" in str(refused.value)
 
@@ -183,3 +183,75 @@ def test_a_page_of_html_is_no_table(tmp_path):
     path.write_text("<table><tr><th>N</th></tr><tr><td>1</td></tr></table>")
     with pytest.raises(DataError, match="a page of HTML.* Export it as csv"):
         read(path)
+
+
+def codes(runs):
+    return [note["code"] for note in runs.attrs["scalefit"]["notes"]]
+
+
+@pytest.mark.parametrize("names", [("N", "D", "loss"), ("params", "tokens", "val_loss"), ("size", "loss")])
+def test_a_table_of_rows_for_quantities_is_told_as_transposed(tmp_path, names):
+    frame = read(table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x}"))[["N", "D", "loss"]]
+    turned = frame.iloc[:, -len(names) :].set_axis(list(names), axis=1).T
+    paths = [tmp_path / "labels.csv", tmp_path / "bare.csv", tmp_path / "named.csv"]
+    turned.to_csv(paths[0])
+    turned.to_csv(paths[1], header=False)  # the first row is taken for the header, and N and D repeat in it
+    turned.set_axis([f"run {i}" for i in range(9)], axis=1).to_csv(paths[2], index_label="quantity")
+    for source in (*paths, turned):
+        with pytest.raises(DataError, match="looks transposed: its rows are .*df.T in pandas"):
+            sf.fit(source)
+    same(sf.read_runs(frame))  # runs that have labels are not
+
+
+def test_a_long_table_of_quantities_is_not_called_transposed(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_text(
+        "quantity,value\n" + "".join(f"N,{n}\nD,{d}\nloss,{x}\n" for n, d, x in zip(N, D, LOSS, strict=True))
+    )
+    with pytest.raises(DataError, match="There is no loss column"):
+        sf.read_runs(path)
+
+
+def test_fewer_tokens_than_any_language_model_has_are_remarked_on(tmp_path):
+    swapped = read(table(tmp_path, "D,N,loss", lambda i, n, d, x: f"{n},{d},{x}"))
+    assert "few_tokens" in codes(swapped) and swapped["N"].tolist() == D.tolist()
+    assert "few_tokens" in [note.code for note in sf.fit(swapped).notes]
+    assert "few_tokens" not in codes(read(table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x}")))
+
+
+@pytest.mark.parametrize("about", ["~{}", "≈ {}", "ca. {}", "about {}"])
+def test_approximate_values_are_read_with_a_remark(tmp_path, about):
+    path = table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{about.format(f'{n / 1e6:g}M')},{d},{x}")
+    runs = read(path)
+    same(runs)
+    assert "approximate_value" in codes(runs) and "approximate_value" in [note.code for note in sf.fit(path).notes]
+
+
+@pytest.mark.parametrize("error", ["±0.01", " +/- 0.01", "+-1e-2", " ± 0.3 %", "(12)", " (0.012)"])
+def test_values_with_their_errors_are_read_with_a_remark(tmp_path, error):
+    runs = read(table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x:.9f}{error}"))
+    same(runs)
+    assert "stated_error" in codes(runs)
+
+
+@pytest.mark.parametrize("cell", ["<50M", "50M?", "50-70M", "50M (12 layers)", "~", "±3"])
+def test_what_is_no_one_value_is_still_set_aside(tmp_path, cell):
+    path = table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{cell if i == 4 else n},{d},{x}")
+    with pytest.warns(sf.ScalefitWarning, match="row 6"):
+        assert len(sf.read_runs(path)) == 8
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor", "told"),
+    [("nats", 1.0, False), ("nats/token", 1.0, False), ("bits", np.log(2), True), ("bits per token", np.log(2), True)],
+)
+def test_units_in_the_cells_of_the_loss(tmp_path, unit, factor, told):
+    runs = read(table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x / factor:.9f} {unit}"))
+    same(runs)
+    assert ("loss_unit" in codes(runs)) is told and "loss_unit" not in runs.attrs["scalefit"]["assumed"]
+
+
+def test_cells_in_several_units_are_set_aside(tmp_path):
+    path = table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x:.9f} {'bits' if i == 4 else 'nats'}")
+    with pytest.raises(DataError, match="no usable row"):
+        sf.read_runs(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, check_quantity, one_of
+from scalefit._text import nearest
 from scalefit.errors import ArgumentError, DataError, Note, arg, note_record
+from scalefit.fitting.fit import fit
 from scalefit.fitting.result import FitResult
 from scalefit.flops import FORWARD, QUANTITIES, TRAIN, counted
 from scalefit.laws import get
@@ -139,6 +142,7 @@ def report(
     (True, True)
     """
     level, seed = check_level(level), check_count("seed", seed, least=0)
+    _check_options(options)
     if title is not None and not isinstance(title, str):
         raise ArgumentError(f"{arg('title', title)} is not text", "no page was made", "Pass a string")
     compute = None if budget is None else check_quantity("budget", budget)
@@ -154,6 +158,15 @@ def report(
     if path is not None:
         made.save(path)
     return made
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuse an option that fits do not have, with the argument of a report that is near it."""
+    there = {name for call in (report, fit) for name in inspect.signature(call).parameters} - {"options"}
+    for name in options:
+        if name not in there:
+            meant = "Did you mean 'path'? " if name in ("out", "output", "save", "file") else nearest(name, there)
+            raise TypeError(f"report() got an unexpected keyword argument {name!r}. {meant}".strip())
 
 
 def _one_series(table: pd.DataFrame, only: str | None, by: str | None) -> pd.DataFrame:

@@ -12,11 +12,20 @@ import pandas as pd
 
 from scalefit._arguments import parse_quantity, plain_signs
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, Note
 
 #: As `repr` shows a cell.
 _DECIMAL_COMMA = re.compile(r"'\s*[+-]?(?:\d+,(?:\d{1,2}(?!\d)|\d{4,})|0\d*,\d)")
 _ONE_GROUP = re.compile(r"^[+-]?\d{1,3},\d{3}(?![\d,.])")
+#: "~50M", "ca. 3e9"; then "3.895±0.01", "3.895 +/- 0.01", "3.895(3)" and "3.895 (0.003)".
+_ABOUT = re.compile(r"^(?:~|≈|∼|ca\.|approx\.|about\b)\s*(?=[\d.])", re.IGNORECASE)
+_ERROR = re.compile(
+    r"(?<=[\d.])\s*(?:(?:±|\+/-|\+-)\s*(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?\s*%?|\s*\((?:\d+|\d*\.\d+)\))$",
+    re.IGNORECASE,
+)
+_LOSS_UNIT = re.compile(
+    r"^(.*[\d.)])\s*((?:nat|bit)s?(?:\s*(?:/|\bper\b)\s*(?:tok(?:en)?|byte)s?)?|bpb|ppl)$", re.IGNORECASE
+)
 _THOUSANDS = re.compile(r"^[+-]?\d{1,3},\d{3}[,.]\d")
 
 
@@ -79,6 +88,7 @@ def _parse(cell: Any, factor: float) -> float | None:
             return math.nan
         if text.lower().lstrip("+-") in ("inf", "infinity"):
             return -math.inf if text.startswith("-") else math.inf
+        text = _ERROR.sub("", _ABOUT.sub("", text))
         try:
             number = parse_quantity(text)
         except (ArgumentError, OverflowError):
@@ -94,6 +104,37 @@ def _parse(cell: Any, factor: float) -> float | None:
         return math.inf
     except (TypeError, ValueError):
         return None
+
+
+def approximate(name: str, column: pd.Series[Any]) -> list[Note]:
+    """Remark on cells that give a value as approximate, or with its error: `numbers` reads the value alone."""
+    if column.dtype.kind in "iuf":
+        return []
+    cells = [plain_signs(cell) for cell in column.to_numpy(dtype=object) if isinstance(cell, str)]
+    notes = []
+    for code, pattern, what in (
+        ("approximate_value", _ABOUT, "say that they are approximate"),
+        ("stated_error", _ERROR, "give an error beside the value"),
+    ):
+        found = [cell for cell in cells if pattern.search(cell) and _parse(cell, 1.0) is not None]
+        if found:
+            text = f"{len(found)} of {len(column)} cells of {name} {what}, such as {found[0]!r:.40}. "
+            text += "The value alone was read."
+            notes.append(Note(code, "info", text, {"column": name, "n_rows": len(found)}))
+    return notes
+
+
+def without_unit(column: pd.Series[Any]) -> tuple[pd.Series[Any], str | None]:
+    """Losses without the unit that their cells state, "3.9 nats", and that unit; as they are where it is not one."""
+    if column.dtype.kind in "iuf":
+        return column, None
+    cells = column.to_numpy(dtype=object)
+    found = [_LOSS_UNIT.match(plain_signs(cell)) if isinstance(cell, str) else None for cell in cells]
+    stated = {match[2].lower() for match in found if match}
+    if len({re.sub(r"\W|per|s\b|en", "", unit) for unit in stated}) != 1:
+        return column, None
+    bare = [cell if match is None else match[1] for cell, match in zip(cells, found, strict=True)]
+    return pd.Series(bare, index=column.index, dtype=object), min(stated)
 
 
 def unread_text(name: str, cell: str) -> str:

@@ -222,8 +222,8 @@ def _admit(
     stated = dict(frame.attrs.get("scalefit", {}))
     # Notes on the data are made afresh: they were about the whole table, and this may be a part of it.
     notes = [Note(**note) for note in stated.pop("notes", ())]
-    lasting = ("guessed", "loss_unit", "unknown_unit", "set_aside", "dropped")
-    notes = [note for note in notes if note.code in lasting or note.details.get("every_row")]
+    lasting = "guessed loss_unit unknown_unit set_aside dropped approximate_value stated_error"
+    notes = [note for note in notes if note.code in lasting.split() or note.details.get("every_row")]
     earlier = [(item["row"], item["reason"]) for item in stated.pop("set_aside", ())]
     conventions = {"source": "the table", **stated, **conventions_of(frame), "stated": bool(stated)}
     conventions["assumed"] = assumptions_of(frame)

@@ -231,6 +231,26 @@ def refuse_shared(chosen: Mapping[str, Choice]) -> None:
             role[column] = target
 
 
+def transposed(labels: Iterable[Any]) -> DataError | None:
+    """Return the error of a table whose rows, by their labels, are N, D and the loss; None where they are runs."""
+    names = [str(label) for label in labels]
+    found: dict[str, str] = {}
+    if len(set(names)) == len(names):
+        for target in (*QUANTITIES, "loss"):
+            try:
+                choice = choose(target, None, names)
+            except DataError:  # several could be it
+                continue
+            found |= {} if choice is None or choice.column is None else {choice.column: target}
+    if len(found) < 2:
+        return None
+    return DataError(
+        f"{{name}} looks transposed: its rows are {listed(list(found))}, and a table of runs has one row per run",
+        "nothing was read",
+        "Turn it, by df.T in pandas or Paste special > Transpose in a spreadsheet",
+    )
+
+
 def missing_column(
     target: str, names: Iterable[Any], argument: str | None = None, source: Mapping[str, Any] | None = None
 ) -> DataError:
@@ -287,7 +307,14 @@ def unit_of(text: str) -> str | None:
     plain = re.sub(r"\s*(?:/|\bper\b)\s*", "/", text.split("(")[0].strip().lower())
     plain = re.sub(r"\b(nat|bit|token|byte)s\b", r"\1", plain)
     known = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity")
-    usual = {"nat/tok": "nat/token", "nat": "nat/token", "bpb": "bit/byte", "ppl": "perplexity"}
+    usual = {
+        "nat/tok": "nat/token",
+        "nat": "nat/token",
+        "bit/tok": "bit/token",
+        "bit": "bit/token",
+        "bpb": "bit/byte",
+        "ppl": "perplexity",
+    }
     return plain if plain in known else usual.get(plain)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from scalefit._typing import AnyArray
 from scalefit.errors import DataError
+from scalefit.tables.columns import transposed
 
 _NUMBER = re.compile(r"^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}\.\d{1,2}\.\d{1,4}")
@@ -56,6 +57,9 @@ def refuse_bad_header(first: str, sample: list[str], separator: str, name: str) 
         )
     twice = sorted({cell for cell in header if cell.strip() and header.count(cell) > 1})
     if twice:
+        turned = transposed([header[0], *(split(line)[0] for line in sample if split(line))])
+        if turned is not None:
+            raise turned.naming(name=name)
         raise DataError(f"{name} has the column {twice[0]!r} more than once", "it was not read", "Rename or remove one")
     row = next((split(line) for line in sample if line.strip()), [])
     if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):

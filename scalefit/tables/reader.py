@@ -17,7 +17,7 @@ from scalefit.errors import DataError, Note, arg
 from scalefit.flops import QUANTITIES, SIZES
 from scalefit.tables import columns as _columns
 from scalefit.tables import files as _reading
-from scalefit.tables.cells import kinds_of, numbers, unread_text
+from scalefit.tables.cells import approximate, kinds_of, numbers, unread_text, without_unit
 from scalefit.tables.json_shapes import flat
 from scalefit.tables.limits import Limits
 from scalefit.tables.rows import Rows, assumed_unit, in_order, name_rows, oddities, refuse_small, set_aside_note
@@ -107,13 +107,16 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     raw = _open(source, request, format)
     chosen = _named(raw.name, request.choose, raw.frame)
     earlier = conventions_of(raw.frame)
-    loss_unit, unit_notes = _loss_unit(request, raw.frame, earlier["loss_unit"], chosen["loss"].column)
+    losses = chosen["loss"].column
+    stripped, in_cells = (None, None) if losses is None else without_unit(raw.frame[losses])
+    loss_unit, unit_notes = _loss_unit(request, raw.frame, earlier["loss_unit"], losses, in_cells)
     if request.of_other_than_loss:
         loss_unit, unit_notes = request.loss_unit or "other", []
     flops = request.flops or earlier["flops"]
     taken = {c.column for c in chosen.values() if c.column is not None}
     n_rows = len(raw.rows)
     columns: dict[str, Array] = {}
+    remarks: list[Note] = []
     rows = Rows(columns, raw.rows)
     if "status" in chosen:
         rows.refuse(_columns.unfinished(raw.frame[chosen["status"].column].to_numpy(dtype=object)))
@@ -123,7 +126,9 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         if choice.column is None:
             columns[target] = np.full(n_rows, choice.constant, dtype=float)
             continue
-        columns[target], unread = numbers(raw.frame[choice.column], choice.factor, small=target == "loss")
+        cells = stripped if stripped is not None and target == "loss" else raw.frame[choice.column]
+        columns[target], unread = numbers(cells, choice.factor, small=target == "loss")
+        remarks += approximate(target, cells)
         rows.refuse({i: unread_text(target, cell) for i, cell in unread.items()})
     for target in SIZES:
         if target in chosen and chosen[target].factor == 1.0 and request.asked.get(target) is None:
@@ -138,7 +143,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
             rows.demand(target, request.declared[target], blank=None)
         elif target not in request.named:  # which values make sense of what else a law reads, the law says
             rows.demand_positive(target, blank=None)
-    notes = [*_guesses(chosen), *unit_notes, *rows.complete(flops)]
+    notes = [*_guesses(chosen), *unit_notes, *remarks, *rows.complete(flops)]
     rows.demand_plausible_loss(unit)
     rows.demand_one_unit()
     if request.incomplete == "set_aside":
@@ -167,7 +172,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
     bare = "N" in chosen and _columns.counts_no_embeddings(chosen["N"])
     stated = {
         "params": request.params or bare,
-        "loss_unit": request.of_other_than_loss or request.loss_unit or unit_notes,
+        "loss_unit": request.of_other_than_loss or request.loss_unit or unit_notes or in_cells,
     }
     assumed = [key for key in assumptions_of(raw.frame) if not stated[key]]
     if "loss_unit" in assumed:
@@ -199,7 +204,9 @@ def _declared_column(key: str, declared: Any, columns: Iterable[Any]) -> _column
     return None
 
 
-def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str | None) -> tuple[str, list[Note]]:
+def _loss_unit(
+    request: Request, frame: pd.DataFrame, earlier: str, column: str | None, in_cells: str | None
+) -> tuple[str, list[Note]]:
     """Return the unit of the losses: as asked for, of an earlier reading, or as the table's names and cells tell."""
     read_before = "scalefit" in frame.attrs
     otherwise = f"If that is wrong, read the table with {arg('loss_unit', column=True)}."
@@ -210,13 +217,14 @@ def _loss_unit(request: Request, frame: pd.DataFrame, earlier: str, column: str 
         text = f"The name of column {column!r} says {named}: the losses were "
         text += "kept in it" if kept else "converted to nat/token"
         return unit, [Note("loss_unit", "info", f"{text}. {otherwise}", {"unit": named})]
-    named = None if request.loss_unit or read_before else _columns.stated_unit(frame)
-    if named in (None, "nat/token"):
+    where = "Column 'loss_unit' says" if in_cells is None else f"The cells of column {column!r} say"
+    named = None if request.loss_unit or read_before else in_cells or _columns.stated_unit(frame)
+    if named is None or _columns.unit_of(named) == "nat/token":
         return request.loss_unit or earlier, []
     known = _columns.unit_of(named)
     if known is not None:
         kept = known.endswith("/byte") and request.bytes_per_token is None
-        text = f"Column 'loss_unit' says {named}: the losses were "
+        text = f"{where} {named}: the losses were "
         text += "kept in it" if kept else "converted to nat/token"
         return known, [Note("loss_unit", "info", f"{text}. {otherwise}", {"unit": known})]
     text = f"Column 'loss_unit' says {named[:40]!r}, a unit not known here: the losses were kept in it. Read the table "
@@ -304,7 +312,15 @@ def _named(name: str, choose: Any, frame: pd.DataFrame) -> Any:
     try:
         return choose(frame)
     except DataError as error:
+        error = _columns.transposed(_labels(frame)) or error
         raise error.naming(name=name) from None
+
+
+def _labels(frame: pd.DataFrame) -> list[Any]:
+    """What the rows are called: labels of a frame, else the first column with its name."""
+    if isinstance(frame.index, pd.RangeIndex):
+        return [*frame.columns[:1], *(frame.iloc[:, 0] if frame.shape[1] else ())]
+    return list(frame.index)
 
 
 def _are_losses(column: pd.Series[Any]) -> bool:

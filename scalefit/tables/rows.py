@@ -20,6 +20,7 @@ LARGEST_LOSS = 14.0  # [nat/token]; a uniform guess over a million different tok
 LOW_PER_TOKEN = 1.2  # nat/token: no published model of natural language is as good
 USUAL_PER_BYTE = 3.0  # bit/byte: where small models of text begin
 _APART = 1e3  # no table leaves such a gap between its sizes, and billions and millions are written below it
+FEWEST_TOKENS = 0.1  # tokens per parameter: a hundredth of what is usual, but for fine-tuning
 SMALLEST_COUNT = 1e4  # no language model has fewer parameters in all, or sees fewer tokens
 
 _TOY_COMPUTE = 1e6  # FLOP of a thousand parameters on a thousand tokens; 70 (billion) times 2000 (billion) is less
@@ -263,6 +264,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
                 "or type 70M or 1.4B."
             )
             notes.append(Note("implausible_unit", "warning", text, {"column": name, "largest": largest}))
+    notes += _few_tokens(columns)
     steps = [name for name in frame.columns if str(name).lower() in COUNTS_STEPS]
     runs = [name for name in frame.columns if str(name).lower() in _NAMES_RUN]
     if steps and runs and frame[runs[0]].map(str).duplicated().any():
@@ -293,6 +295,24 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
                     )
                     notes.append(Note("mixed_series", "warning", text, {"column": str(name)}))
     return notes
+
+
+def _few_tokens(columns: Mapping[str, AnyArray]) -> list[Note]:
+    """Remark on tokens so few for the parameters that the two columns may have changed places."""
+    if not set(SIZES) <= set(columns):
+        return []
+    with np.errstate(all="ignore"):
+        ratios = columns["D"] / columns["N"]
+    ratios = ratios[ratios > 0]
+    ratio = float(np.median(ratios)) if ratios.size else np.inf
+    if ratio >= FEWEST_TOKENS:
+        return []
+    text = (
+        f"Half of the runs have {ratio:.2g} tokens per parameter or fewer, where language models are trained on 1 to "
+        "1,000. The numbers were kept. If the two columns have changed places, name them: "
+        f"{arg('N', ..., column=True)} and {arg('D', ..., column=True)}."
+    )
+    return [Note("few_tokens", "warning", text, {"ratio": ratio})]
 
 
 def refuse_small(target: str, column: Any, columns: Mapping[str, AnyArray], name: str) -> None:
