@@ -52,14 +52,16 @@ def fit_data(result: Solution, *, level: float = 0.9) -> FitData:
     title = f"{math_text(result.law.formula, known)}\n{result.n_runs} runs · {result.problem.objective}"
     labels, label = _series(result), result.target.label()
     inputs = set(result.law.inputs)
-    if not inputs <= {*QUANTITIES, "unique_tokens"} or (len(result.series) > _SERIES and len(inputs) > 1):
+    axis = next(iter(inputs)) if len(inputs) == 1 else "C"
+    needed = {axis} if len(inputs) == 1 else {axis, "N"}  # without a size, runs lie at no compute
+    drawn = inputs <= {*QUANTITIES, "unique_tokens"} and needed <= set(columns)
+    if not drawn or (len(result.series) > _SERIES and len(inputs) > 1):
         # Reached by a loop over series in shared fits, because each has coefficients of its own.
         predicted = np.empty_like(loss)
         for rows, name in _groups(result):
             part = {key: columns[key][rows] for key in result.law.inputs}
             predicted[rows] = result.predict(series=name, **part)
         return FitData("loss", predicted, loss, columns.get("N"), labels, (), level, title, label)
-    axis = next(iter(inputs)) if len(inputs) == 1 else "C"
     curves = []
     for rows, name in _groups(result):
         curves += _curves(result, {key: value[rows] for key, value in columns.items()}, axis, level, name)
