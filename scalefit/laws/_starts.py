@@ -65,6 +65,40 @@ def break_starts(columns: dict[str, Array], loss: Array) -> Array:
     return np.column_stack([E, A, c0[:, 0], c1[:, 0], np.exp(log_d1[:, 0]), f1[:, 0]])[rank]
 
 
+#: Of two breaks: shares of runs below them, their widths, and the floor as a share of the lowest loss; nodes handed on.
+_PLACES, _WIDTHS, _PAIRS_KEPT = np.linspace(0.08, 0.92, 9), (0.12, 0.4, 1.2), 256
+_FLOORS = np.array([1e-3, 0.5, 0.8, 0.95, 0.99])
+
+
+def two_break_starts(columns: dict[str, Array], loss: Array) -> Array:
+    """Pairs of breaks scanned over the data for several floors; the logarithm of what is left is linear in the rest."""
+    (x,) = columns.values()
+    log_x = np.log(x)
+    pairs = [(d1, d2) for d1, d2 in itertools.combinations(np.quantile(log_x, _PLACES), 2) if d1 < d2]
+    nodes = np.array([(d1, d2, *f) for d1, d2 in pairs for f in itertools.product(_WIDTHS, repeat=2)])
+    d, f = nodes[:, :2, None], nodes[:, 2:, None]
+    turns = -f * softplus((log_x - d) / f)
+    ones = np.ones((len(nodes), 1, len(x)))
+    basis = np.concatenate([ones, -log_x * ones, turns], axis=1)
+    rows = []
+    for floor in _FLOORS * loss.min():
+        share = 1.0 - floor / loss  # how much the logarithm of the loss moves with that of the rest
+        weighted, wanted = basis * share, share * np.log(loss - floor)
+        size = np.sqrt((weighted**2).sum(axis=2))[:, :, None] + 1e-300
+        scaled = weighted / size
+        normal = scaled @ np.swapaxes(scaled, 1, 2) + 1e-9 * np.eye(4)
+        solved = np.linalg.solve(normal, scaled @ wanted[:, None])[:, :, 0] / size[:, :, 0]
+        solved[:, 1:] = np.clip(solved[:, 1:], (0.0, -3.0, -3.0), 3.0)
+        solved[:, 0] += ((wanted - (solved[:, :, None] * weighted).sum(axis=1)) / share).mean(axis=1)
+        miss = np.abs(wanted - (solved[:, :, None] * weighted).sum(axis=1)).sum(axis=1)
+        start = np.column_stack([np.exp(solved[:, 0]), solved[:, 1:], np.exp(nodes[:, :2]), nodes[:, 2:]])
+        rows.append(np.column_stack([miss, np.full(len(nodes), floor), start]))
+    table = np.concatenate(rows)
+    # What decides the order must not hang on rounding.
+    best = table[np.argsort(np.log(table[:, 0] + 1e-12).round(6), kind="stable")[:_PAIRS_KEPT], 1:]
+    return best[:, [0, 1, 2, 3, 5, 7, 4, 6, 8]]
+
+
 #: Value (of a floor, above the lowest loss), slope and power mid-table of the logarithms of floor, coefficient and
 #: exponent of data: between what they are drawn; how many are drawn and walked down; steps;
 #: how many are handed on; the least and largest size of a power.

@@ -43,6 +43,7 @@ def table(law, n=48, seed=0):
         centre = float(np.exp(np.mean(np.log(columns[law.inputs[0]]))))
         true["A"] = centre ** true.get("alpha", true.get("c0"))
         true |= {"d1": centre} if "d1" in true else {}
+        true |= {"d1": centre / 30, "d2": 30 * centre} if "d2" in true else {}
     value = np.asarray(law.evaluate(columns, true), float)
     keep = law.target.admits(value)
     scale = Objective(on=law.target.on)
@@ -262,3 +263,12 @@ def test_every_set_of_constants_says_where_from_and_how_checked(capsys):
             main(["laws", name])
         out = capsys.readouterr().out
         assert out.count("  evidence: ") == out.count("  checked against its paper: ") == len(law.published), name
+
+
+def test_constants_that_other_runs_determine_are_told_to_be_held():
+    law, runs, result = fitted("distillation")
+    words = [note.message for note in result.notes if note.code == "untrusted"]
+    assert words and all("hold E, A, alpha, B, beta and gamma" in text and "coupled" in text for text in words)
+    held = {name: law.published[0].values[name] for name in (*law.hold_first, "c1")}
+    told = [note.message for note in sf.fit(runs, law, fixed=held).notes]
+    assert not any("coupled" in text for text in told)

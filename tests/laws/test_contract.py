@@ -60,6 +60,8 @@ def truth(law):
         params["A"] = centre ** params.get("alpha", params.get("c0"))
         if "d1" in params:
             params["d1"] = centre
+        if "d2" in params:  # two breaks: a third and two thirds of the way
+            params["d1"], params["d2"] = (typical[0] ** (1 - t) * typical[-1] ** t for t in (1 / 3, 2 / 3))
     return params
 
 
