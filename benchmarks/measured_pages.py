@@ -672,9 +672,9 @@ def recipes_muon(document: dict[str, Any]) -> str:
 
 def _said(verdict: str) -> str:
     """A verdict in two or three words."""
-    if "told" in verdict:
+    if "cannot be told" in verdict or "not clear" in verdict:
         return "better over the runs, not clear at the largest"
-    if "no difference seen that stands" in verdict:
+    if "no difference seen that stands" in verdict or "no clear difference" in verdict:
         return "better if read alone, not with the other variants"
     if "likely better" in verdict:
         return "likely better, not certain"
@@ -878,7 +878,7 @@ def downstream(document: dict[str, Any]) -> str:
         called.setdefault(row["kind"], {})[row["known"]] = row["share"]
     sentence = "; ".join(f"{kind} {both[True]:.2f} and {both[False]:.2f}" for kind, both in called.items())
     text = (
-        f"{document['level']} claimed; shares outside [.85, .95] are bold. Covered, error, one step (straight from N "
+        f"{document['level']} claimed; shares outside [.85, .95] are bold. Covered, error, one step (directly from N "
         f"and D) and flat (no further gain) are of the predictable tasks, in accuracy; the mean is that over tasks, "
         f"its error in brackets relative to the mean error (1 less the accuracy). {document['tables']} simulated "
         "tables per row. Share called predictable, with the guessing rate known and estimated, by kind of task: "

@@ -32,8 +32,8 @@ TOO_FEW = 0.6
 #: What benchmarks/measured_pages.py fills in from other measurements: run it after this.
 OTHERS = (
     "\n## Theories that predict exponents\n\n![Predicted against measured exponents](gallery/exponents.png)\n\n"
-    "Each point is one corpus, Zipf exponent or recipe; bars span what a text predicts over the choices of its "
-    "estimate. On the line a theory is right.\n\n<!-- measured: zipf -->\n<!-- end -->\n"
+    "Each point is one corpus, Zipf exponent or recipe; bars show the range of the prediction over the choices of its "
+    "estimate. On the line, prediction and measurement agree.\n\n<!-- measured: zipf -->\n<!-- end -->\n"
     "\nFrom a text alone ([how](corpus.md)):\n\n<!-- measured: exponents -->\n<!-- end -->\n"
 )
 ROOT = Path(__file__).parents[1]
@@ -248,7 +248,7 @@ def verdict(document: dict[str, Any]) -> str:
         rows = [row for row in document["scores"] if row["law"] == law and "refused" not in row]
         middle = float(np.median([row["mean_relative_error"] for row in rows]))
         held_ = sum(round(row.get("inside", 0) * row["held_out"]) for row in rows)
-        interval = f"; its 90 % intervals hold {held_} of {sum(row['held_out'] for row in rows)} cells"
+        interval = f"; its 90 % intervals contain {held_} of {sum(row['held_out'] for row in rows)} cells"
         lines.append(f"- {law}: {middle:.1%}{interval if 'inside' in rows[0] else ''}")
     low = [
         f"{row['law']} on {row['series']} ({row['inside']:.0%})"
@@ -256,11 +256,11 @@ def verdict(document: dict[str, Any]) -> str:
         if row.get("trusted") and row["inside"] < TOO_FEW
     ]
     sentence = (
-        f"Fitted without an error in its certificate, and yet with fewer than {TOO_FEW:.0%} of the cells inside: "
+        f"No error in the certificate of the fit, but fewer than {TOO_FEW:.0%} of the cells inside the intervals: "
         f"{', '.join(low) or 'none'}. Every model here is smaller than those that the forecast's intervals were "
-        "learned from, and the forecast says so (`small_models`). GPT-2 shapes on books stay for long on a plateau "
-        f"near what the last token alone tells ({document['bigram']:.2f} nat, the best such n-gram of "
-        "`results/exponents.json`), and leave it late: no law foresees that."
+        "learned from, and the forecast says so (`small_models`). GPT-2 shapes on books stay for a long time on a "
+        f"plateau near the loss from the last token alone ({document['bigram']:.2f} nat, the best such n-gram of "
+        "`results/exponents.json`), and leave it late: no law predicts that."
     )
     return "Median over the series of the mean relative error:\n\n" + "\n".join(lines) + "\n\n" + sentence
 
@@ -271,24 +271,29 @@ def page_of(document: dict[str, Any]) -> str:
     return (
         "# Validation on our own points\n\n"
         f"Made by `python benchmarks/validation.py` from {tables}; do not edit.\n\n"
-        "In each series the quarter of the (N, D) cells with the largest C is held out, and the laws are fitted on the "
+        "In each series, the quarter of the (N, D) cells with the largest C is held out, and the laws are fitted to "
+        "the "
         "rest (one row per cell, the mean over seeds; finished cooldown branches only).\n\n"
         f"{verdict(document)}\n\n## Held-out error\n\n{errors(document)}\n\n"
-        "Mean relative error; in brackets how many of the held-out cells lie in the 90 % interval of a new run; ! "
-        "where the fit is not to be trusted. C ratio: the largest held-out C over the largest fitted one. Seeds: root "
-        "mean square of the spread between seeds [nat/token], which no law can beat.\n\n"
-        "## Which recipe needs less compute\n\nCompute multipliers by `sf.compare_recipes` with 90 % intervals: over "
-        "the other recipe, at the loss that is reached there. At 2 the other one needs twice the compute.\n\n"
+        "Mean relative error; in brackets, the number of held-out cells inside the 90 % interval of a new run; ! marks "
+        "a fit that should not be trusted. C ratio: the largest held-out C over the largest fitted one. Seeds: the "
+        "root "
+        "mean square spread between seeds [nat/token], which no law can beat.\n\n"
+        "## Which recipe needs less compute\n\nCompute multipliers of a recipe over another by `sf.compare_recipes`, "
+        "with "
+        "90 % intervals. A multiplier of 2 means that the other recipe needs twice the compute for the same loss.\n\n"
         f"{compared(document['recipes'])}\n\n"
         "## The irreducible loss against the truth\n\n"
         + markdown(
             document["floors"], ("series", "law", "fitted_on", "cells", "E", "lower", "upper", "H_data", "covered")
         )
         + "\n\n`H_data` is the exact entropy of the source; it is unknown for text. `covered` says whether the 95 % "
-        "interval of E holds it; the intervals take the cells as independent, which cells of one trunk are not. "
-        "These models are small (below a million parameters) and short-trained: where E lies above H(data), the law "
-        "takes for irreducible what the models of this range could not learn. Laws without a row here have no such "
-        "constant: Kaplan's loss falls to 0, and the associative-memory floor moves with D.\n" + OTHERS
+        "interval of E contains it; the intervals assume independent cells, but cells of one trunk are not "
+        "independent. "
+        "These models are small (below a million parameters) and trained briefly: if E is above H(data), the law "
+        "counts "
+        "as irreducible what such models could not learn. Laws without a row here have no such "
+        "constant: Kaplan's loss falls to 0, and the associative-memory floor changes with D.\n" + OTHERS
     )
 
 

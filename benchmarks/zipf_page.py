@@ -69,7 +69,7 @@ def data() -> str:
             f"| {a:g} | {D:,.0f} | {part['unseen'].iloc[0]:.4f} | {', '.join(f'{value:.4f}' for value in error)} "
             f"| {', '.join(f'{ratio:.3f}' for ratio in part['ratio'])} | {part['loss'].mean():.3f} |"
         )
-    head = "| a | facts D | mass not seen | error / (1 - 1/M), by seed | over that mass | loss [nat] |"
+    head = "| a | facts D | unseen mass | error / (1 - 1/M), by seed | over that mass | loss [nat] |"
     tested = rows[rows["zipf"] >= 1.5]
     near = int((abs(tested["ratio"] - 1) <= 0.05).sum())
     text = (
@@ -171,12 +171,13 @@ def laws(document: dict[str, Any]) -> str:
         asked = f"{free['power']:.2f}" if "power" in free else ""
         values.append(found["zipf_memory"]["params"]["a"])
         lines.append(f"| {table}, {name} | {free['n']} | {' | '.join(rms)} | {values[-1]:.2f} | {asked} |")
-    head = f"| runs | n | {' | '.join(names)} | a of zipf_memory | power of N asked |"
+    head = f"| runs | n | {' | '.join(names)} | a of zipf_memory | power of N implied |"
     powers = [found["chinchilla"]["power"] for found in series.values() if "power" in found["chinchilla"]]
     text = (
-        f"Relative rms error in sample [%]. The last column is the power of N in the number of facts that Chinchilla's "
-        f"two free exponents ask for, alpha / (a - 1) with a = 1 / (1 - beta): {min(powers):.2f} to {max(powers):.2f}, "
-        f"median {np.median(powers):.2f}, where the theories have 1, 1/2 and 1/4. The fitted a runs from "
+        f"Relative rms error in sample [%]. The last column is the power of N in the number of facts that "
+        f"Chinchilla's two free exponents imply, alpha / (a - 1) with a = 1 / (1 - beta): {min(powers):.2f} to "
+        f"{max(powers):.2f}, "
+        f"median {np.median(powers):.2f}; the theories predict 1, 1/2 and 1/4. The fitted a ranges from "
         f"{min(values):.2f} to {max(values):.2f}."
     )
     return markdown(head, lines) + "\n" + wrapped(text)
@@ -220,9 +221,9 @@ def verdict(document: dict[str, Any]) -> str:
         f"Facts under Zipf's law ([page](zipf.md), arXiv:2310.02984). **The data term holds with its constant**: after "
         f"several epochs {near} of {len(tested)} errors of the widest model at a = 1.5 and 2 are within 5 % of the "
         f"mass of the keys that are not in its data, with nothing fitted. **The number of facts that fit grows like "
-        f"d^{min(powers):.1f} to d^{max(powers):.1f}** in transformers, not like d. **On tables of losses the tie is "
-        f"not told from no tie**: mean error on larger runs {held['zipf_memory']:.2f} % against "
-        f"{held['chinchilla']:.2f} % for Chinchilla's law with one parameter more. The theory is of a 0-1 error "
+        f"d^{min(powers):.1f} to d^{max(powers):.1f}** in transformers, not like d. **On tables of losses the tie "
+        f"of the exponents cannot be tested**: the mean error on larger runs is {held['zipf_memory']:.2f} %, against "
+        f"{held['chinchilla']:.2f} % for Chinchilla's law with one parameter more. The theory predicts a 0-1 error "
         f"without an entropy floor."
     )
     return wrapped(text) + "\n" + compared()

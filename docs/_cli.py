@@ -23,9 +23,9 @@ def cli_page() -> str:
     lines = [
         "# Command line",
         "",
-        "Every command takes `--help`, and those that answer take `--json`. Exit codes: 0 done,",
+        "Every command takes `--help`, and every command with a result takes `--json`. Exit codes: 0 done,",
     ]
-    lines += ["1 bad input, 2 a wrong option, 3 a result that must not be trusted, 130 interrupted.", ""]
+    lines += ["1 bad input, 2 a wrong option, 3 a result that should not be trusted, 130 interrupted.", ""]
     rows = [f"| [`{name}`](#scalefit-{name}) | {_first(command.help)} |" for name, command in root.commands.items()]
     lines += ["| command | what it does |", "|---|---|", *rows, ""]
     for name, command in root.commands.items():

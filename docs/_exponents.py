@@ -50,7 +50,7 @@ def draw(benchmarks: Path, path: Path) -> Any:
             predicted, measured, xerr=(below, above), fmt=MARKERS[k], color=COLOURS[k], label=name, elinewidth=1
         )
     axes.plot([0.05, 3], [0.05, 3], color="0.4", lw=1, zorder=0)
-    axes.text(0.95, 0.85, "on this line a theory is right", ha="left", va="top", color="0.3", fontsize=9)
+    axes.text(0.95, 0.85, "prediction = measurement", ha="left", va="top", color="0.3", fontsize=9)
     log_axis(axes, "x", label="predicted exponent")
     log_axis(axes, "y", label="measured exponent")
     axes.legend(frameon=False)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import scalefit as sf
 
-# A stand-in for your table: 90 runs on six budgets under a published law, 0.4 % noise.
+# A simulated table: 90 runs on six budgets, 0.4 % noise.
 rng = np.random.default_rng(0)
 law = sf.published("chinchilla", "besiroglu2024")
 budgets, shares = np.geomspace(1e18, 3e20, 6), np.geomspace(0.2, 5, 15)
@@ -46,15 +46,16 @@ FIGURES = (
     Shown(
         "fit",
         "A fit",
-        "Runs and law at sizes of the table, residuals, and the profile of the least certain exponent.",
+        "Runs with the law at sizes from the table, residuals, and the profile of the least certain exponent.",
         "figure = result.plot()",
     ),
     Shown(
         "shared",
         "Two tables, shared exponents",
-        "Each series has a colour, a marker and a dash of its own.",
+        "Each series has its own colour, marker and line style.",
         """
-N, D = (a.ravel() for a in np.meshgrid([3e7, 1e8, 3e8, 1e9], [2e9, 6e9, 2e10, 6e10]))
+grid = np.meshgrid([3e7, 1e8, 3e8, 1e9], [2e9, 6e9, 2e10, 6e10])
+N, D = (a.ravel() for a in grid)
 noise = np.exp(0.003 * rng.standard_normal(16))
 web = pd.DataFrame({"N": N, "D": D, "loss": law.predict(N=N, D=D) * noise})
 code = web.assign(series="code", loss=0.8 * web["loss"])
@@ -65,7 +66,7 @@ figure = sf.fit(both, by="shared").plot()
     Shown(
         "overlay",
         "Several laws and a planned run",
-        "Lines go as far as the planned run, which is marked with the interval of each law.",
+        "Curves extend to the planned run, which is marked with the interval of each law.",
         """
 axes = sf.plot(
     [result, sf.forecast(runs), law],
@@ -77,7 +78,7 @@ axes = sf.plot(
     Shown(
         "forecast",
         "A calibrated forecast",
-        "The fan widens as far as such jumps have needed on other tables.",
+        "The interval widens with the distance from the runs, as calibrated on public tables.",
         "axes = sf.forecast(runs).plot()",
     ),
     Shown(
@@ -89,7 +90,7 @@ axes = sf.plot(
     Shown(
         "frontier",
         "Training against serving",
-        "Plans of one loss: smaller models cost more to train and less to serve.",
+        "Plans of equal loss: smaller models cost more to train and less to serve.",
         """
 from scalefit.plots.planning import draw_frontier
 
@@ -99,13 +100,13 @@ axes = draw_frontier(sf.plan(result, C=1e22).frontier(15))
     Shown(
         "isoflop",
         "IsoFLOP curves",
-        "Loss over size on each budget, and the best size of each.",
+        "The loss over the size for each budget, with the best size of each.",
         'axes = sf.isoflop(runs, method="parabola").plot()',
     ),
     Shown(
         "approaches",
         "Approaches to the best size",
-        "The same question answered by isoFLOP curves, by a fitted law and by a published one.",
+        "The best size by isoFLOP curves, by a fitted law and by a published law.",
         """
 from scalefit.planning.figures import allocation_data
 from scalefit.plots.planning import draw_allocation
@@ -118,14 +119,16 @@ axes = draw_allocation(allocation_data(ways, (1e18, 1e23)))
     Shown(
         "advice",
         "A live run",
-        "What is logged, and what the planned schedule and another one are expected to end at.",
+        "The logged loss, and where the planned schedule and an alternative are expected to end.",
         """
 schedule = sf.Schedule.wsd(10_000, warmup=200)
-monitor = sf.Monitor(sf.RunPlan(schedule=schedule, n_params=124e6, tokens_per_step=524_288))
+plan = sf.RunPlan(schedule=schedule, n_params=124e6, tokens_per_step=2**19)
+monitor = sf.Monitor(plan)
 for step in range(100, 6001, 100):
     loss = 2.9 + 12 * (step + 50) ** -0.45 + 0.003 * rng.standard_normal()
     monitor.update(step=step, val_loss=loss)
-axes = monitor.plot(what_if={"cool down now": schedule.cooldown_from(step=6000, steps=1000)})
+branch = schedule.cooldown_from(step=6000, steps=1000)
+axes = monitor.plot(what_if={"cool down now": branch})
 """,
     ),
     Shown(
@@ -145,7 +148,7 @@ axes = found.plot()
     Shown(
         "hyperparameters",
         "Learning rates",
-        "The best rate of each size and length of a sweep, and the law through them.",
+        "The best learning rate for each N and D of a sweep, and the law through them.",
         """
 cells = np.meshgrid([5e7, 1e8, 2e8], [2e9, 8e9, 3e10], range(5))
 n, d, step = (a.ravel() for a in cells)
@@ -153,13 +156,14 @@ best = 1.79 * n**-0.713 * d**0.307
 lr = 2e-3 * 2.0 ** (np.round(np.log2(best / 2e-3)) + step - 2)
 loss = law.predict(N=n, D=d) + 0.03 * np.log(lr / best) ** 2
 loss = loss + 0.001 * rng.standard_normal(n.size)
-axes = sf.fit_hyperparameters({"N": n, "D": d, "lr": lr, "loss": loss}, of="lr").plot()
+sweep = {"N": n, "D": d, "lr": lr, "loss": loss}
+axes = sf.fit_hyperparameters(sweep, of="lr").plot()
 """,
     ),
     Shown(
         "downstream",
         "A task",
-        "Accuracy over the loss, with what it may be beyond the lowest loss seen.",
+        "Accuracy over the loss, with its interval beyond the lowest loss seen.",
         """
 tasks = {"N": runs["N"], "D": runs["D"], "val_loss": runs["loss"]}
 tasks["acc"] = 0.25 + 0.7 / (1 + np.exp(3 * (runs["loss"] - 2.9)))
@@ -171,7 +175,7 @@ axes = found.plot("acc")
     Shown(
         "mixture",
         "A mixture of domains",
-        "Best shares, their intervals, how far they may move at little cost, and what was tried.",
+        "The best shares with their intervals, how far they can move at little cost, and what was tried.",
         """
 shares = rng.dirichlet([2, 2, 2], 30)
 table = pd.DataFrame(shares, columns=["share_web", "share_code", "share_books"])
@@ -185,14 +189,14 @@ axes = sf.optimal_mixture(fits).plot()
     ),
     Shown(
         "minimum_loss",
-        "The least loss of a plan",
-        "What each published law says; filled where its runs covered the plan.",
+        "The lowest loss of a plan",
+        "The prediction of each published law; filled if its runs covered the plan.",
         "axes = sf.minimum_loss(N=124e6, D=9e9, n_layers=12, d_emb=768, T_max=1024).plot()",
     ),
     Shown(
         "entropy",
-        "What a text allows",
-        "Held-out losses of n-grams bound the entropy from above.",
+        "Entropy of a text",
+        "Held-out losses of n-grams are upper bounds of the entropy.",
         """
 line = "the cat sat on the mat and the dog sat on the log. "
 text = [line * 5 + str(i) for i in range(60)]
@@ -202,7 +206,7 @@ axes = sf.entropy_bounds(text).plot()
     Shown(
         "correlations",
         "Correlations of a text",
-        "Strength over distance; filled where it stands above the noise.",
+        "Strength over distance; filled if above the noise.",
         """
 walk = np.cumsum(rng.integers(-1, 2, (60, 1000)), axis=1) % 12
 axes = sf.predict_exponent(walk).plot()
@@ -221,7 +225,7 @@ axes = plot_energy_landscapes()
     Shown(
         "radius",
         "The loss over the radius of the balls",
-        "Proposition 4 of Niu et al. (2024): the loss turns on a hair.",
+        "Proposition 4 of Niu et al. (2024): the loss is extremely sensitive to the radius.",
         """
 from scalefit.memory.figures import loss_against_radius, plot_loss_against_radius
 
@@ -231,7 +235,7 @@ axes = plot_loss_against_radius(loss_against_radius(768, 1e6))
     Shown(
         "capacity",
         "Capacity of associative memories",
-        "Patterns that are recalled, measured and by theory.",
+        "The number of patterns recalled, measured and in theory.",
         """
 from scalefit.memory.figures import capacity_against_dimension, plot_capacity
 
@@ -259,8 +263,8 @@ def write_gallery(folder: Path) -> None:
     lines = [
         "# Gallery",
         "",
-        "Every figure that scalefit draws, with the lines that draw it. Readers of every kind of colour vision can "
-        "tell the colours apart, and nothing rests on colour alone: a test measures it.",
+        "Every figure of scalefit, with the code that draws it. Colours can be distinguished with every kind of colour "
+        "vision, and no information is in the colour alone; a test checks this.",
         "",
         "```python",
         PREAMBLE.strip(),

@@ -192,7 +192,7 @@ def _drop(runs: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
         )
     kept = runs[~out].copy()
     rows = [int(row) for row in runs.index[out]]
-    message = f"{len(rows)} of {len(runs)} rows were left out because {arg('drop', reason)} was asked for."
+    message = f"{len(rows)} of {len(runs)} rows were left out because of {arg('drop', reason)}."
     note = Note("dropped", "info", message, {"rows": rows})
     kept.attrs["scalefit"] = {
         **stated,

@@ -67,7 +67,7 @@ class FlopConvention:
     meaning : str
         What it counts, in words.
     reads : tuple of str
-        Columns it reads beside N and D.
+        Columns it reads besides N and D.
     size_from : str
         The column whose parameters cost the FLOP; ``"N"`` where they are N itself.
     attention : bool
@@ -145,7 +145,7 @@ class FlopConvention:
         missing = [key for key in self.reads if key not in given and key != but]
         if missing:
             raise ArgumentError(
-                f"C by {self.name!r} needs {', '.join(missing)} beside N and D", "nothing was computed", "Give it"
+                f"C by {self.name!r} needs {', '.join(missing)} besides N and D", "nothing was computed", "Give it"
             )
         wanted = given if self.function is not None else {key: given[key] for key in self.reads if key in given}
         return {key: as_numbers(key, value) for key, value in wanted.items()}

@@ -54,7 +54,7 @@ class Predictor(Protocol):
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
-        """Inputs held at a value, by :meth:`at`."""
+        """Inputs fixed at a value, by :meth:`at`."""
 
     @property
     def params(self) -> pd.Series[float]:
@@ -66,11 +66,11 @@ class Predictor(Protocol):
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What to know before using the numbers."""
+        """What to know before you use the numbers."""
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using it."""
+        """Whether it can be trusted."""
 
     @property
     def calibrated(self) -> bool:
@@ -106,20 +106,20 @@ class Predictor(Protocol):
         """Ratio of the prediction to the law's value at the parameters: 1 for all but forecasts."""
 
     def at(self, **held: Any) -> Predictor:
-        """The same predictor with some of its inputs held."""
+        """The same predictor with some of its inputs fixed."""
 
     def cite(self) -> str:
         """BibTeX of what it used."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The predictor as JSON can hold it."""
+        """The predictor as a JSON-compatible dict."""
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The same as JSON text, written to `path` if given."""
 
 
 class Held:
-    """A predictor with some of its inputs held; made by ``at(...)`` of any predictor."""
+    """A predictor with some of its inputs fixed; made by ``at(...)`` of any predictor."""
 
     def __init__(self, of: Predictor, held: Mapping[str, Any]) -> None:
         from scalefit._arguments import check_quantity
@@ -166,12 +166,12 @@ class Held:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What to know before using the numbers."""
+        """What to know before you use the numbers."""
         return self._of.notes
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using it."""
+        """Whether it can be trusted."""
         return self._of.trusted
 
     @property
@@ -227,7 +227,7 @@ class Held:
         return self._of.cite()
 
     def to_dict(self) -> dict[str, Any]:
-        """The predictor and what is held, as JSON can hold them."""
+        """The predictor and what is held, as a JSON-compatible dict."""
         return {**self._of.to_dict(), "held_inputs": dict(self.held_inputs)}
 
     def to_json(self, path: str | Path | None = None) -> str:

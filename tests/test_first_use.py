@@ -300,7 +300,7 @@ def test_the_length_of_a_run_can_be_said_on_the_command_line(capsys, tmp_path):
     pd.DataFrame({"step": steps, "val_loss": 2.9 + 12 * (steps + 50.0) ** -0.45}).to_csv(tmp_path / "log.csv")
     code, said = shell(capsys, "advise", tmp_path / "log.csv", "--total-steps", "10000", "--json")
     assert code == 0 and json.loads(said.out)["final"]["step"] == 10000
-    assert "The run is to have 10000 steps, as asked." in said.out and "The log says" not in said.out
+    assert "The run is to have 10000 steps, as given." in said.out and "The log says" not in said.out
     for wrong, why in (("2000", "less than the log's last step, 3000"), ("inf", "must be positive and finite")):
         code, said = shell(capsys, "advise", tmp_path / "log.csv", "--total-steps", wrong)
         assert code == 1 and why in said.err and said.err.count("\n") == 1

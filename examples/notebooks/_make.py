@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 FIT_AND_PLAN = [
     "# From a table of runs to the next run\n\nThe project's own ladder of small models, trained on a Markov source "
-    "whose entropy is known: the law's E can be held against the truth.",
+    "whose entropy is known: the law's E can be compared with the truth.",
     "import scalefit as sf\n\nruns = sf.load_dataset('scalefit_cpu')\nruns = runs[runs['series'] == 'markov']\n"
     "runs[['N', 'D', 'loss', 'lr', 'H_data']].describe().round(3)",
     "A law, with its verdict first. Points of one training trunk share its noise, so the bootstrap draws whole trunks.",
@@ -17,7 +17,7 @@ FIT_AND_PLAN = [
     "result.plot()",
     "low, high = result.conf_int(0.95).loc['E']\n"
     "print(f\"E {result.params.E:.3f} [{low:.3f}, {high:.3f}]; the source's entropy is {runs['H_data'].iloc[0]:.3f}\")",
-    "Which law would have forecast the larger runs from the smaller ones?",
+    "Which law forecasts the larger runs best from the smaller ones?",
     "table = sf.compare(runs, ['chinchilla', 'kaplan', 'coupled'], holdout='largest_C')\n"
     "print(table.attrs['verdict'])\n"
     "table[['law', 'rmse', 'bias', 'coverage', 'weight']].round(4)",
@@ -25,17 +25,18 @@ FIT_AND_PLAN = [
     "plan = sf.plan(result, C=10 * runs['C'].max())\nprint(plan)",
 ]
 LIVE_RUN = [
-    "# Advice on a live run\n\nA monitor sees the schedule and the losses as they come, and says where it will end.",
+    "# Advice on a live run\n\nA monitor takes the schedule and the losses as they come, and forecasts where the run "
+    "will end.",
     "import numpy as np\nimport scalefit as sf\n\nschedule = sf.Schedule.wsd(20_000, warmup=500, cooldown=0.2)\n"
     "monitor = sf.Monitor(sf.RunPlan(schedule=schedule, n_params=124e6, tokens_per_step=524_288))\n"
     "rng = np.random.default_rng(0)\nfor step in range(500, 12_001, 250):\n"
     "    monitor.update(step=step, val_loss=2.9 + 9 * step**-0.45 + 0.004 * rng.standard_normal())\n"
     "print(monitor.advise())",
-    "The question people really have: what if it cooled down now?",
+    "What if the run cooled down now?",
     "early = monitor.what_if(schedule.cooldown_from(step=12_000, steps=2_000))\n"
     "print(f'{early.loss:.3f} [{early.lower:.3f}, {early.upper:.3f}] at step {early.step:g}')",
     "monitor.plot(what_if={'cool down now': schedule.cooldown_from(step=12_000, steps=2_000)}).figure",
-    "State survives a crash: the loaded monitor gives the same advice, bit for bit.",
+    "The state survives a crash: the loaded monitor gives the same advice, bit for bit.",
     "import tempfile\nfrom pathlib import Path\n\npath = Path(tempfile.mkdtemp()) / 'run.json'\nmonitor.to_json(path)\n"
     "assert sf.load_monitor(path).advise().final.loss == monitor.advise().final.loss",
 ]

@@ -270,7 +270,9 @@ def refuse_law(name: str) -> None:
     from scalefit.laws import names
 
     if not Path(name).exists() and name.lower() in names():
-        raise DataError(f"There is no file {name!r}, and a law is named so", "nothing was read", f"Pass --law {name}")
+        raise DataError(
+            f"There is no file {name!r}, but there is a law of that name", "nothing was read", f"Pass --law {name}"
+        )
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def compare_recipes(
         str | None, typer.Option(help="The recipe to compare with; of two, the first of the table.")
     ] = None,
     law: Annotated[str, typer.Option(help="chinchilla, or power_law (of compute).")] = "chinchilla",
-    differ: Annotated[str, typer.Option(help="What may differ beside compute: law, nothing, data.")] = "law",
+    differ: Annotated[str, typer.Option(help="What may differ besides compute: law, nothing, data.")] = "law",
     at: Annotated[list[str] | None, typer.Option(help="Compute to read the multiplier at: C=1e22. Repeatable.")] = None,
     same_loss: Annotated[
         bool | None, typer.Option("--same-loss/--other-loss", help="Whether the losses are of one text and tokenizer.")

@@ -39,7 +39,7 @@ def downstream(
     at: Annotated[
         list[str] | None, typer.Option(help="Predict every task at: N=7e9,D=2e12. Repeatable.", metavar="N=...,D=...")
     ] = None,
-    one_step: Annotated[bool, typer.Option("--one-step", help="Predict straight from N and D instead.")] = False,
+    one_step: Annotated[bool, typer.Option("--one-step", help="Predict directly from N and D instead.")] = False,
     level: shared.Level = 0.9,
     save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the result here as JSON.")] = None,
     plot: shared.Figure = None,

@@ -32,7 +32,7 @@ class Goal(StrEnum):
 
 
 class Scale(StrEnum):
-    """What residuals are taken of."""
+    """What residuals are computed from."""
 
     log_loss = "log_loss"
     loss = "loss"
@@ -63,7 +63,9 @@ def fit(
     ] = "chinchilla",
     objective: Annotated[Goal | None, typer.Option(help="Penalty on residuals; Huber's for most laws.")] = None,
     delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
-    on: Annotated[Scale | None, typer.Option(help="What residuals are taken of; as the law's target says.")] = None,
+    on: Annotated[
+        Scale | None, typer.Option(help="What residuals are computed from; as the law's target says.")
+    ] = None,
     overestimate_penalty: Annotated[
         float, typer.Option(help="What predicting too much costs, of too little: 10 for the lower envelope.")
     ] = 1.0,

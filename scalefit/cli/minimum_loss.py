@@ -29,7 +29,7 @@ def minimum_loss(
     level: shared.Level = 0.9,
     as_json: shared.AsJson = False,
 ) -> None:
-    """Least loss of a planned run by every law, and the associative-memory floor beside them."""
+    """Lowest loss of a planned run by every law, and the associative-memory floor."""
     from scalefit.planning.minimum_loss import minimum_loss as compute
 
     table = None if runs is None else shared.read_table(runs, checked=False)

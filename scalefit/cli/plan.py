@@ -64,7 +64,7 @@ def plan(
     N: Annotated[str | None, typer.Option("--N", help="Parameters: 7e9 or 7B.")] = None,
     D: Annotated[str | None, typer.Option("--D", help="Tokens: 2e12 or 2T.")] = None,
     ratio: Annotated[float | None, typer.Option(help="Tokens per parameter.")] = None,
-    hold: Annotated[list[str] | None, typer.Option(help="Hold N, D or ratio beside --C or --loss: ratio=20.")] = None,
+    hold: Annotated[list[str] | None, typer.Option(help="Fix N, D or ratio with --C or --loss: ratio=20.")] = None,
     at: Annotated[list[str] | None, typer.Option(help="Value of another input of the law: n_experts=8.")] = None,
     choose: Annotated[
         list[str] | None, typer.Option(help="Another input that the plan chooses on a budget: n_experts=1:64.")

@@ -208,10 +208,10 @@ def bench(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seconds: Annotated[float, typer.Option(help="For each measurement [s].")] = 2.0,
-    compare: Annotated[bool, typer.Option(help="Measure transformers' GPT-2 beside ours.")] = True,
+    compare: Annotated[bool, typer.Option(help="Measure transformers' GPT-2 too.")] = True,
     as_json: _Json = False,
 ) -> None:
-    """Measure training speed here: tokens per second of each step mode, beside transformers."""
+    """Measure training speed here: tokens per second of each step mode, compared with transformers."""
     _require_torch()
     import pandas as pd
 

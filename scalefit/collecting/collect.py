@@ -56,7 +56,7 @@ def collect(
     columns : mapping, optional
         The same three by name, ``columns={"loss": "test_loss__c4"}``, as the functions that read tables take them.
     final : {"last", "mean", "best"}, optional
-        How the final loss is taken: the last value, the mean of the last `k`, or the smallest one (with the D of
+        How the final loss is computed: the last value, the mean of the last `k`, or the smallest one (with the D of
         that step). By default the last validation loss, or the mean of the last tenth of a training loss.
     k : int, optional
         Values in the mean; by default a tenth of them (at least ten where that is at most half, at most 200).
@@ -64,7 +64,7 @@ def collect(
         Tokens per optimizer step [tokens]; D is then the steps times that.
     config : mapping, optional
         Settings that hold for every run and are not in its files, such as ``{"vocab_size": 50304, "block_size":
-        1024}``; what a run says itself is kept.
+        1024}``; settings in a run's own files take precedence.
     unfinished : {"leave_out", "keep"}
         Whether runs that crashed, diverged or did not reach their end have a row; they are named in a note either way.
     progress : callable, optional
@@ -75,9 +75,10 @@ def collect(
     DataFrame
         Columns run, N [parameters], D [tokens], C [FLOP] (6ND unless the source says it), loss, loss_se, loss_unit,
         loss_from (how the loss was taken), loss_column, status, seed, steps, seconds [s], the settings that differ
-        between the runs or belong to a usual recipe, and store and source. What a run does not tell is NaN.
+        between the runs or belong to a usual recipe, and store and source. What is not known of a run is NaN.
         ``loss_se`` is the scatter of the last value, by those before it about a parabola in the logarithm of the
-        step, or the standard error of a mean about a line, correlation allowed for; it does not know of seeds.
+        step, or the standard error of a mean about a line, corrected for correlation; it does not include the
+        variation between seeds.
         ``attrs["notes"]`` holds every choice with the number of runs, and names the runs that were left out.
 
     Raises
@@ -252,9 +253,9 @@ class _Tallies:
 
 
 _OVERRULE = {
-    "loss": f"Overrule with {arg('loss')}, {arg('final')} and {arg('k')}.",
-    "N": f"Overrule with {arg('N')} or {arg('config')}.",
-    "D": f"Overrule with {arg('D')}, {arg('batch_tokens')} or {arg('config')}.",
+    "loss": f"Override with {arg('loss')}, {arg('final')} and {arg('k')}.",
+    "N": f"Override with {arg('N')} or {arg('config')}.",
+    "D": f"Override with {arg('D')}, {arg('batch_tokens')} or {arg('config')}.",
     "status": "Check that they ran to their end.",
 }
 _WHY = {

@@ -29,7 +29,7 @@ _KIND = "average"
 
 @dataclass(frozen=True, eq=False)
 class Average:
-    """Weighted mean of results. Made by :func:`scalefit.average`; not to be built by hand.
+    """Weighted mean of results. Made by :func:`scalefit.average`; do not create it directly.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class Average:
         return to_json(self.to_dict(), path)
 
     def to_dict(self) -> dict[str, Any]:
-        """The blend as JSON can hold it, with every result."""
+        """The average as a JSON-compatible dict, with every result."""
         saved = {"kind": _KIND, "format": FORMAT, "scalefit": __version__}
         return {**saved, "weights": self.weights.tolist(), "results": [result.to_dict() for result in self.results]}
 
@@ -146,7 +146,7 @@ class Average:
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
-        """Inputs held at a value: none; see :meth:`at`."""
+        """Inputs fixed at a value: none; see :meth:`at`."""
         return {}
 
     @property
@@ -180,7 +180,7 @@ class Average:
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Parameters that the runs leave open."""
+        """Parameters that the runs do not determine."""
         return tuple(dict.fromkeys(name for part in self.results for name in part.undetermined))
 
     def runs(self) -> dict[str, Array]:
@@ -196,7 +196,7 @@ class Average:
         return 1.0
 
     def at(self, **held: Any) -> Held:
-        """The same blend with inputs held, which predicts from the others."""
+        """The same blend with some inputs fixed, which predicts from the others."""
         return Held(self, held)
 
     def __repr__(self) -> str:

@@ -113,7 +113,7 @@ def compare(
     seed : int
         Of the shuffle of k-fold.
     by : "pool", optional
-        Take several series for one; without it they are an error, for their losses do not compare.
+        Treat several series as one; without it they are an error, because their losses cannot be compared.
     **fit_options
         Passed to every fit (``objective``, ``delta``, ``on``, ``weights``, ...), so that every law minimises the same.
 
@@ -126,8 +126,8 @@ def compare(
         diagnostics ``n_params``, ``folds``, ``failed``, ``trusted`` (share of folds), ``gap`` (its absolute error
         minus the best law's, in standard errors over folds, or over runs where folds are few). Errors are means over
         folds of means over runs.
-        A law whose columns the table lacks stands last, with NaN, and ``attrs["failures"]`` says what it lacks.
-        ``attrs["verdict"]`` says in words what the table does and does not show; ``attrs["predictions"]`` holds every
+        A law whose columns the table lacks is last, with NaN, and ``attrs["failures"]`` says what it lacks.
+        ``attrs["verdict"]`` says what the table does and does not show; ``attrs["predictions"]`` holds every
         held-out prediction.
 
     Raises
@@ -135,7 +135,7 @@ def compare(
     ArgumentError
         No law, one law twice, or an unknown holdout.
     DataError
-        The table has not the columns of any of the laws.
+        The table lacks columns for every law.
     FitError
         Several series, or no fold leaves enough runs.
 

@@ -51,7 +51,7 @@ def plot(
     names : sequence of str, optional
         Names of the lines; the laws' by default.
     planned : mapping, optional
-        Inputs of a planned run, such as ``{"N": 7e9, "D": 1.4e11}``: the lines go as far, and it is marked with the
+        Inputs of a planned run, such as ``{"N": 7e9, "D": 1.4e11}``: the lines extend to it, and it is marked with the
         interval of each.
     level : float
         Coverage of bands and intervals, for a new run.
@@ -184,7 +184,7 @@ def _unseen(name: str, axis: str, place: float | None) -> tuple[float, float]:
         raise ArgumentError(
             f"{name} has no runs, so nothing says over which {axis} to draw it",
             "nothing was drawn",
-            f"Give {arg('planned', {axis: 1e9})}, or draw it beside a fit",
+            f"Give {arg('planned', {axis: 1e9})}, or draw it with a fit",
         )
     return place / 100, place
 

@@ -60,12 +60,12 @@ def compare_recipes(
     recipe : str
         The column that names the recipe.
     baseline : label
-        The recipe that the others are compared with. May be left out of a table of two: the first is taken.
+        The recipe that the others are compared with. With two recipes it may be omitted: the first is used.
     law : {"chinchilla", "power_law"}
         A law of N and D, read at each recipe's compute-optimal allocation; or a power law of compute along the
         runs, for tables in which N and D follow one rule. A table with one ratio D/N is read so in any case.
     differ : {"law", "nothing", "data"}
-        What may differ beside the compute: exponents and floor a little or more, averaged (``"law"``); nothing,
+        What may differ besides the compute: exponents and floor a little or more, averaged (``"law"``); nothing,
         where you know that exponents and floor agree; both by much, as for other data (``"data"``).
     level : float
         Level of the intervals, between 0 and 1.
@@ -96,7 +96,7 @@ def compare_recipes(
     -----
     The multiplier of a direct improvement L_B(N, D) = L_A(k_N N, k_D D) is k_N k_D at every compute; along one power
     law it is ((L_A - L_inf) / (L_B - L_inf))**(1 / exponent). That exponents and floor are shared is an assumption
-    that few runs can test, and one that makes intervals cover nothing where it is slightly wrong; docs/recipes.md has
+    that few runs can test, and one with which intervals fail if it is slightly wrong; docs/recipes.md has
     the measured coverage.
 
     Examples
@@ -245,7 +245,7 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
         if len(stated) == len(tables) and len({tuple(v) for v in stated.values()}) > 1:
             listed = "; ".join(f"{label}: {', '.join(v[:3])}" for label, v in list(stated.items())[:4])
             raise DataError(
-                f"The recipes differ in {name} ({listed}), so their losses do not compare",
+                f"The recipes differ in {name} ({listed}), so their losses cannot be compared",
                 "nothing was compared",
                 "Compare losses on one text (bits per byte where tokenizers differ), or pass "
                 f"{arg('same_loss', True)} if you know that they compare",
@@ -262,7 +262,7 @@ def _runs_of(label: Any, frame: pd.DataFrame, stated: Mapping[str, Any], inputs:
     if "series" in frame and frame["series"].nunique() > 1:
         names = shortlist(frame["series"].unique(), 6)
         raise FitError(
-            f"Recipe {label} holds {frame['series'].nunique()} series ({names}): their losses do not compare",
+            f"Recipe {label} holds {frame['series'].nunique()} series ({names}): their losses cannot be compared",
             "nothing was compared",
             f"Compare recipes on one series at a time{way('', ' (--only NAME)')}",
         )
@@ -341,7 +341,7 @@ def _surface(a: RunsOf, b: RunsOf, law: str, is_b: AnyArray) -> tuple[Surface, P
                 "law of compute was used. Add runs at other ratios for the optimum of each recipe."
             )
         else:
-            text = "A power law of compute was used as asked: it takes all runs to follow one rule of sizes."
+            text = "A power law of compute was used, as requested: it assumes that all runs follow one rule of sizes."
         notes.append(Note("one_ratio" if ladder else "power_law", "info", text, {"ratio": ratio}))
         return ComputeSurface(np.r_[a.C, b.C], is_b, prior), path, notes
     path = Path()

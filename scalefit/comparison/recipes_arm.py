@@ -139,7 +139,7 @@ class Arm:
             raise ArgumentError(
                 f"C = {C:.3g} is less than a tenth of the cheapest run ({cheapest:.3g})",
                 "nothing was read",
-                f"Ask nearer the runs, or pass {arg('extrapolate', True)}",
+                f"Ask for less compute, or pass {arg('extrapolate', True)}",
             )
 
     def beyond(self, C: float) -> bool:
@@ -295,7 +295,7 @@ class Arm:
             text = (
                 f"{self.a.label} and {label} do not look like one law (weight {wide:.2f} of exponents or floors far "
                 "apart): other data, other text, other schedule or diverged runs? The multiplier then depends on the "
-                "loss it is read on."
+                "loss at which it is read."
             )
             found.append(Note("two_laws", "warning", text, {"weight": wide}))
         by_size = float(weights[[name.startswith("size") for name in self.fit.structures]].sum())
@@ -315,18 +315,18 @@ class Arm:
         if confounded := self.ratios_confounded:
             text = (
                 f"{self.a.label} has about {confounded[0]:.3g} tokens per parameter and {label} about "
-                f"{confounded[1]:.3g}: what the recipe does and what the ratio does are not told apart, and the "
-                "multiplier is of both. Add runs of both at one ratio."
+                f"{confounded[1]:.3g}: the effects of the recipe and of the ratio cannot be separated, and the "
+                "multiplier is for both. Add runs of both at one ratio."
             )
             found.append(Note("ratios_apart", "warning", text))
         elif max(r.min() for r in ratios) > min(r.max() for r in ratios) + 0.05:
             text = (
-                "The two recipes share no ratio of tokens to parameters: the law carries all of the comparison. Add "
+                "The two recipes share no ratio of tokens to parameters: the comparison rests on the law alone. Add "
                 f"runs of both at one ratio, or pass {arg('law', 'power_law')} to compare along the runs as they are."
             )
             found.append(Note("ratios_apart", "warning", text))
         if max(self.a.repeats, self.b.repeats) > 1.01:
             most = max(self.a.repeats, self.b.repeats)
-            text = f"Some runs saw their data {most:.2g} times: repeated tokens were taken for new."
+            text = f"Some runs saw their data {most:.2g} times: repeated tokens count as new."
             found.append(Note("epochs", "warning", text))
         return found

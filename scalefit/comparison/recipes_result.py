@@ -53,7 +53,7 @@ class RecipeComparison:
     loss_unit : str
         Of ``loss_gap``.
     general_notes : tuple of Note
-        What is taken as given for all of them.
+        What is assumed for all of them.
     """
 
     arms: dict[Any, Arm]
@@ -237,7 +237,7 @@ class RecipeComparison:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was taken as given, set aside or found odd."""
+        """What was assumed, set aside or found unusual."""
         found = list(self.general_notes)
         found += [note for arm in self.arms.values() for note in arm.notes()]
         unique = {(note.code, note.message): note for note in found}
@@ -341,7 +341,7 @@ class RecipeComparison:
         return _latex.tabular("lrrrr", ["recipe", "runs", "centre", "largest", "$P$(better)"], rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can hold it; NaN and infinity become None."""
+        """Everything as a JSON-compatible dict; NaN and infinity become None."""
         from scalefit.errors import note_record
 
         table = self.table.reset_index()

@@ -37,7 +37,7 @@ def undetermined(largest: Reading, centre: Reading) -> bool:
 
 
 def verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool]) -> str:
-    """One sentence; `sure` says for each reading whether it stands when all recipes are read together."""
+    """One sentence; `sure` says for each reading whether it remains when all recipes are compared together."""
     found, ratios = _verdict(arm, largest, centre, sure), arm.ratios_confounded
     if not ratios:
         return found
@@ -52,7 +52,7 @@ def _verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool
     if arm.apart:
         return _of_runs_apart(arm, largest)
     if undetermined(largest, centre):
-        return f"{label}: these runs do not determine the multiplier; add runs, or look for odd ones."
+        return f"{label}: these runs do not determine the multiplier; add runs, or look for outliers."
     signs = [
         (1 if reading.lower > 1 else -1 if reading.upper < 1 else 0) * held
         for reading, held in zip((largest, centre), sure, strict=True)
@@ -65,8 +65,8 @@ def _verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool
         over = f"{label} was {way} over these runs ({centre.words()} near {quantity('C', centre.C)} FLOP), but"
         if signs[0]:
             return f"{over} is {told} {at}: {largest.words()}."
-        together = "" if largest.lower <= 1 <= largest.upper else " when all recipes are read together"
-        return f"{over} {at} it cannot be told{together}: {largest.words()}."
+        together = "" if largest.lower <= 1 <= largest.upper else " when all recipes are compared together"
+        return f"{over} {at} the difference is not clear{together}: {largest.words()}."
     if signs[0]:
         way = "better" if signs[0] > 0 else "worse"
         at_all = f"but not over all of these runs: {centre.words()} at their centre"
@@ -77,7 +77,7 @@ def _verdict(arm: Arm, largest: Reading, centre: Reading, sure: tuple[bool, bool
     )
     if not narrow.lower <= 1 <= narrow.upper:
         alone = f"alone it is {narrow.words()} near {quantity('C', narrow.C)} FLOP"
-        return f"{label}: no difference seen that stands when all recipes are read together; {alone}."
+        return f"{label}: no clear difference when all recipes are compared together; {alone}."
     p = max(narrow.p_better, 1 - narrow.p_better)
     if p >= _LIKELY:
         return f"{label}: no difference seen that is certain; {likely(narrow)}; {ends}."

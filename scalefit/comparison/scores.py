@@ -117,7 +117,8 @@ def verdict(table: pd.DataFrame, parts: Sequence[Fold]) -> str:
     """What a comparison shows, in a sentence or two."""
     best = table.iloc[0]
     n = len({int(i) for fold in parts for i in fold.test})
-    lead = f"{best['law']} errs {100 * best['mean_relative_error']:.2f} % on {n} held-out runs in {len(parts)} folds"
+    lead = f"{best['law']} has an error of {100 * best['mean_relative_error']:.2f} % on {n} held-out runs"
+    lead += f" in {len(parts)} folds"
     if best["failed"]:
         return f"No law could be fitted in every fold: nothing is decided. {lead}."
     rivals = [
@@ -132,7 +133,7 @@ def verdict(table: pd.DataFrame, parts: Sequence[Fold]) -> str:
         text += f"{_CLEAR:g} standard errors."
     else:
         second = table.iloc[1]
-        text = f"{lead}; the next, {second['law']}, errs {100 * second['mean_relative_error']:.2f} %."
+        text = f"{lead}; the next best is {second['law']} with {100 * second['mean_relative_error']:.2f} %."
     few = " Few runs were held out: read this with care." if n < 10 else ""
     lost = [str(row["law"]) for _, row in table.iterrows() if row["failed"]]
     return text + few + (f" Could not be fitted in some fold: {', '.join(lost)}." if lost else "")

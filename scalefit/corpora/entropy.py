@@ -41,11 +41,11 @@ def entropy_bounds(
 ) -> EntropyBounds:
     """Bound the entropy of a corpus [nat/token] from its text alone.
 
-    An **upper bound** always: the loss of the best model on text that it was not trained on, plus its error. The models
-    are n-grams (interpolated modified Kneser-Ney), and the best of them updated by what stands earlier in the piece.
+    Always an **upper bound**: the loss of the best model on text that it was not trained on, plus its error. The models
+    are n-grams (interpolated modified Kneser-Ney), and the best of them adapted to the earlier part of the piece.
 
-    A **lower bound** only under an assumption that no text can prove: that tokens further back than a few tell nothing
-    more. The entropy of the training part's own n-gram frequencies is then below the truth in expectation. If n-grams
+    A **lower bound** only under an assumption that no text can prove: that tokens further back carry no information.
+    The entropy of the training part's own n-gram frequencies is then below the truth in expectation. If n-grams
     stop gaining at n tokens, the bracket runs from the frequencies' entropy at n + 1 tokens to the loss at n. It counts
     as an estimate where it is narrow and where nothing far back was seen to help; else the entropy is not determined.
 

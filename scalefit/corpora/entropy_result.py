@@ -66,7 +66,7 @@ class EntropyBounds:
     corpus : str
         What was read, in words.
     notes : tuple of Note
-        What to know before using the numbers.
+        What to know before you use the numbers.
     """
 
     table: pd.DataFrame
@@ -145,7 +145,7 @@ class EntropyBounds:
         return draw_entropy(self.figure(), ax=ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it; a number that is not finite becomes None."""
+        """Everything as a JSON-compatible dict; a number that is not finite becomes None."""
         text = None if self.from_text is None else {k: getattr(self.from_text, k) for k in Bracket.__slots__}
         return {
             "kind": "entropy_bounds",

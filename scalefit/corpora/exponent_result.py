@@ -122,7 +122,7 @@ class ExponentPrediction:
     level : float
         Coverage of beta's own interval.
     notes : tuple of Note
-        What to know before using the numbers.
+        What to know before you use the numbers.
     """
 
     exponent: float | None
@@ -193,7 +193,7 @@ class ExponentPrediction:
         return draw_correlations(self.figure(), ax=ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it; a number that is not finite becomes None."""
+        """Everything as a JSON-compatible dict; a number that is not finite becomes None."""
         curves = {
             name: [
                 {"lag": float(lag), "norm": float(norm), "error": plain(float(error)), "kept": bool(kept)}

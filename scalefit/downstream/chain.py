@@ -119,7 +119,7 @@ class Chain(TwoStep):
         share = float((odd * np.exp(-0.5 * SCORES**2)[:, None]).sum(axis=0).max() / np.exp(-0.5 * SCORES**2).sum())
         text = (
             f"At up to {100 * share:.2g} % of the losses that the first step allows, the law gives a value of "
-            f"{self.target.name} that cannot be: the end of its range was taken there. Predict nearer to the runs."
+            f"{self.target.name} that is impossible: it was cut at the end of the range. Predict closer to the runs."
         )
         filled = np.where(odd.ravel(), self._within(at).ravel(), quantiles)
         return filled, [Note("impossible_tail", "warning", text, {"share": share})]
@@ -167,7 +167,7 @@ class Chain(TwoStep):
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
-        """Inputs held in one of the steps."""
+        """Inputs fixed in one of the steps."""
         return {**self.second.held_inputs, **self.first.held_inputs}
 
     @property
@@ -204,12 +204,12 @@ class Chain(TwoStep):
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using either step."""
+        """Whether both steps can be trusted."""
         return self.first.trusted and self.second.trusted
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Parameters that the runs leave open."""
+        """Parameters that the runs do not determine."""
         parts = ((FIRST, self.first.undetermined), (SECOND, self.second.undetermined))
         return tuple(prefix + name for prefix, names in parts for name in names)
 
@@ -222,7 +222,7 @@ class Chain(TwoStep):
         return cited_once([self.first.cite(), self.second.cite()])
 
     def to_dict(self) -> dict[str, Any]:
-        """Both steps as JSON can hold them."""
+        """Both steps as a JSON-compatible dict."""
         saved = {"kind": KIND, "format": FORMAT, "scalefit": __version__, "through": self.through}
         return {**saved, "loss": self.first.to_dict(), "metric": self.second.to_dict()}
 

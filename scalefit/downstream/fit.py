@@ -102,7 +102,7 @@ def fit_downstream(
         What guessing gets, as a share that is right (0.25 for four choices, also where the metric is an error), or task
         to that. Estimated, and named as an estimate, where not given.
     better : {"higher", "lower"}, optional
-        Which way is better; told from names such as ``accuracy`` and ``error`` where not given.
+        Which direction is better; recognised from names such as ``accuracy`` and ``error`` where not given.
     range : (float, float)
         Range of the metric; ``(0, 100)`` for percentages (`chance` is then one too).
     loss_result : Predictor, optional
@@ -135,7 +135,7 @@ def fit_downstream(
 
     Notes
     -----
-    Measured coverage, and by how much the mean and single tasks were missed, stands in docs/downstream.md.
+    Measured coverage, and by how much the mean and single tasks were missed, is in docs/downstream.md.
 
     Examples
     --------

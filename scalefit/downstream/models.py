@@ -105,7 +105,7 @@ class Models:
         )
 
     def to_dict(self) -> Mapping[str, Any]:
-        """All of it as JSON can hold it, notes left out."""
+        """Everything as a JSON-compatible dict, notes left out."""
         return {
             "inputs": {key: value.tolist() for key, value in self.inputs.items()},
             "loss": self.loss.tolist(),

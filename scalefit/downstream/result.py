@@ -33,7 +33,7 @@ _LEVEL = 0.9
 
 @dataclass(frozen=True, eq=False)
 class DownstreamResult(TaskFits, TwoStep):
-    """Metrics on tasks from N and D, by way of the loss. Made by :func:`scalefit.fit_downstream`.
+    """Metrics on tasks from N and D, predicted from the loss. Made by :func:`scalefit.fit_downstream`.
 
     A :class:`scalefit.Predictor` of the average over tasks (or of the one task); ``predict_tasks`` gives every task.
     ``table``, ``judgements``, ``predictable``, ``approaches``, ``tasks`` and ``curves`` are those of
@@ -110,7 +110,7 @@ class DownstreamResult(TaskFits, TwoStep):
         level : float
             Coverage wanted.
         steps : {2, 1}
-            By way of the loss, or by the one-step rival, straight from N and D.
+            From the loss, or with the one-step approach directly from N and D.
         tasks : sequence of str, optional
             Some of the tasks.
         **inputs : float
@@ -243,7 +243,7 @@ class DownstreamResult(TaskFits, TwoStep):
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
-        """Inputs held in the first step."""
+        """Inputs fixed in the first step."""
         return self.first.held_inputs
 
     @property
@@ -275,7 +275,7 @@ class DownstreamResult(TaskFits, TwoStep):
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """What to know before using the numbers."""
+        """What to know before you use the numbers."""
         found = [*self.models.notes, *words.notes_of(self)]
         return tuple({(note.code, note.message): note for note in found}.values())
 
@@ -286,7 +286,7 @@ class DownstreamResult(TaskFits, TwoStep):
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Parameters that the runs leave open."""
+        """Parameters that the runs do not determine."""
         return tuple(FIRST + name for name in self.first.undetermined)
 
     # -- what to make of it ------------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ class DownstreamResult(TaskFits, TwoStep):
         return draw_downstream(downstream_data(self, task or self.lead, check_level(level)), ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """First step and table as JSON can hold them, with what was found of each task."""
+        """First step and table as a JSON-compatible dict, with what was found of each task."""
         from scalefit.downstream.schema import document
 
         return document(self.first.to_dict(), self.models, self.table, self.notes, self.trusted)

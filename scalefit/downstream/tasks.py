@@ -224,7 +224,7 @@ class TaskFits:
     def _straight(self, inputs: Mapping[str, Any]) -> tuple[Array, Array, dict[str, Curve]]:
         if self.models.C is None or not set(SIZES) <= set(inputs):
             raise ArgumentError(
-                f"{arg('steps', 1)} goes straight from N and D, and one of them is missing",
+                f"{arg('steps', 1)} predicts directly from N and D, and one of them is missing",
                 "nothing was predicted",
                 "Give a table with N and D, and both here",
             )
@@ -269,8 +269,8 @@ class TaskFits:
         if begun:
             sentence = shortlist(f"{name} {_text.percent(round(self.curves[name].risen, 2))}" for name in begun)
             text = (
-                f"Only begun to rise, as a share of the way from guessing to 1: {sentence}. Such tasks may rise faster "
-                "than any curve of these models, and the better end of their intervals was widened. Evaluate larger "
+                f"Only begun to rise (share of the way from guessing to 1): {sentence}. Such tasks may rise faster "
+                "than any curve of these models, so the better end of their intervals was widened. Evaluate larger "
                 "models."
             )
             found.append(Note("only_begun", "warning", text, {"tasks": begun}))

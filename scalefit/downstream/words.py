@@ -32,8 +32,8 @@ def notes_of(result: Any) -> list[Note]:
     vague = [name for name in single if result.scaling[name].predictable and not result.judgements[name].predictable]
     if vague:
         text = (
-            f"{len(vague)} of {len(single)} tasks are curves in the loss that these models do not determine "
-            f"({_listed(vague)}): nearer than ten times the compute, {way('predict_tasks', '--at')} may know them."
+            f"{len(vague)} of {len(single)} tasks follow the loss, but these models do not determine how "
+            f"({_listed(vague)}): {way('predict_tasks', '--at')} may know them at less than ten times the compute."
         )
         found.append(Note("not_determined", "warning", text, {"tasks": vague}))
     named = [name for name in single if not result.scaling[name].predictable]
@@ -47,14 +47,14 @@ def notes_of(result: Any) -> list[Note]:
     if guessed:
         text = (
             f"The guessing rate of {_listed(guessed)} was not given and is estimated with the curve. Pass "
-            f"{arg('chance')} where it is known: tasks at chance are then seen as such."
+            f"{arg('chance')} where it is known: tasks at chance are then recognised."
         )
         found.append(Note("chance_estimated", "info", text, {"tasks": guessed}))
     sizes = len(np.unique(levelled(models.inputs["N"]))) if "N" in models.inputs else _FEW_SIZES
     if sizes < _FEW_SIZES:
         text = (
-            f"These models have {sizes} sizes, so nothing shows whether size and tokens "
-            "act through the loss alike. Add a size."
+            f"These models have {sizes} sizes, so they do not show whether size and tokens "
+            "act on the task through the loss alone. Add a size."
         )
         found.append(Note("few_sizes", "warning", text))
     if not result.approaches.empty:
@@ -62,8 +62,9 @@ def notes_of(result: Any) -> list[Note]:
         two, one = float(approaches["two_step"].mean()), float(approaches["one_step"].mean())
         if one < two:
             text = (
-                f"Straight from N and D the held-out third was predicted better than by way of the loss (mean error "
-                f"{one:.3g} against {two:.3g}): look at {way('predict_tasks(steps=1)', '--one-step')}."
+                "Predictions of the held-out third directly from N and D were better than those from the loss (mean "
+                "error "
+                f"{one:.3g} against {two:.3g}): try {way('predict_tasks(steps=1)', '--one-step')}."
             )
             found.append(Note("one_step_better", "warning", text, {"one_step": one, "two_step": two}))
     return found

@@ -78,7 +78,7 @@ class Certificate:
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using the fit."""
+        """Whether the fit can be trusted."""
         return not self.problems
 
     @property

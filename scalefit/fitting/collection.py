@@ -54,7 +54,7 @@ class Fits(Mapping[str, FitResult]):
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using any of them."""
+        """Whether all of them can be trusted."""
         return all(result.trusted for result in self.values())
 
     @property
@@ -66,7 +66,7 @@ class Fits(Mapping[str, FitResult]):
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """What to know before using the numbers, with the losses that it is of."""
+        """What to know before you use the numbers, with the losses that it is of."""
         stated: dict[tuple[str, str], list[str]] = {}
         found: dict[tuple[str, str], Note] = {}
         for name, result in self.items():
@@ -111,7 +111,7 @@ class Fits(Mapping[str, FitResult]):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """All of them as JSON can hold it."""
+        """All of them as a JSON-compatible dict."""
         results = {name: result.to_dict() for name, result in self.items()}
         return {"kind": "fits", "format": FORMAT, "scalefit": __version__, "results": results}
 

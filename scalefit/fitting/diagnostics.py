@@ -63,8 +63,8 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
         )
     if result.n_free + 1 < result.n_runs < 2.5 * result.n_free:
         text = (
-            f"{result.n_runs} runs for {result.n_free} parameters leave little to judge the law by: resamples of so "
-            f"few runs are often fitted exactly, and intervals are rough. Add runs, or fix parameters."
+            f"{result.n_runs} runs are few for {result.n_free} parameters: many resamples are fitted exactly, so "
+            f"intervals are rough. Add runs, or fix parameters."
         )
         notes.append(Note("few_runs", "warning", text, {"n_runs": result.n_runs, "n_free": result.n_free}))
     notes += bound_notes(law, certificate.at_bound, result.natural(result.x))
@@ -76,7 +76,8 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
     if shared is not None and certificate.trusted:
         text = (
             f"Runs of the same {shared.by} share their noise ({shared.share:.0%} of its variance, likelihood ratio "
-            f"{shared.ratio:.1f}). Robust errors allow for it: by {shared.n_clusters} clusters, with Student's t for "
+            f"{shared.ratio:.1f}). Robust errors take this into account: {shared.n_clusters} clusters, with Student's "
+            "t for "
             f"so few. For a bootstrap pass {arg('cluster')}."
         )
         details = {"by": shared.by, "share": shared.share, "ratio": shared.ratio, "clusters": shared.n_clusters}
@@ -96,8 +97,8 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
             Note(
                 "bootstrap_failures",
                 "warning" if failed > MANY_FAILED * n else "info",
-                f"{failed} of {n} resamples did not converge (a component vanished in them); they are in the intervals "
-                f"as they ended. More runs make such resamples rare.",
+                f"{failed} of {n} resamples did not converge (a component vanished in them); the intervals "
+                f"include them. More runs make such resamples rare.",
                 {"failed": failed, "n": n},
             )
         )
@@ -122,9 +123,9 @@ def _envelope_note(result: Solution) -> Note:
     on = result.problem.objective.on
     off = f"{100 * np.expm1(middle):+.2g} %" if on == "log_loss" else f"{middle:+.2g}" + " log-odds" * (on == "logit")
     text = (
-        f"Predicting too much and too little cost different amounts here: {below:.0%} of the runs lie below the law, "
-        f"and the middle one lies {off} off it. Floor and predictions are those of that edge; intervals of a new run "
-        "are about the middle of the runs. Compare such laws by held-out runs."
+        f"The law follows an edge of the runs: {below:.0%} of them are below it, and the median run is {off} away. The "
+        "floor and the predictions are those of this edge; intervals of a new run are centred on the middle of the "
+        "runs. Compare such laws by held-out runs."
     )
     return Note("envelope", "info", text, {"below": below, "middle": middle})
 
@@ -143,8 +144,9 @@ def _trend_notes(result: Solution) -> list[Note]:
     ends = trend.factor(np.array([trend.lower, trend.upper]))
     less, times = ("less", ends[0] / ends[1]) if ends[0] > ends[1] else ("more", ends[1] / ends[0])
     text = (
-        f"Runs of more compute scatter {less} about the law: as C^{trend.power:.2f}, {times:.1f} times from the "
-        f"smallest to the largest. Intervals for new runs allow for it; beyond the runs they take the noise to stay."
+        f"Runs with more compute scatter {less} around the law: as C^{trend.power:.2f}, a factor of {times:.1f} over "
+        "the "
+        f"table. Intervals for new runs take this into account; beyond the runs they assume constant noise."
     )
     return [Note("noise_by_compute", "info", text, {"power": trend.power, "t": trend.t})]
 
@@ -163,7 +165,7 @@ def _influence_notes(result: Solution) -> list[Note]:
         return []
     rows = [plain(value) for value in result.row_labels[positions]]
     shown = shortlist(rows)
-    text = f"rows {shown}) carry" if len(rows) > 1 else f"row {shown}) carries"
+    text = f"rows {shown}) decide" if len(rows) > 1 else f"row {shown}) decides"
     them = "them" if len(rows) > 1 else "it"
     return [
         Note(

@@ -150,11 +150,11 @@ def fit(
     delta : float
         Half-width of Huber's band, in units of the residual.
     on : {"log_loss", "loss", "logit"}, optional
-        What residuals are taken of: the logarithm of the target, the target, or its log-odds; by default as the law's
-        target says, which is the logarithm for losses.
+        What residuals are computed from: the logarithm of the target, the target, or its log-odds. By default as
+        the law's target says, which is the logarithm for losses.
     overestimate_penalty : float
-        What predicting too much costs, of what predicting too little does: 10 makes the law follow the lower envelope
-        of the runs, for tables in which some runs trained worse than they might have. The floor and the predictions
+        Cost of predicting too much relative to predicting too little: 10 makes the law follow the lower envelope
+        of the runs, for tables in which some runs are poorly tuned. The floor and the predictions
         are then those of the best runs, not of the typical one.
     quantile : float, optional
         Of ``objective="quantile"``: the share of the runs that lie below the law; 0.5, the median, by default.
@@ -164,7 +164,7 @@ def fit(
         column: a power of any column, such as ``"C^0.5"``; ``"frontier"`` for weights that fall with distance from the
         best loss at the same compute.
     fixed : mapping, optional
-        Parameters held at a value, ``{"E": 1.7}``.
+        Parameters fixed at a value, ``{"E": 1.7}``.
     tied : mapping, optional
         Parameters made equal, ``{"beta": "alpha"}``; any other expression goes through lmfit.
     bounds : mapping, optional

@@ -330,7 +330,7 @@ def bound_notes(law: type[Law], at_bound: tuple[str, ...], values: Mapping[str, 
 
 
 def ridge_notes(correlations: list[tuple[str, str, float]]) -> list[Note]:
-    """Say which parameters are nearly exchangeable."""
+    """Say which parameters are almost perfectly correlated."""
     strong = [item for item in correlations if abs(item[2]) > 0.98]
     if not strong:
         return []
@@ -339,7 +339,9 @@ def ridge_notes(correlations: list[tuple[str, str, float]]) -> list[Note]:
         Note(
             "ridge",
             "info",
-            f"Nearly exchangeable: {pairs}. Read exponents and predictions, not coefficients alone.",
+            f"Almost perfectly correlated: {pairs}. Do not interpret a coefficient alone; exponents and predictions "
+            "are "
+            f"fine.",
             {"pairs": [[a, b, float(value)] for a, b, value in strong]},
         )
     ]
@@ -371,7 +373,8 @@ def replicate_note(columns: Mapping[str, Array], residual: Array, n_free: int) -
                 "lack_of_fit",
                 "warning",
                 f"{text}, and the law misses the settings' means by more (F = {ratio:.1f}, p = {p_value:.1g}). "
-                f"Its intervals stand for these runs; try a richer law with {way('sf.compare', 'scalefit compare')}.",
+                "Its intervals describe these runs only; try a richer law with "
+                f"{way('sf.compare', 'scalefit compare')}.",
                 details,
             )
         ]

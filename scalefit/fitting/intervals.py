@@ -218,6 +218,6 @@ def _impossible_notes(result: Solution, values: Array) -> list[Note]:
     target = result.law.target
     text = (
         f"The law gives {target.name} {values[0]:.4g} at {values.size} of the points, outside {target.range[0]:g} to "
-        f"{target.range[1]:g}: it does not hold there, and has no interval. Predict nearer to the runs."
+        f"{target.range[1]:g}: it is not valid there, and has no interval. Predict closer to the runs."
     )
     return [Note("impossible_value", "warning", text, {"n": int(values.size), "value": float(values[0])})]

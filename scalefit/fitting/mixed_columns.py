@@ -142,11 +142,12 @@ def _note(law: type[Law], name: str, means: Mapping[str, float], nested: str, ga
     low, high = min(means, key=lambda kind: means[kind]), max(means, key=lambda kind: means[kind])
     gap = means[high] - means[low] if gap is None else gap
     shown = f"{100 * gap:.2g} %" if law.target.on == "log_loss" else f"{gap:.2g}"
-    open_ = f" {name} goes with {nested}, so the runs do not tell the effects of the two apart." if nested else ""
+    open_ = f" {name} goes with {nested}, so the runs do not separate the two effects." if nested else ""
     text = (
-        f"Runs differ by {name}, which {law.name} does not read: {high} and {low} lie {shown} apart about one law. All "
-        f"were fitted as one, so runs of the same settings are not replicates.{open_} Keep the rows of one {name}, "
-        f"read the table with {arg('series', name)} and fit with {arg('by', 'series')}, or ask "
-        f"{way('sf.compare_recipes', 'scalefit compare-recipes')} which is better."
+        f"Runs differ by {name}, which {law.name} does not read: {high} and {low} are {shown} apart around one law. "
+        "All "
+        f"were fitted together, so runs of the same settings are not replicates.{open_} Keep the rows of one {name}, "
+        f"read the table with {arg('series', name)} and fit with {arg('by', 'series')}, or "
+        f"compare them with {way('sf.compare_recipes', 'scalefit compare-recipes')}."
     )
     return Note("mixed_runs", "warning", text, {"column": name, "means": dict(means)})

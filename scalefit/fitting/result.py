@@ -30,11 +30,11 @@ _FEW_CLUSTERS = 8
 
 @dataclass(frozen=True, eq=False)
 class FitResult(Solution):
-    """A fitted law. Made by :func:`scalefit.fit`; not to be built by hand.
+    """A fitted law. Made by :func:`scalefit.fit`; do not create it directly.
 
     Its numbers (``params``, ``std_errors``, ``cov``, ``conf_int``, ``predict``, ``draws``, ``seen``, and the fields
     ``law``, ``problem``, ``x``, ``names``, ``certificate``, ``row_labels``, ``conventions``) are those of
-    :class:`scalefit.fitting.solution.Solution`; here is what a person asks of them.
+    :class:`scalefit.fitting.solution.Solution`; this class adds the public methods.
     """
 
     @cached_property
@@ -100,9 +100,9 @@ class FitResult(Solution):
             With a ``RandomState`` rs, resample k is ``rs.choice(n_runs, n_runs)``.
         cluster : Series or array_like (n_runs,), optional
             Labels of runs that belong together (checkpoints of one trajectory): whole clusters are drawn. A Series is
-            matched to the runs by its index; anything else stands in the order of ``row_labels``.
+            matched to the runs by its index; anything else is in the order of ``row_labels``.
         progress : callable, optional
-            Told (done, total) as refits end.
+            Called with (done, total) as refits finish.
         workers : int
             Threads that refit; the draws do not depend on it.
 
@@ -206,7 +206,7 @@ class FitResult(Solution):
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """Everything worth knowing before using the numbers."""
+        """What to know before you use the numbers."""
         from scalefit.fitting.diagnostics import notes_of
 
         return notes_of(self)
@@ -254,7 +254,7 @@ class FitResult(Solution):
         return "\n".join(citation_entries(self.law, self.problem.objective))
 
     def at(self, **held: Any) -> Held:
-        """The same result with inputs held, which predicts from the others: ``result.at(n_experts=8)``.
+        """The same result with some inputs fixed, which predicts from the others: ``result.at(n_experts=8)``.
 
         Raises
         ------
@@ -264,7 +264,7 @@ class FitResult(Solution):
         return Held(self, held)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as JSON can hold it, with the runs it was fitted to."""
+        """The result as a JSON-compatible dict, with the runs it was fitted to."""
         from scalefit.fitting.schema import document
 
         return document(self, self.notes)

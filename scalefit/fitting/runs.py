@@ -34,7 +34,7 @@ class Runs:
     conventions : dict
         What N, C and the loss count.
     notes : tuple of Note
-        What was guessed, derived, set aside or found odd.
+        What was guessed, derived, set aside or found unusual.
     """
 
     columns: dict[str, Array]

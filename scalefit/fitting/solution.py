@@ -201,7 +201,7 @@ class Solution:
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Parameters that the runs leave open."""
+        """Parameters that the runs do not determine."""
         return self.certificate.undetermined
 
     @cached_property
@@ -297,7 +297,7 @@ class Solution:
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using the fit (CLI exit code 3 where something does)."""
+        """Whether the fit can be trusted (CLI exit code 3 if not)."""
         return self.certificate.trusted
 
     # -- as a Predictor ----------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ class Solution:
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
-        """Inputs held at a value: none; see ``at``."""
+        """Inputs fixed at a value: none; see ``at``."""
         return {}
 
     @property

@@ -140,7 +140,8 @@ def _untuned(columns: Mapping[str, AnyArray]) -> list[Note]:
         if np.ptp(column) == 0.0:  # not where some are unknown
             text = (
                 f"{key} is {float(column[0]):.3g} in every run, over a factor of {N.max() / N.min():.3g} in N: larger "
-                f"models usually need a smaller one, and a forecast takes each run for tuned. Tune {key} at two sizes."
+                f"models usually need a smaller one, and a forecast assumes that each run is tuned. Tune {key} at two "
+                "sizes."
             )
             return [Note("untuned_rate", "warning", text, {"column": key})]
     return []
@@ -155,8 +156,9 @@ def _follows_size(columns: Mapping[str, AnyArray], settings: Mapping[str, Array]
     if not follows:
         return []
     text = (
-        f"{', '.join(follows)} change{'s' if len(follows) == 1 else ''} with N or D, so what it does to the loss "
-        f"cannot be told from size: the forecast holds for larger runs in which it goes on changing so."
+        f"{', '.join(follows)} change{'s' if len(follows) == 1 else ''} with N or D, so its effect on the loss "
+        "cannot be separated from that of size: the forecast is for larger runs in which it keeps changing in this "
+        "way."
     )
     return [Note("recipe_follows_size", "info", text, {"columns": follows})]
 
@@ -173,8 +175,8 @@ def _short_runs(columns: Mapping[str, AnyArray], left: Array) -> list[Note]:
     if not (p < _CHANCE and strength > 0):
         return []
     text = (
-        f"Among the {int(low.sum())} runs of least compute the loss lies the higher above the forecast the larger the "
-        f"model (rank correlation {strength:+.2f}): too few steps or too long a warm-up do that. Leave those "
+        f"Among the {int(low.sum())} runs of least compute, larger models are further above the forecast "
+        f"(rank correlation {strength:+.2f}): a sign of too few steps or too long a warm-up. Leave those "
         f"runs out, or scale the warm-up to the run."
     )
     return [Note("short_runs", "warning", text, {"correlation": strength})]
@@ -193,10 +195,10 @@ def _embeddings(columns: Mapping[str, AnyArray], params: str) -> list[Note]:
     if share is None and np.median(N) >= _MOSTLY_EMBEDDINGS:
         return []
     found = (
-        f"Half of the models have fewer than {count(float(np.median(N)), 2)} parameters, and N was taken to count "
+        f"Half of the models have fewer than {count(float(np.median(N)), 2)} parameters, and N is assumed to count "
         f"embeddings too: these are then most of N at usual vocabularies"
         if share is None
-        else f"N counts embeddings, {100 * share:.0f} % of it in the middle model"
+        else f"N counts embeddings, {100 * share:.0f} % of it in the median model"
     )
     text = f"{found}, which misleads forecasts at 30 times the compute and more. {advice}."
     return [Note("embeddings_counted", "warning", text, {"column": column, "share": share})]

@@ -116,7 +116,7 @@ def forecast(
         A forecast for each series of the table, as a dict; series too small for one are left out and named in a
         warning. Or one that takes them for one series. Several series without it are an error.
     law : str or type of Law, optional
-        A law of your own choice in the coupled law's place, with any inputs: errors that neighbouring runs share are
+        A law of your choice instead of the coupled law, with any inputs: errors that neighbouring runs share are
         modelled in the same way. The prior is then on E alone, where the law has it; the intervals were calibrated
         with the coupled law.
     constants : ForecastCalibration, optional

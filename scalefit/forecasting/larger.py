@@ -118,7 +118,7 @@ def larger_runs(result: Any, ratio: Array) -> dict[str, Array]:
         (name,) = result.inputs
         if falls_short(result) and (ratio > 1).any():
             raise ArgumentError(
-                f"A run with more {name} is no better one by {result.law.name}, so the best run ahead is no multiple "
+                f"A run with more {name} is not better by {result.law.name}, so the best larger run is not a multiple "
                 "of the largest",
                 "no run was found",
                 f"Give the {name} of the run",

@@ -72,14 +72,15 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
         where = "above" if high == out.size else "below" if high == 0 else f"{high} above, {out.size - high} below"
         text = (
             f"{out.size} of {n} runs (row{'s' if out.size > 1 else ''} {shortlist(rows)}) "
-            f"lie{'' if out.size > 1 else 's'} over {ODD:g} times as far off the law and neighbours as the others do "
+            f"{'are' if out.size > 1 else 'is'} over {ODD:g} times as far from the law and neighbours as the others "
             f"({where}); they hardly count. Check them for errors."
         )
         notes.append(Note("outliers", "warning", text, {"rows": rows}))
     if facts.widening > _WIDE and spread.power > 0:
         text = (
-            f"Runs scatter {100 * facts.scatter:.2g} % about it, {facts.scatter / spread.pivot:.2g} "
-            f"times what the runs of tuned tables do; intervals beyond were made {facts.widening:.2g} times as wide. "
+            f"Runs scatter {100 * facts.scatter:.2g} % around the forecast, {facts.scatter / spread.pivot:.2g} times "
+            "as "
+            f"much as in well-tuned tables; intervals beyond the runs were made {facts.widening:.2g} times as wide. "
             f"Tune the runs, or forecast those of one recipe."
         )
         notes.append(Note("scatter", "warning", text, {"scatter": facts.scatter, "factor": facts.widening}))
@@ -88,8 +89,8 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
         g, se = float(fitted.x[at]), float(np.sqrt(fitted.cov[at, at]))
         if abs(g - 1.0) < se and se < 0.5:
             text = (
-                f"The coupling is {g:.2f} ± {se:.2f}: on this table the additive law of Chinchilla (g = 1) does as "
-                f"well. {way('sf.compare', 'scalefit compare')} says which forecasts better."
+                f"The coupling is {g:.2f} ± {se:.2f}: on this table the additive law of Chinchilla (g = 1) fits as "
+                f"well. {way('sf.compare', 'scalefit compare')} says which law forecasts better."
             )
             notes.append(Note("additive", "info", text, {"g": g, "se": se}))
     return tuple(sorted(notes, key=by_severity))
@@ -104,8 +105,8 @@ def jump_notes(
     if ratio > CALIBRATED:
         text = (
             f"The largest prediction is {ratio:.3g} times the largest run's compute. Intervals were calibrated on "
-            f"jumps up to {CALIBRATED:g}; beyond, they grow as they did up to there, which nobody has checked. "
-            f"Train runs nearer to it first ({way('sf.next_runs', 'scalefit next-runs')} says which)."
+            f"jumps up to {CALIBRATED:g}; beyond, they grow at the same rate, which is untested. "
+            f"Train runs closer to it first ({way('sf.next_runs', 'scalefit next-runs')} says which)."
         )
         notes.append(Note("beyond_calibration", "warning", text, {"ratio": ratio}))
     if reason and set(SIZES) <= set(inputs) and "line" in conventions:
@@ -114,7 +115,7 @@ def jump_notes(
         if float(np.max(off)) > _OFF_LINE:
             text = (
                 f"A prediction is a factor of {float(np.exp(np.max(off))):.3g} off the line of D over N that every "
-                f"run follows; this law of compute says nothing there. Add runs at that ratio."
+                f"run follows; this law of compute is not valid there. Add runs at that ratio."
             )
             notes.append(Note("off_line", "error", text))
     return notes

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ForecastResult:
-    """A forecast. Made by :func:`scalefit.forecast`; not to be built by hand.
+    """A forecast. Made by :func:`scalefit.forecast`; do not create it directly.
 
     Attributes
     ----------
@@ -50,13 +50,13 @@ class ForecastResult:
     names : tuple of str
         Names of the law's parameters, in the order of ``fitted.x``.
     reason : str
-        Why another law took the coupled one's place; empty otherwise.
+        Why another law replaced the coupled one; empty otherwise.
     conventions : mapping
         What N, C and the loss count.
     recipe_spread : float
         Standard deviation between recipes mixed in the table [log loss], part of every interval.
     repeats : Repeats or None
-        What the table says of tokens seen more than once; None where none are.
+        What the table says about repeated tokens; None without any.
     """
 
     law: type[Law]
@@ -135,7 +135,7 @@ class ForecastResult:
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using the forecast (CLI exit code 3 where something does)."""
+        """Whether the forecast can be trusted (CLI exit code 3 if not)."""
         return not any(note.severity == "error" for note in self.notes)
 
     @cached_property
@@ -211,8 +211,8 @@ class ForecastResult:
         -------
         DataFrame
             ``loss``, ``lower``, ``upper`` [nat/token] and ``se_parameter``, ``se_law``, ``se_noise`` [nat/token]: what
-            the law's parameters, its form, and the noise of a run contribute; they add in squares, about a middle above
-            the loss beyond the runs (the posterior is skewed). Notes are in ``frame.attrs["notes"]``.
+            the law's parameters, its form, and the noise of a run contribute; they add in quadrature, around a
+            middle above the loss beyond the runs (the posterior is skewed). Notes are in ``frame.attrs["notes"]``.
 
         Raises
         ------
@@ -275,7 +275,7 @@ class ForecastResult:
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
-        """Inputs held at a value: the distinct tokens, where :meth:`at` was given them."""
+        """Inputs fixed at a value: the distinct tokens, where :meth:`at` was given them."""
         return {"unique_tokens": self.repeats.unique} if self.repeats is not None and self.repeats.given else {}
 
     @property
@@ -295,7 +295,7 @@ class ForecastResult:
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Parameters that the runs leave open."""
+        """Parameters that the runs do not determine."""
         return ()
 
     def runs(self) -> dict[str, Array]:
@@ -319,7 +319,7 @@ class ForecastResult:
         return posterior.draws(self, n)
 
     def at(self, **held: Any) -> Predictor:
-        """The same forecast with inputs held, which predicts from the others; ``unique_tokens`` [tokens] among them."""
+        """The same forecast with some inputs fixed, ``unique_tokens`` [tokens] among them."""
         found, rest = repeating.drawing_on(self, held)
         return Held(found, rest) if rest or found is self else found
 
@@ -327,7 +327,7 @@ class ForecastResult:
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """Everything worth knowing before using the numbers, the most severe first."""
+        """What to know before you use the numbers, the most severe first."""
         about = (self.row_labels, self.table_notes, self.widening, self.scatter)
         odd = oddness(self.problem, self.fitted, self.discrepancy)
         return notes_of(ForecastFacts(self.problem, self.fitted, self.names, *about, odd), self.spread)

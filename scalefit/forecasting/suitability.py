@@ -85,8 +85,8 @@ def instead_of_calibrated(columns: Mapping[str, Array], loss: Array) -> str:
     if left < _COLLINEAR:
         what = "tokens per parameter are the same in every run" if abs(slope - 1) < 0.05 else f"D follows N^{slope:.2f}"
         return (
-            f"N and D move together ({what}), so their effects cannot be told apart: a law of compute took the coupled "
-            f"law's place. It holds along this line only; add runs at other ratios to leave it."
+            f"N and D move together ({what}), so their effects cannot be separated: a law of compute replaced "
+            f"the coupled law. It is valid along this line only; add runs at other ratios to predict elsewhere."
         )
     return ""
 
@@ -96,8 +96,9 @@ def own_law_notes(law: type[Law]) -> list[Note]:
     if law is get(CALIBRATED_LAW):
         return []
     text = (
-        f"{law.name} was asked for. The width of intervals was learned from forecasts by the {CALIBRATED_LAW} law; "
-        f"on this law it was not checked."
+        f"The law is {law.name}, as requested. The width of intervals was learned with the {CALIBRATED_LAW} law, and "
+        "was "
+        f"not checked with this one."
     )
     return [Note("own_law", "info", text, {"law": law.name})]
 

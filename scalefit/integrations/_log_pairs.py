@@ -129,7 +129,7 @@ def _at_steps(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[st
             kept[-1] |= {key: value for key, value in stated.items() if key not in kept[-1]}
         else:
             early += [key for key in stated if is_loss(key)]
-    note = f"What stands beside an epoch before the first step was left out: {shortlist(dict.fromkeys(early), 3)}."
+    note = f"Values with an epoch before the first step were left out: {shortlist(dict.fromkeys(early), 3)}."
     return kept, [note] if early else []
 
 

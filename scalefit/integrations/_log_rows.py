@@ -23,7 +23,7 @@ def in_order(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFram
     """
     if len(table) > 2 and table["step"].is_monotonic_decreasing and table["step"].iloc[0] > table["step"].iloc[-1]:
         table = table[::-1].reset_index(drop=True)
-        notes.append("The newest step stands first: the rows were turned around.")
+        notes.append("The newest step is first: the rows were reversed.")
     steps = table["step"].to_numpy(dtype=float)
     drop = np.zeros(len(table), dtype=bool)
     for name in COLUMNS:
@@ -57,7 +57,7 @@ def once_each(table: pd.DataFrame, notes: list[str]) -> None:
         return
     table.loc[again[again].index, "val_loss"] = np.nan
     notes.append(
-        f"The log prints the last validation loss again beside new training losses: {int(again.sum())} were left out."
+        f"The log repeats the last validation loss with new training losses: {int(again.sum())} were left out."
     )
 
 

@@ -40,7 +40,7 @@ def plan_from_log(table: pd.DataFrame, total_steps: float | None = None) -> tupl
     origin = f"The log says {total:g} {counts}." if total else ""
     if total_steps is not None:
         total = _given_length(total_steps, last, counts)
-        origin = f"The run is to have {total:g} steps, as asked."
+        origin = f"The run is to have {total:g} steps, as given."
     schedule, length_known, text = _schedule(table, float(total) if total else None, origin, max(last, 1.0), counts)
     if not length_known:
         text += f" Nothing says how long the run will be: the forecast is for twice the {counts} so far."
@@ -114,10 +114,8 @@ def _schedule(
             f"the best is {kind}."
         )
     else:
-        text = (
-            f"The logged rates are those of a {kind} schedule over {length:.4g} {counts} ({shortest:.4g} to "
-            f"{longest:.4g})."
-        )
+        between = "" if longest - shortest < 0.5 else f" ({shortest:.4g} to {longest:.4g})"
+        text = f"The logged rates are those of a {kind} schedule over {length:.4g} {counts}{between}."
     return best, True, text
 
 

@@ -209,7 +209,7 @@ def _table(text: str, val: str | None, train: str | None) -> pd.DataFrame:
                 f"The log is not a table ({' '.join(str(error).split())[:200]})", "it was not read", "Export it again"
             ) from None
     if lines is not None:
-        table, notes = lines, ["The log is not a table; what its lines name beside a step was read."]
+        table, notes = lines, ["The log is not a table; names and values were read from lines with a step."]
         notes += lines.attrs.get("notes", [])
     stated = dict(table.attrs)
     found = _chosen(_log_tables.from_long(table), val, train)
@@ -326,7 +326,7 @@ def _steps_from(
         stated["notes"].append("Epochs are counted from 1: the first was evaluated at its end.")
     if steps_per_epoch is None:
         stated["counts"] = "epochs"
-        stated["notes"].append("The log has no steps; epochs stand for them.")
+        stated["notes"].append("The log has no steps; epochs are used instead.")
         return table.assign(step=epoch).drop(columns="epoch")
     return table.assign(step=epoch * steps_per_epoch).drop(columns="epoch")
 

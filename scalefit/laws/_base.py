@@ -37,7 +37,7 @@ class Law(metaclass=_LawMeta):
     """Base class of every scaling law: subclass it in one file, or in a notebook cell.
 
     A law declares ``inputs``, one :class:`Parameter` per parameter as class attributes, and a static ``loss`` that
-    takes the inputs and then the parameters, in order, and broadcasts over both. Laws carry no state.
+    takes the inputs and then the parameters, in order, and broadcasts over both. Laws have no state.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Law(metaclass=_LawMeta):
     choices : tuple of str
         For laws in one variable: the inputs it may be asked about; ``power_law:N`` picks one.
     terms : tuple of Term
-        For sums of powers: the summands; gives the engine an exact Hessian for nothing.
+        For sums of powers: the summands; gives the engine an exact Hessian at no cost.
     exponents : mapping
         Input to the parameters that are its exponents, where they are not in `terms`. A law that declares none at all
         is asked which parameters have no effect at an input of 1.

@@ -169,7 +169,7 @@ class Target:
         Closed interval of values that make sense. On a logarithmic scale values are positive whatever the range
         says, and on a logit scale they lie strictly between 0 and 1.
     scale : {"log", "linear", "logit"}
-        What residuals are taken of by default: the logarithm, the value itself, or the log-odds of a share.
+        What residuals are computed from by default: the logarithm, the value itself, or the log-odds of a share.
     names : sequence of str
         Further column names it usually has.
 

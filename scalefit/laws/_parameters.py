@@ -24,7 +24,7 @@ class Parameter:
     Parameters
     ----------
     meaning : str
-        What it is, in a few words; printed beside every fit.
+        What it is, in a few words; printed with every fit.
     bounds : (float, float)
         Closed interval that fits stay in.
     starts : sequence of float

@@ -76,7 +76,7 @@ class PublishedLaw:
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
-        """Inputs held at a value: none; see :meth:`at`."""
+        """Inputs fixed at a value: none; see :meth:`at`."""
         return {}
 
     @property
@@ -92,7 +92,7 @@ class PublishedLaw:
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using it; published constants are taken as printed."""
+        """Whether it can be trusted; published constants are taken as printed."""
         return True
 
     @property
@@ -107,7 +107,7 @@ class PublishedLaw:
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Parameters that the runs leave open."""
+        """Parameters that the runs do not determine."""
         return ()
 
     @property
@@ -134,7 +134,7 @@ class PublishedLaw:
         return 1.0
 
     def at(self, **held: Any) -> Held:
-        """The same law with inputs held, which predicts from the others."""
+        """The same law with some inputs fixed, which predicts from the others."""
         return Held(self, held)
 
     def cite(self) -> str:
@@ -142,7 +142,7 @@ class PublishedLaw:
         return self.law.bibtex
 
     def to_dict(self) -> dict[str, Any]:
-        """Law, key, values and source, as JSON can hold them."""
+        """Law, key, values and source as a JSON-compatible dict."""
         c = self.constants
         return {"kind": "published", "law": self.law.name, "key": c.key, "values": dict(c.values), "source": c.source}
 

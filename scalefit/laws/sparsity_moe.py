@@ -50,8 +50,8 @@ class SparsityMoE(Law):
     c = Parameter("sparsity coefficient", (0.0, 1e20), (0.1, 0.5, 2.0), log=True, linear=True, own=True)
     lam = Parameter("sparsity exponent", (-2.0, 2.0), (-0.3, -0.17, 0.2))
     d = Parameter("coefficient of sparsity and size", (0.0, 1e20), (5.0, 17.0, 100.0), log=True, linear=True, own=True)
-    delta = Parameter("exponent of sparsity beside size", (-2.0, 2.0), (0.05, 0.16, 0.3))
-    gamma = Parameter("exponent of size beside sparsity", (0.0, 3.0), (0.1, 0.16, 0.25))
+    delta = Parameter("exponent of sparsity in the joint term", (-2.0, 2.0), (0.05, 0.16, 0.3))
+    gamma = Parameter("exponent of size in the joint term", (0.0, 3.0), (0.1, 0.16, 0.25))
 
     published = (
         Constants(

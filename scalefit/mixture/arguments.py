@@ -121,7 +121,7 @@ def held_inputs(result: FitResult, at: Any) -> dict[str, float]:
     given = check_mapping("at", at, "{'N': 1e9}")
     unknown = sorted(set(given) - set(others))
     if unknown:
-        known = f"it reads {', '.join(others)} beside the shares" if others else "it reads nothing but the shares"
+        known = f"it reads {', '.join(others)} besides the shares" if others else "it reads nothing but the shares"
         raise ArgumentError(
             f"{arg('at')} names {', '.join(unknown)}, and {known}", "nothing was computed", "Leave it out"
         )

@@ -65,7 +65,7 @@ class OptimalMixture:
     level : float
         Level of the intervals.
     notes : tuple of Note
-        What to know before using the numbers.
+        What to know before you use the numbers.
     """
 
     domains: tuple[str, ...]
@@ -126,7 +126,7 @@ class OptimalMixture:
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using it (CLI exit code 3 where something does)."""
+        """Whether it can be trusted (CLI exit code 3 if not)."""
         return not any(note.severity == "error" for note in self.notes)
 
     @property
@@ -200,7 +200,7 @@ class OptimalMixture:
         return draw_mixture(self.table, self.level, f"within {self.within:g} {self.unit}", ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can hold it; NaN becomes None."""
+        """Everything as a JSON-compatible dict; NaN becomes None."""
         return {
             "kind": "mixture",
             "law": self.law,

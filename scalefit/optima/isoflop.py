@@ -122,7 +122,7 @@ def _on_labels(table: Runs, found: Optima, method: Method, budget: str | None, s
     own = int(np.isin(found.strange["row"].to_numpy(), table.labels[labelled]).sum())
     text = (
         f"The table labels {int(labelled.sum())} of {len(labelled)} rows as outliers. They were used; {own} of them "
-        f"lie off their curve by the noise seen here"
+        f"are off their curve by the noise seen here"
     )
     details: dict[str, Any] = {"labelled": int(labelled.sum()), "off_curve": own}
     try:
@@ -270,7 +270,7 @@ def _remarks(table: pd.DataFrame, refused: pd.DataFrame, strange: pd.DataFrame) 
     if len(strange):
         rows = ", ".join(str(row) for row in strange["row"].head(6))
         text = (
-            f"{len(strange)} runs lie 6 standard deviations of the noise off the curve through their neighbours, or 5 "
+            f"{len(strange)} runs are 6 standard deviations of the noise off the curve through their neighbours, or 5 "
             f"above the same size with fewer tokens (rows {rows}). They were kept; look at them, and run again "
             f"without them."
         )

@@ -143,7 +143,7 @@ class Optima:
         return draw_isoflop(isoflop_data(self), ax=ax)
 
     def to_dict(self, level: float = LEVEL) -> dict[str, Any]:
-        """The result as JSON can hold it, with intervals at `level`."""
+        """The result as a JSON-compatible dict, with intervals at `level`."""
         return optima_record(self, level)
 
     def __str__(self) -> str:
@@ -208,7 +208,7 @@ def optima_text(optima: Optima, level: float = LEVEL) -> str:
 
 
 def optima_record(optima: Optima, level: float = LEVEL) -> dict[str, Any]:
-    """The optima as JSON can hold them."""
+    """The optima as a JSON-compatible dict."""
     interval = optima.interval(level)
     return {
         "method": optima.method,

@@ -138,7 +138,7 @@ def refuse_absurd(predictor: Predictor, question: str, asked: float, named: str 
     if question in seen and settled(asked / seen[question]) > ABSURD:
         raise ArgumentError(
             f"{arg(named, shown=f'{asked:.3g}')} is {asked / seen[question]:.2g} times the largest run behind the law "
-            f"({seen[question]:.3g}): no law can speak about that",
+            f"({seen[question]:.3g}): no law is reliable there",
             "no plan was made",
             "Ask for less, or fit larger runs",
         )
@@ -159,9 +159,9 @@ def refuse_absurd_answer(predictor: Predictor, question: str, asked: float, C: f
     if settled(C / most) > ABSURD:
         raise ArgumentError(
             f"{arg(question, shown=f'{asked:.6g}')} takes {C:.2g} FLOP under this law, {C / most:.2g} times the "
-            f"largest run behind it ({most:.3g} FLOP): no law can speak about that",
+            f"largest run behind it ({most:.3g} FLOP): no law is reliable there",
             "no plan was made",
-            f"Ask for something nearer to the runs, or with {arg('C')}",
+            f"Ask for something closer to the runs, or use {arg('C')}",
         )
 
 

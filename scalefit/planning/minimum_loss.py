@@ -50,7 +50,7 @@ _READINGS: tuple[tuple[Convention, Patterns], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class MinimumLoss:
-    """The least loss that a planned run can reach, by every law that speaks of it. Made by `minimum_loss`.
+    """The least loss that a planned run can reach, by every law that covers it. Made by `minimum_loss`.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class MinimumLoss:
         (whether they covered this plan) and ``kind``: ``"forecast"``, ``"published"``, ``"hypothesis"`` (the
         associative-memory floor) or ``"entropy"`` (of the samples, or of the data).
     verdict : str
-        What they say together.
+        What they say together, in words.
     plan : dict
         N [parameters], D [tokens], n_layers, d_emb, T_max [tokens], and what else was given.
     level : float
@@ -68,7 +68,7 @@ class MinimumLoss:
     floor : Floor
         The associative-memory floor, exact formulas.
     notes : tuple of Note
-        What to know before using the numbers.
+        What to know before you use the numbers.
     """
 
     table: pd.DataFrame
@@ -100,7 +100,7 @@ class MinimumLoss:
         return draw_minimum_loss(self.figure(), ax=ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it; a number that is not finite becomes None."""
+        """Everything as a JSON-compatible dict; a number that is not finite becomes None."""
         return {
             "kind": "minimum_loss",
             "plan": dict(self.plan),
@@ -165,10 +165,10 @@ def minimum_loss(
     vocab_size: int | None = None,
     d_ff: int | None = None,
 ) -> MinimumLoss:
-    """Return what every law says of the loss of a planned run, the associative-memory floor beside them.
+    """Return the loss of a planned run according to every law, and the associative-memory floor.
 
-    Published laws carry no errors, so they have no interval; their spread is that of corpora and tokenizers too. A
-    forecast of your own runs is what to use, where there are some.
+    Published laws have no errors, so they have no interval; their spread is that of corpora and tokenizers too. A
+    forecast from your own runs is better, if you have some.
 
     Parameters
     ----------

@@ -54,12 +54,12 @@ def next_runs(
     noise: float | None = None,
     series: str | None = None,
 ) -> pd.DataFrame:
-    """Choose runs that determine an answer best for their compute.
+    """Choose the runs that reduce the uncertainty of an answer most for their compute.
 
     Parameters
     ----------
     result : FitResult
-        A fit. What it does not know is taken from the information in its runs and the size of its residuals; where
+        A fit. Its uncertainty comes from the information in its runs and the size of its residuals; where
         that is singular, from its bootstrap draws.
     budget : float or str
         Compute of all new runs together [FLOP].
@@ -85,7 +85,7 @@ def next_runs(
     Raises
     ------
     ArgumentError
-        The result has no draws, the target is unknown or not in doubt, or the budget buys no run.
+        The result has no draws, the target is unknown or has no uncertainty, or the budget is too small for a run.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def _seen(predictor: Predictor, kind: str) -> dict[str, Array]:
     if not set(SIZES) <= set(seen):
         raise ArgumentError(
             f"A {kind} does not hold the runs it was fitted to",
-            "no run was chosen beside them",
+            "no run was added to them",
             "Pass what sf.fit or sf.forecast returned",
         )
     return seen

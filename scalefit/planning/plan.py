@@ -95,17 +95,17 @@ def plan(
     result : FitResult, PublishedLaw, anything that predicts, or a table
         The law. A table (a path or DataFrame) is fitted by Chinchilla's law first; a path may be a saved result.
         Bootstrap draws give the intervals, or else the fit's robust covariance; published laws have none.
-        What it predicts says what is best: a loss is made low, an accuracy high, a setting is not planned for.
+        A loss is minimised and an accuracy maximised; a setting cannot be planned.
     C : float, str or sequence of them
-        Compute for training and serving together [FLOP]; the plan has the best target it buys. Several give a table.
+        Compute for training and serving together [FLOP]; the plan has the best target for it. Several give a table.
     loss : float
         Loss to reach [nat/token]; the plan is the cheapest.
     N, D : float or str
-        Size [parameters] or tokens [tokens]; the plan is the one that is optimal for its own cost.
+        Size [parameters] or tokens [tokens]; the plan is the budget for which it is optimal.
     ratio : float
         Tokens per parameter; the plan is the budget for which this ratio is optimal.
     fixed : mapping, optional
-        Holds ``N``, ``D`` or ``ratio`` at a value while C or loss is asked: ``fixed={"ratio": 20}``.
+        Fixes ``N``, ``D`` or ``ratio`` together with C or loss: ``fixed={"ratio": 20}``.
     at : mapping, optional
         Values of the law's other inputs: ``at={"n_experts": 8}``.
     choose : mapping, optional
@@ -113,7 +113,7 @@ def plan(
     inference_tokens : float or str
         Tokens to be served over the model's life, at 2 N FLOP each [tokens].
     unique_tokens : float or str, optional
-        Distinct tokens there are [tokens]; training beyond them repeats them.
+        Distinct tokens available [tokens]; training on more repeats them.
     hardware : Hardware or str, optional
         Devices: device-hours and money, and what a served FLOP costs against a trained one.
     hyperparameters : Hyperparameters, optional
@@ -210,7 +210,7 @@ def the_question(given: Mapping[str, Any]) -> tuple[str, float]:
             f"Exactly one of {arg('C')}, {arg('loss')}, {arg('N')}, {arg('D')} and {arg('ratio')} fixes the "
             f"question; got {seen}",
             "no plan was made",
-            f"To hold N, D or the ratio on a budget, pass {arg('fixed', {'ratio': 20})} beside {arg('C')} or "
+            f"To fix N, D or the ratio on a budget, pass {arg('fixed', {'ratio': 20})} with {arg('C')} or "
             f"{arg('loss')}",
         )
     ((question, value),) = asked.items()
@@ -222,8 +222,8 @@ def _held(question: str, fixed: Any) -> dict[str, float]:
     held = check_mapping("fixed", fixed, "{'ratio': 20}")
     if held and (question not in ("C", "loss") or len(held) > 1 or not set(held) <= {*SIZES, "ratio"}):
         raise ArgumentError(
-            f"Holding {', '.join(map(str, held))} beside {arg(question)} fixes no plan",
+            f"{', '.join(map(str, held))} cannot be fixed together with {arg(question)}",
             "none was made",
-            f"Hold one of N, D or ratio, {arg('fixed', {'ratio': 20})} for one, beside {arg('C')} or {arg('loss')}",
+            f"Fix one of N, D or ratio, such as {arg('fixed', {'ratio': 20})}, with {arg('C')} or {arg('loss')}",
         )
     return {key: check_quantity(f"fixed[{key!r}]", value) for key, value in held.items()}

@@ -61,7 +61,7 @@ def settings_for(
         counted = None if shape is None else count_of(shape.counts, found.params)
         if counted is None:
             text = (
-                f"The sweep's N counts {found.params} parameters and the plan's {params}: they were taken for the "
+                f"The sweep's N counts {found.params} parameters and the plan's {params}: they are assumed to be the "
                 "same. Count both the same way."
             )
             notes.append(Note("settings_count", "warning", text, {"params": found.params}))

@@ -38,7 +38,7 @@ _BUDGETS = 5  # lines of round budgets in the contours, beside the plan's own
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan:
-    """A run to train. Made by :func:`scalefit.plan`; not to be built by hand.
+    """A run to train. Made by :func:`scalefit.plan`; do not create it directly.
 
     Attributes
     ----------
@@ -236,7 +236,7 @@ class Plan:
         return draw_contours(contour_data(self), ax=ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON can hold it."""
+        """The plan as a JSON-compatible dict."""
         return plan_record(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -260,7 +260,7 @@ class Plan:
 
 
 def plan_record(plan: Plan) -> dict[str, Any]:
-    """A plan as JSON can hold it, with the public names."""
+    """A plan as a JSON-compatible dict, with the public names."""
     names = (
         "question asked N D C loss tokens_per_param lower upper level N_interval D_interval C_interval exponent_N "
         "exponent_D exponent_N_interval inference_tokens serving_flops total_flops unique_tokens epochs device_hours "

@@ -22,7 +22,7 @@ def draw_forecast(data: Any, ax: Axes | None = None, *, log_y: bool = False) -> 
     kept = ~data.outlying
     ax.plot(data.x[kept], data.loss[kept], "o", color="black", markersize=3, label="runs")
     if not kept.all():
-        ax.plot(data.x[~kept], data.loss[~kept], "x", color=COLOURS[1], markersize=5, label="runs taken for outliers")
+        ax.plot(data.x[~kept], data.loss[~kept], "x", color=COLOURS[1], markersize=5, label="outliers")
     ax.axvline(data.edge, color="0.35", linestyle=":", linewidth=1.2, label=data.edge_label)
     for i, (x, loss, lower, upper) in enumerate(data.points):
         entry = f"asked for, {percent(data.bands[0][0])}" if i == 0 else None

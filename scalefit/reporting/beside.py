@@ -115,8 +115,9 @@ def _show_recipes(found: RecipeComparison, planned: Plan | str, level: float) ->
     head = ("recipe", "runs", "at the centre of the runs", "at the most expensive common run", "verdict")
     caption = f"Compute multiplier over {found.baseline}, with {words.percent(level)} intervals"
     remark = (
-        f"{found.baseline} needs so many times the compute for the same loss. The law and the plans of this page are "
-        "of all recipes together; compare_recipes reads each."
+        f"The multiplier is how many times the compute {found.baseline} needs for the same loss. The law and the "
+        "plans on "
+        "this page are for all recipes together; sf.compare_recipes reads each one."
     )
     return [table(head, rows, caption, words=(0, 4)), tag("p", remark, class_="remark")]
 
@@ -148,13 +149,13 @@ def _show_tasks(found: DownstreamResult, planned: Plan | str, level: float) -> l
     head = ["task", "at the lowest loss seen", *(["of the planned run"] if at is not None else [])]
     parts = []
     if rows:
-        caption = f"Accuracies by way of the loss, with {words.percent(level)} intervals"
+        caption = f"Accuracies, predicted from the loss, with {words.percent(level)} intervals"
         parts.append(table([*head, "variance explained"], rows, caption))
     if named:
         sentences = [tag("li", f"{name}: {found.judgements[name].reason}") for name in named]
         opened = tag("summary", f"{len(named)} of {len(found.models.metrics)} cannot be predicted from these models")
         parts.append(tag("details", opened, tag("ul", *sentences), open=not rows))
-    remark = "The guessing rates were estimated; give them to fit_downstream(chance=...) where you know them."
+    remark = "The guessing rates were estimated; if you know them, pass them to sf.fit_downstream(chance=...)."
     return [*parts, tag("p", remark, class_="remark")]
 
 
@@ -188,10 +189,11 @@ def _show_hyperparameters(found: Hyperparameters, planned: Plan | str, level: fl
             row.append(_with(*at[[name, f"{name}_lower", f"{name}_upper"]].to_numpy(float).tolist()))
         rows.append(row)
     head = ["setting", "exponent of N", "exponent of D", *(["of the planned run"] if at is not None else [])]
-    caption = f"Best settings of the cells and their laws, with {words.percent(level)} intervals"
+    caption = f"Laws of the best settings, with {words.percent(level)} intervals"
     remark = (
-        f"Optima of {len(found.optima)} cells of one N and D. The law and the plans of this page are of all runs of "
-        "the sweep, those at poor settings too: fit the best of each cell for a law of the loss."
+        f"Optima of {len(found.optima)} cells of one N and D. The law and the plans on this page use all runs of the "
+        "sweep, "
+        "also those at poor settings: for a law of well-tuned runs, fit the best run of each cell."
     )
     return [table(head, rows, caption), tag("p", remark, class_="remark")]
 

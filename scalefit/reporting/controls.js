@@ -75,7 +75,7 @@ if (DATA.planner !== null) {
     const seen = model.seen, far = p.C / seen.C;
     if (p.possible && far > 3) {
       notes.push(model.grid !== null
-        ? `Extrapolation: ${count(far)} times the compute of the largest run; the interval is as wide as such jumps have needed on other tables.`
+        ? `Extrapolation: ${count(far)} times the compute of the largest run; the interval is calibrated on such jumps on public tables.`
         : `Extrapolation: ${count(far)} times the compute of the largest run behind the law; nothing tests its form there.`);
     }
     const past = ["N", "D"].filter((key) => seen.C === undefined && p[key] > seen[key]);
@@ -86,7 +86,7 @@ if (DATA.planner !== null) {
     if (p.surface.borrowed) notes.push(...model.borrowed);
     if (p.possible && asked.unique !== null && p.D > 4 * asked.unique) {
       notes.push("Many passes over the same tokens: the loss can rise again, which no law here models.");
-      if (p.D > 100 * asked.unique) notes.push("After so many passes the size hardly matters: read the loss, not N and D.");
+      if (p.D > 100 * asked.unique) notes.push("After so many passes the size hardly matters: use the loss, not N and D.");
     }
     byId("planner-notes").replaceChildren(...notes.map((note) => {
       const item = document.createElement("li");

@@ -58,7 +58,7 @@ def report_run(
 ) -> RunReport:
     """Write one HTML page about a live run: verdict, curve with the forecast's band, schedules compared, advice.
 
-    The page needs nothing but itself: no network, no other file. Write it again as the run goes on.
+    The page is self-contained: no network, no other file. Write it again to update it.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def _curve(picture: MonitorFigure) -> Markup:
     drawn = both(lambda shape: _drawn(picture, Figure(x, y, "Loss over steps, with its forecast", right=86, **shape)))
     parts = [f"{_named(b)}: dashed" if b.name == _PLAN else f"{b.name}: dotted" for b in picture.branches]
     drawings = f" ({'; '.join(parts)})" if parts else ""
-    caption = f"Logged losses and what is expected of them{drawings}; bands cover {words.percent(picture.level)}."
+    caption = f"Logged losses and forecasts{drawings}; bands cover {words.percent(picture.level)}."
     return section("curve", "The curve", tag("figure", drawn, tag("figcaption", caption)))
 
 
@@ -270,7 +270,7 @@ def _reasons(monitor: Monitor, advice: Advice) -> Markup:
     for note in (note for note in monitor.notes if note.message not in known):
         text = tag("div", tag("strong", f"{note.severity}: {note.code.replace('_', ' ')}"), tag("p", note.message))
         items.append(tag("li", tag("span", "!", class_="mark", aria_hidden="true"), text, class_=note.severity))
-    body = tag("ul", *items, class_="notes") if items else why_not("Nothing odd was found.")
+    body = tag("ul", *items, class_="notes") if items else why_not("Nothing unusual was found.")
     return section("reasons", "Why", body)
 
 
@@ -279,7 +279,7 @@ def _floors(advice: Advice, unit: str) -> Markup | None:
     if not advice.floors:
         return None
     rows = [(name.replace("_", " "), f"{value:.4f}") for name, value in advice.floors.items()]
-    lead = "Shown for orientation: no advice stops a run because of a floor."
+    lead = "For orientation: the advice never stops a run because of a floor."
     return section("floors", "Floors", table(("floor", f"loss [{unit}]"), rows, "Floors of this run"), lead=lead)
 
 

@@ -24,10 +24,7 @@ def planner(found: Findings) -> Markup:
     """Sliders and answers, or why there are none."""
     if isinstance(found.planned, str) or isinstance(found.planner, str):
         return absent("planner", "Planner", str(found.planner))
-    lead = (
-        "Lowest loss for a budget of training and serving, computed in this page as sf.plan computes it. Nothing is "
-        "sent anywhere."
-    )
+    lead = "The lowest loss for a budget of training and serving, as sf.plan computes it. Nothing is sent anywhere."
     switch = _switch(found)
     return planner_markup(switch, sorted({*LEVELS, found.level}), found.level, _ranges(found, found.planned), lead)
 
@@ -184,11 +181,11 @@ def plan_table(found: Findings) -> Markup:
     if isinstance(found.plans, str) or isinstance(found.planned, str):
         return absent("plans", title, str(found.plans))
     planned, seen = found.planned.asked, float(found.columns["C"].max())
-    lead = "Lowest loss that a training budget buys, by the calibrated forecast."
+    lead = "The lowest loss for each training budget, by the calibrated forecast."
     by_law, head = {plan.asked: plan for plan in found.plans}, ["loss", "loss by the law alone"]
     shown = found.plans if isinstance(found.ahead, str) else found.ahead
     if isinstance(found.ahead, str):
-        lead, head = "Lowest loss that a training budget buys, by the fitted law.", ["loss"]
+        lead, head = "The lowest loss for each training budget, by the fitted law.", ["loss"]
     rows = []
     for plan in shown:
         here = tag("span", "planned", class_="badge") if plan.asked == planned else None
@@ -205,11 +202,11 @@ def plan_table(found: Findings) -> Markup:
         )
     head = ["budget [FLOP]", "of the largest run", "parameters N", "tokens D", "D / N", *head]
     caption = f"Plans by budget, with {words.percent(found.level)} intervals"
-    text = "Beyond three times the largest run the law's intervals assume that its form holds, which is untested. "
+    text = "Beyond three times the largest run, the law's intervals assume that its form is right, which is untested. "
     if isinstance(found.ahead, str):
-        text += f"Read them as the least that is uncertain. No calibrated forecast: {found.ahead}"
+        text += f"The true uncertainty is larger. No calibrated forecast: {found.ahead}"
     else:
-        text += "The forecast's are as wide as such jumps have turned out to need on other tables: quote those."
+        text += "Quote the forecast: its intervals are calibrated on such jumps on public tables."
     return section("plans", title, table(head, rows, caption), tag("p", text, class_="remark"), lead=lead)
 
 
@@ -233,8 +230,8 @@ def next_runs(found: Findings) -> Markup:
     design = frame.attrs["design"]
     less = 1 - design["sd_after"] / design["sd_before"]
     lead = (
-        f"For no more compute than the largest run took, these runs determine the planned run's loss best: "
-        f"they lower the standard deviation of its loss by {100 * less:.2g} %."
+        f"For at most the compute of the largest run, these runs reduce the uncertainty of the planned run most: "
+        f"the standard deviation of its loss falls by {100 * less:.2g} %."
     )
     return section("next", title, table(head, rows, "Next runs, in the order to train"), lead=lead)
 

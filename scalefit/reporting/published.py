@@ -56,8 +56,8 @@ def published_page(title: str = "Plan with published laws") -> str:
     row = tag("div", tag("label", "Published law", for_="model"), class_="row")
     chooser = tag("div", row, tag("select", *options, id="model"), class_="control")
     lead = (
-        "Lowest loss that a budget of training and serving buys, by a published law, computed in this page as sf.plan "
-        "computes it. Published laws come without intervals. Losses of different corpora and tokenizers do not compare."
+        "The lowest loss for a budget of training and serving, by a published law, as sf.plan computes it. Published "
+        "laws have no intervals. Losses of different corpora and tokenizers cannot be compared."
     )
     body = join(
         [
@@ -71,7 +71,7 @@ def published_page(title: str = "Plan with published laws") -> str:
         "runs": None,
         "numbers": None,
     }
-    subtitle = join(["Nothing to install: this page computes by itself, and sends nothing anywhere."])
+    subtitle = join(["Nothing to install: everything is computed on this page, and nothing is sent anywhere."])
     return whole_page(title, subtitle, {"planner": "Planner", "laws": "The laws"}, body, page_script(models), data)
 
 

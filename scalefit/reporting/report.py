@@ -60,7 +60,7 @@ class Report(Page):
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against using the fit."""
+        """Whether the fit can be trusted."""
         return self.result.trusted
 
     def __repr__(self) -> str:
@@ -84,7 +84,7 @@ def report(
 ) -> Report:
     """Fit a law to a table of runs and write all there is to say about it into one HTML page.
 
-    The page needs nothing but itself: no network, no other file. It holds the verdict in words, the planned run by
+    The page is self-contained: no network, no other file. It holds the verdict in words, the planned run by
     the calibrated forecast, the fit with its residuals and profiles, a planner that computes in the page what
     :func:`scalefit.plan` computes, plans for a range of budgets, isoFLOP curves, other laws on runs held out, what
     published laws say of the planned run, its associative-memory floor, notes, methods and citations; and recipes,
@@ -258,7 +258,7 @@ def whole_page(
         subtitle=subtitle,
         contents=join(tag("a", name, href=f"#{key}") for key, name in contents.items()),
         body=body,
-        footer=text(f"Made with scalefit {__version__}. This page asks the network for nothing."),
+        footer=text(f"Made with scalefit {__version__}. This page does not use the network."),
         style=style,
         script=script,
         data=json_text(data),

@@ -52,7 +52,7 @@ def absent(name: str, title: str, reason: str) -> Absent:
 
 def folded(missing: Sequence[Absent]) -> Markup:
     """Everything that the table does not give, with the reasons, in one fold."""
-    opened = tag("summary", f"{len(missing)} more that this table does not give, and why")
+    opened = tag("summary", f"{words.several(len(missing), 'section')} that this table does not allow, and why")
     return section("absent", "Not in this report", tag("details", opened, *missing))
 
 
@@ -81,7 +81,7 @@ def notes(found: Findings) -> Markup:
         )
         for what, note in found.notes
     ]
-    body = tag("ul", *items, class_="notes") if items else why_not("Nothing odd was found in the table or the fit.")
+    body = tag("ul", *items, class_="notes") if items else why_not("Nothing unusual was found in the table or the fit.")
     return section("notes", "Notes, and what to do", body)
 
 
@@ -108,7 +108,7 @@ def fit_figure(found: Findings, unit: str) -> Markup:
         "figure",
         figures.fit_figure(result, found.level, unit, found.shown),
         figures.legend(sizes),
-        tag("figcaption", "Runs and the law. Point at a run, or focus the figure and press the arrow keys."),
+        tag("figcaption", "Runs and the law. Hover over a run, or focus the figure and press the arrow keys."),
     )
     return section("fit", "The runs and the law", main)
 
@@ -120,17 +120,17 @@ def residuals(found: Findings) -> Markup:
     drawn = tag(
         "figure",
         tag("div", *rest, class_="pair"),
-        tag("figcaption", "Residuals: a bend in the medians is misfit that more runs will not remove."),
+        tag("figcaption", "Residuals: a bend in the medians means that the law misfits; more runs will not remove it."),
     )
     profiles = [tag("div", figure, class_="plot") for figure in figures.profile_figures(result, found.level)]
     text = (
-        f"Profiles: the objective along one parameter with the others refitted; the {words.percent(found.level)} "
-        f"interval is shaded. A profile that stays flat says that the runs do not determine its parameter."
+        f"Profiles: the objective along one parameter, with the others refitted; the {words.percent(found.level)} "
+        f"interval is shaded. A flat profile means that the runs do not determine its parameter."
     )
     profiled = (
         tag("figure", tag("div", *profiles, class_="few"), tag("figcaption", text))
         if profiles
-        else why_not("Profiles are drawn for plain fits only: not with several series or expression constraints.")
+        else why_not("Profiles are not available with several series or expression constraints.")
     )
     return section("residuals", "Residuals and profiles", drawn, profiled)
 
@@ -157,7 +157,8 @@ def isoflop(found: Findings, unit: str) -> Markup:
     ]
     head = ("budget [FLOP]", "best N", "best D", "D / N", "loss", "runs")
     text = (
-        f"Straight from the runs, without the fitted law: the best size grows as C to the {optima.exponent_N:.3f} "
+        "Directly from the runs, without the fitted law: the best size grows as C to the power "
+        f"{optima.exponent_N:.3f} "
         f"({words.percent(found.level)}: {low:.3f} to {high:.3f})."
     )
     drawn = tag("figure", figures.isoflop_figure(isoflop_data(optima), _numbers(optima, found), unit))
@@ -190,8 +191,9 @@ def comparison(found: Findings) -> Markup:
         rows.append((join([row["law"], " ", here]), *(_COMPARED[key][1](float(row[key])) for key in keys)))
     remark = tag(
         "p",
-        "Each law was fitted to the runs of less compute and asked for the losses of those of more. Behind: its error "
-        "beyond the best law's, in standard errors. Coverage: share of those runs within its intervals, at "
+        "Each law was fitted to the runs of less compute and predicted those of more. Behind: how much larger its "
+        "error "
+        "is than that of the best law, in standard errors. Coverage: the share of those runs inside its intervals, at "
         f"best {words.percent(found.level)}.",
         class_="remark",
     )
@@ -238,7 +240,7 @@ def floor(found: Findings) -> Markup:
         title,
         table(("quantity", "value"), rows, "Floor of the planned run", words=(1,)),
         assumed,
-        lead="A hypothesis of Niu et al. (2024), not a bound to plan by: public runs have gone below it.",
+        lead="A hypothesis of Niu et al. (2024). Do not plan with it: public runs have gone below it.",
     )
 
 
@@ -261,7 +263,7 @@ def runs_table(found: Findings, unit: str) -> Markup:
         for i in found.shown
     ]
     head = ("run", "row", *inputs, f"loss [{unit}]", "predicted / measured - 1")
-    some = "" if len(rows) == result.n_runs else f" of {result.n_runs}, evenly taken by loss"
+    some = "" if len(rows) == result.n_runs else f" of {result.n_runs}, evenly spaced by loss"
     opened = tag("details", tag("summary", f"Show {len(rows)} runs{some}"), table(head, rows, "Runs of the fit"))
     return section("runs", "The runs", opened)
 
@@ -278,14 +280,14 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
     sentences = [
         f"Fit: {problem.objective}, objective {result.objective_value:.6g} at the optimum; seed {result.seed}.",
         f"Intervals of parameters: {errors}. Intervals of losses are for a new run: the law's uncertainty and the "
-        f"scatter of runs about it, added in squares. Level {words.percent(found.level)} throughout.",
+        f"scatter of runs around it, added in quadrature. Level: {words.percent(found.level)} throughout.",
         "Plans: the lowest loss for 6 N D FLOP of training and 2 N FLOP per served token. By the forecast: its law "
         "with posterior draws, and loss intervals calibrated on other tables (sf.forecast). By the law alone: "
         "percentiles over the draws above.",
         "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a "
         "power law through their lowest points.",
-        f"Verdict: {found.verdict}. A fit is not trusted where the search did not converge, the "
-        "objective does not curve upwards, the runs cannot tell parameters apart, or the law leaves most of the losses "
+        f"Verdict: {found.verdict}. A fit is not trusted if the search did not converge, the "
+        "objective has no minimum there, the runs cannot separate parameters, or the law leaves most of the losses "
         "unexplained.",
     ]
     facts = tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in about.items()), class_="facts")

@@ -22,16 +22,17 @@ def summary(found: Findings) -> Markup:
     if not result.trusted:
         kind, mark, head = "bad", "✕", "Do not use this fit"
         text = f"{'; '.join(result.certificate.problems)}."
-        text = text[0].upper() + text[1:] + " The numbers below are shown to find the cause, not to be quoted."
+        text = text[0].upper() + text[1:] + " The numbers below help to find the cause; do not quote them."
     elif found.refused is not None:
         kind, mark, head = "care", "!", "No run is recommended"
-        text = found.refused + (f" Besides, {_warned(found)}: read the notes." if found.doubts else "")
+        text = found.refused + (f" Also {_warned(found)}: read the notes." if found.doubts else "")
     elif found.doubts:
         kind, mark, head = "care", "!", f"Use with care: {_warned(found)}"
-        text = "The search found its optimum, and the runs determine every parameter. Read the notes before quoting."
+        text = "The search found the optimum, and the runs determine every parameter. "
+        text += "Read the notes before you quote numbers."
     else:
         kind, mark, head = "good", "✓", "This fit can be used"
-        text = "The search found its optimum, the runs determine every parameter, and nothing odd was found in them."
+        text = "The search found the optimum, the runs determine every parameter, and nothing unusual was found."
     body = [tag("p", text), tag("p", _reach_sentence(found))]
     if not isinstance(found.headline, str):
         body.append(tag("p", _plan_sentence(found.headline, found)))
@@ -72,7 +73,7 @@ def _reach_sentence(found: Findings) -> str:
     reach = f", of {', '.join(spans)}" if spans else ""
     return (
         f"The law {result.law.name} was fitted to {result.n_runs} runs{reach}. {c.agreement} starts "
-        f"ended at the same optimum; half of the runs lie within {error:.2g} % of the law."
+        f"ended at the same optimum; half of the runs are within {error:.2g} % of the law."
     )
 
 

@@ -46,7 +46,7 @@ def theory_floor(plan: RunPlan) -> tuple[dict[str, float], list[Reason]]:
     reason = Reason(
         "theory_floor",
         f"The associative-memory theory allows this plan no loss below {value:.3f} nat/token ({floor.regime}); "
-        f"a hypothesis, shown beside the forecast and never a reason to stop.{noted}",
+        f"a hypothesis, shown with the forecast and never a reason to stop.{noted}",
         {"floor": value, "regime": str(floor.regime)},
         " ".join(floor.assumptions),
     )

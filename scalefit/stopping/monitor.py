@@ -313,7 +313,7 @@ class Monitor(LoggedRun):
         return FinishedRun.from_curve(self.plan.schedule, steps, loss, self.plan.steps, adam_rate(self.view().plan))
 
     def state(self) -> MonitorState:
-        """Everything needed to go on later, as a pydantic model."""
+        """Everything needed to continue later, as a pydantic model."""
         return MonitorState(
             plan=self.plan,
             min_gain=self.min_gain,

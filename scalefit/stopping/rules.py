@@ -237,12 +237,13 @@ def steepening(view: Observation) -> Reason | None:
 
 
 def healthy(view: Observation) -> Reason:
-    """No rule speaks against the run: where its level stands, and against what it was judged."""
+    """No rule objects to the run: where its level stands, and against what it was judged."""
     level, best = settled(float(np.median(view.loss[-3:]))), settled(float(medians(view.loss).min()))
     place = "the best so far" if level <= best + RESOLUTION else f"{level - best:.2g} above the best so far"
     return Reason(
         "no_fault_found",
-        f"No rule speaks against the run: its level, {level:.3f}, is {place}; one evaluation errs by {view.noise:.1g}.",
+        f"No rule objects to the run: its level, {level:.3f}, is {place}; the noise of one evaluation is "
+        f"{view.noise:.1g}.",
         {"level": level, "best": best, "noise": view.noise},
         "every evaluation is of the same held-out data",
     )

@@ -35,7 +35,7 @@ class CheckedRuns:
     conventions : dict
         ``params``, ``flops`` and ``loss_unit``, and whether the table states them (``stated``).
     notes : tuple of Note
-        What was guessed, derived, set aside or found odd.
+        What was guessed, derived, set aside or found unusual.
     set_aside : tuple of (row, reason)
         Every row that is not among the runs.
     words : dict of str to ndarray, shape (n_runs,)
@@ -167,7 +167,7 @@ def _check(
     found = rows.complete(conventions["flops"])
     if "unique_tokens" in inputs and "unique_tokens" not in columns:
         columns["unique_tokens"] = columns["D"].copy()
-        text = "There is no unique_tokens column: every token was taken to be seen once (unique_tokens = D)."
+        text = "There is no unique_tokens column: each token is assumed to be seen once (unique_tokens = D)."
         found.append(Note("derived", "info", text, {"column": "unique_tokens", "n_rows": len(frame)}))
     for name in (*inputs, "loss", *(["weight"] if "weight" in columns else [])):
         rows.demand(name, (declared or {}).get(name))

@@ -259,7 +259,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
         largest = _largest(columns.get(name))
         if 0 < largest < SMALLEST_COUNT:
             text = (
-                f"The largest {name} is {largest:g} {what}, which no language model is trained with. "
+                f"The largest {name} is {largest:g} {what}, too few for a language model. "
                 "The numbers were kept, as asked. If they are in millions or billions, multiply them, "
                 "or type 70M or 1.4B."
             )
@@ -269,8 +269,8 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
     runs = [name for name in frame.columns if str(name).lower() in _NAMES_RUN]
     if steps and runs and frame[runs[0]].map(str).duplicated().any():
         text = (
-            f"Column {runs[0]!r} repeats while {steps[0]!r} counts on: the rows look like points along runs. They were "
-            "kept. A loss in mid-run, before the learning rate has come down, lies above the law of finished runs: "
+            f"Column {runs[0]!r} repeats while {steps[0]!r} increases: the rows look like points along runs. They were "
+            "kept. A loss in mid-run, before the learning rate has decayed, is above the law of finished runs: "
             "keep the last row of each run."
         )
         notes.append(Note("points_along_runs", "warning", text, {"column": str(runs[0])}))
@@ -279,7 +279,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
     if len(stated) > 1:
         text = (
             f"Column 'loss_unit' has {len(stated)} values ({', '.join(value[:30] for value in stated[:4])}), and every "
-            f"loss was read in one unit. Losses in different units do not lie on one law: keep the rows of one."
+            f"loss was read in one unit. Losses in different units do not follow one law: keep the rows of one unit."
         )
         notes.append(Note("mixed_units", "warning", text, {"units": stated[:20]}))
     if "series" not in frame.columns:
@@ -289,7 +289,7 @@ def oddities(columns: Mapping[str, AnyArray], frame: pd.DataFrame, loss_unit: st
                 if len(values) > 1:
                     some = ", ".join(value[:30] for value in values[:4]) + (", ..." if len(values) > 4 else "")
                     text = (
-                        f"Column {name!r} has {len(values)} values ({some}), taken for one series. "
+                        f"Column {name!r} has {len(values)} values ({some}), read as one series. "
                         "Losses on different corpora or tokenizers do not lie on one law: "
                         f"tell them apart with {arg('series', name)}."
                     )

@@ -63,8 +63,8 @@ def read_runs(
     loss : str, optional
         The column of the loss.
     loss_unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other"}, default "nat/token"
-        What the source's loss is in; a column ``loss_unit`` with one value is obeyed where this is not given. The
-        result is in nat/token, except that ``"other"`` is left as it is.
+        What the source's loss is in; a column ``loss_unit`` with one value is used if this is not given. The
+        result is in nat/token, except that ``"other"`` is kept.
     params : str, default "total"
         What N counts, one of `PARAMS_CONVENTIONS`. This and the next are kept where the source was read before.
     flops : str, default "6ND"

@@ -132,9 +132,7 @@ def _found(frame: pd.DataFrame, names: list[str], name: str, tolerance: float) -
     how = f"Name them: {wanted}."
     if len(distinct) > 1:
         shown = " and ".join(f"{groups[mark][0]!r}, ..." for mark in distinct[:3])
-        raise DataError(
-            f"Several groups of columns sum to 1 in each row ({shown})", "none was taken for the shares", how
-        )
+        raise DataError(f"Several groups of columns sum to 1 in each row ({shown})", "none was used as the shares", how)
     telling = [m for m in groups if sums[m] is not None and re.sub(r"[^a-z]", "", (m[0] + m[1]).lower()) in _MARKS]
     if telling:
         return groups[telling[0]]

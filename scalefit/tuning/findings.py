@@ -86,7 +86,7 @@ def _one_ratio(sweep: Sweep, inputs: Mapping[str, tuple[str, ...]], used: AnyArr
         return []
     text = (
         "N and D of the cells lie on one line, so only their exponents together are determined: predictions along the "
-        "line are sound, and wide off it. Add cells at another D/N, or drop one of them: "
+        "line are reliable, and wide elsewhere. Add cells at another D/N, or drop one of them: "
         f"{arg('drop', {both[0]: 'N'})}."
     )
     return [Note("one_line", "warning", text)]
@@ -111,9 +111,10 @@ def _of_best_runs(sweep: Sweep, bowls: Bowls, open_for: tuple[str, ...]) -> list
     off = np.exp(np.sqrt(np.mean((sweep.cells.lowest()[rows] - bowls.best[rows]) ** 2, axis=0)))
     apart = ", ".join(f"{name} by x{factor:.2f}" for name, factor in zip(sweep.names, off, strict=True))
     text = (
-        f"The best run of a cell is not its optimum: it misses it ({apart}, root mean square), and it is chosen for "
-        f"its luck, which makes its loss too low: on average it lies {abs(np.mean(best)):.2g} "
-        f"{'below' if np.mean(best) < 0 else 'above'} the fitted lowest loss, where a run without luck lies above."
+        f"The best run of a cell is not its optimum: it misses it ({apart}, root mean square), and its loss is too "
+        "low, "
+        f"because it is partly chosen by luck: on average it is {abs(np.mean(best)):.2g} "
+        f"{'below' if np.mean(best) < 0 else 'above'} the fitted lowest loss; without luck it would be above."
     )
     return [Note("best_run", "info", text, {"loss": float(np.mean(best)), "factors": off.tolist()})]
 

@@ -33,7 +33,7 @@ METHODS = ("cells", "surface")
 
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
-    """The best settings of a sweep. Made by :func:`scalefit.fit_hyperparameters`; not to be built by hand.
+    """The best settings of a sweep. Made by :func:`scalefit.fit_hyperparameters`; do not create it directly.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class Hyperparameters:
         level : float, optional
             Another level than the fit's.
         **given : float
-            Settings that you hold, ``batch_size=256``: the best of the others beside them.
+            Settings that you fix, ``batch_size=256``: the best values of the others with them.
 
         Returns
         -------
@@ -322,7 +322,7 @@ class Hyperparameters:
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """What was taken as given, left out, or is too little to trust."""
+        """What was assumed, left out, or is too little to trust."""
         sweep, rows = self.sweep, self.used
         return (*self.table_notes, *find_notes(sweep, self.bowls, self.model, self.open_for, self.inputs, rows))
 
@@ -343,7 +343,7 @@ class Hyperparameters:
         return draw_hyperparameters(self.figure(), ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can hold it; NaN and infinity become None."""
+        """Everything as a JSON-compatible dict; NaN and infinity become None."""
         from scalefit import __version__
         from scalefit._plain import plain
         from scalefit.tuning.schema import FORMAT, KIND, saved

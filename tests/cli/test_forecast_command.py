@@ -75,7 +75,7 @@ def test_refusals_are_one_line(run, tmp_path):
 
 def test_compare_prints_its_verdict_first(run, table):
     code, out, _ = run("compare", table, "--law", "chinchilla", "--law", "kaplan", "--delta", "0.01")
-    assert code == 0 and "errs" in out.splitlines()[0] and "interval_score" in out
+    assert code == 0 and "has an error of" in out.splitlines()[0] and "interval_score" in out
 
 
 def test_compare_as_json(run, table):

@@ -154,7 +154,7 @@ def test_a_law_of_one_size_keeps_the_runs_of_a_file_that_lack_the_other(runs, tm
         (("--published", "chinchilla"), "Choose one with --published KEY: hoffmann2022,"),
         (
             ("chinchilla",),
-            "There is no file 'chinchilla', and a law is named so; nothing was read. Pass --law chinchilla.",
+            "There is no file 'chinchilla', but there is a law of that name; nothing was read. Pass --law chinchilla.",
         ),
         (("none.json",), "There is no file 'none.json'; nothing was read."),
     ],

@@ -568,4 +568,4 @@ def test_choices_are_printed_with_the_options_that_overrule_them(tmp_path, capsy
     with pytest.raises(SystemExit):
         main(["collect", str(tmp_path / "plot.csv"), "-o", str(tmp_path / "runs.csv")])
     out = " ".join(capsys.readouterr().out.split())
-    assert "Overrule with --loss, --final and --k." in out and "loss=" not in out
+    assert "Override with --loss, --final and --k." in out and "loss=" not in out

@@ -474,7 +474,7 @@ def test_a_recipe_that_is_better_at_first_and_worse_later_is_called_so():
     said = verdict(arm, late, early, (True, True))
     assert "was better over these runs (1.2 [1.1, 1.3]" in said and "is worse at" in said and "cannot" not in said
     said = verdict(arm, replace(late, lower=1.01, upper=1.4, multiplier=1.2), early, (False, True))
-    assert "cannot be told when all recipes are read together" in said
+    assert "the difference is not clear when all recipes are compared together" in said
     said = verdict(arm, early, early, (False, False))
     assert "alone it is 1.2 [1.1, 1.3]" in said and "excluded" not in said
 
@@ -511,7 +511,9 @@ def test_ladders_of_two_ratios_are_compared_as_recipe_and_ratio_together():
     found = sf.compare_recipes(sides, baseline="a")
     assert "the recipe and of 30 tokens per parameter in place of 20 together" in found.verdict
     assert found.notes[1].code == "one_ratio" and "All runs have" not in found.notes[1].message
-    assert "what the ratio does are not told apart" in " ".join(note.message for note in found.notes)
+    assert "the effects of the recipe and of the ratio cannot be separated" in " ".join(
+        note.message for note in found.notes
+    )
     sides["b"] = runs_of(noise=0.001, seed=1, cells=(N, 20 * N))
     assert "together" not in sf.compare_recipes(sides, baseline="a").verdict
 

@@ -26,7 +26,7 @@ def table(law="chinchilla", key="besiroglu2024", noise=0.002, seed=0):
 def test_the_law_that_made_the_table_wins(holdout):
     found = sf.compare(table(), ["kaplan", "chinchilla"], holdout=holdout, delta=1e-2)
     assert found["law"].iloc[0] == "chinchilla"
-    assert "chinchilla errs" in found.attrs["verdict"]
+    assert "chinchilla has an error of" in found.attrs["verdict"]
     columns = "law rmse mae mean_relative_error bias coverage interval_score weight".split()
     assert list(found)[:8] == columns
     assert found["weight"].sum() == pytest.approx(1.0) and found["mae"].is_monotonic_increasing

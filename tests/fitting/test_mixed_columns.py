@@ -94,7 +94,7 @@ def test_a_recipe_that_goes_with_size_is_named_though_no_test_can_tell():
     kinds = np.unique(table["N"], return_inverse=True)[1] % 2
     table["optimizer"] = np.where(kinds, "adamw", "muon")
     note = next(note for note in sf.fit(table).notes if note.code == "mixed_runs")
-    assert "optimizer goes with N, so the runs do not tell the effects of the two apart" in note.message
+    assert "optimizer goes with N, so the runs do not separate the two effects" in note.message
     assert "mixed_runs" not in codes(sf.fit(table.rename(columns={"optimizer": "layout"})))
 
 

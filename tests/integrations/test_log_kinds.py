@@ -173,7 +173,7 @@ def test_a_validation_loss_that_is_printed_again_is_one_evaluation(tmp_path):
     logged = table[table.val_loss.notna()]
     assert logged.step.tolist() == [500, 1000, 1500, 2000]
     assert logged.val_loss.tolist() == [val(s) for s in logged.step] and len(table) == len(steps)
-    assert "again" in " ".join(table.attrs["notes"])
+    assert "repeats the last validation loss" in " ".join(table.attrs["notes"])
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_bits_are_told_from_nats(tmp_path):
 LEFT_OUT = [
     ("step,train_loss,val_loss\n100,No log,3.5\n200,3.1,bad\n300,3.0,3.3\n", [3.5, 3.3], "numbers.*1 of 3 .'bad'"),
     ("Epoch 0: val_loss: 10.9\n" + each("step {s} loss: {t}\nEpoch {e} val_loss: {v}\n"), list(map(val, STEPS)),
-     "before the first step was left out: val_loss"),
+     "before the first step were left out: val_loss"),
     ("| step | val_loss |\n|---|---|\n| 100 | 3.5 |\n| 200 | 3.4 |\n| 300 |\n", [3.5, 3.4],
      "than the header were left out: 1"),
 ]  # fmt: skip

@@ -30,7 +30,7 @@ def test_the_fan_is_the_forecast(result):
 def test_it_is_drawn_with_its_outlier(result):
     ax = result.plot()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert {"runs", "runs taken for outliers", "90 % interval", "50 % interval", "largest run"} <= set(labels)
+    assert {"runs", "outliers", "90 % interval", "50 % interval", "largest run"} <= set(labels)
     assert ax.get_xscale() == "log" and "nat/token" in ax.get_ylabel()
     assert draw_forecast(forecast_data(result), ax=ax) is ax
 

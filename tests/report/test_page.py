@@ -172,7 +172,7 @@ def test_isoflop_curves_are_drawn_or_refused_in_words(made):
     said = section(made.html, "isoflop")
     optima = sf.isoflop(grid())
     assert (
-        f"C to the {optima.exponent_N:.3f}" in said and said.count("<circle") == 2 * 240
+        f"C to the power {optima.exponent_N:.3f}" in said and said.count("<circle") == 2 * 240
     )  # for a wide page and a phone
     scattered = grid().sample(60, random_state=0)
     scattered["D"] *= np.random.default_rng(0).uniform(0.3, 3, 60)
@@ -212,7 +212,9 @@ def test_runs_that_do_not_say_what_to_train_get_no_recommendation(table, why):
 
 def test_what_does_not_apply_is_folded_and_named(made):
     folded = made.html[made.html.index('<section id="absent"') :]
-    assert folded.index("<details>") < folded.index('id="floor"') and "1 more that this table does not give" in folded
+    assert (
+        folded.index("<details>") < folded.index('id="floor"') and "1 section that this table does not allow" in folded
+    )
     links = re.search(r"<nav.*?</nav>", made.html, re.S).group(0)
     assert "#absent" in links and "#floor" not in links
     everything = sf.report(grid(6, 8).assign(n_layers=12, d_emb=768, T_max=1024)).html
