@@ -372,7 +372,7 @@ def alarms(document: dict[str, Any]) -> str:
     found = document["alarms"]
     alarmed = len(found["healthy_alarmed"])
     text = (
-        f"Advice was asked for at each of {found['advices']:,} evaluations, with the shipped priors. It said stop, "
+        f"Advice was asked for at each of {found['advices']:,} evaluations, with the shipped priors. It gave stop, "
         "rollback or "
         f"diverging on {alarmed or 'none'} of the {found['healthy_curves']} healthy curves; the one that diverged was "
         f"{'found' if found['diverged_curve_found'] else 'missed'}. Patience 1 would have stopped "
