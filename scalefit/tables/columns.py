@@ -247,7 +247,7 @@ def transposed(labels: Iterable[Any]) -> DataError | None:
     return DataError(
         f"{{name}} looks transposed: its rows are {listed(list(found))}, and a table of runs has one row per run",
         "nothing was read",
-        "Turn it, by df.T in pandas or Paste special > Transpose in a spreadsheet",
+        "Use df.T in pandas, or Paste special > Transpose in a spreadsheet",
     )
 
 
