@@ -302,7 +302,7 @@ def law_page(law: type[sf.Law]) -> str:
     """Return a law's page from its docstring, parameters and published constants."""
     text = inspect.getdoc(law) or ""
     body = re.split(r"\nReferences\n-+\n", text)[0].split("\nExamples\n")[0]
-    body = re.sub(r"\.\. math::\s*\n?((?:[ \t]+.*\n|\n(?=[ \t]))+|.*)", _display_math, body)
+    body = re.sub(r"\.\. math::(.*(?:\n+[ \t]+.*)*)", _display_math, body)
     body = re.sub(r":math:`([^`]*)`", lambda match: _mathml(match[1], "inline"), body)
     body = re.sub(r":\w+:`([^`]*)`", r"`\1`", body)
     body = body.replace("``", "`").replace(" [1]_", "").replace(" [2]_", "")
@@ -382,7 +382,7 @@ def draw_law(law: type[sf.Law], path: Path) -> None:
     for value, style in zip(typical[moved][-3:], (":", "--", "-"), strict=False) if moved else ((0.0, "-"),):
         columns = {**held, moved: value} if moved else {}
         if "unique_tokens" in columns:
-            columns["unique_tokens"] = min(columns["D"], columns["unique_tokens"])
+            columns["unique_tokens"] = np.minimum(columns.get("D", x), columns["unique_tokens"])
         target = np.broadcast_to(chosen.evaluate({first: x, **columns}, params), x.shape)
         axes.plot(x, target, style, color=COLOURS[0], label=f"{value:g}")
     axes.set(xscale="log" if logarithmic else "linear", xlabel=declared.label(first), ylabel=chosen.target.label())

@@ -78,6 +78,7 @@ def test_every_law_has_its_page(generate, tmp_path):
 def test_law_pages_read_well(generate):
     pytest.importorskip("latex2mathml", reason="the docs extra is not installed")
     pages = [generate.law_page(sf.laws.get(name)) for name in sf.laws.names()]
+    assert not [page.split("\n")[0] for page in pages if "\\" in page], "no page shows LaTeX"
     for page in pages:
         assert ":class:" not in page and "\n. " not in page
         assert page.count("## References") == page.count("\n\n## References")  # a heading, not a row of the table above

@@ -12,7 +12,8 @@ from scalefit.laws._base import Law, Parameter
 class InferenceMoE(Law):
     r"""Sum of powers of size, experts and data, and a term in which size takes from the gain of experts [1]_.
 
-    .. math:: \lg L = \lg\left(\frac{A}{N^{\alpha}} + \frac{B}{\hat e^{b}} + \frac{C}{D^{\beta}} + F\right) +
+    .. math::
+        \lg L = \lg\left(\frac{A}{N^{\alpha}} + \frac{B}{\hat e^{b}} + \frac{C}{D^{\beta}} + F\right) +
         d \lg N \lg \hat e, \quad 1/\hat e = \frac{1}{e - 1 + (1/s - 1/m)^{-1}} + 1/m
 
     ``N`` counts the parameters that a token uses [parameters], ``D`` tokens [tokens], e is ``n_experts``, s
