@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 bad input (one clear line), 2 usage, 3 a fit that must not
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import pkgutil
@@ -123,6 +124,9 @@ def main(args: list[str] | None = None) -> None:
     except ScalefitError as error:
         typer.echo(f"scalefit: {error.worded(words)}", err=True)
         sys.exit(ExitCode.BAD_INPUT)
+    except SystemExit as ended:
+        # a reader that has gone away, as head -1 does, is no fault; typer calls it one
+        sys.exit(ExitCode.DONE if getattr(ended.__context__, "errno", None) == errno.EPIPE else ended.code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(ExitCode.DONE)

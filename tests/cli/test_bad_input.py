@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -183,6 +186,16 @@ def test_misuse_reads_the_same_under_every_release_of_typer(old, new, said):
     for text in (old, new):
         error = SimpleNamespace(format_message=lambda text=text: text, param=named, __cause__=None, __context__=None)
         assert f"{said} Nothing was done. See scalefit fit --help." in told(error, command, ["fit"])
+
+
+@pytest.mark.parametrize("words", [["laws"], ["datasets"], ["--help"], ["no-such-command", "--help"]])
+def test_a_reader_that_goes_away_is_no_bad_input(words):
+    there, end = os.pipe()
+    os.close(there)
+    done = subprocess.run([sys.executable, "-m", "scalefit", *words], stdout=end, stderr=subprocess.PIPE, text=True)
+    os.close(end)
+    wrong = words[0] == "no-such-command"
+    assert done.returncode == (2 if wrong else 0) and done.stderr.count("\n") == wrong
 
 
 @pytest.mark.parametrize("words", [["-h"], ["fit", "-h"]])
