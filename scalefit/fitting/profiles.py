@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Relative difference below which two ends are one.
 _SAME = 1e-9
+#: Steps after which a search must promise to end lower than those before it.
+_RACE = 20
 
 
 def profile(result: Solution, name: str, values: ArrayLike | None, n: int) -> pd.DataFrame:
@@ -81,27 +83,24 @@ def _heights(result: Solution, name: str, values: Array) -> Array:
     each = np.ones(problem.loss.size) if problem.weights is None else problem.weights
 
     def improved(rows: AnyArray, starts: Array) -> AnyArray:
-        """Search some values from `starts`; which of them then end lower."""
+        """Search values, some from several `starts`, until they do not promise to end lower; which of them then do."""
         low, high = np.repeat(lower[None], rows.size, axis=0), np.repeat(upper[None], rows.size, axis=0)
         low[:, at] = high[:, at] = starts[:, at] = held[rows]
         weights = np.broadcast_to(each, (rows.size, each.size))
-        end = descend(problem, starts, low, high, weights=weights)
-        better = end.value < out[rows] * (1 - _SAME)
+        end = descend(problem, starts, low, high, weights=weights, bar=out[rows], bar_steps=_RACE)
+        better = np.flatnonzero(end.value < out[rows] * (1 - _SAME))
+        better = better[np.argsort(-end.value[better], kind="stable")]  # of one value's ends the lowest comes last
         x[rows[better]], out[rows[better]] = end.x[better], end.value[better]
-        return np.asarray(rows[better])
+        return np.unique(rows[better])
 
     improved(np.arange(m), x.copy())
-    for start in find_starts(problem, 3, result.bounds):
-        improved(np.array([0, m - 1]), np.repeat(start[None], 2, axis=0))
+    anew = find_starts(problem, 3, result.bounds)
+    improved(np.tile([0, m - 1], len(anew)), np.repeat(anew, 2, axis=0))
     moved = np.arange(m)
     for _ in range(m):
-        lower_ones, higher_ones = moved[moved > 0] - 1, moved[moved < m - 1] + 1
-        found = [
-            improved(rows, x[near].copy())
-            for rows, near in ((lower_ones, lower_ones + 1), (higher_ones, higher_ones - 1))
-            if rows.size
-        ]
-        moved = np.unique(np.concatenate(found)) if found else moved[:0]
+        rows, near = np.r_[moved - 1, moved + 1], np.r_[moved, moved]
+        there = (rows >= 0) & (rows < m)
+        moved = improved(rows[there], x[near[there]])
         if not moved.size:
             break
     heights = np.empty(m)

@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from scalefit import _text as words
 from scalefit.comparison.recipes import compare_recipes, recipe_labels
-from scalefit.comparison.recipes_result import RecipeComparison
 from scalefit.downstream.columns import accuracy_columns
-from scalefit.downstream.fit import fit_downstream
-from scalefit.downstream.result import DownstreamResult
 from scalefit.errors import DataError
 from scalefit.flops import SIZES
 from scalefit.reporting.html import Markup, join, table, tag
 from scalefit.reporting.sections import absent, section
-from scalefit.tuning.hyperparameters import fit_hyperparameters
-from scalefit.tuning.result import Hyperparameters
 from scalefit.tuning.settings import find_setting
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scalefit.comparison.recipes_result import RecipeComparison
+    from scalefit.downstream.result import DownstreamResult
     from scalefit.planning.result import Plan
+    from scalefit.tuning.result import Hyperparameters
 
 #: Most recipes and tasks that a page shows, and how many it lists by name.
 _MOST_RECIPES, _MOST_TASKS, _LISTED = 12, 60, 6
@@ -128,6 +126,8 @@ def _with(value: float, lower: float, upper: float) -> Markup:
 
 
 def _tasks(runs: pd.DataFrame, columns: list[str], level: float) -> DownstreamResult:
+    from scalefit.downstream.fit import fit_downstream  # most tables have no tasks
+
     found = fit_downstream(runs, metric=columns[:_MOST_TASKS], better="higher")
     found.judgements  # noqa: B018  # whatever refuses does so here
     return found
@@ -176,6 +176,8 @@ def _swept(runs: pd.DataFrame) -> list[str]:
 
 
 def _hyperparameters(runs: pd.DataFrame, columns: list[str], level: float) -> Hyperparameters:
+    from scalefit.tuning.hyperparameters import fit_hyperparameters
+
     return fit_hyperparameters(runs, of=tuple(columns), level=level)
 
 
