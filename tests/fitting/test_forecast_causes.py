@@ -36,7 +36,7 @@ def test_the_count_without_embeddings_is_offered_in_words_that_work(name):
 def test_large_models_of_which_much_is_embeddings_are_named_too():
     runs = grid((1e8, 2e9))
     found = [note_of(runs.assign(params_non_embedding=share * runs["N"])) for share in (0.5, 0.8)]
-    assert "50 % of it in the middle model" in str(found[0]) and found[1] is None
+    assert "50 % of it in the median model" in str(found[0]) and found[1] is None
 
 
 def test_vocabulary_and_width_say_how_much_is_embeddings():
@@ -57,7 +57,7 @@ def test_small_models_with_few_embeddings_are_not_named(vocab_size):
 def test_blanks_in_the_count_without_embeddings_leave_the_rest_to_tell():
     runs = grid((1e6, 5e7))
     some = np.where(np.arange(len(runs)) % 5 == 0, np.nan, 0.5 * runs["N"])
-    assert "50 % of it in the middle model" in str(note_of(runs.assign(params_non_embedding=some)))
+    assert "50 % of it in the median model" in str(note_of(runs.assign(params_non_embedding=some)))
     assert note_of(runs.assign(params_non_embedding=np.nan)).details == {"column": None, "share": None}
 
 
