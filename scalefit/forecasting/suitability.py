@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit._numeric import excess_over_hull
 from scalefit._typing import AnyArray, Array
-from scalefit.errors import FitError, Note
+from scalefit.errors import FitError, Note, way
 from scalefit.fitting.identifiability import unexplained
 from scalefit.flops import training_flops
 from scalefit.forecasting.calibration import CALIBRATED_LAW, ForecastCalibration
@@ -100,7 +100,16 @@ def own_law_notes(law: type[Law]) -> list[Note]:
         "was "
         f"not checked with this one."
     )
-    return [Note("own_law", "info", text, {"law": law.name})]
+    notes = [Note("own_law", "info", text, {"law": law.name})]
+    (first, *others), sense = law.inputs, law.target.sense
+    if not others and law.direction.get(first, 0) * sense < 0:
+        text = (
+            f"Better runs have less {first}, and a forecast widens its intervals towards more: they are too narrow "
+            f"ahead, and parameters are off. Use "
+            f"{way(f'sf.fit(runs, {law.name!r})', f'scalefit fit runs.csv --law {law.name}')} and its intervals."
+        )
+        notes.append(Note("wrong_way", "error", text, {"law": law.name, "input": first}))
+    return notes
 
 
 def few_notes(n_runs: int, law: type[Law]) -> list[Note]:

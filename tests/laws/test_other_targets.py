@@ -90,6 +90,7 @@ def test_a_forecast_by_a_loss_names_no_larger_run_as_ahead():
     forecast = sf.forecast({"val_loss": x, "error": error}, law="downstream_error")
     text = str(forecast)
     assert "24 runs down to val_loss = 2.2" in text and "Beyond" not in text and "N counts" not in text
+    assert not forecast.trusted and "sf.fit(runs, 'downstream_error')" in " ".join(text.split())
     row = forecast.predict_interval(val_loss=2.0).iloc[0]
     assert row["lower"] < 0.75 - 1.1 * np.exp(-1.8) < row["upper"]
     with pytest.raises(ArgumentError, match="Give the val_loss of the run"):
