@@ -31,8 +31,12 @@ _stands_for: contextvars.ContextVar[str] = contextvars.ContextVar("device", defa
 def _chunks(logits: torch.Tensor) -> list[slice]:
     """Rows of logits that are worked on at a time; a compiler fuses the whole and needs no parts."""
     rows = len(logits)
+    if (
+        torch.compiler.is_compiling()
+    ):  # asked first: a compiler cannot read what stands below, and would break its graph
+        return [slice(0, rows)]
     size = max(1, _CHUNK.get(_stands_for.get() or logits.device.type, 1 << 24) // logits.shape[1])
-    if torch.compiler.is_compiling() or size >= rows:
+    if size >= rows:
         return [slice(0, rows)]
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
