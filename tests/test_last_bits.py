@@ -104,3 +104,13 @@ def test_recipes_whose_losses_differ_by_rounding_are_equal():
     both = pd.concat([runs.assign(recipe="a"), other], ignore_index=True)
     assert (other["loss"] != runs["loss"]).any()
     assert "its loss is lower in 0 of 25 cells, on average 0 nat/token" in str(sf.compare_recipes(both, baseline="a"))
+
+
+def test_a_forecast_keeps_the_runs_of_its_middle_budget_together():
+    N = np.concatenate([np.array([25e6, 50e6, 1e8, 2e8, 4e8]) * times for times in (1, 2, 4, 8, 16)])
+    D = np.repeat([1e18, 3e18, 1e19, 3e19, 1e20], 5) / (6 * N)
+    loss = LAW.predict(N=N, D=D) * np.exp(0.004 * np.random.default_rng(27).standard_normal(25))
+    tables = [{"N": N, "D": tokens, "loss": loss} for tokens in (D, 6 * N * D / N / 6, moved(D))]
+    params = [sf.forecast(table).params.to_numpy() for table in tables]
+    for other in params[1:]:
+        np.testing.assert_allclose(other, params[0], rtol=1e-6)

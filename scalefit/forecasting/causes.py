@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from scalefit._names import NON_EMBEDDING_NAMES, SHAPE_NAMES, VOCABULARY_NAMES
-from scalefit._numeric import means_differ, rank_correlation
+from scalefit._numeric import levelled, means_differ, rank_correlation
 from scalefit._text import count, shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import Note, arg, way
@@ -168,7 +168,8 @@ def _short_runs(columns: Mapping[str, AnyArray], left: Array) -> list[Note]:
     if not set(SIZES) <= set(columns) or left.size < 2 * _LEAST_RUNS:
         return []
     N, D = (np.asarray(columns[key], float) for key in SIZES)
-    low = N * D <= np.quantile(N * D, 1 / 3)
+    C = levelled(N * D)
+    low = C <= np.quantile(C, 1 / 3)
     if low.sum() < _LEAST_RUNS or np.ptp(N[low]) == 0:
         return []
     strength, p = rank_correlation(N[low], -left[low])

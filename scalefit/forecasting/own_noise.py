@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scalefit._numeric import robust_sd
+from scalefit._numeric import levelled, robust_sd
 from scalefit._typing import Array
 from scalefit.fitting.problem import Problem
 from scalefit.forecasting.correlated_errors import (
@@ -50,7 +50,7 @@ def own_noise(
     # Noise that does not shrink with size. The runs' own excess holds their noise, so a discrepancy that is larger
     # where it is large would take that noise up: here the law says how far a run is from the frontier.
     _, left, _, even = _smoothed(problem, fitted.x, given, own, excess(problem, fitted.x, problem.columns))
-    reach = compute(problem.columns)
+    reach = levelled(compute(problem.columns))  # the runs of the middle budget stay together
     seen = [robust_sd(left[rows] / even[rows]) for rows in (slice(None), reach >= np.median(reach))]
     free = max(n - fitted.x.size, 0)
     shown = np.sqrt((free * min(seen) ** 2 + _NOISE_RUNS * about.noise**2) / (free + _NOISE_RUNS))
