@@ -117,6 +117,15 @@ def odd(table, tmp_path):
     return path
 
 
+def same(found, expected):
+    """Whether two documents agree, their numbers to nine digits: last bits hang on where an array is in memory."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(same(found[key], value) for key, value in expected.items())
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    return found == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_that_reads_a_table_takes_columns_by_name(run, table, odd, tmp_path, command):
     """As --column NAME=COLUMN everywhere, and as --NAME where the command means nothing else by it."""
@@ -134,7 +143,7 @@ def test_every_command_that_reads_a_table_takes_columns_by_name(run, table, odd,
         found, expected = json.loads(out), json.loads(usual)
         for varying in ("notes", "conventions", "bytes", "data"):  # they say how the columns were found
             found.pop(varying, None), expected.pop(varying, None)
-        assert found == expected
+        assert same(found, expected)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +185,7 @@ def test_one_series_of_a_table_can_be_chosen_everywhere(run, table, tmp_path):
         code, out, _ = run(command, tmp_path / "both.csv", "--only", "a", *words, *page, "--json")
         assert code == 0
         if command in ("isoflop", "plan", "next-runs"):
-            assert json.loads(out) == json.loads(run(command, table, *words, "--json")[1])
+            assert same(json.loads(out), json.loads(run(command, table, *words, "--json")[1]))
     code, _, err = run("plan", tmp_path / "both.csv", "--only", "c", "--C", "1e21")
     assert code == 1 and "It has a, b" in err
 

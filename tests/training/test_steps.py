@@ -245,3 +245,20 @@ def test_experts_are_not_compiled_for_each_batch(monkeypatch) -> None:
         graphs.append(counters["stats"]["unique_graphs"])
     assert graphs[0] > 0 and len(set(graphs)) == 1
     torch.compiler.reset()
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's own
+def test_a_compiled_step_is_one_graph_with_the_same_gradients() -> None:
+    """A graph that breaks at the loss would run it in parts, and CUDA graphs would be cut there."""
+    torch.compiler.reset()
+    model = Decoder(ModelConfig(n_layers=1, d_emb=16, n_heads=1, T_max=8), 32, (0,))
+    ids, targets = torch.randint(0, 32, (2, 2, 8))
+    found = []
+    for forward in (model, torch.compile(model, fullgraph=True, backend="aot_eager", dynamic=False)):
+        model.zero_grad()
+        loss = forward(ids, targets)
+        loss.sum().backward()
+        found.append([loss.detach(), *(parameter.grad.clone() for parameter in model.parameters())])
+    for eager, compiled in zip(*found, strict=True):
+        torch.testing.assert_close(compiled, eager, atol=1e-5, rtol=1e-5)
+    torch.compiler.reset()
