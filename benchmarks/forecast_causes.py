@@ -82,17 +82,23 @@ def repeating_runs(most: float) -> pd.DataFrame:
     forecast = sf.forecast(train[["N", "D", "unique_tokens", "loss"]], constants=constants)
     N, D, unique, loss = (test[key].to_numpy(float) for key in ("N", "D", "unique_tokens", "loss"))
 
-    def intervals(tokens: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def intervals(tokens: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, ...]:
         found = forecast.predict_interval(level=LEVEL, N=N, D=tokens, unique_tokens=drawn)
         held = ((found["lower"] <= loss) & (loss <= found["upper"])).to_numpy()
-        return np.log(found["loss"] / loss).to_numpy(), np.log(found["upper"] / found["loss"]).to_numpy(), held
+        lower, upper = np.log(found["lower"] / loss).to_numpy(), np.log(found["upper"] / loss).to_numpy()
+        return np.log(found["loss"] / loss).to_numpy(), (upper - lower) / 2, held, (upper + lower) / 2
 
     new, plain, public = intervals(D, D), intervals(effective(D, unique), effective(D, unique)), intervals(D, unique)
     gap = spread(N, D, unique, lambda N, D: np.log(forecast.predict(N=N, D=D, unique_tokens=D)), (0.0, 0.0, 0.0))
     out = pd.DataFrame({"epochs": test.epochs, "excess": N / unique, "gap": gap, "of": pd.cut(unique, UNIQUE).codes})
     names = ("new", "plain", "public")
-    for name, (error, half, held) in zip(names, (new, plain, public), strict=True):
-        out[f"{name}_error"], out[f"{name}_half"], out[f"{name}_held"] = error, half, held
+    for name, (error, half, held, middle) in zip(names, (new, plain, public), strict=True):
+        out[f"{name}_error"], out[f"{name}_half"], out[f"{name}_held"], out[f"{name}_middle"] = (
+            error,
+            half,
+            held,
+            middle,
+        )
     return out
 
 
@@ -106,7 +112,7 @@ def learn_spread(rows: pd.DataFrame) -> tuple[float, float, float]:
     """Exponents by the mean log of the interval score, the size by coverage; groups of distinct tokens count alike."""
     groups = [(rows.of == group).to_numpy() for group in rows.of.unique()]
     weight = 1 / rows.groupby("of").of.transform("size").to_numpy()
-    error, best = rows.plain_error.abs().to_numpy(), (np.inf, (0.0, 0.0, 0.0))
+    error, best = rows.plain_middle.abs().to_numpy(), (np.inf, (0.0, 0.0, 0.0))
     for repeats in OF_REPEATS:
         for size in OF_SIZE:
             low, high = -9.0, 1.0
@@ -131,7 +137,7 @@ def repeats() -> dict[str, Any]:
             here = (rows.of == group).to_numpy()
             rows.loc[here, "left_half"] = half_width(rows[here], learn_spread(rows[~here]))
         rows["left_error"] = rows.plain_error
-        rows["left_held"] = rows.left_error.abs() <= rows.left_half
+        rows["left_held"] = rows.plain_middle.abs() <= rows.left_half
         for low, high in zip(EPOCHS[:-1], EPOCHS[1:], strict=True):
             part = rows[(rows.epochs > max(low, most)) & (rows.epochs <= high)]
             if len(part) == 0:
