@@ -71,9 +71,7 @@ def advise(
         )
     if not 0 <= interval <= _DAY:
         raise typer.BadParameter(f"{interval:g} is not a pause of 0 to {_DAY:g} seconds", param_hint="--interval")
-    if plan is not None and total_steps is not None:
-        raise typer.BadParameter("the length is in the plan; give one of the two", param_hint="--total-steps")
-    given = None if plan is None else _read_plan(plan)
+    given = _plan_of(plan, total_steps)
     fitted = None if law is None else (law, law_from)
     read = _Reader(log, given, history or [], fitted, min_gain, kind, val, train, total_steps)
     if watch:
@@ -106,9 +104,16 @@ def _read_plan(path: Path) -> RunPlan:
     return RunPlan(**record)
 
 
-def monitor_of(log: Path, plan: Path | None = None, val: str | None = None, train: str | None = None) -> Monitor:
+def _plan_of(plan: Path | None, total_steps: float | None) -> RunPlan | None:
+    """The plan of a file, which says how long the run is; None where there is no file."""
+    if plan is not None and total_steps is not None:
+        raise typer.BadParameter("the length is in the plan; give one of the two", param_hint="--total-steps")
+    return None if plan is None else _read_plan(plan)
+
+
+def monitor_of(log: Path, plan: Path | None, val: str | None, train: str | None, total_steps: float | None) -> Monitor:
     """Monitor of a log, by the plan in a file or else by the one that the log shows."""
-    return _Reader(log, None if plan is None else _read_plan(plan), [], None, None, None, val, train, None).monitor()
+    return _Reader(log, _plan_of(plan, total_steps), [], None, None, None, val, train, total_steps).monitor()
 
 
 class _Reader:

@@ -53,6 +53,9 @@ def report(
     ] = None,
     val: Annotated[str | None, typer.Option(help="With --live: name of the validation loss in the log.")] = None,
     train: Annotated[str | None, typer.Option(help="With --live: name of the training loss in the log.")] = None,
+    total_steps: Annotated[
+        float | None, typer.Option(help="With --live: steps of the run, where its log and plan do not say.", min=1)
+    ] = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -66,8 +69,10 @@ def report(
         if unread:
             text = "a live run has no law, budget or series; its log is read as scalefit advise reads it"
             raise typer.BadParameter(f"{text}. Leave out {', '.join(unread)}", param_hint="--live")
-        return _live(Path(table), out, (val, train), plan, title=title, level=level, force=force, as_json=as_json)
-    for option, value in (("--plan", plan), ("--val", val), ("--train", train)):
+        return _live(
+            Path(table), out, (plan, val, train, total_steps), title=title, level=level, force=force, as_json=as_json
+        )
+    for option, value in (("--plan", plan), ("--val", val), ("--train", train), ("--total-steps", total_steps)):
         if value is not None:
             raise typer.BadParameter(f"{value} is of a live run: give --live too", param_hint=option)
     from scalefit.reporting.report import report as make_report
@@ -134,20 +139,19 @@ def _unread(context: typer.Context, columns: shared.Columns) -> list[str]:
 def _live(
     log: Path,
     out: Path,
-    names: tuple[str | None, str | None],
-    plan: Path | None,
+    about: tuple[Path | None, str | None, str | None, float | None],
     *,
     title: str | None,
     level: float,
     force: bool,
     as_json: bool,
 ) -> int:
-    """The page of one run from its log."""
+    """The page of one run from its log, and what is said about it: plan, names of its losses, steps."""
     from scalefit.cli.advise import monitor_of
     from scalefit.reporting.live import report_run
 
-    shared.may_write("--out", out, "page", [log, plan], force=force)
-    page = report_run(monitor_of(log, plan, *names), title=title or f"Live run: {log.name}", level=level)
+    shared.may_write("--out", out, "page", [log, about[0]], force=force)
+    page = report_run(monitor_of(log, *about), title=title or f"Live run: {log.name}", level=level)
     page.save(out)
     if as_json:
         shared.print_json({"path": str(out), "bytes": out.stat().st_size, **page.advice.as_dict()})

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _CURVES, _SHARED, _SERIES = 5, 8, 4
 _POINTS = 60
 _SAME = 0.05  # sizes are one where they differ by less, of ln N
+_SHORT = 2.0  # times a compute, in which runs of one size count as runs of one compute
 _PROFILE = 24
 
 
@@ -126,8 +127,9 @@ def _curves(result: Solution, columns: dict[str, Array], axis: str, level: float
     curves = []
     for size in _sizes(sizes, _CURVES if series is None else _SHARED // len(result.series)):
         near = np.abs(np.log(sizes / size)) <= _SAME
-        here = x[near] if np.ptp(x[near]) > 0 else x[np.argsort(np.abs(np.log(sizes / size)))[: max(3, x.size // 10)]]
-        here = here if np.ptp(here) > 0 else x
+        here = x[near]
+        if here.max() < _SHORT * here.min():  # runs of one compute: a short piece of curve about them
+            here = np.clip(here.mean() * np.array([1 / _SHORT, _SHORT]), x.min(), x.max())
         grid = np.geomspace(here.min(), here.max(), _POINTS)
         inputs = {"N": np.full(_POINTS, size), "D": convention("6ND").tokens(grid, size), "C": grid}
         curves.append(_curve(result, inputs, grid, level, f"N = {words.count(size)}", size, series))

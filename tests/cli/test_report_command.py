@@ -101,4 +101,7 @@ def test_one_curve_of_a_line_plot_has_its_live_page(run, tmp_path):
     assert code == 1 and "Choose one: --val 'lr=0.001 - val/loss'" in err
     code, out, _ = run(*live, "--val", "lr=0.002 - val/loss")
     assert code == 0 and "Report: " in out
+    code, out, _ = run(*live, "--val", "lr=0.002 - val/loss", "--total-steps", 8000, "--force")
+    assert code == 0 and "planned end, step 8,000" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert run("report", tmp_path / "plot.csv", "--val", "loss")[0] == 2
+    assert run("report", tmp_path / "plot.csv", "--total-steps", 8000)[0] == 2

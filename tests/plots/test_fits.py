@@ -118,3 +118,17 @@ def test_nothing_outside_the_figure_is_changed(result, tmp_path):
     import matplotlib.pyplot as plt
 
     assert plt.get_fignums() == []
+
+
+def test_sizes_of_one_compute_are_drawn_about_it():
+    """As in a sweep of learning rates: the curve of the largest size would end far above every run."""
+    N = np.repeat(np.geomspace(1e7, 1e9, 6), 8)
+    loss = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=20 * N**1.1)
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(48))
+    data = figures.fit_data(
+        sf.fit({"N": N, "D": 20 * N**1.1, "loss": loss * noise}, "chinchilla", fixed={"beta": 0.37})
+    )
+    for curve in data.curves:
+        own = 120 * curve.N**2.1
+        assert own / 2.1 <= curve.x.min() <= own <= curve.x.max() * 1.001 <= 2.1 * own
+        assert curve.loss.max() <= loss.max() * 1.05
