@@ -8,14 +8,14 @@ import scalefit as sf
 out = Path("demo")
 out.mkdir(exist_ok=True)
 
-print("1. A FORECAST: what six Pythia models of up to 2.8B parameters say of 6.9B and 12B, and what came")
+print("1. A FORECAST: Cerebras-GPT 6.7B and 13B from five models of up to 2.7B, with what was measured")
 reported = sf.load_dataset("reported_losses", drop="doubtful")
-pythia = reported[reported["series"] == "pythia"]
-small, large = pythia.query("N < 3e9"), pythia.query("N > 3e9")
-forecast = sf.forecast(small, law="power_law:N")
-forecast.plot(out / "pythia.png", ratio=10)
-forecast.to_json(out / "pythia.json")
-found = forecast.predict_interval(N=large["N"])[["loss", "lower", "upper"]]
+cerebras = reported[reported["series"] == "cerebras-gpt"]
+small, large = cerebras.query("N < 3e9"), cerebras.query("N > 3e9")
+forecast = sf.forecast(small)
+forecast.plot(out / "cerebras.png")
+forecast.to_json(out / "cerebras.json")
+found = forecast.predict_interval(N=large["N"], D=large["D"])[["loss", "lower", "upper"]]
 print(found.round(3).assign(measured=large["loss"].to_numpy()).to_string(index=False))
 
 print("\n2. A LAW: 61 small models on a source whose entropy is 2.352 nat/token, which E should find")
@@ -28,8 +28,9 @@ print("\n3. A PLAN: the best run for ten times the compute of the largest of the
 print(*str(sf.plan(result, C=10 * own["C"].max())).splitlines()[:6], sep="\n")
 
 print("\n4. REFUSED: tables that identify no law of N and D, with the reason")
+pythia = reported[reported["series"] == "pythia"]
 pooled = reported[reported["series"].str.startswith("cerebras")]
-for what, runs, by in (("Pythia", small, None), ("Cerebras-GPT", pooled, "pool")):
+for what, runs, by in (("Pythia", pythia.query("N < 3e9"), None), ("Cerebras-GPT", pooled, "pool")):
     try:
         sf.fit(runs.dropna(subset=["N", "D"]), "chinchilla", by=by)
     except sf.FitError as reason:

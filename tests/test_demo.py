@@ -21,8 +21,8 @@ def test_the_demo_fits_saves_draws_and_is_refused(tmp_path):
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert sf.load_forecast(tmp_path / "demo/pythia.json").trusted
-    for name in ("pythia", "scalefit_cpu"):
+    assert sf.load_forecast(tmp_path / "demo/cerebras.json").trusted
+    for name in ("cerebras", "scalefit_cpu"):
         assert (tmp_path / f"demo/{name}.png").read_bytes().startswith(b"\x89PNG")
     for reason in ("at least 7 are needed", "20 tokens per parameter", "Plan: lowest loss"):
         assert reason in " ".join(done.stdout.split())

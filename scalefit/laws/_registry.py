@@ -164,13 +164,14 @@ def _laws_of_authors(asked: str) -> list[type[Law]]:
     """Laws by author, or author and year, as they cite and as they key their constants: the best of those found.
 
     A law that both cites the authors and has their constants is before one that has only either; a law named for its
-    author is before the author's others.
+    author is before the author's others, and one whose name the others extend (broken_power_law_2) before those.
     """
     worth = {law: (_stands_for(asked, _cited(law)) + _stands_for(asked, _keys(law))) for law in registry().values()}
     best = max(worth.values())
     found = [law for law, value in worth.items() if value == best > 0]
     named = [law for law in found if plain(law.name) == re.sub(r"\d+$", "", asked)]
-    return named or found
+    plainest = [law for law in found if all(other.name.startswith(law.name) for other in found)]
+    return named or plainest or found
 
 
 def _cited(law: type[Law]) -> list[str]:

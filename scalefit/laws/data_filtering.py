@@ -37,7 +37,7 @@ class DataFiltering(Law):
     name = "data_filtering"
     inputs = ("D", "unique_tokens")
     exponents = {"D": ("b",)}
-    formula = "y(D, U) = d + a n_1^-b_1 prod_j (n_j/n_(j-1))^-b_j, b_(j+1) = b 2^(-j/tau)"
+    formula = "y(D, U) = d + a W^-b; ln W = ln min(D, U) + sum_j 2^(-j/tau) ln(min(D/U, j + 1)/j)"
     target = Target("error", sense=-1, range=(0.0, 1.0), names=("error_rate",))
 
     d = Parameter("error that no data take away", (0.0, 1.0), (0.1, 0.3, 0.5), log=True, linear=True, own=True)

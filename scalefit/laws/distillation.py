@@ -145,10 +145,9 @@ class Distillation(Law):
     @staticmethod
     def gradient(N: Any, D: Any, teacher_loss: Any, E: Any, *constants: Any) -> list[Any]:
         """Derivatives in order of the parameters."""
-        log_n, log_d, log_t = np.log(N), np.log(D), np.log(teacher_loss)
+        (c0, c1, d1, f1), log_n, log_d, log_t = constants[10:], np.log(N), np.log(D), np.log(teacher_loss)
         power, supervised = _power_of_sum(log_n, log_d, *constants[:5])
         student, own = _power_of_sum(log_n, log_d, *constants[5:10])
-        c0, c1, d1, f1 = constants[10:]
         z = (log_t - np.log((E + power) * d1)) / f1
         turn, share = softplus(z), np.exp(-softplus(-z))
         factor = np.exp(-c0 * log_t - c1 * f1 * turn)
