@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import importlib
 import os
 from collections.abc import Iterator
@@ -79,8 +80,13 @@ class World:
             dist.barrier()
 
     def leave(self) -> None:
-        """Part from the others in order: a process that just exits can take its peers down with it."""
+        """Part from the others in order: a process that just exits can take its peers down with it.
+
+        Models go first. One that is the last to hold the group frees it with Python's lock in hand, and a thread of the
+        group that waits for that lock is waited for.
+        """
         if self.size > 1:
+            gc.collect()
             dist.barrier()
             dist.destroy_process_group()
 

@@ -89,7 +89,14 @@ def train(
             if ending.asked and world.size == 1:
                 ending.leave()
             with folder.kept_alive(SIGN_OF_LIFE if world.is_first else None):
-                _Run(config, corpus, folder, world, progress, ending).complete()
+                ended = False
+                try:
+                    _Run(config, corpus, folder, world, progress, ending).complete()
+                except _Ended:
+                    ended = True
+                if ended:  # outside of the handler, which keeps the run in memory
+                    world.leave()
+                    ending.leave()
                 world.barrier()  # not after an error: the others would wait for ever instead of being ended by torchrun
                 if ending.asked and world.size == 1:  # when the run was as good as finished
                     ending.leave()
@@ -99,6 +106,10 @@ def train(
     record = folder.read_record()
     world.leave()
     return record
+
+
+class _Ended(Exception):
+    """Every process saved the run, as a signal asked."""
 
 
 class _Left(Exception):
@@ -242,8 +253,7 @@ class _Run:
                         last_checkpoint = now
                         self._save((index, step))
                         if self.world.agree(ending):
-                            self.world.leave()
-                            self.ending.leave()
+                            raise _Ended
                     self.folder.check_lease()
             if not self.losses.alive:
                 break
