@@ -41,6 +41,7 @@ _TRIALS = 12
 #: Sizes of noise [sd] from which a run weighs less, as in Huber's loss, and from which it soon weighs nothing.
 _HUBER, _GROSS = 2.0, 8.0
 LEAST_SHARE = 1e-6  # least weight of a run, so that no variance is infinite
+_STEP = 0.02  # of a standard deviation: its square is far below one, and far above rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,15 +362,16 @@ def skew(problem: Problem, fitted: CorrelatedFit, columns: Mapping[str, Array], 
     """How far the mean of the posterior lies above its mode (m,) [log loss], to second order.
 
     A fall that is slower than the most likely one costs more than a faster one gains, as the loss has a floor. Half of
-    what two steps of one standard deviation, one each way, leave of the mode is summed over the posterior's axes.
+    the second derivative along the posterior's axes is summed: the same by any axes, where whole steps of one standard
+    deviation would hang on which of them the last bits choose.
     """
     shared, _, _ = _carried(problem, fitted, columns, about)
-    axes, _ = _directions(fitted)
+    axes = _STEP * _directions(fitted)[0]
     points = np.clip(fitted.x + np.concatenate([np.zeros((1, len(axes))), axes.T, -axes.T]), *problem.bounds())
     with np.errstate(all="ignore"):
         loss = problem.law.evaluate(columns, problem.values(points, 0))
         found = np.log(loss) - problem.residuals(points) @ (shared @ fitted.inverse).T
-        above = 0.5 * found[1:].sum(axis=0) - len(axes) * found[0]
+        above = (0.5 * found[1:].sum(axis=0) - len(axes) * found[0]) / _STEP**2
     return np.asarray(np.nan_to_num(above, nan=0.0, posinf=0.0, neginf=0.0))
 
 
