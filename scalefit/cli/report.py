@@ -146,7 +146,7 @@ def _live(
     force: bool,
     as_json: bool,
 ) -> int:
-    """The page of one run from its log, and what is said about it: plan, names of its losses, steps."""
+    """The page of one run from its log, with the plan, names of losses and steps that were given."""
     from scalefit.cli.advise import monitor_of
     from scalefit.reporting.live import report_run
 
