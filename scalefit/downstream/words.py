@@ -63,8 +63,7 @@ def notes_of(result: Any) -> list[Note]:
         if one < two:
             text = (
                 "Predictions of the held-out third directly from N and D were better than those from the loss (mean "
-                "error "
-                f"{one:.3g} against {two:.3g}): try {way('predict_tasks(steps=1)', '--one-step')}."
+                f"error {one:.3g} against {two:.3g}): try {way('predict_tasks(steps=1)', '--one-step')}."
             )
             found.append(Note("one_step_better", "warning", text, {"one_step": one, "two_step": two}))
     return found

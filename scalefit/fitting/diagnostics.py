@@ -77,8 +77,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
         text = (
             f"Runs of the same {shared.by} share their noise ({shared.share:.0%} of its variance, likelihood ratio "
             f"{shared.ratio:.1f}). Robust errors take this into account: {shared.n_clusters} clusters, with Student's "
-            "t for "
-            f"so few. For a bootstrap pass {arg('cluster')}."
+            f"t for so few. For a bootstrap pass {arg('cluster')}."
         )
         details = {"by": shared.by, "share": shared.share, "ratio": shared.ratio, "clusters": shared.n_clusters}
         notes.append(Note("shared_noise", "info", text, details))
@@ -145,8 +144,7 @@ def _trend_notes(result: Solution) -> list[Note]:
     less, times = ("less", ends[0] / ends[1]) if ends[0] > ends[1] else ("more", ends[1] / ends[0])
     text = (
         f"Runs with more compute scatter {less} around the law: as C^{trend.power:.2f}, a factor of {times:.1f} over "
-        "the "
-        f"table. Intervals for new runs take this into account; beyond the runs they assume constant noise."
+        "the table. Intervals for new runs take this into account; beyond the runs they assume constant noise."
     )
     return [Note("noise_by_compute", "info", text, {"power": trend.power, "t": trend.t})]
 

@@ -340,8 +340,7 @@ def ridge_notes(correlations: list[tuple[str, str, float]]) -> list[Note]:
             "ridge",
             "info",
             f"Almost perfectly correlated: {pairs}. Do not interpret a coefficient alone; exponents and predictions "
-            "are "
-            f"fine.",
+            "are fine.",
             {"pairs": [[a, b, float(value)] for a, b, value in strong]},
         )
     ]

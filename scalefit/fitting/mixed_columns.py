@@ -145,9 +145,8 @@ def _note(law: type[Law], name: str, means: Mapping[str, float], nested: str, ga
     open_ = f" {name} goes with {nested}, so the runs do not separate the two effects." if nested else ""
     text = (
         f"Runs differ by {name}, which {law.name} does not read: {high} and {low} are {shown} apart around one law. "
-        "All "
-        f"were fitted together, so runs of the same settings are not replicates.{open_} Keep the rows of one {name}, "
-        f"read the table with {arg('series', name)} and fit with {arg('by', 'series')}, or "
+        f"All were fitted together, so runs of the same settings are not replicates.{open_} Keep the rows of one "
+        f"{name}, read the table with {arg('series', name)} and fit with {arg('by', 'series')}, or "
         f"compare them with {way('sf.compare_recipes', 'scalefit compare-recipes')}."
     )
     return Note("mixed_runs", "warning", text, {"column": name, "means": dict(means)})

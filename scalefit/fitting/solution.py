@@ -17,12 +17,12 @@ from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.noise import with_compute
 from scalefit.fitting.problem import Problem
+from scalefit.fitting.solver import ROUNDING
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import normal_draws, ranges
 
-_EXACT = 1e-9  # largest residual of a table without noise
 _SAME_CORRELATION = 1e-6
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Solution:
     @property
     def exact(self) -> bool:
         """Whether the law meets every run but for rounding: a table without noise, whose errors say nothing."""
-        return float(np.abs(self.residuals).max()) < _EXACT
+        return float(np.abs(self.residuals).max()) < ROUNDING
 
     @cached_property
     def at_bound(self) -> AnyArray:

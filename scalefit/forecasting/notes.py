@@ -79,8 +79,7 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
     if facts.widening > _WIDE and spread.power > 0:
         text = (
             f"Runs scatter {100 * facts.scatter:.2g} % around the forecast, {facts.scatter / spread.pivot:.2g} times "
-            "as "
-            f"much as in well-tuned tables; intervals beyond the runs were made {facts.widening:.2g} times as wide. "
+            f"as much as in well-tuned tables; intervals beyond the runs were made {facts.widening:.2g} times as wide. "
             f"Tune the runs, or forecast those of one recipe."
         )
         notes.append(Note("scatter", "warning", text, {"scatter": facts.scatter, "factor": facts.widening}))

@@ -97,8 +97,7 @@ def own_law_notes(law: type[Law]) -> list[Note]:
         return []
     text = (
         f"The law is {law.name}, as requested. The width of intervals was learned with the {CALIBRATED_LAW} law, and "
-        "was "
-        f"not checked with this one."
+        "was not checked with this one."
     )
     notes = [Note("own_law", "info", text, {"law": law.name})]
     (first, *others), sense = law.inputs, law.target.sense

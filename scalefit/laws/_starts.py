@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
+from scalefit.laws._forms import softplus
 
 #: Width of a turn that takes up most of what a table spans.
 _WIDE = 4.0
@@ -114,12 +115,6 @@ _STRETCHED = (
     (-0.3, 0.3),
 )
 _DRAWN, _WALKED, _STEPS, _LOWEST, _LEAST, _MOST = 2048, 192, 100, 32, 0.01, 0.5
-
-
-def softplus(z: Any) -> Any:
-    """ln(1 + e^z), real or complex, never overflowing."""
-    above = np.real(z) > 0
-    return np.where(above, z, 0.0) + np.log(1.0 + np.exp(np.where(above, -z, z)))
 
 
 def repetition_starts(columns: dict[str, Array], loss: Array) -> Array:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from scalefit.laws._base import Law, Parameter
-from scalefit.laws._starts import break_starts, softplus
+from scalefit.laws._forms import softplus
+from scalefit.laws._starts import break_starts
 
 
 class BrokenPowerLaw(Law):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from scalefit.laws._base import Law, Parameter, Usual
-from scalefit.laws._starts import softplus, two_break_starts
+from scalefit.laws._forms import softplus
+from scalefit.laws._starts import two_break_starts
 
 
 class BrokenPowerLaw2(Law):

@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden, Input
-from scalefit.laws._starts import softplus
+from scalefit.laws._forms import softplus
 
 
 def _power_of_sum(log_n: Any, log_d: Any, A: Any, alpha: Any, B: Any, beta: Any, gamma: Any) -> tuple[Any, list[Any]]:
@@ -47,20 +47,15 @@ class Distillation(Law):
     >>> round(sf.published("distillation").predict(N=1e9, D=2e10, teacher_loss=2.2), 5)
     2.31695
 
-    The two steps, on runs simulated from the published constants:
+    The second step, with what the first one gave:
 
     >>> import numpy as np
-    >>> rng, law = np.random.default_rng(0), sf.laws.get("distillation")
-    >>> true = dict(law.published[0].values)
-    >>> N, D = 10 ** rng.uniform(8, 10, 60), 10 ** rng.uniform(9.5, 11.5, 60)
-    >>> alone = true["E"] + (true["A"] * N ** -true["alpha"] + true["B"] * D ** -true["beta"]) ** true["gamma"]
-    >>> step_1 = sf.fit({"N": N, "D": D, "loss": alone * np.exp(0.001 * rng.standard_normal(60))}, "coupled")
-    >>> runs = {"N": N, "D": D, "teacher_loss": rng.uniform(1.9, 2.6, 60)}
-    >>> runs["loss"] = law.evaluate(runs, true) * np.exp(0.001 * rng.standard_normal(60))
-    >>> held = {name: step_1.params["g" if name == "gamma" else name] for name in law.hold_first}
-    >>> step_2 = sf.fit(runs, "distillation", fixed={**held, "c1": 522.6})
-    >>> step_2.trusted, round(float(step_2.predict(N=1e9, D=2e10, teacher_loss=2.2)), 1)
-    (True, 2.3)
+    >>> rng, first = np.random.default_rng(0), dict(E=1.22, A=3355, alpha=0.408, B=18186, beta=0.431, gamma=0.452)
+    >>> runs = {"N": 10 ** rng.uniform(8, 10, 60), "D": 10 ** rng.uniform(9.5, 11.5, 60)}
+    >>> runs["teacher_loss"] = rng.uniform(1.9, 2.6, 60)
+    >>> runs["loss"] = sf.published("distillation").predict(**runs) * np.exp(0.001 * rng.standard_normal(60))
+    >>> sf.fit(runs, "distillation", fixed={**first, "c1": 522.6}).trusted
+    True
     """
 
     name = "distillation"
@@ -73,9 +68,7 @@ class Distillation(Law):
     direction = {"N": 0, "D": 0, "teacher_loss": 0}
     hold_first = ("E", "A", "alpha", "B", "beta", "gamma")
     hold_from = "at what `coupled` gives on runs without a teacher (its g is gamma)"
-    teacher_loss = Input(
-        "loss of the teacher", ("teacher_loss", "l_t"), "nat/token", range=(0, 20), typical=(1.9, 2.1, 2.3, 2.6)
-    )
+    teacher_loss = Input("teacher's loss", ("teacher_loss", "l_t"), "nat/token", (0, 20), (1.9, 2.1, 2.3, 2.6))
 
     E = Parameter("floor of supervised training", (0.0, 20.0), (0.8, 1.2, 1.7), unit="nat/token", log=True)
     A = Parameter("supervised size coefficient", (0.0, 1e20), (300.0, 3e3, 3e4), log=True)
@@ -96,23 +89,9 @@ class Distillation(Law):
     published = (
         Constants(
             "busbridge2025",
-            dict(
-                E=1.220,
-                A=3355,
-                alpha=0.408,
-                B=18186,
-                beta=0.431,
-                gamma=0.452,
-                A_S=2243,
-                alpha_S=0.321,
-                B_S=24181,
-                beta_S=0.637,
-                gamma_S=0.764,
-                c0=2.549,
-                c1=522.6,
-                d1=1.315,
-                f1=0.090,
-            ),
+            dict(E=1.220, A=3355, alpha=0.408, B=18186, beta=0.431, gamma=0.452)
+            | dict(A_S=2243, alpha_S=0.321, B_S=24181, beta_S=0.637, gamma_S=0.764)
+            | dict(c0=2.549, c1=522.6, d1=1.315, f1=0.090),
             source="Busbridge et al. (2025), arXiv:2502.08606, eqs. 8 and 46, table 6",
             params="non_embedding",
             evidence="paper",
@@ -145,9 +124,10 @@ class Distillation(Law):
     @staticmethod
     def gradient(N: Any, D: Any, teacher_loss: Any, E: Any, *constants: Any) -> list[Any]:
         """Derivatives in order of the parameters."""
-        (c0, c1, d1, f1), log_n, log_d, log_t = constants[10:], np.log(N), np.log(D), np.log(teacher_loss)
+        log_n, log_d, log_t = np.log(N), np.log(D), np.log(teacher_loss)
         power, supervised = _power_of_sum(log_n, log_d, *constants[:5])
         student, own = _power_of_sum(log_n, log_d, *constants[5:10])
+        c0, c1, d1, f1 = constants[10:]
         z = (log_t - np.log((E + power) * d1)) / f1
         turn, share = softplus(z), np.exp(-softplus(-z))
         factor = np.exp(-c0 * log_t - c1 * f1 * turn)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.laws._base import Law, Parameter
+from scalefit.laws._forms import effective_experts
 
 
 class InferenceMoE(Law):
@@ -71,5 +72,5 @@ class InferenceMoE(Law):
         E_max: Any,
     ) -> Any:
         """Loss [nat/token]."""
-        e = 1.0 / (1.0 / (n_experts - 1.0 + 1.0 / (1.0 / E_start - 1.0 / E_max)) + 1.0 / E_max)
+        e = effective_experts(n_experts, E_start, E_max)
         return (A * N**-alpha + B * e**-b + C * D**-beta + F) * 10.0 ** (d * np.log10(N) * np.log10(e))

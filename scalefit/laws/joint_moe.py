@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit.laws._base import Constants, Law, Parameter, Usual
 from scalefit.laws._declarations import Golden
+from scalefit.laws._forms import effective_experts
 
 
 class JointMoE(Law):
@@ -102,6 +103,6 @@ class JointMoE(Law):
         E_max: Any,
     ) -> Any:
         """Loss [nat/token]."""
-        e = np.log(1.0 / (1.0 / (n_experts - 1.0 + 1.0 / (1.0 / E_start - 1.0 / E_max)) + 1.0 / E_max))
+        e = np.log(effective_experts(n_experts, E_start, E_max))
         size = np.exp(delta * e + (gamma * e - alpha) * np.log(N))
         return E + a * size + b * np.exp(omega * e - (beta + zeta * e) * np.log(D))

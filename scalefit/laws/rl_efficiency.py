@@ -23,7 +23,7 @@ class RLEfficiency(Law):
 
     References
     ----------
-    .. [1] Scaling laws of reinforcement learning after pretraining (2025), arXiv:2509.25300.
+    .. [1] arXiv:2509.25300 (2025).
 
     Examples
     --------
@@ -52,10 +52,8 @@ class RLEfficiency(Law):
     K_max = Parameter("exponent of an endless model", (0.0, 3.0), (0.05, 0.1, 0.3))
     N_0 = Parameter("size at half of that exponent", (1e3, 1e15), (3e8, 2e9, 1e10), unit="parameters", log=True)
 
-    bibtex = (
-        "@article{rl2025efficiency, title={Scaling laws of reinforcement learning after pretraining}, "
-        "journal={arXiv:2509.25300}, year={2025}}"
-    )
+    # Neither the title nor the authors were at hand when this was written.
+    bibtex = "@article{rl2025efficiency, title={arXiv:2509.25300}, journal={arXiv:2509.25300}, year={2025}}"
 
     @staticmethod
     def loss(N: Any, rl_amount: Any, e: Any, K_max: Any, N_0: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit.laws._base import Constants, Law, Parameter
 from scalefit.laws._declarations import Golden
+from scalefit.laws._forms import effective_experts
 
 
 class Routed(Law):
@@ -95,6 +96,6 @@ class Routed(Law):
     @staticmethod
     def loss(N: Any, n_experts: Any, a: Any, b: Any, c: Any, d: Any, E_start: Any, E_max: Any) -> Any:
         """Loss [nat/token]."""
-        e = np.log10(1.0 / (1.0 / (n_experts - 1.0 + 1.0 / (1.0 / E_start - 1.0 / E_max)) + 1.0 / E_max))
+        e = np.log10(effective_experts(n_experts, E_start, E_max))
         n = np.log10(N)
         return 10.0 ** (a * n + b * e + c * n * e + d)

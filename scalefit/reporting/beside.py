@@ -114,8 +114,7 @@ def _show_recipes(found: RecipeComparison, planned: Plan | str, level: float) ->
     caption = f"Compute multiplier over {found.baseline}, with {words.percent(level)} intervals"
     remark = (
         f"The multiplier is how many times the compute {found.baseline} needs for the same loss. The law and the "
-        "plans on "
-        "this page are for all recipes together; sf.compare_recipes reads each one."
+        "plans on this page are for all recipes together; sf.compare_recipes reads each one."
     )
     return [table(head, rows, caption, words=(0, 4)), tag("p", remark, class_="remark")]
 
@@ -194,8 +193,7 @@ def _show_hyperparameters(found: Hyperparameters, planned: Plan | str, level: fl
     caption = f"Laws of the best settings, with {words.percent(level)} intervals"
     remark = (
         f"Optima of {len(found.optima)} cells of one N and D. The law and the plans on this page use all runs of the "
-        "sweep, "
-        "also those at poor settings: for a law of well-tuned runs, fit the best run of each cell."
+        "sweep, also those at poor settings: for a law of well-tuned runs, fit the best run of each cell."
     )
     return [table(head, rows, caption), tag("p", remark, class_="remark")]
 

@@ -192,9 +192,8 @@ def comparison(found: Findings) -> Markup:
     remark = tag(
         "p",
         "Each law was fitted to the runs of less compute and predicted those of more. Behind: how much larger its "
-        "error "
-        "is than that of the best law, in standard errors. Coverage: the share of those runs inside its intervals, at "
-        f"best {words.percent(found.level)}.",
+        "error is than that of the best law, in standard errors. Coverage: the share of those runs inside its "
+        f"intervals, at best {words.percent(found.level)}.",
         class_="remark",
     )
     return section(

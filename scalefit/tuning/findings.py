@@ -112,8 +112,7 @@ def _of_best_runs(sweep: Sweep, bowls: Bowls, open_for: tuple[str, ...]) -> list
     apart = ", ".join(f"{name} by x{factor:.2f}" for name, factor in zip(sweep.names, off, strict=True))
     text = (
         f"The best run of a cell is not its optimum: it misses it ({apart}, root mean square), and its loss is too "
-        "low, "
-        f"because it is partly chosen by luck: on average it is {abs(np.mean(best)):.2g} "
+        f"low, because it is partly chosen by luck: on average it is {abs(np.mean(best)):.2g} "
         f"{'below' if np.mean(best) < 0 else 'above'} the fitted lowest loss; without luck it would be above."
     )
     return [Note("best_run", "info", text, {"loss": float(np.mean(best)), "factors": off.tolist()})]

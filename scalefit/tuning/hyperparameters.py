@@ -237,8 +237,7 @@ def _varied(
         elif max(counts[name]) > 1:
             text = (
                 f"{name} takes several values in {sum(n > 1 for n in counts[name])} of {len(cells)} cells, too few to "
-                "fit "
-                "it: it counts as noise. Keep runs of one value of it."
+                "fit it: it counts as noise. Keep runs of one value of it."
             )
             notes.append(Note("varies_too", "warning", text, {"setting": name}))
     for name, values in dropped.items():

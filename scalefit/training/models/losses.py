@@ -31,9 +31,7 @@ _stands_for: contextvars.ContextVar[str] = contextvars.ContextVar("device", defa
 def _chunks(logits: torch.Tensor) -> list[slice]:
     """Rows of logits that are worked on at a time; a compiler fuses the whole and needs no parts."""
     rows = len(logits)
-    if (
-        torch.compiler.is_compiling()
-    ):  # asked first: a compiler cannot read what stands below, and would break its graph
+    if torch.compiler.is_compiling():  # asked first: a compiler would break its graph at what stands below
         return [slice(0, rows)]
     size = max(1, _CHUNK.get(_stands_for.get() or logits.device.type, 1 << 24) // logits.shape[1])
     if size >= rows:
