@@ -118,12 +118,16 @@ def odd(table, tmp_path):
 
 
 def same(found, expected):
-    """Whether two documents agree, their numbers to six digits: last bits hang on where an array is in memory."""
+    """Whether two documents agree, their numbers to eight digits.
+
+    The last bits hang on where an array is in memory (numpy 1.26), and the ends of a flat optimum, where the loss is
+    nearly the same, show them in the ninth digit.
+    """
     if isinstance(expected, dict):
         return found.keys() == expected.keys() and all(same(found[key], value) for key, value in expected.items())
     if isinstance(expected, list):
         return len(found) == len(expected) and all(map(same, found, expected))
-    return found == (pytest.approx(expected, rel=1e-6) if isinstance(expected, float) else expected)
+    return found == (pytest.approx(expected, rel=1e-8) if isinstance(expected, float) else expected)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
