@@ -1,4 +1,4 @@
-"""Checks of arguments that many functions share."""
+"""Argument checks shared by many functions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 def plain_signs(text: str) -> str:
-    """The text of a number in the signs of ASCII, without space around it."""
+    """Return the text of a number in ASCII, without spaces around it."""
     return text.translate(_PLAIN).strip()
 
 
@@ -40,8 +40,8 @@ def parse_quantity(value: str | float | int) -> float:
     ----------
     value : str or number
         ``7e9``, ``"7B"``, ``"1.4T"``, ``"124M"``, ``"9_000_000"``, ``"1,000"``, ``"1'000"``, ``"1 000"``,
-        ``"1.2 x 10^9"``. Suffixes k, M, G, B or Bn, T, P, E are powers of a thousand, in either case but for E; so
-        are the words, and the unit may follow: ``"300 billion tokens"``.
+        ``"1.2 x 10^9"``. The suffixes k, M, G, B or Bn, T, P and E stand for powers of a thousand, in upper or lower
+        case (E in upper case only). Words work too, and a unit may follow: ``"300 billion tokens"``.
 
     Returns
     -------
@@ -173,12 +173,12 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
 
 
 def one_of(value: Any, known: Iterable[Any]) -> bool:
-    """Whether a value is one of a few names, or None where that is among them; arrays and frames never are."""
+    """Whether a value is one of a few names (None if it is listed); arrays and frames never are."""
     return (value is None or isinstance(value, str)) and value in known
 
 
 def check_mapping(name: str, value: Any, example: str) -> dict[str, Any]:
-    """Return a copy of a mapping; None is an empty one."""
+    """Return a copy of a mapping; None gives an empty one."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -191,7 +191,7 @@ def check_mapping(name: str, value: Any, example: str) -> dict[str, Any]:
 
 
 def broadcast(columns: Mapping[str, Array]) -> tuple[tuple[int, ...], dict[str, Array]]:
-    """Return the common shape of the inputs of a law, and each of them at that shape, made flat."""
+    """Return the common shape of a law's inputs, and each input broadcast to that shape and flattened."""
     try:
         shape = np.broadcast_shapes(*(value.shape for value in columns.values()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Documents that carry a SHA-256 over all of themselves: a later change of any number shows."""
+"""Documents with a SHA-256 of their own content, so that a later change of any number is detected."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ KEY = "sha256"
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """SHA-256 of a document but for its own digest, whatever the order of its entries and the space between them.
+    """SHA-256 of a document without its own digest; the order of entries and white space do not matter.
 
     Raises
     ------
     ValueError
-        The document contains a number that JSON has not: NaN or an infinity.
+        The document contains a number that JSON cannot hold: NaN or an infinity.
     """
     rest = {key: value for key, value in document.items() if key != KEY}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -27,18 +27,18 @@ def digest_of(document: Mapping[str, Any]) -> str:
 
 
 def with_digest(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document as JSON has it, null for NaN and infinities, with its digest."""
+    """Return the document ready for JSON (null for NaN and infinities), with its digest."""
     rest = plain({key: value for key, value in document.items() if key != KEY})
     return {**rest, KEY: digest_of(rest)}
 
 
 def check_digest(document: Mapping[str, Any], name: Any) -> None:
-    """Raise where a document is not the one that was written.
+    """Raise if a document was changed after it was written.
 
     Raises
     ------
     DataError
-        Its digest is another, or it has none.
+        Its digest differs or is missing.
     """
     told = document.get(KEY)
     try:

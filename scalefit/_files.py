@@ -1,4 +1,4 @@
-"""Files written whole or not at all, read up to a bound, and refused in one line."""
+"""Files: written whole or not at all, read up to a size limit, with errors of one line."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_whole(path: Any, content: str | bytes) -> None:
 
 
 def write_json(document: Any, path: Any = None) -> str:
-    """Return the JSON text of a document, null for numbers that JSON has not; written whole to `path` if given."""
+    """Return the JSON text of a document, with null for NaN and infinities; write it to `path` if given."""
     text = json.dumps(plain(document), indent=1, allow_nan=False)
     if path is not None:
         write_whole(path, text)
@@ -58,7 +58,7 @@ def write_json(document: Any, path: Any = None) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write as `write_whole` does; what the disk refuses is raised as the `OSError` it is.
+    """Write as `write_whole` does, but let an `OSError` of the disk through.
 
     Raises
     ------
@@ -127,12 +127,12 @@ def _flush_folder(folder: Path) -> None:
 
 
 def read_bounded(path: Any, max_bytes: int = MAX_BYTES) -> bytes:
-    """Read a file that a person named, up to `max_bytes`; what the disk refuses is raised as the `OSError` it is.
+    """Read a file that the user named, up to `max_bytes`; an `OSError` of the disk goes through.
 
     Raises
     ------
     DataError
-        The file is larger, or has no end, as ``/dev/zero`` has none.
+        The file is larger, or endless, such as ``/dev/zero``.
     """
     target = as_path(path)
     blocks: list[bytes] = []
@@ -187,7 +187,7 @@ def save_figure(figure: Figure, path: Any, **options: Any) -> None:
     Raises
     ------
     ArgumentError
-        `path` is not a path, or there is no such format.
+        `path` is not a path, or its suffix names no known format.
     DataError
         Nothing can be written there.
     """
@@ -210,7 +210,7 @@ def is_document(source: Any) -> bool:
 
 
 def as_path(path: Any) -> Path:
-    """Return a path, or say that this is none."""
+    """Return a path; raise if the value is not one."""
     try:
         found = Path(path)
     except TypeError:
@@ -231,7 +231,7 @@ def is_saved(path: Path) -> bool:
 
 
 def json_keys(path: Path, *, any_suffix: bool = False) -> set[str]:
-    """Names in the JSON object that a .json file holds; none where it holds something else."""
+    """Keys of the JSON object in a .json file; empty if it holds something else."""
     if path.suffix != ".json" and not any_suffix:
         return set()
     try:

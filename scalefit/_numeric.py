@@ -1,4 +1,4 @@
-"""Small numerical helpers that several rooms share."""
+"""Small numerical helpers shared by several folders."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def levelled(values: AnyArray, step: float = 1e-9, least: float = 0.0) -> Array:
 
 
 def settled(value: float) -> float:
-    """Return `value` to nine digits: what is compared with a round limit and printed must not hang on the last bits."""
+    """Return `value` rounded to nine digits, so that comparisons and prints do not depend on the last bits."""
     return float(f"{value:.8e}") + 0.0
 
 

@@ -1,4 +1,4 @@
-"""What crosses the border (plans, schedules, saved state): strict pydantic models with one-line errors."""
+"""What users and files give us (plans, schedules, saved state): strict pydantic models with one-line errors."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def load_note(note: SavedNote) -> Note:
 
 
 def check_format(raw: Any, known: int, name: Any) -> None:
-    """Raise where a file is of another format than this scalefit reads, before its schema is held against it.
+    """Raise if a file has a format that this scalefit cannot read, before its schema is checked.
 
     Raises
     ------

@@ -60,7 +60,7 @@ def times(value: float) -> str:
 
 
 def percent(level: float) -> str:
-    """A level as a percentage, as it was asked for: 90 %, 99.95 %."""
+    """A level as a percentage, with the digits that were asked for: 90 %, 99.95 %."""
     return f"{100 * level:.6g} %"
 
 
@@ -106,7 +106,7 @@ def listing(items: Iterable[object]) -> str:
 
 
 def nearest(asked: object, names: Iterable[object], cutoff: float = 0.6) -> str:
-    """The question whether a name was meant that reads like what was typed, and a space; nothing where none does.
+    """Return "Did you mean ...? " for the known name closest to what was typed; empty if none is close.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def nearest(asked: object, names: Iterable[object], cutoff: float = 0.6) -> str:
 
 
 def known(asked: object, names: Iterable[object], most: int = 60) -> str:
-    """What may be given in place of what was typed, and before it what was probably meant.
+    """List the known names, after the one that was probably meant.
 
     Examples
     --------

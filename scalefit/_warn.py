@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the person who called, however deep in this package they arise."""
+"""Warnings that point at the user's own line, however deep in this package they arise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scalefit.errors import ScalefitWarning
 
 
 def warn_user(message: str) -> None:
-    """Warn at the line outside of this package that led here."""
+    """Warn, and point at the line outside this package that made the call."""
     frame, level = sys._getframe(1), 2  # level 1 is this function, 2 its caller
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "scalefit":
         frame, level = frame.f_back, level + 1

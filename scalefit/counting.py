@@ -166,7 +166,7 @@ def count_parameters(
     bias : bool
         Whether linear layers and norms have biases.
     head_bias : bool
-        Whether the head has a bias a token.
+        Whether the head has a bias (one per token of the vocabulary).
     architecture : {"gpt2", "vanilla", "encoder_decoder"}
         ``"gpt2"``: pre-norm with a last norm, learned positions. ``"vanilla"``: one causal stack of the 2017 block,
         post-norm, sinusoidal positions (no parameters). ``"encoder_decoder"``: Vaswani et al. 2017

@@ -138,7 +138,7 @@ def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = Non
     ArgumentError
         There is no data set of this name, or no row to drop for this reason.
     DataError
-        The download failed, or a file is not the one that is listed.
+        The download failed, or the sha256 of a file differs from the listed one.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Exceptions, warnings and notes: what scalefit says when something is not as it should be.
 
 A message has three parts: what was seen (with the value), what scalefit did, what the reader can do. They are fields of
-the error. The arguments in them are marked by `arg`, so that Python reads ``level=2`` and the shell ``--level 2``.
+the error. `arg` marks the arguments in them, so that Python prints ``level=2`` and the command line ``--level 2``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Mention:
     shell : str
         Its value as typed in a shell, such as ``"2"``; the whole wording where `kind` is ``"way"``.
     kind : {"argument", "column", "way"}
-        ``"column"`` names a column of the table, ``"way"`` what each face does in a way of its own.
+        ``"column"`` names a column of the table; ``"way"`` is what Python and the command line do differently.
     """
 
     name: str
@@ -82,7 +82,7 @@ def arg(name: str, value: Any = _NOTHING, *, shown: str | None = None, column: b
 
 
 def way(python: str, shell: str) -> str:
-    """Mark what Python and the command line do in different ways; an empty one where only the other face has it.
+    """Mark what Python and the command line do in different ways; leave the text empty for one that cannot do it.
 
     Examples
     --------
@@ -155,11 +155,11 @@ class ScalefitError(Exception):
     Parameters
     ----------
     seen : str
-        What was seen, with the value; arguments marked by `arg`. By itself it may be a whole message.
+        What was seen, with the value; arguments marked by `arg`. It may also be the whole message.
     did : str
         What scalefit did, or did not.
     do : str or tuple of str
-        What the reader can do; several ways are joined by commas and "or". A face leaves out those it does not have.
+        What the reader can do; several ways are joined by commas and "or". Ways that one of the two lacks are left out.
     argument : str or tuple of str, optional
         Python names of the arguments at fault; by default those that `seen` marks.
 
@@ -270,7 +270,7 @@ def _alternatives(ways: tuple[str, ...]) -> str:
 
 
 class ArgumentError(ScalefitError, ValueError):
-    """An argument has a value that makes no sense; the message names the value and what is allowed."""
+    """An argument has a value that is not allowed; the message names the value and what is allowed."""
 
     @staticmethod
     def _lined(text: str) -> str:
@@ -375,7 +375,7 @@ def by_severity(note: Note) -> int:
 
 
 def note_record(note: Note) -> dict[str, Any]:
-    """Return a note as json can hold it."""
+    """Return a note as plain data for JSON."""
     return {"code": note.code, "severity": note.severity, "message": note.message, "details": dict(note.details)}
 
 

@@ -1,6 +1,6 @@
-"""What predicts: the one interface of fits, forecasts, averages and published laws.
+"""The one interface of everything that predicts: fits, forecasts, averages and published laws.
 
-Planning, comparison, live runs, figures and reports take a :class:`Predictor` and ask it nothing else.
+Planning, comparison, live runs, figures and reports take a :class:`Predictor` and use nothing else of it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Predictor(Protocol):
 
     @property
     def target(self) -> Target:
-        """What it predicts: name, unit, which way is better, range; a loss in the unit of its runs."""
+        """What it predicts: name, unit, whether lower is better, range; a loss is in the unit of its runs."""
 
     @property
     def held_inputs(self) -> Mapping[str, float]:
@@ -88,13 +88,13 @@ class Predictor(Protocol):
         """Target at the given inputs: a float for scalars, else an array like the input."""
 
     def predict_interval(self, *, level: float = 0.9, **inputs: Any) -> pd.DataFrame:
-        """Columns loss, lower and upper; ``kind="new_run"`` holds a run, ``kind="mean"`` the law's own value.
+        """Columns loss, lower and upper, for one run (``kind="new_run"``) or for the law's own value (``kind="mean"``).
 
-        Lower and upper are NaN where nothing is known of the errors, as for published constants.
+        Lower and upper are NaN where no errors are known, as for published constants.
         """
 
     def draws(self, n: int = 500) -> pd.DataFrame:
-        """Draws of the parameters in natural units, one row per draw; no row where there are none."""
+        """Draws of the parameters in natural units, one row per draw; empty for published constants and averages."""
 
     def seen(self) -> dict[str, tuple[float, float]]:
         """Smallest and largest value of each input, and of C, among the runs behind it; empty where unknown."""
@@ -322,7 +322,7 @@ _Result = TypeVar("_Result")
 def behind(predictor: object, kind: type[_Result]) -> _Result | None:
     """The result of one kind behind a predictor, some of its inputs held or not; None behind any other.
 
-    What only that kind knows, such as the residuals of a fit, is asked of what this returns.
+    Use it for what only that kind of result has, such as the residuals of a fit.
     """
     while isinstance(predictor, Held):
         predictor = predictor.of
@@ -338,7 +338,7 @@ def predicts(value: Any) -> bool:
 
 
 def predictor_of(value: Any, purpose: str = "A plan") -> Predictor:
-    """Return what predicts, an object with nothing but ``predict`` wrapped; the one door that looks at what is given.
+    """Return a `Predictor`; an object that has only ``predict`` is wrapped. The one place that checks what was given.
 
     Raises
     ------
@@ -359,7 +359,7 @@ def predictor_of(value: Any, purpose: str = "A plan") -> Predictor:
 
 
 def without_interval(loss: ArrayLike) -> pd.DataFrame:
-    """Predictions of which no error is known: lower and upper are NaN."""
+    """Predictions without known errors: lower and upper are NaN."""
     import pandas as pd
 
     flat = np.ravel(np.asarray(loss, float))

@@ -1,4 +1,4 @@
-"""Reading back what results wrote: fits, forecasts and averages, each checked against its schema and its law."""
+"""Read saved results (fits, forecasts, averages, ...); each is checked against its schema and its law."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CHAIN = {"kind", "format", "scalefit", "through", "loss", "metric"}
 
 
 def load_result(path: str | Path, law: str | type[Law] | None = None) -> Saved:
-    """Read a result that ``to_json`` of a fit, a forecast, an average, a chain or a downstream fit wrote.
+    """Read a result that ``to_json`` of a fit, several fits, a forecast, an average, a chain or a downstream fit wrote.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def load_result(path: str | Path, law: str | type[Law] | None = None) -> Saved:
         The file, or the text that ``to_json()`` returned.
     law : str or type of Law, optional
         The law, where it is not one of scalefit's own: the class, ``"mylaw.py:Mine"``, or the name by which an
-        installed package gives it. A file says only the law's name, and nothing is run because of what it says.
+        installed package gives it. A file holds only the law's name; loading never runs code that a file names.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def load_result(path: str | Path, law: str | type[Law] | None = None) -> Saved:
     Raises
     ------
     DataError
-        Not such a file, written by a newer format, or of a law that must be given.
+        Not a saved result, a newer format, or a law that must be given by `law`.
     """
     raw, name = read_saved(path)
     if isinstance(raw, dict) and KEY in raw and raw.get("format") == FORMAT:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as the curve laws need them: relative to their peak, piecewise linear in steps.
+"""Learning-rate schedules for the curve laws: relative to their peak, piecewise linear in steps.
 
 Every schedule is reduced to knots, so that the area under it (the progress a run makes) and the
 response to its decay (the gain of annealing) are exact sums over segments and cost microseconds. The training
@@ -41,12 +41,12 @@ class Schedule(Record):
     total : float
         Length [steps].
     warmup : float
-        Length of the linear warm-up from zero [steps]. It multiplies the rest of the schedule, so a cooldown may begin
+        Length of the linear warm-up from zero [steps]. It multiplies the rest of the schedule, so a cooldown can begin
         before it ends; one as long as `total` or longer never reaches the peak.
     final : float
-        Rate at the end, relative to the peak [-]; by default as the constructor of that kind has it.
+        Rate at the end, relative to the peak [-]; the default is that of the kind's constructor.
     cooldown : float
-        Part of `total` spent cooling down, for ``"wsd"`` [-].
+        Share of `total` spent cooling down, for ``"wsd"`` [-].
     shape : {"linear", "1-sqrt", "exp"}
         Shape of the cooldown, for ``"wsd"``.
     switch : float
@@ -153,7 +153,7 @@ class Schedule(Record):
     def wsd(
         cls, total: float, warmup: float = 0, cooldown: float = 0.2, shape: Shape = "linear", final: float = 0.0
     ) -> Schedule:
-        """Warm-up, stable, decay: `total` steps, constant until the last part `cooldown` of them, then to `final`."""
+        """Warm-up, stable, decay: constant, then down to `final` over the last share `cooldown` of `total` steps."""
         return cls(kind="wsd", total=total, warmup=warmup, cooldown=cooldown, shape=shape, final=final)
 
     @classmethod
@@ -214,7 +214,7 @@ class Schedule(Record):
         Raises
         ------
         ArgumentError
-            A shape, step, length or rate that makes no sense, or a rate that is zero already.
+            A shape, step, length or rate that is not allowed, or a rate that is already zero.
         """
         step, steps, final = (check_number(*pair) for pair in (("step", step), ("steps", steps), ("final", final)))
         if not one_of(shape, get_args(Shape)):
@@ -328,7 +328,7 @@ class Schedule(Record):
         return np.asarray(np.interp(as_numbers("step", step), self.knot_steps, self.knot_lr))
 
     def at_step(self, step: npt.ArrayLike) -> Array:
-        """Rate over the peak that optimizer step `step`, counted from zero, is taken with.
+        """Rate, relative to the peak, that optimizer step `step` (counted from zero) uses.
 
         The warm-up counts at the end of the step, so that the first one moves; a decay counts at its middle, so
         that the steps add up to the area.

@@ -1,4 +1,4 @@
-"""sf.average: a blend of fitted laws that predicts like one of them."""
+"""sf.average: a weighted average of fitted laws that predicts like one of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Average:
         return float(blend) if blend.ndim == 0 else np.asarray(blend)
 
     def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
-        """Interval for the loss of a new run: the results' own half-widths and their disagreement, in squares.
+        """Interval for the loss of a new run: the results' own half-widths and their disagreement, in quadrature.
 
         Parameters
         ----------
@@ -62,12 +62,12 @@ class Average:
         -------
         DataFrame
             ``loss``, ``lower``, ``upper`` and ``disagreement``, the weighted standard deviation of the results'
-            predictions [nat/token]. What to know of the jump is in ``frame.attrs["notes"]``.
+            predictions [nat/token]. Notes on extrapolation are in ``frame.attrs["notes"]``.
 
         Raises
         ------
         ArgumentError
-            No level, or inputs that one of the laws does not have.
+            level outside (0, 1), or inputs that one of the laws does not read.
         """
         import pandas as pd
         from scipy.special import ndtri
@@ -113,11 +113,11 @@ class Average:
         return all(result.trusted for result in self.results)
 
     def cite(self) -> str:
-        """BibTeX of every law and method behind the blend, each once."""
+        """BibTeX of every law and method behind the average, each once."""
         return cited_once(result.cite() for result in self.results)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Write the blend as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back.
+        """Write the average as JSON (and to `path` if given); :func:`scalefit.load_result` reads it back.
 
         Raises
         ------
@@ -137,11 +137,11 @@ class Average:
 
     @property
     def law(self) -> None:
-        """No single law stands behind a blend."""
+        """None: an average has no single law."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Inputs that some result reads."""
+        """Inputs that at least one of the results reads."""
         return tuple(dict.fromkeys(name for result in self.results for name in result.inputs))
 
     @property
@@ -162,7 +162,7 @@ class Average:
         return pd.Series(dtype=float)
 
     def draws(self, n: int = 500) -> pd.DataFrame:
-        """Draws of the parameters: none, as a blend has none."""
+        """Draws of the parameters: none, since an average has no parameters."""
         import pandas as pd
 
         return pd.DataFrame(index=range(0))
@@ -192,11 +192,11 @@ class Average:
         return {name: span for result in reversed(self.results) for name, span in result.seen().items()}
 
     def correction(self, **inputs: ArrayLike) -> float:
-        """Ratio of the prediction to the blend's value: 1."""
+        """Ratio of the prediction to the law's value: 1."""
         return 1.0
 
     def at(self, **held: Any) -> Held:
-        """The same blend with some inputs fixed, which predicts from the others."""
+        """Return the same average with some inputs fixed; it predicts from the others."""
         return Held(self, held)
 
     def __repr__(self) -> str:
@@ -205,15 +205,15 @@ class Average:
 
 
 def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average:
-    """Blend results that were fitted to the same runs.
+    """Average results that were fitted to the same runs.
 
     Parameters
     ----------
     results : sequence of FitResult or ForecastResult
         Results on one table, under one objective.
     weights : array_like (k,), optional
-        Weights, for instance the column ``weight`` of :func:`scalefit.compare`; equal where not given. A blend can
-        beat each of its laws, or be spoilt by a wrong one: compare first.
+        Weights, for instance the column ``weight`` of :func:`scalefit.compare`; equal by default. An average can
+        be better than each of its laws, or worse because of one wrong law: compare first.
 
     Returns
     -------
@@ -223,7 +223,7 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     Raises
     ------
     ArgumentError
-        No result, weights that are not such, or results of different tables, losses or objectives.
+        No result, weights that are not allowed, or results of different tables, losses or objectives.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""sf.compare: which law predicts the runs it has not seen, and whether the difference means anything."""
+"""sf.compare: which law best predicts runs that it has not seen, and whether the difference means anything."""
 
 from __future__ import annotations
 
@@ -103,15 +103,15 @@ def compare(
         Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
         ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
     laws : sequence of str or Law, or mapping of names to them
-        Laws by name, or of your own; ``"forecast"`` stands for :func:`scalefit.forecast`.
+        Laws by name, or laws of your own; ``"forecast"`` stands for :func:`scalefit.forecast`.
     holdout : str
         ``"largest_C"`` trains on the cheapest runs, up to C_max / 3, / 10 and / 30, and tests on those beyond twice
         the largest of them; ``"k-fold"`` (or ``"10-fold"``), ``"leave-one-budget-out"``, and ``"rolling"``, which
         walks up in compute.
     level : float
-        Level of the intervals that coverage and interval score are of.
+        Level of the intervals whose coverage and score are reported.
     seed : int
-        Of the shuffle of k-fold.
+        Seed of the shuffle of k-fold.
     by : "pool", optional
         Treat several series as one; without it they are an error, because their losses cannot be compared.
     **fit_options
@@ -121,12 +121,12 @@ def compare(
     -------
     DataFrame
         One row per law, best first: ``law``, ``rmse`` and ``mae`` [nat/token], ``mean_relative_error`` and ``bias``
-        (relative, positive where the law predicts too much), ``coverage`` and ``interval_score`` [nat/token] of the
-        intervals, ``weight`` (stacking: the blend with the least squared error on the held-out runs), then the
+        (relative; positive where the law predicts too much), ``coverage`` and ``interval_score`` [nat/token] of the
+        intervals, ``weight`` (stacking: the average with the least squared error on the held-out runs), then the
         diagnostics ``n_params``, ``folds``, ``failed``, ``trusted`` (share of folds), ``gap`` (its absolute error
-        minus the best law's, in standard errors over folds, or over runs where folds are few). Errors are means over
+        minus the best law's, in standard errors over folds, or over runs if folds are few). Errors are means over
         folds of means over runs.
-        A law whose columns the table lacks is last, with NaN, and ``attrs["failures"]`` says what it lacks.
+        A law whose columns are missing is last, with NaN; ``attrs["failures"]`` names the columns.
         ``attrs["verdict"]`` says what the table does and does not show; ``attrs["predictions"]`` holds every
         held-out prediction.
 

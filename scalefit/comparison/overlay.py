@@ -40,7 +40,7 @@ def plot(
 ) -> Axes:
     """Draw fits, forecasts or published laws over each other in one panel.
 
-    Laws of N and D are drawn at the lowest loss for each compute, laws of one input along it; runs are points.
+    Laws of N and D are drawn at the lowest loss for each compute, laws of one input along that input. Runs are points.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def plot(
     path : str or Path, optional
         Where to write the figure; its suffix names the format.
     names : sequence of str, optional
-        Names of the lines; the laws' by default.
+        Names of the lines; by default those of the laws.
     planned : mapping, optional
-        Inputs of a planned run, such as ``{"N": 7e9, "D": 1.4e11}``: the lines extend to it, and it is marked with the
-        interval of each.
+        Inputs of a planned run, such as ``{"N": 7e9, "D": 1.4e11}``: the lines extend to it, and marks show each
+        result's interval there.
     level : float
-        Coverage of bands and intervals, for a new run.
+        Coverage of the bands and intervals, which are for a new run.
     log_y : bool
         Make the axis of what is predicted logarithmic.
     ax : matplotlib.axes.Axes, optional

@@ -1,4 +1,4 @@
-"""sf.compare_recipes: how much compute a recipe saves, with an interval and a test that hold."""
+"""sf.compare_recipes: how much compute a recipe saves, with an interval and a test."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def compare_recipes(
 ) -> RecipeComparison:
     """Compare training recipes by their compute multiplier over a baseline.
 
-    The baseline needs `multiplier` times the compute to reach the loss that the other recipe reaches. One joint fit
-    of both, in which the exponents and the floor of the second may differ from the first's under priors of three
-    widths, and errors may be shared by pairs, by size or by a misfit of the law; all averaged by evidence.
+    The baseline needs `multiplier` times the compute to reach the loss of the other recipe. Both are fitted jointly.
+    The exponents and the floor of the second may differ from the baseline's, under priors of three widths. Errors may
+    be shared by pairs of runs, by size or by a misfit of the law. All these fits are averaged by evidence.
 
     Parameters
     ----------
@@ -62,20 +62,21 @@ def compare_recipes(
     baseline : label
         The recipe that the others are compared with. With two recipes it may be omitted: the first is used.
     law : {"chinchilla", "power_law"}
-        A law of N and D, read at each recipe's compute-optimal allocation; or a power law of compute along the
-        runs, for tables in which N and D follow one rule. A table with one ratio D/N is read so in any case.
+        A law of N and D, evaluated at each recipe's compute-optimal allocation; or a power law of compute along the
+        runs, for tables in which N and D follow one rule. A table with a single ratio D/N always uses the latter.
     differ : {"law", "nothing", "data"}
-        What may differ besides the compute: exponents and floor a little or more, averaged (``"law"``); nothing,
-        where you know that exponents and floor agree; both by much, as for other data (``"data"``).
+        What may differ besides the compute: exponents and floor, from a little to much, averaged (``"law"``);
+        nothing, if you know that exponents and floor agree; exponents and floor by much, as for other data
+        (``"data"``).
     level : float
         Level of the intervals, between 0 and 1.
     same_loss : bool, optional
-        Whether both losses are of the same text by the same tokenizer. Where not stated, columns such as ``tokenizer``
-        or ``val_set`` are looked at.
+        Whether both losses are of the same text with the same tokenizer. By default columns such as ``tokenizer`` or
+        ``val_set`` decide.
     branches : bool
         Whether runs of one size are branches of one trunk, and so share their error.
     columns : mapping, optional
-        Columns by name, ``columns={"N": "params_total"}``, as :func:`scalefit.read_runs` takes them; of every table.
+        Columns by name, ``columns={"N": "params_total"}``, as :func:`scalefit.read_runs` takes them; for every table.
 
     Returns
     -------
@@ -86,18 +87,17 @@ def compare_recipes(
     Raises
     ------
     ArgumentError
-        An argument has no meaning, or the baseline is not among the recipes.
+        An argument is not allowed, or the baseline is not among the recipes.
     DataError
-        A column is missing, or the losses do not compare.
+        A column is missing, or the losses are not comparable.
     FitError
         A recipe has fewer than 4 runs or 3 budgets, or its loss does not fall with compute.
 
     Notes
     -----
     The multiplier of a direct improvement L_B(N, D) = L_A(k_N N, k_D D) is k_N k_D at every compute; along one power
-    law it is ((L_A - L_inf) / (L_B - L_inf))**(1 / exponent). That exponents and floor are shared is an assumption
-    that few runs can test, and one with which intervals fail if it is slightly wrong; docs/recipes.md has
-    the measured coverage.
+    law it is ((L_A - L_inf) / (L_B - L_inf))**(1 / exponent). Shared exponents and floor are an assumption that few
+    runs can test, and intervals are wrong if it is slightly wrong; docs/recipes.md has the measured coverage.
 
     Examples
     --------

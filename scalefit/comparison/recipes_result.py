@@ -1,4 +1,4 @@
-"""What `compare_recipes` gives: multipliers with intervals, verdicts, and what lies behind them."""
+"""The result of `compare_recipes`: multipliers with intervals, verdicts, and the fits behind them."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ class RecipeFigure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecipeComparison:
-    """Recipes against a baseline.
+    """Recipes compared with a baseline. Made by :func:`scalefit.compare_recipes`.
 
     Parameters
     ----------
     arms : dict of label to Arm
         Every recipe but the baseline, fitted jointly with it.
     baseline : label
-        The recipe that the multipliers are over.
+        The recipe that the multipliers are relative to.
     differ : str
         What was allowed to differ.
     level : float
         Level of the intervals.
     loss_unit : str
-        Of ``loss_gap``.
+        Unit of ``loss_gap``.
     general_notes : tuple of Note
-        What is assumed for all of them.
+        Notes that concern every recipe.
     """
 
     arms: dict[Any, Arm]
@@ -87,8 +87,8 @@ class RecipeComparison:
             Index ``recipe``. ``multiplier``, ``lower``, ``upper``, ``p_better`` at ``C``, the largest compute that
             both have [FLOP]; the same with the suffix ``_centre`` at the geometric mean of the runs; ``loss_gap`` at
             ``C`` with its interval (negative: lower than the baseline's); ``trend``, the factor per decade of compute
-            with ``p_trend``; ``k_N`` and ``k_D``; ``p_holm``, the chance of seeing so much where there is nothing,
-            read over all recipes together; ``n_runs`` and ``verdict``.
+            with ``p_trend``; ``k_N`` and ``k_D``; ``p_holm``, the p value of "no difference", corrected for all
+            recipes together; ``n_runs`` and ``verdict``.
         """
         import pandas as pd
 
@@ -128,13 +128,13 @@ class RecipeComparison:
         Parameters
         ----------
         C : float or array, optional
-            Compute of the recipe [FLOP]; the largest that both have where not given.
+            Compute of the recipe [FLOP]; by default the largest that both have.
         level : float, optional
-            Another level than the comparison's.
+            Level of the intervals; the comparison's by default.
         N, D, ratio, unique_tokens : float, optional
-            Read with N [parameters], D [tokens] or D/N held, or with at most so many tokens [tokens]: at most one.
+            Hold N [parameters], D [tokens] or D/N, or limit the distinct tokens [tokens]; at most one of them.
         extrapolate : bool
-            Read further than 100 times the most expensive common run.
+            Allow more than 100 times the most expensive common run.
 
         Returns
         -------
@@ -170,12 +170,12 @@ class RecipeComparison:
         return pd.DataFrame(records)
 
     def crossing(self, *, level: float | None = None) -> pd.DataFrame:
-        """Where a recipe stops or starts to be better.
+        """Return the compute at which a recipe stops or starts to be better.
 
         Returns
         -------
         DataFrame
-            Index ``recipe``: ``C`` [FLOP], ``lower``, ``upper`` (where the interval of the multiplier holds 1) and
+            Index ``recipe``: ``C`` [FLOP], ``lower``, ``upper`` (where the interval of the multiplier contains 1) and
             ``p_trend``. NaN where the runs show no trend (p of .05 or more) or no crossing within ten times them.
         """
         import pandas as pd
@@ -187,7 +187,7 @@ class RecipeComparison:
 
     @property
     def verdict(self) -> str:
-        """What the runs show, in words; several recipes are read together, by Holm's steps."""
+        """What the runs show, in words; several recipes are corrected together by Holm's method."""
         rows, sure = self._read()
         return "\n".join(verdict(arm, *rows[label], sure[label]) for label, arm in self.arms.items())
 
@@ -206,13 +206,13 @@ class RecipeComparison:
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """The N and D at which both have runs; losses are means over the runs there, so over seeds.
+        """The N and D at which both recipes have runs; losses are means over the runs there (seeds).
 
         Returns
         -------
         DataFrame
             ``recipe``, ``N``, ``D``, ``C``, ``runs_baseline``, ``runs``, the two losses, ``difference`` of the recipe
-            from the baseline, which needs no law, and ``fitted``, the same by the joint fit.
+            from the baseline, which needs no law, and ``fitted``, the same difference by the joint fit.
         """
         import pandas as pd
 
@@ -237,7 +237,7 @@ class RecipeComparison:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was assumed, set aside or found unusual."""
+        """What was assumed, set aside or is unusual."""
         found = list(self.general_notes)
         found += [note for arm in self.arms.values() for note in arm.notes()]
         unique = {(note.code, note.message): note for note in found}
@@ -249,7 +249,7 @@ class RecipeComparison:
         return tuple(dict.fromkeys(row for arm in self.arms.values() for row in arm.set_aside))
 
     def draws(self, n: int, *, C: float | None = None, seed: int = 0) -> pd.DataFrame:
-        """Draw multipliers, one column per recipe, n rows; independent between recipes, which share the baseline."""
+        """Draws of the multipliers: n rows, one column per recipe, independent although recipes share the baseline."""
         import pandas as pd
 
         n, rng = check_count("n", n), np.random.default_rng(check_count("seed", seed, least=0))
@@ -266,16 +266,16 @@ class RecipeComparison:
     def time_multiplier(
         self, throughput: Mapping[Any, float | tuple[float, float]], *, C: float | None = None, n: int = 20000
     ) -> pd.DataFrame:
-        """The multiplier of time: compute saved, times the speed at which compute is done.
+        """Return the multiplier of time: compute saved, times relative speed.
 
         Parameters
         ----------
         throughput : mapping of recipe to number, or to (number, relative standard error)
-            Tokens per second over the baseline's at the same size; its error is taken to be lognormal.
+            Tokens per second relative to the baseline's at the same size; its error is taken as lognormal.
         C : float, optional
-            Compute [FLOP]; the largest that both have where not given.
+            Compute [FLOP]; by default the largest that both have.
         n : int
-            Draws.
+            Number of draws.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What a comparison of recipes says: verdicts that never call two recipes equal."""
+"""Words of a comparison of recipes; no verdict ever calls two recipes equal."""
 
 from __future__ import annotations
 

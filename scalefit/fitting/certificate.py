@@ -35,16 +35,16 @@ _OUTWEIGHS = 1e16
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What was found out about the optimum.
+    """What is known about the optimum.
 
     Attributes
     ----------
     n_starts, n_agree : int
-        Starts polished, and those that ended at the best objective or so near it that noise hides the difference.
+        Starts that were polished, and those that ended at the best objective, up to a difference that noise hides.
     n_given_up : int
         Starts given up far above the best objective once another had converged.
     second_basin : float or None
-        Objective of the best other end, relative to the best (1.2 = 20 % worse).
+        Objective of the best other optimum, relative to the best (1.2 = 20 % worse).
     decrement : float
         Newton decrement at the optimum relative to the objective: what one more step would gain.
     curvature : float
@@ -54,13 +54,13 @@ class Certificate:
     at_bound : tuple of str
         Parameters that ended at a bound.
     weak : tuple of str
-        Parameters that the runs hardly tell apart (the flattest direction), worst first.
+        Parameters that the runs can hardly separate (the flattest direction), worst first.
     converged : bool
         Whether a relative stopping test was met.
     undetermined : tuple of str
-        Parameters that the runs leave open: they have no error, and no digits of them are printed.
+        Parameters that the runs do not determine: they have no error, and none of their digits are printed.
     problems : tuple of str
-        Why the fit must not be trusted; empty where it may be.
+        Why the fit must not be trusted; empty if it can be trusted.
     """
 
     n_starts: int

@@ -1,4 +1,4 @@
-"""Several losses fitted from the same runs: one law each, with draws that go together."""
+"""Several losses fitted from the same runs: one law each, with joint draws."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Fits(Mapping[str, FitResult]):
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """What to know before you use the numbers, with the losses that it is of."""
+        """What to know before you use the numbers, with the losses that each note is about."""
         stated: dict[tuple[str, str], list[str]] = {}
         found: dict[tuple[str, str], Note] = {}
         for name, result in self.items():
@@ -81,7 +81,7 @@ class Fits(Mapping[str, FitResult]):
 
     @property
     def spread(self) -> pd.Series[float]:
-        """Scatter of the runs about each law: root mean square of the residuals, corrected for what was fitted."""
+        """Scatter of the runs about each law: root mean square residual, corrected for the fitted parameters."""
         import pandas as pd
 
         return pd.Series({name: _spread(result) for name, result in self.items()}, name="spread")
@@ -95,7 +95,7 @@ class Fits(Mapping[str, FitResult]):
     def draws(self, n: int = 500, seed: int = 0) -> dict[str, pd.DataFrame]:
         """Draws of every law's parameters, in natural units; row k of each table belongs to row k of the others.
 
-        A run whose losses are all high moves all the laws: errors of laws from the same runs are correlated. Each draw
+        A run whose losses are all high moves all the laws, so the errors of the laws are correlated. Each draw
         refits every law to the same resample of the runs; ``attrs["failed"]`` counts the refits that did not converge,
         which are kept as they ended.
         """

@@ -1,4 +1,4 @@
-"""How sure the parameters are: the sandwich covariance, and intervals from standard errors.
+"""Uncertainty of the parameters: the sandwich covariance, and intervals from standard errors.
 
 The plain Hessian error is never given: on a penalty close to the absolute value it is 2 to 3 times too small.
 """

@@ -1,4 +1,4 @@
-"""Collect what a reader must know of a fitted result: table, bounds, ridges, replicates, influence, extrapolation."""
+"""Collect what a reader must know of a result: table, bounds, ridges, replicates, influence, extrapolation."""
 
 from __future__ import annotations
 

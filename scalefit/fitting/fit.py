@@ -150,7 +150,7 @@ def fit(
     delta : float
         Half-width of Huber's band, in units of the residual.
     on : {"log_loss", "loss", "logit"}, optional
-        What residuals are computed from: the logarithm of the target, the target, or its log-odds. By default as
+        What residuals are computed from: the logarithm of the target, the target itself, or its log-odds. By default as
         the law's target says, which is the logarithm for losses.
     overestimate_penalty : float
         Cost of predicting too much relative to predicting too little: 10 makes the law follow the lower envelope
@@ -159,31 +159,31 @@ def fit(
     quantile : float, optional
         Of ``objective="quantile"``: the share of the runs that lie below the law; 0.5, the median, by default.
     weights : str or array_like (n,), optional
-        Weights of the runs, or the column that holds them; the column ``weight`` is used where there is one. A Series
-        with the labels of a DataFrame's runs is matched to them by its index. Also a rule, which multiplies that
-        column: a power of any column, such as ``"C^0.5"``; ``"frontier"`` for weights that fall with distance from the
-        best loss at the same compute.
+        Weights of the runs, or the name of the column that holds them; a column ``weight`` is used by default. A Series
+        is matched to the runs of a DataFrame by its index. A rule multiplies the column ``weight``: a power of any
+        column, such as ``"C^0.5"``, or ``"frontier"`` for weights that fall with distance from the best loss at the
+        same compute.
     fixed : mapping, optional
         Parameters fixed at a value, ``{"E": 1.7}``.
     tied : mapping, optional
-        Parameters made equal, ``{"beta": "alpha"}``; any other expression goes through lmfit.
+        Parameters made equal, ``{"beta": "alpha"}``; any other expression is solved by lmfit.
     bounds : mapping, optional
-        Bounds in place of the law's, ``{"E": (0, 3)}``; None for an end keeps the law's.
+        Bounds that replace the law's, ``{"E": (0, 3)}``; None for an end keeps the law's bound.
     prior : Prior or mapping, optional
         Informative priors, part of the objective; see :mod:`scalefit.fitting.priors`.
     columns, inputs : mapping, optional
         Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
         ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them. Shares of a mixture are
-        named together, ``inputs={"r": ["share_web", "share_code"]}`` or ``{"r": "share_*"}``; without that they are
-        looked for by their common beginning or end and their sum of 1.
+        named together, ``inputs={"r": ["share_web", "share_code"]}`` or ``{"r": "share_*"}``; by default they are
+        found by a common prefix or suffix and a sum of 1.
     loss : str or list of str, optional
-        The column of the loss; or several, each with a law of its own from the same runs, or a pattern such as
-        ``"loss_*"``. The fits then come as :class:`scalefit.Fits`, whose draws go together.
+        The column of the loss; or several columns, or a pattern such as ``"loss_*"``: each loss then gets a law of its
+        own from the same runs, and the result is a :class:`scalefit.Fits` with joint draws.
     by : {"series", "shared", "pool"}, optional
-        What to do with several series in one table: a result each (a dict), shared exponents with own coefficients,
+        With several series in one table: one result per series (a dict), shared exponents with own coefficients,
         or one fit that ignores them. Several series without it are an error.
     seed : int
-        Seed of anything random (nothing in the fit itself is).
+        Seed of later random draws, such as those of the bootstrap; the fit itself is not random.
     n_starts : int, optional
         Starts to polish; by default 3, and 8 on fewer than 100 runs, where the objective has several basins. A law
         with many basins asks for more.
@@ -201,7 +201,7 @@ def fit(
     FitError
         The table does not identify this law; the message says why.
     ArgumentError
-        An argument makes no sense.
+        An argument has a value that is not allowed.
 
     Examples
     --------

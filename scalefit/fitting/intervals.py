@@ -37,7 +37,7 @@ def predict_interval(
     """Interval for the target of a new run, or for the law's own value.
 
     The law's part is Student's t with robust errors, or the percentiles of bootstrap draws; the noise is the
-    quantile of the residuals, widened by sqrt(n / (n - p)), and a power of compute where their sizes show one; the two
+    quantile of the residuals, widened by sqrt(n / (n - p)), and follows compute where the residuals do; the two
     add in squares, on the scale of the law's target: in logarithms for a loss, in log-odds for a share, plainly for a
     difference. Where predicting too much and too little cost different amounts, the law is an edge of the runs, and a
     new run's interval is about their middle.
@@ -51,7 +51,7 @@ def predict_interval(
     series : str, optional
         Which series, for fits with ``by="shared"``.
     kind : {"new_run", "mean"}
-        An interval for a new run, or for the law's own value, without a run's noise.
+        An interval for a new run, or for the law's own value without the noise of a run.
     **inputs : array_like
         The law's inputs, such as N [parameters] and D [tokens].
 
@@ -59,8 +59,8 @@ def predict_interval(
     -------
     DataFrame
         ``loss``, ``lower``, ``upper``, ``se_parameter`` and ``se_noise``, all in the target's unit [nat/token for a
-        loss]; ``loss`` is the target whatever its name. Notes on extrapolation are in ``frame.attrs["notes"]`` and are
-        also warned of.
+        loss]; ``loss`` holds the target, whatever its name. Notes on extrapolation are in ``frame.attrs["notes"]``, and
+        are given as warnings too.
     """
     import pandas as pd
 

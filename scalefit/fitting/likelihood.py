@@ -1,4 +1,4 @@
-r"""The likelihood that an objective stands for, and what is read off it: AIC, BIC, R².
+r"""The likelihood that an objective stands for, and what follows from it: AIC, BIC, R².
 
 Minimising a penalty ρ(r) is maximum likelihood for residuals of density exp(-ρ(r)/τ)/Z(τ): Gauss's for squares,
 Laplace's for absolute values, Huber's own in between (Huber 1964, doi:10.1214/aoms/1177703732, section 6). The scale τ
@@ -41,7 +41,7 @@ def log_likelihood(objective: Objective, residual: Array, slope: Array, weights:
     Returns
     -------
     float
-        NaN where every residual vanishes.
+        NaN if every residual is zero.
 
     Examples
     --------

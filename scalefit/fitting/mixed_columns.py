@@ -1,4 +1,4 @@
-"""Columns that a law does not read and that explain what it leaves of the losses: recipes, optimizers, bits."""
+"""Columns that a law does not read but that explain its residuals: recipes, optimizers, bits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MEASURED = frozenset("n d c loss weight series unique_tokens epochs tokens_per_
 
 
 def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Array) -> list[Note]:
-    """Name the columns by whose kinds the residuals differ, and what to pass.
+    """Name the columns between whose values the residuals differ, and say what to pass.
 
     One-way analysis of variance of the residuals by each column of words, or of few numbers, that the law does not
     read, and one of the differences between runs of the same settings, in which the law's own misfit has no part. Runs
@@ -41,7 +41,7 @@ def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Arra
     columns : mapping of str to ndarray (n,)
         Every column of the runs.
     residuals : ndarray (n,)
-        What the fit leaves.
+        Residuals of the fit.
     """
     tested, notes = {}, []
     for name, column in columns.items():

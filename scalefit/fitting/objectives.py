@@ -1,4 +1,4 @@
-"""What is minimised: the loss of the fit, not of the model. It is part of the answer and is printed with it."""
+"""What a fit minimises. It is part of the answer and is printed with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One result for each series of a table; series that allow none are named with the reason."""
+"""One result for each series of a table; series that cannot be fitted are named with the reason."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def each_part(table: Runs, make: Callable[[Runs], Any], what: str, did: str = _D
 
 
 def by_reason(refused: Mapping[Any, str]) -> list[str]:
-    """Each reason once, with its series; reasons that differ in numbers alone are one, shown for the first."""
+    """Each reason once, with its series; reasons that differ only in numbers are grouped, and the first is shown."""
     groups: dict[str, list[Any]] = {}
     for label, reason in refused.items():
         groups.setdefault(re.sub(r"\d[\d.,e+-]*", "#", reason), []).append(label)

@@ -1,4 +1,4 @@
-"""Informative priors as part of the objective: what is known of a law before the runs speak.
+"""Informative priors as part of the objective: what is known about a law before the runs are seen.
 
 The objective is a sum of penalties on residuals, not a log-likelihood: it becomes one when divided by a noise unit s,
 estimated from a fit without the prior (never below 0.002, so that a few runs that a law happens to hit cannot outvote
@@ -31,7 +31,7 @@ class Prior:
     Parameters
     ----------
     names : tuple of str
-        Parameters it speaks of.
+        Parameters that it covers.
     mean : ndarray (k,)
         Means, of the logarithms where `log`.
     cov : ndarray (k, k)
@@ -39,7 +39,7 @@ class Prior:
     log : bool
         Whether it is over logarithms.
     source : str
-        Where it comes from; printed with the result.
+        Where the prior comes from; printed with the result.
 
     Examples
     --------
@@ -92,9 +92,9 @@ class Prior:
 
     @classmethod
     def of(cls, value: Any, shipped: Callable[[], Prior | None] | None = None) -> Prior | None:
-        """Return the prior that an argument means: a Prior, ``{"E": (mean, sd)}``, ``"shipped"``, or None.
+        """Return a prior from an argument: a Prior, ``{"E": (mean, sd)}``, ``"shipped"``, or None.
 
-        `shipped` gives the one learned from public tables that suits the law.
+        `shipped` returns the one learned from public tables that suits the law.
         """
         if value is None or isinstance(value, Prior):
             return value

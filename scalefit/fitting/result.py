@@ -46,16 +46,16 @@ class FitResult(Solution):
 
     @cached_property
     def interval_draws(self) -> Array | None:
-        """Draws (n, p) behind the intervals: the bootstrap's, or refits where no covariance will do; else None."""
+        """Draws (n, p) behind the intervals: the bootstrap's, or refits where a covariance is not enough; else None."""
         return self.resamples if self.resamples is not None else draws_for_intervals(self)
 
     @cached_property
     def shared_noise(self) -> Shared | None:
-        """What runs share their noise by, found from the residuals; None where they do not seem to."""
+        """Noise that runs of one C, N or D share, found from the residuals; None if none is found."""
         return detect(self)
 
     def by_covariance(self) -> FitResult:
-        """Return this result with intervals from its covariance alone, without refits drawn unasked."""
+        """Return this result with intervals from its covariance alone, without automatic refits."""
         plain = replace(self)
         if plain.resamples is None:
             plain.__dict__["interval_draws"] = None
@@ -70,15 +70,15 @@ class FitResult(Solution):
             Coverage wanted, between 0 and 1.
         cluster : Series or array_like (n_runs,), optional
             Labels of runs that share their noise, as for :meth:`bootstrap`: robust errors by cluster, with Student's t
-            for so few clusters. Without it, noise that runs of one budget or size share is looked for.
+            for few clusters. By default scalefit looks for noise that runs of one budget or size share.
 
         Returns
         -------
         DataFrame
             Columns ``lower`` and ``upper``. Percentiles of the bootstrap draws if there are any; else Student's t
             with robust errors, taken in logarithms for parameters that are positive by nature. Where a parameter ended
-            at its bound, or an exponent is hardly known, percentiles of refits take their place. Every interval ends
-            at the parameter's bounds.
+            at its bound, or an exponent is poorly determined, percentiles of refits are used. Every interval ends at
+            the parameter's bounds.
         """
         return conf_int(self, check_level(level), cluster)
 
@@ -141,18 +141,20 @@ class FitResult(Solution):
         name : str
             A free parameter.
         values : array_like, optional
-            Where; by default `n` values over the interval of level 0.9999.
+            Values of the parameter; by default `n` of them over its interval of level 0.9999.
+        n : int
+            How many values by default.
 
         Returns
         -------
         DataFrame
-            Columns ``value`` and ``objective_value``. Read its shape: its likelihood interval is too narrow on runs
-            whose noise differs.
+            Columns ``value`` and ``objective_value``. Use its shape only: a likelihood interval from it is too narrow
+            where the noise differs between runs.
 
         Raises
         ------
         ArgumentError
-            Not a free parameter of a plain fit, no interval to walk, or values that it cannot take.
+            Not a free parameter of a plain fit, no interval to cover, or values that the parameter cannot take.
         """
         from scalefit.fitting.profiles import profile
 
@@ -183,7 +185,7 @@ class FitResult(Solution):
         log_y : bool
             Make the axis of the loss logarithmic.
         ax : matplotlib.axes.Axes, optional
-            Draw the first panel alone, here. :func:`scalefit.plot` draws several fits, and goes out to a planned run.
+            Draw the first panel alone, here. :func:`scalefit.plot` draws several fits, out to a planned run.
 
         Returns
         -------
@@ -217,10 +219,9 @@ class FitResult(Solution):
 
         The likelihood is the one that the objective stands for, of the target itself, with the scale of the residuals
         as one more parameter (:mod:`scalefit.fitting.likelihood`); so AIC and BIC compare fits to the same runs by
-        other laws, objectives and scales. They take runs as independent: a law that is better by a few units only, on
-        runs that share noise, is not better (:func:`scalefit.compare` looks at runs held out). R2 is the share of the
-        spread on the objective's scale; scaling laws reach 0.99 when they are wrong, so it says little. NaN where
-        undefined.
+        other laws, objectives and scales. They take runs as independent: on runs that share noise, a difference of a
+        few units shows nothing (:func:`scalefit.compare` tests on held-out runs). R2 is the explained share of the
+        spread on the objective's scale; it says little, since a wrong law reaches 0.99 too. NaN where undefined.
         """
         import pandas as pd
 
@@ -229,7 +230,7 @@ class FitResult(Solution):
         return pd.Series(statistics(self), dtype=float)
 
     def summary(self, level: float = LEVEL) -> Summary:
-        """The printed page, the statistics, a table of the parameters and LaTeX, in one object.
+        """Return the printed page, the statistics, a table of the parameters and LaTeX, in one object.
 
         Examples
         --------
@@ -254,7 +255,7 @@ class FitResult(Solution):
         return "\n".join(citation_entries(self.law, self.problem.objective))
 
     def at(self, **held: Any) -> Held:
-        """The same result with some inputs fixed, which predicts from the others: ``result.at(n_experts=8)``.
+        """Return the same result with some inputs fixed; it predicts from the others: ``result.at(n_experts=8)``.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""From a table to arrays: the one way in which fits, forecasts, comparisons and optima take their runs."""
+"""From a table to arrays: the one way in which fits, forecasts, comparisons and optima read their runs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Runs:
     columns : dict of str to ndarray (n,)
         What was asked for: a law's inputs.
     table : dict of str to ndarray (n,)
-        Every column of the table, asked for or not, those of words included.
+        Every column of the table, columns of text included.
     loss : ndarray (n,)
         The target [nat/token for losses].
     weights : ndarray (n,), optional
         Weights of the runs, where there are any.
     series, labels : ndarray (n,)
-        The series of each run, None where no column tells them apart; the row labels.
+        The series of each run (None without a column of series), and the row labels.
     conventions : dict
         What N, C and the loss count.
     notes : tuple of Note
@@ -79,9 +79,9 @@ def read(
     runs : DataFrame, path, or mapping of columns
         What :func:`scalefit.read_runs` gave or reads.
     inputs : sequence of str
-        Columns that must be there, or follow from others: a law's inputs.
+        Columns that must be there or be computable from others: a law's inputs.
     declared : mapping, optional
-        What the law says of its inputs and, as ``loss``, of its target: :meth:`scalefit.Law.reads`.
+        What the law declares about its inputs and, as ``loss``, about its target: :meth:`scalefit.Law.reads`.
     weights : str or array_like (n,), optional
         As :func:`scalefit.fit` takes them.
     """

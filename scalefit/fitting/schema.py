@@ -1,4 +1,4 @@
-"""Results as JSON files: strict, versioned, with the runs they were fitted to, so that a loaded one can do all."""
+"""Results as JSON files: strict, versioned, with their runs, so that a loaded result can do everything."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def to_json(document: Mapping[str, Any], path: str | Path | None) -> str:
 
 
 def read_saved(path: str | Path) -> tuple[Any, str]:
-    """Return what a JSON file, or the text of one, holds, and what to call it; or say that it is not a saved result."""
+    """Return the content of a JSON file (or text) and its name in messages; raise if it is not a saved result."""
     name = "The text" if is_document(path) else str(path)
     try:
         return json.loads(str(path) if is_document(path) else read_text(path)), name
@@ -179,14 +179,14 @@ def read_saved(path: str | Path) -> tuple[Any, str]:
 
 
 def law_of(name: str, given: str | type[Law] | None, source: str | Path) -> type[Law]:
-    """The law that a saved result is of: one of scalefit's own, or the one that the caller gives.
+    """Return the law of a saved result: one of scalefit's own, or the one that the caller gives.
 
-    A file says only its name. Nothing is run or imported because of what a file says.
+    A file holds only the name. Nothing that a file names is run or imported.
 
     Raises
     ------
     DataError
-        The caller must give the law, or gave another one.
+        The caller must give the law, or gave a different one.
     ArgumentError
         What the caller gave is not a law.
     """

@@ -1,4 +1,4 @@
-"""Priors that come with scalefit, learned from public tables, and what the argument ``prior=`` may be."""
+"""Priors that come with scalefit, learned from public tables, and the values of the argument ``prior=``."""
 
 from __future__ import annotations
 

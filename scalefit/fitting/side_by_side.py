@@ -26,7 +26,7 @@ def summary_table(
 @overload
 def summary_table(results: Several, names: Sequence[str] | None = None, *, latex: Literal[True]) -> str: ...
 def summary_table(results: Several, names: Sequence[str] | None = None, *, latex: bool = False) -> pd.DataFrame | str:
-    """Fits side by side: a column per fit, a row per parameter and statistic.
+    """Put fits side by side: one column per fit, one row per parameter and statistic.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ def summary_table(results: Several, names: Sequence[str] | None = None, *, latex
     Returns
     -------
     DataFrame or str
-        Cells are text: ``value (se)``. AIC and BIC compare columns with equal ``data`` only: there they may be of other
-        laws, objectives and scales.
+        Cells are text: ``value (se)``. AIC and BIC compare only columns with equal ``data``; law, objective and scale
+        may differ.
 
     Raises
     ------
     ArgumentError
-        There is no fit, something is not a fit, or names do not match.
+        No fit, a value that is not a fit, or a number of names that does not match.
 
     Examples
     --------

@@ -122,7 +122,7 @@ class Solution:
 
     @property
     def exact(self) -> bool:
-        """Whether the law meets every run but for rounding: a table without noise, whose errors say nothing."""
+        """Whether the law meets every run up to rounding: the table has no noise, so its errors mean nothing."""
         return float(np.abs(self.residuals).max()) < ROUNDING
 
     @cached_property
@@ -196,7 +196,7 @@ class Solution:
 
     @property
     def shared_noise(self) -> Any:
-        """What runs share their noise by; a plain solution does not look for it."""
+        """Noise that runs share: None, since a plain solution does not look for it."""
         return None
 
     @property
@@ -340,13 +340,13 @@ class Solution:
         Parameters
         ----------
         n : int
-            Draws wanted; of the bootstrap's no more than there are, evenly picked.
+            Draws wanted; at most as many as the bootstrap has, evenly picked.
 
         Returns
         -------
         DataFrame
             One row per draw and one column per parameter; ``attrs["source"]`` is ``"bootstrap"``,
-            ``"refits"`` where no covariance describes so loose a law, or ``"robust covariance"``.
+            ``"refits"`` where no covariance describes so poorly determined a law, or ``"robust covariance"``.
 
         Examples
         --------

@@ -32,7 +32,7 @@ class Summary:
     Attributes
     ----------
     table : DataFrame
-        A row per parameter: value, se, lower, upper; NaN where the runs do not determine it.
+        One row per parameter: value, se, lower, upper; NaN where the runs do not determine it.
     statistics : Series
         As :attr:`scalefit.FitResult.statistics`.
     level : float

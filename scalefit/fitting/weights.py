@@ -29,8 +29,8 @@ def weights_by_rule(rule: str, columns: Mapping[str, AnyArray]) -> Array:
     ----------
     rule : str
         ``"C^p"``: (C / C_max)^p, and so for any column. ``"frontier"``: 1 / (1 + (e / 0.03)²), with e the excess of
-        the log loss over the lower convex hull of log loss over log compute: runs far from compute-optimal count
-        little, for there laws fit worst.
+        the log loss over the lower convex hull of log loss against log compute: runs far from compute-optimal count
+        little, because laws fit them worst.
     columns : mapping of str to ndarray (n,)
         ``loss`` and C [FLOP], which checked runs with N and D have.
 
@@ -105,12 +105,12 @@ def _as_weights(weights: Any) -> Array:
 
 
 def weights_of(columns: Mapping[str, AnyArray], weights: Any) -> Array | None:
-    """Weights (n,) of checked runs that went through :func:`with_weights`; None where they have none.
+    """Weights (n,) of checked runs that went through :func:`with_weights`; None if they have none.
 
     Raises
     ------
     ArgumentError
-        There is no such column, or it holds no weights.
+        The column is missing, or its values are not weights.
     """
     named = isinstance(weights, str) and not is_rule(weights)
     found = columns.get(weights if named else "weight")

@@ -1,4 +1,4 @@
-"""What a claim of the paper is: what it prints, what is right, and a check that is run, not quoted."""
+"""A claim of the paper: what is printed, what is right, and a check that is run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Found(NamedTuple):
-    """What a check computed, and whether the printed and the corrected form agree with it; None: not decided here."""
+    """What a check computed, and whether the printed and the corrected form agree with it (None: not decided)."""
 
     computed: str
     printed_holds: bool | None

@@ -1,4 +1,4 @@
-"""What the theory's functions accept, and the one clear error for what they do not."""
+"""Checks of the arguments of the theory's functions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PATTERNS = ("replicated", "split")
 
 
 def choice(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse a keyword that is not one of the allowed words."""
+    """Raise if a keyword is not one of the allowed words."""
     if not isinstance(value, str) or value not in allowed:
         raise ArgumentError(f"{arg(name, value)} is not known", "nothing was computed", known(value, allowed))
 
 
 def reals(name: str, value: ArrayLike) -> Array:
-    """Return real numbers as float64, or say what is there instead."""
+    """Return real numbers as float64; raise for anything else."""
     try:
         raw = np.asarray(value)
     except ValueError as error:
@@ -68,7 +68,7 @@ def positive(
 
 
 def scalar(name: str, value: Any, *, integer: bool = False) -> float:
-    """Return one positive finite number, or say what is there instead."""
+    """Return one positive finite number; raise for anything else."""
     number = positive(name, value, integer=integer)
     if number.ndim:
         raise ArgumentError(
@@ -78,7 +78,7 @@ def scalar(name: str, value: Any, *, integer: bool = False) -> float:
 
 
 def generator(seed: Seed) -> np.random.Generator | np.random.RandomState:
-    """Return the source of randomness that a seed names."""
+    """Return the random generator of a seed."""
     if isinstance(seed, (np.random.Generator, np.random.RandomState)):
         return seed
     try:

@@ -30,10 +30,10 @@ def claims(paper: str = "niu2024") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per equation, lemma, proposition, table, figure and remark. ``claim`` is where it stands, ``printed``
-        what the paper says, ``exact`` what is right (empty where that is the same), ``computed`` what was found just
-        now, ``verdict`` how the two stand to it, ``how`` what to call to see for yourself. ``"not decided by
-        computing"`` marks definitions, readings that disagree, and what only a training run can decide.
+        One row per equation, lemma, proposition, table, figure and remark. ``claim`` is its place in the paper,
+        ``printed`` what the paper says, ``exact`` what is right (empty if the same), ``computed`` the result of the
+        check just run, ``verdict`` whether the two agree with it, ``how`` the call that repeats the check. ``"not
+        decided by computing"`` marks definitions, readings that disagree, and what only a training run can decide.
 
     References
     ----------

@@ -1,6 +1,6 @@
 """The five networks of Table 1 and eq. 4 of Niu et al. (2024) [1]_, as small frozen classes with one shape.
 
-Patterns in, then ``energy(x)``, ``grad(x)``, ``update(x)``, ``retrieve(x)`` and ``capacity(n)``, over any
+Each takes patterns and has ``energy(x)``, ``grad(x)``, ``update(x)``, ``retrieve(x)`` and ``capacity(n)``, over any
 batch of queries (..., n). Printed sums that run to n run to d, the number of patterns.
 
 References

@@ -40,22 +40,22 @@ def check_floor(runs: Any, *, floor: float = 1.0) -> pd.DataFrame:
     Parameters
     ----------
     runs : DataFrame, path, or mapping of columns
-        One run a row, with a column ``loss`` [nat/token], or another of the usual names. A column ``loss_unit`` is
-        obeyed: rows in another unit are left out, and counted in ``attrs``. Rows without a loss are left out too.
+        One row per run, with a column ``loss`` [nat/token] (or another usual name). If there is a column
+        ``loss_unit``, rows in another unit are left out and counted in ``attrs``. So are rows without a loss.
     floor : float
         The floor to test [nat/token].
 
     Returns
     -------
     DataFrame
-        The runs below, with the columns that identify them, their tokenizer (the floor is per token, so it
+        The runs below the floor, with the columns that identify them, their tokenizer (the floor is per token, so it
         depends on it; ``"not stated"`` where the table does not say), and ``below_by`` [nat/token].
         ``attrs`` holds ``n_runs`` (tested), ``n_below``, ``n_other_unit`` and ``n_missing``.
 
     Raises
     ------
     DataError
-        No table, or no column ``loss``, or no number in it.
+        The table cannot be read, or it has no column of losses with numbers.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def sample_entropy(counts: ArrayLike, lengths: ArrayLike | None = None) -> float
     Raises
     ------
     ArgumentError
-        Counts that are negative or all zero, or lengths that are not positive or do not fit.
+        Counts that are negative or all zero, or lengths that are not positive or whose number differs from the counts'.
 
     Examples
     --------

@@ -180,8 +180,8 @@ def loss_against_radius(
     n_patterns : float
         Number of patterns d.
     radius : array_like, optional
-        Radii [embedding distance]; by default those with log Z within about `reach` of zero, which is a share of
-        ``reach / n`` of the critical radius: the loss turns on a hair.
+        Radii [embedding distance]; by default those with log Z within about `reach` of zero, a range of only
+        ``reach / n`` of the critical radius, because the loss is that sensitive to the radius.
     reach : float
         See `radius` [nat].
 
@@ -254,11 +254,11 @@ class CapacityAgainstDimension:
     dims : ndarray of int
         Dimensions n.
     measured, theory : dict of str to ndarray
-        Patterns by network, one number a dimension; NaN in `measured` where the search reached its limit.
+        Patterns by network, one number per dimension; NaN in `measured` where the search reached its limit.
     corruption : float
         Share of flipped bits, or relative length of the noise, that had to be undone.
     limit : int
-        Patterns at most.
+        Largest number of patterns that was tried.
     """
 
     dims: Array
@@ -286,14 +286,14 @@ def capacity_against_dimension(
     n_queries: int = 100,
     seed: Seed = 0,
 ) -> CapacityAgainstDimension:
-    """Measure how many patterns each network recalls, and what its source says.
+    """Measure how many patterns each network recalls, beside the capacity that its source states.
 
     Parameters
     ----------
     dims : sequence of int
         Dimensions n.
     networks : mapping
-        Name to a network's class, or a function from patterns to one.
+        Name to a network's class, or to a function that makes a network from patterns.
     corruption, scale, max_patterns, n_queries, seed
         As in `scalefit.memory.measure_capacity`; real patterns lie on a sphere of radius ``scale * sqrt(n)``.
 

@@ -1,4 +1,4 @@
-"""The loss floor of a plan: what the associative-memory theory says of a run before it starts.
+"""The loss floor of a plan: what the associative-memory theory predicts for a run before it starts.
 
 The floor of 1 nat per token is a hypothesis (Prop. 4 of Niu et al. 2024), not a theorem; a `Floor` names
 what it assumed.
@@ -69,11 +69,11 @@ class Floor:
         Loss at the two ends of Z [nat/token], ``inf`` where 1/Z is beyond a float; under ``"paper"`` plus
         log(n_layers), the most that its layer term can be.
     log_z_lower, log_z_upper : float
-        Eq. 13, printed or corrected.
+        Bounds of log Z by eq. 13, printed or corrected.
     log_z : float
-        Eq. 12 at the radius, printed or exact.
+        log Z by eq. 12 at the radius, printed or exact.
     regime : str
-        From the upper end of Z: ``"under_filled"`` (< 0.99), ``"balanced"``, ``"over_filled"`` (> 1.01).
+        By the upper end of Z: ``"under_filled"`` (< 0.99), ``"balanced"``, ``"over_filled"`` (> 1.01).
     balanced_tokens : float
         D at which the upper end of Z is 1 [tokens]: ``T_max sqrt(n pi)`` at the volume radius.
     balanced_params : float
@@ -87,7 +87,7 @@ class Floor:
     assumptions : tuple of str
         Every assumption used, in words.
     notes : tuple of Note
-        What does not fit together in the plan.
+        What is inconsistent in the plan.
     n_patterns, dim, radius : float
         d, n and r as used.
     N, D, n_layers, d_emb, T_max : float
@@ -188,7 +188,7 @@ def loss_floor(
     dimension : {"sequence", "token"}
         A pattern is a sequence, n = T_max d_emb, or one embedding, n = d_emb.
     radius : {"volume", "critical"} or float
-        Radius of the ball around a pattern: sqrt(n / 2 pi e), that at which Z = 1, or a measured number.
+        Radius of the ball around a pattern: sqrt(n / 2 pi e), the radius at which Z = 1, or a measured number.
     patterns : {"replicated", "split"}
         Whether every layer stores all d patterns, as the printed Z counts, or d / n_layers of them, as section 4.1
         divides the data set. The verdict can turn on it, so both are printed.
@@ -196,19 +196,19 @@ def loss_floor(
     Returns
     -------
     Floor or DataFrame
-        For a table a copy of the rows that make a plan, with the columns `FLOOR_COLUMNS` added.
+        For a table, a copy of the rows that form a plan, with the columns `FLOOR_COLUMNS` added.
 
     Raises
     ------
     ArgumentError
-        A value that makes no sense, T_max above D, or something missing.
+        A value that is not allowed, T_max above D, or a missing argument.
     DataError
         A table without the columns, or with a column that would be overwritten.
 
     Warns
     -----
     ScalefitWarning
-        N and the architecture do not fit together; rows of a table that make no plan were set aside.
+        N does not match the architecture, or rows of a table do not form a plan and were set aside.
 
     References
     ----------

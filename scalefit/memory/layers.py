@@ -105,7 +105,7 @@ def global_energy(
         ``"logsumexp"``: eq. 7, ``-log sum_t exp(-E_t)``. ``"sum"``: a linear combination, as in Krotov's
         hierarchical associative memory (2021, arXiv:2107.06446).
     weights : array_like, shape (l,), optional
-        Of the linear combination; ones by default.
+        Weights of the linear combination; ones by default.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def global_energy(
     Raises
     ------
     ArgumentError
-        Layers of different widths, an unknown word, or weights without a sum.
+        Layers of different widths, an unknown word, weights that do not fit, or weights without ``combine="sum"``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Distances between patterns: whether they are well separated (Assumption 3), and how far the nearest is.
+"""Distances between patterns: whether they are well separated (Assumption 3), and the nearest of each.
 
 Exact without a d x d matrix. Blocks of squared distances come from ``|a|^2 + |b|^2 - 2 a.b``, fast and rounded; what
 that cannot decide is computed from the differences themselves.
@@ -48,7 +48,7 @@ class Separation:
 
     @property
     def well_separated(self) -> bool:
-        """Whether Assumption 3 holds for the radii that were asked about."""
+        """Whether Assumption 3 holds for the given radii."""
         return self.n_violations == 0
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ def separation(patterns: ArrayLike, radii: ArrayLike = 0.0, *, max_pairs: int = 
     radii : array_like
         One radius, or one per pattern (d,) [embedding distance]. Zero finds duplicates.
     max_pairs : int
-        Pairs listed at most; all are counted.
+        Most pairs to list; all are counted.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def nearest_neighbour_distances(points: ArrayLike, *, drop_duplicates: bool = Tr
     points : array_like, shape (d, n)
         Activations, one per row; at least two different ones.
     drop_duplicates : bool
-        Keep one of each set of equal rows: equal contexts have equal activations and say nothing of the
+        Keep one of each set of equal rows: equal contexts have equal activations and say nothing about the
         radius.
 
     Returns

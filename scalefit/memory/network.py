@@ -28,7 +28,7 @@ class Energy(ABC):
     Raises
     ------
     ArgumentError
-        Patterns are no (d, n) matrix, or hold a value outside the network's domain.
+        Patterns are not a (d, n) matrix, or hold a value outside the network's domain.
     """
 
     patterns: ArrayLike
@@ -85,7 +85,7 @@ class Energy(ABC):
         x : array_like, shape (..., n)
             Queries.
         max_steps : int
-            Updates at most; a query that has not settled by then is returned as it is.
+            Most updates; a query that has not settled by then is returned as it is.
         tolerance : float
             A real query has settled when a step moves it by less than this times one plus its length. Binary
             queries settle when no bit changes.

@@ -25,7 +25,7 @@ class Bounds(NamedTuple):
 
     @property
     def holds(self) -> Any:
-        """Whether the inequality holds, each side up to a rounding of 1e-9 of its numbers; a bool a query."""
+        """Whether the inequality holds, up to a relative rounding of 1e-9; one bool per query."""
         value = np.asarray(self.value)
         sides = [np.asarray(side) for side in (self.lower, self.upper)]
         slack = [1e-9 * (1.0 + np.abs(value) + np.where(np.isfinite(side), np.abs(side), 0.0)) for side in sides]

@@ -45,7 +45,7 @@ def critical_radius(n: ArrayLike, n_patterns: ArrayLike = 1) -> Any:
     Raises
     ------
     ArgumentError
-        A dimension or a count that makes no sense.
+        A dimension or a count that is not allowed.
 
     Notes
     -----

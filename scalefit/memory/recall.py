@@ -1,4 +1,4 @@
-"""How many patterns a network recalls, measured: the capacity column of Table 1, put to the test."""
+"""Measure how many patterns a network recalls: a test of the capacity column of Table 1."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Recall:
     recovered : float
         Share of corrupted patterns that came back.
     n_queries : int
-        How many were tried.
+        Number of patterns that were tried.
     """
 
     dim: int
@@ -60,7 +60,7 @@ def measure_recall(
     Parameters
     ----------
     network : callable
-        One of the classes of `scalefit.memory`, or a function from patterns to one.
+        One of the classes of `scalefit.memory`, or a function that makes a network from patterns.
     dim, n_patterns : int
         Dimension n and number d of patterns. Binary networks store random signs; real ones random points
         of the sphere of radius ``scale * sqrt(n)``.
@@ -68,14 +68,14 @@ def measure_recall(
         Share of bits flipped in a binary pattern (rounded to whole bits); for a real one, length of the
         noise over the length of the pattern. In [0, 0.5).
     n_queries : int
-        Patterns to try: those of one set, or of up to 20 fresh sets where fewer are stored.
+        Patterns to try: those of one set, or of up to 20 new sets if one stores fewer.
     closeness : float
         A real pattern is recovered when retrieval ends within this share of its length, and nearer to it
         than to any other; a binary one when every bit is right.
     scale : float
         See `dim`.
     seed : int or Generator
-        Randomness.
+        Seed of the random patterns and their corruption.
 
     Returns
     -------
@@ -154,12 +154,12 @@ def measure_capacity(
     share : float
         Share of corrupted patterns that must come back, in (0, 1).
     max_patterns : int
-        Where the search gives up; the answer is then this number, a lower limit.
+        Where the search stops; the result is then this number, a lower limit.
 
     Returns
     -------
     int
-        The largest number met with at least `share` recovered, to within 5 %.
+        The largest number with at least `share` recovered, to within 5 %.
 
     Examples
     --------

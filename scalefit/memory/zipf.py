@@ -1,9 +1,9 @@
 """Facts whose frequency follows Zipf's law: the mass that does not fit, the mass not yet seen, and both inverted.
 
-Cabannes, Dohmatob and Bietti (2024, arXiv:2310.02984) take a model for a table of facts. The fact of rank x is met with
-a probability ~ x^-a; a memory that holds the P most frequent ones, of which T were drawn, errs on the rest. Everything
-here is the exact sum over a finite number of keys, unless it says that their number is infinite: at the sizes of an
-experiment the asymptotic exponents are far off.
+Cabannes, Dohmatob and Bietti (2024, arXiv:2310.02984) model a language model as a table of facts. The fact of rank x is
+drawn with probability ~ x^-a; a memory that has room for the P most frequent facts errs on all others, and on those
+that T training draws did not contain. Everything here is an exact sum over a finite number of keys, unless it says that
+their number is infinite: at the sizes of an experiment the asymptotic exponents are far off.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ZipfFacts:
         return np.append(sums / sums[0], 0.0)
 
     def tail(self, capacity: ArrayLike) -> Any:
-        """Return the mass of the keys beyond the `capacity` most frequent ones, linear between whole numbers.
+        """Return the probability mass of all but the `capacity` most frequent keys, linear between whole numbers.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class ZipfFacts:
         return as_given(np.interp(stored, np.arange(self.n_keys + 1.0), self._tails), capacity)
 
     def unseen(self, samples: ArrayLike) -> Any:
-        """Return the expected mass of keys that are in none of so many independent draws.
+        """Return the expected probability mass of keys that none of `samples` independent draws contains.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class ZipfFacts:
         return as_given(np.reshape(found, drawn.shape), samples)
 
     def error(self, capacity: ArrayLike = math.inf, samples: ArrayLike = math.inf) -> Any:
-        """Return the expected share of wrong answers of a memory of the most frequent keys among those drawn.
+        """Return the expected share of wrong answers of a memory that holds the most frequent keys among those drawn.
 
         The key of rank x is known if it is one of the `capacity` most frequent and was drawn. Which keys are frequent
         is taken as known; counts that rank them by chance add little, as the least frequent are rarely drawn twice.
@@ -135,12 +135,12 @@ class ZipfFacts:
         return as_given(self.guess * np.minimum(found, 1.0), capacity, samples)
 
     def capacity(self, error: ArrayLike) -> Any:
-        """Return how many facts a memory stores that errs so often where every key was seen: the inverse of `tail`.
+        """Return how many facts a memory with this error stores, if every key was seen: the inverse of `tail`.
 
         Parameters
         ----------
         error : array_like
-            Share of wrong answers; 0 gives all K keys, which is then a lower limit, and chance or worse gives 0.
+            Share of wrong answers; 0 gives all K keys (a lower limit), and chance or worse gives 0.
 
         Returns
         -------
@@ -152,7 +152,7 @@ class ZipfFacts:
         return as_given(np.interp(mass, self._tails[::-1], ranks), error)
 
     def samples(self, error: ArrayLike) -> Any:
-        """Return the draws after which a memory with room for every key errs so often: the inverse of `unseen`.
+        """Return the draws after which a memory with room for every key has this error: the inverse of `unseen`.
 
         Parameters
         ----------
@@ -178,7 +178,7 @@ class ZipfFacts:
     def slope(self, of: str, low: float, high: float) -> float:
         """Return the exponent that a plot of ``"tail"`` or ``"unseen"`` shows between two sizes.
 
-        It is -d log(mass) / d log(size), the number to hold a measured exponent against; the asymptotic ones of
+        It is -d log(mass) / d log(size), the number to compare a measured exponent with; the asymptotic ones of
         `zipf_exponents` are its limits for ever more keys.
 
         Examples

@@ -1,4 +1,4 @@
-"""How many facts a model of some width can store, by three theories, and the exponents that follow under Zipf's law."""
+"""How many facts a model of a given width can store, by three theories, and the exponents under Zipf's law."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NICHANI = 1.3
 
 
 def storable_facts(width: ArrayLike, capacity: str = "parameters", T_max: ArrayLike = 1.0) -> Any:
-    r"""Return how many facts P a memory of some width holds, by one of three rival theories.
+    r"""Return how many facts P a memory of a given width holds, by one of three theories.
 
     ``"width"``: P = d, for a sum of outer products with fixed weights and few values, of which those of the P most
     frequent facts are 1 (Cabannes et al. [1]_). ``"parameters"``: 1.3 P ln P = d^2, for a trained matrix (Nichani et
@@ -68,7 +68,7 @@ def storable_facts(width: ArrayLike, capacity: str = "parameters", T_max: ArrayL
 
 
 def width_for_facts(facts: ArrayLike, capacity: str = "parameters", T_max: ArrayLike = 1.0) -> Any:
-    """Return the width that so many facts need: the inverse of `storable_facts`.
+    """Return the width that a number of facts needs: the inverse of `storable_facts`.
 
     Parameters
     ----------
@@ -125,9 +125,9 @@ def zipf_exponents(
 ) -> ZipfExponents:
     """Return the exponents in width, parameters and data that one Zipf exponent fixes.
 
-    One number ties both: ``data = width / (m + width)`` where P ~ d^m. These are limits; at the sizes of an experiment
-    hold a measured slope against `ZipfFacts.slope` instead. The theory is of a 0-1 error whose least value is zero: it
-    has no entropy floor, and says nothing of a cross-entropy.
+    One relation ties both: ``data = width / (m + width)`` where P ~ d^m. These are limits; at the sizes of an
+    experiment compare a measured slope with `ZipfFacts.slope` instead. The theory is about a 0-1 error that can reach
+    zero: it has no entropy floor, and says nothing about a cross-entropy.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def zipf_exponents(
     Raises
     ------
     ArgumentError
-        Both or neither number, or one outside its range.
+        Both numbers or neither are given, or one is outside its range.
 
     Examples
     --------

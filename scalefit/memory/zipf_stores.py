@@ -1,7 +1,7 @@
-"""Linear associative memories of Zipf's facts: one matrix, three ways to fill it, and what each forgets.
+"""Linear associative memories of facts under Zipf's law: one matrix, three ways to fill it, and their errors.
 
 Cabannes, Dohmatob and Bietti (2024, arXiv:2310.02984) store facts as W = sum_x q(x) u_f(x) e_x' with random embeddings
-e of keys and u of values, and answer a key with the value of least energy. Which weights q are used decides the law.
+e of keys and u of values, and answer a key with the value of least energy. The weights q decide the scaling law.
 """
 
 from __future__ import annotations
@@ -106,9 +106,9 @@ class StoreError:
     error : float
         Mean probability of a wrong answer.
     standard_error : float
-        Of that mean.
+        Standard error of that mean.
     n_draws : int
-        Memories that were made.
+        Number of memories that were made.
     """
 
     error: float
@@ -124,7 +124,7 @@ def store_strengths(frequencies: ArrayLike, store: str, capacity: float | None =
     frequencies : array_like, shape (K,)
         Counts of a sample, or probabilities; 0 is a key that was not seen.
     store : {"thresholded", "weighted", "all"}
-        1 for the `capacity` most frequent keys that were seen; the frequencies themselves; 1 for all that were seen.
+        Weights: 1 for the `capacity` most frequent keys seen; the frequencies themselves; 1 for all keys seen.
     capacity : float, optional
         Facts to keep in a thresholded store; ties go to the first.
 
@@ -175,11 +175,11 @@ def measure_store(
     capacity : float, optional
         Facts in a thresholded store; d / 8 by default, as in the authors' code.
     samples : int, optional
-        Draws that the store is made from; without it the probabilities are known.
+        Draws that the store is made from; by default the probabilities are known.
     draws : int
-        Memories to make.
+        Number of memories to make.
     seed : int or Generator
-        Randomness.
+        Seed of the embeddings and draws.
 
     Examples
     --------
@@ -214,18 +214,19 @@ def measure_store(
 def predict_store(
     facts: ZipfFacts, width: ArrayLike, store: str = "thresholded", *, capacity: float | None = None
 ) -> Any:
-    """Return the error of a store without making one: a finite number of keys, values and dimensions, no limit taken.
+    """Return the error of a store without making one, for a finite number of keys, values and dimensions.
 
     The score of a value y for the key x is q(x) if y is its own, plus the noise of all other facts. Given x that noise
     is Gaussian, with the variance (S_y + (S - S_y) / d) / d, where S sums the squared weights of all other facts and
     S_y of those with the value y. The scores of different values are taken as independent, and the probability
-    that the own one is largest is then one integral a key. Measured stores agree to a few percent where d exceeds the
-    number of values; with 64 values and d = 16 the prediction for a weighted store is up to a quarter too high.
+    that its own score is the largest is then one integral per key. Measured stores agree to a few percent where d
+    exceeds the number of values; with 64 values and d = 16 the prediction for a weighted store is up to a quarter too
+    high.
 
     Parameters
     ----------
     facts, store, capacity
-        As in `measure_store`, with known probabilities; a trained store has no such formula.
+        As in `measure_store`, with known probabilities; there is no formula for a trained store.
     width : array_like
         Width d.
 

@@ -1,4 +1,4 @@
-"""What a caller of `optimal_mixture` gave: fits, weights, bounds and a baseline, checked."""
+"""Arguments of `optimal_mixture`, checked: fits, weights, bounds and a baseline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scalefit.laws._inputs import check_inputs, spread_shares
 
 
 def named_fits(fits: Any) -> dict[str, FitResult]:
-    """Fits by the name of their loss; an error where they are none, or of laws without shares."""
+    """Fits by the name of their loss; raise if there are none, or if their laws have no shares."""
     if isinstance(fits, FitResult):
         fits = {"loss": fits}
     if not isinstance(fits, Mapping) or not fits or not all(isinstance(one, FitResult) for one in fits.values()):
@@ -36,7 +36,7 @@ def named_fits(fits: Any) -> dict[str, FitResult]:
 
 
 def domains_of(fits: Mapping[str, FitResult]) -> tuple[str, ...]:
-    """Domains that all the fits are of."""
+    """Domains that all the fits share."""
     first = next(iter(fits.values())).law.domains()
     for name, result in fits.items():
         if set(result.law.domains()) != set(first):

@@ -1,4 +1,4 @@
-"""What must be known of an optimal mixture: extrapolation, flatness, luck, and what the runs leave open."""
+"""Notes on an optimal mixture: extrapolation, flatness, luck, and what the runs do not determine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FLAT = 0.3
 
 
 def notes_of(found: OptimalMixture) -> tuple[Note, ...]:
-    """Notes of a mixture, the severe ones first."""
+    """Notes on a mixture, the most severe first."""
     notes = [
         *_fits(found),
         *_units(found),

@@ -1,4 +1,4 @@
-"""sf.optimal_mixture: the shares of training domains with the lowest weighted loss, and how well they are known."""
+"""sf.optimal_mixture: the shares of training domains with the lowest weighted loss, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -61,26 +61,26 @@ def optimal_mixture(
     fits : Fits, FitResult, or mapping of names to FitResult
         Laws of the shares of one set of domains: what ``sf.fit(runs, "data_mixing", loss=[...])`` returned.
     weights : mapping of str to float, optional
-        Weight of each loss, by its name; losses that are left out have none. By default all weigh the same and sum to
-        1.
+        Weight of each loss, by its name; losses that are left out weigh 0. By default all weigh the same and the
+        weights sum to 1.
     bounds : mapping, optional
-        Lower and upper bound of shares by domain, ``{"web": (0, 0.8)}``, None for an end without; one number holds a
-        share at it. Others may be anything from 0 to 1. ``"tried"`` keeps every share within the range of the runs.
+        Lower and upper bound of the share of a domain, ``{"web": (0, 0.8)}``; None for no bound, and one number fixes
+        the share. The other shares lie between 0 and 1. ``"tried"`` keeps every share within the range of the runs.
     baseline : mapping or sequence, optional
-        A mixture to compare with, such as shares in proportion to the tokens that there are of each domain; by default
-        the mean of the mixtures tried.
+        A mixture to compare with, such as shares in proportion to the tokens available in each domain; by default the
+        mean of the mixtures in the runs.
     at : mapping, optional
-        Values of what else the laws read, ``{"N": 1e9}``.
+        Values of the laws' other inputs, ``{"N": 1e9}``.
     within : float
-        How much more loss [nat/token] counts as nearly as good.
+        How much more loss counts as nearly as good [nat/token].
     level : float
         Level of the intervals.
     n_draws : int
-        Resamples of the runs to which the laws are refitted for the intervals.
+        Resamples of the runs; the laws are refitted to each for the intervals.
     seed : int
-        Of the draws.
+        Seed of the draws.
     progress : callable, optional
-        Told (done, total) refits after those of each loss; with many losses they take most of the time.
+        Called with (done, total) refits after those of each loss; with many losses they take most of the time.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def optimal_mixture(
     Raises
     ------
     ArgumentError
-        The fits are not of one set of domains, or weights, bounds or the baseline make no sense.
+        The fits have different domains, or weights, bounds or the baseline are not allowed.
 
     Examples
     --------

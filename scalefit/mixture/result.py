@@ -1,4 +1,4 @@
-"""What `optimal_mixture` gives: shares with intervals, losses, gains over other mixtures, and what to know of them."""
+"""The result of `optimal_mixture`: shares with intervals, losses, gains over other mixtures, and notes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPEN = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A mixture to compare with: the law's loss there, and the interval of what the best mixture gains over it."""
+    """A mixture to compare with: the law's loss there, and the interval of the best mixture's gain over it."""
 
     name: str
     mixture: Array
@@ -54,14 +54,14 @@ class OptimalMixture:
     law_interval, run_interval : (float, float)
         Interval of the weighted loss there: of its expected value, and of a run's, which scatters about it.
     interval, flat, tried, bounds : ndarray (2, n)
-        Ends of each share's interval, of its values in mixtures that cost at most `within` more, of what was tried, and
-        of what was allowed.
+        Lower and upper ends, for each share: of its interval, of its values in mixtures with at most `within` more
+        loss, of its values in the runs, and of its allowed values.
     beyond : float
-        Part of the tokens that would have to move for the mixture to be a blend of tried ones.
+        Share of the tokens that would have to move for the mixture to be a blend of those in the runs.
     blend : ndarray (n,)
-        The best blend of tried mixtures, with its loss `blend_loss`.
+        Shares of the best blend of the runs' mixtures; its loss is `blend_loss`.
     units : tuple of str
-        Units of the losses of weight; one, unless they differ.
+        Units of the losses with weight; one unit unless they differ.
     level : float
         Level of the intervals.
     notes : tuple of Note
@@ -115,7 +115,7 @@ class OptimalMixture:
 
     @property
     def unit(self) -> str:
-        """What losses are counted in, as a word behind a number."""
+        """Unit of the losses, as printed after a number."""
         one = self.units[0].partition("/")[0]
         return one if len(self.units) == 1 and one in ("nat", "bit") else "of loss"
 
@@ -131,7 +131,7 @@ class OptimalMixture:
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Domains whose share may be nearly anything that was allowed, by the interval."""
+        """Domains whose interval covers nearly everything that was allowed."""
         room = self.bounds[1] - self.bounds[0]
         wide = ~(self.interval[1] - self.interval[0] < _OPEN * np.maximum(room, 1e-300)) & (room > 1e-9)
         return tuple(domain for domain, flag in zip(self.domains, wide, strict=True) if flag)
@@ -144,8 +144,8 @@ class OptimalMixture:
         -------
         DataFrame
             Index ``domain``; ``share`` with ``lower`` and ``upper``; ``within_lower`` and ``within_upper``, between
-            which the share can move, the others following, at no more than `within` of loss; ``tried_lower`` and
-            ``tried_upper``, the range among the runs.
+            which the share can move (the others adjust) for at most `within` more loss; ``tried_lower`` and
+            ``tried_upper``, the range in the runs.
         """
         import pandas as pd
 
@@ -165,13 +165,13 @@ class OptimalMixture:
 
     @property
     def gains(self) -> pd.DataFrame:
-        """What the mixture gains over others, by the laws.
+        """What the mixture gains over others, according to the laws.
 
         Returns
         -------
         DataFrame
             Index ``over``; ``loss`` of the other mixture by the laws, ``gain`` with ``lower`` and ``upper``
-            [nat/token], the luck of being lowest taken off.
+            [nat/token], corrected for the luck of being lowest.
         """
         import pandas as pd
 
@@ -181,7 +181,7 @@ class OptimalMixture:
 
     @property
     def verdict(self) -> str:
-        """What the runs show, in a sentence."""
+        """What the runs show, in one sentence."""
         top = [f"{100 * share:.0f} % {domain}" for domain, share in self._ranked()[:4] if share >= 0.005]
         rest = sum(share >= 0.005 for _, share in self._ranked()) - len(top)
         mix = ", ".join(top) + (f" and {rest} more" if rest > 0 else "")
@@ -194,7 +194,7 @@ class OptimalMixture:
         return f"{mix}: {gain} better than the best mixture tried"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the shares with their intervals, and where they can move at little cost."""
+        """Draw the shares with their intervals, and how far they can move at little cost."""
         from scalefit.plots.mixture import draw_mixture
 
         return draw_mixture(self.table, self.level, f"within {self.within:g} {self.unit}", ax)

@@ -1,4 +1,4 @@
-"""Minimisation over shares that sum to 1 within bounds, many problems at once, and distances from what was tried."""
+"""Minimisation over shares that sum to 1 within bounds, many problems at once; distances from the runs' mixtures."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def random_interior(lower: Array, upper: Array, n: int, rng: np.random.Generator
 
 
 def snapped(r: Array, lower: Array, upper: Array) -> Array:
-    """Shares (b, n) with those that all but reach a bound put on it, the largest making up for it."""
+    """Shares (b, n), with those very near a bound moved onto it and the largest adjusted."""
     out = np.where(r - lower < _SNAP, lower, np.where(upper - r < _SNAP, upper, r))
     inside = (out > lower) & (out < upper)
     at = np.argmax(np.where(inside, out, -1.0), axis=1)
@@ -110,7 +110,7 @@ def snapped(r: Array, lower: Array, upper: Array) -> Array:
 
 
 def beyond_tried(point: Array, tried: Array) -> float:
-    """Part of the tokens that would have to move for a mixture (n,) to be a blend of tried ones (m, n)."""
+    """Share of the tokens that would have to move for a mixture (n,) to be a blend of the runs' mixtures (m, n)."""
     from scipy.optimize import linprog
 
     m, n = tried.shape
