@@ -1,4 +1,4 @@
-"""``collect``: one row per finished run, from whatever trackers and trainers left in folders."""
+"""``collect``: one row per finished run, from the files of trackers and trainers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def collect(
 ) -> pd.DataFrame:
     r"""Collect finished runs into one table.
 
-    Read are W&B run folders (offline or synchronised; without wandb) and exported CSVs, wide or long, MLflow's folder
+    It reads W&B run folders (offline or synchronised; without wandb) and exported CSVs, wide or long, MLflow's folder
     and SQLite stores, TensorBoard event files (one run per folder), output folders of the Hugging Face Trainer,
     Lightning's ``version_*``, tables of runs such as nanochat's ``results.csv``, and scalefit's own store. Nothing
     pickled is opened.
@@ -46,15 +46,15 @@ def collect(
     Parameters
     ----------
     paths : path or iterable of paths
-        Folders, searched whole, or files.
+        Folders, searched recursively, or files.
     N, D : str, number or mapping, optional
         Parameters [parameters] and training tokens [tokens]: the name of a setting or logged quantity, a number for
-        every run, or a number for each run by its name. Otherwise what was logged; else N is counted from the
+        every run, or a number for each run by its name. By default what was logged; else N is counted from the
         settings, and D is steps times batch times context.
     loss : str, optional
-        The logged quantity that is the loss; otherwise the validation loss by its usual names, else the training loss.
+        The logged quantity that is the loss; by default the validation loss by its usual names, else the training loss.
     columns : mapping, optional
-        The same three by name, ``columns={"loss": "test_loss__c4"}``, as the functions that read tables take them.
+        N, D and loss by name, ``columns={"loss": "test_loss__c4"}``, as in the functions that read tables.
     final : {"last", "mean", "best"}, optional
         How the final loss is computed: the last value, the mean of the last `k`, or the smallest one (with the D of
         that step). By default the last validation loss, or the mean of the last tenth of a training loss.
@@ -63,21 +63,21 @@ def collect(
     batch_tokens : str or number, optional
         Tokens per optimizer step [tokens]; D is then the steps times that.
     config : mapping, optional
-        Settings that hold for every run and are not in its files, such as ``{"vocab_size": 50304, "block_size":
+        Settings of every run that are not in its files, such as ``{"vocab_size": 50304, "block_size":
         1024}``; settings in a run's own files take precedence.
     unfinished : {"leave_out", "keep"}
-        Whether runs that crashed, diverged or did not reach their end have a row; they are named in a note either way.
+        Whether runs that crashed, diverged or did not reach their end get a row; a note names them in any case.
     progress : callable, optional
         Called with (done, total) places read.
 
     Returns
     -------
     DataFrame
-        Columns run, N [parameters], D [tokens], C [FLOP] (6ND unless the source says it), loss, loss_se, loss_unit,
+        Columns run, N [parameters], D [tokens], C [FLOP] (6ND unless the source states it), loss, loss_se, loss_unit,
         loss_from (how the loss was taken), loss_column, status, seed, steps, seconds [s], the settings that differ
-        between the runs or belong to a usual recipe, and store and source. What is not known of a run is NaN.
-        ``loss_se`` is the scatter of the last value, by those before it about a parabola in the logarithm of the
-        step, or the standard error of a mean about a line, corrected for correlation; it does not include the
+        between the runs or belong to a usual recipe, and store and source. What is unknown is NaN.
+        ``loss_se`` is the scatter of the last value, estimated from those before it about a parabola in the logarithm
+        of the step, or the standard error of a mean about a line, corrected for correlation; it does not include the
         variation between seeds.
         ``attrs["notes"]`` holds every choice with the number of runs, and names the runs that were left out.
 
@@ -86,7 +86,7 @@ def collect(
     DataError
         Nothing readable, no finished run, or several quantities that could be the loss.
     ArgumentError
-        An argument makes no sense.
+        An argument is not allowed.
 
     Examples
     --------

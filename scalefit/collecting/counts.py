@@ -1,4 +1,4 @@
-"""N by counting: from the sizes in a config, or from the shapes in the head of a safetensors file."""
+"""Count N: from the sizes in a config, or from the shapes in the header of a safetensors file."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _HEADER_BYTES = 1 << 26
 
 
 def from_config(config: Mapping[str, Any]) -> tuple[ParameterCounts, str] | None:
-    """Count the parameters of the architectures that a config tells in full; None where it does not.
+    """Count the parameters if a config describes the architecture in full; else None.
 
     Parameters
     ----------
     config : mapping
-        Flat settings, those of a Hugging Face ``config.json`` or of nanoGPT among them.
+        Flat settings, such as those of a Hugging Face ``config.json`` or of nanoGPT.
 
     Returns
     -------
     tuple of ParameterCounts and str, or None
-        The count, and in words what was counted.
+        The count, and what was counted, in words.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def _llama(
 
 
 def from_safetensors(folder: Path) -> int | None:
-    """Sum of the sizes of the weights stored in a folder; None where none, or not all, are there."""
+    """Sum of the sizes of the weights stored in a folder; None if any are missing."""
     index = folder / "model.safetensors.index.json"
     files = [folder / "model.safetensors"]
     if index.is_file():

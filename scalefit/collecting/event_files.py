@@ -1,4 +1,4 @@
-"""TensorBoard's event files: one run per folder, and a folder in which the steps begin again holds several.
+"""TensorBoard's event files: one run per folder, or several if the steps begin again.
 
 Keras writes `train` and `validation` of one run, `add_scalars` loss_train and loss_val, an Estimator `eval` inside.
 """

@@ -36,7 +36,7 @@ class Final:
 
 
 def find(run: Run, loss: str | None, way: str | None, k: int | None) -> Final | None:
-    """Take the final loss of a run; None where it logged none.
+    """Take the final loss of a run; None if it logged no loss.
 
     Parameters
     ----------

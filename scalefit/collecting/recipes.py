@@ -1,4 +1,4 @@
-"""Recipe columns: the settings in which runs differ, and those that every account of a run names."""
+"""Recipe columns: the settings in which runs differ, and the usual ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INTERNAL = ("stored_parameters", "settings")
 
 
 def seed(run: Run) -> Any:
-    """The seed of a run, NaN where it tells none."""
+    """The seed of a run; NaN if it is unknown."""
     for name in _SEEDS:
         for key, value in {**run.config, **run.ready}.items():
             if key.replace("/", ".").rsplit(".", 1)[-1] == name and (found := number(value)) is not None:
@@ -33,7 +33,7 @@ def seed(run: Run) -> Any:
 
 
 def settings(run: Run) -> dict[str, Any]:
-    """Settings and ready columns that the table has not under a name of its own."""
+    """Settings and ready columns that have no column of their own in the table."""
     found = {f"config.{key}" if key in _FIXED else key: value for key, value in run.config.items()}
     found |= {key: value for key, value in run.ready.items() if key not in (*_FIXED, *_INTERNAL)}
     return {key: value for key, value in found.items() if key not in ("config.seed", "config.status")}

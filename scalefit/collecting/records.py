@@ -1,4 +1,4 @@
-"""A run as its files tell it, whatever wrote them, and the small readers that several stores share."""
+"""A run as its files describe it, whatever wrote them, and small readers that several stores share."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Run:
     Attributes
     ----------
     name, source, kind : str
-        What the tracker calls it, where it was found, and what wrote it.
+        Its name in the tracker, where it was found, and what wrote it.
     config : dict
         Settings, flat: nested names are joined by points.
     series : dict of str to (steps, values)
-        What was logged over the steps, in the order in which it was logged.
+        What was logged over the steps, in the order of logging.
     summary : dict
         Single values that the tracker keeps of a run.
     status : str
-        ``finished``, ``crashed``, ``unfinished``; empty where the store does not say.
+        ``finished``, ``crashed``, ``unfinished``; empty if the store does not state it.
     seconds : float, optional
         Wall time [s].
     ready : dict
-        Columns that the store tells as they are, such as N of a table of runs.
+        Columns that the store holds ready, such as N of a table of runs.
     """
 
     name: str
@@ -118,7 +118,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        It is none.
+        It is not a JSON object.
     """
     try:
         found = json.loads(read_text(path, _SETTINGS_BYTES * 4))
@@ -137,7 +137,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     DataError
         It holds no settings.
     MissingExtraError
-        There is no PyYAML.
+        PyYAML is not installed.
     """
     yaml = require("yaml", extra="integrations", purpose="Settings in YAML files")
     try:

@@ -1,4 +1,4 @@
-"""N and D of a run: as it logged them, by counting from its settings, or by steps times batch times context."""
+"""N and D of a run: as logged, counted from its settings, or by steps times batch times context."""
 
 from __future__ import annotations
 

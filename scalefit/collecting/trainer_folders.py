@@ -1,6 +1,6 @@
 """Output folders of the Hugging Face Trainer: ``trainer_state.json``, beside it or in checkpoints, and ``config.json``.
 
-``training_args.bin`` is a pickle and is never opened; what it holds of the batch has to be given by the caller.
+``training_args.bin`` is a pickle and is never opened; the caller has to give the batch that it holds.
 """
 
 from __future__ import annotations

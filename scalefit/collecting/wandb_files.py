@@ -1,4 +1,4 @@
-"""Run folders of W&B, offline or synchronised: its log, else what lies in ``files``."""
+"""Run folders of W&B, offline or synchronised: its log, else the content of ``files``."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def read(path: Path) -> Run:
     Raises
     ------
     DataError
-        The file is none of W&B's.
+        The file is not a log of W&B.
     """
     content = read_bounded(path, _MOST_BYTES)
     if not content.startswith(_MAGIC):

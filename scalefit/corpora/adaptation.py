@@ -1,7 +1,7 @@
-"""Letting a held-out piece speak for itself: n-gram probabilities updated by what came before in the same piece.
+"""Adapting to a held-out piece: n-gram probabilities updated by what came before in the same piece.
 
 Prediction stays sequential, so the loss is still one of a model and bounds the entropy from above. Where it is clearly
-below the n-grams' own, tokens far back tell something, and no plateau of n-grams is the entropy.
+below the n-grams' own, distant tokens carry information, and a plateau of n-grams is not the entropy.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How strongly tokens at a distance go together: the operator norm of their centred co-occurrences, without its noise.
+"""How strongly distant tokens are correlated: the operator norm of their centred co-occurrences, without its noise.
 
 ``C(n)[a, b] = P(x_i = a, x_{i+n} = b) - P(a) P(b)``; its largest singular value is estimated by cross-validation: the
-singular vectors of one half of the blocks, the covariance that they find in the other half. The mean of that is never
-above the norm, and zero where there is only noise, so no floor is subtracted.
+singular vectors of one half of the blocks, and their covariance in the other half. Its mean is never above the norm,
+and zero if there is only noise, so no floor is subtracted.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def correlations(
 ) -> Correlations:
     """Operator norms of the co-occurrences within the pieces, at distances up to `longest`.
 
-    ``centring="document"`` takes the marginals of each document, so that what is left is not that documents differ in
-    their words; ``"pooled"`` those of all.
+    ``centring="document"`` subtracts the marginals of each document, so that documents that differ in their words do
+    not look like correlations; ``"pooled"`` subtracts those of all documents.
     """
     tokens, vocab_size = _lumped(np.concatenate(list(pieces)), vocab_size)
     sizes = [len(piece) for piece in pieces]

@@ -1,4 +1,4 @@
-"""sf.entropy_bounds: what the text of a corpus alone tells of its entropy."""
+"""sf.entropy_bounds: bounds on the entropy of a corpus from its text alone."""
 
 from __future__ import annotations
 
@@ -41,19 +41,20 @@ def entropy_bounds(
 ) -> EntropyBounds:
     """Bound the entropy of a corpus [nat/token] from its text alone.
 
-    Always an **upper bound**: the loss of the best model on text that it was not trained on, plus its error. The models
-    are n-grams (interpolated modified Kneser-Ney), and the best of them adapted to the earlier part of the piece.
+    There is always an **upper bound**: the loss of the best model on text that it was not trained on, plus its error.
+    The models are n-grams (interpolated modified Kneser-Ney), and the best of them adapted to the earlier part of the
+    piece.
 
-    A **lower bound** only under an assumption that no text can prove: that tokens further back carry no information.
-    The entropy of the training part's own n-gram frequencies is then below the truth in expectation. If n-grams
-    stop gaining at n tokens, the bracket runs from the frequencies' entropy at n + 1 tokens to the loss at n. It counts
-    as an estimate where it is narrow and where nothing far back was seen to help; else the entropy is not determined.
+    A **lower bound** needs an assumption that no text can prove: that tokens further back carry no information. The
+    entropy of the training part's own n-gram frequencies is then below the truth in expectation. If n-grams stop
+    gaining at n tokens, the entropy lies between the frequencies' entropy at n + 1 tokens and the loss at n. This is
+    an estimate if the bracket is narrow and distant tokens did not help; else the entropy is not determined.
 
     Parameters
     ----------
     corpus : path, str, list of str, ndarray of int, list of ndarray, Corpus or CorpusConfig
-        A file, folder or glob of text (``"stdlib"``: Python's own); a text; documents; token ids; or a corpus of
-        `scalefit.training`, whose own held-out part is used and whose entropy is exact where its source knows it.
+        A file, folder or glob of text (``"stdlib"``: Python's own library); a text; documents; token ids; or a corpus
+        of `scalefit.training`, whose own held-out part is used, and whose entropy is exact if its source knows it.
     tokenizer : str
         For text: ``byte``, ``bpe:V`` (trained on the training part), ``words``, ``hf:/local/path``.
     max_context : int, optional
@@ -61,13 +62,13 @@ def entropy_bounds(
     max_tokens : int
         Training tokens [tokens]. Time and memory grow with it: about 10 seconds and 0.3 GB for a million bytes.
     heldout : {"document", "chunk"}, optional
-        Whole documents are held out where there are 20 or more, else chunks.
+        What is held out; by default whole documents if there are 20 or more, else chunks.
     model : TrainedModel, optional
         A model of `scalefit.training.load_trained` for this corpus: its held-out loss is an upper bound too.
     level : float
         Coverage: one-sided for the upper bound, two-sided for the estimate's interval.
     seed : int
-        Of what is drawn and held out.
+        Seed of what is drawn and held out.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def entropy_bounds(
     Raises
     ------
     ArgumentError
-        No corpus, or an option that makes no sense.
+        No corpus, or an option that is not allowed.
     DataError
         Files that cannot be read, or too little in them.
 

@@ -1,4 +1,4 @@
-"""The answer of sf.entropy_bounds: bounds, an estimate where there is one, and what they rest on."""
+"""The result of sf.entropy_bounds: bounds, an estimate if there is one, and the models behind them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """An entropy between two bounds [nat/token], if tokens further back than `context` + 1 tell nothing more."""
+    """An entropy between two bounds [nat/token], if tokens further back than `context` + 1 carry no information."""
 
     estimate: float
     lower: float
@@ -39,32 +39,32 @@ class EntropyBounds:
     ----------
     table : DataFrame
         One row per model: ``model``, ``context`` [tokens], held-out ``loss`` and its error ``se`` [nat/token]; the
-        entropy of the training part's own frequencies, ``in_sample``; and where the loss goes with more text if each
-        doubling brings the same share of the last, ``limit``, with ``limit_error`` (what that takes off).
+        entropy of the training part's own frequencies, ``in_sample``; and the limit of the loss with more text, if each
+        doubling gains the same share of the last gain, ``limit``, with ``limit_error`` (the total further gain).
     upper : float
         Upper bound of the entropy [nat/token]: one-sided limit, at `level`, of the best model's held-out loss.
     upper_model : str
-        Which model that is.
+        The model behind `upper`.
     from_text : Bracket or None
         The entropy between two bounds, from the text alone; None where it is not determined.
     why_not : str
-        Why it is not.
+        Why `from_text` is None.
     extrapolation : Extrapolation or None
-        Where n-gram losses go with more text and longer contexts, between the forms that were tried; no bound.
+        Range of the limit of n-gram losses with more text and longer contexts, over several forms; not a bound.
     exact : float or None
-        Entropy rate of the source [nat/token], where it is known.
+        Entropy rate of the source [nat/token], if it is known.
     sizes : DataFrame
         Loss by training tokens (rows) and context (columns) [nat/token].
     level : float
         Coverage.
     bytes_per_token : float or None
-        Of the held-out part; None where the text is not known.
+        Bytes per token of the held-out part; None if the text is not known.
     tokenizer : str
-        Tokenizer: entropies per token belong to it.
+        Tokenizer; entropies per token depend on it.
     n_train, n_heldout : int
         Tokens [tokens].
     corpus : str
-        What was read, in words.
+        Name of the corpus.
     notes : tuple of Note
         What to know before you use the numbers.
     """
@@ -87,18 +87,18 @@ class EntropyBounds:
 
     @property
     def estimate(self) -> float | None:
-        """Entropy [nat/token]: exact where the source knows it, else from the text; None where not determined."""
+        """Entropy [nat/token]: exact if the source knows it, else from the text; None if not determined."""
         return self.exact if self.exact is not None else self.from_text.estimate if self.from_text else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Its interval at `level` [nat/token]; a point where it is exact, None where it is not determined."""
+        """Interval of the estimate at `level` [nat/token]; a point if it is exact, None if it is not determined."""
         if self.exact is not None:
             return self.exact, self.exact
         return None if self.from_text is None else (self.from_text.lower, self.from_text.upper)
 
     def bits_per_byte(self, loss: float) -> float:
-        """A loss [nat/token] in bit/byte; NaN where the text behind the tokens is not known."""
+        """A loss [nat/token] in bit/byte; NaN if the text behind the tokens is not known."""
         return loss / math.log(2) / self.bytes_per_token if self.bytes_per_token else math.nan
 
     @property

@@ -1,4 +1,4 @@
-"""sf.predict_exponent: from the correlations and n-gram entropies of a text to the exponent of loss in data.
+"""sf.predict_exponent: the exponent of loss in data from the correlations and n-gram entropies of a text.
 
 Cagnetta, Raventos, Ganguli & Wyart (2026), arXiv:2602.07488.
 """
@@ -48,29 +48,28 @@ def predict_exponent(
     level: float = 0.9,
     seed: int = 0,
 ) -> ExponentPrediction:
-    r"""Exponent of the loss in data that a text's correlations and n-gram entropies predict: a measurement, no prior.
+    r"""Predict the exponent of the loss in data from the correlations and n-gram entropies of a text; not for a prior.
 
     By Cagnetta et al. (2026) the operator norm of the co-occurrences at distance n falls as :math:`n^{-\beta}`, the
     entropy of the next token given n before it as :math:`H_n - H_\infty \sim n^{-\gamma}`, and the loss of a model
-    that data alone limits as :math:`P^{-\gamma / 2\beta}` in the tokens P. Here beta comes from counts above their
-    noise, gamma from the losses of n-grams where these have converged.
+    limited only by data as :math:`P^{-\gamma / 2\beta}` in the tokens P. Here beta comes from counts above their noise,
+    and gamma from the losses of n-grams that have converged.
 
-    Neither is one number: both move with the window, the centring and what is taken for :math:`H_\infty`, so every
-    such choice is computed and the range is printed. On each of three texts the prediction was above what an n-gram
-    model measured, 1.4 to 2.2 times.
+    Both depend on the window, the centring and the value of :math:`H_\infty`, so every such choice is computed and the
+    range is printed. On each of three texts the prediction was 1.4 to 2.2 times the exponent that an n-gram model
+    measured.
 
     Parameters
     ----------
     corpus : path, str, list of str, ndarray of int, list of ndarray, Corpus or CorpusConfig
         As `scalefit.entropy_bounds` takes it.
     window : (float, float)
-        Distances over which beta is read [tokens].
+        Distances over which beta is fitted [tokens].
     centring : {"document", "pooled"}
-        Whose marginals are subtracted: each document's, or those of all, which is the authors' definition; where
-        documents differ in their words the latter do not decay.
+        Whose marginals are subtracted: each document's, or those of all (the authors' definition). If documents differ
+        in their words, the latter correlations do not decay.
     entropy : float
-        What is subtracted from the losses, :math:`H_\infty` [nat/token]: 0, as in the authors' figures, or a value of
-        yours.
+        The :math:`H_\infty` to subtract from the losses [nat/token]: 0, as in the authors' figures, or your own value.
     tokenizer : str
         For text: ``bpe:V``, ``byte``, ``words``, ``hf:/local/path``.
     max_tokens : int
@@ -80,7 +79,7 @@ def predict_exponent(
     level : float
         Coverage of beta's own interval between lags.
     seed : int
-        Of what is drawn and held out.
+        Seed of what is drawn and held out.
 
     Returns
     -------
@@ -89,7 +88,7 @@ def predict_exponent(
     Raises
     ------
     ArgumentError
-        No corpus, or an option that makes no sense.
+        No corpus, or an option that is not allowed.
     DataError
         Files that cannot be read, or too little in them.
 
@@ -165,7 +164,7 @@ def _checked_window(window: Any) -> tuple[float, float]:
 
 
 def decay_of(found: Correlations, low: float, high: float, level: float) -> Decay:
-    """How norms fall over the lags of a window: as a power, exponentially, or not to be told."""
+    """How norms fall over the lags of a window: as a power, exponentially, or undecided."""
     use = found.kept & (found.lag >= low) & (found.lag <= high)
     n = int(use.sum())
     if n == 0:

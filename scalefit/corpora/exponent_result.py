@@ -1,4 +1,4 @@
-"""The answer of sf.predict_exponent: the exponents, the choices they hang on, and what they must not be used for."""
+"""The result of sf.predict_exponent: the exponents, the choices they depend on, and what not to use them for."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Decay:
     beta, beta_error, beta_interval : float, float, (float, float)
         Exponent of the power law, its error and interval between resampled lags.
     rms_power, rms_exponential : float
-        Root mean square that either form leaves, of the logarithm.
+        Root mean square residual of either form, of the logarithm.
     length : float
         Decay length of the exponential [tokens].
     scale : float
@@ -97,17 +97,17 @@ class ExponentPrediction:
     Attributes
     ----------
     exponent : float or None
-        gamma / (2 beta) in the window and centring that were asked for; None where the text shows no power law.
+        gamma / (2 beta) in the given window and centring; None if the text shows no power law.
     decay : Decay
-        How correlations fall there.
+        How correlations fall in that window.
     gamma : float or None
-        Exponent of the n-gram losses less `entropy`, over contexts 1 to `contexts`; None where they do not fall.
+        Exponent of the n-gram losses minus `entropy`, over contexts 1 to `contexts`; None if they do not fall.
     entropy : float
         What was subtracted [nat/token].
     window, centring : (float, float), str
-        Distances [tokens], and whose marginals were subtracted.
+        Range of distances [tokens], and whose marginals were subtracted.
     contexts, converged : int
-        Contexts that gamma was read over, and up to which one the losses have converged in data.
+        Longest context behind gamma, and the longest whose loss has converged in data.
     table : DataFrame
         The prediction for every choice: ``window``, ``centring``, ``part`` of the corpus, ``entropy``, ``contexts``,
         ``beta``, ``gamma``, ``exponent``.
@@ -116,9 +116,9 @@ class ExponentPrediction:
     losses : ndarray
         Held-out losses of n-grams that look 0, 1, 2, ... tokens back [nat/token].
     n_gram : ndarray
-        What the best n-gram's loss less `entropy` measures: its exponent over each doubling of the training part.
+        Measured exponent of the best n-gram's loss minus `entropy`, over each doubling of the training part.
     corpus, tokenizer : str
-        What was read.
+        Names of the corpus and the tokenizer.
     level : float
         Coverage of beta's own interval.
     notes : tuple of Note
@@ -144,9 +144,9 @@ class ExponentPrediction:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Smallest and largest prediction over all choices but H_inf: a range, no confidence interval.
+        """Smallest and largest prediction over all choices but H_inf: a range, not a confidence interval.
 
-        Another reading of H_inf moves it further; see `table`.
+        Another value of H_inf moves it further; see `table`.
         """
         if self.exponent is None or self.table.empty:
             return None
@@ -155,7 +155,7 @@ class ExponentPrediction:
 
     @property
     def verdict(self) -> str:
-        """The prediction, or why there is none, in a sentence or two."""
+        """The prediction, or why there is none, in one or two sentences."""
         where = f"distances {self.window[0]:g} to {self.window[1]:g}, centred by {self.centring}"
         where = where.replace("centred by pooled", "pooled")
         n = f"{self.decay.n_lags} distance{'s' if self.decay.n_lags != 1 else ''} above the noise"

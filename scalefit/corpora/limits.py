@@ -1,4 +1,4 @@
-"""Where n-gram losses go with ever more text and ever longer contexts: an extrapolation between forms, not a bound."""
+"""Limit of n-gram losses with ever more text and ever longer contexts: an extrapolation, not a bound."""
 
 from __future__ import annotations
 

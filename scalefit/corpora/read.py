@@ -1,4 +1,4 @@
-"""From whatever holds a corpus to two sets of token pieces, one to learn from and one held out."""
+"""Read a corpus into two sets of token pieces, one for training and one held out."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def read_corpus(
     heldout : {"document", "chunk"}, optional
         What is held out; whole documents where there are 20 or more.
     seed : int
-        Of what is drawn and held out.
+        Seed of what is drawn and held out.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def read_corpus(
     Raises
     ------
     ArgumentError
-        No corpus, or an option that makes no sense.
+        No corpus, or an option that is not allowed.
     DataError
         Files that cannot be read, or too little in them.
 

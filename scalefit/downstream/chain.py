@@ -1,4 +1,4 @@
-"""sf.chain: a metric from N and D, by way of the loss, with the errors of both steps."""
+"""sf.chain: a metric from N and D through the loss, with the errors of both steps."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _BEYOND = 0.02  # share of the range of losses by which a prediction may leave i
 
 @dataclass(frozen=True, eq=False)
 class Chain(TwoStep):
-    """The loss from a first predictor, a metric of it from a second. Made by :func:`scalefit.chain`.
+    """A predictor of the loss followed by a predictor of a metric from the loss. Made by :func:`scalefit.chain`.
 
     Attributes
     ----------
     first, second : Predictor
-        Of the loss, and of the metric in it.
+        Predictor of the loss, and predictor of the metric from the loss.
     through : str
         The input of the second that is the loss.
     """
@@ -53,8 +53,8 @@ class Chain(TwoStep):
     def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
         """Interval for the metric of a new run.
 
-        The metric's interval is taken at every quantile of the loss that the first step allows, and all are summed:
-        what the loss may be, what its curve may be, and the scatter about each.
+        The metric's interval is computed at many quantiles of the loss and averaged, so it covers the errors of the
+        loss, of the metric's curve, and the scatter about each.
 
         Parameters
         ----------
@@ -67,8 +67,8 @@ class Chain(TwoStep):
         -------
         DataFrame
             ``loss`` (what is predicted: the metric, under the name that every predictor uses), ``lower``, ``upper``,
-            and ``between``, the loss that it was predicted from, with ``between_lower`` and ``between_upper``. The
-            ends are NaN where one of the steps knows no errors.
+            and ``between``, the loss behind it, with ``between_lower`` and ``between_upper``. The
+            ends are NaN if one of the steps has no errors.
         """
         import pandas as pd
 
@@ -155,7 +155,7 @@ class Chain(TwoStep):
 
     @cached_property
     def law(self) -> type[Law] | None:
-        """Both laws as one; None where a step has none."""
+        """Both laws as one; None if a step has no law."""
         first, second = self.first.law, self.second.law
         return None if first is None or second is None else compose(first, second, self.through)
 
@@ -178,7 +178,7 @@ class Chain(TwoStep):
         return pd.concat([self.first.params.add_prefix(FIRST), self.second.params.add_prefix(SECOND)])
 
     def draws(self, n: int = 500) -> pd.DataFrame:
-        """Joint draws of the parameters of both steps, one row per draw; no row where a step has none."""
+        """Joint draws of the parameters of both steps, one row per draw; empty if a step has none."""
         import pandas as pd
 
         n = check_count("n", n)
@@ -193,7 +193,7 @@ class Chain(TwoStep):
 
     @property
     def conventions(self) -> Mapping[str, Any]:
-        """What N and C count, and the unit of the loss between."""
+        """What N and C count, and the unit of the loss between the steps."""
         return self.first.conventions
 
     @property
@@ -231,32 +231,33 @@ class Chain(TwoStep):
 
 
 def chain(loss_result: Any, metric_result: Any) -> Chain:
-    """Chain a prediction of the loss with a law of a metric in the loss.
+    """Chain a prediction of the loss with a law of a metric as a function of the loss.
 
     Parameters
     ----------
     loss_result : Predictor
-        Of the loss, from N [parameters] and D [tokens] or what else it reads: what :func:`scalefit.forecast`,
+        Predictor of the loss from N [parameters] and D [tokens] or other inputs: what :func:`scalefit.forecast`,
         :func:`scalefit.fit`, :func:`scalefit.average` or :func:`scalefit.published` returned. A forecast's intervals
         are calibrated on jumps; those of a fit are too narrow far beyond its runs.
     metric_result : Predictor
-        Of the metric, with one input, which is that same loss: a fit of ``"downstream_error"``, ``"ladder_sigmoid"``
-        or of a law of your own. Other inputs that it reads are taken from `loss_result`'s, or held first.
+        Predictor of the metric, whose one input is that same loss: a fit of ``"downstream_error"``,
+        ``"ladder_sigmoid"`` or of a law of your own. Its other inputs are taken from those of `loss_result`; hold the
+        rest with ``at``.
 
     Returns
     -------
     Chain
-        A :class:`Predictor` of the metric: ``predict``, ``predict_interval``, ``draws``, and all else.
+        A :class:`Predictor` of the metric, with ``predict``, ``predict_interval``, ``draws`` and the rest.
 
     Raises
     ------
     ArgumentError
-        One of them does not predict, the second reads no loss, or their losses have nothing in common.
+        One of them does not predict, the second reads no loss, or the ranges of their losses do not overlap.
 
     Notes
     -----
-    Both losses must be of the same text by the same tokenizer, in the same unit. Where the ranges of both are known and
-    do not meet, the chain is refused; numbers that overlap by chance cannot be told.
+    Both losses must be of the same text with the same tokenizer, in the same unit. If the ranges of both are known and
+    do not overlap, the chain is refused; ranges that overlap by chance cannot be detected.
 
     Examples
     --------

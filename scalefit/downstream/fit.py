@@ -1,4 +1,4 @@
-"""sf.fit_downstream: from a table of models with losses and metrics to the metrics of larger models."""
+"""sf.fit_downstream: metrics of larger models from a table of models with losses and metrics."""
 
 from __future__ import annotations
 
@@ -85,36 +85,36 @@ def fit_downstream(
 ) -> DownstreamResult | dict[Any, DownstreamResult]:
     """Predict metrics on tasks (accuracy, error) of larger models: the loss from N and D, the metric from the loss.
 
-    The loss is forecast with calibrated intervals (:func:`scalefit.forecast`), the metric is a curve in it: flat, an
-    exponential or a sigmoid above the guessing rate, averaged by evidence over all that the models allow. Each task is
-    judged first, and one that does not scale predictably is named and gets the whole range as its interval.
+    The loss is forecast with calibrated intervals (:func:`scalefit.forecast`). The metric is a curve in the loss: flat,
+    an exponential or a sigmoid above the guessing rate, averaged by evidence. Each task is judged first: a task that
+    does not scale predictably is named, and its interval is the whole range.
 
     Parameters
     ----------
     runs : DataFrame, path, or mapping of columns
         One row per model: N [parameters], D [tokens], the loss, and one column per task.
     loss : str, optional
-        Column of the loss that the metrics are curves in, such as the validation loss [nat/token] or a task's own bits
-        per byte; the usual names are looked for where not given.
+        Column of the loss behind the metrics, such as the validation loss [nat/token] or a task's own bits per byte;
+        by default the usual names are tried.
     metric : str or list of str
-        Column of the metric, several, or a pattern such as ``"acc|*"``. Of several, the average is predicted too.
+        Column of the metric, several columns, or a pattern such as ``"acc|*"``; for several, the average is predicted
+        too.
     chance : float or mapping, optional
-        What guessing gets, as a share that is right (0.25 for four choices, also where the metric is an error), or task
-        to that. Estimated, and named as an estimate, where not given.
+        Share that guessing gets right (0.25 for four choices, even if the metric is an error), or a mapping of task to
+        that share. By default it is estimated, and reported as an estimate.
     better : {"higher", "lower"}, optional
-        Which direction is better; recognised from names such as ``accuracy`` and ``error`` where not given.
+        Which direction is better; by default recognised from names such as ``accuracy`` and ``error``.
     range : (float, float)
         Range of the metric; ``(0, 100)`` for percentages (`chance` is then one too).
     loss_result : Predictor, optional
-        A prediction of that loss in place of the forecast from these models, as from more models than were evaluated.
+        A prediction of that loss instead of the forecast from these models, for instance from more models.
     loss_unit : str, optional
         Unit of the loss, as :func:`scalefit.read_runs` takes it.
     same_loss : bool, optional
-        Whether all losses are of one text by one tokenizer. Where not stated, columns such as ``tokenizer`` are
-        looked at.
+        Whether all losses are of one text with one tokenizer. By default columns such as ``tokenizer`` decide.
     by : {"series", "pool"}, optional
-        A result per series of the table, as a dict, or one that takes them for one. Several without it are an error:
-        models of other data have other curves.
+        One result per series of the table, as a dict; or one result for all series pooled. Several series without it
+        are an error, because models of other data have other curves.
     columns, inputs : mapping, optional
         Columns by name, ``columns={"N": "params_total"}``, as :func:`scalefit.read_runs` takes them.
 
@@ -122,20 +122,21 @@ def fit_downstream(
     -------
     DownstreamResult
         ``table`` (per task: predictable or the reason why not), ``predict(N=, D=)``, ``predict_interval``,
-        ``predict_tasks``, ``approaches`` (the one-step rival), ``sample``, ``plot()``; or a dict of them by series.
+        ``predict_tasks``, ``approaches`` (comparison with one step), ``sample``, ``plot()``; or a dict of them by
+        series.
 
     Raises
     ------
     ArgumentError
-        An argument makes no sense, or the direction of the metric is not clear.
+        An argument is not allowed, or the direction of the metric is not clear.
     DataError
-        A column is missing, values leave the range, or losses do not compare.
+        A column is missing, values leave the range, or the losses are not comparable.
     FitError
         There are too few models, or their loss cannot be forecast.
 
     Notes
     -----
-    Measured coverage, and by how much the mean and single tasks were missed, is in docs/downstream.md.
+    Measured coverage, and the errors for the mean and for single tasks, are in docs/downstream.md.
 
     Examples
     --------

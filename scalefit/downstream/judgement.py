@@ -31,14 +31,14 @@ class Judgement:
     Parameters
     ----------
     predictable : bool
-        Whether nothing speaks against it: the metric is a curve in the loss, and that curve is determined as far
+        Whether it can be predicted: the metric is a curve in the loss, and that curve is determined as far
         ahead as coverage was measured.
     reason : str
-        What speaks against it.
+        Why it cannot be predicted; else empty.
     explained : float
         Share of the variance that the median curve explains.
     skill : float
-        1 less the error of a curve from the other models over that of a flat line, on the third of lowest loss.
+        1 minus the error of a curve from the other models relative to a flat line, on the third of lowest loss.
     """
 
     predictable: bool

@@ -26,11 +26,11 @@ class Models:
     inputs : dict of str to ndarray (n,)
         N [parameters] and D [tokens]; empty where the table has none.
     loss : ndarray (n,)
-        What the metrics are curves in.
+        The loss behind the metrics.
     metrics : dict of str to ndarray (n,)
         Task to metric, in the table's own unit.
     chance : dict of str to float or None
-        Guessing rate per task in the table's own unit; None where it is to be estimated.
+        Guessing rate per task in the table's own unit; None if it must be estimated.
     higher : bool
         Whether more is better.
     span : (float, float)
@@ -40,7 +40,7 @@ class Models:
     conventions : dict
         What N and the loss count.
     notes : tuple of Note
-        What was found when reading.
+        Notes from reading the table.
     """
 
     inputs: dict[str, Array]

@@ -1,4 +1,4 @@
-"""What `fit_downstream` gives: metrics of larger models with intervals, and which tasks can be predicted at all."""
+"""The result of `fit_downstream`: metrics of larger models with intervals, and which tasks can be predicted."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ class DownstreamResult(TaskFits, TwoStep):
         Parameters
         ----------
         task : str, optional
-            A task; the average where not given.
+            A task; the average by default.
         **inputs : array_like
-            N [parameters] and D [tokens], or what else the first step reads.
+            N [parameters] and D [tokens], or the other inputs of the first step.
 
         Returns
         -------
         float or ndarray
-            The median curve at the predicted loss. A number is given for tasks that cannot be predicted too; their
-            interval is all of the range.
+            The median curve at the predicted loss. Tasks that cannot be predicted get a number too, but their interval
+            is the whole range.
         """
         curve = self._curve(task)
         loss = np.asarray(self.first.predict(**inputs), float)
@@ -71,17 +71,17 @@ class DownstreamResult(TaskFits, TwoStep):
         level : float
             Coverage wanted, between 0 and 1.
         task : str, optional
-            A task; the average where not given.
+            A task; the average by default.
         **inputs : array_like
-            N [parameters] and D [tokens], or what else the first step reads.
+            N [parameters] and D [tokens], or the other inputs of the first step.
 
         Returns
         -------
         DataFrame
             ``loss`` (what is predicted: the metric, under the name that every predictor uses), ``lower``, ``upper``;
-            ``known``, False where the task cannot be predicted (the interval is then all of the range) or where the
-            interval says nothing, as far ahead of few models; ``between``, the loss that it was predicted from. What to
-            know is in ``frame.attrs["notes"]``.
+            ``known``, False if the task cannot be predicted (the interval is then the whole range) or if the interval
+            says nothing, as far beyond a few models; ``between``, the loss behind the prediction. Notes are in
+            ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
@@ -103,7 +103,7 @@ class DownstreamResult(TaskFits, TwoStep):
     def predict_tasks(
         self, *, level: float = _LEVEL, steps: int = 2, tasks: Any = None, **inputs: ArrayLike
     ) -> pd.DataFrame:
-        """Every task at one point.
+        """Predict every task at one point.
 
         Parameters
         ----------
@@ -119,8 +119,8 @@ class DownstreamResult(TaskFits, TwoStep):
         Returns
         -------
         DataFrame
-            Index ``task``: ``value``, ``lower``, ``upper``, ``known`` (as ``predict_interval`` has it) and ``reason``,
-            in the order of the table. What to know is in ``frame.attrs["notes"]``.
+            Index ``task``: ``value``, ``lower``, ``upper``, ``known`` (as in ``predict_interval``) and ``reason``,
+            in the order of the table. Notes are in ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
@@ -171,25 +171,25 @@ class DownstreamResult(TaskFits, TwoStep):
         return pd.DataFrame({"value": value, "lower": lower, "upper": upper, "known": known})
 
     def sample(self, n: int = 500, *, seed: int = 0, **inputs: ArrayLike) -> pd.DataFrame:
-        """Joint draws of every task of one new model.
+        """Return joint draws of every task for one new model.
 
-        A draw has one loss for all tasks; their curves and the scatter about them go together as far as the tasks'
-        residuals do (half of the correlation seen is believed: there are fewer models than pairs of tasks).
+        Each draw has one loss for all tasks. Curves and scatter of the tasks are correlated as their residuals are,
+        with half of the observed correlation, because there are fewer models than pairs of tasks.
 
         Parameters
         ----------
         n : int
-            Draws, at most 2,000.
+            Number of draws, at most 2,000.
         seed : int
-            Of the scatter.
+            Seed of the scatter.
         **inputs : float
             One N [parameters] and D [tokens].
 
         Returns
         -------
         DataFrame
-            One row per draw, one column per task; NaN for tasks that are no curve in the loss. Draws spread as
-            intervals do, beyond ten times the compute of the models too. What to know is in ``frame.attrs["notes"]``.
+            One row per draw, one column per task; NaN for tasks that are not a curve in the loss. Draws spread as
+            intervals do, beyond ten times the compute of the models too. Notes are in ``frame.attrs["notes"]``.
         """
         import pandas as pd
 
@@ -225,7 +225,7 @@ class DownstreamResult(TaskFits, TwoStep):
 
     @cached_property
     def law(self) -> type[Law] | None:
-        """The law of the loss and the typical curve of the lead task, as one; None where the first step has none."""
+        """The law of the loss and the typical curve of the lead task, as one; None if the first step has no law."""
         if self.first.law is None:
             return None
         second = curve_law(self.models.higher, self.models.span)
@@ -256,7 +256,7 @@ class DownstreamResult(TaskFits, TwoStep):
         return pd.concat([self.first.params.add_prefix(FIRST), own])
 
     def draws(self, n: int = 500) -> pd.DataFrame:
-        """Joint draws of the parameters of both steps, for the lead task; no row where the first step has none."""
+        """Joint draws of the parameters of both steps, for the lead task; empty if the first step has none."""
         import pandas as pd
 
         n = check_count("n", n)
@@ -281,7 +281,7 @@ class DownstreamResult(TaskFits, TwoStep):
 
     @property
     def trusted(self) -> bool:
-        """Whether the first step may be used and the lead task can be predicted."""
+        """Whether the first step can be trusted and the lead task can be predicted."""
         return self.first.trusted and self.judgements[self.lead].predictable
 
     @property
@@ -306,7 +306,7 @@ class DownstreamResult(TaskFits, TwoStep):
         return draw_downstream(downstream_data(self, task or self.lead, check_level(level)), ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """First step and table as a JSON-compatible dict, with what was found of each task."""
+        """First step and table as a JSON-compatible dict, with the findings for each task."""
         from scalefit.downstream.schema import document
 
         return document(self.first.to_dict(), self.models, self.table, self.notes, self.trusted)

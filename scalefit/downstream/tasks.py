@@ -1,4 +1,4 @@
-"""What lies behind a downstream fit: curves of the tasks, judgements, the one-step rival, intervals."""
+"""The parts of a downstream fit: curves of the tasks, judgements, the one-step comparison, intervals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SHRUNK = 0.5  # of the correlation of two tasks' residuals, the share that is b
 
 @dataclass(frozen=True, eq=False)
 class TaskFits:
-    """Fits of every task, computed when first asked; :class:`scalefit.DownstreamResult` adds what a person asks.
+    """Fits of every task, computed on first use; :class:`scalefit.DownstreamResult` adds the public methods.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class TaskFits:
 
     @property
     def lead(self) -> str:
-        """What predictions are of unless a task is named."""
+        """The task that is predicted by default: the average, or the only task."""
         return self.tasks[0]
 
     @cached_property
@@ -64,7 +64,7 @@ class TaskFits:
 
     @cached_property
     def scaling(self) -> dict[str, Judgement]:
-        """Whether each task is a curve in the loss, however well that curve is known beyond the models."""
+        """Whether each task is a curve in the loss, even if that curve is not known beyond the models."""
         models, found = self.models, {}
         held = {name: held_out(models.loss, metric) for name, metric in models.shares.items()}
         inner = curves_of(models.loss, models, {name: ~mask for name, mask in held.items()})
@@ -80,7 +80,7 @@ class TaskFits:
 
     @cached_property
     def judgements(self) -> dict[str, Judgement]:
-        """Whether each task can be predicted: at ten times the compute, or at the lowest loss seen without N and D."""
+        """Whether each task can be predicted: at ten times the compute or, without N and D, at the lowest loss."""
         inputs = self.ahead()
         if inputs:
             loss, between, _ = self._losses(inputs)
@@ -95,7 +95,7 @@ class TaskFits:
         return found
 
     def ahead(self) -> dict[str, float]:
-        """Ten times the compute of the most expensive model, its N and D both raised; empty where that is not asked."""
+        """Ten times the compute of the most expensive model, its N and D both raised; empty if that is not judged."""
         models = self.models
         if models.C is None or set(self.first.inputs) != set(SIZES):
             return {}
@@ -109,13 +109,13 @@ class TaskFits:
 
     @cached_property
     def approaches(self) -> pd.DataFrame:
-        """The one-step rival beside it: errors on the third of most compute, from the other models alone.
+        """Errors of two steps and of one step, on the third of the models with the most compute, from the others alone.
 
         Returns
         -------
         DataFrame
-            Index ``task``: mean absolute error of ``two_step`` (by way of the loss), ``one_step`` (straight from N and
-            D) and ``flat`` (the best of the smaller models), in the metric's unit. No row where the runs are too few.
+            Index ``task``: mean absolute error of ``two_step`` (through the loss), ``one_step`` (directly from N and D)
+            and ``flat`` (the best of the smaller models), in the metric's unit. Empty if there are too few runs.
         """
         import pandas as pd
 
@@ -130,7 +130,7 @@ class TaskFits:
         Returns
         -------
         DataFrame
-            Index ``task``. ``predictable`` and, where not, ``reason``; ``n_models``; ``best``, the metric at the
+            Index ``task``. ``predictable`` and, if not, ``reason``; ``n_models``; ``best``, the metric at the
             lowest loss seen; ``chance`` and whether it is ``chance_known``; weights of the three forms
             (``p_exponential``, ``p_sigmoid``, ``p_flat``); ``gain``, ``steepness`` [per unit of loss] and ``place``
             (loss at half of a sigmoid's gain) of the typical curve; ``scatter`` about it; ``risen``, how far the best

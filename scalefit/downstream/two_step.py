@@ -1,4 +1,4 @@
-"""What a chain and a downstream fit have in common as predictors: a first step that predicts the loss."""
+"""The common base of a chain and a downstream fit: a first step that predicts the loss."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from scalefit.predictor import Held, Predictor
 
 
 class TwoStep(Predictor):
-    """A metric by way of the loss.
+    """A metric predicted through the loss.
 
     Attributes
     ----------
     first : Predictor
-        Of the loss.
+        Predictor of the loss.
     """
 
     first: Predictor
@@ -51,7 +51,7 @@ class TwoStep(Predictor):
         return float(np.asarray(self.predict(**inputs)) / np.asarray(by_law))
 
     def at(self, **held: Any) -> Held:
-        """The same with inputs held."""
+        """Return the same predictor with some inputs fixed."""
         return Held(self, held)
 
     def to_json(self, path: str | Path | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What sf.forecast learned from other tables: priors, sizes of a law's error, calibration of the intervals."""
+"""Constants that sf.forecast learned from other tables: priors, sizes of a law's error, calibration of intervals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class IntervalCalibration:
         Distance beyond the runs [ln of N, D or C] over which intervals turn from those of the table's own noise into
         the calibrated ones; 0 or less to use the latter everywhere.
     noise_factor : float
-        Factor on the table's own noise that makes room for its estimate's error.
+        Factor on the table's own noise that allows for the error of its estimate.
     skew : float
         Share of the posterior's skew, the distance of its mean from its mode, by which intervals beyond the runs are
         moved; the forecast itself is the mode.
@@ -159,7 +159,7 @@ class IntervalCalibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForecastCalibration:
-    """What was learned from other tables: priors, sizes of a law's error, calibration of the intervals.
+    """Constants learned from other tables: priors, sizes of a law's error, calibration of the intervals.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The numbers of the forecast fan: runs, the frontier through and beyond them, and intervals that widen."""
+"""The numbers behind a forecast's figure: runs, the frontier through and beyond them, and widening intervals."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ForecastData:
     bands : tuple of (level, lower (m,), upper (m,))
         Intervals, the widest first.
     edge : float
-        Where on that axis the forecast goes on from: the largest run, or the lowest loss of a forecast by a loss.
+        Where the forecast begins on that axis: the largest run, or the lowest loss of a forecast by a loss.
     label, title, target, axis, edge_label : str
         The axis in words, the law, the target with its unit, the axis's name, and what the edge is.
     points : tuple of (x, loss, lower, upper)

@@ -1,4 +1,4 @@
-"""sf.forecast: from a table of small runs to the loss of a large one, with an interval calibrated on other tables."""
+"""sf.forecast: the loss of a large run from a table of small ones, with an interval calibrated on other tables."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ def forecast(
         Columns by name, ``columns={"N": "params_total"}``, and what else the law reads,
         ``inputs={"n_experts": "config.moe.n"}``; as :func:`scalefit.read_runs` takes them.
     loss_unit : str, optional
-        Unit of the loss, where the table does not say; any but ``"nat/token"`` takes the prior off E, whose size
+        Unit of the loss, if the table does not state it; any but ``"nat/token"`` removes the prior on E, whose size
         depends on it.
     prior : Prior, mapping or "shipped", optional
-        A prior of your own over parameters of the coupled law; None for none.
+        A prior of your own over parameters of the coupled law; None for no prior.
     by : {"series", "pool"}, optional
         A forecast for each series of the table, as a dict; series too small for one are left out and named in a
         warning. Or one that takes them for one series. Several series without it are an error.
@@ -120,7 +120,7 @@ def forecast(
         modelled in the same way. The prior is then on E alone, where the law has it; the intervals were calibrated
         with the coupled law.
     constants : ForecastCalibration, optional
-        In place of the shipped ones (the benchmark leaves groups of tables out of them).
+        Constants that replace the shipped ones (the benchmark leaves groups of tables out of them).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Runs beyond the largest: what a forecast is printed, drawn and registered for."""
+"""Runs beyond the largest, for which a forecast is printed, drawn and registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forecasts read back from the JSON files that they were written to."""
+"""Read forecasts from JSON files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def load_forecast(path: str | Path, law: str | type[Law] | None = None) -> Forec
     Raises
     ------
     DataError
-        Not such a file, or written by a newer format.
+        Not a saved forecast, or a newer format.
     """
     raw, name = read_saved(path)
     if isinstance(raw, dict) and KEY in raw and raw.get("format") == FORMAT:

@@ -1,4 +1,4 @@
-"""What a forecast says of itself before its numbers: convergence, outliers, scatter, jumps beyond the runs."""
+"""Notes on a forecast: convergence, outliers, scatter, jumps beyond the runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OFF_LINE = np.log(1.5)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForecastFacts:
-    """What the notes are read from.
+    """The facts behind the notes.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Predictions written down before the run, and scored after it.
 
-A registered prediction is a JSON file with the loss foreseen, its interval, the point, a digest of the runs behind it,
-the version and the date, and a SHA-256 over all of that: a later change of any number shows.
+A registered prediction is a JSON file with the predicted loss, its interval, the point, a digest of the runs behind it,
+the version and the date, and a SHA-256 over all of that, which detects a later change of any number.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Score:
     error : float
         loss / predicted - 1.
     z : float
-        Error of the log loss in standard deviations: calibrated forecasts have as many beyond any size as the
-        registered t distribution says.
+        Error of the log loss in standard deviations; for calibrated forecasts it follows the registered t
+        distribution.
     registered : str
         When it was written down.
     """
@@ -169,7 +169,7 @@ def registered(
 
 
 def score(path: str | Path, loss: float) -> Score:
-    """Say how a registered prediction did.
+    """Score a registered prediction.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def score(path: str | Path, loss: float) -> Score:
     Raises
     ------
     DataError
-        Not such a file, or one that was changed after it was written.
+        Not a registered prediction, or one that was changed after it was written.
     """
     saved, value = read_registered(path), check_quantity("loss", loss)
     # From the upper end, as repeats may cut the lower one: beyond the runs the middle lies above the forecast.
@@ -197,7 +197,7 @@ def calibration_curve(scores: Iterable[Score]) -> pd.DataFrame:
     Parameters
     ----------
     scores : iterable of Score
-        Predictions that were scored; the more, the more the curve says.
+        Predictions that were scored; a few say little.
 
     Returns
     -------

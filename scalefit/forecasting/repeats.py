@@ -1,8 +1,8 @@
-"""Tokens that runs see more than once: what they are worth in a forecast, and how much is not known of it.
+"""Tokens that runs see more than once: what they are worth in a forecast, and how uncertain that is.
 
 The centre counts effective tokens, by the published law of repetition. How far real runs lie from it was measured on
 runs that a forecast had not seen: in parts of the gap between repeats that are worth nothing and repeats that are as
-good as new, more with every epoch, and more where the model is large for the distinct tokens, which it then learns by
+good as new. The error grows with every epoch, and with the model's size for the distinct tokens, which it memorises.
 heart.
 """
 

@@ -1,4 +1,4 @@
-"""The shipped prior over the parameters of a forecast's law: what of it a table can use."""
+"""The shipped prior over the parameters of a forecast's law: the part that a table can use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which law a table identifies, which of its runs to use, and what to say of their size."""
+"""Which law a table identifies, which of its runs to use, and notes on their size."""
 
 from __future__ import annotations
 

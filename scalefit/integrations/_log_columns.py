@@ -128,14 +128,14 @@ def _several(name: str, found: Sequence[Any]) -> DataError:
 def is_loss(column: Any) -> bool:
     """Whether a column's name speaks of a loss.
 
-    Its scale, its best so far, what balances experts and the objectives of reinforcement learning are none.
+    A loss scale, a best loss so far, auxiliary losses of experts and objectives of reinforcement learning do not count.
     """
     name = str(column)
     return bool(LOSS_LIKE.search(name)) and not _NO_LOSS.search(name)
 
 
 def in_nats(values: pd.Series[Any], column: Any) -> tuple[pd.Series[Any], str, str]:
-    """Return losses, their unit, and a note on what was done; a perplexity becomes its logarithm."""
+    """Return losses, their unit, and a note on the conversion; a perplexity becomes its logarithm."""
     if _PERPLEXITY.search(str(column)):
         logs = np.log(values.where(values > 0))
         return logs, "nat/token", f"{column} is a perplexity; its logarithm was taken."
@@ -147,7 +147,7 @@ def in_nats(values: pd.Series[Any], column: Any) -> tuple[pd.Series[Any], str, s
 
 
 def listed(columns: Iterable[Any], most: int = 12) -> str:
-    """Names of columns, the first ones and none at full length where they are not names."""
+    """Names of the first columns, cut where they are too long to be names."""
     names = [text if len(text := str(column)) <= 40 else text[:37] + "..." for column in columns]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "none") + more

@@ -1,4 +1,4 @@
-"""Whether 3,449 in a log is a decimal or thousands: judged by column, and refused where nothing tells."""
+"""Whether 3,449 in a log is a decimal or thousands: decided by column, and refused if the column does not show it."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def decimal_marks(table: pd.DataFrame, columns: Mapping[str, Any], whole: Iterab
     table : DataFrame
         Cells of text.
     columns : mapping of str to column
-        Columns by what they hold, as in `_log_columns.NAMES`.
+        What a column holds, as in `_log_columns.NAMES`, to the column.
     whole : iterable of str
         Which of them are whole numbers.
 
     Raises
     ------
     DataError
-        A column has both marks, or nothing tells what its mark is.
+        A column has both marks, or does not show which one it uses.
     """
     whole = frozenset(whole)
     shown = {name: _look(table[column], name in whole) for name, column in columns.items()}

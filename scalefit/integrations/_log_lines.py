@@ -119,7 +119,7 @@ def kind_of_lines(text: str) -> str | None:
 
 
 def read_lines(kind: str, text: str) -> pd.DataFrame:
-    """Collect the numbers of a log, in its own order; ``attrs`` hold what it says of the run."""
+    """Collect the numbers of a log, in its own order; ``attrs`` hold what it states about the run."""
     form = FORMATS[kind]
     compiled = [(re.compile(k), {c: re.compile(p) for c, p in v.items()}) for k, v in form.lines.items()]
     step = "epoch" if kind in COUNTS_EPOCHS else "step"

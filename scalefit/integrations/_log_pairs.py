@@ -1,4 +1,4 @@
-"""Logs that are lines of text and of no tool known here: every ``name: value`` or ``name=value`` beside a step."""
+"""Logs of text lines by an unknown tool: every ``name: value`` or ``name=value`` beside a step."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _LONGEST = 2000  # characters of a line that are looked at
 
 
 def read_pairs(text: str) -> pd.DataFrame | None:
-    """Read a log as records: a step or epoch, and what stands behind names on its line and those that follow.
+    """Read a log as records: a step or epoch, and the values after names on its line and the next ones.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def read_pairs(text: str) -> pd.DataFrame | None:
 
 
 def line_of_loss(text: str) -> str | None:
-    """The first line that speaks of a loss at a step or an epoch, whether or not `read_pairs` can read it."""
+    """The first line that names a loss at a step or an epoch, whether or not `read_pairs` can read it."""
     lines = (line[:_LONGEST].strip() for line in text.splitlines())
     return next((line for line in lines if _AT.search(line) and LOSS_LIKE.search(line)), None)
 

@@ -19,7 +19,7 @@ def in_order(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFram
     Raises
     ------
     DataError
-        The steps go back to where they began: two runs.
+        The steps go back to their start: the log holds two runs.
     """
     if len(table) > 2 and table["step"].is_monotonic_decreasing and table["step"].iloc[0] > table["step"].iloc[-1]:
         table = table[::-1].reset_index(drop=True)
@@ -49,7 +49,7 @@ def in_order(table: pd.DataFrame, source: Path, notes: list[str]) -> pd.DataFram
 def once_each(table: pd.DataFrame, notes: list[str]) -> None:
     """Keep each validation loss where it stands first, in a log that prints the last one beside every training loss.
 
-    Taken for new evaluations, the copies would be a plateau.
+    Taken as new evaluations, the copies would look like a plateau.
     """
     logged = table[table["val_loss"].notna()]
     again = (logged["val_loss"].diff() == 0) & (logged["train_loss"].diff() != 0) & logged["train_loss"].notna()
@@ -62,7 +62,7 @@ def once_each(table: pd.DataFrame, notes: list[str]) -> None:
 
 
 def one_loss_per_step(table: pd.DataFrame, source: Path, notes: list[str]) -> None:
-    """Refuse a table with several validation losses at most steps: whose they are is not known.
+    """Refuse a table with several validation losses at most steps, because it is unknown what they belong to.
 
     Several training losses, of parts of a batch, are averaged.
     """

@@ -1,4 +1,4 @@
-"""What stands around a log's words: colours, the records of a container, frames of tables, a tensor's brackets."""
+"""Clean the text of a log: colours, container records, table frames, tensor brackets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _without_frame(text: str) -> str:
 
 
 def remarks(text: str) -> list[str]:
-    """What the whole log says of its losses."""
+    """What the log as a whole states about its losses."""
     if _REWARD.search(text) is None:
         return []
     return ["The log has rewards: a loss of reinforcement learning need not fall, and advice on it says little."]

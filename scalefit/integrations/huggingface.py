@@ -75,12 +75,12 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
     on_advice : callable, optional
         Called with every `Advice`.
     name : str
-        Tells several of these callbacks apart in one process.
+        Name of this callback, if one process has several.
 
     Attributes
     ----------
     monitor : Monitor or None
-        The monitor, from the beginning of training on.
+        The monitor; None before training begins.
     advice : Advice or None
         The latest advice.
     """
@@ -144,7 +144,7 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
 
     # -- events ---------------------------------------------------------------------------------------
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Make the monitor, and take up the curve of the checkpoint that training resumes from."""
+        """Make the monitor, and continue the curve of the checkpoint that training resumes from."""
         given = self.settings
         plan = given.plan or _plan_of_trainer(args, state, kwargs)
         acts = "advice only (dry_run=True)" if given.dry_run else f"training stops at {', '.join(given.stop_on)}"
@@ -165,7 +165,7 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
         return None
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Take training loss, learning rate and gradient norm."""
+        """Record training loss, learning rate and gradient norm."""
         if self.monitor is None or not logs:
             return
         names = {"train_loss": "loss", "lr": "learning_rate", "grad_norm": "grad_norm"}
@@ -184,7 +184,7 @@ class AdviceCallback(TrainerCallback, ExportableState):  # type: ignore[misc]  #
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        """Take the evaluation loss and give advice."""
+        """Record the evaluation loss and give advice."""
         if self.monitor is None:
             return
         value = (metrics or {}).get(self.settings.metric)

@@ -1,4 +1,4 @@
-"""A callback for Lightning: the monitor's advice after every validation, agreed between ranks, never latched."""
+"""A callback for Lightning: the monitor's advice after every validation, the same on every rank."""
 
 from __future__ import annotations
 
@@ -73,18 +73,18 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
 
     # -- state ----------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
-        """Return the curve; settings stay in code."""
+        """Return the curve; settings are not saved."""
         return {"monitor": self._saved or self.monitor.to_json()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the curve of a checkpoint; plan and settings given in code stay."""
+        """Continue the curve of a checkpoint; plan and settings given in code stay."""
         text = str(state_dict["monitor"])
         parse_state(text)  # what is wrong with it is raised now
         self._saved = text  # taken up once the trainer has told the epochs, which are part of the plan
 
     # -- events ---------------------------------------------------------------------------------------
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Take the epochs, and the curve up to the checkpoint that training resumes from."""
+        """Read the epochs, and the curve up to the checkpoint that training resumes from."""
         plan, batches = self.monitor.plan, getattr(trainer, "num_training_batches", None)
         if isinstance(batches, (int, float)) and 0 < batches < float("inf") and plan.epochs_at(plan.steps) is None:
             passes = plan.steps * getattr(trainer, "accumulate_grad_batches", 1) / batches
@@ -98,7 +98,7 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
         self._evaluated = float(steps[-1]) if len(steps) else -1.0
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Take the training loss and the learning rate now and then."""
+        """Record the training loss and the learning rate every `train_every` batches."""
         if trainer.global_step % self.train_every:
             return
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
@@ -112,7 +112,7 @@ class AdviceCallback(Callback):  # type: ignore[misc]  # lightning is not a depe
             self.monitor.update(step=trainer.global_step, **found)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Take the validation loss and give advice."""
+        """Record the validation loss and give advice."""
         if trainer.sanity_checking or str(getattr(trainer.state.fn, "value", trainer.state.fn)) != "fit":
             return
         value = trainer.callback_metrics.get(self.metric)

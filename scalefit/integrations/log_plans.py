@@ -1,4 +1,4 @@
-"""A plan for a run from its log alone: length, epochs and schedule as far as the log tells."""
+"""A plan for a run from its log alone: length, epochs and schedule as far as the log shows them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def plan_from_log(table: pd.DataFrame, total_steps: float | None = None) -> tupl
     table : DataFrame
         As `read_log` gave it, with its ``attrs``.
     total_steps : float, optional
-        Steps that the run will have; what the log says by default.
+        Steps that the run will have; by default what the log states.
 
     Raises
     ------
     ArgumentError
-        `total_steps` is given for a log that counts epochs, or the log goes on beyond it.
+        `total_steps` is given for a log that counts epochs, or the log goes beyond it.
     """
     stated, counts = table.attrs, str(table.attrs.get("counts", "steps"))
     last = float(table["step"].max())

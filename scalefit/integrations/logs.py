@@ -46,11 +46,11 @@ def read_log(
     path : str or Path
         A file, or a folder: TensorBoard's, or an output folder of the Hugging Face Trainer.
     kind : str, optional
-        One of `KINDS`; found out by looking at the file otherwise.
+        One of `KINDS`; by default the content decides.
     val, train : str, optional
-        Names of the validation and training loss in the log, where the usual names do not do.
+        Names of the validation and training loss in the log, if they are not usual ones.
     growing : bool
-        The file is being written: a last line without its end is left for the next time.
+        Whether the file is still being written: an incomplete last line is then left for the next call.
     tokens_per_step : float, optional
         Batch size [tokens], for logs that count tokens and not steps.
     steps_per_epoch : float, optional
@@ -60,14 +60,14 @@ def read_log(
     -------
     DataFrame
         Columns step, train_loss, val_loss, lr, grad_norm; one row per step, NaN where nothing was logged. Where the
-        steps go back (a resume), what had been logged after that point is dropped. A quantity that ends in "nan"
-        ends in infinity here, so that it cannot be taken for one that was not logged. ``attrs``: what the log says
-        of the run (``total_steps``, ``epochs``, ``peak_lr``, ``loss_unit``, ``counts``) and ``notes`` on the reading.
+        steps go back (a resume), what was logged after that point before is dropped. "nan" at the end of the log is
+        infinity here, so that it differs from a value that was not logged; before that it is a gap. ``attrs``: what the
+        log states about the run (``total_steps``, ``epochs``, ``peak_lr``, ``loss_unit``, ``counts``) and ``notes``.
 
     Raises
     ------
     DataError
-        Nothing readable, no loss in it, several that fit, or two runs in one file.
+        Nothing readable, no loss, several candidates for the loss, or two runs in one file.
     """
     source = Path(path)
     if not source.exists():

@@ -42,7 +42,7 @@ class Law(metaclass=_LawMeta):
     Attributes
     ----------
     inputs : tuple of str
-        Names of what the law reads, such as ``("N", "D")``. The usual ones are declared in
+        Names of the law's inputs, such as ``("N", "D")``. The usual ones are declared in
         ``scalefit.laws._declarations.INPUTS``; for others, or to declare one differently, an :class:`Input` stands
         among the class attributes: ``n_experts = sf.Input("experts per layer", range=(1, 512))``.
     declarations : mapping
@@ -50,24 +50,24 @@ class Law(metaclass=_LawMeta):
     target : Target
         What the law predicts; the loss [nat/token] unless it says otherwise.
     objective : {"huber", "squared", "absolute"}
-        What fits minimise unless asked otherwise; least squares where the paper's constants are of least squares.
+        What fits minimise by default; least squares for laws whose papers used least squares.
     flops : str
-        The convention that ties C to the law's N and D, unless a table or a caller names another.
+        The convention that relates C to the law's N and D, unless a table or a caller names another.
     formula : str
-        The formula as people read it.
+        The formula as plain text.
     published : tuple of Constants
         Constants from papers.
     direction : mapping
-        Input to -1 where the loss falls as it grows (the default), +1 where it rises, 0 where it may do either.
+        Input to -1 if the loss falls as it grows (the default), +1 if it rises, 0 if it may do either.
     choices : tuple of str
-        For laws in one variable: the inputs it may be asked about; ``power_law:N`` picks one.
+        For laws of one variable: the inputs that it can have; ``power_law:N`` picks one.
     terms : tuple of Term
-        For sums of powers: the summands; gives the engine an exact Hessian at no cost.
+        For sums of powers: the summands, from which the engine gets an exact Hessian at no cost.
     exponents : mapping
-        Input to the parameters that are its exponents, where they are not in `terms`. A law that declares none at all
-        is asked which parameters have no effect at an input of 1.
+        Input to the parameters that are its exponents, if they are not in `terms`. For a law that declares none,
+        parameters without effect at an input of 1 are taken as exponents.
     shares : str
-        Name of the :class:`Shares` among the class attributes, which ``loss`` takes as a tuple; empty without.
+        Name of the :class:`Shares` among the class attributes, which ``loss`` takes as a tuple; else empty.
 
     Examples
     --------
@@ -215,7 +215,7 @@ class Law(metaclass=_LawMeta):
 
     @classmethod
     def declared_shares(cls) -> Shares:
-        """What a law of mixtures declares of its shares; other laws have none, which ``shares`` says.
+        """Return the declaration of the shares in a law of mixtures; other laws (``shares`` is empty) have none.
 
         Examples
         --------
@@ -236,12 +236,12 @@ class Law(metaclass=_LawMeta):
 
     @classmethod
     def example(cls) -> dict[str, float]:
-        """Typical parameter values, for tests and pictures."""
+        """Typical parameter values, for tests and figures."""
         return {name: parameter.example for name, parameter in cls.parameters.items()}
 
     @classmethod
     def reads(cls) -> dict[str, Input | Target]:
-        """What the law says of each input, and of its target as ``loss``: for :func:`scalefit.read_runs`."""
+        """Declarations of each input, and of the target as ``loss``: for :func:`scalefit.read_runs`."""
         return {**cls.declarations, "loss": cls.target}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a law reads and what it gives: one declaration per input, one per target, shared by everything that asks."""
+"""Inputs and targets of laws: one declaration each, which all parts of scalefit use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INF = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input of a law: what it means, where a table keeps it, and which values make sense.
+    """One input of a law: what it means, its usual columns in a table, and its possible values.
 
     Parameters
     ----------
@@ -28,17 +28,17 @@ class Input:
     unit : str
         Its unit, ``"-"`` for none.
     range : (float, float)
-        Closed interval of values that make sense; 0 is left out of it unless `zero` is True.
+        Closed interval of possible values; 0 is excluded unless `zero` is True.
     typical : sequence of float
-        Values as they occur, in rising order: grids of tests, examples and figures are made of them.
+        Typical values in rising order, used for grids in tests, examples and figures.
     zero : bool
-        Whether 0 is a value; else values are positive where the range begins at 0.
+        Whether 0 is possible; if not, values are positive where the range begins at 0.
     optional : float or str, optional
-        The value where none is given, or the input whose value it takes.
+        The default value, or the input whose value is the default.
     counts : mapping, optional
         What this input makes another one count, such as ``{"N": "active"}``.
     integer : bool
-        Whether only whole numbers make sense.
+        Whether only whole numbers are possible.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Input:
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """The range, in words."""
         low, high = self.range
         if low == -_INF and high == _INF:
             return "finite"
@@ -87,7 +87,7 @@ class Input:
 
     @property
     def log_axis(self) -> bool:
-        """Whether a logarithmic axis shows it well: positive, over at least a decade."""
+        """Whether a logarithmic axis suits it: positive, over at least a decade."""
         low, high = self.range
         return low >= 0 and not self.zero and high >= 10 * max(low, 1e-300)
 
@@ -101,7 +101,7 @@ class Shares:
     """Shares of a mixture that sum to 1, as one argument of a law: a tuple with one share per domain.
 
     A law with ``r = sf.Shares("shares of the training domains")`` reads one input per domain: ``r_web``, ``r_code``
-    and so on; a parameter with ``each="r"`` has one value per domain: ``t_web``, ``t_code``. Which domains there are is
+    and so on; a parameter with ``each="r"`` has one value per domain: ``t_web``, ``t_code``. The domains are
     read from a table, or given to :meth:`Law.over`.
 
     Parameters
@@ -166,12 +166,12 @@ class Target:
     sense : {-1, 1, 0}
         -1 where lower is better, +1 where higher is, 0 where neither is: a setting such as a learning rate.
     range : (float, float)
-        Closed interval of values that make sense. On a logarithmic scale values are positive whatever the range
+        Closed interval of possible values. On a logarithmic scale values are positive whatever the range
         says, and on a logit scale they lie strictly between 0 and 1.
     scale : {"log", "linear", "logit"}
         What residuals are computed from by default: the logarithm, the value itself, or the log-odds of a share.
     names : sequence of str
-        Further column names it usually has.
+        Further usual names of its column.
 
     Examples
     --------
@@ -220,12 +220,12 @@ class Target:
 
     @property
     def is_loss(self) -> bool:
-        """Whether it is a loss in nats per token, which priors and floors of losses speak about."""
+        """Whether it is a loss in nats per token, to which priors and floors of losses apply."""
         return self.of_loss and self.unit == "nat/token"
 
     @property
     def of_loss(self) -> bool:
-        """Whether it is a loss, in whatever unit: of an accuracy or a reward no size is implausible."""
+        """Whether it is a loss, in any unit; only losses are checked for implausible sizes."""
         return self.name == "loss"
 
     def in_unit(self, unit: object) -> Target:
@@ -246,11 +246,11 @@ class Golden:
     inputs : mapping
         Values of the law's inputs.
     value : float
-        What the constants give there, or what the paper prints.
+        What the constants or the paper give there.
     rtol : float
         Relative tolerance; for a printed value half a unit of its last digit.
     where : str
-        Table or page of the paper that prints it; empty where the value only guards the constants against slips.
+        Table or page of the paper that prints it; empty if the value only guards the constants against typing errors.
     """
 
     inputs: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""Parts of formulas that several laws have."""
+"""Parts of formulas that several laws share."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def softplus(z: Any) -> Any:
 
 
 def effective_experts(n_experts: Any, E_start: Any, E_max: Any) -> Any:
-    """Experts as they count: from `E_start` on, and up to `E_max` (Clark et al. 2022, arXiv:2202.01169)."""
+    """Effective number of experts, saturating between `E_start` and `E_max` (Clark et al. 2022, arXiv:2202.01169)."""
     return 1.0 / (1.0 / (n_experts - 1.0 + 1.0 / (1.0 / E_start - 1.0 / E_max)) + 1.0 / E_max)

@@ -34,9 +34,9 @@ def check_inputs(
     law : type of Law
         The law.
     inputs : mapping
-        Name to value; None counts as not given.
+        Name to value; None means not given.
     flops : str, FlopConvention or callable, optional
-        What ties C to N and D; the law's own by default.
+        Convention that relates C to N and D; the law's own by default.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What laws of mixtures share: the domain that others are measured from, and where their fits start."""
+"""Parts that laws of mixtures share: the reference domain, and the starts of their fits."""
 
 from __future__ import annotations
 

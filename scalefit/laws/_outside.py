@@ -1,4 +1,4 @@
-"""Laws that stand outside this folder: in a file that a user names, or in an installed package."""
+"""Laws from elsewhere: a file that a user names, or an installed package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _IN_A_FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<law>[^\W\d]\w*))?(?::(?P<colum
 
 
 def in_a_file(name: str) -> re.Match[str] | None:
-    """Whether text names a law in a file, ``"mylaw.py:Mine"``; the class may be left out where there is one."""
+    """Whether text names a law in a file, ``"mylaw.py:Mine"``; the class is optional if the file has only one."""
     return _IN_A_FILE.fullmatch(name.strip())
 
 
@@ -31,7 +31,7 @@ def law_in_file(found: re.Match[str]) -> type[Law]:
     Raises
     ------
     ArgumentError
-        The file is not there, does not run, or holds no such law.
+        The file does not exist, does not run, or holds no such law.
     """
     path, name = Path(found["path"]).expanduser(), found["law"]
     try:
@@ -95,7 +95,7 @@ def plugins() -> dict[str, list[EntryPoint]]:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Name and version of the package that an entry point is of."""
+    """Name and version of the package of an entry point."""
     return point.value if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
@@ -105,7 +105,7 @@ def law_of_package(points: list[EntryPoint]) -> type[Law]:
     Raises
     ------
     ArgumentError
-        Several packages give this name, the package cannot be imported, or what it gives is not a law of this name.
+        Several packages use this name, the package cannot be imported, or its object is not a law of this name.
     """
     point = points[0]
     if len(points) > 1:

@@ -24,24 +24,24 @@ class Parameter:
     Parameters
     ----------
     meaning : str
-        What it is, in a few words; printed with every fit.
+        Its meaning in a few words; printed with every fit.
     bounds : (float, float)
-        Closed interval that fits stay in.
+        Closed interval that fits keep to.
     starts : sequence of float
-        Values worth starting from; the middle one is the law's example value.
+        Values to start fits from; the middle one is the law's example value.
     unit : str
         Its unit, ``"-"`` for none.
     log : bool
-        Search over the logarithm; the value is positive.
+        Whether fits search over the logarithm; the value is then positive.
     linear : bool
-        The loss is linear in it when the nonlinear ones are given: it is solved for, not searched for.
+        Whether the loss is linear in it for given nonlinear parameters: it is then solved for, not searched for.
     own : bool
-        Each series has its own in a fit with ``by="shared"``; the others are shared.
+        Whether each series has its own value in a fit with ``by="shared"``; other parameters are shared.
     each : str
-        Name of the law's :class:`Shares`, of which each domain has one of its own.
+        Name of the law's :class:`Shares`, if each domain has its own value.
     reference : float, optional
-        Of a parameter with `each`: the value of one domain's, where the law is the same for other sets of them. A fit
-        fixes that of the domain which the law's ``reference_by`` names.
+        For a parameter with `each` that is determined only up to a shift or factor: the value of one domain. A fit
+        fixes it for the domain that the law's ``reference_by`` names.
     """
 
     meaning: str
@@ -62,7 +62,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """Values of a law's parameters that somebody published.
+    """Published values of a law's parameters.
 
     Parameters
     ----------
@@ -77,25 +77,25 @@ class Constants:
     params : str
         What N counts, one of ``scalefit.counting.PARAMS_CONVENTIONS``.
     corpus : str
-        The text and tokenizer that the loss is measured on.
+        The text and tokenizer on which the loss is measured.
     remark : str
-        What a user must know before quoting them.
+        What to know before quoting them.
     ranges : mapping, optional
         Ranges of further inputs that the fitted runs covered.
     evidence : str
         How the numbers were obtained: ``"paper"`` (read there), ``"code"`` (the authors' own repository), ``"refit"``
         (fitted here to the authors' table), ``"review"`` (second-hand: reviews that quote the paper).
     checked : str
-        Whether they reproduce what their paper prints: ``"yes"``, ``"to 0.02"``, ``"no, because ..."``; empty where
+        Whether they reproduce the numbers in their paper: ``"yes"``, ``"to 0.02"``, ``"no, because ..."``; empty if
         the paper prints nothing to compare with.
     golden : tuple of Golden
-        Values that they must give.
+        Predictions that they must give.
     domains : tuple of str
-        Domains of a law with shares that they are for.
+        Domains of the constants, for a law with shares.
     loss_unit : str
-        Unit of the loss, where it is not that of the law; in the source's own words where it says no more.
+        Unit of the loss, if it differs from the law's; in the source's own words if it is not a known unit.
     by_key_only : bool
-        Whether they are of a later paper on other runs, so that the law's name alone still means the others.
+        Whether they are used only when named: constants of a later paper, which the law's name alone does not mean.
     """
 
     key: str
@@ -124,7 +124,7 @@ class Constants:
 
     @property
     def covered(self) -> dict[str, tuple[float, float]]:
-        """Range of each input that the fitted runs covered; inputs of no known range are left out."""
+        """Range of each input that the fitted runs covered; inputs without a known range are left out."""
         every = {"N": self.N, "D": self.D, **self.ranges}
         return {name: limits for name, limits in every.items() if limits != (0.0, float("inf"))}
 

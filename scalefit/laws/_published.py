@@ -63,7 +63,7 @@ class PublishedLaw:
         return predict(self.law, dict(self.constants.values), inputs)
 
     def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
-        """Predictions with lower and upper NaN: a paper's constants carry no errors."""
+        """Predictions with lower and upper NaN: published constants have no errors."""
         check_level(level)
         return without_interval(self.predict(**{key: v for key, v in inputs.items() if key not in ("kind", "series")}))
 
@@ -107,7 +107,7 @@ class PublishedLaw:
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Parameters that the runs do not determine."""
+        """Parameters that the runs do not determine: none."""
         return ()
 
     @property
@@ -134,7 +134,7 @@ class PublishedLaw:
         return 1.0
 
     def at(self, **held: Any) -> Held:
-        """The same law with some inputs fixed, which predicts from the others."""
+        """Return the same law with some inputs fixed; it predicts from the others."""
         return Held(self, held)
 
     def cite(self) -> str:
@@ -151,7 +151,7 @@ class PublishedLaw:
         return write_json(self.to_dict(), path)
 
     def holds_at(self, **inputs: float) -> bool:
-        """Whether the runs behind the constants covered these inputs; where nothing is known of one, they did not."""
+        """Whether the runs behind the constants covered these inputs; False if a range is not known."""
         covered = self.constants.covered
         asked = {key: value for key, value in inputs.items() if key in covered or key in self.law.inputs}
         return bool(asked) and all(
@@ -173,7 +173,7 @@ class PublishedLaw:
 
 
 def predict(law: type[Law], params: dict[str, Any], inputs: dict[str, ArrayLike]) -> float | Array:
-    """Target of a law [in its unit] after checking that the inputs are there and make sense."""
+    """Target of a law [in its unit], after checking its inputs."""
     columns = check_inputs(law, inputs)
     value = np.asarray(law.evaluate(columns, params), dtype=float)
     return float(value) if value.ndim == 0 else value
@@ -187,8 +187,8 @@ def published(law: str, key: str | None = None) -> PublishedLaw:
     law : str
         Name of the law, such as ``"chinchilla"``, or whatever else :func:`scalefit.laws.get` finds it by.
     key : str, optional
-        Author and year, such as ``"hoffmann2022"``; may be left out where the law has one set of
-        its own, or was asked for by it.
+        Author and year, such as ``"hoffmann2022"``; optional if the law has one set of its own, or if
+        `law` is such a key.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Every law there is: the files of this folder, those of installed packages, and files that a user names."""
+"""Every law: the files of this folder, laws of installed packages, and files that a user names."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def names() -> list[str]:
 
 
 def get(name: str | type[Law] | Law) -> type[Law]:
-    """Return a law by name, or of which this is one; a law of one variable takes it after a colon (``"power_law:N"``).
+    """Return a law by name (a law is returned as it is); the variable of some follows a colon (``"power_law:N"``).
 
-    Case, hyphens and underscores make no difference, and a law is also found by its authors: ``"hoffmann2022"``,
+    Case, hyphens and underscores do not matter, and a law is also found by its authors: ``"hoffmann2022"``,
     ``"Hoffmann"``. ``"mylaw.py:Mine"`` runs that file and returns its class ``Mine``: name only files that you trust.
-    A package gives laws by entry points of the group ``scalefit.laws``; it is imported when its law is asked for.
+    A package provides laws by entry points of the group ``scalefit.laws``; it is imported when its law is asked for.
 
     Raises
     ------
     ArgumentError
-        No law has this name, several have, or a file or package does not give it; the message says which.
+        No law or several laws have this name, or the file or package does not contain it; the message says which.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def get(name: str | type[Law] | Law) -> type[Law]:
 
 
 def usable() -> tuple[dict[str, type[Law]], dict[str, str]]:
-    """Every law by name, and why laws of installed packages are left out of them, by name."""
+    """Every law by name, and for laws of installed packages that cannot be used, the reason by name."""
     found, refused = dict(registry()), {}
     for name, points in plugins().items():
         try:
@@ -94,7 +94,7 @@ def usable() -> tuple[dict[str, type[Law]], dict[str, str]]:
 
 
 def known(name: str) -> type[Law] | None:
-    """One of scalefit's own laws by its exact name, for names that a file holds: nothing else is run or imported."""
+    """One of scalefit's own laws by its exact name, for names in files: nothing else is run or imported."""
     base, _, column = name.partition(":")
     law = registry().get(base)
     if law is None:

@@ -18,8 +18,8 @@ class AdditiveMixture(Law):
     .. math:: L(r) = E + \frac{1}{\sum_j C_j r_j^{g_j}}, \qquad \sum_j r_j = 1
 
     The terms of size and data of [1]_ (eq. 2.4) are constants at one N and D, and part of E here. Two parameters per
-    domain: of a domain that is hardly varied, the exponent stays open. The shares ``r`` may be 0; the loss is in
-    [nat/token].
+    domain: the exponent of a domain whose share hardly varies is not determined. The shares ``r`` may be 0; the loss is
+    in [nat/token].
 
     References
     ----------

@@ -15,12 +15,12 @@ class AssociativeMemory(Law):
 
     .. math:: L = \log Z + 1/Z, \qquad \log Z = \log\frac{D}{T_{max}} - \tfrac12 \log(\pi n) + s \log n + c
 
-    The theory's Z at the volume radius has ``s = c = 0``; its radius is nowhere measured, and a radius of
-    ``kappa sqrt(n / 2 pi e)`` moves log Z by ``n log kappa``, so the move is what is fitted: ``c`` the same for every
-    size, ``s`` growing with n. ``D`` counts training tokens [tokens], ``T_max`` the context [tokens], ``d_emb`` the
-    width; loss in [nat/token]. Where Z > 1 the loss *rises* with D, at a slope of nearly one per unit of log D: that is
-    the theory's claim, and what the data refuse (see :class:`AssociativeMemoryEffective`). It never falls below 1. With
-    one context length, patterns of dimension d_emb instead of T_max d_emb only move c.
+    The theory's Z at the volume radius has ``s = c = 0``. Its radius was never measured, and a radius of ``kappa sqrt(n
+    / 2 pi e)`` shifts log Z by ``n log kappa``, so this shift is fitted: ``c`` is the same for every size, ``s``
+    growing with n. ``D`` counts training tokens [tokens], ``T_max`` the context [tokens], ``d_emb`` the width; loss in
+    [nat/token]. Where Z > 1 the loss *rises* with D, at a slope of nearly one per unit of log D: that is the theory's
+    claim, and the data contradict it (see :class:`AssociativeMemoryEffective`). It never falls below 1. With one
+    context length, patterns of dimension d_emb instead of T_max d_emb only move c.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The associative-memory law with its slopes set free: what the data make of the theory."""
+"""The associative-memory law with free slopes, which measure how far data are from the theory."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ class BrokenPowerLaw2(Law):
 
     .. math:: L(x) = E + A\,x^{-c_0}\prod_{i=1}^{2}\left(1 + (x/d_i)^{1/f_i}\right)^{-c_i f_i}
 
-    The slope is -c0 far below both breaks, -(c0 + c1) between them and -(c0 + c1 + c2) far above, where d1 < d2.
-    ``x`` is compute C [FLOP] unless asked otherwise (``broken_power_law_2:N``, ``broken_power_law_2:D``); loss in
-    [nat/token]. Nine parameters: each of the three parts needs runs of its own, and a third break would need a table
-    that nobody has published, so the product stops at two.
+    The slope is -c0 far below both breaks, -(c0 + c1) between them and -(c0 + c1 + c2) far above, where d1 < d2. ``x``
+    is compute C [FLOP] unless asked otherwise (``broken_power_law_2:N``, ``broken_power_law_2:D``); loss in
+    [nat/token]. It has nine parameters: each of the three parts needs runs of its own, and a third break would need a
+    table that nobody has published, so the product stops at two.
 
     References
     ----------

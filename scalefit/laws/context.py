@@ -9,7 +9,7 @@ from scalefit.laws._declarations import Golden, Input
 
 
 class Context(Law):
-    r"""A power law with a floor in the length of the context [1]_.
+    r"""A power law in the context length, with a floor [1]_.
 
     .. math:: L = (A/c)^{\beta} + E
 

@@ -16,7 +16,7 @@ class DCPT(Law):
     .. math:: L = E + A\,N^{-\alpha} + B\,r^{\eta} D^{-\beta} + C\,(r + \epsilon)^{-\gamma}
 
     ``N`` [parameters], ``D`` tokens of continued pretraining [tokens], r is ``domain_share``, which may be 0; loss
-    in [nat/token]. The constants of its six domains were not found in an open source.
+    in [nat/token]. Constants of its six domains were not found in an open source: none are shipped.
 
     References
     ----------

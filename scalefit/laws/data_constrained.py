@@ -19,7 +19,7 @@ class DataConstrained(Law):
         D' = U_D + U_D R_D^*\,(1 - e^{-R_D/R_D^*}), \quad
         N' = U_N + U_N R_N^*\,(1 - e^{-R_N/R_N^*})
 
-    with U_D = min(D, unique_tokens), R_D = D/U_D - 1, U_N = min(N, N_opt(U_D)), R_N = N/U_N - 1, where
+    Here U_D = min(D, unique_tokens), R_D = D/U_D - 1, U_N = min(N, N_opt(U_D)), R_N = N/U_N - 1, where
     N_opt(U_D) = G (G U_D)^(beta/alpha), G = (alpha A/(beta B))^(1/(alpha+beta)), is the compute-optimal size for U_D
     tokens. ``N`` [parameters], ``D`` tokens seen and ``unique_tokens`` [tokens]; loss in [nat/token].
 

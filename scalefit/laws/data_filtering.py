@@ -15,9 +15,9 @@ class DataFiltering(Law):
 
     .. math:: y = d + a\,n_1^{-b_1} \prod_{j \ge 2} (n_j / n_{j-1})^{-b_j}, \quad b_{j+1} = b\,2^{-j/\tau}
 
-    n_j are the samples seen up to the end of pass j over the ``unique_tokens`` (samples or tokens: one of them in the
-    whole table), ``D`` all that are seen; the last pass may stop early. The error is a share between 0 and 1, at one
-    size of model. The paper also mixes pools, which takes a column for each pool: only one pool is written here.
+    n_j are the samples seen up to the end of pass j over the ``unique_tokens`` (samples or tokens: the same in the
+    whole table), ``D`` all samples seen; the last pass may stop early. The error is a share between 0 and 1, at one
+    size of model. The paper also mixes pools, which would need a column per pool; this law has one pool.
     Constants were not found in print: none are shipped.
 
     References

@@ -32,10 +32,10 @@ class Distillation(Law):
     ``N`` counts the student's parameters outside the embeddings [parameters], ``D`` its tokens [tokens], L_T is
     ``teacher_loss``; losses in [nat/token].
 
-    Runs with teachers alone leave the 15 constants open: L~, what the student reaches without one, enters by its ratio
-    to the teacher's loss only. Fit in two steps, as the paper does: E, A, alpha, B, beta and gamma are those of
-    ``coupled`` (gamma is its g) on runs without a teacher, and are held. Hold c1 too, at the published 522.6: it and f1
-    are told apart by few tables.
+    Runs with teachers alone do not determine the 15 constants: L~, the loss of the student without a teacher, enters
+    only by its ratio to the teacher's loss. Fit in two steps, as the paper does: fit ``coupled`` to runs without a
+    teacher, and fix E, A, alpha, B, beta and gamma (its g) at the result. Fix c1 too, at the published 522.6: few
+    tables can separate it from f1.
 
     References
     ----------
@@ -47,7 +47,7 @@ class Distillation(Law):
     >>> round(sf.published("distillation").predict(N=1e9, D=2e10, teacher_loss=2.2), 5)
     2.31695
 
-    The second step, with what the first one gave:
+    The second step, with the constants of the first:
 
     >>> import numpy as np
     >>> rng, first = np.random.default_rng(0), dict(E=1.22, A=3355, alpha=0.408, B=18186, beta=0.431, gamma=0.452)

@@ -16,7 +16,7 @@ class DownstreamError(Law):
     .. math:: \mathrm{Err} = \epsilon - k\,e^{-\gamma L}
 
     L is ``val_loss``, the validation loss [nat/token]; the error is a share between 0 and 1. A law of one tokenizer
-    and one validation set: its constants transfer to no other.
+    and one validation set: its constants do not transfer to others.
 
     References
     ----------

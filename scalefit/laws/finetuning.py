@@ -14,7 +14,7 @@ class Finetuning(Law):
     .. math:: L = E + A\,N^{-\alpha} D_f^{-\beta}
 
     ``N`` may stand for model size, pretraining data or the size of the tuned part, D_f is ``finetune_tokens``
-    [tokens]; loss in [nat/token]. Its constants were not found in an open source.
+    [tokens]; loss in [nat/token]. Constants were not found in an open source: none are shipped.
 
     References
     ----------

@@ -11,7 +11,7 @@ from scalefit.laws._forms import effective_experts
 
 
 class InferenceMoE(Law):
-    r"""Sum of powers of size, experts and data, and a term in which size takes from the gain of experts [1]_.
+    r"""Sum of powers of size, experts and data, with a term by which experts gain less at larger size [1]_.
 
     .. math::
         \lg L = \lg\left(\frac{A}{N^{\alpha}} + \frac{B}{\hat e^{b}} + \frac{C}{D^{\beta}} + F\right) +

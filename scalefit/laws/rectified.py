@@ -9,7 +9,7 @@ from scalefit.laws._declarations import Input
 
 
 class Rectified(Law):
-    r"""A power law in fine-tuning data with the data that pretraining already holds [1]_.
+    r"""A power law in fine-tuning data, plus the data that pretraining is worth [1]_.
 
     .. math:: L = E + \frac{B}{D_l + D_f^{\beta}}
 

@@ -11,12 +11,12 @@ from scalefit.laws._declarations import Input, Target
 
 
 class RewardOveroptimisation(Law):
-    r"""Gold reward that rises and falls with the square root of the divergence from the start [1]_.
+    r"""Gold reward that rises, then falls, with the square root of the divergence from the initial policy [1]_.
 
     .. math:: R = d\,(a - b\,d), \quad d = \sqrt{\mathrm{KL}}
 
-    KL is ``kl`` between policy and start [nat], ln n - (n - 1)/n for the best of n; the reward may be zero or
-    negative and peaks at d = a/2b.
+    KL is ``kl`` between the policy and the initial one [nat], ln n - (n - 1)/n for the best of n; the reward may be
+    zero or negative and peaks at d = a/2b.
 
     References
     ----------
@@ -51,6 +51,6 @@ class RewardOveroptimisation(Law):
 
     @staticmethod
     def loss(kl: Any, a: Any, b: Any) -> Any:
-        """Gold reward over that of the start [reward]."""
+        """Gold reward relative to that of the initial policy [reward]."""
         d = np.sqrt(kl)
         return d * (a - b * d)

@@ -15,11 +15,10 @@ class RLEfficiency(Law):
 
     .. math:: \ln L = e - k(N) \ln X, \qquad k(N) = \frac{K_{max}}{1 + N_0 / N}
 
-    ``N`` [parameters]; X is ``rl_amount``, compute [FLOP] or samples of reinforcement learning: one of them in the
-    whole table. L is a positive test loss, such as the share of tasks that fail. The paper's intercept e is each size's
-    own: give the sizes as ``series=`` and fit with ``by="shared"``, which shares K_max and N_0 and leaves each size
-    its e.
-    Constants were not found in print: none are shipped.
+    ``N`` [parameters]; X is ``rl_amount``, compute [FLOP] or samples of reinforcement learning (the same in the whole
+    table). L is a positive test loss, such as the share of tasks that fail. In the paper each size has its own
+    intercept e: give the sizes as ``series=`` and fit with ``by="shared"``, which shares K_max and N_0 and fits an e
+    per size. Constants were not found in print: none are shipped.
 
     References
     ----------

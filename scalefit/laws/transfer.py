@@ -14,7 +14,7 @@ class Transfer(Law):
     .. math:: D_T = k\,D_F^{a} N^{b}
 
     D_F is ``finetune_characters`` [characters], not tokens; ``N`` counts parameters without vocabulary and
-    positions [parameters]. Where D_F is at most a tenth of what a model of that size needs from scratch.
+    positions [parameters]. It holds where D_F is at most a tenth of what a model of that size needs from scratch.
 
     References
     ----------
@@ -65,5 +65,5 @@ class Transfer(Law):
 
     @staticmethod
     def loss(finetune_characters: Any, N: Any, k: Any, a: Any, b: Any) -> Any:
-        """Characters of pretraining that fine-tuning data are worth [characters]."""
+        """Characters of target data that pretraining is worth [characters]."""
         return k * finetune_characters**a * N**b

@@ -9,12 +9,12 @@ from scalefit.laws._declarations import Golden, Input, Target
 
 
 class Vocabulary(Law):
-    r"""Powers of the parameters with and without the vocabulary, in a loss that vocabularies share [1]_.
+    r"""Powers of the parameters with and without the vocabulary, for a loss comparable between vocabularies [1]_.
 
     .. math:: L_u = -E + A_1 N_{nv}^{-\alpha_1} + A_2 N_v^{-\alpha_2} + B\,D^{-\beta}
 
     ``N_nonvocab`` and ``N_vocab`` (vocabulary times width) [parameters], ``D`` tokens [tokens]; the loss less that
-    of a unigram model [nat/token] is negative. The paper ties alpha_1 and beta. Its D is no count of tokens: use the
+    of a unigram model [nat/token] is negative. The paper ties alpha_1 and beta. Its D does not count tokens: use the
     constants that were fitted to tokens, ``ours_tokens``.
 
     References

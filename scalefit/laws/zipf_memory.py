@@ -13,9 +13,9 @@ class ZipfMemory(Law):
     .. math:: L(N, D) = E + A\,N^{-(a - 1)} + B\,D^{-(1 - 1/a)}
 
     The first term is the mass of the facts that do not fit, where as many fit as there are parameters, P ~ d^2 ~ N
-    [2]_; the second the mass of those not yet seen. ``zipf_memory_width`` takes P ~ d, ``zipf_memory_sequences`` Niu et
-    al.'s one pattern a sequence. The theory is of a 0-1 error that ends at zero: E and the use on a loss in [nat/token]
-    are additions, with no claim behind them. ``N`` [parameters], ``D`` [tokens].
+    [2]_; the second is the mass of those not yet seen. ``zipf_memory_width`` takes P ~ d, ``zipf_memory_sequences`` Niu
+    et al.'s one pattern per sequence. The theory is about a 0-1 error that falls to zero: E and the use on a loss in
+    [nat/token] are additions that no paper claims. ``N`` [parameters], ``D`` [tokens].
 
     References
     ----------

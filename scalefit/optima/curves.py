@@ -1,4 +1,4 @@
-"""Runs gathered on budgets: grouping, near-duplicates, noise, and runs that do not lie on their curve."""
+"""Runs by budget: grouping, near-duplicates, noise, and runs far off their curve."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def refuse_several_series(table: Runs) -> None:
 
 
 def curves_of(columns: dict[str, AnyArray], labels: AnyArray, group: AnyArray, budget: Array | None) -> list[Curve]:
-    """One curve a budget, cheapest first, from columns N, D, C and loss."""
+    """One curve per budget, cheapest first, from columns N, D, C and loss."""
     found = []
     for g in range(int(group.max()) + 1):
         rows = np.flatnonzero(group == g)
@@ -151,7 +151,7 @@ def _left_out(x: Array, y: Array) -> Iterator[tuple[int, float, float]]:
 def noise_of(curves: list[Curve]) -> float:
     """Standard deviation of ln loss about smooth curves, near their lowest points; NaN where nothing shows it.
 
-    Each run is held against the cubic through its four neighbours; the median makes strange runs harmless.
+    Each run is compared with the cubic through its four neighbours; the median makes outliers harmless.
     """
     scaled = []
     for curve in curves:

@@ -50,9 +50,9 @@ def envelope(
         Interpolate across sizes at each compute, or take the size of the lowest curve, as published. The published way
         jumps from size to size.
     budgets : array_like, optional
-        Compute to look at [FLOP]; by default `n_budgets` values where three curves or more run.
+        Compute at which to find optima [FLOP]; by default `n_budgets` values covered by three curves or more.
     n_budgets : int
-        How many, at least 2.
+        Number of budgets, at least 2.
     seed : int
         Seed of the perturbed copies that give each optimum's error.
     columns : mapping, optional
@@ -61,8 +61,8 @@ def envelope(
     Returns
     -------
     Optima
-        As :func:`scalefit.isoflop` gives, with intervals from leaving out sizes in turn, because every curve serves
-        many budgets.
+        As from :func:`scalefit.isoflop`, but with intervals from leaving out sizes in turn, because every curve
+        contributes to many budgets.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def envelope(
     DataError
         The table cannot be read, or has no usable row.
     ArgumentError
-        An unknown method, budgets that make no sense, or several series.
+        An unknown method, budgets that are not allowed, or several series.
 
     Notes
     -----

@@ -57,7 +57,7 @@ def isoflop(
         ``"parabola"`` and ``"cubic"`` fit the loss over ln N; ``"local"`` interpolates (Akima) and is the least biased
         where curves are lopsided, the noisiest where they are flat.
     budget : str, optional
-        Column of nominal budgets, where C scatters about them; by default runs whose C differs by less than 10 % share
+        Column of nominal budgets, if C scatters about them; by default runs whose C differs by less than 10 % share
         a budget.
     seed : int
         Seed of the perturbed copies that give each optimum's error.
@@ -72,9 +72,9 @@ def isoflop(
     Raises
     ------
     FitError
-        Fewer than two budgets have an optimum; the message says why each has none.
+        Fewer than two budgets have an optimum; the message says why for each.
     DataError
-        The runs do not gather on budgets.
+        The runs do not share a few budgets.
     ArgumentError
         An unknown method or column, or several series.
 

@@ -1,4 +1,4 @@
-"""A power law through estimated optima, each with its own error and a scatter they share."""
+"""A power law through estimated optima, each with its own error plus a common scatter."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Optima by budget and the power laws through them: the values, what they print, and what the method gets wrong.
+"""Optima by budget and the power laws through them: values, print, and the bias of the method.
 
-Parabolas through lopsided curves are biased even on noise-free runs; how much depends on the sizes trained, so it is
+Parabolas through lopsided curves are biased even on noise-free runs. How much depends on the sizes trained, so it is
 measured on them.
 """
 
@@ -38,7 +38,7 @@ class Optima:
     Attributes
     ----------
     method : str
-        How the optima were found.
+        Method that found the optima.
     optima : DataFrame
         ``C`` [FLOP], ``N`` [parameters], ``D`` [tokens], ``loss`` [nat/token], ``se_log_N`` (standard error of ln N*
         from the runs' noise) and ``n_runs``.
@@ -47,7 +47,7 @@ class Optima:
     line_N, line_D : PowerLawFit
         The power laws.
     noise : float
-        Standard deviation of ln loss about the curves; NaN where they are too short to show it.
+        Standard deviation of ln loss about the curves; NaN if they are too short to show it.
     strange : DataFrame
         Runs far off the curve through their neighbours: ``row``, ``C``, ``N``, ``loss``, ``off_curve`` [ln loss],
         ``sigmas``. They were kept.
@@ -112,7 +112,7 @@ class Optima:
         Raises
         ------
         ArgumentError
-            A budget that is not positive and finite, or no level.
+            A budget that is not positive and finite, or a level outside (0, 1).
         """
         import pandas as pd
 
@@ -128,7 +128,7 @@ class Optima:
 
     @cached_property
     def bias(self) -> dict[str, float] | None:
-        """What the method gets wrong on these very sizes and budgets without any noise.
+        """Return the error of the method on these sizes and budgets without any noise.
 
         The runs' losses are replaced by those of the Chinchilla law fitted to them, whose exponents are known, and the
         method is run again: ``exponent_N`` and ``exponent_D`` hold its error, ``N_at_largest`` the relative error of N*

@@ -49,7 +49,7 @@ def agreement(
     laws : str or sequence of str
         Laws to fit.
     C : float or str, optional
-        Where to compare the optima [FLOP]; the largest budget by default.
+        Compute at which to compare the optima [FLOP]; the largest budget by default.
     level : float
         Coverage of the intervals.
     budget : str, optional
@@ -70,8 +70,8 @@ def agreement(
     DataError
         The table cannot be fitted.
     ArgumentError
-        A level, a C or a budget column that makes no sense, or several series. An approach that gives
-        nothing is kept: its row says why.
+        A level, a C or a budget column that is not allowed, or several series. An approach without a result keeps its
+        row, which says why.
 
     Examples
     --------

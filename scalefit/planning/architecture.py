@@ -54,7 +54,7 @@ class Architecture:
     counts : ParameterCounts
         Parameters by group.
     params : str
-        What the N asked for counts.
+        What the N that was asked for counts.
     N : int
         Its count under that convention [parameters].
     off_by : float
@@ -187,7 +187,7 @@ def architecture_for(
 
 
 def count_of(counts: ParameterCounts, params: str) -> int | None:
-    """Parameters by a convention; None for one that no shape is found for."""
+    """Number of parameters by a convention; None for conventions that fix no shape."""
     return _COUNTED[params](counts) if params in _COUNTED else None
 
 

@@ -30,7 +30,7 @@ def choose_inputs(
     predictor : Predictor
         The law, with the inputs in `choose` free.
     choose : mapping of str to (float, float)
-        From, to for each input; values between are tried, whole numbers where the law asks for them.
+        Range of each input; values in between are tried, only whole numbers if the law asks for them.
     question : str
         What fixes the plan; only a budget, ``"C"``, makes plans comparable by what they reach.
     plan : callable
@@ -39,7 +39,7 @@ def choose_inputs(
     Raises
     ------
     ArgumentError
-        Another question than C, a range that is none, or an input that the law does not read or costs FLOP.
+        A question other than C, an invalid range, or an input that the law does not read or that costs FLOP.
     """
     law, wanted = predictor.law, check_mapping("choose", choose, "{'n_experts': (1, 64)}")
     spans = {name: _span(predictor, name, value) for name, value in wanted.items()}

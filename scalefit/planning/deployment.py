@@ -1,4 +1,4 @@
-"""What a plan costs: serving beside training, device-hours and money, and the frontier of training against serving.
+"""What a plan costs: training and serving, device-hours and money, and the frontier of training against serving.
 
 A model that will serve many tokens should be smaller and trained longer than the compute-optimal one: training costs
 6 N D, serving T tokens 2 N T (Sardana et al. 2023, arXiv:2401.00448). A served FLOP costs more than a trained one,
@@ -54,9 +54,9 @@ class Hardware:
     devices : int, optional
         Devices that train at once, for days of wall time.
     name : str
-        What they are called.
+        Name of the device.
     currency : str
-        What the price is in, such as ``"USD"``; for prints alone.
+        Currency of the price, such as ``"USD"``; used in prints only.
 
     Examples
     --------
@@ -168,7 +168,7 @@ class Hardware:
 
     @property
     def serving_weight(self) -> float:
-        """What a served FLOP costs against a trained one: in money where there are prices, else in device-hours."""
+        """Cost of a served FLOP relative to a trained one: in money if there are prices, else in device-hours."""
         weight = self.mfu / self._serving_share
         if self.price is not None and self.serving_price is not None:
             weight *= self.serving_price / self.price
@@ -198,9 +198,9 @@ def frontier(
     loss : float
         Loss that every plan on the frontier reaches [nat/token]; as the result predicts it.
     unique_tokens : float or str, optional
-        Distinct tokens there are [tokens].
+        Distinct tokens available [tokens].
     hardware : Hardware or str, optional
-        Devices, for a served FLOP's price and for device-hours.
+        Devices, for the price of a served FLOP and for device-hours.
     series : str, optional
         Which series, for fits with ``by="shared"``.
     n : int

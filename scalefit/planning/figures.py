@@ -1,4 +1,4 @@
-"""The numbers behind the figure that holds the approaches to the optimum side by side."""
+"""The numbers behind the figure of several approaches to the optimum."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def allocation_data(
     approaches : mapping of str to Optima, FitResult or PublishedLaw
         What `sf.isoflop` and `sf.envelope` gave, and laws.
     C : (float, float)
-        From, to [FLOP].
+        Range of compute [FLOP].
     level : float
         Coverage of the bands.
     n : int

@@ -1,4 +1,4 @@
-"""How far a plan leaves the runs behind its law, and the interval for its loss."""
+"""How far a plan extrapolates beyond the runs of its law, and the interval for its loss."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def largest(predictor: Predictor) -> dict[str, float]:
 
 
 def reach_notes(predictor: Predictor, N: float, D: float) -> list[Note]:
-    """Say by how much a plan leaves the data's reach."""
+    """Say how far a plan extrapolates beyond the runs."""
     seen = largest(predictor)
     ratios = {
         key: settled(value / seen[key])
@@ -107,7 +107,7 @@ def past_best_notes(surface: Surface, N: float, D: float) -> list[Note]:
 
 
 def compute_notes(predictor: Predictor, C: float) -> list[Note]:
-    """Say by how much a budget leaves the runs of a law in C."""
+    """Say how far a budget lies beyond the runs of a law in C."""
     most = largest(predictor).get("C")
     ratio = None if most is None else settled(C / most)
     if ratio is None or ratio <= NEAR:
@@ -120,7 +120,7 @@ def compute_notes(predictor: Predictor, C: float) -> list[Note]:
 
 
 def refuse_absurd(predictor: Predictor, question: str, asked: float, named: str = "") -> None:
-    """Refuse a budget, size or length that no law could speak about; `named` is the argument's name, if another.
+    """Refuse a budget, size or length far beyond what any law can predict; `named` is the argument's name.
 
     Raises
     ------

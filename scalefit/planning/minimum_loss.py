@@ -1,4 +1,4 @@
-"""sf.minimum_loss: what every law says of the loss of one planned run, in one table, beside the theory's floor."""
+"""sf.minimum_loss: the loss of one planned run by every law, in one table, beside the theory's floor."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _READINGS: tuple[tuple[Convention, Patterns], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class MinimumLoss:
-    """The least loss that a planned run can reach, by every law that covers it. Made by `minimum_loss`.
+    """The lowest loss of a planned run by every law. Made by :func:`scalefit.minimum_loss`.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class MinimumLoss:
         (whether they covered this plan) and ``kind``: ``"forecast"``, ``"published"``, ``"hypothesis"`` (the
         associative-memory floor) or ``"entropy"`` (of the samples, or of the data).
     verdict : str
-        What they say together, in words.
+        What the laws show together, in words.
     plan : dict
         N [parameters], D [tokens], n_layers, d_emb, T_max [tokens], and what else was given.
     level : float
@@ -116,7 +116,7 @@ class MinimumLoss:
         return write_json(self.to_dict(), path)
 
     def brief(self) -> str:
-        """The rows that hold here and the floor, a line each, and the verdict; `str` has every row."""
+        """Return the rows that hold here and the floor, one line each, and the verdict; `str` has every row."""
         own, floor = self.table["kind"] == "forecast", self.table["constants"] == "floor, exact, replicated"
         kept = self.table[self.table["holds_here"] | own | floor]
         every = spoken(way("minimum_loss", "scalefit minimum-loss"))
@@ -167,24 +167,24 @@ def minimum_loss(
 ) -> MinimumLoss:
     """Return the loss of a planned run according to every law, and the associative-memory floor.
 
-    Published laws have no errors, so they have no interval; their spread is that of corpora and tokenizers too. A
-    forecast from your own runs is better, if you have some.
+    Published laws come without errors, so they have no interval; they also differ by corpus and tokenizer. If you have
+    runs of your own, a forecast from them is better.
 
     Parameters
     ----------
     N, D : float or str
-        Parameters in all [parameters] and training tokens [tokens], such as ``"124M"`` and ``"9B"``.
+        Total parameters [parameters] and training tokens [tokens], such as ``"124M"`` and ``"9B"``.
     n_layers, d_emb, T_max : int
         Layers, embedding width, context [tokens].
     runs : table, path or Predictor, optional
-        Runs of your own, which `scalefit.forecast` extends to this plan; or what `scalefit.fit` or
+        Runs of your own, which `scalefit.forecast` extrapolates to this plan; or what `scalefit.fit` or
         `scalefit.forecast` returned.
     level : float
         Coverage of the interval.
     unique_tokens : float or str, optional
-        Distinct tokens [tokens], where the data repeat; D if left out.
+        Distinct tokens [tokens], if the data repeat; D by default.
     entropy : float, optional
-        Entropy of the data [nat/token], where it is known.
+        Entropy of the data [nat/token], if it is known.
     vocab_size, d_ff : int, optional
         Vocabulary, and inner width of the feed-forward layers; ``4 * d_emb`` by default.
 

@@ -1,9 +1,9 @@
-"""Which runs to train next, so that they determine the answer best per FLOP.
+"""Which runs to train next: those that determine the answer best per FLOP.
 
-Draws of what the fit does not know say how a new run's loss and the answer move together; a run whose loss is well
-correlated with the answer, and uncertain against the noise of runs, teaches most. Runs are chosen one after another,
-each given those before it, under several prices for a FLOP (Bayesian linear design, Chaloner & Verdinelli 1995); then
-single runs are swapped while that helps, and the set that leaves the least variance is returned.
+Draws of the fit's parameters show how a new run's loss and the answer vary together. A run helps most if its loss is
+well correlated with the answer, and uncertain compared with the noise of runs. Runs are chosen one after another, each
+given those before it, under several prices for a FLOP (Bayesian linear design, Chaloner & Verdinelli 1995); then single
+runs are swapped while that helps, and the set that leaves the least variance is returned.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def next_runs(
     C : float or str, optional
         Budget of the plan in view [FLOP]; 100 times the largest run by default.
     n_runs : int
-        Most runs to propose.
+        Largest number of runs to propose.
     noise : float, optional
         Standard deviation of a run's ln loss between seeds; from the fit's residuals by default.
     series : str, optional

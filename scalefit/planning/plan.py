@@ -95,7 +95,7 @@ def plan(
     result : FitResult, PublishedLaw, anything that predicts, or a table
         The law. A table (a path or DataFrame) is fitted by Chinchilla's law first; a path may be a saved result.
         Bootstrap draws give the intervals, or else the fit's robust covariance; published laws have none.
-        A loss is minimised and an accuracy maximised; a setting cannot be planned.
+        A loss is minimised and an accuracy maximised; laws of a setting, such as a learning rate, give no plan.
     C : float, str or sequence of them
         Compute for training and serving together [FLOP]; the plan has the best target for it. Several give a table.
     loss : float
@@ -115,10 +115,10 @@ def plan(
     unique_tokens : float or str, optional
         Distinct tokens available [tokens]; training on more repeats them.
     hardware : Hardware or str, optional
-        Devices: device-hours and money, and what a served FLOP costs against a trained one.
+        Devices: they give device-hours, money, and the cost of a served FLOP relative to a trained one.
     hyperparameters : Hyperparameters, optional
-        What ``sf.fit_hyperparameters`` found in a sweep: the plan then has one learning rate, batch and so on, each
-        with an interval, in place of what published rules say.
+        Result of ``sf.fit_hyperparameters`` on a sweep: the plan then has one learning rate, batch and so on, each
+        with an interval, instead of those of published rules.
     level : float
         Coverage of the intervals.
     series : str, optional
@@ -134,7 +134,7 @@ def plan(
     Raises
     ------
     ArgumentError
-        Not exactly one question, a value that makes no sense, a budget absurdly far from the runs, a loss that the law
+        Not exactly one question, a value that is not allowed, a budget absurdly far from the runs, a loss that the law
         never reaches, an optimum at the edge of the search, or a law whose target is a setting.
 
     Examples
@@ -202,7 +202,7 @@ def _table(plans: list[Plan]) -> pd.DataFrame:
 
 
 def the_question(given: Mapping[str, Any]) -> tuple[str, float]:
-    """The one question, and its value."""
+    """Return the one question, and its value."""
     asked = {key: value for key, value in given.items() if value is not None}
     if len(asked) != 1:
         seen = ", ".join(arg(key, value) for key, value in asked.items()) or "none of them"

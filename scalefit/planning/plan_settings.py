@@ -24,7 +24,7 @@ class PlannedSettings:
         Each setting with ``_lower`` and ``_upper``; ``batch_tokens`` where it is known; ``beyond``, how many times N
         or D lies outside the sweep.
     rule : str
-        What they rest on.
+        The sweep behind them.
     notes : tuple of Note
         What to know before using them.
     """

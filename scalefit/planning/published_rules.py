@@ -23,7 +23,7 @@ class Recipe:
     source : str
         Where the rule comes from.
     remark : str
-        What it was measured on.
+        The runs it was measured on.
     beyond : float
         The model's size over the largest that the rule was measured on.
     """

@@ -1,4 +1,4 @@
-"""Plans on limited data: what each further epoch brings, and rows where repetition has begun to hurt."""
+"""Plans on limited data: the gain of each further epoch, and rows where repetition has begun to hurt."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def epoch_returns(
     epochs: Sequence[float] = EPOCHS,
     series: str | None = None,
 ) -> pd.DataFrame:
-    """What each further epoch over the same tokens brings.
+    """Return what each further epoch over the same tokens gains.
 
     Parameters
     ----------
     result : FitResult, PublishedLaw, or anything that predicts
-        The law; one that says nothing of repeated data borrows published constants, which
-        ``frame.attrs["notes"]`` then says.
+        The law; one that does not cover repeated data borrows published constants, and a note in
+        ``frame.attrs["notes"]`` says so.
     N : float or str
         Size of the model [parameters].
     unique_tokens : float or str
-        Distinct tokens there are [tokens].
+        Distinct tokens available [tokens].
     epochs : sequence of float
         Passes over the data, at least 1.
     series : str, optional
@@ -50,12 +50,12 @@ def epoch_returns(
     -------
     DataFrame
         ``epochs``, ``D`` seen [tokens], ``loss`` [nat/token], ``gain`` of loss per epoch since the row above
-        [nat/token], and ``worth``: what one more token of this data brings, in tokens of fresh data.
+        [nat/token], and ``worth``: the value of one more token of this data, in tokens of new data.
 
     Raises
     ------
     ArgumentError
-        A value that makes no sense, or a law that does not weigh N against D.
+        A value that is not allowed, or a law without both N and D.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def _worth(surface: Surface, passes: Array) -> Array:
 def mark_repetition(runs: Any) -> pd.DataFrame:
     """Mark the rows in which repetition has begun to hurt: more epochs of the same data, and a higher loss.
 
-    No law here models a loss that rises with training, so such rows bend every fit. A fit of ``data_constrained``
+    Most laws cannot describe a loss that rises with training, so such rows distort a fit. A fit of ``data_constrained``
     is best identified without them, over 20 epochs and more, and with ``tied={"beta": "alpha"}``.
 
     Parameters

@@ -51,7 +51,7 @@ class Plan:
     lower, upper : float or None
         Interval for the loss of that run, at `level`.
     N_interval, D_interval, C_interval : (float, float) or None
-        Where the optimum may lie, given what the runs say; None for laws without draws.
+        Interval of the optimum; None for laws without draws.
     exponent_N, exponent_D : float
         d ln N* / d ln C and d ln D* / d ln C at the plan.
     exponent_N_interval : (float, float) or None
@@ -59,7 +59,7 @@ class Plan:
     level : float
         Coverage of the intervals.
     question, asked : str, float
-        What fixed the plan, and its value.
+        The argument that fixed the plan, and its value.
     inference_tokens : float
         Tokens to be served [tokens].
     serving_flops, total_flops : float
@@ -67,7 +67,7 @@ class Plan:
     unique_tokens, epochs : float or None
         Distinct tokens, and passes over them.
     hardware : Hardware or None
-        Devices; then `device_hours`, `days` and `money` say what the plan takes.
+        Devices; with them `device_hours`, `days` and `money` tell what the plan takes.
     series : str or None
         Which series the plan is for, where the law has several.
     at : mapping
@@ -75,9 +75,9 @@ class Plan:
     hyperparameters, settings : Hyperparameters, PlannedSettings or None
         The sweep that was given, and its learning rate, batch and so on at the plan, each with an interval.
     target, unit : str
-        What `loss` is, and its unit: a law may predict something else.
+        Name and unit of what `loss` holds: a law may predict something other than a loss.
     notes : tuple of Note
-        Read them: extrapolation, borrowed constants, an untrusted fit.
+        What to know before you use the numbers: extrapolation, borrowed constants, an untrusted fit.
     """
 
     N: float
@@ -130,7 +130,7 @@ class Plan:
         return shape if self.hyperparameters is None else replace(shape, recipes={})
 
     def with_hyperparameters(self, found: Hyperparameters) -> Plan:
-        """The same plan, with the settings that a sweep gives for it in place of published rules."""
+        """Return the same plan with settings from a sweep instead of those of published rules."""
         settings = settings_for(found, self.N, self.D, self.params_convention, self.architecture, self.level)
         return replace(self, hyperparameters=found, settings=settings, notes=(*self.notes, *settings.notes))
 
@@ -166,7 +166,7 @@ class Plan:
 
     @cached_property
     def minimum_loss(self) -> MinimumLoss | None:
-        """What every published law says of this plan, beside its own law and the floor; None without a shape.
+        """Loss of this plan by every published law, beside its own law and the floor; None without a shape.
 
         Computed when first asked for. The plan's own law is left out where no runs are behind it, where it reads more
         than N, D, C and distinct tokens, or is of one series; a loss in another unit than nat/token compares with none.
@@ -245,7 +245,7 @@ class Plan:
 
     @property
     def trusted(self) -> bool:
-        """Whether to use it: the law behind it is trusted, and the plan is not 1,000 times beyond its runs."""
+        """Whether it can be trusted: the law behind it is, and the plan is less than 1,000 times beyond the runs."""
         return bool(self.result.trusted) and not doubts(self)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""From a checked question to its plan: the allocation, its intervals, and what to know of it."""
+"""From a checked question to its plan: the allocation, its intervals and its notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan is made from, where a file or a table was given in place of a result."""
+"""The law behind a plan, if a file or a table was given instead of a result."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from scalefit.planning.plan_settings import settings_text
 
 
 def plan_text(plan: Any) -> str:
-    """A plan for a person: the answer, its intervals, what it takes, and what to know before using it."""
+    """Return the printed plan: the answer, its intervals, its cost, and its notes."""
     best = "lowest loss" if plan.target == "loss" else f"best {plan.target}"
     unit = "" if plan.unit == "-" else f" {plan.unit}"
     asked = {

@@ -1,6 +1,6 @@
-"""Everything a report says, computed once: fit, plans, comparison, isoFLOP curves, floor, and the planner's data.
+"""All content of a report, computed once: fit, plans, comparison, isoFLOP curves, floor, and the planner's data.
 
-What a table does not tell is held as the sentence that says why, so that a section never stands half filled.
+What a table does not allow is replaced by a sentence that says why, so that no section is half filled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""sf.report_run: one self-contained page about a live run: its curve, the forecast of its end, and the advice."""
+"""sf.report_run: a self-contained page about a live run: its curve, the forecast of its end, and advice."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RunReport(Page):
     html : str
         The page.
     advice : Advice
-        What it says.
+        The advice on the page.
     """
 
     advice: Advice
@@ -56,14 +56,14 @@ def report_run(
     what_if: Mapping[str, Schedule] | None = None,
     level: float = 0.9,
 ) -> RunReport:
-    """Write one HTML page about a live run: verdict, curve with the forecast's band, schedules compared, advice.
+    """Write an HTML page about a live run: verdict, curve with the forecast's band, comparison of schedules, advice.
 
-    The page is self-contained: no network, no other file. Write it again to update it.
+    The page needs no network and no other file. Write it again to update it.
 
     Parameters
     ----------
     monitor : Monitor
-        The run, as far as it was reported.
+        The run so far.
     path : str or Path, optional
         Where to write the page; :meth:`RunReport.save` does it later.
     title : str, optional
@@ -80,7 +80,8 @@ def report_run(
     Raises
     ------
     ArgumentError
-        Not a monitor, no level, `what_if` without schedules, or one that ends before the latest step.
+        Not a monitor, a level outside (0, 1), `what_if` without schedules, or a schedule that ends before the latest
+        step.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""sf.report: one self-contained page about a table of runs."""
+"""sf.report: a self-contained page about a table of runs."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Report(Page):
     html : str
         The page.
     result : FitResult
-        The fit it reports, with the bootstrap draws that its planner uses.
+        The fit behind the page, with the bootstrap draws that its planner uses.
     verdict : str
-        Whether to believe it: ``yes``, ``with care`` or ``NO``, and why, after the notes on fit, forecast and plan.
+        Whether to trust it: ``yes``, ``with care`` or ``NO``, and why, by the notes on fit, forecast and plan.
     notes : tuple of Note
         Those notes, the most severe first.
     """
@@ -82,19 +82,18 @@ def report(
     inputs: Mapping[str, str | float] | None = None,
     **options: Any,
 ) -> Report:
-    """Fit a law to a table of runs and write all there is to say about it into one HTML page.
+    """Fit a law to a table of runs and write a full report on it as one HTML page.
 
-    The page is self-contained: no network, no other file. It holds the verdict in words, the planned run by
-    the calibrated forecast, the fit with its residuals and profiles, a planner that computes in the page what
-    :func:`scalefit.plan` computes, plans for a range of budgets, isoFLOP curves, other laws on runs held out, what
-    published laws say of the planned run, its associative-memory floor, notes, methods and citations; and recipes,
-    swept settings and accuracies on tasks where the table has them. What a table does not tell is stated to be
-    so, with the reason.
+    The page needs no network and no other file. It holds the verdict in words, the planned run by the calibrated
+    forecast, the fit with its residuals and profiles, a planner that computes in the page what :func:`scalefit.plan`
+    computes, plans for a range of budgets, isoFLOP curves, other laws on held-out runs, the planned run by published
+    laws, its associative-memory floor, notes, methods and citations; and recipes, swept settings and accuracies on
+    tasks if the table has them. If a table does not allow a section, the page says why.
 
     Parameters
     ----------
     runs : path, DataFrame, or mapping of columns
-        Finished runs, as :func:`scalefit.read_runs` takes or returns them: N [parameters], D [tokens], loss.
+        Finished runs, as :func:`scalefit.read_runs` reads or returns them: N [parameters], D [tokens], loss.
     path : str or Path, optional
         Where to write the page; :meth:`Report.save` does it later.
     columns, inputs : mapping, optional
@@ -105,9 +104,9 @@ def report(
     title : str, optional
         Title of the page; by default the name of the table.
     budget : float or str, optional
-        Compute of the run that is planned [FLOP]; by default ten times that of the largest run.
+        Compute of the planned run [FLOP]; by default ten times that of the largest run.
     only : str, optional
-        Label of the one series to report on, where the table holds several.
+        Label of the series to report on, if the table holds several.
     by : {"pool"}, optional
         Fit several series as one.
     level : float
@@ -129,7 +128,7 @@ def report(
     FitError
         The law cannot be fitted to these runs; no page is made.
     ArgumentError
-        An argument that makes no sense, or several series without `only` or `by`.
+        An argument that is not allowed, or several series without `only` or `by`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a monitor answers: a forecast, reasons with their evidence, and one action."""
+"""The answer of a monitor: a forecast, reasons with their evidence, and one action."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Forecast:
     level : float
         Probability of the interval.
     step : float
-        The end that is meant [steps].
+        The end that is forecast [steps].
     method : str
-        How it was made.
+        Method of the forecast.
     calibrated_on : str
         The runs behind the priors and the interval.
     n_history : int
         Earlier runs of the recipe that corrected it.
     anneal_seen : float
-        Part of the planned fall of the rate that lies in the past [-].
+        Share of the planned fall of the learning rate that is past [-].
     """
 
     loss: float
@@ -57,7 +57,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One named finding: what was seen, what it rests on."""
+    """One named finding: what was seen, and the evidence."""
 
     code: str
     text: str
@@ -74,7 +74,7 @@ class Advice:
     action : str
         ``"continue"``, ``"stop"``, ``"cooldown_now"``, ``"rollback"`` or ``"wait"``.
     state : str
-        What the curve looks like now; nothing is latched, the next evaluation may clear it.
+        What the curve looks like now; the next evaluation may change it.
     step : float
         Latest step seen [steps].
     loss : float or None
@@ -82,7 +82,7 @@ class Advice:
     reasons : tuple of Reason
         Every finding, the deciding one first.
     final : Forecast or None
-        The loss at the planned end; None while nothing is known.
+        The forecast of the loss at the planned end; None while there is none.
     floors : dict
         Name to loss [nat/token] that the run cannot, or should not, go below; never a reason to stop.
     gain : dict

@@ -28,12 +28,12 @@ MAX_POINTS = 150  # a fit thins longer curves to this many points, evenly in the
 
 
 class CurveLaw:
-    """A law of the loss along a run; subclasses say what the columns of its linear part are.
+    """A law of the loss along a run; subclasses define the columns of its linear part.
 
     Attributes
     ----------
     name, formula : str
-        What it is called and how people read it.
+        Its name, and its formula as plain text.
     grid : mapping
         Shape parameter to the values tried.
     """
@@ -90,7 +90,7 @@ class PowerCurve(CurveLaw):
 
 
 class TailPowerCurve(PowerCurve):
-    """The same power law, fitted to the last 70 % of the curve only."""
+    """The same power law, fitted only to the last 70 % of the curve."""
 
     name = "tail_power"
     L0, A, alpha = _L0, _A, _ALPHA
@@ -216,7 +216,7 @@ def fit_curve(
     prior : mapping, optional
         Linear parameter to (mean, standard deviation): Gaussian priors, entered as ridge rows.
     noise : float
-        Standard deviation of one point [nat/token]; how much a prior weighs against the data.
+        Standard deviation of one point [nat/token]; it decides the weight of a prior relative to the data.
 
     Returns
     -------
@@ -227,7 +227,7 @@ def fit_curve(
     DataError
         Fewer usable points than linear parameters.
     ArgumentError
-        No such law, a prior for a parameter that is not linear, or steps and losses of unlike number.
+        An unknown law, a prior for a parameter that is not linear, or different numbers of steps and losses.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Losses that a run should not be able to go below, and what else its compute could buy."""
+"""Losses that a run should not go below, and the best other use of its compute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What finished runs teach: priors for the next one, and a correction from runs of the same recipe."""
+"""What is learned from finished runs: priors for the next one, and a correction from runs of the same recipe."""
 
 from __future__ import annotations
 

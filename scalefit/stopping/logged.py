@@ -41,7 +41,7 @@ def check_step(step: Any) -> float:
 
 
 class LoggedSeries:
-    """Values at steps, sorted; one value a step, the latest wins; old neighbours are averaged when it grows.
+    """Values at steps, sorted; one value per step, the latest wins; old neighbours are averaged when it grows.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class LoggedSeries:
             self._merge()
 
     def extend(self, steps: list[float], values: list[float]) -> None:
-        """Store many finite values, as `add` would one by one; fast where the steps go up and lie ahead."""
+        """Store many finite values, as `add` would one by one; fast if the steps rise and are new."""
         ahead = not self.steps or not steps or steps[0] > self.steps[-1]
         if not (ahead and all(map(lt, steps, steps[1:]))):
             for step, value in zip(steps, values, strict=True):

@@ -1,4 +1,4 @@
-"""What is logged of one run: losses, rates and gradient norms by step, and losses that were not finite."""
+"""The log of one run: losses, rates and gradient norms by step, and losses that were not finite."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LoggedRun:
-    """Takes what a run logs, in any order."""
+    """Records what a run logs, in any order."""
 
     def __init__(self) -> None:
         self._series = {name: LoggedSeries() for name in QUANTITIES}
@@ -32,7 +32,7 @@ class LoggedRun:
         lr: float | None = None,
         grad_norm: float | None = None,
     ) -> None:
-        """Log what is known at a step; order and repetitions do not matter.
+        """Log values at a step; order and repetitions do not matter.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class LoggedRun:
         self._last_step = max(self._last_step, at)
 
     def update_from(self, table: pd.DataFrame) -> None:
-        """Log a whole table as `update` logs its rows, and fast: the column ``step``, and NaN is not logged."""
+        """Log a whole table, fast: a column ``step`` and arguments of `update`; NaN is not logged."""
         steps, columns, lost = logged_columns(table)
         for name, values in columns.items():
             known = np.isfinite(values)
@@ -85,7 +85,7 @@ class LoggedRun:
             self._nonfinite = (count + 1, step)
 
     def rewind(self, step: float) -> None:
-        """Forget everything after `step`: the run went back to an earlier checkpoint.
+        """Remove everything after `step`: the run went back to an earlier checkpoint.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A live run: what was logged, what to make of it, what to do."""
+"""A live run: what was logged, what it means, what to do."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Monitor(LoggedRun):
     Parameters
     ----------
     plan : RunPlan
-        What the run is meant to be.
+        The plan of the run.
     history : sequence, optional
         Earlier runs: finished `Monitor` objects, or pairs of a `RunPlan` and a table with the columns ``step`` and
         ``val_loss``. Three or more of the same recipe sharpen the forecast; runs of another `recipe` or
@@ -55,10 +55,10 @@ class Monitor(LoggedRun):
         A fitted scaling law: its E and its value at the plan are shown, and the rest of the run is compared
         with the best other use of the same compute.
     min_gain : float, optional
-        The least gain [nat/token] that is worth going on for. Without it the monitor never says stop or
-        cool down for lack of gain.
+        Smallest gain that is worth continuing for [nat/token]. Without it the monitor never advises to stop or
+        cool down because the gain is small.
     min_saving : float
-        Part of the plan that cooling down now must save to be advised [-].
+        Share of the plan that an early cooldown must save to be advised [-].
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Monitor(LoggedRun):
 
     # -- what changes -----------------------------------------------------------------------------
     def replan(self, plan: RunPlan) -> None:
-        """Follow another plan from now on; the rates up to now stay as they were.
+        """Follow another plan from now on; past learning rates stay as they were.
 
         A note is kept. Use this when a run is extended, cut, or cooled down early.
         """
@@ -176,14 +176,14 @@ class Monitor(LoggedRun):
         Parameters
         ----------
         schedule : Schedule
-            Its future counts; the past is the run's own.
+            The schedule; only its future matters, since the past is the run's own.
         level : float
             Probability of the interval.
 
         Returns
         -------
         Forecast or None
-            None while nothing is known.
+            None while there is no forecast yet.
 
         Raises
         ------
@@ -208,14 +208,14 @@ class Monitor(LoggedRun):
         schedule : Schedule
             As in `what_if`.
         steps : array_like, shape (n,)
-            Where [steps]; those that lie in the past are left out.
+            Steps to forecast [steps]; past ones are left out.
         level : float
             Probability of the band.
 
         Returns
         -------
         steps, loss, lower, upper : ndarray, shape (k,)
-            [steps] and [nat/token]; None in place of all while nothing is known.
+            Steps [steps] and losses [nat/token]; None instead while there is no forecast yet.
 
         Raises
         ------
@@ -261,7 +261,7 @@ class Monitor(LoggedRun):
         Parameters
         ----------
         threshold : float, optional
-            Loss to beat [nat/token], such as the best finished trial's: prune when even the interval's lower
+            Loss to beat [nat/token], such as that of the best finished trial: prune when even the interval's lower
             end at the planned end is above it.
         level : float
             Probability of the interval.
@@ -269,7 +269,7 @@ class Monitor(LoggedRun):
         Raises
         ------
         ArgumentError
-            A threshold that is not a number, or no level.
+            A threshold that is not a number, or a level outside (0, 1).
         """
         bar = None if threshold is None else check_number("threshold", threshold)
         if bar is not None and np.isnan(bar):
@@ -297,7 +297,7 @@ class Monitor(LoggedRun):
         return draw_monitor(self.figure(what_if, level), ax)
 
     def view(self) -> Observation:
-        """Return what the rules look at."""
+        """Return the data that the rules read."""
         return observe(self.plan, self._series, self._last_step, self._nonfinite)
 
     # -- what is kept ---------------------------------------------------------------------------------
@@ -329,14 +329,14 @@ class Monitor(LoggedRun):
         )
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Return the state as JSON and, with a path, write it there in one step."""
+        """Return the state as JSON, and write it to `path` if given."""
         text = json.dumps(with_digest(json.loads(self.state().model_dump_json())), separators=(",", ":"))
         if path is not None:
             write_whole(path, text)
         return text
 
     def restore(self, state: MonitorState) -> None:
-        """Take the curve from `state`; plan, history and settings given in code stay.
+        """Continue the curve of `state`; plan, history and settings given in code stay.
 
         A plan in the state that differs from this one leaves a note.
         """

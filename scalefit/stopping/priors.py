@@ -1,4 +1,4 @@
-"""What finished runs say about an unfinished one: the priors of the law's parameters, and those of a peak rate."""
+"""Priors of the law's parameters from finished runs, in general and for a peak learning rate."""
 
 from __future__ import annotations
 

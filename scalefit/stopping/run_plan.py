@@ -1,4 +1,4 @@
-"""What a run is meant to be: its schedule and, where known, its size, data and recipe."""
+"""The plan of a run: its schedule and, if known, its size, data and recipe."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class RunPlan(Record):
     n_layers, d_emb, T_max, vocab_size : int, optional
         Layers, width, context length [tokens], vocabulary, for the associative-memory floor.
     unique_tokens : float or str, optional
-        Distinct training tokens [tokens]; tells whether data repeat.
+        Distinct training tokens [tokens]; they show whether data repeat.
     epochs : float, optional
         Planned passes over the training data [-]; from `unique_tokens` by default. Zero and NaN mean unknown.
     pretrained : bool, optional
         Whether the run starts from trained weights. By default the evaluations decide which forecast is made.
     optimizer : str, optional
-        Name of the optimizer. Adam and AdamW have the narrowest band; unsaid, the forecast allows for a larger gain
-        from annealing.
+        Name of the optimizer. Adam and AdamW have the narrowest band; without a name the forecast allows for a larger
+        gain from annealing.
     weight_decay : float, optional
-        Weight decay [-]; times the rates that are left, it says whether a late second descent is possible.
+        Weight decay [-]; with the remaining learning rates it decides whether a late second descent is possible.
     peak_lr : float, optional
-        Peak learning rate [1/step]; from the logged rates by default. Under Adam and AdamW it tells most of what
+        Peak learning rate [1/step]; from the logged rates by default. Under Adam and AdamW it predicts most of what
         annealing will gain, and narrows the band.
     recipe : str, optional
         Name of the recipe; earlier runs of another one are not used as history.
@@ -67,7 +67,7 @@ class RunPlan(Record):
     Raises
     ------
     ArgumentError
-        A value that makes no sense, or steps and tokens that contradict each other.
+        A value that is not allowed, or steps and tokens that contradict each other.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class RunPlan(Record):
 
 
 def check_plan(plan: Any, where: str = "plan") -> None:
-    """Refuse what is not a plan."""
+    """Raise if the argument is not a plan."""
     if not isinstance(plan, RunPlan):
         raise ArgumentError(
             f"{where} is a {type(plan).__name__}",

@@ -1,4 +1,4 @@
-"""Runs that a law can use: a table as every fit checks it first, and one warning of the rows that are left out."""
+"""Runs that a law can use: the check before every fit, with one warning about the rows that are left out."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class CheckedRuns:
     conventions : dict
         ``params``, ``flops`` and ``loss_unit``, and whether the table states them (``stated``).
     notes : tuple of Note
-        What was guessed, derived, set aside or found unusual.
+        What was guessed, derived, set aside or is unusual.
     set_aside : tuple of (row, reason)
         Every row that is not among the runs.
     words : dict of str to ndarray, shape (n_runs,)
-        Columns that hold no numbers: recipes, optimizers, corpora.
+        Columns of text: recipes, optimizers, corpora.
     """
 
     columns: dict[str, AnyArray]
@@ -82,7 +82,7 @@ def check_runs(
     loss : str
         The column of the loss.
     declared : mapping, optional
-        What knows which values of a column make sense (``admits``), by name; positive ones do where none is.
+        Declarations with the possible values of a column (``admits``), by name; columns without one must be positive.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Tables in: from whatever holds a list of runs to the columns N, D, C and loss, with their conventions.
+"""Read tables: from any list of runs to the columns N, D, C and loss, with their conventions.
 
-Nothing is dropped in silence: a row that cannot be used is set aside with its number and the reason, a column
+Nothing is dropped silently: a row that cannot be used is set aside with its number and the reason, a column
 that was guessed is named, and both travel with the table in ``runs.attrs["scalefit"]``.
 """
 
@@ -58,38 +58,37 @@ def read_runs(
         Files: csv, tsv, json, jsonl or parquet; text may be gzipped.
     N, D, C : str or number, optional
         The column of parameters [parameters], training tokens [tokens] and training compute [FLOP], or one
-        quantity for every run (``D="300B"``). Where not given, the usual names are looked for, and any two
-        of the three give the third. Cells may be typed with a suffix: 7e9, 7B, 1.4T.
+        quantity for every run (``D="300B"``). By default the usual names are tried, and any two of the three
+        give the third. Cells may have a suffix: 7e9, 7B, 1.4T.
     loss : str, optional
         The column of the loss.
     loss_unit : {"nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "other"}, default "nat/token"
-        What the source's loss is in; a column ``loss_unit`` with one value is used if this is not given. The
-        result is in nat/token, except that ``"other"`` is kept.
+        Unit of the source's loss; by default a column ``loss_unit`` with one value is used. The result is in
+        nat/token, except that ``"other"`` is kept.
     params : str, default "total"
-        What N counts, one of `PARAMS_CONVENTIONS`. This and the next are kept where the source was read before.
+        What N counts, one of `PARAMS_CONVENTIONS`. If the source was read before, its `params` and `flops` are kept.
     flops : str, default "6ND"
-        The convention that ties C to N and D.
+        The convention that relates C to N and D.
     bytes_per_token : str or number, optional
         A column or number [byte/token]; needed for losses per byte.
     series : str or list of str, optional
-        The column, or columns together, that tell apart runs of different corpora or tokenizers.
+        The column or columns that distinguish runs of different corpora or tokenizers.
     unique_tokens : str or number, optional
-        The column of distinct training tokens [tokens], where data was repeated.
+        The column of distinct training tokens [tokens], if data was repeated.
     weight, status : str, optional
-        The column of weights; of how each run ended.
+        The column of weights, and the column that says how each run ended.
     format : {"csv", "tsv", "json", "jsonl", "parquet"}, optional
         Overrules the guess from content and name.
     incomplete : {"set_aside", "keep"}
-        What happens to a row without a loss, or an N, D or C that others have: ``"keep"`` leaves it NaN.
-
+        What happens to a row without a loss, or without an N, D or C that others have: ``"keep"`` leaves it NaN.
     columns : mapping of str to str or number, optional
-        The columns above by name, as ``{"N": "params_total"}``: another way of saying ``N="params_total"``.
+        The columns above by name: ``{"N": "params_total"}`` means ``N="params_total"``.
     inputs : mapping of str to str or number, optional
-        Columns of what else a law reads, as ``{"n_experts": "config.moe.n"}``, or a number for every run. A name with
-        points reaches into nested JSON.
+        Columns of a law's other inputs, as ``{"n_experts": "config.moe.n"}``, or a number for every run. A name with
+        dots reaches into nested JSON.
     declared : mapping, optional
-        What the law says that the table is for, ``law.reads()``: its target and inputs are looked for by their usual
-        names, and zeros and negative values stay where they make sense.
+        Declarations of a law, ``law.reads()``: its target and inputs are found by their usual names, and zeros and
+        negative values are kept if the law allows them.
     max_rows, max_bytes : int, optional
         Most rows, and most bytes of text once unpacked, that are read from a file: 2 million and 128 MiB (a quarter
         of it for json).
@@ -97,7 +96,7 @@ def read_runs(
     Returns
     -------
     DataFrame
-        Columns N, D, C (those known), loss, then the rest as it was. The index, named ``row``, is the row's
+        Columns N, D, C (those known), loss, then the others unchanged. The index, named ``row``, is the row's
         number in the file (csv: the header is row 1) or its label in the frame. ``attrs["scalefit"]`` holds
         the conventions, what was guessed and what was set aside.
 
@@ -106,7 +105,7 @@ def read_runs(
     DataError
         The table cannot be read, lacks a column, or has no usable row.
     ArgumentError
-        An argument names no known convention or unit.
+        An argument names an unknown convention or unit.
 
     Warns
     -----

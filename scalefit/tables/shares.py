@@ -34,25 +34,25 @@ def share_columns(
     runs : path, DataFrame or mapping of columns
         The table.
     name : str
-        What the law calls its shares; columns ``r_web`` are found first for ``"r"``.
+        Name of the law's shares; columns such as ``r_web`` are tried first for ``"r"``.
     given : str or sequence of str, optional
-        The columns, or patterns such as ``"share_*"``; else they are looked for by a common beginning or end and a sum
-        of 1.
+        The columns, or patterns such as ``"share_*"``; by default they are found by a common prefix or suffix and a
+        sum of 1.
     domains : sequence of str
-        The domains wanted, where they are known.
+        The domains, if they are known.
     tolerance : float
         How far from 1 a sum may be.
 
     Returns
     -------
     dict of str to str
-        Domain to column; what all columns begin and end with is left out of the domain.
+        Domain to column; a prefix or suffix that all columns share is not part of the domain.
 
     Raises
     ------
     DataError
-        There are no such columns, or shares of a row do not sum to 1: the row is named, and percentages and counts are
-        told.
+        There are no such columns, or shares of a row do not sum to 1: the message names the row, and says if the shares
+        look like percentages or counts.
     """
     frame, rows = _frame_of(runs)
     names = [str(column) for column in frame.columns]

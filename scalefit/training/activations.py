@@ -1,9 +1,9 @@
 """Last-layer activations and the distances between them: the measured radius of the associative-memory theory.
 
 Niu et al. (2024, arXiv:2405.08707, section 6.1) take half the distance of a last-layer activation to its nearest
-neighbour as the radius of a stored pattern, and compare it with sqrt(n / 2 pi e). The number is not scale-invariant:
+neighbour as the radius of a stored pattern, and compare it with sqrt(n / 2 pi e). This radius is not scale-invariant:
 layer-norm gains set the scale, and independent Gaussian points of n dimensions sit about sigma sqrt(2 n) apart. So it
-is reported before and after the final norm, against the RMS norm, and beside nulls that know nothing of language.
+is reported before and after the final norm, relative to the RMS norm, and beside nulls without any language.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def nearest_distances(points: npt.ArrayLike | torch.Tensor, device: str | None =
     points : array_like, shape (n_points, n)
         At least two points, taken in single precision.
     device : str, optional
-        Where to compute, such as ``"cuda"``; default: the CPU, or where `points` already is.
+        Where to compute, such as ``"cuda"``; by default the CPU, or the device of `points`.
     block : int
         Rows and columns of a block.
 
@@ -122,7 +122,7 @@ def _measure(
 
 @dataclass(frozen=True)
 class RadiusReport:
-    """Nearest-neighbour distances of one set of points, with what they mean.
+    """Nearest-neighbour distances of one set of points.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ class RadiusReport:
 
     @property
     def intrinsic_dimension(self) -> float:
-        """The k of median distance ~ points^(-1/k) over the shares; NaN for one share, infinite where it is level.
+        """The k of median distance ~ points^(-1/k) over the shares; NaN for one share, infinite if it does not fall.
 
         Points that fill k dimensions come closer with their number M as M^(-1/k). The theory takes k = n and a radius
         that does not depend on the number of patterns, which is k = infinity.
@@ -204,13 +204,13 @@ def measure_radius(
     points : array_like, shape (n_points, n)
         Activations.
     name : str
-        For the report.
+        Name in the report.
     shares : tuple of float
         Shares of the shuffled sample.
     device : str, optional
         Where to compute.
     seed : int
-        Of the shuffle.
+        Seed of the shuffle.
     """
     kept = np.unique(np.asarray(points, np.float32), axis=0)
     kept = kept[np.random.default_rng(seed).permutation(len(kept))]

@@ -1,4 +1,4 @@
-"""How fast training runs here: tokens per second of each step mode, beside the same model in transformers."""
+"""Training speed on this machine: tokens per second of each step mode, beside the same model in transformers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def bench(
     device : str
         As in RuntimeConfig.
     seconds : float
-        For each measurement [s].
+        Time for each measurement [s].
     compare : bool
         Measure transformers too.
 
@@ -54,12 +54,12 @@ def bench(
     -------
     list of dict
         size, N, mode, tokens_per_second, ratio (to transformers, eager), flops_per_second, device, fastest (of our
-        modes). A mode that cannot run here, for want of a compiler or of memory, is left out with a warning.
+        modes). A mode that cannot run here, because a compiler or memory is missing, is left out with a warning.
 
     Raises
     ------
     ArgumentError
-        An unknown size, no time to measure in, or a device that is not there.
+        An unknown size, a time that is not positive, or a device that is not available.
     """
     place = best_device(device)
     cuda = place.type == "cuda"

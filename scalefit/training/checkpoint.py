@@ -20,7 +20,7 @@ def write(path: Path, tensors: dict[str, torch.Tensor], facts: str) -> None:
 
 
 def read(path: Path, run_id: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """Read a checkpoint of this run; None where there is none.
+    """Read a checkpoint of this run; None if there is none.
 
     Raises
     ------

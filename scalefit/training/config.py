@@ -30,25 +30,25 @@ class ModelConfig(Config):
         Layers, embedding width, attention heads, context length [tokens].
     d_ff : int, optional
         Width of the feed-forward layer, or of one expert; default four times `d_emb`, and 8/3 of it, up to a multiple
-        of 32, where it is gated.
+        of 32, if it is gated.
     vocab_size : int, optional
-        Default: the corpus decides.
+        Vocabulary; by default that of the corpus.
     tied : bool
-        Input embedding and output matrix are one.
+        Whether the input embedding is also the output matrix.
     dropout : float
-        On embeddings, attention and residual branches.
+        Dropout of embeddings, attention and residual branches.
     head_bias : bool
-        A bias on the output (Murty et al.'s code has one).
+        Whether the output has a bias (it has in Murty et al.'s code).
     path : str, optional
         A local folder or ``config.json`` of a transformers causal LM instead of the families above; its own
-        sizes then hold and ``family`` is ``"huggingface"``.
+        sizes are used and ``family`` is ``"huggingface"``.
     n_kv_heads : int, optional
         Heads of keys and values, each shared by ``n_heads / n_kv_heads`` query heads (Ainslie et al. 2023,
         arXiv:2305.13245); default `n_heads`.
     qk_norm : bool
         RMS norm of each query and key (Dehghani et al. 2023, arXiv:2302.05442).
     rope_base, norm_eps : float
-        Base of the rotary angles; what RMS norms add to the mean square.
+        Base of the rotary angles; the epsilon of RMS norms.
     soft_cap : float, optional
         Logits pass through ``soft_cap * tanh(logits / soft_cap)``.
     n_experts, top_k, n_shared_experts : int
@@ -131,7 +131,7 @@ class ModelConfig(Config):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """Build from a mapping; ``preset`` names a starting point that the other keys change."""
+        """Build from a mapping; ``preset`` names a model whose fields the other keys replace."""
         values = dict(values)
         name = values.pop("preset", None)
         return super().from_dict({**({} if name is None else preset_fields(name)), **values})
@@ -153,14 +153,14 @@ class CorpusConfig(Config):
         ``byte``, ``bpe:V`` (trained on the training documents), ``words``, ``hf:/local/path``. Markov sources, facts
         and ids need none.
     packing : {"stream", "line"}
-        ``stream``: documents joined and cut into full contexts. ``line``: one document a row, padded,
+        ``stream``: documents joined and cut into full contexts. ``line``: one document per row, padded,
         padding unscored.
     text_field : str
         The text column of JSONL and parquet.
     n_tokens : int
-        Markov: training tokens to sample. Facts: facts to draw. Files and ids: at most so many (0: all).
+        Markov: training tokens to sample. Facts: facts to draw. Files and ids: most tokens to read (0: all).
     n_lines : int
-        Question Formation: lines to sample, held-out ones included.
+        Question Formation: lines to sample, held-out lines included.
     mode : {"grammar", "mccoy"}
         Question Formation: the published grammar as it is, or reweighted to the marginals of the published data.
     order, n_states, branching : int
@@ -168,11 +168,11 @@ class CorpusConfig(Config):
     n_keys, zipf : int, float
         Facts: keys, and the exponent of their frequency by rank.
     fraction : float
-        Share of the training documents that is used.
+        Share of the training documents to use.
     val_fraction : float
         Share of documents held out, by the hash of the document.
     seed : int
-        Of the sampled sources.
+        Seed of the sampled sources.
     """
 
     source: Literal["stdlib", "question_formation", "markov", "facts", "files", "ids"] = "stdlib"
@@ -221,18 +221,18 @@ class OptimizerConfig(Config):
     lr : float or tuple of float
         Peak learning rate; several make an ensemble.
     batch_size : int
-        Sequences a step.
+        Sequences per step.
     beta1, beta2, eps : float
-        AdamW's. `beta2` None means 0.99 below 128k tokens a step and 0.95 from there: small batches want the longer
+        AdamW's. `beta2` None means 0.99 below 128k tokens per step and 0.95 from there: small batches want the longer
         memory (Porian et al. 2024, arXiv:2406.19146).
     weight_decay : float
-        Decoupled, on matrices and embeddings.
+        Decoupled weight decay, on matrices and embeddings.
     clip : float
-        Bound of each member's gradient norm.
+        Largest gradient norm of each member; larger gradients are scaled down.
     momentum : float
         Muon's.
     rates : mapping of str to float
-        Rates of "embedding", "head", "matrix" (of the blocks) and "vector" over `lr`; 1 where not named.
+        Rates of "embedding", "head", "matrix" (of the blocks) and "vector" relative to `lr`; 1 by default.
     z_loss : float
         Weight of the squared log of the softmax's normaliser (Chowdhery et al. 2022, arXiv:2204.02311). It is in the
         gradient only: reported losses stay cross-entropies.
@@ -286,14 +286,14 @@ class ScheduleConfig(Config):
     tokens : tuple of int
         The D of each point [tokens], rounded to whole steps.
     warmup : int, optional
-        [tokens]. Default min(N, a fifth of the smallest D): long warm-ups spoil small runs (Porian et al.
+        Length of the warm-up [tokens]. Default min(N, smallest D / 5): long warm-ups spoil small runs (Porian et al.
         2024).
     cooldown : float
         Share of each D spent cooling down.
     shape : {"linear", "1-sqrt"}
-        Of the cooldown.
+        Shape of the cooldown.
     final : float
-        Last rate over the peak.
+        Last rate, relative to the peak.
     """
 
     kind: Literal["wsd", "cosine", "constant"] = "wsd"
@@ -329,7 +329,7 @@ class EvaluationConfig(Config):
 class RuntimeConfig(Config):
     """How it is computed. Only `dtype` can change the numbers, so only it is part of a run's identity.
 
-    `dtype` ``auto`` is float32 on CPU and bfloat16 on CUDA (weights and their updates stay float32); the rows say it.
+    `dtype` ``auto`` is float32 on CPU and bfloat16 on CUDA (weights and their updates stay float32); rows record it.
     On CUDA float32 products use TF32 where `dtype` is ``auto`` or ``bfloat16``, and strict float32 where it is
     ``float32``.
     `step` ``auto`` is eager on CPU; on CUDA a run of some length first times eager, compiled and ``graph`` passes
@@ -338,7 +338,7 @@ class RuntimeConfig(Config):
     `log`: writers of the curve beside the store, any of ``tensorboard`` and ``wandb`` (offline).
     `keep_weights`: leave the weights of the last point in the run's folder, for :func:`load_trained`.
     `parallel`: how processes of ``torchrun`` share a run: ``ddp``, or ``fsdp`` (torch's ``fully_shard``: each holds a
-    part of every parameter, gradient and moment); either goes on from the other's checkpoint.
+    part of every parameter, gradient and moment); each can resume from the other's checkpoint.
     """
 
     device: Text = "auto"

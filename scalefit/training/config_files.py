@@ -55,6 +55,6 @@ def load_config(path: str | Path, kind: type[ConfigT]) -> ConfigT:
     Raises
     ------
     ArgumentError
-        Unreadable file, unknown field, wrong type or a value that makes no sense; the first problem is named.
+        Unreadable file, unknown field, wrong type or a value that is not allowed; the first problem is named.
     """
     return kind.from_dict(read_mapping(path))

@@ -1,4 +1,4 @@
-"""Writers of the curve beside the store: TensorBoard files and W&B runs, both on this disk, neither by default."""
+"""Further writers of the curve: TensorBoard files and W&B runs, both local, neither by default."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Write = Callable[[int, dict[str, float]], None]
 
 
 class Logs:
-    """Takes each curve record; closed at the end of a run, or what a writer holds back is lost to the next one."""
+    """Takes each curve record; must be closed at the end of a run, or buffered records are lost."""
 
     def __init__(self, writers: list[tuple[Write, Callable[[], object]]]) -> None:
         self._writers = writers
@@ -28,13 +28,13 @@ class Logs:
             write(record["step"], _values(record))
 
     def close(self) -> None:
-        """Write what is held back, and end."""
+        """Write buffered records and close."""
         for _, close in self._writers:
             close()
 
 
 def open_logs(config: RunConfig, folder: Path) -> Logs:
-    """Return what takes each curve record, for the writers that the config asks for.
+    """Return the writers of curve records that the config asks for.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a device does otherwise than this machine's processor: families, dtypes, step modes, optimisers, resuming."""
+"""Compare a device with this machine's processor: families, dtypes, step modes, optimisers, resuming."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ N_STEPS, EXACT, COARSE = 8, 2e-4, 0.03
 class Check:
     """One comparison.
 
-    `difference` is the largest between losses [nat/token], None where nothing could be compared; `failure` what failed.
+    `difference` is the largest between losses [nat/token], None if nothing could be compared; `failure` is the error.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether it ran and differs by no more than is allowed."""
+        """Whether it ran and differs by no more than allowed."""
         return self.difference is not None and self.difference <= self.allowed
 
     def __str__(self) -> str:
@@ -66,16 +66,16 @@ def check_device(
     device : str
         As in RuntimeConfig.
     seconds : float
-        No comparison begins later than this [s].
+        No new comparison begins after this time [s].
     modes : sequence of str
         Step modes to try.
     store : path, optional
-        Where the small corpus goes; default a folder that is removed.
+        Folder for the small corpus; by default a temporary one.
 
     Raises
     ------
     ArgumentError
-        The device is not there.
+        The device is not available.
 
     Examples
     --------

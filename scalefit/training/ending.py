@@ -1,4 +1,4 @@
-"""Signals that ask a process to end: heard, and obeyed where nothing is left half done."""
+"""Signals that ask a process to end: handled once nothing is left half done."""
 
 from __future__ import annotations
 

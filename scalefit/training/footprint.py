@@ -1,4 +1,4 @@
-"""How much memory a training step needs on a device, from a step on tensors without contents: nothing is allocated."""
+"""Memory that a training step needs on a device, from a step on tensors without contents: nothing is allocated."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def step_memory(config: RunConfig, vocab_size: int, row_length: int | None = Non
     Parameters
     ----------
     config : RunConfig
-        The run; its members and `runtime.micro_batch` count.
+        The run, with its members and `runtime.micro_batch`.
     vocab_size : int
-        Of the corpus [tokens].
+        Vocabulary of the corpus [tokens].
     row_length : int, optional
         Positions of a row; default `T_max`.
     device : {"cuda", "cpu"}
@@ -75,7 +75,7 @@ def step_memory(config: RunConfig, vocab_size: int, row_length: int | None = Non
     Returns
     -------
     int or None
-        [byte]; None where the work depends on the contents of tensors, as that of a mixture of experts does.
+        Memory [byte]; None where it depends on the contents of tensors, as in a mixture of experts.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The training loop: pure, idempotent and resumable.
 
-``train(config)`` gives the same record whether it ran in one go, was killed ten times, or was already there: on one CPU
+``train(config)`` gives the same record whether it ran in one go, was killed ten times, or had finished before: on a CPU
 thread bitwise, but for times and memory. Batches, dropout and schedule are functions of the step alone.
 """
 
@@ -40,14 +40,14 @@ SIGN_OF_LIFE = 20.0
 def train(
     config: RunConfig, store: str | FilePath | Store = "scalefit_runs", progress: Progress | None = None
 ) -> RunRecord:
-    """Train one run to its end, or return it where it is already finished.
+    """Train one run to its end, or return its record if it is already finished.
 
     Parameters
     ----------
     config : RunConfig
-        The whole input.
+        The run; nothing else decides its result.
     store : path or str
-        Folder of runs and corpora, made where absent; or an address that fsspec reads, such as ``s3://bucket/runs``.
+        Folder of runs and corpora, created if missing; or an address for fsspec, such as ``s3://bucket/runs``.
     progress : callable, optional
         Called with a mapping (step, n_steps, warmup_steps, tokens, train_loss) about once a second, and with
         val_loss, lr and grad_norm too at each curve record.
@@ -55,7 +55,7 @@ def train(
     Returns
     -------
     RunRecord
-        Its rows; a run that diverged, met a NaN or ran out of memory has that status and is returned too.
+        Its rows and status; a run that diverged, met a NaN or ran out of memory is returned too, with that status.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def train(
     DataError
         The corpus or the store cannot be read or written, or another live worker holds the run.
     SystemExit, KeyboardInterrupt
-        The process got SIGTERM or SIGINT: the run is saved after the micro-batch in progress, and goes on from there
-        when it is started again. A second SIGINT does not wait.
+        The process got SIGTERM or SIGINT: the run is saved after the current micro-batch, and continues from there
+        when it is started again. A second SIGINT ends it at once.
     """
     if not isinstance(config, RunConfig):
         raise ArgumentError(f"config is a {type(config).__name__}", "nothing was run", "Make a RunConfig")

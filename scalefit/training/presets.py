@@ -1,4 +1,4 @@
-"""Named models, as the fields of a ModelConfig: nothing is imported to name one."""
+"""Named models, as the fields of a ModelConfig; using one imports nothing."""
 
 from __future__ import annotations
 

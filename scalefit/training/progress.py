@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class TrainingProgress:
-    """Give an instance to ``train(progress=...)``; use it as a context manager.
+    """A progress bar for ``train(progress=...)``; use it as a context manager.
 
     The forecast comes from :class:`scalefit.Monitor`, fed with the trunk's held-out losses under the schedule of the
-    last point. It is shown once the monitor can say something.
+    last point. It is shown as soon as the monitor has one.
     """
 
     def __init__(self, config: RunConfig, console: Any = None) -> None:

@@ -19,7 +19,7 @@ from scalefit.training.distributed import World
 
 
 def provenance(corpus: Corpus, world: World, dtype: str) -> dict[str, Any]:
-    """Return what a reader needs to make the run again, or to know why it differs."""
+    """Return what a reader needs to repeat the run, or to see why a repeat differs."""
     return {
         **machine(world.device),
         "corpus_sha256": corpus.meta["sha256"],

@@ -1,4 +1,4 @@
-"""A store in a bucket, or wherever else fsspec reaches: ``s3://``, ``gs://``, ``abfs://``, ``hf://``, ``file://``.
+"""A store in a bucket, or any other place that fsspec reaches: ``s3://``, ``gs://``, ``abfs://``, ``hf://``.
 
 A worker trains in a scratch folder of its own machine, an ordinary store, and sends what is whole: results, checkpoints
 with the curve up to them, the config of the sweep. A lease is an object that can be made only once. Corpora are not
@@ -75,20 +75,20 @@ class RemoteStore(Store):
         return RemoteRunFolder(self, self.root / "runs" / run_id)
 
     def fetch(self, pattern: str) -> None:
-        """Bring the files of a pattern here."""
+        """Fetch the files that match a pattern."""
         with _reached(self.name):
             self.files.invalidate_cache()
             for found in self.files.glob(f"{self.base}/{pattern}"):
                 self.get(str(found).rpartition(f"{self.base.lstrip('/')}/")[2])
 
     def publish(self, pattern: str) -> None:
-        """Send the files of a pattern."""
+        """Send the files that match a pattern."""
         with _reached(self.name):
             for path in sorted(self.root.glob(pattern)):
                 self.put(str(path.relative_to(self.root)))
 
     def get(self, name: str) -> bool:
-        """Bring one file here, whole or not at all; False where it is not there."""
+        """Fetch one file, whole or not at all; False if it does not exist."""
         target = self.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}")
@@ -112,17 +112,17 @@ class RemoteStore(Store):
             self.files.put_file(str(self.root / name), target)
 
     def remove(self, name: str) -> None:
-        """Remove one file, where it is there."""
+        """Remove one file if it exists."""
         with contextlib.suppress(FileNotFoundError):
             self.files.rm_file(f"{self.base}/{name}")
 
     def has(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         self.files.invalidate_cache()
         return bool(self.files.exists(f"{self.base}/{name}"))
 
     def read_text(self, name: str) -> str | None:
-        """Return what a small file holds; None where it is not there."""
+        """Return the content of a small file; None if it does not exist."""
         self.files.invalidate_cache()
         try:
             return bytes(self.files.cat_file(f"{self.base}/{name}")).decode(errors="replace")
@@ -130,7 +130,7 @@ class RemoteStore(Store):
             return None
 
     def write_text(self, name: str, text: str, once: bool = False) -> bool:
-        """Write a small file; `once`: False where it is there already."""
+        """Write a small file; with `once`, return False if it already exists."""
         target = f"{self.base}/{name}"
         self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
         try:
@@ -153,7 +153,7 @@ class RemoteRunFolder(RunFolder):
 
     @property
     def finished(self) -> bool:
-        """Whether the result is here, or there; it is brought here then."""
+        """Whether the result exists here or in the remote store; a remote one is fetched."""
         if super().finished:
             return True
         with _reached(self.store.name):
@@ -164,7 +164,7 @@ class RemoteRunFolder(RunFolder):
         return super().finished
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write a JSON file; a result is sent, after all that belongs to it."""
+        """Write a JSON file; a result is sent after everything that belongs to it."""
         super().write_json(name, value)
         if name == "result.json":
             with _reached(self.store.name):
@@ -173,7 +173,7 @@ class RemoteRunFolder(RunFolder):
                         self.store.put(f"{self.key}/{kept}")
 
     def keep_checkpoint(self) -> None:
-        """Send the checkpoint, after the curve up to it; a network that is away for a while is only reported."""
+        """Send the checkpoint, after the curve up to it; a temporary network failure is only reported."""
         try:
             with _reached(self.store.name):
                 for path in (self.curve_path, self.checkpoint_path):
@@ -183,13 +183,13 @@ class RemoteRunFolder(RunFolder):
             log.warning("the checkpoint of %s stays on this machine: %s", self.path.name, error)
 
     def drop_checkpoint(self) -> None:
-        """Remove the checkpoint, here and there."""
+        """Remove the checkpoint, here and in the remote store."""
         super().drop_checkpoint()
         with _reached(self.store.name):
             self.store.remove(f"{self.key}/{self.checkpoint_path.name}")
 
     def acquire(self) -> bool:
-        """Take the lease, and bring the last checkpoint here; False where another live worker has it."""
+        """Take the lease, and fetch the last checkpoint; False if another live worker has the lease."""
         if not super().acquire():
             return False
         try:
@@ -246,7 +246,7 @@ class RemoteRunFolder(RunFolder):
             return self._is_held()
 
     def renew(self) -> bool:
-        """Show that the owner lives; False where the lease is another worker's by now."""
+        """Renew the lease; False if another worker has taken it."""
         if not super().renew():
             return False
         try:
@@ -256,7 +256,7 @@ class RemoteRunFolder(RunFolder):
             return True
 
     def release(self) -> None:
-        """Give the lease back, where it is still this worker's."""
+        """Give the lease back, if this worker still has it."""
         _HELD.discard(self._lease)
         with contextlib.suppress(StoreError), _reached(self.store.name):
             if self._is_ours():

@@ -15,7 +15,7 @@ from scalefit.training.models.built import Built
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What all rows of a run share.
+    """Facts that all rows of a run share.
 
     `length` is the positions of a training row, `tokens_per_step` the tokens that a step of one member scores,
     `machine` what it was computed on (device, n_devices, dtype).
@@ -32,7 +32,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Score:
-    """What one member reached at one D: losses [nat/token], and what the way there cost.
+    """What one member reached at one D: losses [nat/token], and its cost.
 
     `cost` holds seconds [s], tokens_per_second [token/s], mfu [-], peak_memory [byte] and grad_norm, each None where it
     was not measured.

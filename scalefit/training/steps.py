@@ -1,4 +1,4 @@
-"""How a step is computed: eager, compiled, or compiled with CUDA graphs; by measurement where nobody says which."""
+"""How a step is computed: eager, compiled, or compiled with CUDA graphs; measured if nobody chooses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store: one folder a run, one writer at a time, and every file either whole or absent.
+"""The store: one folder per run, one writer at a time, and every file either whole or absent.
 
 ``runs/<run_id>/`` holds config.json, provenance.json, curve.jsonl (appended), checkpoint.safetensors
 (replaced atomically), result.json (its presence means finished) and lease (who is at work). ``corpora/``
@@ -33,12 +33,12 @@ RESULT_FORMAT = 1
 
 
 class StoreError(DataError):
-    """The store cannot be read or written; what was finished before is untouched."""
+    """The store cannot be read or written; finished runs are untouched."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What :func:`train` returns: the rows of one run, one for each member and D.
+    """The result of :func:`train`: the rows of one run, one per member and D.
 
     `status` is ``finished``, or the worst thing that happened: ``diverged``, ``nan``, ``oom``. `curve` is a
     list of mappings with segment, step, tokens, lr, and for each member train_loss, val_loss, grad_norm.
@@ -66,7 +66,7 @@ class RunRecord:
 class Store:
     """A store in a folder of this machine, or of a filesystem that it mounts.
 
-    `name` is what another worker opens it by, `root` the folder.
+    `name` is the name by which another worker opens it, `root` the folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -77,10 +77,10 @@ class Store:
         return RunFolder(self.root / "runs" / run_id)
 
     def fetch(self, pattern: str) -> None:
-        """Bring the files of a pattern here: they are."""
+        """Fetch the files that match a pattern: nothing to do in a local store."""
 
     def publish(self, pattern: str) -> None:
-        """Let others see the files of a pattern: they do."""
+        """Publish the files that match a pattern: nothing to do in a local store."""
 
 
 class RunFolder:
@@ -109,7 +109,7 @@ class RunFolder:
             out.write((json.dumps(plain(record)) + "\n").encode())
 
     def keep_checkpoint(self) -> None:
-        """Keep the checkpoint that was written: it is where it stays."""
+        """Keep the checkpoint that was written: nothing to do in a local store."""
 
     def drop_checkpoint(self) -> None:
         """Remove the checkpoint of a run that is finished."""
@@ -120,7 +120,7 @@ class RunFolder:
         return self.curve_path.stat().st_size if self.curve_path.exists() else 0
 
     def truncate_curve(self, size: int) -> None:
-        """Forget what was written after a checkpoint."""
+        """Remove what was written after a checkpoint."""
         with store_errors(self.path):
             if self.curve_size() < size:
                 raise StoreError(
@@ -175,7 +175,7 @@ class RunFolder:
             ) from error
 
     def acquire(self) -> bool:
-        """Take the lease; False where another live worker has it."""
+        """Take the lease; False if another live worker has it."""
         lease = self.path / "lease"
         with store_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ class RunFolder:
         return lease.exists() and not _abandoned(lease)
 
     def renew(self) -> bool:
-        """Show that the owner lives; False where the lease is another worker's by now."""
+        """Renew the lease; False if another worker has taken it."""
         lease = self.path / "lease"
         try:
             if lease.read_text() != _owner():
@@ -231,7 +231,7 @@ class RunFolder:
                 thread.join()
 
     def check_lease(self) -> None:
-        """Refuse to go on where another worker has taken the run: two writers would mix their curves.
+        """Raise if another worker has taken the run, because two writers would mix their curves.
 
         Raises
         ------
@@ -246,7 +246,7 @@ class RunFolder:
             )
 
     def release(self) -> None:
-        """Give the lease back, where it is still this worker's."""
+        """Give the lease back, if this worker still has it."""
         lease = self.path / "lease"
         _HELD.discard(lease.absolute())
         with contextlib.suppress(OSError):
@@ -281,11 +281,11 @@ def is_dead(found: Mapping[str, Any], age: float, held: bool) -> bool:
     Parameters
     ----------
     found : mapping
-        What its lease says of it.
+        Content of its lease.
     age : float
-        Since its last sign of life [s].
+        Time since its last sign of life [s].
     held : bool
-        Whether this process holds the lease: another thread of it is at work then.
+        Whether this process holds the lease, in another thread.
     """
     if found.get("host") == socket.gethostname() and found.get("boot") == _boot_id():
         pid = int(found.get("pid", 0))
@@ -302,7 +302,7 @@ def is_dead(found: Mapping[str, Any], age: float, held: bool) -> bool:
 
 
 def owner() -> dict[str, Any]:
-    """Return who this process is, as its leases have it."""
+    """Return the identity of this process, as written into leases."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
 
 
@@ -327,7 +327,7 @@ def _boot_id() -> str:
 
 @contextlib.contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Turn what a filesystem can do wrong into one clear error."""
+    """Turn errors of the filesystem into one clear error."""
     try:
         yield
     except OSError as error:

@@ -35,7 +35,7 @@ class TrainedModel:
 
 
 def load_trained(config: RunConfig, store: str | Path | Store) -> TrainedModel:
-    """Load the model that ``train`` left behind, on the run's device; it must have had ``runtime.keep_weights``.
+    """Load the model of a finished run on the run's device; it must have been trained with ``runtime.keep_weights``.
 
     Raises
     ------

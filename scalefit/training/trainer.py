@@ -1,4 +1,4 @@
-"""What computes: a model on its device, its optimiser, and one training step of a batch in micro-batches."""
+"""A model on its device, its optimiser, and one training step of a batch in micro-batches."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Trainer:
             torch.set_float32_matmul_precision("highest" if exact else "high")
 
     def place(self, n_steps: int) -> None:
-        """Bring the model to its device and choose how it steps; `n_steps` is the length of the run [steps]."""
+        """Move the model to its device and choose its step mode; `n_steps` is the length of the run [steps]."""
         rates = [lr for lr, _ in self.members]
         self.optimizer: FlatAdamW | ShardedAdamW
         if self.sharded:
@@ -121,9 +121,9 @@ class Trainer:
         step : int
             From 0.
         multiplier : float
-            The schedule over its peak.
+            Learning rate, relative to the peak.
         between : callable
-            Called before each micro-batch; where it raises, the step has changed nothing.
+            Called before each micro-batch; if it raises, the step has changed nothing.
         """
         inputs, targets = self.batches.of(step)
         scored = (targets != IGNORE).sum(axis=(-1, -2))  # of the whole batch, so that processes weigh tokens alike

@@ -1,4 +1,4 @@
-"""sf.fit_hyperparameters: the best settings of each cell of a sweep, and how they grow with N and D."""
+"""sf.fit_hyperparameters: the best settings of each cell of a sweep, and how they change with N and D."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def fit_hyperparameters(
 ) -> Hyperparameters:
     """Find the best learning rate, batch and other settings from a sweep, and laws of them in N and D.
 
-    Runs of one N and D are a cell. Its optimum is the lowest point of a bowl in the logarithms of the settings, not
-    its best run, whose loss is low by luck. Power laws in N and D go through the optima, weighted by their errors,
-    with the scatter that the optima show beyond them.
+    Runs with the same N and D form a cell. Its optimum is the lowest point of a bowl fitted over the logarithms of the
+    settings, not its best run, whose loss is low partly by luck. Power laws in N and D are fitted to the optima,
+    weighted by their errors plus the scatter of the optima beyond them.
 
     Parameters
     ----------
@@ -50,17 +50,18 @@ def fit_hyperparameters(
         Runs with N [parameters], D [tokens], loss [nat/token] and a column for each setting.
     of : str or sequence of str
         The settings: ``lr``, ``batch_size``, ``weight_decay``, ``warmup`` by their usual column names, or any positive
-        column. Known settings that vary within the cells are fitted along in any case, for the best of one depends
+        column. Other known settings that vary within the cells are fitted too, because the best value of one depends
         on the others.
     method : {"cells", "surface"}
-        Laws through the optima of the cells that bracket theirs; or one surface over all cells, on which a cell that
-        does not bracket its optimum has it where the bowl of the others says, with an error as wide as that.
+        ``"cells"``: laws through the optima of the cells whose runs bracket them. ``"surface"``: one surface over all
+        cells; the optimum of a cell that does not bracket it then follows from the bowls of the others, with a wide
+        error.
     drop : mapping, optional
         Inputs that a setting does not depend on: ``{"batch_size": "N"}``.
     batch_unit : {"sequences", "tokens"}, optional
-        What a batch counts. Where it is not stated, the column's name or its values tell, and a note says so.
+        Unit of the batch. By default the column's name or its values decide, and a note says so.
     T_max : float, optional
-        Tokens per sequence [tokens], for a batch in sequences to be told in tokens too; a column T_max is taken.
+        Tokens per sequence [tokens], to report a batch in sequences in tokens too; by default the column T_max.
     level : float
         Coverage of the intervals.
     columns, inputs : mapping, optional
@@ -76,11 +77,11 @@ def fit_hyperparameters(
     Raises
     ------
     ArgumentError
-        An argument has no meaning.
+        An argument is not allowed.
     DataError
         A column is missing or holds no numbers.
     FitError
-        No cell has three values of each setting, there is one cell only, or no cell brackets its optimum.
+        No cell has three values of each setting, there is only one cell, or no cell brackets its optimum.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What `fit_hyperparameters` gives: optima of cells, laws of them, predictions and what being off costs."""
+"""The result of `fit_hyperparameters`: optima of cells, their laws, predictions and the cost of other settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Hyperparameters:
     inputs : mapping of str to tuple of str
         The settings, and which of N and D each depends on.
     method : {"cells", "surface"}
-        What the laws go through.
+        What the laws were fitted to: ``"cells"`` or ``"surface"``.
     level : float
         Coverage of the intervals.
     batch : BatchUnit or None
@@ -77,7 +77,7 @@ class Hyperparameters:
 
     @property
     def used(self) -> AnyArray:
-        """Mask of the cells that the laws rest on."""
+        """Mask of the cells behind the laws."""
         return self.bracketed if self.method == "cells" else self.bracketed | self.bowls.closed
 
     def _law(self, name: str, inputs: tuple[str, ...]) -> OptimumLaw:
@@ -99,13 +99,13 @@ class Hyperparameters:
 
     @cached_property
     def bowl_law(self) -> BowlLaw:
-        """How the bowl about the optimum changes with N and D."""
+        """How the bowl around the optimum changes with N and D."""
         rows = self.bracketed if self.bracketed.any() else self.bowls.closed
         return fit_bowl_law(self.sweep.N[rows], self.sweep.D[rows], self.model, self.bowls.part(rows))
 
     @property
     def table(self) -> pd.DataFrame:
-        """Every cell of the table, those left out included: as `optima`, and ``why`` it was left out."""
+        """Every cell of the table, those left out included: columns as in `optima`, and ``why`` a cell was left out."""
         import pandas as pd
 
         sweep, bowls = self.sweep, self.bowls
@@ -141,8 +141,8 @@ class Hyperparameters:
         -------
         DataFrame
             ``N``, ``D``, ``n_runs``; each setting with ``_lower``, ``_upper`` and, as ``_best_run``, its value in the
-            run of the lowest loss; ``loss`` and ``loss_se`` at the optimum, and ``loss_best_run``, which is low by
-            luck: the more runs, the lower.
+            run of the lowest loss; ``loss`` and ``loss_se`` at the optimum, and ``loss_best_run``, which is low partly
+            by luck (the more runs, the lower).
         """
         table = self.table
         return table[table["why"] == ""].drop(columns="why").reset_index(drop=True)
@@ -155,15 +155,15 @@ class Hyperparameters:
 
     @cached_property
     def laws(self) -> pd.DataFrame:
-        """The laws c N^n D^d.
+        """The laws of the best settings, c N^n D^d.
 
         Returns
         -------
         DataFrame
             Index ``setting``: ``coefficient``; ``N`` and ``D``, the exponents at the centre of the cells, each with
-            ``_lower``, ``_upper``, ``_p`` (the chance of one so far from 0 where there is none) and ``_droppable``
-            (probability of the law without that input, both being as likely beforehand); ``scatter`` of ln of the
-            optimum beyond the errors of cells, with its interval; ``n_cells`` and ``method``.
+            ``_lower``, ``_upper``, ``_p`` (p value of an exponent of 0) and ``_droppable`` (probability of the law
+            without that input, if both are equally likely beforehand); ``scatter`` of ln of the optimum beyond the
+            errors of cells, with its interval; ``n_cells`` and ``method``.
         """
         import pandas as pd
 
@@ -183,7 +183,7 @@ class Hyperparameters:
         return pd.DataFrame(records).set_index("setting")
 
     def beyond(self, N: float, D: float) -> float:
-        """How many times N or D lies outside the cells; 1 among them."""
+        """By what factor N or D lies outside the cells; 1 within them."""
         rows = self.used
         out = 1.0
         for value, seen in ((N, self.sweep.N[rows]), (D, self.sweep.D[rows])):
@@ -200,14 +200,14 @@ class Hyperparameters:
         level : float, optional
             Another level than the fit's.
         **given : float
-            Settings that you fix, ``batch_size=256``: the best values of the others with them.
+            Settings that you fix, such as ``batch_size=256``; the others then have their best values for these.
 
         Returns
         -------
         DataFrame
             One row per point: ``N``, ``D``; each setting with ``_lower`` and ``_upper``, which hold the optimum of a
-            new cell; ``batch_tokens`` where a batch in sequences can be told in tokens; ``beyond``, how many times N or
-            D lies outside the cells.
+            new cell; ``batch_tokens`` if a batch in sequences can be converted to tokens; ``beyond``, by what factor N
+            or D lies outside the cells.
 
         Raises
         ------
@@ -242,26 +242,26 @@ class Hyperparameters:
     def penalty(
         self, *, N: Any, D: Any, by_factor: float | None = None, level: float | None = None, **settings: Any
     ) -> pd.DataFrame:
-        """What other settings than the best cost.
+        """Return the cost of settings other than the best.
 
         Parameters
         ----------
         N, D : float, str or array
             Size [parameters] and tokens [tokens].
         by_factor : float, optional
-            The cost of each setting being this many times its best, and of being this many times below it, with the
-            others at their best.
+            Return the cost of each setting at this many times its best, and at its best divided by it, with the others
+            at their best.
         level : float, optional
             Another level than the fit's.
         **settings : float
-            Settings to train with, ``lr=1e-3``; those not given are at their best.
+            Settings to train with, such as ``lr=1e-3``; the others are at their best.
 
         Returns
         -------
         DataFrame
             ``N``, ``D``, and the settings; or ``setting`` and ``factor``. Then ``penalty``, the median of the loss
-            above the optimum, ``lower`` and ``upper`` [nat/token, or the unit of the losses]. Where the best is not
-            known exactly, no setting costs nothing.
+            above the optimum, ``lower`` and ``upper`` [nat/token, or the unit of the losses]. Because the best is not
+            known exactly, every setting has some cost.
 
         Raises
         ------
@@ -322,17 +322,17 @@ class Hyperparameters:
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """What was assumed, left out, or is too little to trust."""
+        """What was assumed, left out, or rests on too little."""
         sweep, rows = self.sweep, self.used
         return (*self.table_notes, *find_notes(sweep, self.bowls, self.model, self.open_for, self.inputs, rows))
 
     @property
     def trusted(self) -> bool:
-        """Whether predictions may be used: no note is an error."""
+        """Whether predictions can be trusted: no note is an error."""
         return not any(note.severity == "error" for note in self.notes)
 
     def figure(self) -> HyperparameterFigure:
-        """What `plot` draws, as arrays."""
+        """The arrays that `plot` draws."""
         half = self._quantile() * self.bowls.errors(self.sweep.cells)
         return figure_of(self.sweep, self.bowls.best, half, self.bracketed, self.optimum_laws, self.level)
 
@@ -376,7 +376,7 @@ class Hyperparameters:
         Raises
         ------
         DataError
-            It is not such a file, or was changed.
+            Not a saved result of `fit_hyperparameters`, or one that was changed.
         """
         from scalefit.tuning.schema import read
 

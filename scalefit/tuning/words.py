@@ -1,4 +1,4 @@
-"""What fitted settings say to a person: the laws and a prediction first."""
+"""Words of fitted settings: the laws and a prediction first."""
 
 from __future__ import annotations
 

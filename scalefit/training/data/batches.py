@@ -20,9 +20,9 @@ class Batches:
     corpus : Corpus
         Where the rows come from.
     length, batch : int
-        Tokens a row and rows a step.
+        Tokens per row and rows per step.
     seeds : sequence of int
-        One a member; members of different seeds see different orders.
+        One per member; members with different seeds see different orders.
     """
 
     def __init__(self, corpus: Corpus, length: int, batch: int, seeds: Sequence[int]) -> None:

@@ -53,7 +53,7 @@ class Corpus:
 
     @property
     def packing(self) -> str:
-        """How rows are made: ``stream`` or ``line`` as configured, or ``fact``, a row of its own each."""
+        """How rows are made: ``stream`` or ``line`` as configured, or ``fact``, one row per fact."""
         return "fact" if self.config.source == "facts" else self.config.packing
 
     def weights(self, split: str) -> npt.NDArray[np.float64] | None:
@@ -162,7 +162,7 @@ def open_corpus(config: CorpusConfig, root: str | Path) -> Corpus:
     Raises
     ------
     DataError
-        The files on disk are not the ones that were written (sizes or sha256 differ).
+        The files on disk were changed after they were written (sizes or sha256 differ).
     """
     text = json.dumps([FORMAT, config.to_dict(), _origin(config)], sort_keys=True)
     folder = Path(root) / hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,8 +1,8 @@
 """Facts under Zipf's law as a corpus: a key of two tokens and its value, the keys drawn with probability ~ rank^-a.
 
 The value follows from the key, so the entropy of the scored token is zero, and the whole population can be scored: one
-pass over all keys, weighted by their probabilities, has no sampling error. A fact is a row of its own. In one stream a
-key that comes twice could be answered by copying, which is not memory of the weights.
+pass over all keys, weighted by their probabilities, has no sampling error. Each fact is one row: in one stream a
+key that occurs twice could be answered by copying, without any memory in the weights.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FactSource:
     n_values : int
         Values M, drawn once for each key.
     seed : int
-        Of the keys' names and their values; they do not depend on `zipf`.
+        Seed of the keys' names and their values; they do not depend on `zipf`.
 
     Examples
     --------

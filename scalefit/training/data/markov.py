@@ -35,7 +35,7 @@ class MarkovSource:
     branching : int
         Likely successors of a context.
     seed : int
-        Of the transition table.
+        Seed of the transition table.
 
     Examples
     --------

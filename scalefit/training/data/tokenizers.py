@@ -78,7 +78,7 @@ class WordTokenizer:
         return cls(sorted({word for document in documents for word in document.split()}))
 
     def encode(self, text: str) -> Ids:
-        """Return one id a word."""
+        """Return one id per word."""
         try:
             return np.array([self._ids[word] for word in text.split()], self._type)
         except KeyError as error:
@@ -89,7 +89,7 @@ class WordTokenizer:
             ) from None
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Return one id a word of each text."""
+        """Return one id per word of each text."""
         return [self.encode(text) for text in texts]
 
 

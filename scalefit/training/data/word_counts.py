@@ -1,4 +1,4 @@
-"""How often each word of a corpus is met: what byte-level BPE is trained on, counted several times faster.
+"""Counts of the words of a corpus, on which byte-level BPE is trained, several times faster than the library's.
 
 The library cuts all text into words before it counts them. Here numpy cuts it into pieces, pyarrow counts those, and
 the library cuts each piece that differs, once: so the words and their counts are its own.
@@ -62,7 +62,7 @@ class WordCounts:
         self._size = 0
 
     def lines(self) -> Iterator[str]:
-        """Yield every word as often as it was met, in lines of one word again and again between spaces.
+        """Yield every word as often as it occurred, in lines of one word repeated between spaces.
 
         A word of one symbol comes once: there is nothing in it to merge.
         """

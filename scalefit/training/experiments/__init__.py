@@ -1,4 +1,4 @@
-"""The experiments on the memory theories, each one command, each with the numbers that could refute it.
+"""Experiments on the memory theories: one command each, with the numbers that could refute the theory.
 
 Those of Niu et al. (2024, arXiv:2405.08707), and facts under Zipf's law (Cabannes et al. 2024, arXiv:2310.02984).
 
@@ -32,9 +32,9 @@ def run_experiment(
     out : path
         ``<out>/<name>-<size>/`` gets table.csv, figure.png and verdict.md.
     store : path
-        Folder of runs; a second call trains nothing.
+        Folder of runs; a second call reuses them and trains nothing.
     **changes
-        Settings of the size to replace, such as ``corpus_path`` or ``model_path``.
+        Settings to replace, such as ``corpus_path`` or ``model_path``.
 
     Raises
     ------

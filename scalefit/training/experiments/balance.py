@@ -1,4 +1,4 @@
-"""The balance of N and D: along which curve training and held-out loss begin to agree.
+"""The balance of N and D: the curve along which training and held-out loss begin to agree.
 
 Niu et al. (2024) say N = O(D^2) at fixed width, and D^4 where the width grows with N; D counts distinct tokens. The gap
 between held-out and training loss is measured over a grid of models and of amounts of distinct data, all trained for
@@ -126,7 +126,7 @@ def equal_gap_exponent(rows: list[dict[str, Any]]) -> EqualGap:
 
 
 def describe(gap: EqualGap) -> str:
-    """What the curve of equal gap says of each exponent that was claimed, and of none."""
+    """Return what the curve of equal gap says about each claimed exponent."""
     if math.isnan(gap.exponent):
         return f"Only {gap.used} cells have a gap above 0.01 nat: too few to fit the curve of equal gap."
     away = {power: abs(gap.exponent - power) / gap.error for power in (1, 2, 4)}

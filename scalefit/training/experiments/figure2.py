@@ -47,7 +47,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def run(settings: dict[str, Any], store: Path) -> Finding:
-    """Measure a model of one's own, trained here, or a transformers model from a local folder."""
+    """Measure a model trained here, or a transformers model from a local folder."""
     path = settings["corpus_path"]
     tokenizer = f"hf:{settings['model_path']}" if settings["model_path"] else settings["tokenizer"]
     corpus_config = CorpusConfig(source="files" if path else "stdlib", path=path, tokenizer=tokenizer)

@@ -34,7 +34,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def run(settings: dict[str, Any], store: Path) -> Finding:
-    """Train one model a depth on the same lines."""
+    """Train one model per depth on the same lines."""
     rows, curves = [], {}
     for depth in settings["depths"]:
         tokens_per_step = settings["batch_size"] * (20.6 if settings["mode"] == "grammar" else 23.4)

@@ -1,4 +1,4 @@
-"""What an experiment found: a table, a figure and a paragraph that says how the predictions did."""
+"""Result of an experiment: a table, a figure and a paragraph on how the predictions did."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Finding:
 
 
 def predictions(row: dict[str, Any]) -> dict[str, float]:
-    """What three theories say the loss of a run is [nat/token].
+    """Return the loss of a run by three theories [nat/token].
 
     ``hypothesis``: no less than 1 (Niu et al. 2024, Proposition 4). ``theory_at_z_upper``: log Z + 1/Z at the largest Z
     of the exact bound for the run's distinct tokens; its smallest Z allows any loss above that.
     ``chinchilla`` and ``kaplan``: the published laws, whose constants belong to English text, large vocabularies and
-    far larger models; at these sizes they are extrapolations and no fair test of them.
+    far larger models; at these sizes they are extrapolations, not a fair test.
     """
     import scalefit as sf
 

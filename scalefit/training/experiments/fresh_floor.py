@@ -3,7 +3,7 @@
 The memoriser is exempt by the paper's Remarks 1 and 2, so it cannot refute the floor. Here nothing repeats, the
 training and the held-out loss agree, and the memory is over-filled by the theory's own count, so Prop. 4 (Niu et al.
 2024) applies: the loss must stay above 1. The last row writes the text of the first in tokens of two symbols each: the
-same text, the same loss a symbol, and twice the loss per token.
+same text, the same loss per symbol, and twice the loss per token.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A memoriser goes below 1 nat at will: n lines learnt by heart cost log(n) a line, whatever the bound says.
+"""A memoriser can go far below 1 nat: n memorised lines cost log(n) per line, whatever the bound says.
 
 This is the decisive, minutes-on-a-CPU test of the floor of 1 nat/token. The paper's Remarks 1 and 2 allow for it: an
-over-parameterised model is bound by the entropy of its samples alone. Both predictions stand beside the result.
+over-parameterised model is bounded only by the entropy of its samples. Both predictions are shown beside the result.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def memorised_entropy(corpus: Corpus) -> tuple[int, float, float]:
 
 
 def run(settings: dict[str, Any], store: Path) -> Finding:
-    """Train on a few lines until they are known by heart, and score those lines and fresh ones."""
+    """Train on a few lines until they are memorised, and score those lines and new ones."""
     corpus_config = CorpusConfig(
         source="question_formation", tokenizer="words", packing="line", n_lines=settings["n_lines"], val_fraction=0.2
     )

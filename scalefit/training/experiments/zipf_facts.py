@@ -60,7 +60,7 @@ SATURATED = 0.8
 
 
 def run(settings: dict[str, Any], store: Path) -> Finding:
-    """Train both ladders and hold each error against the exact mass."""
+    """Train both ladders and compare each error with the exact mass."""
     seen = [row for a in settings["exponents"] for D in settings["facts"] for row in _data_rows(settings, store, a, D)]
     fitting = _width_rows(settings, store)
     verdict = f"{_data_verdict(seen, settings)} {_width_verdict(fitting, settings)}"

@@ -89,7 +89,7 @@ class Decoder(nn.Module):
     config : ModelConfig
         Family and sizes.
     vocab_size : int
-        Of the corpus.
+        Vocabulary of the corpus.
     seeds : sequence of int
         One member each; the same seed gives the same initial weights whatever the ensemble.
     """

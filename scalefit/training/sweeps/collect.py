@@ -1,4 +1,4 @@
-"""From finished runs to files: the table that the fits read, the probes, the curves, and METHODS.md."""
+"""Write the files of finished runs: the table for fits, the probes, the curves, and METHODS.md."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _schedule(schedule: ScheduleConfig) -> str:
 
 
 def methods(sweep: Sweep, table: Any, probes: list[dict[str, Any]]) -> str:
-    """Return METHODS.md: what a reader of a fit must know (the checklist of arXiv:2502.18969)."""
+    """Return the text of METHODS.md: what a reader of a fit must know (the checklist of arXiv:2502.18969)."""
     config = sweep.config
     seconds, machines = 0.0, Counter[str]()
     jobs = sweep.jobs()

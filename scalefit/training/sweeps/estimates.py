@@ -1,4 +1,4 @@
-"""What a sweep will cost, from a few timed steps of each shape; nothing is trained to its end."""
+"""Estimate the cost of a sweep from a few timed steps of each shape; nothing is trained to its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def estimate(config: SweepConfig, store: str | Path, n_timed: int = 3) -> list[d
     """Return one row per known run: series, N, tokens, members, steps, seconds [s], memory and disk [byte], finished.
 
     Seconds are for the device of the config, ``memory_bytes`` the peak of a step on it, None where it is not known;
-    ``disk_bytes`` is what a worker needs at a time: one checkpoint, while a branch runs, of six numbers a parameter
+    ``disk_bytes`` is what a worker needs at a time: one checkpoint, while a branch runs, of six numbers per parameter
     and member.
     """
     # with one rate there is nothing to probe: the points are known before anything is trained

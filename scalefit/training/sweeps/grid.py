@@ -36,7 +36,7 @@ from scalefit.training.store import RunFolder, RunRecord, Store, StoreError, sto
 
 @dataclass(frozen=True)
 class SizeConfig(Config):
-    """One model of a sweep; what is given here replaces the sweep's own.
+    """One model of a sweep; its fields replace those of the sweep.
 
     `cosine` lists D [tokens] that are also trained as cosine runs of their own, to check the cooldown branches.
     `probe_tokens` is the D of its learning-rate probe, `curve_points` its evaluations along a run.
@@ -72,7 +72,7 @@ class LearningRateConfig(Config):
     tokens : int
         D of the probe [tokens].
     extend : int
-        How often the grid grows by two rates where the best one is at its edge; still there, ``lr_at_edge``
+        How often the grid grows by two rates if the best one is at its edge; if it still is, ``lr_at_edge``
         says so.
     transfer : bool
         Probe the first size only and take its rate for all: every size needs ``model.base_width``, the maximal-update
@@ -169,7 +169,7 @@ class SweepConfig(Config):
 
 
 def corpus_vocabulary(corpus: CorpusConfig) -> int:
-    """Return the vocabulary a corpus will have, without building it (close enough to choose shapes by)."""
+    """Return the approximate vocabulary of a corpus without building it, to choose shapes."""
     if corpus.source == "markov":
         return corpus.n_states
     kind, _, size = corpus.tokenizer.partition(":")
@@ -178,7 +178,7 @@ def corpus_vocabulary(corpus: CorpusConfig) -> int:
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep, with what the sweep knows about it."""
+    """One run of a sweep, with the sweep's facts about it."""
 
     config: RunConfig
     run_id: str
@@ -248,7 +248,7 @@ class Sweep:
         return self.store.folder(job.run_id)
 
     def jobs(self) -> list[Job]:
-        """Return every run that is known so far, the cheapest first, none twice."""
+        """Return every run known so far, the cheapest first, each once."""
         found: dict[str, Job] = {}
         for series in self.config.corpora:
             for size in self.config.sizes:

@@ -1,4 +1,4 @@
-"""Launchers: start the same worker many times; scheduling is left to those who do it for a living."""
+"""Launchers: start the same worker many times; scheduling is left to tools made for it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Handle(Protocol):
     """A submitted call."""
 
     def result(self) -> Any:
-        """Wait for it and return its value, or raise its error."""
+        """Wait for the call and return its value, or raise its error."""
 
 
 class Launcher(Protocol):
-    """A submitit executor, a concurrent.futures executor, a dask client: anything of this shape.
+    """A submitit executor, a concurrent.futures executor, a dask client: anything with this interface.
 
-    Ray has another shape, which :class:`RayLauncher` gives it.
+    :class:`RayLauncher` gives Ray this interface.
     """
 
     def submit(self, function: Any, *arguments: Any) -> Handle:
@@ -47,7 +47,7 @@ class RayLauncher:
     Parameters
     ----------
     **options
-        Of a task, such as ``num_gpus=1``.
+        Options of a task, such as ``num_gpus=1``.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def run_workers(
 ) -> None:
     """Run a sweep of the store with `workers` workers: here, in local processes, or by a launcher.
 
-    `progress` is told (done, total), in thousandths of runs: at the start, at the end, and while this process works or
-    waits for local ones.
+    `progress` is called with (done, total) in thousandths of runs: at the start and end, and while this process works
+    or waits for local ones.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _worker(store: str, name: str, index: int) -> int:
 
 
 def slurm_launcher(store: str | Path, partition: str, hours: float) -> Launcher:
-    """Return a submitit executor: one device a job; a preempted worker's run is resumed by the next one."""
+    """Return a submitit executor: one device per job; the next worker resumes the run of a preempted one."""
     submitit = require("submitit", extra="cluster", purpose="SLURM sweeps")
     executor: Launcher = submitit.AutoExecutor(folder=str(open_store(store).root / "logs"))
     executor.update_parameters(  # type: ignore[attr-defined]

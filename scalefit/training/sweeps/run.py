@@ -25,7 +25,7 @@ def sweep(
     config : SweepConfig
         What to run.
     store : path
-        Folder of runs; what is finished there is not run again.
+        Folder of runs; finished runs are not repeated.
     workers : int
         Local processes. With one, everything runs in this process.
     launcher : optional

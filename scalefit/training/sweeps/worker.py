@@ -1,4 +1,4 @@
-"""A worker: take runs of a sweep that nobody holds, one after another, until none is left.
+"""A worker: take free runs of a sweep, one after another, until none is left.
 
 Identical workers may be started by anything: a shell, sbatch, a Kubernetes job, ssh. It does not
 need typer: ``python -m scalefit.training.sweeps.worker STORE [NAME]``.
@@ -25,14 +25,14 @@ PATIENCE = 5.0
 def work(
     store: str | Path, name: str | None = None, max_runs: int | None = None, progress: Progress | None = None
 ) -> int:
-    """Run what is to be done in a sweep.
+    """Run what is left of a sweep.
 
     Parameters
     ----------
     store, name
-        The store and the sweep's name (may be left out where there is one).
+        The store and the sweep's name (optional if the store has one sweep).
     max_runs : int, optional
-        Stop after so many runs.
+        Stop after this many runs.
     progress : callable, optional
         As in :func:`scalefit.training.train`.
 
