@@ -109,8 +109,8 @@ def check_level(level: Any) -> float:
 
 
 def check_number(name: str, value: Any) -> float:
-    """Return `value` as a float; text, complex and truth values are not numbers."""
-    if isinstance(value, (bool, str, bytes, complex)):
+    """Return `value` as a float; text, complex and truth values, and arrays of one number, are not numbers."""
+    if isinstance(value, (bool, str, bytes, complex)) or bool(getattr(value, "ndim", False)):
         raise ArgumentError(f"{arg(name, value)} is not a number", "nothing was computed", "Give one")
     try:
         return float(value)

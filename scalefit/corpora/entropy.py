@@ -105,17 +105,17 @@ def entropy_bounds(
     adapted = _adapted(sample, learning, halves)
     scored = _Scored.of(sample, [*learning.each, adapted], halves)
     names = [f"n-gram, {n} back" for n in range(deepest + 1)] + ["n-gram with its piece's history"]
-    upper, upper_model = scored.upper(names, level if model is None else (1 + level) / 2)
+    upper, upper_model = scored.upper(names, 1 - level if model is None else (1 - level) / 2)
     table = _table(names, scored, learning)
     notes = list(sample.notes)
     if model is not None:
         mean, error = map(float, model.loss("val"))
         table.loc[len(table)] = {"model": "trained model", "loss": mean, "se": error, "context": np.nan}
-        limit = mean + float(stdtrit(30, (1 + level) / 2)) * error
+        limit = mean - float(stdtrit(30, (1 - level) / 2)) * error
         upper, upper_model = min((upper, upper_model), (limit, "trained model"))
     bracket, why_not = _bracket(sample, learning, scored, level)
     context = _last_gain(scored, deepest)
-    reach = scored.quantile((1 + level) / 2) * scored.loss(context)[1]
+    reach = scored.student((1 - level) / 2) * scored.loss(context)[1]
     further = extrapolate(learning, context, scored.gain(context, -1)[0], reach)
     return EntropyBounds(
         table=table,
@@ -156,10 +156,10 @@ class _Scored:
         """Mean and error of what one model gains over another, cluster by cluster."""
         return mean_and_error(self.means[worse] - self.means[better], self.sizes)
 
-    def quantile(self, probability: float) -> float:
-        return float(stdtrit(max(len(self.sizes) - 1, 1), probability))
+    def student(self, tail: float) -> float:
+        return -float(stdtrit(max(len(self.sizes) - 1, 1), tail))
 
-    def upper(self, names: list[str], level: float) -> tuple[float, str]:
+    def upper(self, names: list[str], tail: float) -> tuple[float, str]:
         """One-sided limit of the loss of the model that the other half of the clusters chose."""
         values = np.empty(len(self.sizes))
         chosen = []
@@ -168,7 +168,7 @@ class _Scored:
             values[half] = self.means[best, half]
             chosen.append(names[best])
         mean, error = mean_and_error(values, self.sizes)
-        return mean + self.quantile(level) * error, " / ".join(dict.fromkeys(chosen))
+        return mean + self.student(tail) * error, " / ".join(dict.fromkeys(chosen))
 
 
 def _halves(sample: Sample, seed: int) -> AnyArray:
@@ -196,7 +196,7 @@ def _bracket(sample: Sample, learning: Learning, scored: _Scored, level: float) 
     context = _last_gain(scored, last)
     if context == last:
         return None, f"n-grams still gain at the longest context, {last} tokens"
-    t = scored.quantile((1 + level) / 2)
+    t = scored.student((1 - level) / 2)
     loss, error = scored.loss(context)
     by_piece = in_sample_entropies(sample.train, context + 1, sample.vocab_size)
     weights = np.array([len(piece) for piece in sample.train], float)
@@ -210,7 +210,7 @@ def _bracket(sample: Sample, learning: Learning, scored: _Scored, level: float) 
     lower, upper = under - t * under_error, loss + t * error
     gain, gain_error = scored.gain(context, -1)
     learned = 3 * (loss - under) * CHUNK / sample.n_train + _SMALL * loss  # a piece teaches what is not known yet
-    if gain > max(learned, scored.quantile(0.99) * gain_error):
+    if gain > max(learned, scored.student(0.01) * gain_error):
         return None, (
             f"what stands earlier in the same piece, further back than {context} tokens, lowers the loss by {gain:.3g} "
             "nat/token: the text depends on more than n-grams see"
@@ -232,7 +232,7 @@ def _last_gain(scored: _Scored, last: int) -> int:
 
 def _no_gain(scored: _Scored, n: int, best: int) -> bool:
     gain, error = scored.gain(n, best)
-    return gain < scored.quantile(0.95) * error
+    return gain < scored.student(0.05) * error
 
 
 def _table(names: list[str], scored: _Scored, learning: Learning) -> pd.DataFrame:

@@ -184,14 +184,14 @@ def clustered(result: Solution, labels: AnyArray, by: str, ratio: float = np.nan
     return Shared(by, ratio, share, count, covariance, first, second, inverse)
 
 
-def quantiles(result: Solution, q: float, directions: Array, shared: Shared | None = None) -> Array:
-    """Student's t (m,) for directions (m, p): by the runs' degrees of freedom, or by the clusters'."""
+def student(result: Solution, tail: float, directions: Array, shared: Shared | None = None) -> Array:
+    """Student's t (m,) above which the share `tail` lies, for directions (m, p): by the runs' freedom or clusters'."""
     from scipy.special import stdtrit
 
     shared = result.shared_noise if shared is None and result.resamples is None else shared
     if shared is None:
-        return np.full(len(directions), result._quantile(q))
-    return np.asarray(stdtrit(np.minimum(shared.degrees(directions[:, ~result.at_bound]), result.n_runs), q))
+        return np.full(len(directions), result._student(tail))
+    return np.asarray(-stdtrit(np.minimum(shared.degrees(directions[:, ~result.at_bound]), result.n_runs), tail))
 
 
 def labels_of(result: Solution, cluster: Any) -> AnyArray:
@@ -248,11 +248,11 @@ def conf_int(result: Solution, level: float, cluster: Any) -> pd.DataFrame:
         return pd.DataFrame(rows, index=names, columns=["lower", "upper"])
     shared = result.shared_noise if cluster is None else clustered(result, labels_of(result, cluster), "cluster")
     if shared is None or result.tangent is not None:
-        half = -result._quantile(tail) * result.std_errors
+        half = result._student(tail) * result.std_errors
     else:
         jac = result.natural_slopes()
         cov = jac @ np.nan_to_num(shared.covariance) @ jac.T
-        t = -quantiles(result, tail, jac, shared)
+        t = student(result, tail, jac, shared)
         half = pd.Series(t * np.sqrt(np.maximum(np.diag(cov), 0.0)), index=names)
         half[np.isnan(result.std_errors.to_numpy())] = np.nan
     frame = interval_around(result.law, result.params, half)

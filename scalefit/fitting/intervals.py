@@ -14,7 +14,7 @@ from scalefit._warn import warn_user
 from scalefit.errors import ArgumentError, Note, arg, way
 from scalefit.extrapolation import NEAR
 from scalefit.fitting.bootstrap import prediction_slopes
-from scalefit.fitting.clusters import quantiles
+from scalefit.fitting.clusters import student
 from scalefit.fitting.noise import NoiseTrend, compute_of, find_trend
 from scalefit.fitting.objectives import Objective
 from scalefit.fitting.solution import Solution
@@ -81,7 +81,7 @@ def predict_interval(
         low, high = np.nanquantile(paths, [tail, 1 - tail], axis=0)
         below, above = np.maximum(centre - low, 0.0), np.maximum(high - centre, 0.0)
     else:
-        below = above = quantiles(result, 1 - tail, slopes) * se
+        below = above = student(result, tail, slopes) * se
     middle, down, up = (0.0, 0.0, 0.0) if kind == "mean" else _noise(result, level, flat)
     steep = np.abs(scale.link_slope(loss))
     _, lower_sd, upper_sd = _noise(result, _ONE_SIGMA, flat)

@@ -235,12 +235,13 @@ class Solution:
                 np.quantile(np.broadcast_to(table[name], self.resamples.shape[:1]), [tail, 1 - tail]) for name in names
             ]
             return pd.DataFrame(rows, index=names, columns=["lower", "upper"])
-        return interval_around(self.law, self.params, -self._quantile(tail) * self.std_errors)
+        return interval_around(self.law, self.params, self._student(tail) * self.std_errors)
 
-    def _quantile(self, q: float) -> float:
+    def _student(self, tail: float) -> float:
+        """Student's t above which the share `tail` lies: of the lower tail, as ``1 - tail`` may round to 1."""
         from scipy.special import stdtrit
 
-        return float(stdtrit(max(self.n_runs - self.n_free, 1), q))
+        return -float(stdtrit(max(self.n_runs - self.n_free, 1), tail))
 
     # -- predictions -------------------------------------------------------------------------------------------
 

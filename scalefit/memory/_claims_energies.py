@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.integrate import trapezoid
 
 from scalefit._typing import Array
 from scalefit.memory._claim import Claim, Found
@@ -52,7 +53,7 @@ def eq_4() -> Found:
 def eq_5() -> Found:
     r, d = 0.7, 3
     x = np.linspace(-r, r, 20_001)
-    mass = d * float(np.trapezoid(np.exp(-(x**2)), x)) / math.exp(float(log_partition(1, r, d)))
+    mass = d * float(trapezoid(np.exp(-(x**2)), x)) / math.exp(float(log_partition(1, r, d)))
     return Found(f"mass over {d} balls on a line, by quadrature: {mass:.8f}", abs(mass - 1.0) < 1e-6)
 
 
@@ -91,7 +92,7 @@ def eq_9() -> Found:
     r = 0.7
     x = np.linspace(-r, r, 20_001)
     weights = [np.exp(-np.asarray(global_energy(_PAIR, (at + x)[:, None]))) for at in (0.0, 4.0)]
-    log_z = math.log(sum(float(np.trapezoid(weight, x)) for weight in weights))
+    log_z = math.log(sum(float(trapezoid(weight, x)) for weight in weights))
     split = float(log_partition(1, r, 1)) + math.log(2)
     text = f"log Z_theta {log_z:.4f} by quadrature; log Z_t + log l = {split:.4f}; the form is an assumption"
     return Found(text, abs(log_z - split) < 1e-3)

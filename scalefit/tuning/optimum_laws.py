@@ -65,8 +65,8 @@ class OptimumLaw:
         """Interval of the optimum of a new cell at N and D."""
         mean, variance = self._mixture(N, D)
         sd, tail = np.sqrt(variance), 0.5 * (1 - level)
-        low, high = (np.exp(_quantile(self.weights, mean, sd, p)) for p in (tail, 1 - tail))
-        return low, high
+        low, high = _ends(self.weights, mean, sd, tail)
+        return np.exp(low), np.exp(high)
 
     def draws(self, N: float, D: float, n: int, rng: np.random.Generator) -> Array:
         """Draws (n,) of ln y of a new cell."""
@@ -83,7 +83,7 @@ class OptimumLaw:
         j = 1 + self.inputs.index(name)
         mean, sd = self.mean[:, j], np.sqrt(self.cov[:, j, j])
         tail = 0.5 * (1 - level)
-        ends = [float(_quantile(self.weights, mean[:, None], sd[:, None], p)[0]) for p in (tail, 1 - tail)]
+        ends = [float(end[0]) for end in _ends(self.weights, mean[:, None], sd[:, None], tail)]
         below = float(self.weights @ ndtr(-mean / sd))
         return float(self.weights @ mean), ends[0], ends[1], min(1.0, 2 * min(below, 1 - below))
 
@@ -109,6 +109,11 @@ def law_columns(log_N: Array, log_D: Array, centre: Array, inputs: tuple[str, ..
     bends = [0.5 * one * one for one in used] + ([used[0] * used[1]] if len(used) == 2 else [])
     shape = np.broadcast_shapes(x["N"].shape, x["D"].shape)
     return np.stack([np.broadcast_to(one, shape) for one in (np.ones(1), *used, *bends)], axis=-1)
+
+
+def _ends(weights: Array, mean: Array, sd: Array, tail: float) -> tuple[Array, Array]:
+    """Points (points,) below and above which a share `tail` of mixtures lies; ``1 - tail`` may round to 1."""
+    return _quantile(weights, mean, sd, tail), -_quantile(weights, -mean, sd, tail)
 
 
 def _quantile(weights: Array, mean: Array, sd: Array, p: float) -> Array:

@@ -131,7 +131,7 @@ class Hyperparameters:
     def _quantile(self) -> float:
         from scipy.special import stdtrit
 
-        return float(stdtrit(self.model.freedom, 0.5 * (1 + self.level)))
+        return -float(stdtrit(self.model.freedom, 0.5 * (1 - self.level)))
 
     @property
     def optima(self) -> pd.DataFrame:

@@ -117,7 +117,7 @@ def test_a_forecast_cites_its_law(forecast):
 
 def test_levels_close_to_one_widen_every_interval(runs, forecast, blend):
     last = float(np.nextafter(1, 0))
-    for result in (forecast, blend):
+    for result in (forecast, blend, sf.fit(runs, "chinchilla")):
         near, far = (result.predict_interval(N=1e9, D=2e10, level=level).iloc[0] for level in (0.999, last))
         assert far["upper"] > near["upper"] and far["lower"] < near["lower"]
 

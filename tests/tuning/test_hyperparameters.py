@@ -46,6 +46,9 @@ def sweep(n=7, noise=0.001, seed=0, sizes=SIZES, ratios=RATIOS, batches=1, shape
     return frame if batches > 1 else frame.drop(columns="batch_size")
 
 
+LAST = float(np.nextafter(1, 0))
+
+
 @pytest.fixture(scope="module")
 def fitted():
     return sf.fit_hyperparameters(sweep(), "lr")
@@ -473,3 +476,10 @@ def test_a_table_without_a_sweep_is_refused(external_data):
     path = external_data / "porian" / "porian_isoflop_points.csv"
     with pytest.raises(sf.DataError, match="no column of the peak learning rate"):
         sf.fit_hyperparameters(path, columns={"N": "n", "D": "tokens"})
+
+
+def test_the_last_level_below_one_is_the_widest_and_a_number():
+    """(1 + level) / 2 rounds to 1 there: its quantile is infinite, or not a number, by scipy's version."""
+    near, far = (sf.fit_hyperparameters(sweep(), "lr", level=level).predict(N=1e8, D=1e9) for level in (0.999, LAST))
+    assert far["lr_lower"].iloc[0] < near["lr_lower"].iloc[0] and near["lr_upper"].iloc[0] < far["lr_upper"].iloc[0]
+    assert np.isfinite(far["lr_upper"].iloc[0])
