@@ -134,6 +134,51 @@ def repetition_starts(columns: dict[str, Array], loss: Array) -> Array:
     return np.asarray(rows)
 
 
+#: Exponents of size and data beside a bowl, how closely its two settings may go together, and how fast they may move.
+_BOWL_EXPONENTS, _TILT, _STEEPEST = (0.03, 0.06, 0.12, 0.2, 0.3, 0.5, 0.8), 0.95, 1.5
+
+
+def bowl_starts(columns: Mapping[str, Array], loss: Array) -> Array:
+    """Middle and bends of a bowl over learning rate and batch by least squares, then E, A, B for a grid of exponents.
+
+    Beside a quadratic whose slopes go with ln N and ln D, powers of these stand for the loss at the middle.
+    """
+    one, n, d = np.ones_like(loss), np.log(columns["N"]), np.log(columns["D"])
+    a, b = np.log(columns["lr"]), np.log(columns["batch_size"])
+    centre = [float(value.mean()) for value in (n, d, a, b)]
+    n, d, a, b = (value - middle for value, middle in zip((n, d, a, b), centre, strict=True))
+    sized = [one, n, d, n * d, n**2, d**2, n**3, d**3]
+    solved = _relative(np.stack([a * a, a * b, b * b, *(z * y for z in (a, b) for y in (one, n, d)), *sized]), loss)
+    # Where the runs bend down along a setting, it gets a faint bowl.
+    least = 1e-4 * float(loss.min())
+    q, s = max(float(solved[0]), least), max(float(solved[2]), least)
+    x = float(np.clip(solved[1] / 2 / np.sqrt(q * s), -_TILT, _TILT))
+    bends = np.array([[q, x * np.sqrt(q * s)], [x * np.sqrt(q * s), s]])
+    middle = -np.linalg.solve(bends, solved[3:9].reshape(2, 3)) / 2
+    reach = np.ptp(np.stack([a, b]), axis=1) + 1  # a faint bowl has its middle anywhere
+    most = np.column_stack([reach, np.full((2, 2), _STEEPEST)])
+    middle = np.clip(middle, -most, most)
+    m, slope, k = -middle[0, 1], middle[0, 2], middle[1, 2]
+    u, v = a - middle[0] @ [one, n, d], b - middle[1, 0] - k * d
+    c = np.exp(middle[0, 0] + centre[2] + m * centre[0] - slope * centre[1])
+    c_b = np.exp(middle[1, 0] + centre[3] - k * centre[1])
+    above = q * u**2 + s * v**2 + 2 * x * np.sqrt(q * s) * u * v
+    rows = []
+    for alpha, beta in itertools.product(_BOWL_EXPONENTS, repeat=2):
+        E, A, B = _relative(np.stack([one, np.exp(-alpha * n), np.exp(-beta * d)]), loss, loss - above)
+        E, A, B = (max(float(value), 1e-3) for value in (E, A, B))
+        A, B = A * np.exp(alpha * centre[0]), B * np.exp(beta * centre[1])
+        rows.append((E, A, alpha, B, beta, q, s, x, c, m, slope, c_b, k))
+    return np.array(rows)
+
+
+def _relative(basis: Array, loss: Array, target: Array | None = None) -> Array:
+    """Least squares (k,) of a basis (k, n) to the loss, or a target beside it, with errors relative to the loss."""
+    wanted = np.ones_like(loss) if target is None else target / loss
+    size = np.abs(basis).max(axis=1, keepdims=True) + 1e-300
+    return np.asarray(np.linalg.lstsq((basis / size / loss).T, wanted, rcond=1e-12)[0] / size[:, 0])
+
+
 def linear_starts(law: Any, columns: Mapping[str, Array], target: Array, grid: Mapping[str, Sequence[float]]) -> Array:
     """Least squares of all other parameters for each node of a grid of some.
 
