@@ -19,6 +19,7 @@ from scalefit.fitting.priors import Prior
 from scalefit.forecasting import correlated_errors, own_noise
 from scalefit.forecasting.calibration import ForecastCalibration, IntervalCalibration
 from scalefit.forecasting.correlated_errors import Discrepancy
+from scalefit.forecasting.own_discrepancy import near_and_far
 
 NAMES = ("E", "alpha", "beta", "g")
 #: Each series is fitted under a prior this wide [log], so that what its runs do not say stays finite.
@@ -43,7 +44,9 @@ _AIM = 0.925
 #: interval is the calibrated one), the factor on the table's own noise is the t quantile of about 20 runs over normal.
 #: Intervals are moved by the whole skew of the posterior, and the power is a round number: from .7 to 1 the scores lie
 #: within 2 %, and which of them was best without a table turned the interval of that table.
-_BASE = IntervalCalibration(0.004, 0.0, 0.9732, 3.0, power=0.8, reach=0.35, noise_factor=1.15, skew=1.0)
+_BASE = IntervalCalibration(
+    0.004, 0.0, 0.9732, 3.0, power=0.8, reach=0.35, noise_factor=1.15, skew=1.0, amplitude_sd=1.0
+)
 #: Runs this close to a line of D over N [ln] stand for a table of one ratio.
 _ON_LINE = 0.35
 
@@ -123,7 +126,6 @@ class Parts:
     rows: pd.DataFrame
     near: dict[str, np.ndarray]
     far: dict[str, np.ndarray]
-    even: float
     shown: float
     distance: np.ndarray
     skew: np.ndarray
@@ -138,7 +140,7 @@ class Parts:
         """Half-width of the log loss (m,)."""
         widening = interval.widening(self.scatter, self.n)
         ratio = self.rows.ratio.to_numpy()
-        parts = interval.parts(self.near, self.far, self.even, self.shown, ratio, self.distance, widening)
+        parts = interval.parts(self.near, self.far, self.shown, ratio, self.distance, widening)
         return interval.quantile(level) * np.sqrt(sum(part**2 for part in parts))
 
 
@@ -165,17 +167,15 @@ def _one(split: Split, constants: ForecastCalibration, line: bool) -> Parts | No
     test = split.test[kept]
     N, D = (test[key].to_numpy(float) for key in ("N", "D"))
     known = {"N": N, "D": D, "C": 6.0 * N * D}
-    problem, (about, fit, even, shown) = result.problem, result._own
+    problem, shown = result.problem, result._own[3]
     scaled = {key: known[key] / problem.units[key] for key in problem.law.inputs}
-    near = correlated_errors.predict_correlated(problem, fit, scaled, about, result.fitted)
-    far = correlated_errors.predict_correlated(problem, result.fitted, scaled, result.discrepancy)
+    near, far = near_and_far(result, scaled)
     rows = pd.DataFrame({"predicted": np.exp(near["log_loss"]), "loss": test.loss.to_numpy(float)})
     rows["ratio"] = split.ratio[kept]
     rows["table"], rows["series"], rows["cut"] = split.table, split.series, split.cut
     scatter = own_noise.scatter_of(problem, result.fitted, result.discrepancy, _BASE.pivot)
     distance = correlated_errors.beyond(problem, scaled)
-    skew = correlated_errors.skew(problem, result.fitted, scaled, result.discrepancy)
-    return Parts(rows, near, far, even, shown, distance, skew, scatter, result.n_runs)
+    return Parts(rows, near, far, shown, distance, far["skew"], scatter, result.n_runs)
 
 
 def with_intervals(parts: list[Parts], interval: IntervalCalibration, level: float = _LEVEL) -> pd.DataFrame:

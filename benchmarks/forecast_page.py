@@ -47,9 +47,11 @@ law
    and
    the note `outliers` names them.
 4. **Intervals** add three parts in quadrature: the law's parameters, its form (the discrepancy that the runs leave
-   undetermined, at least floor + growth ln(C/C_max)), and noise, estimated from the table itself. The width grows with
-   the scatter of the runs around the forecast and with the law's systematic error; the part set by the prior is not
-   widened. A factor that makes 90 % intervals cover 90 % was learned on forecasts of other tables. Beyond the runs the
+   undetermined, at least floor + growth ln(C/C_max)), and noise, estimated from the table itself. Among the runs the
+   discrepancy is no larger than these runs show, and noise that is the same for every run counts as such where the runs
+   say so. Beyond them the width grows with the scatter of the runs around the forecast and with the law's systematic
+   error; the part set by the prior is not widened.
+   A factor that makes 90 % intervals cover 90 % was learned on forecasts of other tables. Beyond the runs the
    middle of an interval is the mean of the posterior, which lies above its mode, the forecast: a loss has a floor, so
    it can disappoint by more than it can please.
 

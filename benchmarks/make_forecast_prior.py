@@ -30,7 +30,8 @@ def main() -> None:
         ),
         "interval": (
             "calibrated on the same forecasts: the scale so that nominal 90 % covers 92.5 % of them, at a power of .8 "
-            "and about the posterior's mean; compute_law on forecasts by a law of compute of the runs along one ratio "
+            "and about the posterior's mean; amplitude_sd is a round number; "
+            "compute_law on forecasts by a law of compute of the runs along one ratio "
             "of D over N"
         ),
         "error_percent_without_own_group": round(overall(scores(rows))["percent"], 3),

@@ -58,6 +58,9 @@ class IntervalCalibration:
     skew : float
         Share of the posterior's skew, the distance of its mean from its mode, by which intervals beyond the runs are
         moved; the forecast itself is the mode.
+    amplitude_sd : float
+        Standard deviation of ln amplitude over tables, from which a table's own is learned, see
+        :func:`scalefit.forecasting.own_discrepancy.own_discrepancy`; 0 for that of all tables.
     """
 
     floor: float
@@ -74,6 +77,7 @@ class IntervalCalibration:
     reach: float = 0.0
     noise_factor: float = 1.15
     skew: float = 0.0
+    amplitude_sd: float = 0.0
 
     def quantile(self, level: float) -> float:
         """Half-width of an interval in standard deviations."""
@@ -99,7 +103,6 @@ class IntervalCalibration:
         self,
         near: Mapping[str, Array],
         far: Mapping[str, Array],
-        even: float,
         shown: float,
         ratio: Array,
         distance: Array,
@@ -110,9 +113,9 @@ class IntervalCalibration:
         Parameters
         ----------
         near, far : mapping of str to ndarray (m,)
-            Parts under the table's own noise, and under that of other tables.
-        even, shown : float
-            The table's own noise, were it the same for every run, and the part of it that is sure [log loss].
+            Parts under the table's own noise and discrepancy, and under those of other tables.
+        shown : float
+            The part of the table's own noise, were it the same for every run, that is sure [log loss].
         ratio, distance : ndarray (m,)
             Compute over the largest run's, and distance beyond the runs [ln].
         widening : float
@@ -130,7 +133,7 @@ class IntervalCalibration:
         def mixed(inside: Array, outside: Array) -> Array:
             return np.asarray(np.sqrt((1 - share) * inside**2 + share * outside))
 
-        inner = own * np.maximum(near["noise"], even)
+        inner = own * near["noise"]
         return (
             mixed(near["parameter"], parameter + short * swing),
             mixed(near["law"], law),

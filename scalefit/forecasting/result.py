@@ -26,6 +26,7 @@ from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.costs import costs_of, counted
 from scalefit.forecasting.larger import compute_optimal, larger_runs
 from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
+from scalefit.forecasting.own_discrepancy import interval_parts, own_discrepancy
 from scalefit.forecasting.own_noise import oddness, own_noise, scatter_of
 from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
@@ -158,6 +159,11 @@ class ForecastResult:
         return own_noise(self.problem, self.fitted, self.discrepancy)
 
     @cached_property
+    def _shown(self) -> tuple[errors.Discrepancy, errors.CorrelatedFit, float]:
+        """What :func:`scalefit.forecasting.own_discrepancy.own_discrepancy` says of this table."""
+        return own_discrepancy(self.problem, self.fitted, *self._own[:3], self.spread.amplitude_sd)
+
+    @cached_property
     def noise_scale(self) -> float:
         """The table's own noise over the one learned from other tables."""
         return self._own[0].noise / self.discrepancy.noise
@@ -225,7 +231,7 @@ class ForecastResult:
         if not one_of(kind, ("new_run", "mean")):
             raise ArgumentError(f"{arg('kind', kind)} is unknown", "nothing was predicted", "Pass 'new_run' or 'mean'")
         (_, flat, scaled), epochs = self._columns(inputs), np.ones(1)
-        loss, parameter, law, noise, moved = self._parts(scaled)
+        loss, parameter, law, noise, moved = interval_parts(self, scaled)
         if "unique_tokens" in flat:
             law, epochs = repeating.widened(self, flat, law)
         if kind == "mean":
@@ -244,18 +250,6 @@ class ForecastResult:
         notes = jump_notes(self.reason, self.conventions, inputs, ratio)
         out.attrs["notes"] = [*notes, *repeating.point_notes(epochs, unbounded)]
         return out
-
-    def _parts(self, scaled: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Loss (m,), standard deviations of its logarithm from parameters, law and noise, and the middle above it."""
-        about, fit, even, shown = self._own
-        near = errors.predict_correlated(self.problem, fit, scaled, about, self.fitted)
-        beyond = (self.problem, self.fitted, scaled, self.discrepancy)
-        far = errors.predict_correlated(*beyond)
-        ratio = errors.compute(scaled) / errors.compute(self.problem.columns).max()
-        distance = errors.beyond(self.problem, scaled)
-        parameter, law, noise = self.spread.parts(near, far, even, shown, ratio, distance, self.widening)
-        moved = self.spread.moved(errors.skew(*beyond), far["parameter"], distance)
-        return np.exp(near["log_loss"]), parameter, np.hypot(law, self.recipe_spread), noise, moved
 
     def frontier(self, C: ArrayLike, unique_tokens: float | None = None) -> dict[str, Array]:
         """Compute-optimal inputs (m,) by the fitted law at budgets C (m,) [FLOP]; tokens repeat as in `predict`."""

@@ -1,6 +1,7 @@
 """Forecast intervals follow the table's own scatter; causes of misses are named; predictions are registered."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,45 @@ def test_clean_runs_have_narrow_intervals_among_them():
     assert half(sf.forecast(grid(0.001)), N=3e8, D=6e9) < 0.006
 
 
+def as_of_other_tables(runs):
+    """The same forecast, its discrepancy and its noise those of other tables among the runs too."""
+    constants = shipped()
+    interval = replace(constants.interval, amplitude_sd=0.0)
+    return sf.forecast(runs, constants=replace(constants, interval=interval))
+
+
+def test_a_discrepancy_that_the_runs_do_not_show_widens_no_interval_among_them():
+    """Nor does noise that grows towards small runs where it is even; the forecast and what lies beyond stay."""
+    even, narrower = [], []
+    for seed in range(6):
+        runs = grid(0.001, seed)
+        own, other = sf.forecast(runs), as_of_other_tables(runs)
+        assert own._shown[0].amplitude < 0.5 * own.discrepancy.amplitude
+        even.append(own._shown[2])
+        narrower.append([half(own, **at) / half(other, **at) for at in ({"N": 3e8, "D": 6e9}, {"N": 5e7, "D": 1e9})])
+        assert half(own, N=2e10, D=4e11) == pytest.approx(half(other, N=2e10, D=4e11), rel=1e-3)
+        assert own.predict_interval(N=3e8, D=6e9)["loss"][0] == own.predict(N=3e8, D=6e9) == other.predict(N=3e8, D=6e9)
+    assert np.mean(even) > 0.5  # some of the six look otherwise
+    middle, smallest = np.mean(narrower, axis=0)
+    assert middle < 0.8 and smallest < 0.75
+
+
+def test_a_discrepancy_that_the_runs_show_or_are_too_few_to_deny_stays():
+    runs = grid(0.001)
+    bent = runs.assign(loss=runs["loss"] * np.exp(0.03 * np.sin(2 * np.log(runs["N"] / 1e8) * np.log(runs["D"] / 1e9))))
+    for table in (bent, runs.iloc[[0, 15, 21, 35]], grid(0.02)):
+        own, other = sf.forecast(table), as_of_other_tables(table)
+        assert 0.5 * own.discrepancy.amplitude < own._shown[0].amplitude <= own.discrepancy.amplitude
+        assert half(own, N=3e8, D=6e9) > 0.85 * half(other, N=3e8, D=6e9)
+
+
+def test_noise_that_grows_towards_small_runs_is_not_taken_for_even():
+    runs = grid(0.0)
+    size = runs["N"] * runs["D"] / (runs["N"] * runs["D"]).max()
+    luck = 0.002 * size**-0.2 * np.random.default_rng(1).standard_normal(36)
+    assert sf.forecast(runs.assign(loss=runs["loss"] * np.exp(luck)))._shown[2] < 0.3
+
+
 def test_width_grows_with_the_scatter():
     widths = [[half(sf.forecast(grid(s)), N=n, D=d) for s in (0.001, 0.01)] for n, d in ((3e8, 6e9), (2e10, 4e11))]
     assert widths[0][1] > 3 * widths[0][0] and widths[1][1] > 1.2 * widths[1][0]
@@ -51,7 +91,7 @@ def test_beyond_the_runs_no_interval_is_narrower_than_their_noise_makes_it():
 
     def width(shown, distance):
         near = {**zero, "luck": np.full(1, 1.5)}
-        parts = interval.parts(near, near, 0.0, shown, np.full(1, 1e3), np.full(1, distance), 1.0)
+        parts = interval.parts(near, near, shown, np.full(1, 1e3), np.full(1, distance), 1.0)
         return interval.quantile(0.9) * np.sqrt(sum(part[0] ** 2 for part in parts))
 
     assert width(0.02, 9.0) == pytest.approx(1.645 * 1.15 * 0.02 * np.hypot(1, 1.5), rel=1e-3)
@@ -103,7 +143,7 @@ def test_scatter_widens_what_the_runs_say_and_not_the_prior():
     flat |= {"parameter": np.ones(1), "squares": np.ones((1, 1))}
 
     def parameter(told, widening):
-        parts = (flat, {**flat, "told": np.array([told])}, 0.0, 0.0, np.full(1, 1e3), np.full(1, 1e3), widening)
+        parts = (flat, {**flat, "told": np.array([told])}, 0.0, np.full(1, 1e3), np.full(1, 1e3), widening)
         return shipped().interval.parts(*parts)[0][0]
 
     assert parameter(0.0, 1.0) == parameter(0.0, 5.0)
