@@ -25,6 +25,9 @@ _NUMBER = re.compile(
 _PLAIN = {0xFF10 + digit: str(digit) for digit in range(10)} | {0xFF0E: ".", 0xFF0C: ",", 0x2212: "-", 0x2019: "'"}
 _PLAIN |= dict.fromkeys((0x00A0, 0x2007, 0x2009, 0x202F), " ") | dict.fromkeys((0x200B, 0xFEFF), "")
 
+#: A run by its size beside the largest: 10x.
+_MULTIPLE = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*[x×]", re.IGNORECASE | re.ASCII)
+
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -59,6 +62,18 @@ def parse_quantity(value: str | float | int) -> float:
     (7000000000.0, 1400000000000.0, 1500.0, 500000000.0)
     """
     return read_quantity(value, repr(value))
+
+
+def multiple_of_largest(value: Any) -> float | None:
+    """Return how many times the largest run a text such as ``"10x"`` means; None for anything else.
+
+    Examples
+    --------
+    >>> multiple_of_largest("10x"), multiple_of_largest("2.5 ×"), multiple_of_largest("10"), multiple_of_largest(10)
+    (10.0, 2.5, None, None)
+    """
+    found = _MULTIPLE.fullmatch(plain_signs(value)) if isinstance(value, str) else None
+    return None if found is None else float(found[1])
 
 
 def read_quantity(value: str | float | int, shown: str) -> float:

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from scalefit import __version__
+from scalefit._calls import explained
 from scalefit._plain import plain
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitError, Severity
 
 
+@explained
 class Record(BaseModel):
     """A pydantic model whose bad input raises `ArgumentError` in one readable line."""
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import one_of
+from scalefit._calls import explained
 from scalefit._text import known
 from scalefit.errors import ArgumentError, DataError, Note, arg, note_record
 from scalefit.tables.runs import read_runs
@@ -91,6 +92,7 @@ DOWNLOADS = {
 }
 
 
+@explained
 def list_datasets() -> pd.DataFrame:
     """List the tables that `load_dataset` knows; nothing is downloaded.
 
@@ -116,6 +118,7 @@ def list_datasets() -> pd.DataFrame:
     return table.rename_axis("name").sort_index()
 
 
+@explained
 def load_dataset(name: str, *, drop: Literal["authors", "doubtful"] | None = None) -> pd.DataFrame:
     """Load a table of runs by name.
 

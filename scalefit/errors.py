@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Self
 
 Severity = Literal["info", "warning", "error"]
@@ -241,21 +242,15 @@ class ScalefitError(Exception):
     @classmethod
     def _sentence(cls, seen: str, did: str, ways: tuple[str, ...]) -> str:
         do = _alternatives(ways)
-        if not did and not do:
-            return cls._lined(seen)
         end = "" if do.endswith((".", "?")) or "\n" in do else "."
-        return cls._lined(f"{seen}; {did}. {do}{end}")
+        return cls._lined(f"{seen}; {did}. {do}{end}" if did or do else seen)
 
     @staticmethod
     def _lined(text: str) -> str:
         return text
 
     def __reduce__(self) -> Any:
-        return _restored, (type(self), *self._parts, self.argument)
-
-
-def _restored(kind: type[ScalefitError], seen: str, did: str, do: tuple[str, ...], argument: tuple[str, ...]) -> Any:
-    return kind(seen, did, do, argument=argument)
+        return partial(type(self), argument=self.argument), self._parts
 
 
 def _offered(ways: tuple[str, ...], word: Wording) -> tuple[str, ...]:
@@ -275,6 +270,10 @@ class ArgumentError(ScalefitError, ValueError):
     @staticmethod
     def _lined(text: str) -> str:
         return re.sub(r"\s+", " ", text).strip()  # one line, whatever was given: a frame prints as many
+
+
+class CallError(ArgumentError, TypeError):
+    """A call has an argument that does not exist, lacks one or gives a value without its name; Python's TypeError."""
 
 
 class DataError(ScalefitError, ValueError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_check
 
 import numpy as np
 
+from scalefit._calls import explained
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.flops import SIZES
@@ -118,6 +119,7 @@ class Predictor(Protocol):
         """The same as JSON text, written to `path` if given."""
 
 
+@explained
 class Held:
     """A predictor with some of its inputs fixed; made by ``at(...)`` of any predictor."""
 

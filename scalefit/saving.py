@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from scalefit._calls import explained
 from scalefit._digests import KEY, check_digest
 from scalefit._records import check_format, load_note, not_saved
 from scalefit._typing import Array
@@ -42,6 +43,7 @@ _AVERAGE = {"kind", "format", "scalefit", "weights", "results"}
 _CHAIN = {"kind", "format", "scalefit", "through", "loss", "metric"}
 
 
+@explained
 def load_result(path: str | Path, law: str | type[Law] | None = None) -> Saved:
     """Read a result that ``to_json`` of a fit, several fits, a forecast, an average, a chain or a downstream fit wrote.
 

@@ -90,6 +90,7 @@ def test_the_parts_are_all_known():
     common = {
         "__init__",
         "_arguments",
+        "_calls",
         "_digests",
         "_files",
         "_knots",

@@ -322,11 +322,6 @@ def pair(text: str) -> tuple[float, float]:
     return quantity(first), quantity(second)
 
 
-def points(given: Iterable[str]) -> list[dict[str, float]]:
-    """Points such as ``N=7e9,D=2e12``, one an option."""
-    return [assignments("--at", item.split(","), quantity) for item in given]
-
-
 def aligned(frame: pd.DataFrame) -> str:
     """A table within the page, with N, D and C as people write them."""
     from scalefit import flops

@@ -9,6 +9,8 @@ import typer
 
 from scalefit._files import save_figure
 from scalefit.cli import _shared as shared
+from scalefit.cli._points import as_inputs
+from scalefit.cli._points import points as read_points
 
 
 def register(app: typer.Typer) -> None:
@@ -40,9 +42,9 @@ def compare_recipes(
     """Compare recipes by the compute that one saves over another, with an interval."""
     from scalefit.comparison.recipes import compare_recipes as compare
 
-    points = shared.points(at or ())
+    points = read_points(at or ())
     for point in points:
-        if set(point) != {"C"}:
+        if isinstance(point, dict) and set(point) != {"C"}:
             raise typer.BadParameter(f"{', '.join(point)} is not C alone", param_hint="--at")
     shared.may_write("--save", save, "result", [table], force=force)
     shared.may_write("--plot", plot, "figure", [table], force=force)
@@ -59,7 +61,9 @@ def compare_recipes(
             branches=branches,
         )
         document = found.to_dict()
-        read = found.multiplier(C=[point["C"] for point in points]) if points else None
+        largest = float(found.table["C"].max())
+        where = as_inputs(points, lambda: {"C": (0.0, largest)}, lambda ratio: {"C": ratio * largest})
+        read = found.multiplier(C=[point["C"] for point in where]) if points else None
     if read is not None:
         document["multiplier"] = read.to_dict("records")
     if save is not None:

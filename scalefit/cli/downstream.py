@@ -11,6 +11,8 @@ from scalefit import _text as words
 from scalefit._files import save_figure
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.cli._points import as_inputs
+from scalefit.cli._points import points as read_points
 from scalefit.errors import note_record
 from scalefit.flops import quantity
 
@@ -51,7 +53,7 @@ def downstream(
 
     if by not in (None, "pool"):
         raise typer.BadParameter(f"{by!r} is not known; one series at a time: --only LABEL", param_hint="--by")
-    points = shared.points(at or ())
+    points = read_points(at or ())
     shared.may_write("--save", save, "result", [table], force=force)
     shared.may_write("--plot", plot, "figure", [table], force=force)
     way: Any = better  # the function says which it knows
@@ -67,18 +69,19 @@ def downstream(
             by="pool" if by else None,
         )
         text, document = str(found), found.to_dict()
-        asked = [found.predict_tasks(level=level, steps=1 if one_step else 2, **point) for point in points]
+        where = as_inputs(points, found.seen, found.ahead)
+        asked = [found.predict_tasks(level=level, steps=1 if one_step else 2, **point) for point in where]
     if as_json:
         shown = [
             {**point, "tasks": frame.to_dict("index"), "notes": [note_record(note) for note in frame.attrs["notes"]]}
-            for point, frame in zip(points, asked, strict=True)
+            for point, frame in zip(where, asked, strict=True)
         ]
         shared.print_json({**document, "predictions": shown})
     else:
         typer.echo(text)
-        for point, frame in zip(points, asked, strict=True):
-            where = ", ".join(f"{name}={quantity(name, value)}" for name, value in point.items())
-            typer.echo(f"\nAt {where} ({words.percent(level)} intervals)")
+        for point, frame in zip(where, asked, strict=True):
+            place = ", ".join(f"{name}={quantity(name, value)}" for name, value in point.items())
+            typer.echo(f"\nAt {place} ({words.percent(level)} intervals)")
             typer.echo(frame.drop(columns="reason").to_string(line_width=words.PAGE, float_format=lambda v: f"{v:.3g}"))
             for note in frame.attrs["notes"]:
                 typer.echo(words.folded(f"  {note}"))

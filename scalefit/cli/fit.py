@@ -13,6 +13,8 @@ from scalefit._files import is_saved
 from scalefit._text import folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.cli._points import Point, inputs_of, value_of
+from scalefit.cli._points import points as read_points
 from scalefit.errors import note_record
 from scalefit.flops import quantity
 
@@ -228,7 +230,8 @@ def predict(
     D: Annotated[list[str] | None, typer.Option("--D", help="Tokens: 2e12 or 2T. Repeatable.")] = None,
     C: Annotated[list[str] | None, typer.Option("--C", help="Compute in FLOP. Repeatable.")] = None,
     at: Annotated[
-        list[str] | None, typer.Option(help="A point with any inputs: N=7B,D=2T,unique_tokens=1T. Repeatable.")
+        list[str] | None,
+        typer.Option(help="A point with any inputs: N=7B,D=2T,unique_tokens=1T; or 10x the largest run. Repeatable."),
     ] = None,
     series: Annotated[str | None, typer.Option(help="Which series, for fits with shared exponents.")] = None,
     level: shared.Level = 0.9,
@@ -237,10 +240,11 @@ def predict(
     """Predict losses from a saved result, with intervals for a new run, or from published constants."""
     if (result is not None and published is not None) or (result is None and law is None and published is None):
         raise typer.BadParameter("give a saved result, or a paper's constants by --published", param_hint="RESULT")
-    inputs = _inputs(N, D, C, at)
+    points = _points(N, D, C, at)
     if result is not None:
-        return _predict_saved(result, law, inputs, series, level, as_json)
+        return _predict_saved(result, law, points, series, level, as_json)
     source = shared.published_law(law, published)
+    inputs = _columns(inputs_of(points, source))
     table = {"loss": source.predict(**inputs)}
     if as_json:
         rows = _records({**inputs, **table})
@@ -255,7 +259,7 @@ def predict(
 
 
 def _predict_saved(
-    path: str, law: str | None, inputs: dict[str, list[float]], series: str | None, level: float, as_json: bool
+    path: str, law: str | None, points: list[Point], series: str | None, level: float, as_json: bool
 ) -> int:
     import warnings
 
@@ -275,6 +279,7 @@ def _predict_saved(
         raise DataError(f"{path} holds fits of several losses", "nothing was predicted", "Save one: fits['loss_web']")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the notes are printed below
+        inputs = _columns(inputs_of(points, result))
         asked: dict[str, Any] = inputs if series is None else {**inputs, "series": series}
         frame = result.predict_interval(level=level, **asked)
     notes = frame.attrs["notes"]
@@ -325,31 +330,32 @@ def _target_of(result: Any) -> tuple[str, str]:
     return result.target.name, "" if unit == "-" else f" {unit}"
 
 
-def _inputs(
-    N: list[str] | None, D: list[str] | None, C: list[str] | None, at: list[str] | None
-) -> dict[str, list[float]]:
-    """Columns of the points asked for; one value of an input holds for every value of the others."""
+def _points(N: list[str] | None, D: list[str] | None, C: list[str] | None, at: list[str] | None) -> list[Point]:
+    """The points asked for; one value of an input holds for every value of the others."""
     given = {name: values for name, values in (("N", N), ("D", D), ("C", C)) if values}
     if at:
         if given:
             raise typer.BadParameter("give points with --at or inputs with --N --D --C, not both", param_hint="--at")
-        table = shared.points(at)
-        if len({frozenset(point) for point in table}) > 1:
-            raise typer.BadParameter("every point must name the same inputs", param_hint="--at")
-        return {name: [point[name] for point in table] for name in table[0]}
+        return read_points(at)
     if not given:
-        raise typer.BadParameter("say where: --N 7B --D 2T, or --at N=7B,D=2T", param_hint="--N")
+        raise typer.BadParameter("say where: --N 7B --D 2T, --at N=7B,D=2T or --at 10x", param_hint="--N")
     columns = {name: [_quantity(f"--{name}", text) for text in values] for name, values in given.items()}
     length = max(map(len, columns.values()))
     for name, values in columns.items():
         if len(values) not in (1, length):
             raise typer.BadParameter(f"{len(values)} values where others have {length}", param_hint=f"--{name}")
-    return {name: values if len(values) == length else values * length for name, values in columns.items()}
+    return [{name: values[i % len(values)] for name, values in columns.items()} for i in range(length)]
 
 
-def _quantity(option: str, text: str) -> float:
+def _columns(points: list[dict[str, float]]) -> dict[str, list[float]]:
+    if len({frozenset(point) for point in points}) > 1:
+        raise typer.BadParameter("every point must name the same inputs", param_hint="--at")
+    return {name: [point[name] for point in points] for name in points[0]}
+
+
+def _quantity(option: str, text: str) -> float | str:
     try:
-        return shared.quantity(text)
+        return value_of(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
 

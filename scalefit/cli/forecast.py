@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,8 @@ from scalefit._files import save_figure
 from scalefit._text import PAGE, folded
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.cli._points import inputs_of
+from scalefit.cli._points import points as read_points
 from scalefit.flops import SIZES, quantity
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def forecast(
     """Forecast the loss of larger runs, with calibrated intervals (exit code 3: do not trust it)."""
     from scalefit.forecasting.forecast import forecast as make_forecast
 
-    points = shared.points(point for point in at or () if not _RATIO.fullmatch(point))
-    ratios = [float(multiple[1]) for multiple in map(_RATIO.fullmatch, at or ()) if multiple]
+    points = read_points(at or ())
     points_meant = {name: columns[name] for name in SIZES if name in columns and _is_number(columns[name])}
     if at is None and "N" in points_meant:
         typed = " ".join(f"--{name} {value}" for name, value in points_meant.items())
@@ -78,7 +78,7 @@ def forecast(
             shared.may_write(option, path, kind, [table], force=force)
     documents = {}
     for label, result in results.items():
-        asked = [*points, *({k: float(v[0]) for k, v in result.larger_runs(ratio).items()} for ratio in ratios)]
+        asked = inputs_of(points, result)
         predictions = _predict(result, asked, level)
         documents[label] = _document(result, predictions)
         if not as_json:
@@ -95,10 +95,6 @@ def forecast(
     if as_json:
         shared.print_json(documents[None] if None in documents else {"series": documents})
     return 0 if all(result.trusted for result in results.values()) else ExitCode.UNTRUSTED
-
-
-#: A point as a multiple of the largest run.
-_RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[x×]\s*")
 
 
 def _is_number(text: str) -> bool:

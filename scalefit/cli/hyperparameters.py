@@ -10,6 +10,8 @@ import typer
 from scalefit._files import save_figure
 from scalefit.cli import ExitCode
 from scalefit.cli import _shared as shared
+from scalefit.cli._points import as_inputs
+from scalefit.cli._points import points as read_points
 from scalefit.flops import SIZES
 from scalefit.tuning.settings import BATCH_UNITS
 
@@ -24,9 +26,14 @@ def hyperparameters(
     table: shared.Table,
     columns: shared.Columns,
     of: Annotated[
-        list[str] | None, typer.Option(help="A setting to find: lr, batch_size, weight_decay, warmup. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="A setting to find: lr, batch_size, weight_decay, warmup. Repeatable; by default what was swept."
+        ),
     ] = None,
-    at: Annotated[list[str] | None, typer.Option(help="Where to predict: N=7B,D=2T. Repeatable.")] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="Where to predict: N=7B,D=2T, or 10x the largest cell. Repeatable.")
+    ] = None,
     method: Annotated[
         str, typer.Option(help="cells, or surface (uses cells that do not bracket their best).")
     ] = "cells",
@@ -51,9 +58,9 @@ def hyperparameters(
 
     import scalefit as sf
 
-    points = shared.points(at or ())
+    points = read_points(at or ())
     for point in points:
-        if set(point) != set(SIZES):
+        if isinstance(point, dict) and set(point) != set(SIZES):
             raise typer.BadParameter(f"{', '.join(point)} are not N and D", param_hint="--at")
     if batch_unit is not None and batch_unit not in BATCH_UNITS:
         raise typer.BadParameter(
@@ -70,7 +77,7 @@ def hyperparameters(
         runs = shared.read_table(table, **columns)
         fit = sf.fit_hyperparameters(
             runs,
-            of or ("lr", "batch_size"),
+            of or None,
             method=method,
             drop=dropped,
             batch_unit=batch_unit,
@@ -79,8 +86,9 @@ def hyperparameters(
             inputs=inputs,
         )
         document = fit.to_dict()
-        read = [fit.predict(**point) for point in points]
-        costs = [fit.penalty(**point, by_factor=by_factor) for point in points]
+        where = as_inputs(points, lambda: {k: (0.0, v) for k, v in fit.larger_cell(1.0).items()}, fit.larger_cell)
+        read = [fit.predict(**point) for point in where]
+        costs = [fit.penalty(**point, by_factor=by_factor) for point in where]
     predicted = pd.concat(read, ignore_index=True) if read else None
     penalties = pd.concat(costs, ignore_index=True) if costs else None
     if predicted is not None and penalties is not None:

@@ -8,6 +8,7 @@ import typer
 
 from scalefit._text import count, folded
 from scalefit.cli import _shared as shared
+from scalefit.cli._points import points as read_points
 from scalefit.flops import QUANTITIES, SIZES
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def _published(constants: Constants) -> dict[str, Any]:
 def _at(text: str, as_json: bool) -> None:
     from scalefit.laws import available
 
-    point = shared.points([text])[0]
-    if set(point) != set(SIZES):
+    point = read_points([text])[0]
+    if not isinstance(point, dict) or set(point) != set(SIZES):
         raise typer.BadParameter(f"{text!r} must read N=7e9,D=2e12", param_hint="--at")
     found = available(**point)
     predicted = [(law, _predicted(law, point)) for law in found if _computable(law.law)]

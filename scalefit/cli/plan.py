@@ -59,7 +59,10 @@ def register(app: typer.Typer) -> None:
 def plan(
     columns: shared.Columns,
     source: Source = None,
-    C: Annotated[str | None, typer.Option("--C", help="Compute for training and serving together [FLOP].")] = None,
+    C: Annotated[
+        str | None,
+        typer.Option("--C", help="Compute for training and serving together [FLOP], or 10x that of the largest run."),
+    ] = None,
     loss: Annotated[float | None, typer.Option(help="Loss to reach [nat/token].")] = None,
     N: Annotated[str | None, typer.Option("--N", help="Parameters: 7e9 or 7B.")] = None,
     D: Annotated[str | None, typer.Option("--D", help="Tokens: 2e12 or 2T.")] = None,
@@ -263,12 +266,13 @@ def next_runs(
 ) -> int:
     """Choose the runs to train next, so that they determine an answer best for their compute."""
     import scalefit as sf
-    from scalefit._arguments import check_quantity
+    from scalefit._arguments import check_quantity, multiple_of_largest
 
     if not budget:
         raise typer.BadParameter("say how much compute the new runs may take, such as 1e19", param_hint="--budget")
     shared.may_write("--out", out, "table", [source])
-    check_quantity("budget", budget)  # before any fit is waited for
+    if multiple_of_largest(budget) is None:
+        check_quantity("budget", budget)  # before any fit is waited for
     with shared.working("Choosing runs"):
         result = _result(source, law, None, columns, series, 0)
         runs = sf.next_runs(result, budget, target=target, C=C, n_runs=n_runs, series=series)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import check_mapping, one_of, parse_quantity
+from scalefit._calls import explained
 from scalefit._text import known, shortlist
 from scalefit.collecting import discovery, final_loss, recipes, sizes
 from scalefit.collecting.records import Run, number
@@ -22,6 +23,7 @@ _LISTED = 8  # runs that a note names
 _NOT_LOGGED = "not logged"
 
 
+@explained
 def collect(
     paths: str | Path | Iterable[str | Path],
     *,

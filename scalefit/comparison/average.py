@@ -12,6 +12,7 @@ import numpy as np
 
 from scalefit import __version__
 from scalefit._arguments import check_level, check_numbers
+from scalefit._calls import explained
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, ScalefitWarning, arg
 from scalefit.fitting.citations import cited_once
@@ -27,6 +28,7 @@ FORMAT = 1
 _KIND = "average"
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class Average:
     """Weighted mean of results. Made by :func:`scalefit.average`; do not create it directly.
@@ -204,6 +206,7 @@ class Average:
         return f"<Average of {' + '.join(parts)}>"
 
 
+@explained
 def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average:
     """Average results that were fitted to the same runs.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from scalefit._arguments import check_count, check_level, one_of
+from scalefit._calls import explained
 from scalefit.comparison.holdouts import Fold, folds, needs_compute
 from scalefit.comparison.scores import Record, gap_of, row_of, stacking, verdict
 from scalefit.errors import ArgumentError, DataError, FitError, ScalefitWarning, arg
@@ -81,6 +82,7 @@ class FitOptions(TypedDict, total=False):
     n_starts: int
 
 
+@explained
 def compare(
     runs: Any,
     laws: Sequence[str | type[Law]] | Mapping[str, str | type[Law]] = ("chinchilla", "kaplan", "coupled"),

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_quantity
+from scalefit._arguments import check_level, check_mapping, check_quantity
+from scalefit._calls import explained
 from scalefit._files import save_figure
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, ScalefitWarning, arg
@@ -28,6 +29,7 @@ _POINTS = 80
 _UNKNOWN = (1e18, 1e24)  # where a law without runs is drawn [FLOP]
 
 
+@explained
 def plot(
     results: Predictor | Mapping[str, Predictor] | Sequence[Predictor],
     path: str | Path | None = None,
@@ -88,7 +90,10 @@ def plot(
             "Draw those of one kind",
         )
     axis = _axis(named)
-    run = {key: check_quantity(key, value) for key, value in (planned or {}).items()}
+    run = {
+        key: check_quantity(key, value)
+        for key, value in check_mapping("planned", planned, "{'N': 7e9, 'D': 1.4e11}").items()
+    }
     if set(SIZES) <= set(run):
         run.setdefault("C", float(training_flops(run["N"], run["D"])))
     lines = [line for name, result in named.items() for line in _lines(name, result, axis, run, level)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, one_of
+from scalefit._calls import explained
 from scalefit._text import known, shortlist
 from scalefit._typing import AnyArray
 from scalefit.comparison.recipes_arm import SAME_RATIO, Arm, RunsOf, same_cells
@@ -34,6 +35,7 @@ _ONE_SIZE = 0.02
 _SAME_SIZE = 1e-3
 
 
+@explained
 def compare_recipes(
     runs: Any,
     recipe: str = "recipe",

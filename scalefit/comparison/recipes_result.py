@@ -10,6 +10,7 @@ import numpy as np
 
 from scalefit import _latex
 from scalefit._arguments import as_numbers, check_count, check_level, check_mapping, check_quantity
+from scalefit._calls import explained
 from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._text import folded, known
@@ -36,6 +37,7 @@ class RecipeFigure:
     title: str
 
 
+@explained
 @dataclass(frozen=True, slots=True, eq=False)
 class RecipeComparison:
     """Recipes compared with a baseline. Made by :func:`scalefit.compare_recipes`.

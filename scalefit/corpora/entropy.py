@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from scalefit._arguments import check_count, check_level
+from scalefit._calls import explained
 from scalefit._typing import AnyArray, Array
 from scalefit.corpora.adaptation import adapt, history_of, weights_for
 from scalefit.corpora.divide import CHUNK
@@ -28,6 +29,7 @@ _WIDEST = 0.2
 _SMALL = 1e-3
 
 
+@explained
 def entropy_bounds(
     corpus: Any,
     *,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scalefit._calls import explained
 from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._text import PAGE, percent
@@ -31,6 +32,7 @@ class Bracket:
     context: int
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class EntropyBounds:
     """Bounds on the entropy of a corpus. Made by :func:`scalefit.entropy_bounds`.

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit._arguments import check_level, check_number, one_of
+from scalefit._calls import explained
 from scalefit._text import several
 from scalefit._typing import AnyArray, Array
 from scalefit.corpora.correlations import CENTRINGS, MOST_TOKENS, Centring, Correlations, correlations
@@ -36,6 +37,7 @@ _FEWEST, _MOST = 2, 4
 _ORDERS = 8
 
 
+@explained
 def predict_exponent(
     corpus: Any,
     *,

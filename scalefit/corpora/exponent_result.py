@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scalefit._arguments import check_number
+from scalefit._calls import explained
 from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._text import PAGE, percent
@@ -90,6 +91,7 @@ class Decay:
     scale: float = math.nan
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class ExponentPrediction:
     """A predicted exponent of the loss in data. Made by :func:`scalefit.predict_exponent`.

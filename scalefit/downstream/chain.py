@@ -11,6 +11,7 @@ import numpy as np
 
 from scalefit import __version__
 from scalefit._arguments import check_count, check_level
+from scalefit._calls import explained
 from scalefit._typing import Array, ArrayLike
 from scalefit.downstream.composed import FIRST, SECOND, compose
 from scalefit.downstream.quantiles import SCORES, quantile_table
@@ -28,6 +29,7 @@ FORMAT, KIND = 1, "chain"
 _BEYOND = 0.02  # share of the range of losses by which a prediction may leave it without a note
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class Chain(TwoStep):
     """A predictor of the loss followed by a predictor of a metric from the loss. Made by :func:`scalefit.chain`.
@@ -230,6 +232,7 @@ class Chain(TwoStep):
         return f"<Chain of {self.first!r} and {self.second!r}>"
 
 
+@explained
 def chain(loss_result: Any, metric_result: Any) -> Chain:
     """Chain a prediction of the loss with a law of a metric as a function of the loss.
 

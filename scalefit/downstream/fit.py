@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import check_mapping, check_number, one_of
+from scalefit._calls import explained
 from scalefit._text import known, shortlist
 from scalefit.downstream.judgement import FEWEST
 from scalefit.downstream.metrics import metric_values
@@ -36,8 +37,8 @@ _DOWN = {"err", "error", "wer", "errors"}
 def fit_downstream(
     runs: Any,
     *,
-    loss: str | None = None,
     metric: str | Iterable[str] = "accuracy",
+    loss: str | None = None,
     chance: float | Mapping[str, float] | None = None,
     better: Literal["higher", "lower"] | None = None,
     range: tuple[float, float] = (0.0, 1.0),
@@ -54,8 +55,8 @@ def fit_downstream(
 def fit_downstream(
     runs: Any,
     *,
-    loss: str | None = None,
     metric: str | Iterable[str] = "accuracy",
+    loss: str | None = None,
     chance: float | Mapping[str, float] | None = None,
     better: Literal["higher", "lower"] | None = None,
     range: tuple[float, float] = (0.0, 1.0),
@@ -68,11 +69,12 @@ def fit_downstream(
 ) -> dict[Any, DownstreamResult]: ...
 
 
+@explained
 def fit_downstream(
     runs: Any,
     *,
-    loss: str | None = None,
     metric: str | Iterable[str] = "accuracy",
+    loss: str | None = None,
     chance: float | Mapping[str, float] | None = None,
     better: Literal["higher", "lower"] | None = None,
     range: tuple[float, float] = (0.0, 1.0),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_count, check_level
+from scalefit._calls import explained
 from scalefit._typing import Array, ArrayLike
 from scalefit.downstream import words
 from scalefit.downstream.composed import FIRST, SECOND, compose
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _LEVEL = 0.9
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class DownstreamResult(TaskFits, TwoStep):
     """Metrics on tasks from N and D, predicted from the loss. Made by :func:`scalefit.fit_downstream`.

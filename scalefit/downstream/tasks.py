@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit import _text
+from scalefit._calls import explained
 from scalefit._text import known, shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.downstream.curves import N_DRAWS, Curve
@@ -32,6 +33,7 @@ _BEGUN, _BELOW = 0.15, 0.03
 _SHRUNK = 0.5  # of the correlation of two tasks' residuals, the share that is believed
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class TaskFits:
     """Fits of every task, computed on first use; :class:`scalefit.DownstreamResult` adds the public methods.
@@ -94,13 +96,13 @@ class TaskFits:
             found[name] = replace(judged, predictable=not why, reason=why)
         return found
 
-    def ahead(self) -> dict[str, float]:
-        """Ten times the compute of the most expensive model, its N and D both raised; empty if that is not judged."""
+    def ahead(self, ratio: float = _MEASURED) -> dict[str, float]:
+        """`ratio` times the compute of the most expensive model, its N and D both raised; empty where that has none."""
         models = self.models
         if models.C is None or set(self.first.inputs) != set(SIZES):
             return {}
         largest = int(np.argmax(models.C))
-        return {key: float(models.inputs[key][largest]) * _MEASURED**0.5 for key in SIZES}
+        return {key: float(models.inputs[key][largest]) * ratio**0.5 for key in SIZES}
 
     @property
     def predictable(self) -> tuple[str, ...]:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from scalefit._calls import explained
 from scalefit._typing import Array, ArrayLike
 from scalefit.fitting.schema import to_json
 from scalefit.laws._inputs import check_inputs
 from scalefit.predictor import Held, Predictor
 
 
+@explained
 class TwoStep(Predictor):
     """A metric predicted through the loss.
 

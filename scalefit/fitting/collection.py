@@ -11,6 +11,7 @@ import numpy as np
 
 from scalefit import __version__
 from scalefit._arguments import check_count
+from scalefit._calls import explained
 from scalefit._text import folded, shortlist, trust
 from scalefit._typing import Array
 from scalefit._warn import warn_user
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
+@explained
 class Fits(Mapping[str, FitResult]):
     """Fits of several losses to the same runs, by the name of the loss; made by ``sf.fit(..., loss=[...])``.
 

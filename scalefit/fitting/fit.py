@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import check_count, check_mapping, check_number, one_of
+from scalefit._calls import explained
 from scalefit._text import known
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, FitError, arg
@@ -114,6 +115,7 @@ def fit(
 ) -> dict[Any, FitResult]: ...
 
 
+@explained
 def fit(
     runs: Any,
     law: str | type[Law] | Law | Sequence[str] = "chinchilla",

@@ -12,7 +12,7 @@ from scalefit._numeric import settled
 from scalefit._typing import Array, ArrayLike
 from scalefit._warn import warn_user
 from scalefit.errors import ArgumentError, Note, arg, way
-from scalefit.extrapolation import NEAR
+from scalefit.extrapolation import NEAR, times_largest
 from scalefit.fitting.bootstrap import prediction_slopes
 from scalefit.fitting.clusters import student
 from scalefit.fitting.noise import NoiseTrend, compute_of, find_trend
@@ -67,7 +67,7 @@ def predict_interval(
     check_level(level)
     if not one_of(kind, ("new_run", "mean")):
         raise ArgumentError(f"{arg('kind', kind)} is not known", "nothing was predicted", "Pass 'new_run' or 'mean'")
-    columns = check_inputs(result.law, inputs)
+    columns = check_inputs(result.law, times_largest(result.seen, inputs))
     shape, flat = broadcast(columns)
     group, scale = result._group(series), target_scale(result)
     loss = np.broadcast_to(result._predict(flat, result.x, group)[0], (int(np.prod(shape)),))

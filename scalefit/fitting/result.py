@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import LEVEL, check_level
+from scalefit._calls import explained
 from scalefit._files import save_figure
 from scalefit._typing import Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note, arg
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _FEW_CLUSTERS = 8
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class FitResult(Solution):
     """A fitted law. Made by :func:`scalefit.fit`; do not create it directly.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from scalefit import _latex
+from scalefit._calls import explained
 from scalefit.errors import ArgumentError
 from scalefit.fitting.printing import number, verdict
 from scalefit.fitting.result import FitResult
@@ -25,6 +26,7 @@ def summary_table(
 ) -> pd.DataFrame: ...
 @overload
 def summary_table(results: Several, names: Sequence[str] | None = None, *, latex: Literal[True]) -> str: ...
+@explained
 def summary_table(results: Several, names: Sequence[str] | None = None, *, latex: bool = False) -> pd.DataFrame | str:
     """Put fits side by side: one column per fit, one row per parameter and statistic.
 

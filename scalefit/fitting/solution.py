@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import LEVEL, broadcast, check_count, check_level
+from scalefit._calls import explained
 from scalefit._numeric import levelled
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
+from scalefit.extrapolation import times_largest
 from scalefit.fitting.certificate import Certificate
 from scalefit.fitting.covariance import interval_around
 from scalefit.fitting.noise import with_compute
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class Solution:
     """A solved problem: what was fitted, where the optimum lies, and what follows by arithmetic.
@@ -269,7 +272,7 @@ class Solution:
 
     def predict(self, *, series: str | None = None, **inputs: ArrayLike) -> float | Array:
         """Loss [nat/token] at the given inputs: a float for scalars, else an array like the input."""
-        columns = check_inputs(self.law, inputs)
+        columns = check_inputs(self.law, times_largest(self.seen, inputs))
         shape, flat = broadcast(columns)
         loss = np.broadcast_to(self._predict(flat, self.x, self._group(series))[0], (int(np.prod(shape)),))
         return float(loss[0]) if shape == () else loss.reshape(shape)

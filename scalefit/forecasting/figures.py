@@ -63,7 +63,7 @@ class ForecastData:
 
 
 def forecast_data(
-    result: Any, *, level: float = 0.9, ratio: float = 100.0, at: Sequence[Mapping[str, Any]] = ()
+    result: Any, *, level: float = 0.9, ratio: float = 100.0, at: Mapping[str, Any] | str | Sequence[Any] = ()
 ) -> ForecastData:
     """Collect the numbers of the figure.
 
@@ -75,8 +75,9 @@ def forecast_data(
         Coverage of the wide band; the narrow one covers half.
     ratio : float
         How far beyond the largest run the fan goes at least, as a multiple of its compute.
-    at : sequence of mapping
-        Runs to mark with their interval, by the law's inputs or by ``{"C": ...}`` at the best N and D.
+    at : mapping, str or sequence of these
+        Runs to mark with their interval, by the law's inputs, by ``{"C": ...}`` at the best N and D, or
+        as ``"10x"`` the largest run.
     """
     ratio = check_number("ratio", ratio)
     if not (np.isfinite(ratio) and ratio > 1):
@@ -87,7 +88,8 @@ def forecast_data(
     axis = "C" if "C" in runs else result.inputs[0]
     x = np.asarray(runs[axis], float)
     largest = float(x.max())
-    points = tuple(_point(result, point, axis, level) for point in at)
+    asked = (at,) if isinstance(at, Mapping | str) else at
+    points = tuple(_point(result, point, axis, level) for point in asked)
     ratio = max([ratio, *(1.2 * point[0] / largest for point in points)])
     farthest = min(ratio, most_times(result))
     falls = falls_short(result)  # better runs lie to the left
@@ -117,7 +119,7 @@ def forecast_data(
     )
 
 
-def _point(result: Any, at: Mapping[str, Any], axis: str, level: float) -> tuple[float, float, float, float]:
+def _point(result: Any, at: Mapping[str, Any] | str, axis: str, level: float) -> tuple[float, float, float, float]:
     """Place, loss and interval of one run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScalefitWarning)  # the figure shows how far beyond the runs it is
@@ -129,7 +131,7 @@ def _point(result: Any, at: Mapping[str, Any], axis: str, level: float) -> tuple
         x = float(result.cost.train(**{key: inputs[key] for key in (*SIZES, *result.cost.reads)}))
     else:
         raise ArgumentError(
-            f"{arg('at', dict(at))} does not say where on the axis of {axis} the run lies",
+            f"{arg('at', at)} does not say where on the axis of {axis} the run lies",
             "nothing was drawn",
             f"Give {axis} too",
         )

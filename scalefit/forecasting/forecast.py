@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from scalefit._arguments import one_of
+from scalefit._calls import explained
 from scalefit._numeric import robust_sd
 from scalefit._text import known
 from scalefit._typing import Array
@@ -57,10 +58,10 @@ _FAR, _USUAL_SCATTER, _SCATTER_RUNS = 6.0, 0.01, 8.0
 def forecast(
     runs: Any,
     *,
+    law: str | type[Law] | None = None,
     loss_unit: str | None = None,
     prior: Prior | Mapping[str, tuple[float, float]] | Literal["shipped"] | None = "shipped",
     by: Literal["pool"] | None = None,
-    law: str | type[Law] | None = None,
     constants: ForecastCalibration | None = None,
     columns: Mapping[str, str | float] | None = None,
     inputs: Mapping[str, str | float] | None = None,
@@ -71,23 +72,24 @@ def forecast(
 def forecast(
     runs: Any,
     *,
+    law: str | type[Law] | None = None,
     loss_unit: str | None = None,
     prior: Prior | Mapping[str, tuple[float, float]] | Literal["shipped"] | None = "shipped",
     by: Literal["series"],
-    law: str | type[Law] | None = None,
     constants: ForecastCalibration | None = None,
     columns: Mapping[str, str | float] | None = None,
     inputs: Mapping[str, str | float] | None = None,
 ) -> dict[Any, ForecastResult]: ...
 
 
+@explained
 def forecast(
     runs: Any,
     *,
+    law: str | type[Law] | None = None,
     loss_unit: str | None = None,
     prior: Prior | Mapping[str, tuple[float, float]] | Literal["shipped"] | None = "shipped",
     by: Literal["series", "pool"] | None = None,
-    law: str | type[Law] | None = None,
     constants: ForecastCalibration | None = None,
     columns: Mapping[str, str | float] | None = None,
     inputs: Mapping[str, str | float] | None = None,

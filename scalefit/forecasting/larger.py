@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from scalefit._arguments import check_quantity
+from scalefit._arguments import check_quantity, multiple_of_largest
 from scalefit._numeric import lowest
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
+from scalefit.extrapolation import times_largest
 from scalefit.flops import CONVENTIONS, SIZES, TRAIN, FlopConvention
 from scalefit.forecasting.repeats import counts_repeats, effective
 from scalefit.laws._base import Law
@@ -67,9 +68,19 @@ def compute_optimal(
     return best_sizes(lambda N, D: better * law.evaluate({"N": N, "D": worth(D)}, values), budget, cost)
 
 
-def inputs_at(result: Any, point: Mapping[str, Any]) -> dict[str, float]:
-    """Return all inputs of one run; ``{"C": ...}`` alone is the best N and D for that compute, by the law."""
-    given = {key: check_quantity(key, value) for key, value in point.items()}
+def inputs_at(result: Any, point: Mapping[str, Any] | str) -> dict[str, float]:
+    """Return all inputs of one run; ``{"C": ...}`` alone is the best N and D for that compute, by the law.
+
+    ``"10x"`` is the best run of ten times the largest.
+    """
+    if not isinstance(point, Mapping):
+        ratio = multiple_of_largest(point)
+        if ratio is None:
+            raise ArgumentError(
+                f"{arg('at', point)} says no run", "nothing was predicted", "Give {'N': 7e9, 'D': 1.4e11} or '10x'"
+            )
+        return {key: float(value[0]) for key, value in larger_runs(result, np.array([ratio])).items()}
+    given = {key: check_quantity(key, value) for key, value in times_largest(result.seen, point).items()}
     drawn_on = {}
     if "unique_tokens" in given and counts_repeats(result.law, result.conventions):
         drawn_on = {"unique_tokens": given.pop("unique_tokens")}

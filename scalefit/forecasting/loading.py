@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
+from scalefit._calls import explained
 from scalefit._digests import KEY, check_digest
 from scalefit._records import load_note, not_saved
 from scalefit.errors import DataError
@@ -33,6 +34,7 @@ _LARGEST = 1e6
 _FARTHEST = 100.0
 
 
+@explained
 def load_forecast(path: str | Path, law: str | type[Law] | None = None) -> ForecastResult:
     """Read a forecast that :meth:`ForecastResult.to_json` wrote.
 

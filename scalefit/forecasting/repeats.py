@@ -17,6 +17,7 @@ import numpy as np
 from scalefit._arguments import as_numbers, broadcast, check_quantity
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg, way
+from scalefit.extrapolation import times_largest
 from scalefit.fitting.runs import Runs
 from scalefit.flops import SIZES, FlopConvention
 from scalefit.laws import published
@@ -143,7 +144,7 @@ def columns_of(result: Any, inputs: Mapping[str, ArrayLike]) -> tuple[tuple[int,
 
     The inputs then hold N, D and ``unique_tokens`` as well.
     """
-    law, cost = result.law, result.cost
+    law, cost, inputs = result.law, result.cost, times_largest(result.seen, inputs)
     if not counts_repeats(law, result.conventions):
         return *broadcast(check_inputs(law, inputs, cost)), None
     given, unique = distinct(result.repeats, inputs)

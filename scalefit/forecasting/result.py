@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_level, one_of
+from scalefit._calls import explained
 from scalefit._typing import AnyArray, Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, arg
 from scalefit.fitting.covariance import interval_around
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class ForecastResult:
     """A forecast. Made by :func:`scalefit.forecast`; do not create it directly.
@@ -332,21 +334,20 @@ class ForecastResult:
         *,
         level: float = 0.9,
         ratio: float = 100.0,
-        at: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+        at: Mapping[str, Any] | str | Sequence[Mapping[str, Any] | str] = (),
         log_y: bool = False,
         ax: Any = None,
     ) -> Any:
         """Draw runs and forecast over compute (to `path` if given).
 
-        `at` marks runs with their intervals: ``{"N": 7e9, "D": 1.4e11}``, ``{"C": 1e22}`` at the best N and D, or
-        several in a list. `log_y` makes the axis of the loss logarithmic.
+        `at` marks runs with their intervals: ``{"N": 7e9, "D": 1.4e11}``, ``{"C": 1e22}`` at the best N and D,
+        ``"10x"`` the largest run, or several in a list. `log_y` makes the axis of the loss logarithmic.
         """
         from scalefit._files import save_figure
         from scalefit.forecasting.figures import forecast_data
         from scalefit.plots.forecast import draw_forecast
 
-        points = (at,) if isinstance(at, Mapping) else tuple(at)
-        axes: Any = draw_forecast(forecast_data(self, level=level, ratio=ratio, at=points), ax=ax, log_y=log_y)
+        axes: Any = draw_forecast(forecast_data(self, level=level, ratio=ratio, at=at), ax=ax, log_y=log_y)
         if path is not None:
             save_figure(axes.figure, path)
         return axes
@@ -367,8 +368,7 @@ class ForecastResult:
         """Write down the prediction for one run before it is trained, to be scored after it.
 
         Without inputs the run is the compute-optimal one at ten times the compute of the largest run (for a law of
-        one input, ten times its largest value).
-        See :func:`scalefit.forecasting.registration.registered`.
+        one input, ten times its largest value). See :func:`scalefit.forecasting.registration.registered`.
         """
         from scalefit.forecasting.registration import registered
 
@@ -390,5 +390,5 @@ class ForecastResult:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value:.4g}" for key, value in self.params.items())
-        doubt = "" if self.trusted else "; not to be trusted"
-        return f"<ForecastResult {self.law.name}: {values}; {self.n_runs} runs{doubt}>"
+        runs = f"{self.n_runs} runs{'' if self.trusted else '; not to be trusted'}"
+        return f"<ForecastResult {self.law.name}: {values}; {runs}>"

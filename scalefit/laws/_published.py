@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, check_quantity
+from scalefit._calls import explained
 from scalefit._files import write_json
 from scalefit._text import count, known
 from scalefit._typing import Array, ArrayLike
 from scalefit.errors import ArgumentError, Note, way
+from scalefit.extrapolation import times_largest
 from scalefit.laws._base import Constants, Law
 from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@explained
 @dataclass(frozen=True, slots=True)
 class PublishedLaw:
     """A law with published constants; it predicts like a fitted result.
@@ -60,7 +63,7 @@ class PublishedLaw:
         >>> sf.published("chinchilla", "hoffmann2022_tex").predict(N=70e9, D=1.4e12).__round__(5)
         1.92085
         """
-        return predict(self.law, dict(self.constants.values), inputs)
+        return predict(self.law, dict(self.constants.values), times_largest(self.seen, inputs))
 
     def predict_interval(self, *, level: float = 0.9, **inputs: ArrayLike) -> pd.DataFrame:
         """Predictions with lower and upper NaN: published constants have no errors."""
@@ -179,6 +182,7 @@ def predict(law: type[Law], params: dict[str, Any], inputs: dict[str, ArrayLike]
     return float(value) if value.ndim == 0 else value
 
 
+@explained
 def published(law: str, key: str | None = None) -> PublishedLaw:
     """Return a law with the constants that a paper published.
 

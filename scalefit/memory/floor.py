@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit._calls import explained
 from scalefit._text import count
 from scalefit._typing import Array, ArrayLike
 from scalefit._warn import warn_user
@@ -39,18 +40,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FLOOR_COLUMNS = (
-    "loss_lower",
-    "loss_upper",
-    "loss_at_z_lower",
-    "loss_at_z_upper",
-    "log_z_lower",
-    "log_z_upper",
-    "log_z",
-    "regime",
-    "balanced_tokens",
-    "balanced_params",
-    "implied_params",
-    "memoriser_loss",
+    *"loss_lower loss_upper loss_at_z_lower loss_at_z_upper log_z_lower log_z_upper log_z".split(),
+    *"regime balanced_tokens balanced_params implied_params memoriser_loss".split(),
 )
 
 
@@ -154,6 +145,7 @@ class Floor:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
+@explained
 def loss_floor(
     N: Any,
     D: float | None = None,

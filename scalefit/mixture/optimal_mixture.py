@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalefit._arguments import LEVEL, check_count, check_level, check_number, one_of
+from scalefit._calls import explained
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg, by_severity
 from scalefit.fitting.collection import failure_notes, joint_draws
@@ -41,6 +42,7 @@ _STARTS = 12
 _SCALE = 0.1
 
 
+@explained
 def optimal_mixture(
     fits: Any,
     weights: Mapping[str, float] | None = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit import _text as words
+from scalefit._calls import explained
 from scalefit._files import write_json
 from scalefit._plain import plain
 from scalefit._text import PAGE
@@ -37,6 +38,7 @@ class Comparison:
     upper: float
 
 
+@explained
 @dataclass(frozen=True, slots=True, eq=False)
 class OptimalMixture:
     """The mixture with the lowest weighted loss. Made by :func:`scalefit.optimal_mixture`.

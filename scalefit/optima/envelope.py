@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, check_numbers, one_of
+from scalefit._calls import explained
 from scalefit._numeric import levelled
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
@@ -30,6 +31,7 @@ _BLOCKS = 12
 LABELS = {"local": "envelope", "lowest": "envelope, lowest curve"}
 
 
+@explained
 def envelope(
     curves: Any,
     *,

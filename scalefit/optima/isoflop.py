@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scalefit._arguments import check_count, one_of
+from scalefit._calls import explained
 from scalefit._text import known, shortlist
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, FitError, Note, ScalefitError, arg
@@ -39,6 +40,7 @@ _METHODS = ("parabola", "cubic", "local")
 _DRAWS, _GRID = 200, 401
 
 
+@explained
 def isoflop(
     runs: Any,
     method: Method = "parabola",

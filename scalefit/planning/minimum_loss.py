@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scalefit._arguments import check_level, check_quantity
+from scalefit._calls import explained
 from scalefit._files import write_json
 from scalefit._numeric import settled
 from scalefit._plain import plain
@@ -48,6 +49,7 @@ _READINGS: tuple[tuple[Convention, Patterns], ...] = (
 )
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class MinimumLoss:
     """The lowest loss of a planned run by every law. Made by :func:`scalefit.minimum_loss`.
@@ -151,6 +153,7 @@ class MinimumLoss:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
+@explained
 def minimum_loss(
     *,
     N: float | str,

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_count, check_quantity, one_of
+from scalefit._calls import explained
 from scalefit._numeric import MAD_TO_SD, robust_sd
 from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
-from scalefit.extrapolation import AHEAD
+from scalefit.extrapolation import AHEAD, times_largest
 from scalefit.fitting.intervals import relative_residuals
 from scalefit.fitting.result import fit_behind
 from scalefit.flops import SIZES
@@ -44,6 +45,7 @@ _NOISE = 0.003
 _ROUNDING = 1e-12
 
 
+@explained
 def next_runs(
     result: Any,
     budget: float | str,
@@ -99,9 +101,10 @@ def next_runs(
     """
     import pandas as pd
 
-    total, most = check_quantity("budget", budget), check_count("n_runs", n_runs)
-    spread = None if noise is None else check_quantity("noise", noise)
     predictor = predictor_of(result)
+    asked = times_largest(predictor.seen, {"budget": budget, "C": C})
+    total, most = check_quantity("budget", asked["budget"]), check_count("n_runs", n_runs)
+    spread = None if noise is None else check_quantity("noise", noise)
     refuse_absurd(predictor, "C", total, named="budget")
     surface = surface_of(_informed(predictor), series=series)
     if surface.n_rows < 20:
@@ -112,7 +115,7 @@ def next_runs(
             "Pass what sf.fit returned; where its information is singular, result.bootstrap() first",
         )
     seen = _seen(predictor, type(result).__name__)
-    ahead = AHEAD * float(seen["C"].max()) if C is None else check_quantity("C", C)
+    ahead = AHEAD * float(seen["C"].max()) if C is None else check_quantity("C", asked["C"])
     refuse_absurd(predictor, "C", ahead)
     answer, name = _answer(surface, target, ahead)
     if answer.std() <= _ROUNDING * max(1.0, abs(float(answer.mean()))):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from scalefit._arguments import check_level, check_mapping, check_quantity
+from scalefit._arguments import check_level, check_mapping, check_quantity, multiple_of_largest
+from scalefit._calls import explained
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, arg
+from scalefit.extrapolation import times_largest
 from scalefit.flops import SIZES
 from scalefit.planning.choose import choose_inputs, chosen_notes
 from scalefit.planning.deployment import Hardware, as_hardware
@@ -70,6 +72,7 @@ def plan(
 ) -> pd.DataFrame: ...
 
 
+@explained
 def plan(
     result: Any,
     *,
@@ -146,7 +149,8 @@ def plan(
     """
     if C is not None and not isinstance(C, str) and np.ndim(C) > 0:
         result = resolved(result)
-        budgets = [check_quantity("C", one) for one in np.ravel(np.asarray(C, dtype=object))]
+        every = np.ravel(np.asarray(C, dtype=object))
+        budgets = [check_quantity("C", times_largest(predictor_of(result).seen, {"C": one})["C"]) for one in every]
         if not budgets or np.ndim(C) != 1:
             raise ArgumentError(
                 f"{arg('C', C)} must be a budget or a list of them", "no plan was made", "Give [1e21, 1e22]"
@@ -168,6 +172,7 @@ def plan(
     wall = None if unique_tokens is None else check_quantity("unique_tokens", unique_tokens)
     devices, tuned = as_hardware(hardware), check_hyperparameters(hyperparameters)
     predictor = predictor_of(result)
+    asked = check_quantity(question, times_largest(predictor.seen, {question: asked})[question])
     if at:
         predictor = predictor.at(**check_mapping("at", at, "{'n_experts': 8}"))
     wall = wall_of(predictor, wall)
@@ -201,8 +206,8 @@ def _table(plans: list[Plan]) -> pd.DataFrame:
     return frame
 
 
-def the_question(given: Mapping[str, Any]) -> tuple[str, float]:
-    """Return the one question, and its value."""
+def the_question(given: Mapping[str, Any]) -> tuple[str, Any]:
+    """The one question, and its value; a multiple of the largest run is left as text."""
     asked = {key: value for key, value in given.items() if value is not None}
     if len(asked) != 1:
         seen = ", ".join(arg(key, value) for key, value in asked.items()) or "none of them"
@@ -214,7 +219,7 @@ def the_question(given: Mapping[str, Any]) -> tuple[str, float]:
             f"{arg('loss')}",
         )
     ((question, value),) = asked.items()
-    return question, check_quantity(question, value)
+    return question, check_quantity(question, value) if multiple_of_largest(value) is None else value
 
 
 def _held(question: str, fixed: Any) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit import __version__
+from scalefit._calls import explained
 from scalefit._plain import plain
 from scalefit.errors import ArgumentError, Note, arg, note_record
 from scalefit.fitting.schema import to_json
@@ -36,6 +37,7 @@ Interval = tuple[float, float]
 _BUDGETS = 5  # lines of round budgets in the contours, beside the plan's own
 
 
+@explained
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """A run to train. Made by :func:`scalefit.plan`; do not create it directly.

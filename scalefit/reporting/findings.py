@@ -16,6 +16,7 @@ import numpy as np
 from scalefit import _text as words
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, Note, ScalefitError, ScalefitWarning, by_severity, way
+from scalefit.extrapolation import times_largest
 from scalefit.fitting.fit import fit
 from scalefit.fitting.printing import verdict
 from scalefit.fitting.result import FitResult
@@ -149,7 +150,7 @@ def find(
     law: Any,
     *,
     level: float,
-    budget: float | None,
+    budget: float | str | None,
     draws: int,
     seed: int,
     options: Mapping[str, Any],
@@ -164,7 +165,8 @@ def find(
     plannable = or_why(lambda: surface_of(result))
     wide: Plan | str = plannable if isinstance(plannable, str) else NOT_YET
     if not isinstance(plannable, str):
-        wide = or_why(lambda: _plan(result, budget or float(f"{NEXT * seen['C']:.3g}"), level))
+        asked = times_largest(result.seen, {"budget": budget})["budget"] or float(f"{NEXT * seen['C']:.3g}")
+        wide = or_why(lambda: _plan(result, asked, level))
     by_forecast = wide if isinstance(wide, str) else or_why(lambda: _ahead(runs, wide.asked, level))
     predicts, best = (by_forecast, wide) if isinstance(by_forecast, str) else by_forecast
     planned = wide

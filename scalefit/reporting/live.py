@@ -11,6 +11,7 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit._arguments import check_level
+from scalefit._calls import explained
 from scalefit.errors import ArgumentError, ScalefitError, arg
 from scalefit.plots.curves import Branch, MonitorFigure
 from scalefit.reporting.figures import both
@@ -48,6 +49,7 @@ class RunReport(Page):
         return f"<RunReport: {self.advice.action} at step {self.advice.step:g}, {len(self.html):,} characters>"
 
 
+@explained
 def report_run(
     monitor: Monitor,
     path: str | Path | None = None,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalefit._arguments import check_count, check_level, check_quantity, one_of
-from scalefit._text import nearest
+from scalefit._arguments import check_count, check_level, check_quantity, multiple_of_largest, one_of
+from scalefit._calls import explained, unknown_argument
 from scalefit.errors import ArgumentError, DataError, Note, arg, note_record
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import FitResult
@@ -67,6 +67,7 @@ class Report(Page):
         return f"<Report of {self.result.n_runs} runs, {len(self.html):,} characters>"
 
 
+@explained
 def report(
     runs: str | Path | pd.DataFrame | Mapping[str, Any],
     path: str | Path | None = None,
@@ -144,7 +145,7 @@ def report(
     _check_options(options)
     if title is not None and not isinstance(title, str):
         raise ArgumentError(f"{arg('title', title)} is not text", "no page was made", "Pass a string")
-    compute = None if budget is None else check_quantity("budget", budget)
+    compute = budget if multiple_of_largest(budget) is not None or budget is None else check_quantity("budget", budget)
     declared = get(law[0] if isinstance(law, list | tuple) and law else law).reads()
     known = "scalefit" in getattr(runs, "attrs", {}) and not columns and not inputs  # what was read before
     read: Any = runs if known else read_for_fit(runs, columns=columns, inputs=inputs, declared=declared)
@@ -161,11 +162,10 @@ def report(
 
 def _check_options(options: Mapping[str, Any]) -> None:
     """Refuse an option that fits do not have, with the argument of a report that is near it."""
-    there = {name for call in (report, fit) for name in inspect.signature(call).parameters} - {"options"}
+    there = [name for call in (report, fit) for name in inspect.signature(call).parameters if name != "options"]
     for name in options:
         if name not in there:
-            meant = "Did you mean 'path'? " if name in ("out", "output", "save", "file") else nearest(name, there)
-            raise TypeError(f"report() got an unexpected keyword argument {name!r}. {meant}".strip())
+            raise unknown_argument("report", name, there)
 
 
 def _one_series(table: pd.DataFrame, only: str | None, by: str | None) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit._arguments import check_number, one_of
+from scalefit._calls import explained
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 from scalefit.stopping.logged import ARGUMENTS, QUANTITIES, LoggedSeries, Quantity, check_step, logged_columns
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@explained
 class LoggedRun:
     """Records what a run logs, in any order."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._arguments import check_level, check_number, check_numbers
+from scalefit._calls import explained
 from scalefit._digests import with_digest
 from scalefit._files import write_whole
 from scalefit._records import load_note, save_note
@@ -40,6 +41,7 @@ from scalefit.stopping.schema import (
 )
 
 
+@explained
 class Monitor(LoggedRun):
     """Follows one run and advises on it.
 
@@ -371,6 +373,7 @@ class Monitor(LoggedRun):
         return monitor
 
 
+@explained
 def load_monitor(source: str | Path) -> Monitor:
     """Return the monitor that `Monitor.to_json` wrote.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from scalefit._calls import explained
 from scalefit._text import folded
 from scalefit._typing import AnyArray
 from scalefit._warn import warn_user
@@ -64,6 +65,7 @@ class CheckedRuns:
         return "\n".join(map(folded, [*lines, f"  counted as: {', '.join(counted)}", *(f"  {n}" for n in self.notes)]))
 
 
+@explained
 def check_runs(
     runs: str | Path | pd.DataFrame | Mapping[str, Any],
     inputs: Sequence[str] = SIZES,

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit._arguments import check_mapping, one_of
+from scalefit._calls import explained
 from scalefit._text import known
 from scalefit._warn import warn_user
 from scalefit.counting import PARAMS_CONVENTIONS
@@ -27,6 +28,7 @@ LOSS_UNITS = ("nat/token", "bit/token", "bit/byte", "nat/byte", "perplexity", "o
 LISTED_ROWS = 1000  # attrs are copied with every frame made from this one, so the list has an end
 
 
+@explained
 def read_runs(
     source: str | Path | pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]],
     *,

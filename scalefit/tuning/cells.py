@@ -81,7 +81,7 @@ def _close(rows: AnyArray, log_values: Array) -> list[AnyArray]:
 
 def values_of(x: Array) -> int:
     """How many different values there are among logarithms (n,)."""
-    return 1 + int((np.diff(np.sort(x)) > _SAME_VALUE).sum())
+    return min(len(x), 1 + int((np.diff(np.sort(x)) > _SAME_VALUE).sum()))
 
 
 def make_sweep(N: Array, D: Array, loss: Array, settings: Mapping[str, Array]) -> Sweep:

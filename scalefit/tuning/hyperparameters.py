@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import check_level, check_mapping, one_of
+from scalefit._calls import explained
 from scalefit._numeric import levelled
 from scalefit._text import known
 from scalefit._typing import AnyArray, Array
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
 
 #: Columns of one name whose ranks agree so well are the same loss, read or averaged in two ways.
 _SAME_LOSS = 0.95
+#: The settings that are asked for where none is named, and the values of one in a cell that show its bowl.
+_USUAL, _VALUES = ("lr", "batch_size"), 3
+_ABSENT = "the table has no column of it"
 
 
+@explained
 def fit_hyperparameters(
     runs: Any,
-    of: Any = ("lr", "batch_size"),
+    of: Any = None,
     *,
     method: str = "cells",
     drop: Mapping[str, Any] | None = None,
@@ -48,10 +53,10 @@ def fit_hyperparameters(
     ----------
     runs : DataFrame, path, or mapping of columns
         Runs with N [parameters], D [tokens], loss [nat/token] and a column for each setting.
-    of : str or sequence of str
+    of : str or sequence of str, optional
         The settings: ``lr``, ``batch_size``, ``weight_decay``, ``warmup`` by their usual column names, or any positive
-        column. Other known settings that vary within the cells are fitted too, because the best value of one depends
-        on the others.
+        column; by default the learning rate and the batch size, as far as the table sweeps them. Other known settings
+        that vary within the cells are fitted too, because the best value of one depends on the others.
     method : {"cells", "surface"}
         ``"cells"``: laws through the optima of the cells whose runs bracket them. ``"surface"``: one surface over all
         cells; the optimum of a cell that does not bracket it then follows from the bowls of the others, with a wide
@@ -97,14 +102,17 @@ def fit_hyperparameters(
     True
     """
     level = check_level(level)
-    names = check_settings(of)
     if not one_of(method, METHODS):
         raise ArgumentError(f"{arg('method', method)} is not known", "nothing was fitted", known(method, METHODS))
     frame, table, doubled = _read(runs, columns)
     N, D, loss = table.columns["N"], table.columns["D"], table.loss
-    found, dropped = _found(frame, names, check_mapping("inputs", inputs, "{'lr': 'config.lr'}"))
+    named = check_mapping("inputs", inputs, "{'lr': 'config.lr'}")
+    names, unswept = (check_settings(of), []) if of is not None else _swept(frame, group(N, D), named)
+    found, dropped = _found(frame, names, named)
     keep = np.all([np.isfinite(values) & (values > 0) for _, values in found.values()], axis=0)
-    notes = doubled + [note for note in table.notes if note.severity != "info"] + _set_aside(frame, keep, found)
+    notes = (
+        doubled + unswept + [note for note in table.notes if note.severity != "info"] + _set_aside(frame, keep, found)
+    )
     if not keep.any():
         raise DataError("No run has a positive value of every setting", "nothing was fitted", "Correct the columns")
     found = {name: (column, values[keep]) for name, (column, values) in found.items()}
@@ -178,13 +186,42 @@ def _one_loss(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Note]]:
     return kept, [Note("two_losses", "warning", text)]
 
 
+def _swept(frame: pd.DataFrame, cells: list[AnyArray], asked: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Note]]:
+    """The settings that some cell sweeps, those of `_USUAL` before others; a note on one of these that is left out."""
+    why = {}
+    for name in SETTINGS:
+        try:
+            one = find_setting(frame, name, asked.get(name))
+        except DataError as error:
+            why[name] = error.seen
+            continue
+        values = np.full(len(frame), np.nan) if one is None else np.where(one[1] > 0, one[1], np.nan)
+        counts = [values_of(np.log(some[~np.isnan(some)])) for some in (values[rows] for rows in cells)]
+        if one is None:
+            why[name] = _ABSENT
+        elif max(counts) < _VALUES:
+            why[name] = f"no cell of one N and D has {_VALUES} values of it (the most is {max(counts)})"
+    swept = [name for name in SETTINGS if name not in why]
+    names = tuple(name for name in _USUAL if name in swept) or tuple(swept)
+    left = [name for name in _USUAL if name in why]
+    if not names:  # reading or fitting the first that is there says why nothing can be fitted
+        there = [name for name in _USUAL if why[name] != _ABSENT]
+        return tuple(there[:1]) or _USUAL[:1], []
+    return names, [Note("left_out", "info", f"{name} was left out: {why[name]}.", {"setting": name}) for name in left]
+
+
 def _found(
     frame: pd.DataFrame, names: tuple[str, ...], asked: Mapping[str, Any]
 ) -> tuple[dict[str, tuple[str, Array]], dict[str, Array]]:
     """Column and values of each setting asked for, and of the other known ones; values of those not all positive."""
     found: dict[str, tuple[str, Array]] = {}
     for name in dict.fromkeys((*names, *SETTINGS)):
-        one = find_setting(frame, name, asked.get(name))
+        try:
+            one = find_setting(frame, name, asked.get(name))
+        except DataError:
+            if name in names or name in asked:
+                raise
+            continue  # words in a column that nobody asked for: what tells runs of a cell apart is noted below
         if one is not None and one[0] not in {column for column, _ in found.values()}:
             found[name] = one
         elif name in names:

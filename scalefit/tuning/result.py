@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._arguments import as_numbers, check_level, check_quantity
+from scalefit._calls import explained
 from scalefit._text import folded, known
 from scalefit._typing import AnyArray, Array
 from scalefit.errors import ArgumentError, Note, arg, note_record
@@ -31,6 +32,7 @@ __all__ = ["METHODS", "Hyperparameters"]
 METHODS = ("cells", "surface")
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
     """The best settings of a sweep. Made by :func:`scalefit.fit_hyperparameters`; do not create it directly.
@@ -150,8 +152,7 @@ class Hyperparameters:
     @property
     def left_out(self) -> pd.DataFrame:
         """Cells without an optimum: ``N``, ``D``, ``n_runs`` and ``why``."""
-        table = self.table
-        return table.loc[table["why"] != "", ["N", "D", "n_runs", "why"]].reset_index(drop=True)
+        return self.table.query("why != ''")[["N", "D", "n_runs", "why"]].reset_index(drop=True)
 
     @cached_property
     def laws(self) -> pd.DataFrame:
@@ -382,14 +383,18 @@ class Hyperparameters:
 
         return cls(**read(path))
 
+    def larger_cell(self, ratio: float) -> dict[str, float]:
+        """N and D of `ratio` times the compute of the largest cell, at its tokens per parameter."""
+        largest = int(np.argmax(self.sweep.N * self.sweep.D))
+        return {name: float(getattr(self.sweep, name)[largest]) * ratio**0.5 for name in SIZES}
+
     def __str__(self) -> str:
         from scalefit.tuning.words import text
 
-        largest = int(np.argmax(self.sweep.N * self.sweep.D))
-        N, D = (float(values[largest]) * 10**0.5 for values in (self.sweep.N, self.sweep.D))
-        ahead, costs = self.predict(N=N, D=D), self.penalty(N=N, D=D, by_factor=2)
+        place = self.larger_cell(10.0)
+        ahead, costs = self.predict(**place), self.penalty(**place, by_factor=2)
         stated = {name: getattr(self, name) for name in ("level", "params", "loss_unit", "trusted")}
-        found = text(self.laws, self.optima, ahead, costs, self.inputs, self.batch, stated)
-        return "\n".join([found, "", "Notes", *(folded(f"  {note}") for note in self.notes)])
+        shown = text(self.laws, self.optima, ahead, costs, self.inputs, self.batch, stated)
+        return "\n".join([shown, "", "Notes", *(folded(f"  {note}") for note in self.notes)])
 
     __repr__ = __str__

@@ -143,3 +143,45 @@ def test_notes_speak_of_options_at_a_shell_and_of_arguments_in_python(tmp_path, 
 def test_a_value_in_the_wrong_place_is_told_where_it_goes(run, words, answer):
     code, _, err = run(*words)
     assert code in (1, 2) and answer in err
+
+
+def test_a_multiple_of_the_largest_run_is_read_wherever_a_run_is_asked_for(table, tmp_path, capsys):
+    """10 times the compute means the same run in predict, plan, next-runs and forecast."""
+    result, most = sf.fit(table), 6 * 2e9 * 4e10
+    saved = tmp_path / "r.json"
+    result.to_json(saved)
+    plan = sf.plan(result, C="10x")
+    assert plan.C == pytest.approx(10 * most) and plan.N == pytest.approx(sf.plan(result, C=10 * most).N)
+    assert sf.plan(result, C=["1x", "2e22"])["C"].tolist() == pytest.approx([most, 2e22])
+    assert result.predict(N="2x", D="0.5x") == pytest.approx(result.predict(N=4e9, D=2e10))
+    row, same = (result.predict_interval(N=n, D=1e10).iloc[0] for n in ("2 ×", 4e9))
+    assert row.tolist() == pytest.approx(same.tolist())
+    chosen = sf.next_runs(result, budget="0.1x", n_runs=2)
+    assert chosen.equals(sf.next_runs(result, budget=0.1 * most, n_runs=2))
+    forecast = sf.forecast(table)
+    assert forecast.predict(N="2x", D=8e10) == pytest.approx(forecast.predict(N=4e9, D=8e10))
+    assert forecast.plot(at="10x").figure is not None
+    code, text = said(capsys, "predict", saved, "--at", "10x")
+    assert code == 0 and f"N {plan.N / 1e9:.3g}B D {plan.D / 1e9:.3g}B" in text
+    code, text = said(capsys, "predict", saved, "--N", "2x", "--D", "80B")
+    assert code == 0 and "N 4B D 80B" in text
+    code, text = said(capsys, "plan", saved, "--C", "10x")
+    assert code == 0 and "C = 4.8e+21 FLOP" in text
+    code, text = said(capsys, "next-runs", saved, "--budget", "0.1x")
+    assert code == 0 and "gain" in text
+    code, text = said(capsys, "plan", "--published", "besiroglu2024", "--C", "10x")
+    assert code == 1 and "--C 10x is a multiple of the largest run, and its C is not known here" in text
+
+
+def test_multiples_of_the_largest_cell_or_recipe(tmp_path, capsys):
+    N, D, step = (a.ravel() for a in np.meshgrid([5e7, 1e8, 2e8], [2e9, 8e9, 3e10], range(5)))
+    best = 1.79 * N**-0.713 * D**0.307
+    lr = 2e-3 * 2.0 ** (np.round(np.log2(best / 2e-3)) + step - 2)
+    noise = 0.001 * np.random.default_rng(0).standard_normal(N.size)
+    sweep = tmp_path / "lr.csv"
+    loss = 2 + 400 * N**-0.35 + 0.03 * np.log(lr / best) ** 2 + noise
+    pd.DataFrame({"N": N, "D": D, "lr": lr, "loss": loss}).to_csv(sweep, index=False)
+    code, text = said(capsys, "hyperparameters", sweep, "--of", "lr", "--at", "10x")
+    assert code == 0 and text.count("632M") >= 2 and "94.9B" in text  # as in the first line
+    code, text = said(capsys, "laws", "--at", "10x")
+    assert code == 2 and "must read N=7e9,D=2e12" in text

@@ -255,8 +255,11 @@ TABLE = sweep(n=5)
 FIRST = TABLE[(TABLE["N"] == SIZES[0]) & (TABLE["D"] == SIZES[0] * 10)]
 REFUSED = [
     (TABLE.drop(columns="lr"), {"of": "lr"}, sf.DataError, "no column of the peak learning rate"),
-    (TABLE, {}, sf.DataError, "no column of the batch size"),
-    (TABLE.assign(batch_size=256), {}, sf.FitError, "three values of batch_size"),
+    (TABLE, {"of": ("lr", "batch_size")}, sf.DataError, "no column of the batch size"),
+    (TABLE.assign(batch_size=256), {"of": ("lr", "batch_size")}, sf.FitError, "three values of batch_size"),
+    (TABLE.drop(columns="lr"), {}, sf.DataError, "no column of the peak learning rate"),
+    (TABLE.groupby(["N", "D"]).head(2), {}, sf.FitError, "three values of lr"),
+    (TABLE.assign(lr=-1.0), {}, sf.DataError, "No run has a positive value"),
     (TABLE.groupby(["N", "D"]).head(2), {"of": "lr"}, sf.FitError, "three values of lr"),
     (FIRST, {"of": "lr"}, sf.FitError, "All runs are of one cell"),
     (TABLE.assign(loss=3 - 0.01 * np.log(TABLE["lr"])), {"of": "lr"}, sf.FitError, "No cell brackets its optimum"),
@@ -284,6 +287,31 @@ REFUSED = [
 def test_what_is_refused(table, options, error, words):
     with pytest.raises(error, match=words):
         sf.fit_hyperparameters(table, **options)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, "no column of it"),
+        ({"batch_size": 256}, "3 values of it (the most is 1)"),
+        ({"batch_size": np.nan}, "3 values of it (the most is 0)"),
+        ({"batch_size": "auto"}, "Column 'batch_size' holds 'auto'"),
+        ({"warmup": "long"}, "no column of it"),
+    ],
+)
+def test_what_is_not_swept_is_left_out_and_said(more, why, fitted):
+    """A sweep of the learning rate alone is fitted without being asked to name it."""
+    found = sf.fit_hyperparameters(sweep().assign(**more))
+    assert found.names == ("lr",) and found.laws.equals(fitted.laws)
+    (note,) = [note for note in found.notes if note.code == "left_out"]
+    assert note.message.startswith("batch_size was left out") and why in note.message
+    assert "left_out" not in {note.code for note in fitted.notes}
+
+
+def test_other_settings_are_fitted_where_neither_rate_nor_batch_is_swept(fitted):
+    found = sf.fit_hyperparameters(sweep().rename(columns={"lr": "weight_decay"}).assign(lr=1e-3))
+    assert found.names == ("weight_decay",)
+    assert found.laws["N"].iloc[0] == pytest.approx(fitted.laws["N"].iloc[0])
 
 
 @pytest.mark.parametrize(
