@@ -219,7 +219,9 @@ def as_path(path: Any) -> Path:
         ) from None
     if "\0" in str(found):
         raise ArgumentError(
-            f"{arg('path', path)} holds a NUL byte, as no file's name does", "nothing was opened", "Name another one"
+            f"{arg('path', path)} holds a NUL byte, which no file name can contain",
+            "nothing was opened",
+            "Name another one",
         )
     return found
 

@@ -46,7 +46,7 @@ _COLUMN_OPTIONS = {
     "D": _column("Column of the training tokens, or one number for every run.", "--D"),
     "C": _column("Column of the training compute in FLOP.", "--C"),
     "loss": _column("Column of the loss."),
-    "series": _column("Column that tells apart corpora or tokenizers."),
+    "series": _column("Column that distinguishes corpora or tokenizers."),
     "unique_tokens": _column("Column of distinct training tokens."),
     "weight": _column("Column of weights."),
     "status": _column("Column of how each run ended."),
@@ -55,10 +55,10 @@ _COLUMN_OPTIONS = {
     "params": _column(
         "What N counts: total (the default), non_embedding, matrices, active or other.", metavar="CONVENTION"
     ),
-    "flops": _column("What ties C to N and D: 6ND.", metavar="CONVENTION"),
+    "flops": _column("How C follows from N and D: 6ND.", metavar="CONVENTION"),
     "max_rows": _limit("Most rows that are read from a file; 2 million."),
     "max_bytes": _limit("Most bytes of text that are unpacked from a file; 128 MiB."),
-    "only": _column("Use the runs of this series alone.", metavar="SERIES"),
+    "only": _column("Use only the runs of this series.", metavar="SERIES"),
 }
 
 
@@ -95,9 +95,9 @@ def takes_columns(command: Callable[..., int]) -> Callable[..., int]:
 
     help = "A column or convention by its name: N=n_params, loss_unit=bit/byte. Repeatable."
     if taken:
-        help += f" Needed for {', '.join(taken)}, which say something else here."
+        help += f" Needed for {', '.join(taken)}, which mean something else here."
     pairs = typer.Option("--column", help=help, metavar="NAME=COLUMN", rich_help_panel=COLUMNS_PANEL)
-    help = "A column of what else the law reads: n_experts=config.moe.n, or a number for every run. Repeatable."
+    help = "A column of another input of the law: n_experts=config.moe.n, or a number for every run. Repeatable."
     more = typer.Option("--input", help=help, metavar="NAME=COLUMN", rich_help_panel=COLUMNS_PANEL)
     lists = {"column": Annotated[list[str] | None, pairs], "input": Annotated[list[str] | None, more]}
     annotations = {**offered, **lists}
@@ -227,7 +227,7 @@ def may_write(
     }
     if not same[kind]:
         raise ArgumentError(
-            f"{option} {path} is there and does not hold {_WHAT[kind]}",
+            f"{option} {path} exists and does not hold {_WHAT[kind]}",
             "it was left alone",
             "Name another file, or add --force",
         )

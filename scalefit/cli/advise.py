@@ -37,10 +37,10 @@ def advise(
     log: Annotated[Path, typer.Argument(help="A log or a folder: CSV, JSON lines, trainer_state.json, event files...")],
     plan: Annotated[
         Path | None,
-        typer.Option(help="TOML or JSON file with the plan: [schedule] and what is known. Left out: from the log."),
+        typer.Option(help="TOML or JSON file with the plan: [schedule] and what is known. By default from the log."),
     ] = None,
     total_steps: Annotated[
-        float | None, typer.Option(help="Steps that the run will have, where neither its log nor a plan says.", min=1)
+        float | None, typer.Option(help="Steps of the whole run, if neither its log nor a plan states them.", min=1)
     ] = None,
     as_json: shared.AsJson = False,
     watch: Annotated[bool, typer.Option(help="Follow the growing file with a live view.")] = False,
@@ -55,9 +55,9 @@ def advise(
     ] = None,
     law: Annotated[Path | None, typer.Option(help="A fitted law, as FitResult.to_json wrote it.")] = None,
     law_from: Annotated[
-        str | None, typer.Option(help="Where that law is from, if not one of scalefit's own: mylaw.py:Mine.")
+        str | None, typer.Option(help="The class of that law, if it is not one of scalefit's own: mylaw.py:Mine.")
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="What wrote the log, if it is not found out.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Tool that wrote the log, if it is not recognised.")] = None,
     val: Annotated[str | None, typer.Option(help="Name of the validation loss in the log.")] = None,
     train: Annotated[str | None, typer.Option(help="Name of the training loss in the log.")] = None,
     plot: shared.Figure = None,

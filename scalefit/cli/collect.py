@@ -46,7 +46,7 @@ def _read_for(sources: Iterable[Any], out: Path) -> list[Path]:
 
 
 def collect(
-    paths: Annotated[list[Path], typer.Argument(help="Folders, searched whole, or files.", metavar="DIR...")],
+    paths: Annotated[list[Path], typer.Argument(help="Folders, searched recursively, or files.", metavar="DIR...")],
     out: Annotated[Path, typer.Option(*shared.OUT, help="Where to write the table.")] = Path("runs.csv"),
     N: Annotated[
         str | None, typer.Option("--N", help="Parameters: a setting or logged quantity, or a number for every run.")
@@ -64,7 +64,7 @@ def collect(
         typer.Option(help="A setting that is not in the files, such as vocab_size. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
     keep_unfinished: Annotated[
-        bool, typer.Option("--keep-unfinished", help="A row for runs that crashed or did not reach their end too.")
+        bool, typer.Option("--keep-unfinished", help="Also keep runs that crashed or did not reach their end.")
     ] = False,
     force: shared.Force = False,
     as_json: shared.AsJson = False,

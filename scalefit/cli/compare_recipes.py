@@ -24,7 +24,7 @@ def compare_recipes(
     columns: shared.Columns,
     recipe: Annotated[str, typer.Option(help="The column that names the recipe.")] = "recipe",
     baseline: Annotated[
-        str | None, typer.Option(help="The recipe to compare with; of two, the first of the table.")
+        str | None, typer.Option(help="The recipe to compare with; by default the first of two.")
     ] = None,
     law: Annotated[str, typer.Option(help="chinchilla, or power_law (of compute).")] = "chinchilla",
     differ: Annotated[str, typer.Option(help="What may differ besides compute: law, nothing, data.")] = "law",

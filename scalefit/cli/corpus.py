@@ -33,7 +33,7 @@ def entropy(
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> None:
-    """Bound the entropy of a corpus from its text: an upper bound always, an estimate where the text allows one."""
+    """Bound the entropy of a corpus from its text: always an upper bound, and an estimate if the text allows one."""
     import scalefit as sf
 
     shared.may_write("--plot", plot, "figure", [source], force=force)
@@ -64,7 +64,7 @@ def exponent(
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> None:
-    """Predict the exponent of the loss in data from a text's correlations: a measurement, no prior for a fit."""
+    """Predict the exponent of the loss in data from a text's correlations: a measurement, not a prior for a fit."""
     import scalefit as sf
 
     shared.may_write("--plot", plot, "figure", [source], force=force)

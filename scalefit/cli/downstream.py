@@ -30,11 +30,13 @@ def downstream(
         list[str] | None, typer.Option(help="Column of the metric, or a pattern: 'acc|*'. Repeatable.")
     ] = None,
     chance: Annotated[
-        list[str] | None, typer.Option(help="What guessing gets: 0.25, or by task: arc=0.25. Repeatable.")
+        list[str] | None, typer.Option(help="Share that guessing gets right: 0.25, or by task: arc=0.25. Repeatable.")
     ] = None,
-    better: Annotated[str | None, typer.Option(help="higher or lower, where the names do not say.")] = None,
+    better: Annotated[
+        str | None, typer.Option(help="Which is better: higher or lower, if the names do not show it.")
+    ] = None,
     percent: Annotated[bool, typer.Option("--percent", help="The metrics run from 0 to 100.")] = False,
-    by: Annotated[str | None, typer.Option(help="pool: take several series for one.")] = None,
+    by: Annotated[str | None, typer.Option(help="pool: treat several series as one.")] = None,
     same_loss: Annotated[
         bool | None, typer.Option("--same-loss/--other-loss", help="Whether the losses are of one text and tokenizer.")
     ] = None,
@@ -48,7 +50,7 @@ def downstream(
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Predict metrics of larger models by way of the loss, and name the tasks that cannot be predicted."""
+    """Predict metrics of larger models through the loss, and name the tasks that cannot be predicted."""
     from scalefit.downstream.fit import fit_downstream
 
     if by not in (None, "pool"):

@@ -66,13 +66,13 @@ def fit(
     objective: Annotated[Goal | None, typer.Option(help="Penalty on residuals; Huber's for most laws.")] = None,
     delta: Annotated[float, typer.Option(help="Half-width of Huber's band.")] = 1e-3,
     on: Annotated[
-        Scale | None, typer.Option(help="What residuals are computed from; as the law's target says.")
+        Scale | None, typer.Option(help="Scale of the residuals; by default that of the law's target.")
     ] = None,
     overestimate_penalty: Annotated[
-        float, typer.Option(help="What predicting too much costs, of too little: 10 for the lower envelope.")
+        float, typer.Option(help="Cost of predicting too much relative to too little: 10 for the lower envelope.")
     ] = 1.0,
     quantile: Annotated[
-        float | None, typer.Option(help="With --objective quantile: share of the runs below the law; 0.5.")
+        float | None, typer.Option(help="With --objective quantile: share of the runs below the law; 0.5 by default.")
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Weights by rule: C^0.5, loss_sem^-2, frontier; or a column.", metavar="RULE")
@@ -86,7 +86,7 @@ def fit(
     by: Annotated[By | None, typer.Option(help="What to do with several series.")] = None,
     bootstrap: Annotated[int, typer.Option(help="Resamples for bootstrap intervals; 0 for robust errors.")] = 0,
     cluster: Annotated[str | None, typer.Option(help="Column of runs to resample together.", metavar="COLUMN")] = None,
-    starts: Annotated[int | None, typer.Option(help="Starts to polish; more on few runs.")] = None,
+    starts: Annotated[int | None, typer.Option(help="Starts to polish; by default more if there are few runs.")] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the result here, for scalefit predict.")] = None,
@@ -217,14 +217,18 @@ def predict(
     law: Annotated[
         str | None,
         typer.Option(
-            help="A law, for published constants in place of a result; or the result's own, where it is not one of "
+            help="A law, to use published constants instead of a result; or the law of the result, if it is not one of "
             "scalefit's: mylaw.py:Mine.",
             autocompletion=shared.laws_beginning,
         ),
     ] = None,
     published: Annotated[
         str | None,
-        typer.Option(help="Whose constants: hoffmann2022.", metavar="KEY", autocompletion=shared.constants_beginning),
+        typer.Option(
+            help="Published constants to use: hoffmann2022.",
+            metavar="KEY",
+            autocompletion=shared.constants_beginning,
+        ),
     ] = None,
     N: Annotated[list[str] | None, typer.Option("--N", help="Parameters: 7e9 or 7B. Repeatable.")] = None,
     D: Annotated[list[str] | None, typer.Option("--D", help="Tokens: 2e12 or 2T. Repeatable.")] = None,

@@ -36,9 +36,9 @@ def forecast(
         typer.Option(help="Point to predict: N=7e9,D=2e12; C=1e24, at the best N and D; or 10x the largest run."),
     ] = None,
     level: shared.Level = 0.9,
-    no_prior: Annotated[bool, typer.Option("--no-prior", help="Leave the shipped prior out.")] = False,
+    no_prior: Annotated[bool, typer.Option("--no-prior", help="Do not use the shipped prior.")] = False,
     law: Annotated[
-        str | None, typer.Option(help="A law in the coupled law's place.", autocompletion=shared.laws_beginning)
+        str | None, typer.Option(help="A law to use instead of the coupled law.", autocompletion=shared.laws_beginning)
     ] = None,
     save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the forecast here as JSON.")] = None,
     register_at: Annotated[

@@ -40,10 +40,10 @@ def hyperparameters(
     drop: Annotated[
         list[str] | None, typer.Option(help="N or D that a setting does not depend on: batch_size=N. Repeatable.")
     ] = None,
-    by_factor: Annotated[float, typer.Option(help="Tell what being off by this factor costs, at each --at.")] = 2.0,
-    batch_unit: Annotated[str | None, typer.Option(help="What a batch counts: sequences or tokens.")] = None,
+    by_factor: Annotated[float, typer.Option(help="Print the cost of being off by this factor, at each --at.")] = 2.0,
+    batch_unit: Annotated[str | None, typer.Option(help="Unit of the batch: sequences or tokens.")] = None,
     T_max: Annotated[
-        str | None, typer.Option("--T-max", help="Tokens per sequence, to tell a batch in tokens.")
+        str | None, typer.Option("--T-max", help="Tokens per sequence, to print a batch in tokens too.")
     ] = None,
     level: shared.Level = 0.9,
     save: Annotated[

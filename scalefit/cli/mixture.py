@@ -28,7 +28,7 @@ def mixture(
     ] = "effective_mixture",
     weight: Annotated[
         list[str] | None,
-        typer.Option("--weight", help="Weight of a loss: loss_web=0.5. Repeatable; all the same without."),
+        typer.Option("--weight", help="Weight of a loss: loss_web=0.5. Repeatable; equal by default."),
     ] = None,
     bound: Annotated[
         list[str] | None,
@@ -41,9 +41,9 @@ def mixture(
         list[str] | None, typer.Option("--baseline", help="A share of a mixture to compare with: web=0.7. Repeatable.")
     ] = None,
     at: Annotated[
-        list[str] | None, typer.Option("--at", help="Value of what else the law reads: N=1e9. Repeatable.")
+        list[str] | None, typer.Option("--at", help="Value of another input of the law: N=1e9. Repeatable.")
     ] = None,
-    within: Annotated[float, typer.Option(help="More loss [nat/token] that counts as nearly as good.")] = 0.01,
+    within: Annotated[float, typer.Option(help="How much more loss counts as nearly as good [nat/token].")] = 0.01,
     level: shared.Level = 0.9,
     save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the mixture here as JSON.")] = None,
     plot: shared.Figure = None,

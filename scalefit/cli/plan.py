@@ -73,7 +73,7 @@ def plan(
         list[str] | None, typer.Option(help="Another input that the plan chooses on a budget: n_experts=1:64.")
     ] = None,
     inference_tokens: Annotated[str, typer.Option(help="Tokens to be served over the model's life.")] = "0",
-    unique_tokens: Annotated[str | None, typer.Option(help="Distinct tokens there are.")] = None,
+    unique_tokens: Annotated[str | None, typer.Option(help="Distinct tokens available.")] = None,
     hardware: Annotated[str | None, typer.Option(help="Device, such as h100, for hours and money.")] = None,
     peak: Annotated[
         str | None, typer.Option(help="Peak of one device [FLOP/s], for one that is not in the list: 3.6e14.")
@@ -83,13 +83,13 @@ def plan(
     ] = None,
     serving_mfu: Annotated[float | None, typer.Option(help="Share that serving reaches; --mfu by default.")] = None,
     price: Annotated[float | None, typer.Option(help="Price of a device-hour.")] = None,
-    currency: Annotated[str | None, typer.Option(help="What the price is in: USD, EUR.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Currency of the price: USD, EUR.")] = None,
     serving_price: Annotated[
         float | None, typer.Option(help="Price of a device-hour of serving; --price by default.")
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Devices, for days of training.")] = None,
-    money: Annotated[float | None, typer.Option(help="A budget in money, in place of --C; needs --price.")] = None,
-    hours: Annotated[float | None, typer.Option(help="A budget in device-hours, in place of --C.")] = None,
+    money: Annotated[float | None, typer.Option(help="A budget in money instead of --C; needs --price.")] = None,
+    hours: Annotated[float | None, typer.Option(help="A budget in device-hours instead of --C.")] = None,
     hyperparameters: Annotated[
         Path | None, typer.Option(help="Fitted settings that scalefit hyperparameters --save wrote.", metavar="FILE")
     ] = None,

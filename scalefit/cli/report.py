@@ -49,17 +49,18 @@ def report(
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     live: Annotated[bool, typer.Option("--live", help="TABLE is the log of one run: a page of its forecast.")] = False,
     plan: Annotated[
-        Path | None, typer.Option(help="With --live: TOML or JSON file with the run's plan. Left out: from the log.")
+        Path | None,
+        typer.Option(help="With --live: TOML or JSON file with the run's plan. By default from the log."),
     ] = None,
     val: Annotated[str | None, typer.Option(help="With --live: name of the validation loss in the log.")] = None,
     train: Annotated[str | None, typer.Option(help="With --live: name of the training loss in the log.")] = None,
     total_steps: Annotated[
-        float | None, typer.Option(help="With --live: steps of the run, where its log and plan do not say.", min=1)
+        float | None, typer.Option(help="With --live: steps of the run, if its log and plan do not state them.", min=1)
     ] = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Write one HTML page about a table of runs: verdict, figures, plans, an interactive planner (exit 3: no trust).
+    """Write one HTML page about a table of runs: verdict, figures, plans, a planner (exit code 3: do not trust it).
 
     With --live the table is the log of one run, as scalefit advise reads it, and the page holds its curve, the forecast
     of its end, and the advice.

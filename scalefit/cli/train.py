@@ -13,10 +13,10 @@ from scalefit.cli._shared import working
 
 _Store = Annotated[
     str,
-    typer.Option("--store", help="Folder of runs and corpora, or s3://...; what is finished is not run again."),
+    typer.Option("--store", help="Folder of runs and corpora, or s3://...; finished runs are not repeated."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-_Name = Annotated[str | None, typer.Argument(help="Name of the sweep; may be left out where the store holds one.")]
+_Name = Annotated[str | None, typer.Argument(help="Name of the sweep; optional if the store holds only one.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Train one run, or go on with it, or print it where it is finished. Under torchrun: over several devices."""
+    """Train one run, resume it, or print it if it is finished. Under torchrun: on several devices."""
     _require_torch()
     import os
 
@@ -129,7 +129,7 @@ def work(
     name: _Name = None,
     max_runs: Annotated[int | None, typer.Option(help="Stop after so many runs.")] = None,
 ) -> None:
-    """Be a worker: take runs that nobody holds until none is left. Start as many as there are devices."""
+    """Be a worker: take free runs until none is left. Start as many as there are devices."""
     _require_torch()
     from scalefit.training.sweeps.worker import work as take
 
@@ -183,7 +183,7 @@ def experiment(
     model_path: Annotated[str | None, typer.Option(help="Local transformers model for figure2.")] = None,
     as_json: _Json = False,
 ) -> None:
-    """Put a memory theory to the test: an experiment with the numbers that could refute it."""
+    """Test a memory theory: run an experiment with the numbers that could refute it."""
     _require_torch()
     from scalefit.training.experiments import run_experiment
 
@@ -207,7 +207,7 @@ def bench(
         list[str] | None, typer.Option(help="Sizes to measure; several allowed. Default: by device.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seconds: Annotated[float, typer.Option(help="For each measurement [s].")] = 2.0,
+    seconds: Annotated[float, typer.Option(help="Time for each measurement [s].")] = 2.0,
     compare: Annotated[bool, typer.Option(help="Measure transformers' GPT-2 too.")] = True,
     as_json: _Json = False,
 ) -> None:

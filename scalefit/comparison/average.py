@@ -247,7 +247,7 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
     w = np.full(len(found), 1.0) if weights is None else check_numbers("weights", weights)
     if w.shape != (len(found),) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
         raise ArgumentError(
-            f"{arg('weights', weights)} are not of use",
+            f"{arg('weights', weights)} are not allowed",
             "nothing was averaged",
             f"Give one for each of {len(found)} results, none negative, not all 0",
         )
@@ -257,7 +257,7 @@ def average(results: Sequence[Any], weights: ArrayLike | None = None) -> Average
             raise ArgumentError(
                 f"The results are of different tables ({first.problem.loss.size} and {other.problem.loss.size} runs, "
                 "or other losses)",
-                "nothing was averaged, as their predictions do not compare",
+                "nothing was averaged, as their predictions are not comparable",
                 "Fit every law to the same table",
             )
         if _unit(first) != _unit(other):

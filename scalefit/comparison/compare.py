@@ -159,7 +159,7 @@ def compare(
         )
     if fit_options.get("prior") is not None and len(named) > 1:
         raise ArgumentError(
-            f"{arg('prior')} speaks of one law's parameters: laws under different objectives do not compare",
+            f"{arg('prior')} is for one law's parameters: laws with different objectives are not comparable",
             "none was fitted",
             "Leave it out",
         )
@@ -271,7 +271,7 @@ def _target_of(named: Mapping[str, Contender]) -> Target:
     targets = {name: one.law.target for name, one in named.items()}
     if len({target.name for target in targets.values()}) > 1:
         text = ", ".join(f"{name} predicts {target.name}" for name, target in targets.items())
-        raise ArgumentError(f"{text}: these do not compare", "nothing was compared", "Name laws of one target")
+        raise ArgumentError(f"{text}: these are not comparable", "nothing was compared", "Name laws of one target")
     return next(iter(targets.values()))
 
 

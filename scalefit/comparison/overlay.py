@@ -85,7 +85,7 @@ def plot(
     shown = dict.fromkeys(result.target.label() for result in named.values())
     if len(shown) > 1:
         raise ArgumentError(
-            f"The results predict {' and '.join(shown)}, which do not compare",
+            f"The results predict {' and '.join(shown)}, which are not comparable",
             "nothing was drawn",
             "Draw those of one kind",
         )

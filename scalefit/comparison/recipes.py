@@ -250,12 +250,12 @@ def _refuse_other_losses(tables: Mapping[Any, pd.DataFrame], same_loss: bool | N
                 f"The recipes differ in {name} ({listed}), so their losses cannot be compared",
                 "nothing was compared",
                 "Compare losses on one text (bits per byte where tokenizers differ), or pass "
-                f"{arg('same_loss', True)} if you know that they compare",
+                f"{arg('same_loss', True)} if you know that they are comparable",
             )
 
 
 def _taken_as_given(unit: str) -> Note:
-    text = "Taken as given: both losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
+    text = "Assumed: both losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
     return Note("same_loss", "info", text, {"unit": unit})
 
 

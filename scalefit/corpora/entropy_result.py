@@ -118,7 +118,7 @@ class EntropyBounds:
         b = self.from_text
         return (
             f"{text} It is {self._both(b.estimate)} [{b.lower:.4g}, {b.upper:.4g}] ({percent(self.level)}), if tokens "
-            f"further back than {b.context + 1} tell nothing more, which no text can prove."
+            f"further back than {b.context + 1} carry no information, which no text can prove."
         )
 
     def _both(self, loss: float) -> str:

@@ -296,7 +296,7 @@ def _remarks(sample: Sample, converged: int, table: pd.DataFrame | None, decay: 
     if table is not None and decay.rms_power > decay.rms_exponential:
         text = (
             "In the window correlations fall ever faster, and further out they outlive any exponential: neither form "
-            "fits, and beta is a mean over the window. Look at plot(), and ask other windows."
+            "fits, and beta is a mean over the window. Look at plot(), and try other windows."
         )
         notes.append(Note("bends", "warning", text))
     if sample.vocab_size > MOST_TOKENS:

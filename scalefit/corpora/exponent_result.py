@@ -172,7 +172,7 @@ class ExponentPrediction:
             f"Predicted exponent of the loss in data: {self.exponent:.3g}, and {low:.2g} to {high:.2g} over other "
             f"windows, centrings, parts and contexts (to {self.table['exponent'].max():.2g} with H_inf left free). "
             f"Measured on the best n-gram: {self.n_gram[-1]:.3g} over the last doubling. A measurement of this corpus, "
-            "no prior for a fit."
+            "not a prior for a fit."
         )
 
     def figure(self) -> CorrelationFigure:

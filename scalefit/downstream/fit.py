@@ -332,7 +332,7 @@ def _refuse_other_losses(frame: pd.DataFrame, same_loss: bool | None) -> None:
         values = sorted({str(value) for value in frame[name].dropna()}) if name in frame else []
         if len(values) > 1:
             raise DataError(
-                f"The models differ in {name} ({', '.join(values[:4])}), so their losses do not compare",
+                f"The models differ in {name} ({', '.join(values[:4])}), so their losses are not comparable",
                 "nothing was fitted",
                 f"Use one loss for all (bits per byte where tokenizers differ), or pass {arg('same_loss', True)} if "
                 "you know that they compare",
@@ -379,7 +379,7 @@ def _fit(
             "Add models of other sizes or tokens",
         )
     if same_loss is None:
-        remark = "Taken as given: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
+        remark = "Assumed: all losses are of the same text, by the same tokenizer. Numbers alone cannot show it."
         notes.append(Note("same_loss", "info", remark))
     step = first if first is not None else forecast({**columns, "loss": loss}, loss_unit=table.conventions["loss_unit"])
     every = Models(

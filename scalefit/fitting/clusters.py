@@ -213,7 +213,7 @@ def labels_of(result: Solution, cluster: Any) -> AnyArray:
     labels = np.unique(values, return_inverse=True)[1].ravel()
     if labels.max() < 2:
         raise ArgumentError(
-            f"{labels.max() + 1} clusters say nothing of how clusters differ",
+            f"{labels.max() + 1} clusters are too few to show how clusters differ",
             "nothing was computed",
             f"Give 3 or more, or leave {arg('cluster')} out",
         )

@@ -193,7 +193,7 @@ def joint_draws(
     for result in fits.values():
         if len(result.problem.groups) > 1 or result.tangent is not None:
             raise ArgumentError(
-                f"Fits with {arg('by', 'shared')} or with expressions have no draws that go together",
+                f"Fits with {arg('by', 'shared')} or with expressions have no joint draws",
                 "nothing was drawn",
                 "Fit without",
             )

@@ -94,7 +94,7 @@ def refuse(
                 Note(
                     "narrow_range",
                     "warning",
-                    f"{key} covers only {decades:.2f} decades; exponents from under one decade move with every run. "
+                    f"{key} covers only {decades:.2f} decades; exponents from under one decade depend on single runs. "
                     f"Read predictions inside the range, or add runs that widen {key}.",
                     {"input": key, "decades": float(decades)},
                 )
@@ -177,7 +177,7 @@ def repeated_notes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note
     if n == 0:
         return []
     text = (
-        f"{n} of {unique.size} runs saw tokens more than once; {law.name} takes every token for new, so predictions at "
+        f"{n} of {unique.size} runs saw tokens more than once; {law.name} treats every token as new, so predictions at "
         f"other numbers of epochs are biased. Fit data_constrained, which counts repeats."
     )
     return [Note("repeated_tokens", "warning", text, {"n_runs": n})]
@@ -253,7 +253,7 @@ def unexplained_notes(share: float) -> list[Note]:
         return []
     text = (
         f"The law leaves {share:.0%} of the typical spread of the losses unexplained; laws that hold leave under "
-        f"0.3. Something else than its inputs moves the losses (learning rate, data, unfinished runs): look for it, "
+        f"0.3. Something other than its inputs affects the losses (learning rate, data, unfinished runs): look for it, "
         f"and add runs over a wider range."
     )
     return [Note("unexplained_spread", "warning", text, {"share": share})]

@@ -77,7 +77,7 @@ def _check_bounds(law: type[Law], bounds: dict[str, tuple[float, float]]) -> Non
             )
         if law.parameters[key].log and not high > 0:
             raise ArgumentError(
-                f"{arg('bounds', {key: (low, high)})} leaves {key}, which is positive, no value",
+                f"{arg('bounds', {key: (low, high)})} leaves {key}, which must be positive, no value",
                 "nothing was fitted",
                 "Raise the upper bound",
             )

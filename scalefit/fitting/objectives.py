@@ -197,7 +197,7 @@ def sides_of(kind: str | None, overestimate_penalty: float, quantile: float | No
     if not one_of(kind, ("quantile",)):
         if quantile is not None:
             raise ArgumentError(
-                f"{arg('quantile', quantile)} is of {arg('objective', 'quantile')} alone",
+                f"{arg('quantile', quantile)} needs {arg('objective', 'quantile')}",
                 "nothing was fitted",
                 "Pass both, or neither",
             )

@@ -58,7 +58,7 @@ class Prior:
         mean, cov = np.asarray(self.mean, float), np.asarray(self.cov, float)
         if mean.shape != (k,) or cov.shape != (k, k) or not np.isfinite(mean).all() or not np.isfinite(cov).all():
             raise ArgumentError(
-                f"A prior over {k} parameters holds other shapes, or numbers that are not finite",
+                f"A prior over {k} parameters has means or a covariance of another shape, or not finite",
                 "it was not made",
                 f"Give {k} means and a {k} by {k} covariance",
             )
@@ -66,7 +66,7 @@ class Prior:
             raise ArgumentError(
                 "The prior's covariance is not positive definite",
                 "no prior was made",
-                "Give positive standard deviations, correlations short of 1",
+                "Give positive standard deviations and correlations below 1",
             )
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "cov", cov)

@@ -259,7 +259,7 @@ class Solution:
             return 0
         if series not in self.series:
             raise ArgumentError(
-                f"{arg('series', series)} is none of this fit's",
+                f"{arg('series', series)} is not a series of this fit",
                 "nothing was computed",
                 f"Pass {arg('series')} one of {', '.join(self.series)}",
             )

@@ -211,7 +211,7 @@ def point_notes(epochs: Array, unbounded: AnyArray) -> list[Note]:
     text = f"A run sees its tokens up to {most:.3g} times; what that does was measured up to {MOST_EPOCHS:g} times. "
     if unbounded.any():
         text += (
-            "A model that large learns its tokens by heart, and how far its loss then rises is not determined: the "
+            "A model that large memorises its tokens, and how far its loss then rises is not determined: the "
             "interval has no upper end. "
         )
     else:

@@ -77,7 +77,7 @@ def instead_of_calibrated(columns: Mapping[str, Array], loss: Array) -> str:
         if np.ptp(values) < _CONSTANT:
             other = "D" if key == "N" else "N"
             raise FitError(
-                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: nothing in them says what a larger {key} does",
+                f"{key} is {np.exp(values[0]):.4g} in all {n} runs: they do not show what a larger {key} does",
                 "no loss was forecast",
                 f"Add runs that vary {key}, or fit power_law:{other} for runs at this {key}",
             )
@@ -116,7 +116,7 @@ def few_notes(n_runs: int, law: type[Law]) -> list[Note]:
     if n_runs >= _FEW_RUNS:
         return []
     n_free = len(law.parameters)
-    text = f"{n_runs} runs say little of {n_free} parameters: most of this forecast is the prior. Add runs."
+    text = f"{n_runs} runs say little about {n_free} parameters: most of this forecast is the prior. Add runs."
     return [Note("few_runs", "warning", text, {"n_runs": n_runs})]
 
 
@@ -142,8 +142,7 @@ def check_varied(law: type[Law], columns: Mapping[str, Array], loss: Array) -> N
     still = [key for key, column in columns.items() if np.ptp(column) <= _CONSTANT * np.abs(column).max()]
     if still or np.ptp(np.log(loss)) < 1e-9:
         raise FitError(
-            f"{', '.join(still) or 'loss'} is the same in all {n} runs: nothing in them says what it does under "
-            f"{law.name}",
+            f"{', '.join(still) or 'loss'} is the same in all {n} runs: they do not show what it does under {law.name}",
             "no loss was forecast",
             "Add runs that vary it",
         )

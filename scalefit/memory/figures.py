@@ -124,7 +124,7 @@ def plot_energy_landscapes(data: EnergyLandscapes | None = None, *, axes: Any = 
     ndarray of Axes
     """
     data = energy_landscapes() if data is None else data
-    axes = new_grid(1, 4, (13.0, 3.2)) if axes is None else np.ravel(np.asarray(axes, dtype=object))
+    axes = new_grid(2, 2, (9.5, 7.6)) if axes is None else np.ravel(np.asarray(axes, dtype=object))
     if len(axes) != len(PANELS):
         raise ArgumentError(f"axes holds {len(axes)}", "nothing was drawn", f"Give {len(PANELS)}, one per panel")
     for ax, (name, title) in zip(axes, PANELS.items(), strict=True):

@@ -62,9 +62,7 @@ def weights_of(given: Any, names: list[str]) -> Array:
         )
     found = np.array([check_number(f"weights['{name}']", weights.get(name, 0.0)) for name in names])
     if not np.isfinite(found).all() or not found.any():
-        raise ArgumentError(
-            f"{arg('weights', weights)} weigh nothing", "nothing was computed", "Give a number to a loss"
-        )
+        raise ArgumentError(f"{arg('weights', weights)} are all 0", "nothing was computed", "Give a number to a loss")
     return found
 
 

@@ -67,7 +67,7 @@ def gather(C: Array, nominal: Array | None = None) -> AnyArray:
         wide = int(np.argmax(widths))
         low, high = np.exp(log_c[number == wide][[0, -1]])
         raise DataError(
-            f"The runs do not gather on budgets: {int((number == wide).sum())} of {C.size} fill {low:.3g} to "
+            f"The runs do not share a few budgets: {int((number == wide).sum())} of {C.size} fill {low:.3g} to "
             f"{high:.3g} FLOP without a gap of {SAME_BUDGET:.0%}",
             "nothing was computed",
             f"Name the column of nominal budgets, {arg('budget', '...')}, or pass runs with several D per N to "

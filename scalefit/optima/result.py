@@ -189,7 +189,7 @@ def optima_text(optima: Optima, level: float = LEVEL) -> str:
     for name, line in (("N", optima.line_N), ("D", optima.line_D)):
         low, high = line.exponent_interval(level)
         known = f"{100 * level:.6g}% [{low:.4f}, {high:.4f}]"
-        known = known if math.isfinite(low) else "not known how surely: two budgets, no noise seen"
+        known = known if math.isfinite(low) else "no interval: two budgets, no noise seen"
         lines.append(f"  {name}* ~ C^{line.exponent:.4f}   {known}")
     noise = "not known (too few sizes)" if math.isnan(optima.noise) else f"{optima.noise:.2%}"
     lines.append(f"  noise of runs about their curves {noise}; scatter of ln N* beyond it {optima.line_N.scatter:.3f}")

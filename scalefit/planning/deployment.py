@@ -90,7 +90,7 @@ class Hardware:
                 )
         if self.serving_price is not None and self.price is None:
             raise ArgumentError(
-                f"{arg('serving_price', self.serving_price)} has no price of training to stand against",
+                f"{arg('serving_price', self.serving_price)} needs a price of training too",
                 "no hardware was made",
                 f"Pass {arg('price')} too",
             )

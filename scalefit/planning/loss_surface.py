@@ -226,7 +226,7 @@ def _parameter_rows(predictor: Predictor, series: str | None) -> tuple[dict[str,
         )
     if predictor.series and series not in predictor.series:
         raise ArgumentError(
-            f"{arg('series', series)} is none of this fit's",
+            f"{arg('series', series)} is not a series of this fit",
             "nothing was computed",
             f"Pass {arg('series')} one of {', '.join(predictor.series)}",
         )

@@ -374,7 +374,7 @@ def _verdict(table: pd.DataFrame, plan: Mapping[str, float], level: float) -> st
         )
     if "entropy" in plan:
         parts.append(f"On fresh data no model goes below the entropy of the data, {plan['entropy']:.4g} nat/token.")
-    parts.append("The associative-memory floor is a hypothesis that fits no table of runs: use it for no decision.")
+    parts.append("The associative-memory floor is a hypothesis that fits no table of runs: do not decide by it.")
     return " ".join(parts)
 
 

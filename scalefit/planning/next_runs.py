@@ -235,7 +235,7 @@ def _candidates(seen: dict[str, Array], total: float) -> tuple[Array, Array]:
     if not keep.any():
         raise ArgumentError(
             f"{arg('budget', shown=f'{total:.3g}')} FLOP is less than the cheapest run so far took "
-            f"({compute.min():.3g}), and nobody knows that the law holds below it",
+            f"({compute.min():.3g}), and the law is untested below it",
             "no run was chosen",
             "Raise the budget",
         )

@@ -70,7 +70,7 @@ def epoch_returns(
     passes = check_numbers("epochs", epochs)
     if not passes.size or not np.isfinite(passes).all() or (passes < 1).any():
         raise ArgumentError(
-            f"{arg('epochs', epochs)} are not all of at least 1 and finite", "nothing was computed", "Give others"
+            f"{arg('epochs', epochs)} must be finite and at least 1", "nothing was computed", "Give others"
         )
     N, unique_tokens = check_quantity("N", N), check_quantity("unique_tokens", unique_tokens)
     predictor = predictor_of(result)

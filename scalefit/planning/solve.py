@@ -153,7 +153,7 @@ def _in_compute(predictor: Predictor, request: Request) -> Plan:
     refused = request.wall is not None and not predictor.calibrated  # a forecast knows D along the runs' line
     if refused or question not in ("C", "loss") or request.held or request.serve:
         raise ArgumentError(
-            f"Law {law.name} reads C alone: it says nothing of N, D, serving or repeated tokens",
+            f"Law {law.name} reads C alone: it does not cover N, D, serving or repeated tokens",
             "no plan was made",
             f"Ask with {arg('C')} or {arg('loss')}, or fit a law in N and D",
         )

@@ -125,16 +125,19 @@ def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str]], *, above: f
         wide.append(share / max(1 - words, 0.2))
     room = max(1.0, *wide)
     axes.set_xlim(right=left * (right / left) ** room if axes.get_xscale() == "log" else left + room * (right - left))
-    gap, taken = 1.3 * SMALL * pixel, list[tuple[float, float, float]]()
+    gap, taken, drawn = 1.3 * SMALL * pixel, list[tuple[float, float, float]](), _drawn(axes)
     for x, y, label in kept:
         start, wanted = (float(v) for v in axes.transData.transform((x, y)))
         point, end = wanted, start + _width(label) * pixel
         wanted = float(np.clip(wanted + above * pixel, low + 0.5 * gap, high - 0.5 * gap))
         beside = [at for a, b, at in taken if a < end and start < b]
-        places = [wanted, *(at + way * gap for at in beside for way in (1, -1))]
+        near = [wanted + way * 0.5 * gap for way in (1, -1, 2, -2, 3, -3)]
+        places = [wanted, *(at + way * gap for at in beside for way in (1, -1)), *near]
         inside = [at for at in places if low + 0.5 * gap <= at <= high - 0.5 * gap]
         free = [at for at in inside if all(abs(at - other) > 0.99 * gap for other in beside)]
-        at = min(free or [wanted], key=lambda place: abs(place - wanted))
+        under = drawn[(drawn[:, 0] > start + 5 * pixel) & (drawn[:, 0] < end), 1]
+        hidden = {at: int((np.abs(under - at) < 0.5 * gap).sum()) for at in free}
+        at = min(free or [wanted], key=lambda place: abs(place - wanted) + gap * min(hidden.get(place, 0), 4))
         taken.append((start, end, at))
         leader = {"arrowstyle": "-", "color": "0.45", "lw": 0.7, "shrinkA": 0, "shrinkB": 2}
         axes.annotate(
@@ -150,6 +153,24 @@ def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str]], *, above: f
             path_effects=outlined(),
             arrowprops=leader if abs(at - wanted) > 0.3 * gap else None,
         )
+
+
+def _drawn(axes: Axes) -> AnyArray:
+    """Where points and lines are drawn (m, 2), in pixels; lines as points some pixels apart."""
+    found = [np.empty((0, 2))]
+    for line in axes.lines:
+        at = line.get_transform().transform(line.get_xydata())
+        if line.get_linestyle() not in ("None", "", " ") and len(at) > 1:
+            along = np.append(0.0, np.hypot(*np.diff(at, axis=0).T).cumsum())
+            steps = np.linspace(0.0, along[-1], int(np.clip(along[-1] / 6, 2, 1000)))
+            at = np.column_stack([np.interp(steps, along, part) for part in at.T])
+        found.append(at)
+    for points in axes.collections:
+        at = np.asarray(points.get_offsets(), dtype=float)
+        if points.get_paths() and len(at) > 1:
+            found.append(points.get_offset_transform().transform(at))
+    whole = np.vstack(found)
+    return np.asarray(whole[np.isfinite(whole).all(axis=1)])
 
 
 def _width(words: str) -> float:

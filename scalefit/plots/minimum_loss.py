@@ -61,7 +61,7 @@ def draw_minimum_loss(data: MinimumLossFigure, ax: Any = None) -> Any:
             seen.add(kind)
     ax.set_yticks(range(len(data.labels)), list(data.labels), fontsize=SMALL)
     ax.invert_yaxis()
-    ax.set_xlim(0.0, edge)
+    ax.set_xlim(-0.02 * edge, edge)  # a mark at 0 is drawn whole
     ax.set_xlabel("loss [nat/token]; filled: the law's runs covered the plan")
     ax.set_title(data.title, fontsize=10, loc="left")
     ax.legend(fontsize=SMALL, loc="best")

@@ -176,7 +176,11 @@ def isoflop_figure(data: IsoflopFigure, numbers: list[list[int | None]], unit: s
     sizes, losses = np.concatenate(data.sizes), np.concatenate(data.losses)
     x = Axis(*padded(float(sizes.min()), float(sizes.max()), True), "parameters N", True, svg.counts)
     y = Axis(*padded(float(losses.min()), float(np.quantile(losses, 0.99)), False), f"loss [{unit}]")
-    return both(lambda shape: _isoflop(data, numbers, Figure(x, y, "Loss over size on each budget", right=86, **shape)))
+    title = "Loss over size on each budget"
+    drawn = both(lambda shape: _isoflop(data, numbers, Figure(x, y, title, right=86, **shape)))
+    text = " best size of each budget; labels: budgets [FLOP]"
+    key = tag("p", tag("span", "◆", class_="key"), text, class_="legend")
+    return join((drawn, key))  # below the figure: inside, it would cover curves on a phone
 
 
 def _isoflop(data: IsoflopFigure, numbers: list[list[int | None]], figure: Figure) -> Markup:
@@ -192,5 +196,4 @@ def _isoflop(data: IsoflopFigure, numbers: list[list[int | None]], figure: Figur
         figure.mark(float(N), float(loss))
     ends = zip(data.sizes, data.losses, data.budgets, strict=True)
     figure.end_labels((float(s[-1]), min(float(v[-1]), y.high), words.power(c, 2)) for s, v, c in ends)
-    figure.note("◆ best size of each budget [FLOP]")
     return figure.render(hover=True)

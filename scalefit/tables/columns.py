@@ -204,7 +204,7 @@ def as_asked(target: str, asked: str | float, names: list[str]) -> Choice:
     if isinstance(asked, (int, float, np.integer, np.floating)) and not isinstance(asked, bool):
         if not 0 < asked < _LARGEST:
             raise ArgumentError(
-                f"{arg(target, asked, column=True)} is none of the columns",
+                f"{arg(target, asked, column=True)} is not a column of the table",
                 "nothing was read",
                 "Name a column, or give a positive number for every run",
             )

@@ -43,5 +43,7 @@ def several_series(kind: type[Refusal], labels: Sequence[Any], did: str, *ways: 
         f"pass the runs of one: runs[runs['series'] == {labels[0]!r}]", f"keep one series: --only {labels[0]}"
     )
     return kind(
-        f"The table holds {len(labels)} series ({shortlist(labels)}): their losses do not compare", did, (alone, *ways)
+        f"The table holds {len(labels)} series ({shortlist(labels)}): their losses are not comparable",
+        did,
+        (alone, *ways),
     )

@@ -133,7 +133,7 @@ def _refuse(names: Sequence[str], n_kept: int, apart: Sequence[tuple[float, floa
         )
     if n_kept == 1 and not apart:
         raise FitError(
-            "All runs are of one cell of N and D, which says nothing of how the best settings change with N and D",
+            "All runs are of one cell of N and D, which does not show how the best settings change with N and D",
             "nothing was fitted",
             "Give sweeps at several N or D",
         )

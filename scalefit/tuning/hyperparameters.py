@@ -260,7 +260,7 @@ def _varied(
         most = max(counts[still[0]])
         raise FitError(
             f"No cell of one N and D has three values of {still[0]} (the most is {most}, over {len(cells)} cells), so "
-            "its best is nowhere seen",
+            "they do not show its best value",
             "nothing was fitted",
             (f"leave it out of {arg('of')}", "give cells that sweep it"),
         )

@@ -70,7 +70,7 @@ def test_refusals_are_one_line(run, tmp_path):
     path = tmp_path / "flat.csv"
     simulate().assign(N=1e9).to_csv(path, index=False)
     code, out, err = run("forecast", path)
-    assert code == 1 and out == "" and "says what a larger N does" in err and len(err.strip().splitlines()) == 1
+    assert code == 1 and out == "" and "do not show what a larger N does" in err and len(err.strip().splitlines()) == 1
 
 
 def test_compare_prints_its_verdict_first(run, table):

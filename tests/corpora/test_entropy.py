@@ -93,7 +93,7 @@ def test_dependence_that_no_n_gram_sees_shows_why_a_lower_bound_needs_an_assumpt
         bits[:, j] = np.where(rng.random(60) < 0.9, bits[:, j - 1] ^ bits[:, j - 20], bits[:, j])
     found = sf.entropy_bounds(bits)
     assert found.upper > 0.19852 and found.from_text.lower > 0.6
-    assert "further back than 1 tell nothing more, which no text can prove" in found.verdict
+    assert "further back than 1 carry no information, which no text can prove" in found.verdict
     short = rng.integers(0, 2, (60, 1000))
     for j in range(5, 1000):
         short[:, j] = np.where(rng.random(60) < 0.9, short[:, j - 1] ^ short[:, j - 5], short[:, j])

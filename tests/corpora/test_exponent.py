@@ -83,7 +83,7 @@ def test_a_power_law_is_found_with_its_exponent():
     assert low <= found.exponent <= high and low < high
     assert {"document", "pooled"} == set(found.table["centring"]) and found.table["part"].nunique() == 5
     text = str(found)
-    assert "no prior for a fit" in text and "1-32" in text and "pooled" in text
+    assert "not a prior for a fit" in text and "1-32" in text and "pooled" in text
     assert {"over_predicts"} <= {note.code for note in found.notes}
     record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert record["exponent"] == found.exponent and record["window"] == [1, 32]

@@ -1,4 +1,4 @@
-"""Metrics by way of the loss: what is recovered, what is covered, what is named, what is refused."""
+"""Metrics through the loss: what is recovered, what is covered, what is named, what is refused."""
 
 from __future__ import annotations
 

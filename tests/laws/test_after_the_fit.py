@@ -154,7 +154,7 @@ def test_laws_of_any_target_are_compared_and_reported(name):
 
 def test_laws_of_different_targets_do_not_compare():
     runs = table(sf.laws.get("chinchilla"))
-    with pytest.raises(sf.errors.ArgumentError, match="these do not compare"):
+    with pytest.raises(sf.errors.ArgumentError, match="these are not comparable"):
         sf.compare(runs, ["chinchilla", "step_law_lr"])
 
 

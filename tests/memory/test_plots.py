@@ -35,6 +35,7 @@ def test_figure_1_in_the_plane():
     assert data.energies["attraction"].argmin() in (0, 60, 61 * 60, 61 * 61 - 1)
     axes = plots.plot_energy_landscapes(data)
     assert [ax.get_title()[:3] for ax in axes] == ["(a)", "(b)", "(c)", "(d)"]
+    assert all(ax.get_position().width > 0.25 for ax in axes)  # two in a row: four are too small to read
 
 
 def test_figure_1_on_the_line():

@@ -202,7 +202,7 @@ def test_a_target_that_no_draw_reaches_says_so():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Hardware(peak=1e15, serving_price=2.0), "no price of training"),
+        (lambda: Hardware(peak=1e15, serving_price=2.0), "needs a price of training"),
         (lambda: Hardware(peak="fast"), "peak='fast' is not a quantity"),
         (lambda: Hardware(peak=1e15, price=True), "price=True must be a number"),
         (lambda: Hardware.named(["h100"]), "no device"),

@@ -137,7 +137,7 @@ def test_tables_without_exponents(runs, words):
 
 
 def test_scattered_compute_is_not_an_isoflop(hoffmann240):
-    with pytest.raises(sf.DataError, match="do not gather on budgets"):
+    with pytest.raises(sf.DataError, match="do not share a few budgets"):
         sf.isoflop(hoffmann240)
 
 

@@ -113,7 +113,7 @@ def test_json_holds_the_table_and_the_text_every_row(small):
 def test_the_figure_has_one_row_per_law(small):
     ax = small.plot()
     assert len(ax.get_yticks()) == len(small.figure().labels) == len(small.table)
-    assert ax.get_xlim()[1] > small.floor.loss_at_z_upper
+    assert ax.get_xlim()[0] < 0 and ax.get_xlim()[1] > small.floor.loss_at_z_upper  # a mark at 0 is drawn whole
 
 
 def test_a_plan_brings_its_own_minimum_loss(runs):

@@ -12,6 +12,7 @@ import pytest
 import scalefit as sf
 from scalefit.fitting import figures
 from scalefit.plots import fits, residuals
+from scalefit.plots._axes import axes_for, label_ends
 
 
 def table(law="chinchilla", key="besiroglu2024", n=60, seed=0):
@@ -132,3 +133,20 @@ def test_sizes_of_one_compute_are_drawn_about_it():
         own = 120 * curve.N**2.1
         assert own / 2.1 <= curve.x.min() <= own <= curve.x.max() * 1.001 <= 2.1 * own
         assert curve.loss.max() <= loss.max() * 1.05
+
+
+def test_labels_at_the_ends_keep_off_points_and_curves():
+    """A point stands to the right of one end at its height, a curve to the right of the other."""
+    axes = axes_for(None, (6, 4))
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    axes.plot([1], [3], "o")
+    axes.plot([1, 2], [8, 8])
+    axes.scatter([2, 2.2], [3, 3])
+    axes.plot([2.3, 6], [8, 8])
+    label_ends(axes, [(1, 3, "a long label"), (2, 8, "a long label"), (5, 5.5, "free")])
+    axes.figure.canvas.draw()
+    boxes = [(label.get_text(), label.get_window_extent()) for label in axes.texts]
+    points = axes.transData.transform([(2, 3), (2.2, 3), *((x, 8) for x in np.linspace(2.4, 6, 50))])
+    assert not any(box.contains(*point) for _, box in boxes for point in points)
+    free = dict(boxes)["free"]
+    assert abs((free.y0 + free.y1) / 2 - axes.transData.transform((5, 5.5))[1]) < 2  # none is in its way: it stays

@@ -56,7 +56,7 @@ def test_what_cannot_be_drawn_together_is_refused(runs):
     cases = [
         ([], {}, "none was given"),
         ("fit", {}, "str was given"),
-        ([fit, bits], {}, "do not compare"),
+        ([fit, bits], {}, "are not comparable"),
         ([fit, size], {}, "different axes"),
         ([sf.published("joint_moe", "ludziejewski2025")], {}, "no one line shows it"),
         ([fit], {"names": ["a", "b"]}, "2 names"),
@@ -73,7 +73,7 @@ def test_what_a_law_predicts_is_drawn_as_what_it_is(runs):
     """A setting has no best run, an accuracy is best high, and only results of one kind share a panel."""
     with pytest.raises(ValueError, match="neither better low nor better high"):
         sf.plot(sf.published("step_law_lr"))
-    with pytest.raises(ValueError, match="do not compare"):
+    with pytest.raises(ValueError, match="are not comparable"):
         sf.plot([sf.published("step_law_lr"), LAW])
     rate = sf.published("rl_sigmoid", "khatri2025_8b")
     (given,) = rate.inputs

@@ -174,10 +174,12 @@ def test_isoflop_curves_are_drawn_or_refused_in_words(made):
     assert (
         f"C to the power {optima.exponent_N:.3f}" in said and said.count("<circle") == 2 * 240
     )  # for a wide page and a phone
+    key = said.index("best size of each budget; labels")
+    assert "</svg>" in said[:key] and "<svg" not in said[key:]  # below the figure, where it covers no curve
     scattered = grid().sample(60, random_state=0)
     scattered["D"] *= np.random.default_rng(0).uniform(0.3, 3, 60)
     refused = section(sf.report(scattered).html, "isoflop")
-    assert ("not gather on budgets" in refused or "not made for isoFLOP" in refused) and "<svg" not in refused
+    assert ("not share a few budgets" in refused or "not made for isoFLOP" in refused) and "<svg" not in refused
 
 
 def test_other_laws_are_compared_on_runs_that_none_of_them_saw(runs, made):
