@@ -32,7 +32,7 @@ def explained(thing: _Thing) -> _Thing:
     ...     return C
     >>> plan("a fit", 1e22)
     Traceback (most recent call last):
-    scalefit.errors.CallError: plan() takes only result by its place, and 1 more value came without a name; nothing ...
+    scalefit.errors.CallError: plan() takes only result by position, and 1 more value came without a name; nothing ...
     >>> plan("a fit", compute=1e22)
     Traceback (most recent call last):
     scalefit.errors.CallError: plan() has no argument 'compute'; nothing was done. Did you mean 'C'? ...
@@ -83,7 +83,7 @@ def refusal(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
         return unknown_argument(name, unknown[0], [item for item in listed if item not in (*kwargs, *placed)])
     twice = [item for item in placed if item in kwargs]
     if twice:
-        return CallError(f"{name}() has {twice[0]} twice, by its place and by its name", "nothing was done", "Give one")
+        return CallError(f"{name}() has {twice[0]} twice, by position and by name", "nothing was done", "Give one")
     missing = [item for item in needed if item not in kwargs and item not in placed]
     if missing:
         example = ", ".join([*placed, *(f"{item}=..." for item in (*kwargs, *missing))])
@@ -119,8 +119,7 @@ def _too_many(
 ) -> CallError:
     """The error for values that came without a name: an example of the call with the names."""
     placed, extra = [item.name for item in plain], args[len(plain) :]
-    place = "its" if len(plain) == 1 else "their"
-    taken = f"only {listing(placed)} by {place} place" if plain else "no value by its place"
+    taken = f"only {listing(placed)} by position" if plain else "no value by position"
     came = several(len(extra), "more value" if plain else "value")
     seen = f"{name}() takes {taken}, and {came} came without a name"
     if plain and str(plain[-1].annotation).startswith("Sequence") and type(extra[0]) is type(args[len(plain) - 1]):

@@ -26,7 +26,7 @@ def monitor():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: sf.plan(LAW, 1e22), ["plan() takes only result by its place", "Write plan(result, C=1e22), for one"]),
+        (lambda: sf.plan(LAW, 1e22), ["plan() takes only result by position", "Write plan(result, C=1e22), for one"]),
         (lambda: LAW.predict(1e9, 2e10), ["2 values came without a name", "Write predict(N=1e9, D=2e10)"]),
         (lambda: LAW.predict(1e9), ["1 value came without a name", "Write predict(N=1e9, D=...)"]),
         (lambda: LAW.predict({"N": 1e9, "D": 2e10}), ["Write predict(N=1e9, D=2e10)"]),
@@ -44,7 +44,7 @@ def monitor():
         (lambda: sf.fit(TABLE, "chinchilla", "huber"), ["Write fit(runs, law, objective='huber')"]),
         (lambda: sf.compare_recipes(TABLE, "recipe", "adamw"), ["compare_recipes(runs, recipe, baseline='adamw')"]),
         (lambda: sf.fit_downstream(TABLE, "arc"), ["fit_downstream(runs, metric='arc')"]),
-        (lambda: sf.list_datasets(3), ["takes no value by its place", "Leave it out"]),
+        (lambda: sf.list_datasets(3), ["takes no value by position", "Leave it out"]),
         (lambda: sf.RunPlan(1000), ["RunPlan() takes no value", "schedule"]),
         (lambda: sf.plan(LAW, budget=1e22), ["plan() has no argument 'budget'", "Did you mean 'C'?"]),
         (lambda: sf.plan(LAW, c=1e22), ["Did you mean 'C'?"]),
@@ -58,7 +58,7 @@ def monitor():
         (lambda: sf.fit(), ["fit() needs runs; nothing was done. Write fit(runs=...)"]),
         (lambda: sf.Monitor(), ["Monitor() needs plan"]),
         (lambda: sf.minimum_loss(N=1e9, D=2e10), ["needs n_layers, d_emb and T_max too"]),
-        (lambda: sf.fit(TABLE, runs=TABLE), ["fit() has runs twice, by its place and by its name"]),
+        (lambda: sf.fit(TABLE, runs=TABLE), ["fit() has runs twice, by position and by name"]),
     ],
 )
 def test_the_error_names_the_argument(call, words):
