@@ -25,6 +25,8 @@ from scalefit.forecasting.correlated_errors import (
 #: The table's own noise over the shipped one: rounds of its estimate, and what it is drawn towards, as by so many
 #: runs. The median over twelve public tables is 0.6; the runs are a guess between 1 and 8, which changed little.
 _NOISE_ROUNDS, _USUAL_NOISE, _NOISE_RUNS = 3, 0.6, 4.0
+_LEAST_TOLD = 1e-12  # what runs tell that tell nothing [1 / log loss squared]
+_ONE_SIZE = 0.97  # runs of at least this share of the largest N are of that size
 
 
 def own_noise(
@@ -67,6 +69,31 @@ def oddness(problem: Problem, fitted: CorrelatedFit, about: Discrepancy) -> Arra
     _, left, size, _ = _smoothed(problem, fitted.x, np.maximum(given, LEAST_SHARE), about, above)
     missed = -left / size
     return np.asarray(missed / max(robust_sd(missed), 1.0))
+
+
+def step_at_the_largest(
+    problem: Problem, fitted: CorrelatedFit, own: Discrepancy, fit: CorrelatedFit, even: float
+) -> tuple[float, float]:
+    """How far the runs of the largest N lie above law and neighbours as the others have them, and the sd [log loss].
+
+    A step in the loss there, fitted beside the law's parameters and the discrepancy, which is smooth. The sd is
+    infinite where there is no N, or where more than half of the runs are of that size.
+    """
+    if "N" not in problem.columns:
+        return 0.0, np.inf
+    largest = problem.columns["N"] >= _ONE_SIZE * problem.columns["N"].max()
+    if largest.mean() > 0.5:
+        return 0.0, np.inf
+    smooth, noise = covariance(problem, own, fitted.above)
+    _, inverse = inverted(smooth + np.diag(np.maximum(noise, even) ** 2 / fit.weight))
+    gradient, hessian, jac = normal_equations(problem, fitted.x, inverse)
+    cov = np.linalg.pinv(hessian, hermitian=True)
+    pulled = inverse @ largest
+    pulled = pulled - inverse @ jac @ (cov @ (jac.T @ pulled))
+    told = max(float(pulled[largest].sum()), _LEAST_TOLD)
+    # Residuals are law minus runs.
+    step = -float(pulled @ (problem.residuals(fitted.x[None])[0] - jac @ (cov @ gradient))) / told
+    return step, told**-0.5
 
 
 def _smoothed(

@@ -42,7 +42,8 @@ from scalefit.predictor import Predictor
 _CARRIED = frozenset(
     "mixed_recipes recipe_effect mixed_runs mixed_series untuned_rate short_runs embeddings_counted points_along_runs "
     "few_runs one_degree narrow_range collinear small_models fallback scatter unexplained_spread lack_of_fit "
-    "inconsistent_compute implausible_unit few_tokens implausible_loss low_losses mixed_units unknown_unit".split()
+    "inconsistent_compute implausible_unit few_tokens implausible_loss low_losses mixed_units unknown_unit "
+    "largest_size_off".split()
 )
 #: An optimum with fewer parameters or tokens than this lies at the edge of the search.
 _EDGE = 2.0

@@ -221,3 +221,18 @@ def test_losses_below_those_of_language_models_are_not_pulled_towards_their_floo
     assert any(note.code == "low_losses" for note in sf.plan(found, C=1e21).notes)
     for runs, unit in ((grid((5e7, 2e9)), None), (grid((5e7, 2e9)).assign(loss=lambda t: t["loss"] / 4), "other")):
         assert not any(note.code == "low_losses" for note in sf.forecast(runs, loss_unit=unit).notes)
+
+
+@pytest.mark.parametrize("step", [0.04, -0.04])
+def test_a_recipe_that_changes_at_the_largest_size_is_named_without_a_column(step):
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        runs = grid((5e7, 2e9))
+        runs["loss"] *= np.exp(0.003 * rng.standard_normal(36))
+        assert "largest_size_off" not in [note.code for note in sf.forecast(runs).notes]
+        largest = runs["N"] == runs["N"].max()
+        forecast = sf.forecast(runs.assign(loss=runs["loss"] * np.exp(step * largest)))
+        note = next(note for note in forecast.notes if note.code == "largest_size_off")
+        assert note.details["step"] == pytest.approx(step, abs=0.015) and note.details["sd"] < 0.012
+        assert ("above" if step > 0 else "below") in str(note)
+        assert "largest_size_off" in [note.code for note in sf.plan(forecast, C=1e23).notes]
