@@ -44,6 +44,9 @@ def report(
     budget: Annotated[
         str | None, typer.Option(help="Compute of the planned run [FLOP]; ten times the largest run's by default.")
     ] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="Input that plans hold, beside N and D: n_experts=8. Repeatable.")
+    ] = None,
     by: Annotated[By | None, typer.Option(help="Several series: a page for each, or all as one.")] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
@@ -82,6 +85,7 @@ def report(
     only = columns.pop("only", None)
     if only is not None and by is not None:
         raise typer.BadParameter(f"{only}: leave --by out for the report on one series", param_hint="--only")
+    held = shared.assignments("--at", at or (), shared.quantity) or None
     made: dict[str | None, Report] = {}
     refused: dict[str | None, FitError | DataError] = {}
     pool: Literal["pool"] | None = "pool" if by == By.pool else None
@@ -95,7 +99,15 @@ def report(
             progress(done, len(files))
             try:
                 made[label] = make_report(
-                    runs, law=law, title=title, budget=budget, only=label or only, by=pool, level=level, seed=seed
+                    runs,
+                    law=law,
+                    title=title,
+                    budget=budget,
+                    at=held,
+                    only=label or only,
+                    by=pool,
+                    level=level,
+                    seed=seed,
                 )
             except (FitError, DataError) as error:
                 if label is None:
@@ -127,7 +139,7 @@ def report(
 
 
 #: Options that a table of runs has and the log of one run has not.
-_OF_TABLES = ("law", "budget", "by", "seed")
+_OF_TABLES = ("law", "budget", "at", "by", "seed")
 
 
 def _unread(context: typer.Context, columns: shared.Columns) -> list[str]:

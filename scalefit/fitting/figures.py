@@ -13,7 +13,7 @@ from scalefit._formula import math_text
 from scalefit._numeric import levelled
 from scalefit._typing import Array
 from scalefit.errors import ScalefitWarning
-from scalefit.fitting.intervals import predict_interval, relative_residuals
+from scalefit.fitting.intervals import misses_of, predict_interval
 from scalefit.fitting.noise import with_compute
 from scalefit.fitting.profiles import profile
 from scalefit.fitting.solution import Solution
@@ -90,11 +90,10 @@ def profile_data(result: Solution, name: str, *, level: float = LEVEL, n: int = 
 
 
 def residual_data(result: Solution) -> ResidualData:
-    """Compute residuals of the log loss over the law's inputs, whatever the objective was."""
+    """How far the law is off over its inputs, whatever the objective was."""
     columns = with_compute(result.problem.raw_columns)
     keys = [key for key in QUANTITIES if key in result.law.inputs] or list(result.law.inputs)[:1]
-    residual = relative_residuals(result)
-    return ResidualData({key: columns[key] for key in keys}, residual, float(np.median(np.abs(residual))))
+    return ResidualData({key: columns[key] for key in keys}, *misses_of(result))
 
 
 def draw_result(result: Solution, *, level: float = 0.9, log_y: bool = False) -> Figure:

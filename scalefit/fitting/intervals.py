@@ -119,6 +119,15 @@ def relative_residuals(result: Solution) -> Array:
         return np.asarray(scale.link(predicted) - scale.link(problem.loss))
 
 
+def misses_of(result: Solution) -> tuple[Array, str]:
+    """How far the law is off at each run (n_runs,), and in what: % of a target on a log scale, else its own unit."""
+    scale, residual = target_scale(result), relative_residuals(result)
+    if scale.log:
+        return np.asarray(100 * np.expm1(residual)), "%"
+    loss = result.problem.loss
+    return np.asarray(scale.unlink(scale.link(loss) + residual) - loss), result.target.unit.replace("-", "")
+
+
 def noise_of(result: Solution, level: float, columns: Mapping[str, Array] | None = None) -> float | Array:
     """Half-width that holds `level` of the residuals, corrected for the parameters fitted to them.
 

@@ -50,6 +50,9 @@ class InferenceMoE(Law):
     E_start = Parameter("experts that pay from", (1.0, 100.0), (1.5, 2.0, 4.0), log=True)
     E_max = Parameter("experts that saturate at", (100.0, 1e6), (150.0, 300.0, 1000.0), log=True)
 
+    #: Experts that saturate early or late bend the table alike: more basins than three starts see.
+    n_starts = 24
+
     bibtex = (
         "@article{yun2024toward, title={Toward Inference-optimal Mixture-of-Expert Large Language Models}, "
         "author={Yun, Longfei and others}, journal={arXiv:2404.02852}, year={2024}}"

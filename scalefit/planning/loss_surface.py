@@ -128,12 +128,14 @@ def surface_of(result: Any, *, series: str | None = None, unique_tokens: float |
         )
     free = sorted(set(predictor.inputs) - set(PLANNED))
     if free:
+        declared = law.declarations.get(free[0])
+        typical = (tuple(declared.typical) if declared is not None else ()) or (1, 64)
         raise ArgumentError(
             f"Law {law.name} also needs {', '.join(free)}, which a plan does not choose by itself",
             "no plan was made",
             (
-                f"hold it, {arg('at', {free[0]: ...})}",
-                f"let the plan choose within a range, {arg('choose', {free[0]: (1, 64)})}",
+                f"hold {'it' if len(free) == 1 else 'them'}, {arg('at', dict.fromkeys(free, ...))}",
+                f"let the plan choose within a range, {arg('choose', {free[0]: (typical[0], typical[-1])})}",
             ),
         )
     params, source = _parameter_rows(predictor, series)

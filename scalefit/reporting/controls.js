@@ -157,7 +157,7 @@ if (DATA.planner !== null) {
     const [x, y] = [X(middle), Y(p.loss)];
     add("polygon", { points: `${x},${y - 7} ${x + 7},${y} ${x},${y + 7} ${x - 7},${y}`, class: "mark" });
     say((L + W - R) / 2, H - 6, "middle", "parameters N, at this budget", "label");
-    add("text", { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle", class: "label" }, `loss [${DATA.unit}]`);
+    add("text", { transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle", class: "label" }, DATA.unit ? `${DATA.target} [${DATA.unit}]` : DATA.target);
     const near = keep.filter(([, v]) => v < p.loss * 1.01).map(([u]) => Math.exp(u));
     const nearBest = near.length > 1 ? `Within 1 % of the lowest loss: ${count(near[0])} to ${count(near[near.length - 1])} parameters.` : "";
     byId("flat").textContent = nearBest;

@@ -11,6 +11,7 @@ from scalefit import _text as words
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.figures import fit_data, profile_data, residual_data
 from scalefit.fitting.result import FitResult
+from scalefit.laws._declarations import Target
 from scalefit.plots.fits import FitData, ProfileData
 from scalefit.plots.isoflop import IsoflopFigure
 from scalefit.plots.residuals import ResidualData
@@ -56,18 +57,18 @@ def both(draw: Callable[[Shape], Markup]) -> Markup:
     )
 
 
-def fit_figure(result: FitResult, level: float, unit: str, shown: AnyArray) -> Markup:
+def fit_figure(result: FitResult, level: float, shown: AnyArray) -> Markup:
     """Runs and law over compute, or over the law's one input, or predictions against measurements."""
     data = fit_data(result, level=level)
-    return both(lambda shape: _fit(data, level, unit, shown, shape))
+    return both(lambda shape: _fit(data, level, result.target, shown, shape))
 
 
-def _fit(data: FitData, level: float, unit: str, shown: AnyArray, shape: Shape) -> Markup:
-    label, write = _AXES.get(data.axis, (f"predicted loss [{unit}]", lambda value: f"{value:.3g}"))
+def _fit(data: FitData, level: float, target: Target, shown: AnyArray, shape: Shape) -> Markup:
+    label, write = _AXES.get(data.axis, (f"predicted {target.label()}", lambda value: f"{value:.3g}"))
     log = data.axis in _AXES
     x = Axis(*padded(float(data.x.min()), float(data.x.max()), log), label, log, write)
     losses = np.concatenate([data.loss, *(curve.loss for curve in data.curves)])
-    y = Axis(*padded(float(losses.min()), float(losses.max()), log), f"loss [{unit}]", log)
+    y = Axis(*padded(float(losses.min()), float(losses.max()), log), target.label(), log)
     right = 86 if any(curve.label for curve in data.curves) else 14
     figure = Figure(x, y, "Runs and the fitted law", right=right, **shape)
     painted = _painted(data)
@@ -83,8 +84,8 @@ def _fit(data: FitData, level: float, unit: str, shown: AnyArray, shape: Shape) 
     if data.curves:
         figure.note(f"bands: {words.percent(level)} for a new run")
     described = (
-        f"{data.x.size} runs; losses from {data.loss.min():.3f} to {data.loss.max():.3f} {unit}. The table of runs at "
-        f"the end of this page holds the numbers."
+        f"{data.x.size} runs; {target.label()} from {data.loss.min():.3g} to {data.loss.max():.3g}. The table of runs "
+        "at the end of this page holds the numbers."
     )
     return figure.render(hover=True, description=described)
 
@@ -105,33 +106,32 @@ def _painted(data: FitData) -> list[str]:
 
 
 def residual_figures(result: FitResult, shown: AnyArray) -> list[Markup]:
-    """Predicted over measured, over each input, with the medians of fifths of the runs."""
+    """How far the law is off, over each input, with the medians of fifths of the runs."""
     data = residual_data(result)
     return [_residuals(data, key, result, shown) for key in data.inputs]
 
 
 def _residuals(data: ResidualData, key: str, result: FitResult, shown: AnyArray) -> Markup:
-    x, percent = data.inputs[key], data.percent
+    x, miss = data.inputs[key], data.miss
     reach = data.reach or 1.0
     label, write = _AXES.get(key, (key, lambda value: f"{value:.3g}"))
     figure = Figure(
         Axis(*padded(float(x.min()), float(x.max()), data.log_axis(key)), label, data.log_axis(key), write),
-        Axis(-reach, reach, "predicted / measured - 1 [%]"),
+        Axis(-reach, reach, data.label),
         f"Residuals over {label}",
         width=480,
         height=300,
     )
     figure.rule(y=0.0)
-    _points(figure, x, percent, result.problem.columns.get("N"), shown, r=3)
+    _points(figure, x, miss, result.problem.columns.get("N"), shown, r=3)
     middles, medians = data.medians(key)
     if middles.size:
         figure.line(middles, np.clip(medians, -reach, reach), "medians")
         for a, b in zip(middles, np.clip(medians, -reach, reach), strict=True):
             figure.mark(float(a), float(b))
         figure.note("◆ medians of fifths")
-    hidden = int((np.abs(percent) > reach).sum())
-    if hidden:
-        figure.note(f"{hidden} beyond the frame, up to {np.abs(percent).max():.2g} %", "bottom")
+    if hidden := data.hidden(reach):
+        figure.note(hidden, "bottom")
     return figure.render(hover=True)
 
 

@@ -153,26 +153,27 @@ def find(
     budget: float | str | None,
     draws: int,
     seed: int,
+    at: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> Findings:
-    """Fit a law to a table as :func:`scalefit.read_runs` returns it, and find what follows."""
+    """Fit a law to a table as :func:`scalefit.read_runs` returns it, and find what follows; plans hold inputs `at`."""
     result = fit(runs, law, seed=seed, **options)
     try:
         result = result.bootstrap(draws)
     except ArgumentError:
         pass  # expression constraints: robust errors stay
-    seen = largest(result)
-    plannable = or_why(lambda: surface_of(result))
+    seen, held = largest(result), result.at(**at) if at else result
+    plannable = or_why(lambda: surface_of(held))
     wide: Plan | str = plannable if isinstance(plannable, str) else NOT_YET
     if not isinstance(plannable, str):
         asked = times_largest(result.seen, {"budget": budget})["budget"] or float(f"{NEXT * seen['C']:.3g}")
-        wide = or_why(lambda: _plan(result, asked, level))
-    by_forecast = wide if isinstance(wide, str) else or_why(lambda: _ahead(runs, wide.asked, level))
+        wide = or_why(lambda: _plan(held, asked, level))
+    by_forecast = wide if isinstance(wide, str) else or_why(lambda: _ahead(runs, wide.asked, level, at))
     predicts, best = (by_forecast, wide) if isinstance(by_forecast, str) else by_forecast
     planned = wide
     if not isinstance(wide, str) and not isinstance(best, str):
         planned = or_why(lambda: _recommended(result, wide, best, () if isinstance(predicts, str) else predicts.notes))
-    plans = planned if isinstance(planned, str) else _plans(result, _budgets(planned.asked, seen["C"]), level)
+    plans = planned if isinstance(planned, str) else _plans(held, _budgets(planned.asked, seen["C"]), level)
     headline = planned if isinstance(planned, str) or isinstance(best, str) else best
     ahead = plans
     if not isinstance(plans, str):
@@ -188,7 +189,7 @@ def find(
         refused=planned if isinstance(planned, str) and not isinstance(plannable, str) else None,
         forecast=predicts,
         ahead=ahead,
-        next_runs=wide if isinstance(wide, str) else or_why(lambda: _next_runs(result, wide, seen["C"])),
+        next_runs=wide if isinstance(wide, str) else or_why(lambda: _next_runs(held, wide, seen["C"])),
         comparison=or_why(lambda: _compare(runs, result, level)),
         isoflop=or_why(lambda: _isoflop(runs)),
         floor=headline if isinstance(headline, str) else or_why(lambda: _floor(runs, headline)),
@@ -197,7 +198,7 @@ def find(
         if isinstance(planned, str)
         else or_why(
             lambda: planner_data(
-                result, None if isinstance(ahead, str) else predicts, level, _call(law, seed, draws, options)
+                result, held, None if isinstance(ahead, str) else predicts, level, _call(law, seed, draws, at, options)
             )
         ),
     )
@@ -219,8 +220,14 @@ def _plan(result: Predictor, C: float, level: float) -> Plan:
     return plan(result, C=C, level=level)
 
 
-def _ahead(runs: pd.DataFrame, C: float, level: float) -> tuple[ForecastResult, Plan]:
-    """The forecast, and its plan for the budget."""
+def _ahead(runs: pd.DataFrame, C: float, level: float, at: Mapping[str, Any]) -> tuple[ForecastResult, Plan]:
+    """The forecast, and its plan for the budget; a forecast knows nothing of what is held."""
+    if at:
+        raise ArgumentError(
+            f"The calibrated forecast is of N and D alone, and the runs differ in {', '.join(at)} too",
+            "no forecast was made",
+            f"Forecast runs of one {next(iter(at))} by themselves",
+        )
     predicts = forecast(runs)
     return predicts, _plan(predicts, C, level)
 
@@ -292,7 +299,7 @@ def _recommended(result: FitResult, planned: Plan, best: Plan, ahead: Sequence[N
     return planned
 
 
-def _next_runs(result: FitResult, planned: Plan, budget: float) -> pd.DataFrame:
+def _next_runs(result: Predictor, planned: Plan, budget: float) -> pd.DataFrame:
     from scalefit.planning.next_runs import next_runs
 
     if not result.trusted:
@@ -367,8 +374,9 @@ def _minimum_loss(planned: Plan) -> MinimumLoss:
     return found
 
 
-def _call(law: Any, seed: int, draws: int, options: Mapping[str, Any]) -> str:
+def _call(law: Any, seed: int, draws: int, at: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     """The lines of Python that give this fit."""
     name = law.__name__ if isinstance(law, type) else repr(law)
     text = "".join(f", {key}={value!r}" for key, value in {**options, "seed": seed}.items())
-    return f"result = sf.fit(runs, {name}{text}).bootstrap({draws})"
+    held = f".at({', '.join(f'{key}={value!r}' for key, value in at.items())})" if at else ""
+    return f"result = sf.fit(runs, {name}{text}).bootstrap({draws}){held}"

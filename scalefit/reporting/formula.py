@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ _FUNCTIONS = {
     for name, script in {
         "exp": "exp",
         "log": "log",
+        "log2": "log2",
+        "log10": "log10",
         "log1p": "log1p",
         "expm1": "expm1",
         "sqrt": "sqrt",
@@ -62,15 +64,20 @@ def script_of(law: type[Law]) -> str:
       return ((E_ + (A_ * Math.pow(N_, (-alpha_)))) + (B_ * Math.pow(D_, (-beta_))));
     }
     """
+    return _function(law, law.loss)
+
+
+def _function(law: type[Law], of: Callable[..., Any]) -> str:
+    """A function of numbers as JavaScript: a law's loss, or a part of it that stands beside the law."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(law.loss)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(of)))
     except (OSError, TypeError, SyntaxError) as error:
         raise ArgumentError(
             f"The source of law {law.name} is not available", "no planner was made", "Ask sf.plan"
         ) from error
     function = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-    names = tuple(inspect.signature(law.loss).parameters)
-    outside = inspect.getclosurevars(law.loss)
+    names = tuple(inspect.signature(of).parameters)
+    outside = inspect.getclosurevars(of)
     writer = _Writer(law, set(names), {**outside.globals, **outside.nonlocals})
     lines = [line for statement in function.body for line in writer.statement(statement)]
     return f"function ({', '.join(f'{name}_' for name in names)}) {{\n" + "".join(f"  {x}\n" for x in lines) + "}"
@@ -131,6 +138,10 @@ class _Writer:
             name = called.removeprefix("np.")
             if called.startswith("np.") and name in _FUNCTIONS:
                 return f"{_FUNCTIONS[name]}({', '.join(arguments)})"
+            if called == "np.real" and len(arguments) == 1:
+                return arguments[0]  # a page knows no other numbers
+            if inspect.isfunction(self.outside.get(called)):  # a part that several laws share
+                return f"({_function(self.law, self.outside[called])})({', '.join(arguments)})"
             if called == "np.where" and len(arguments) == 3:
                 return "({} ? {} : {})".format(*arguments)
         raise self.refusal(node)

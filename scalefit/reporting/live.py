@@ -135,6 +135,7 @@ def _page(monitor: Monitor, picture: MonitorFigure, advice: Advice, title: str) 
     data = {
         "runs": {"step": picture.steps, f"loss [{picture.unit}]": picture.loss},
         "planner": None,
+        "target": "loss",
         "unit": picture.unit,
         "numbers": advice.as_dict(),
     }

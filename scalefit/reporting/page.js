@@ -48,12 +48,14 @@ paint();
 // Hover: the run nearest to the pointer, or to the arrow keys, is marked in every figure.
 const tip = byId("tip"), runs = DATA.runs ?? {};
 let marked = null;
+const digits = (value) => (Math.abs(value) >= 0.1 ? value.toFixed(4) : value.toPrecision(4));
 function describe(i) {
   const lines = [runs.name[i], ...["N", "D"].filter((k) => runs[k]).map((k) => `${k} ${count(runs[k][i])}`)];
   if (runs.C) lines.push(`C ${power(runs.C[i])} FLOP`);
-  lines.push(`loss ${runs.loss[i].toFixed(4)} ${DATA.unit}`);
-  const off = 100 * (runs.predicted[i] / runs.loss[i] - 1);
-  lines.push(`law ${runs.predicted[i].toFixed(4)} (${off >= 0 ? "+" : "−"}${Math.abs(off).toFixed(2)} %)`);
+  lines.push(`${DATA.target} ${digits(runs.loss[i])} ${DATA.unit}`.trim());
+  const ratio = 100 * (runs.predicted[i] / runs.loss[i] - 1), off = DATA.relative ? ratio : runs.predicted[i] - runs.loss[i];
+  const size = DATA.relative ? `${Math.abs(off).toFixed(2)} %` : Math.abs(off).toPrecision(2);
+  lines.push(`law ${digits(runs.predicted[i])} (${off >= 0 ? "+" : "−"}${size})`);
   return lines.join("\n");
 }
 function mark(i) {
@@ -122,7 +124,7 @@ function csv(columns) {
     return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
   };
   const names = Object.keys(columns), rows = columns[names[0]].map((_, i) => names.map((name) => cell(columns[name][i])));
-  return [names, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n";
+  return [names.map((name) => (name === "loss" ? DATA.target ?? name : name)), ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n";
 }
 for (const bar of document.querySelectorAll(".downloads")) bar.hidden = false;
 byId("get-csv")?.addEventListener("click", () => save("runs.csv", "text/csv", csv(DATA.runs)));

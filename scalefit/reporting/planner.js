@@ -14,7 +14,7 @@ function surface(model, unique) {
     form, unique, borrowed: form !== model.own, k: form.rows.length,
     loss(N, D, row) {
       const U = unique === null ? D : Math.min(D, unique);
-      const at = { N, D: R === null ? D : effective(D, U, R), C: TRAIN * N * D, unique_tokens: U };
+      const at = { N, D: R === null ? D : effective(D, U, R), C: TRAIN * N * D, unique_tokens: U, ...model.held };
       return law(...form.inputs.map((name) => at[name]), ...form.rows[row]);
     },
   };

@@ -33,8 +33,10 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 _BELOW, _ABOVE, _PER_DECADE = 1.5, {"N": 4.5, "D": 5.5}, 8
 
 
-def planner_data(result: FitResult, predicts: Any, level: float, call: str) -> dict[str, Any]:
+def planner_data(result: FitResult, held: Predictor, predicts: Any, level: float, call: str) -> dict[str, Any]:
     """Models by name, the one that the planner starts with first; `scripts` are their laws.
+
+    `held` is the result with the inputs that plans hold.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def planner_data(result: FitResult, predicts: Any, level: float, call: str) -> d
             "This fit has no bootstrap draws for the planner's intervals", "no planner was made", "Ask sf.plan"
         )
     levels, trend = sorted({*LEVELS, level}), trend_of(result)
-    law = _model(result, "law", call)
+    law = _model(held, "law", call)
     law |= {
         "noise": [(share, float(noise_of(result, share))) for share in levels],
         "trend": None if trend is None else asdict(trend),
@@ -92,6 +94,7 @@ def _model(predictor: Predictor, name: str, call: str) -> dict[str, Any]:
         },
         "scripts": {f"{name}_own": script_of(own.law), f"{name}_repeated": script_of(repeated.law)},
         "borrowed": [note.message for note in repeated.notes],
+        "held": dict(predictor.held_inputs),
         "seen": largest(predictor),
         "R_D": repeats,
         "grid": None,

@@ -25,8 +25,15 @@ def planner(found: Findings) -> Markup:
     if isinstance(found.planned, str) or isinstance(found.planner, str):
         return absent("planner", "Planner", str(found.planner))
     lead = "The lowest loss for a budget of training and serving, as sf.plan computes it. Nothing is sent anywhere."
+    if found.planned.at:
+        lead += f" Held: {held_inputs(found.planned)}."
     switch = _switch(found)
     return planner_markup(switch, sorted({*LEVELS, found.level}), found.level, _ranges(found, found.planned), lead)
+
+
+def held_inputs(plan: Plan) -> str:
+    """What a plan holds of the law's other inputs, in words."""
+    return ", ".join(f"{name} at {value:.4g}" for name, value in plan.at.items())
 
 
 _SOURCES = {"forecast": "calibrated forecast", "law": "fitted law alone"}

@@ -67,6 +67,7 @@ def published_page(title: str = "Plan with published laws") -> str:
     )
     data = {
         "planner": {"models": without_scripts(models), "start": {"C": BUDGET}},
+        "target": "loss",
         "unit": "nat/token",
         "runs": None,
         "numbers": None,

@@ -10,12 +10,11 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from scalefit._arguments import check_count, check_level, check_quantity, multiple_of_largest, one_of
+from scalefit._arguments import check_count, check_level, check_mapping, check_quantity, multiple_of_largest, one_of
 from scalefit._calls import explained, unknown_argument
 from scalefit.errors import ArgumentError, DataError, Note, arg, note_record
 from scalefit.fitting.fit import fit
+from scalefit.fitting.intervals import misses_of
 from scalefit.fitting.result import FitResult
 from scalefit.flops import FORWARD, QUANTITIES, TRAIN, counted
 from scalefit.laws import get
@@ -75,6 +74,7 @@ def report(
     law: Any = "chinchilla",
     title: str | None = None,
     budget: float | str | None = None,
+    at: Mapping[str, float | str] | None = None,
     only: str | None = None,
     by: Literal["pool"] | None = None,
     level: float = 0.9,
@@ -106,6 +106,9 @@ def report(
         Title of the page; by default the name of the table.
     budget : float or str, optional
         Compute of the planned run [FLOP]; by default ten times that of the largest run.
+    at : mapping, optional
+        Values of what the law reads beside N and D, for the planned runs: ``at={"n_experts": 8}``. Without them a law
+        of such inputs has no plans.
     only : str, optional
         Label of the series to report on, if the table holds several.
     by : {"pool"}, optional
@@ -145,12 +148,13 @@ def report(
     _check_options(options)
     if title is not None and not isinstance(title, str):
         raise ArgumentError(f"{arg('title', title)} is not text", "no page was made", "Pass a string")
+    held = check_mapping("at", at, "{'n_experts': 8}") if at else {}
     compute = budget if multiple_of_largest(budget) is not None or budget is None else check_quantity("budget", budget)
     declared = get(law[0] if isinstance(law, list | tuple) and law else law).reads()
     known = "scalefit" in getattr(runs, "attrs", {}) and not columns and not inputs  # what was read before
     read: Any = runs if known else read_for_fit(runs, columns=columns, inputs=inputs, declared=declared)
     table = _one_series(read, only, by)
-    found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, options=options)
+    found = find(table, law, level=level, budget=compute, draws=DRAWS, seed=seed, at=held, options=options)
     source = _source(runs) + (f", {only}" if only is not None else "")
     beside = find_beside(table, level, or_why)
     page = _page(found, beside, title or f"Scaling report: {source}", source)
@@ -203,15 +207,17 @@ def _page(found: Findings, beside: tuple[Found, ...], title: str, source: str) -
     from scalefit import __version__
 
     result, stated = found.result, dict(found.result.conventions or {})
-    unit = str(stated.get("loss_unit", "nat/token"))
+    target = result.target
+    unit = target.unit.replace("-", "")
+    sizes = [counted(stated), f"C is {stated.get('flops', '6ND')}"] if "C" in found.columns else []
     about = {
         "made with": f"scalefit {__version__}",
         "table": f"{source}, {result.n_runs} runs, data {result.data_digest}",
-        "conventions": f"{counted(stated)}; C is {stated.get('flops', '6ND')}; losses in {unit}",
+        "conventions": "; ".join([*sizes, f"losses in {unit}" if target.of_loss else target.label()]),
     }
     parts = {
         "verdict": ("Verdict", summary(found)),
-        "fit": ("Fit", sections.fit_figure(found, unit)),
+        "fit": ("Fit", sections.fit_figure(found)),
         "planner": ("Planner", planner(found)),
         "plans": ("Budgets", plan_table(found)),
         "notes": ("Notes", sections.notes(found)),
@@ -223,7 +229,7 @@ def _page(found: Findings, beside: tuple[Found, ...], title: str, source: str) -
         "comparison": ("Other laws", sections.comparison(found)),
         "minimum": ("Least loss", minimum_loss(found)),
         "floor": ("Floor", sections.floor(found)),
-        "runs": ("Runs", sections.runs_table(found, unit)),
+        "runs": ("Runs", sections.runs_table(found)),
         "methods": ("Methods", sections.methods(found, about)),
     }
     missing = [part for _, part in parts.values() if isinstance(part, sections.Absent)]
@@ -232,7 +238,14 @@ def _page(found: Findings, beside: tuple[Found, ...], title: str, source: str) -
         held["absent"] = ("Not given", sections.folded(missing))
     subtitle = [result.law.name, ": ", sections.law_formula(found), f" · {result.n_runs} runs"]
     numbers = {"made_with": f"scalefit {__version__}", "table": about["table"], **_numbers(found)}
-    data = {"runs": _runs(found), "planner": payload(found), "unit": unit, "numbers": numbers}
+    data = {
+        "runs": _runs(found),
+        "planner": payload(found),
+        "target": target.name,
+        "unit": unit,
+        "relative": misses_of(result)[1] == "%",
+        "numbers": numbers,
+    }
     return whole_page(
         title,
         join(subtitle),
@@ -308,11 +321,10 @@ def page_script(models: Mapping[str, Any], *more: str) -> str:
 
 def _runs(found: Findings) -> dict[str, Any]:
     """The runs as the page's hover reads them."""
-    from scalefit.fitting.intervals import relative_residuals
-
-    loss = found.result.problem.loss
-    columns: dict[str, Any] = {key: found.columns[key] for key in QUANTITIES if key in found.columns}
-    columns |= {"loss": loss, "predicted": loss * np.exp(relative_residuals(found.result))}
+    loss, (miss, unit) = found.result.problem.loss, misses_of(found.result)
+    keys = dict.fromkeys((*QUANTITIES, *found.result.law.inputs))
+    columns: dict[str, Any] = {key: found.columns[key] for key in keys if key in found.columns}
+    columns |= {"loss": loss, "predicted": loss * (1 + miss / 100) if unit == "%" else loss + miss}
     return {"name": [found.names[i] for i in found.shown], **{key: v[found.shown] for key, v in columns.items()}}
 
 

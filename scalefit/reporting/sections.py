@@ -10,6 +10,8 @@ import numpy as np
 from scalefit import _text as words
 from scalefit._formula import math_ml
 from scalefit.fitting.printing import parameter_rows
+from scalefit.flops import QUANTITIES
+from scalefit.plots.residuals import miss_label
 from scalefit.reporting import figures
 from scalefit.reporting.html import Markup, join, table, tag
 
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
     from scalefit.optima.result import Optima
     from scalefit.reporting.findings import Findings
 
+_PLANS = (
+    "Plans: the lowest loss for 6 N D FLOP of training and 2 N FLOP per served token. By the forecast: its law with "
+    "posterior draws, and loss intervals calibrated on other tables (sf.forecast). By the law alone: percentiles over "
+    "the draws above."
+)
+_ISOFLOP = (
+    "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a power "
+    "law through their lowest points."
+)
 _MARKS = {"error": "✕", "warning": "!", "info": "i"}
 
 
@@ -100,13 +111,13 @@ def parameters(found: Findings) -> Markup:
     return section("parameters", "The fitted law", *formulas, shown, strong_line)
 
 
-def fit_figure(found: Findings, unit: str) -> Markup:
+def fit_figure(found: Findings) -> Markup:
     """Runs and law."""
     result = found.result
     sizes = found.columns.get("N")
     main = tag(
         "figure",
-        figures.fit_figure(result, found.level, unit, found.shown),
+        figures.fit_figure(result, found.level, found.shown),
         figures.legend(sizes),
         tag("figcaption", "Runs and the law. Hover over a run, or focus the figure and press the arrow keys."),
     )
@@ -243,25 +254,28 @@ def floor(found: Findings) -> Markup:
     )
 
 
-def runs_table(found: Findings, unit: str) -> Markup:
+def runs_table(found: Findings) -> Markup:
     """Every run behind the fit, for those who read numbers rather than points."""
     result, columns = found.result, found.columns
-    from scalefit.fitting.intervals import relative_residuals
+    from scalefit.fitting.intervals import misses_of
 
-    percent, loss = 100 * np.expm1(relative_residuals(result)), result.problem.loss
-    forms = {"N": words.count, "D": words.count, "C": words.power}
-    inputs = [key for key in forms if key in columns]
+    (miss, unit), loss = misses_of(result), result.problem.loss
+    forms: dict[str, Callable[[float], str]] = dict.fromkeys(columns, "{:.4g}".format)
+    forms |= {"N": words.count, "D": words.count, "C": words.power}
+    inputs = [key for key in (*QUANTITIES, *result.law.inputs) if key in columns]
+    inputs = list(dict.fromkeys(inputs))
+    form = "{:+.2f} %" if unit == "%" else "{:+.2g}"
     rows = [
         (
             found.names[i],
             result.row_labels[i],
             *(forms[key](float(columns[key][i])) for key in inputs),
-            f"{loss[i]:.4f}",
-            f"{percent[i]:+.2f} %",
+            f"{loss[i]:.4f}" if unit == "%" and loss[i] > 0.1 else f"{loss[i]:.4g}",
+            form.format(miss[i]),
         )
         for i in found.shown
     ]
-    head = ("run", "row", *inputs, f"loss [{unit}]", "predicted / measured - 1")
+    head = ("run", "row", *inputs, result.target.label(), miss_label(unit))
     some = "" if len(rows) == result.n_runs else f" of {result.n_runs}, evenly spaced by loss"
     opened = tag("details", tag("summary", f"Show {len(rows)} runs{some}"), table(head, rows, "Runs of the fit"))
     return section("runs", "The runs", opened)
@@ -278,16 +292,13 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
     )
     sentences = [
         f"Fit: {problem.objective}, objective {result.objective_value:.6g} at the optimum; seed {result.seed}.",
-        f"Intervals of parameters: {errors}. Intervals of losses are for a new run: the law's uncertainty and the "
+        f"Intervals of parameters: {errors}. Intervals of predictions are for a new run: the law's uncertainty and the "
         f"scatter of runs around it, added in quadrature. Level: {words.percent(found.level)} throughout.",
-        "Plans: the lowest loss for 6 N D FLOP of training and 2 N FLOP per served token. By the forecast: its law "
-        "with posterior draws, and loss intervals calibrated on other tables (sf.forecast). By the law alone: "
-        "percentiles over the draws above.",
-        "IsoFLOP optima: a parabola of the loss over ln N on each budget (approach 2 of Hoffmann et al. 2022), and a "
-        "power law through their lowest points.",
+        *([] if isinstance(found.plans, str) else [_PLANS]),
+        *([] if isinstance(found.isoflop, str) else [_ISOFLOP]),
         f"Verdict: {found.verdict}. A fit is not trusted if the search did not converge, the "
-        "objective has no minimum there, the runs cannot separate parameters, or the law leaves most of the losses "
-        "unexplained.",
+        "objective has no minimum there, the runs cannot separate parameters, or the law leaves most of what was "
+        "measured unexplained.",
     ]
     facts = tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in about.items()), class_="facts")
     cite = tag("details", tag("summary", "BibTeX"), tag("pre", result.cite(), tabindex="0"), open=True)

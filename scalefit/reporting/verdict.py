@@ -9,6 +9,7 @@ import numpy as np
 
 from scalefit import _text as words
 from scalefit.reporting.html import Markup, join, tag
+from scalefit.reporting.planning_sections import held_inputs
 from scalefit.reporting.sections import formula
 
 if TYPE_CHECKING:
@@ -67,13 +68,14 @@ def _reach_sentence(found: Findings) -> str:
         if key in columns:
             spans.append(f"{form(float(columns[key].min()))} to {form(float(columns[key].max()))} {unit}")
     c = result.certificate
-    from scalefit.fitting.intervals import relative_residuals
+    from scalefit.fitting.intervals import misses_of
 
-    error = 100 * float(np.median(np.abs(relative_residuals(result))))
+    miss, unit = misses_of(result)
+    within = f"{float(np.median(np.abs(miss))):.2g} {unit}".strip()
     reach = f", of {', '.join(spans)}" if spans else ""
     return (
         f"The law {result.law.name} was fitted to {result.n_runs} runs{reach}. {c.agreement} starts "
-        f"ended at the same optimum; half of the runs are within {error:.2g} % of the law."
+        f"ended at the same optimum; half of the runs are within {within} of the law."
     )
 
 
@@ -81,9 +83,10 @@ def _plan_sentence(plan: Plan, found: Findings) -> str:
     seen = float(found.columns["C"].max())
     ratio = plan.asked / seen
     where = f"{words.times(ratio)} the largest run" if abs(ratio - 1) > 0.01 else "that of the largest run"
+    held = f", and {held_inputs(plan)}" if plan.at else ""
     beyond = " That is extrapolation." if ratio > 3 else ""
     begun = (
-        f"With {words.power(plan.asked)} FLOP, {where}, train {words.count(plan.N)} parameters on "
+        f"With {words.power(plan.asked)} FLOP, {where}{held}, train {words.count(plan.N)} parameters on "
         f"{words.count(plan.D)} tokens, {plan.tokens_per_param:.3g} per parameter, and expect a loss of {_loss(plan)}"
     )
     if isinstance(found.planned, str) or isinstance(found.ahead, str):
