@@ -55,7 +55,7 @@ def test_residuals_are_of_the_log_loss_whatever_was_fitted():
     for on in ("log_loss", "loss"):
         result = sf.fit(runs, objective="squared", on=on)
         data = figures.residual_data(result)
-        np.testing.assert_allclose(data.residual, np.log(result.predict(N=runs["N"], D=runs["D"]) / runs["loss"]))
+        np.testing.assert_allclose(data.miss, 100 * (result.predict(N=runs["N"], D=runs["D"]) / runs["loss"] - 1))
         axes = residuals.draw_residuals(data, "D")
         np.testing.assert_allclose(axes.collections[0].get_offsets()[:, 0], runs["D"])
 
