@@ -1,4 +1,4 @@
-"""Calls with arguments that do not fit: a refusal of Python names the argument.
+"""Calls with arguments that do not fit the signature: the error names the argument.
 
 Python's own text, ``plan() takes 1 positional argument but 2 were given``, does not say which name was missing.
 """
@@ -23,7 +23,7 @@ _MOST = 24  # characters of a value that is repeated; a longer one is not
 
 
 def explained(thing: _Thing) -> _Thing:
-    """Return a function whose calls with arguments that do not fit raise `CallError`; of a class, every public method.
+    """Wrap a function, or every public method of a class: calls that do not fit its signature raise `CallError`.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def _explained(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusal(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> CallError | None:
-    """Return the error for arguments that do not fit a function; None where they do."""
+    """Return the error for arguments that do not fit a function; None if they fit."""
     parameters = list(inspect.signature(call).parameters.values())
     name, owner = call.__name__, None
     if parameters and parameters[0].name == "self":
@@ -137,7 +137,7 @@ def _too_many(
 
 
 def _shown(value: Any) -> str:
-    """A value as it is typed; three dots for one that is long."""
+    """A value as it is typed; "..." for a long one."""
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value[:3]))}{', ...' if len(value) > 3 else ''}]"
     text = re.sub(r"e\+?0*", "e", f"{value:g}") if isinstance(value, float) else repr(value)

@@ -17,7 +17,7 @@ Point = dict[str, Any] | float
 
 
 def points(given: Iterable[str]) -> list[Point]:
-    """Read the points of ``--at``, one an option."""
+    """Read the points of ``--at``, one per option."""
     found: list[Point] = []
     for item in given:
         ratio = multiple_of_largest(item)
@@ -26,7 +26,7 @@ def points(given: Iterable[str]) -> list[Point]:
 
 
 def value_of(text: str) -> float | str:
-    """A number, or a multiple of the largest run as text: the result that is asked knows how large that was."""
+    """A number, or a multiple of the largest run as text, which only the result can turn into a number."""
     return shared.quantity(text) if multiple_of_largest(text) is None else text
 
 

@@ -1,4 +1,4 @@
-"""How large a law's discrepancy is on the runs of one table, whether their noise is even, and intervals of these."""
+"""Size of a law's discrepancy on the runs of one table, whether their noise is even, and intervals from both."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _LEAST_NOISE = 1e-6  # log loss
 def own_discrepancy(
     problem: Problem, fitted: CorrelatedFit, own: Discrepancy, fit: CorrelatedFit, even: float, sd: float
 ) -> tuple[Discrepancy, CorrelatedFit, float]:
-    """The amplitude that the runs show, where it is less than that of other tables; the fit under it; share of `even`.
+    """Return the amplitude that the runs show, if below that of other tables; the fit under it; the share of `even`.
 
     The amplitude is the root of the posterior mean of its square. Before the runs its logarithm is normal with `sd`,
-    and the mean of its square is that of other tables, so that runs that say nothing leave it. The noise is that of
+    and the mean of its square is that of other tables, so uninformative runs leave it unchanged. The noise is that of
     `own` or, with a probability that the runs give, `even`: noise of the wrong kind looks like a discrepancy. What the
     runs do not show may still be there beyond them, so a larger amplitude is not taken, and the forecast itself stays
     under that of other tables.
@@ -79,9 +79,9 @@ def _evidence(problem: Problem, x: Array, noise: Array, far: Array, length: floa
 
 
 def near_and_far(result: Any, scaled: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a forecast says of new runs under the table's own noise and discrepancy, and under those of other tables.
+    """Forecast new runs under the table's own noise and discrepancy, and under those of other tables.
 
-    The latter with ``skew``, how far the posterior's mean lies above its mode (m,) [log loss].
+    The latter also has ``skew``, how far the posterior's mean lies above its mode (m,) [log loss].
     """
     (about, fit, even, _), (shown, refit, share) = result._own, result._shown
     near = predict_correlated(result.problem, fit, scaled, about, result.fitted)

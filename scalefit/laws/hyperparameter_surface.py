@@ -1,4 +1,4 @@
-"""The loss over size, data, learning rate and batch: a bowl about the best settings."""
+"""The loss over size, data, learning rate and batch: a bowl around the best settings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class HyperparameterSurface(Law):
         L = E + A N^{-\alpha} + B D^{-\beta} + q u^2 + s v^2 + 2 x \sqrt{q s}\,u v, \quad
         u = \ln\frac{\eta}{c\,N^{-m} D^{n}},\ v = \ln\frac{b}{c_b\,D^{k}}
 
-    The middle of the bowl is that of Step Law [1]_; the bowl about it is scalefit's own. ``N`` [parameters], ``D``
-    tokens [tokens], the learning rate eta is ``lr``, b ``batch_size`` (in tokens or sequences: one of them in the whole
-    table); loss in [nat/token]. The best settings alone are told from a sweep by
-    :func:`scalefit.fit_hyperparameters`; this law wants their losses too, and runs near the best (2 % above a cell's
-    lowest loss at most: far from it no bowl holds). On the 849 such runs of [1]_ scalefit finds c 4.6, m .48, n .066,
+    The middle of the bowl is that of Step Law [1]_; the bowl around it is scalefit's own. ``N`` [parameters], ``D``
+    tokens [tokens], the learning rate eta is ``lr``, b ``batch_size`` (in tokens or sequences, the same in the whole
+    table); loss in [nat/token]. For the best settings alone use :func:`scalefit.fit_hyperparameters`. This law also
+    models their losses, and needs runs near the best (at most 2 % above the lowest loss of a cell, because the bowl
+    does not hold far from it). On the 849 such runs of [1]_ scalefit finds c 4.6, m .48, n .066,
     c_b 1.7 [tokens], k .52, q .0130, s .0137, x -.50 (``benchmarks/laws.py``). Its E, A and B belong to that corpus,
     whose four sizes do not determine them: no set is shipped.
 
