@@ -237,7 +237,7 @@ class OptimizerConfig(Config):
         Weight of the squared log of the softmax's normaliser (Chowdhery et al. 2022, arXiv:2204.02311). It is in the
         gradient only: reported losses stay cross-entropies.
     balance_loss, router_z_loss : float
-        Weights of a mixture of experts' auxiliary losses, in the gradient only.
+        Weights of a mixture of experts' auxiliary losses, in the gradient only; of each micro-batch by itself.
     """
 
     name: Literal["adamw", "muon"] = "adamw"
@@ -329,16 +329,15 @@ class EvaluationConfig(Config):
 class RuntimeConfig(Config):
     """How it is computed. Only `dtype` can change the numbers, so only it is part of a run's identity.
 
-    `dtype` ``auto`` is float32 on CPU and bfloat16 on CUDA (weights and their updates stay float32); rows record it.
-    On CUDA float32 products use TF32 where `dtype` is ``auto`` or ``bfloat16``, and strict float32 where it is
-    ``float32``.
-    `step` ``auto`` is eager on CPU; on CUDA a run of some length first times eager, compiled and ``graph`` passes
-    (compiled with CUDA graphs: torch's ``reduce-overhead``) on its own shape and takes the fastest.
-    `micro_batch`: sequences per backward pass and member (0: the whole batch). `checkpoint_every`: [s].
-    `log`: writers of the curve beside the store, any of ``tensorboard`` and ``wandb`` (offline).
-    `keep_weights`: leave the weights of the last point in the run's folder, for :func:`load_trained`.
-    `parallel`: how processes of ``torchrun`` share a run: ``ddp``, or ``fsdp`` (torch's ``fully_shard``: each holds a
-    part of every parameter, gradient and moment); each can resume from the other's checkpoint.
+    `micro_batch`: sequences per backward pass and member (0: the whole batch); a mixture of experts balances those that
+    pass at once, so there it is part of the identity too. `checkpoint_every`: [s]. `dtype` ``auto`` is float32 on CPU
+    and bfloat16 on CUDA (weights and their updates stay float32); rows record it. On CUDA float32 products use TF32
+    unless `dtype` is ``float32``. `step` ``auto`` is eager on CPU; on CUDA a long run first times eager, compiled and
+    ``graph`` (CUDA graphs) passes on its own shape. `log`: writers of the curve beside the store, any of
+    ``tensorboard`` and ``wandb`` (offline). `keep_weights`: leave those of the last point in the run's folder, for
+    :func:`load_trained`. `parallel`: how processes of ``torchrun`` share a run: ``ddp``, or ``fsdp`` (torch's
+    ``fully_shard``: each holds a part of every parameter, gradient and moment); each can resume from the other's
+    checkpoint.
     """
 
     device: Text = "auto"
@@ -394,7 +393,9 @@ class RunConfig(Config):
 
     def run_id(self, corpus_sha: str) -> str:
         """Twelve hex digits that name this config on this corpus; the device and checkpoints do not count."""
-        identity = {key: value for key, value in self.changes().items() if key != "runtime"}
-        identity["dtype"] = self.runtime.dtype
+        parts, identity = self.runtime.micro_batch, {**self.changes(), "dtype": self.runtime.dtype}
+        identity.pop("runtime", None)
+        if self.model.family == "moe" and self.optimizer.balance_loss and 0 < parts < self.optimizer.batch_size:
+            identity["micro_batch"] = parts
         text = json.dumps([SCHEMA, corpus_sha, identity], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -68,7 +68,7 @@ class _Group:
 
     rate: float
     decay: float
-    parameters: tuple[nn.Parameter, ...]
+    place: slice  # among all parameters
     members: tuple[tuple[list[torch.Tensor], ...], ...]
 
 
@@ -76,7 +76,7 @@ class _Group:
 class _Matrix:
     """A parameter that Muon moves: (E, ..., fan_in, fan_out), with the widths of its matrices side by side."""
 
-    parameter: nn.Parameter
+    place: int  # among all parameters
     weight: torch.Tensor
     momentum: torch.Tensor
     parts: tuple[int, ...]
@@ -111,9 +111,9 @@ class FlatAdamW:
         self.weights, self.mean = (torch.zeros(size, device=device) for _ in range(2))
         self.square = torch.zeros(size - by_muon, device=device)
         self._matrices: list[_Matrix] = []
-        alike: dict[Kind, list[tuple[nn.Parameter, torch.Tensor, torch.Tensor]]] = {}
+        alike: dict[Kind, list[tuple[torch.Tensor, ...]]] = {}
         start = 0
-        for (name, parameter), kind in zip(named, kinds, strict=True):
+        for place, ((name, parameter), kind) in enumerate(zip(named, kinds, strict=True)):
             part = slice(start, start + parameter.numel())
             self.weights[part].view_as(parameter).copy_(parameter.detach())
             parameter.data = self.weights[part].view_as(parameter)
@@ -122,22 +122,25 @@ class FlatAdamW:
             if kind[0]:
                 shape = _with_member(parameter)
                 parts = model.parts(name) or (shape[-1],)
-                self._matrices.append(_Matrix(parameter, parameter.data.view(shape), mean.view(shape), parts, kind[2]))
+                self._matrices.append(_Matrix(place, parameter.data.view(shape), mean.view(shape), parts, kind[2]))
             else:
                 square = self.square[start - by_muon : part.stop - by_muon].view_as(parameter)
-                alike.setdefault(kind, []).append((parameter, mean, square))
+                alike.setdefault(kind, []).append((parameter.data, mean, square))
             start = part.stop
-        self._groups = [self._group(*which[1:], held) for which, held in alike.items()]
+        self._groups: list[_Group] = []
+        first = len(self._matrices)  # Muon's stand first, then those of each kind side by side
+        for kind, held in alike.items():
+            self._groups.append(self._group(kind, slice(first, first + len(held)), held))
+            first += len(held)
         self._count = torch.zeros((), device=device)
         self._lr = torch.tensor(self.lrs, device=device)
 
-    def _group(self, decays: bool, rate: float, held: list[tuple[nn.Parameter, torch.Tensor, torch.Tensor]]) -> _Group:
+    def _group(self, kind: Kind, place: slice, held: list[tuple[torch.Tensor, ...]]) -> _Group:
+        _, decays, rate = kind
         # decay is at the unscaled rate, whatever the rate of the group
         decay = self.settings.weight_decay / rate if decays else 0.0
-        parameters, means, squares = (tuple(column) for column in zip(*held, strict=True))
-        tensors = ([parameter.data for parameter in parameters], means, squares)
-        members = tuple(tuple(self._of(column, e) for column in tensors) for e in range(self.members))
-        return _Group(rate, decay, parameters, members)
+        columns = list(zip(*held, strict=True))
+        return _Group(rate, decay, place, tuple(tuple(self._of(c, e) for c in columns) for e in range(self.members)))
 
     def _of(self, tensors: Iterable[torch.Tensor], member: int) -> list[torch.Tensor]:
         return list(tensors) if self.members == 1 else [tensor[member] for tensor in tensors]
@@ -148,13 +151,11 @@ class FlatAdamW:
         With `in_place` they are set to zero where they are, as CUDA graphs need: what a graph made is overwritten when
         it runs again.
         """
-        for parameter in self.parameters:
-            if not in_place:
-                parameter.grad = None
-            elif parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
         if in_place:
-            torch._foreach_zero_([_gradient(parameter) for parameter in self.parameters])
+            torch._foreach_zero_(self._gradients())
+            return
+        for parameter in self.parameters:
+            parameter.grad = None
 
     @torch.no_grad()
     def step(self, count: int, multiplier: float) -> torch.Tensor:
@@ -165,14 +166,12 @@ class FlatAdamW:
         tensor, shape (E,)
             The gradient norm of each member before clipping.
         """
-        for parameter in self.parameters:
-            if parameter.grad is None:  # of no use to this batch
-                parameter.grad = torch.zeros_like(parameter)
-        settings, norms = self.settings, self._norms()
+        gradients = self._gradients()
+        settings, norms = self.settings, self._norms(gradients)
         shrink = ((norms + 1e-6) / settings.clip).clamp_(min=1.0)  # what the gradients are divided by
         self._count.fill_(count)
         for group in self._groups:
-            grads = [_gradient(parameter) for parameter in group.parameters]
+            grads = gradients[group.place]
             for member, (weights, mean, square) in enumerate(group.members):
                 torch._fused_adamw_(
                     weights, self._of(grads, member), mean, square, [], [self._count] * len(weights),
@@ -181,21 +180,31 @@ class FlatAdamW:
                     grad_scale=shrink[member], found_inf=None,
                 )  # fmt: skip
         for matrix in self._matrices:
-            self._orthogonal_step(matrix, multiplier, shrink)
+            self._orthogonal_step(matrix, gradients[matrix.place], multiplier, shrink)
         return norms
 
-    def _norms(self) -> torch.Tensor:
-        grads = [_gradient(parameter) for parameter in self.parameters]
+    def _gradients(self) -> list[torch.Tensor]:
+        """Those of all parameters, of zeros for one that was of no use to this batch."""
+        found = []
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            found.append(parameter.grad)
+        return found
+
+    def _norms(self, grads: list[torch.Tensor]) -> torch.Tensor:
         if self.members == 1:
             return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
         each = torch.stack([torch.linalg.vector_norm(grad.view(self.members, -1), dim=1) for grad in grads])
         return torch.linalg.vector_norm(each, dim=0)
 
-    def _orthogonal_step(self, matrix: _Matrix, multiplier: float, shrink: torch.Tensor) -> None:
+    def _orthogonal_step(
+        self, matrix: _Matrix, gradient: torch.Tensor, multiplier: float, shrink: torch.Tensor
+    ) -> None:
         momentum = self.settings.momentum
         assert momentum is not None
         by_member = (-1, *(1,) * (matrix.weight.dim() - 1))
-        grad = _gradient(matrix.parameter).view_as(matrix.weight) / shrink.view(by_member)
+        grad = gradient.view_as(matrix.weight) / shrink.view(by_member)
         matrix.momentum.mul_(momentum).add_(grad)
         ahead = grad.add_(matrix.momentum, alpha=momentum)  # Nesterov's
         rows = ahead.shape[-2]
@@ -223,11 +232,6 @@ class FlatAdamW:
         """Return what :meth:`load` takes of a checkpoint's state."""
         device = self.weights.device
         return {name: value.to(device) for name, value in state.items()}
-
-
-def _gradient(parameter: nn.Parameter) -> torch.Tensor:
-    assert parameter.grad is not None
-    return parameter.grad
 
 
 def _with_member(parameter: torch.Tensor) -> tuple[int, ...]:

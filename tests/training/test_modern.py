@@ -225,3 +225,17 @@ def test_auxiliary_losses_move_weights_and_no_reported_loss() -> None:
     both.mean().backward()
     torch.testing.assert_close(both, plain)
     assert not torch.allclose(model.blocks[0].feed_forward.router.grad, before, rtol=1e-2)
+
+
+def test_a_mixture_balances_the_rows_that_pass_at_once(with_, store, store_at) -> None:
+    """So its micro-batches change the run, and with it the run's name; without a balance loss they change neither."""
+    family = {"family": "moe", "n_experts": 4, "top_k": 2}
+    for weight, changed in ((1.0, True), (0.0, False)):
+        runs = []
+        for micro_batch in (0, 2):
+            change = {"model": family, "optimizer": {"balance_loss": weight}, "runtime": {"micro_batch": micro_batch}}
+            runs.append(train(with_(**change), store_at(store / f"{weight}-{micro_batch}")))
+        whole, parts = runs
+        assert (abs(whole.loss - parts.loss) > 1e-5) == changed == (whole.run_id != parts.run_id)
+    dense = [with_(runtime={"micro_batch": micro_batch}).run_id("sha") for micro_batch in (0, 2)]
+    assert dense[0] == dense[1]

@@ -23,6 +23,7 @@ from scalefit.training.models.layers import (
     EnsembleRMSNorm,
     FeedForward,
     GatedFeedForward,
+    product,
     rotary_angles,
 )
 from scalefit.training.models.losses import cross_entropy
@@ -183,7 +184,8 @@ class Decoder(nn.Module):
         return losses
 
     def _embed(self, ids: torch.Tensor) -> torch.Tensor:
-        x = F.embedding(ids + self.offsets, self.token_embedding.flatten(0, 1))  # (E, B, T, d)
+        places = ids if self.members == 1 else ids + self.offsets
+        x = F.embedding(places, self.token_embedding.flatten(0, 1))  # (E, B, T, d)
         length = ids.shape[-1]
         if self.config.family == "gpt2":
             positions = self.positions if length == self.config.T_max else self.positions[:, :length]
@@ -202,12 +204,7 @@ class Decoder(nn.Module):
         if missing:
             weight = F.pad(weight, (0, 0, 0, missing))
             bias = None if bias is None else F.pad(bias, (0, missing))
-        if self.members == 1:
-            one, weight = x.squeeze(0), weight.squeeze(0).T
-            found = one @ weight if bias is None else torch.addmm(bias.squeeze(0), one, weight)
-            return found.unsqueeze(0)
-        weight = weight.transpose(1, 2)
-        return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)
+        return product(x, weight.transpose(1, 2), bias)
 
     def decays(self, name: str, parameter: torch.Tensor) -> bool:
         """Weight decay holds for matrices only: (E, fan_in, fan_out) and embeddings."""

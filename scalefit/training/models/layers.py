@@ -12,6 +12,18 @@ from scalefit.training.config import ModelConfig
 MUP_HEAD = 32
 
 
+def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """``x @ weight + bias`` for each member: (E, M, fan_in), (E, fan_in, fan_out), (E, fan_out) to (E, M, fan_out)."""
+    batched = x.device.type == "cpu" and weight.is_contiguous() and not torch.compiler.is_compiling()
+    if len(x) == 1 and not batched:
+        # one matrix product with its bias inside: compilers and cuBLAS know it best, and the gradient of a transposed
+        # weight is made in the weight's own layout. Squeezed, not indexed: the gradient of an index is a copy into
+        # zeros. On a CPU these changes of shape cost a small model more than the batched product, which is as fast.
+        one, matrix = x.squeeze(0), weight.squeeze(0)
+        return (one @ matrix if bias is None else torch.addmm(bias.squeeze(0), one, matrix)).unsqueeze(0)
+    return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)
+
+
 class EnsembleLinear(nn.Module):
     """``x @ weight + bias`` for each member; weight (E, fan_in, fan_out).
 
@@ -26,14 +38,7 @@ class EnsembleLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(E, M, fan_in) to (E, M, fan_out)."""
-        if len(x) == 1:  # one matrix product with its bias inside, which compilers and BLAS know best
-            # squeezed, not indexed: the gradient of an index is a copy into zeros
-            one, weight = x.squeeze(0), self.weight.squeeze(0)
-            out = one @ weight if self.bias is None else torch.addmm(self.bias.squeeze(0), one, weight)
-            return out.unsqueeze(0)
-        if self.bias is None:
-            return torch.bmm(x, self.weight)
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
+        return product(x, self.weight, self.bias)
 
 
 class EnsembleNorm(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -28,15 +28,18 @@ def chunks_of(device: str) -> Iterator[None]:
 _stands_for: contextvars.ContextVar[str] = contextvars.ContextVar("device", default="")
 
 
-def _chunks(logits: torch.Tensor) -> list[slice]:
-    """Rows of logits that are worked on at a time; a compiler fuses the whole and needs no parts."""
-    rows = len(logits)
+def _parts(logits: torch.Tensor, *others: torch.Tensor) -> Iterable[tuple[torch.Tensor, ...]]:
+    """Rows of logits, and of other tensors, that are worked on at a time; a compiler fuses the whole."""
     if torch.compiler.is_compiling():  # asked first: a compiler would break its graph at what stands below
-        return [slice(0, rows)]
+        return [(logits, *others)]
     size = max(1, _CHUNK.get(_stands_for.get() or logits.device.type, 1 << 24) // logits.shape[1])
-    if size >= rows:
-        return [slice(0, rows)]
-    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+    if size >= len(logits):
+        return [(logits, *others)]
+    return zip(*(tensor.split(size) for tensor in (logits, *others)), strict=True)
+
+
+def _without_padding(logits: torch.Tensor, vocab_size: int) -> torch.Tensor:
+    return logits if logits.shape[1] == vocab_size else logits[:, :vocab_size]
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -55,9 +58,8 @@ class _CrossEntropy(torch.autograd.Function):
         scored = targets != IGNORE
         safe = targets.where(scored, 0)
         normaliser = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
-        for part in _chunks(logits):
-            rows = _capped(logits[part, :vocab_size].float(), soft_cap)
-            normaliser[part] = rows.logsumexp(dim=-1)
+        for raw, place in _parts(_without_padding(logits, vocab_size), normaliser):
+            place.copy_(_capped(raw.float(), soft_cap).logsumexp(dim=-1))
         chosen = _capped(logits.gather(1, safe.unsqueeze(1)).squeeze(1).float(), soft_cap)
         ctx.save_for_backward(logits, safe, scored, normaliser)
         ctx.settings = vocab_size, z_loss, soft_cap, keep
@@ -71,20 +73,21 @@ class _CrossEntropy(torch.autograd.Function):
         weight = _weight(grad, normaliser, z_loss)
         out = torch.empty_like(logits) if keep else logits.detach()
         in_place = out.dtype == torch.float32 and not torch.compiler.is_compiling()
-        for part in _chunks(logits):
-            raw = logits[part, :vocab_size].float()
+        known = _without_padding(logits, vocab_size), _without_padding(out, vocab_size)
+        columns = (tensor.unsqueeze(1) for tensor in (normaliser, weight, targets, -grad))
+        for part, place, normal, weights, chosen, minus in _parts(*known, *columns):
+            raw = part.float()
             slope = 1 - (raw / soft_cap).tanh().square() if soft_cap else None
             # float32 is worked on where it will stay; a compiler fuses the whole and knows no `out`
-            place = out[part, :vocab_size] if in_place else None
-            rows = torch.sub(_capped(raw, soft_cap), normaliser[part].unsqueeze(1), out=place)
-            rows = rows.exp_().mul_(weight[part].unsqueeze(1))
-            rows.scatter_add_(1, targets[part].unsqueeze(1), -grad[part].unsqueeze(1))
+            rows = torch.sub(_capped(raw, soft_cap), normal, out=place if in_place else None)
+            rows = rows.exp_().mul_(weights)
+            rows.scatter_add_(1, chosen, minus)
             if slope is not None:
                 rows.mul_(slope)
             if not in_place:
-                out[part, :vocab_size] = rows.to(out.dtype)
-            if vocab_size < out.shape[1]:
-                out[part, vocab_size:] = 0
+                place.copy_(rows)
+        if vocab_size < out.shape[1]:
+            out[:, vocab_size:] = 0
         return out, None, None, None, None, None
 
 
@@ -100,10 +103,9 @@ class _InPlace(torch.autograd.Function):
         safe = targets.where(scored, 0).unsqueeze(1)
         chosen = logits.gather(1, safe)
         top, total = torch.empty_like(chosen), torch.empty_like(chosen)
-        for part in _chunks(logits):
-            rows = logits[part, :vocab_size]
-            torch.amax(rows, 1, keepdim=True, out=top[part])
-            torch.sum(rows.sub_(top[part]).exp_(), 1, keepdim=True, out=total[part])
+        for rows, tops, totals in _parts(_without_padding(logits, vocab_size), top, total):
+            torch.amax(rows, 1, keepdim=True, out=tops)
+            torch.sum(rows.sub_(tops).exp_(), 1, keepdim=True, out=totals)
         normaliser = top.add_(total.log())
         ctx.save_for_backward(logits, safe, scored, total, normaliser)
         ctx.settings = vocab_size, z_loss
@@ -116,9 +118,8 @@ class _InPlace(torch.autograd.Function):
         grad = (grads[0] * scored).unsqueeze(1)
         weight, minus = _weight(grad, normaliser, z_loss) / total, -grad
         out = logits.detach()  # which counts as changed: a second backward pass is refused
-        for part in _chunks(out):
-            rows = out[part, :vocab_size].mul_(weight[part])
-            rows.scatter_add_(1, targets[part], minus[part])
+        for rows, weights, chosen, minuses in _parts(_without_padding(out, vocab_size), weight, targets, minus):
+            rows.mul_(weights).scatter_add_(1, chosen, minuses)
         if vocab_size < out.shape[1]:
             out[:, vocab_size:] = 0
         return out, None, None, None
