@@ -331,13 +331,12 @@ class RuntimeConfig(Config):
 
     `micro_batch`: sequences per backward pass and member (0: the whole batch); a mixture of experts balances those that
     pass at once, so there it is part of the identity too. `checkpoint_every`: [s]. `dtype` ``auto`` is float32 on CPU
-    and bfloat16 on CUDA (weights and their updates stay float32); rows record it. On CUDA float32 products use TF32
-    unless `dtype` is ``float32``. `step` ``auto`` is eager on CPU; on CUDA a long run first times eager, compiled and
-    ``graph`` (CUDA graphs) passes on its own shape. `log`: writers of the curve beside the store, any of
-    ``tensorboard`` and ``wandb`` (offline). `keep_weights`: leave those of the last point in the run's folder, for
-    :func:`load_trained`. `parallel`: how processes of ``torchrun`` share a run: ``ddp``, or ``fsdp`` (torch's
-    ``fully_shard``: each holds a part of every parameter, gradient and moment); each can resume from the other's
-    checkpoint.
+    and bfloat16 on CUDA (weights and their updates stay float32). On CUDA float32 products use TF32 unless `dtype` is
+    ``float32``. `step` ``auto`` is eager on CPU; on CUDA a long run first times eager, compiled and ``graph`` (CUDA
+    graphs) passes on its own shape. `log`: writers of the curve beside the store, any of ``tensorboard`` and ``wandb``
+    (offline). `keep_weights`: leave those of the last point in the run's folder, for :func:`load_trained`. `parallel`:
+    how processes of ``torchrun`` share a run: ``ddp``, or ``fsdp`` (torch's ``fully_shard``: each holds a part of every
+    parameter, gradient and moment); each can resume from the other's checkpoint.
     """
 
     device: Text = "auto"
