@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.errors import ArgumentError, arg
+from scalefit.errors import ArgumentError, arg, way
 
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "bn": 1e9, "t": 1e12, "tn": 1e12, "p": 1e15, "e": 1e18}
 _SUFFIX |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
@@ -25,6 +25,9 @@ _NUMBER = re.compile(
 _PLAIN = {0xFF10 + digit: str(digit) for digit in range(10)} | {0xFF0E: ".", 0xFF0C: ",", 0x2212: "-", 0x2019: "'"}
 _PLAIN |= dict.fromkeys((0x00A0, 0x2007, 0x2009, 0x202F), " ") | dict.fromkeys((0x200B, 0xFEFF), "")
 
+#: Compute in days of 1e15 FLOP per second, and what is no compute before a device is named.
+_FLOP_DAYS = re.compile(r"(.+?)\s*(?:pf|petaflops?)(?:/?s)?[- ]?days?", re.IGNORECASE)
+_TIME_OR_MONEY = re.compile(r"\d.*(?:hours?|hrs?|days?|gpus?|\busd\b|\beur\b)|[$€]\s*\d", re.IGNORECASE)
 #: A run by its size beside the largest: 10x.
 _MULTIPLE = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*[x×]", re.IGNORECASE | re.ASCII)
 
@@ -96,6 +99,15 @@ def read_quantity(value: str | float | int, shown: str) -> float:
             f"{shown} has a comma that is not between thousands; it may be a decimal comma",
             "nothing was computed",
             "Write 5.2593 for 5,2593",
+        )
+    if match is None and (days := _FLOP_DAYS.fullmatch(text)):
+        return read_quantity(days[1], shown) * 8.64e19
+    if match is None and _TIME_OR_MONEY.search(text):
+        hours = way("Hardware.named('h100').compute(hours=1e5)", "--hours 1e5 --hardware h100")
+        raise ArgumentError(
+            f"{shown} is time or money, and what it computes depends on the device",
+            "nothing was computed",
+            f"Write FLOP, such as 1e22, or name the device: {hours}",
         )
     if match is None:
         raise ArgumentError(

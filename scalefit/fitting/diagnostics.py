@@ -22,7 +22,7 @@ from scalefit.fitting.intervals import trend_of
 from scalefit.fitting.solution import Solution
 
 #: Where these were noted, runs at the same inputs differ in something else, and their scatter is not noise.
-_NO_REPLICATES = {"repeated_tokens", "swept", "mixed_runs"}
+_NO_REPLICATES = {"unread_size", "repeated_tokens", "swept", "mixed_runs"}
 _MOVED = 1.0  # standard errors
 _INFLUENCE_RUNS = 20_000
 

@@ -25,7 +25,7 @@ from scalefit.fitting.identifiability import (
 )
 from scalefit.fitting.information import narrow_problem, refuse_too_few_settings, too_narrow
 from scalefit.fitting.layout import Layout, in_raw_units, within_bounds
-from scalefit.fitting.mixed_columns import mixed_notes
+from scalefit.fitting.mixed_columns import mixed_notes, unread_sizes
 from scalefit.fitting.mixtures import held_constants, refuse_few_mixtures, with_shares
 from scalefit.fitting.objectives import Kind, Objective, Scale, sides_of
 from scalefit.fitting.per_series import each_part
@@ -313,6 +313,7 @@ def _fit(table: Runs, request: _Request, shared: list[Any]) -> FitResult:
     request.objective.demand(loss)
     refuse_thin_series(law, {str(label): g.size for label, g in zip(shared, groups, strict=False)}, set(request.fixed))
     notes = [*table.notes, *repeated_notes(law, table.table), *sweep_notes(law, table.table)]
+    notes += unread_sizes(law, table.table)
     if law.shares:
         refuse_few_mixtures(law, table.columns, layout.n_free)
     notes += refuse(law, table.columns, loss, layout.n_free, pinned, set(request.fixed))

@@ -27,6 +27,34 @@ RECIPES = frozenset(
 _MEASURED = frozenset("n d c loss weight series unique_tokens epochs tokens_per_param ratio seed".split())
 
 
+def unread_sizes(law: type[Law], columns: Mapping[str, AnyArray]) -> list[Note]:
+    """Say that runs of the same inputs differ in N or D, which the law does not read: they are not replicates.
+
+    By a law of N alone or D alone such runs differ as much as their other size matters. By one of C they differ as much
+    as the balance of N and D does, which is little near the best balance.
+    """
+    inputs = [key for key in law.inputs if key in columns]
+    unread = [key for key in SIZES if key not in law.inputs and key in columns]
+    if not unread or not set(law.inputs) & set(QUANTITIES):
+        return []
+    group, apart = settings(columns[key] for key in inputs), settings(columns[key] for key in (*inputs, *unread))
+    several = int((np.bincount(np.unique(np.column_stack([group, apart]), axis=0)[:, 0]) > 1).sum())
+    if not several:
+        return []
+    given, others = " and ".join(inputs), " and ".join(unread)
+    of_compute = "C" in law.inputs
+    do = (
+        f"For the law of the best runs keep the best of each C: runs.loc[runs.groupby({inputs})['loss'].idxmin()]."
+        if of_compute
+        else f"Fit a law of N and D, such as chinchilla, or keep the runs of one {others}."
+    )
+    text = (
+        f"Runs of the same {given} differ in {others}, which {law.name} does not read, in {several} of "
+        f"{int(group.max()) + 1} settings. The law describes the middle of these runs. {do}"
+    )
+    return [Note("unread_size", "info" if of_compute else "warning", text, {"columns": unread, "settings": several})]
+
+
 def mixed_notes(law: type[Law], columns: Mapping[str, AnyArray], residuals: Array) -> list[Note]:
     """Name the columns between whose values the residuals differ, and say what to pass.
 

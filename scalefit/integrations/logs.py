@@ -314,7 +314,7 @@ def _steps_from(
             raise DataError(
                 "The log counts tokens and no steps, which need the batch size",
                 "nothing was read",
-                "Put tokens_per_step in the plan",
+                "Put tokens_per_step in the plan; a table with one row for each finished run is for scalefit fit",
             )
         return table.assign(step=table["tokens"] / tokens_per_step).drop(columns="tokens")
     epoch = table["epoch"]

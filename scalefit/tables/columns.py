@@ -122,6 +122,7 @@ def choose(
     usual = tuple(SHAPE_NAMES.get(target) or USUAL_NAMES[target]) if usual is None else tuple(usual)
     if target == "loss":
         usual = (*PER_BYTE_NAMES, *usual) if loss_unit.endswith("/byte") else (*usual, *PER_BYTE_NAMES)
+        usual = (*PERPLEXITY_NAMES, *usual) if loss_unit == "perplexity" else usual
     if target == "N":
         usual = (*usual, *NON_EMBEDDING_NAMES)
     plain = [(plain_name(name), name, 1.0) for name in names]
@@ -288,8 +289,13 @@ def missing_column(
     )
     if "not both" in what:
         how += f", or that of the compute with {arg('C', column=True)}"
+        alone = [name for name in QUANTITIES if name in there]
+        if {*there} == {*alone[:1], "loss"}:  # nothing else is there that could be named
+            how += f"; {arg('law', f'power_law:{alone[0]}')} is a law of {alone[0]} alone"
     elif what.startswith("N, D or C") and any(name.lower() in COUNTS_STEPS for name in there):
         how += "; the log of one run is for scalefit advise"
+    elif what.startswith("N, D or C"):
+        how += f"; one size of all runs is a number, {arg('N', '124M', column=True)}"
     return DataError(f"There is no {what} in {{name}}. {has}", "nothing was read", how)
 
 

@@ -185,3 +185,33 @@ def test_multiples_of_the_largest_cell_or_recipe(tmp_path, capsys):
     assert code == 0 and text.count("632M") >= 2 and "94.9B" in text  # as in the first line
     code, text = said(capsys, "laws", "--at", "10x")
     assert code == 2 and "must read N=7e9,D=2e12" in text
+
+
+def test_compute_as_people_state_it(table, capsys):
+    code, text = said(capsys, "plan", table, "--C", "100 PF-days")
+    assert code == 0 and "C = 8.64e+21 FLOP" in text
+    for typed in ("100k GPU hours", "$50000", "3 days"):
+        code, text = said(capsys, "plan", table, "--C", typed)
+        assert code == 1 and "depends on the device" in text and "--hours 1e5 --hardware h100" in text
+
+
+def test_tables_of_few_columns_are_sent_to_what_reads_them(tmp_path, capsys):
+    small = tmp_path / "few.csv"
+    for text, words in (
+        ("flops,loss\n1e18,3.2\n1e19,2.9\n", "--law power_law:C is a law of C alone"),
+        ("params,loss\n10M,3.2\n20M,2.9\n", "--law power_law:N is a law of N alone"),
+        ("learning_rate,loss\n1e-4,3.5\n1e-3,3.4\n", "one size of all runs is a number, --N 124M"),
+    ):
+        small.write_text(text)
+        code, answer = said(capsys, "fit", small)
+        assert code == 1 and words in answer
+    frame = pd.DataFrame({"N": [1e8, 2e8], "D": [2e9, 4e9], "ppl": [30.0, 20.0]})
+    assert sf.read_runs(frame, loss_unit="perplexity")["loss"].tolist() == pytest.approx(np.log([30.0, 20.0]))
+
+
+def test_a_published_law_in_the_place_of_a_result_says_how_to_take_it():
+    for name in ("chinchilla", "besiroglu2024"):
+        with pytest.raises(sf.DataError, match=rf"sf\.published\('{name}'\)"):
+            sf.plan(name, C=1e22)
+    with pytest.raises(sf.DataError, match="no file"):
+        sf.plan("missing.csv", C=1e22)

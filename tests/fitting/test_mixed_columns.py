@@ -106,3 +106,17 @@ def test_a_label_of_the_mixture_is_not_a_recipe():
     table["loss"] = (1.8 + 0.9 * (shares @ [1, 0.3]) ** -0.3) * np.exp(0.002 * rng.standard_normal(24))
     table["mixture"] = np.repeat([f"mix{i}" for i in range(8)], 3)
     assert "mixed_runs" not in codes(sf.fit(table, "effective_mixture"))
+
+
+@pytest.mark.parametrize(("law", "severity"), [("power_law:D", "warning"), ("power_law:C", "info")])
+def test_runs_that_differ_in_a_size_that_the_law_does_not_read_are_no_replicates(law, severity):
+    """On a grid of sizes and ratios, runs of one D or one C are not runs of one setting."""
+    N, ratio = (a.ravel() for a in np.meshgrid(1e8 * 2.0 ** np.arange(5), 5 * 2.0 ** np.arange(5)))
+    noise = np.random.default_rng(0).normal(0, 0.003, N.size)
+    truth = sf.published("chinchilla", "besiroglu2024").predict(N=N, D=N * ratio)
+    table = {"N": N, "D": N * ratio, "loss": truth * np.exp(noise)}
+    found = {note.code: note for note in sf.fit(table, law).notes}
+    assert found["unread_size"].severity == severity and "replicates" not in found and "lack_of_fit" not in found
+    assert "unread_size" not in {note.code for note in sf.fit(table, "chinchilla").notes}
+    one_length = {"N": N[:5], "D": np.full(5, 3e9), "loss": truth[:5]}  # each N once
+    assert "unread_size" not in {note.code for note in sf.fit(one_length, "power_law:N").notes}
