@@ -19,6 +19,7 @@ import sqlite3
 import tempfile
 import time
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import scalefit as sf
@@ -88,7 +89,7 @@ def write_mlflow(folder: Path, seeds: range, points: int) -> None:
 
 def write_sqlite(folder: Path, seeds: range, points: int) -> None:
     folder.mkdir(parents=True)
-    with sqlite3.connect(folder / "mlflow.db") as base:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as base, base:
         base.executescript((STORES / "mlflow/mlflow.sql").read_text())
         base.execute("DELETE FROM runs")
         for seed in seeds:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.integrate import trapezoid
 
 from scalefit._typing import Array
 from scalefit.memory._claim import Claim, Found
@@ -51,6 +50,8 @@ def eq_4() -> Found:
 
 
 def eq_5() -> Found:
+    from scipy.integrate import trapezoid
+
     r, d = 0.7, 3
     x = np.linspace(-r, r, 20_001)
     mass = d * float(trapezoid(np.exp(-(x**2)), x)) / math.exp(float(log_partition(1, r, d)))
@@ -89,6 +90,8 @@ def eq_8() -> Found:
 
 
 def eq_9() -> Found:
+    from scipy.integrate import trapezoid
+
     r = 0.7
     x = np.linspace(-r, r, 20_001)
     weights = [np.exp(-np.asarray(global_energy(_PAIR, (at + x)[:, None]))) for at in (0.0, 4.0)]

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -55,7 +56,7 @@ def make_mlflow(out: Path, scratch: Path) -> None:
     for run in (scratch / "mlruns").glob("*/*/tags"):
         shutil.rmtree(run)
     shutil.copytree(scratch / "mlruns", out / "mlruns", ignore=lambda _, names: {".trash"} & set(names))
-    with sqlite3.connect(scratch / "mlflow.db") as base:
+    with closing(sqlite3.connect(scratch / "mlflow.db")) as base, base:
         kept = ("runs", "params", "metrics")
         lines = [line for line in base.iterdump() if any(line.startswith(_heads(name)) for name in kept)]
     (out / "mlflow.sql").write_text("\n".join(lines) + "\n")

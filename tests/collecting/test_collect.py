@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,7 @@ class TestWandb:
 class TestMlflow:
     @pytest.fixture
     def database(self, tmp_path):
-        with sqlite3.connect(tmp_path / "mlflow.db") as base:
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as base, base:
             base.executescript((STORES / "mlflow" / "mlflow.sql").read_text())
         return tmp_path / "mlflow.db"
 
@@ -121,7 +122,7 @@ class TestMlflow:
         assert database.read_bytes() == before
 
     def test_another_database_is_passed_over_and_named(self, tmp_path, database):
-        with sqlite3.connect(tmp_path / "other.db") as base:
+        with closing(sqlite3.connect(tmp_path / "other.db")) as base, base:
             base.execute("CREATE TABLE things (x)")
         assert "none of MLflow's" in said(sf.collect(tmp_path), "unreadable")
 
