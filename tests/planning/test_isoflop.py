@@ -297,7 +297,7 @@ def test_approaches_on_published_runs(porian):
 
 def test_failed_approaches_say_why(hoffmann240):
     table = agreement(hoffmann240, n_draws=20).set_index("approach")
-    assert "do not gather" in table.loc["isoflop local", "remark"]
+    assert "do not share" in table.loc["isoflop local", "remark"]
     assert table.loc["law chinchilla", "exponent_N"] == pytest.approx(0.5139, abs=1e-4)
 
 
