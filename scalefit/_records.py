@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from scalefit import __version__
+from scalefit._arguments import parse_quantity
 from scalefit._calls import explained
 from scalefit._plain import plain
 from scalefit.errors import ArgumentError, DataError, Note, ScalefitError, Severity
+
+
+def as_typed(value: Any) -> Any:
+    """Read text such as "124M" or "10k"; anything else is left to whoever checks it."""
+    return parse_quantity(value) if isinstance(value, str) else value
+
+
+#: A number as a person types it, in a model of this module.
+Quantity = Annotated[float, BeforeValidator(as_typed)]
 
 
 @explained

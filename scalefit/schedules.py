@@ -16,7 +16,7 @@ from pydantic import model_validator
 
 from scalefit._arguments import as_numbers, check_number, check_numbers, one_of
 from scalefit._knots import Shape, check_knots, decay, thinned
-from scalefit._records import Record
+from scalefit._records import Quantity, Record, as_typed
 from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
@@ -38,9 +38,9 @@ class Schedule(Record):
     ----------
     kind : {"constant", "linear", "cosine", "wsd", "two_stage", "knots"}
         The family.
-    total : float
-        Length [steps].
-    warmup : float
+    total : float or str
+        Length [steps], such as 10_000 or ``"10k"``.
+    warmup : float or str
         Length of the linear warm-up from zero [steps]. It multiplies the rest of the schedule, so a cooldown can begin
         before it ends; one as long as `total` or longer never reaches the peak.
     final : float
@@ -49,7 +49,7 @@ class Schedule(Record):
         Share of `total` spent cooling down, for ``"wsd"`` [-].
     shape : {"linear", "1-sqrt", "exp"}
         Shape of the cooldown, for ``"wsd"``.
-    switch : float
+    switch : float or str
         Step at which the second stage begins, for ``"two_stage"`` [steps].
     steps, lr_over_peak : tuple of float
         The knots, for ``"knots"``.
@@ -62,12 +62,12 @@ class Schedule(Record):
     """
 
     kind: Kind
-    total: float
-    warmup: float = 0.0
+    total: Quantity
+    warmup: Quantity = 0.0
     final: float = 1.0
     cooldown: float = 0.2
     shape: Shape = "linear"
-    switch: float = 0.0
+    switch: Quantity = 0.0
     steps: tuple[float, ...] = ()
     lr_over_peak: tuple[float, ...] = ()
 
@@ -135,31 +135,40 @@ class Schedule(Record):
 
     # -- constructors -------------------------------------------------------------------------------
     @classmethod
-    def constant(cls, total: float, warmup: float = 0) -> Schedule:
+    def constant(cls, total: float | str, warmup: float | str = 0) -> Schedule:
         """Constant rate for `total` steps, after a linear warm-up of `warmup` steps."""
-        return cls(kind="constant", total=total, warmup=warmup)
+        return cls(kind="constant", total=as_typed(total), warmup=as_typed(warmup))
 
     @classmethod
-    def linear(cls, total: float, warmup: float = 0, final: float = 0.0) -> Schedule:
+    def linear(cls, total: float | str, warmup: float | str = 0, final: float = 0.0) -> Schedule:
         """Linear decay over `total` steps from the peak to `final` of it, after `warmup` steps."""
-        return cls(kind="linear", total=total, warmup=warmup, final=final)
+        return cls(kind="linear", total=as_typed(total), warmup=as_typed(warmup), final=final)
 
     @classmethod
-    def cosine(cls, total: float, warmup: float = 0, final: float = 0.1) -> Schedule:
+    def cosine(cls, total: float | str, warmup: float | str = 0, final: float = 0.1) -> Schedule:
         """Half a cosine over `total` steps from the peak to `final` of it, after `warmup` steps."""
-        return cls(kind="cosine", total=total, warmup=warmup, final=final)
+        return cls(kind="cosine", total=as_typed(total), warmup=as_typed(warmup), final=final)
 
     @classmethod
     def wsd(
-        cls, total: float, warmup: float = 0, cooldown: float = 0.2, shape: Shape = "linear", final: float = 0.0
+        cls,
+        total: float | str,
+        warmup: float | str = 0,
+        cooldown: float = 0.2,
+        shape: Shape = "linear",
+        final: float = 0.0,
     ) -> Schedule:
         """Warm-up, stable, decay: constant, then down to `final` over the last share `cooldown` of `total` steps."""
-        return cls(kind="wsd", total=total, warmup=warmup, cooldown=cooldown, shape=shape, final=final)
+        return cls(
+            kind="wsd", total=as_typed(total), warmup=as_typed(warmup), cooldown=cooldown, shape=shape, final=final
+        )
 
     @classmethod
-    def two_stage(cls, total: float, switch: float, final: float, warmup: float = 0) -> Schedule:
+    def two_stage(cls, total: float | str, switch: float | str, final: float, warmup: float | str = 0) -> Schedule:
         """Constant for `switch` of `total` steps, then a drop to `final` of the peak."""
-        return cls(kind="two_stage", total=total, warmup=warmup, switch=switch, final=final)
+        return cls(
+            kind="two_stage", total=as_typed(total), warmup=as_typed(warmup), switch=as_typed(switch), final=final
+        )
 
     @classmethod
     def from_knots(cls, steps: npt.ArrayLike, lr_over_peak: npt.ArrayLike) -> Schedule:
@@ -197,14 +206,16 @@ class Schedule(Record):
         """
         return cls.from_knots(*thinned(steps, lr, max_knots))
 
-    def cooldown_from(self, step: float, steps: float, shape: Shape = "linear", final: float = 0.0) -> Schedule:
+    def cooldown_from(
+        self, step: float | str, steps: float | str, shape: Shape = "linear", final: float = 0.0
+    ) -> Schedule:
         """Return the schedule that leaves this one at `step` and cools down over `steps` steps.
 
         Parameters
         ----------
-        step : float
-            Where the cooldown begins [steps].
-        steps : float
+        step : float or str
+            Where the cooldown begins [steps], such as 8000 or ``"8k"``.
+        steps : float or str
             How long it lasts [steps].
         shape : {"linear", "1-sqrt", "exp"}
             Its shape.
@@ -216,7 +227,8 @@ class Schedule(Record):
         ArgumentError
             A shape, step, length or rate that is not allowed, or a rate that is already zero.
         """
-        step, steps, final = (check_number(*pair) for pair in (("step", step), ("steps", steps), ("final", final)))
+        step, steps = check_number("step", as_typed(step)), check_number("steps", as_typed(steps))
+        final = check_number("final", final)
         if not one_of(shape, get_args(Shape)):
             raise ArgumentError(
                 f"{arg('shape', shape)} is not a cooldown",

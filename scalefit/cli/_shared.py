@@ -36,8 +36,19 @@ def _column(help: str, flag: str | None = None, metavar: str = "COLUMN") -> Any:
     return Annotated[str | None, option]
 
 
+def whole(text: str) -> int:
+    """Parse an option that counts something: ``20000``, ``20k``, ``2M``."""
+    try:
+        number = quantity(text)
+        if number == int(number) >= 1:
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter(f"{text!r} is not a whole number of 1 or more, such as 20000 or 20k")
+
+
 def _limit(help: str) -> Any:
-    return Annotated[int | None, typer.Option(help=help, metavar="COUNT", min=1, rich_help_panel=COLUMNS_PANEL)]
+    return Annotated[int | None, typer.Option(help=help, metavar="COUNT", parser=whole, rich_help_panel=COLUMNS_PANEL)]
 
 
 _LIMITS = ("max_rows", "max_bytes")

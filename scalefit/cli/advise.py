@@ -40,7 +40,12 @@ def advise(
         typer.Option(help="TOML or JSON file with the plan: [schedule] and what is known. By default from the log."),
     ] = None,
     total_steps: Annotated[
-        float | None, typer.Option(help="Steps of the whole run, if neither its log nor a plan states them.", min=1)
+        int | None,
+        typer.Option(
+            help="Steps of the whole run, if neither its log nor a plan states them: 20k.",
+            metavar="COUNT",
+            parser=shared.whole,
+        ),
     ] = None,
     as_json: shared.AsJson = False,
     watch: Annotated[bool, typer.Option(help="Follow the growing file with a live view.")] = False,

@@ -26,7 +26,8 @@ def laws(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="A law to describe in full; without it, all are listed.", autocompletion=shared.laws_beginning
+            help="A law to describe in full, or one set of published constants by its key; without it, all are listed.",
+            autocompletion=shared.laws_beginning,
         ),
     ] = None,
     at: Annotated[
@@ -44,14 +45,22 @@ def laws(
         _at(at, as_json)
         return
     refused: dict[str, str] = {}
-    if name is not None:
+    sets = _sets(name)
+    if sets:
+        chosen = list(sets)
+    elif name is not None:
         chosen = [get(name)]
     else:
         every, refused = usable()
         chosen = list(every.values())
     if as_json:
         more = {"left_out": refused} if refused else {}
-        shared.print_json({"laws": [_document(law) for law in chosen], **more})
+        shared.print_json({"laws": [_document(law, sets.get(law)) for law in chosen], **more})
+    elif sets:
+        for law, constants in sets.items():
+            typer.echo("\n".join(map(folded, [f"{law.name}  {law.formula}", "", *_constants(law, constants)])))
+            if len(law.published) > 1:
+                typer.echo(folded(f"\nscalefit laws {law.name} shows all {len(law.published)} sets of this law."))
     elif name is not None:
         typer.echo("\n".join(map(folded, _full(chosen[0]))))
     else:
@@ -62,6 +71,15 @@ def laws(
         for reason in refused.values():
             typer.echo("\n" + folded(f"Left out: {reason}"))
         typer.echo("\nscalefit laws NAME shows parameters, bounds and sources; scalefit fit runs.csv --law NAME fits.")
+
+
+def _sets(key: str | None) -> dict[type[Law], Constants]:
+    """The set of constants of this key, for each law that has one."""
+    from scalefit.laws._registry import registry
+
+    if key is None or key in registry():
+        return {}
+    return {law: one for law in registry().values() for one in law.published if one.key.lower() == key.lower()}
 
 
 def _full(law: type[Law]) -> list[str]:
@@ -98,7 +116,7 @@ def _span(limits: tuple[float, float]) -> str:
     return f"{limits[0]:.3g} to {limits[1]:.3g}"
 
 
-def _document(law: type[Law]) -> dict[str, Any]:
+def _document(law: type[Law], only: Constants | None = None) -> dict[str, Any]:
     parameters = {
         name: {"meaning": p.meaning, "unit": p.unit, "bounds": list(p.bounds)} for name, p in law.parameters.items()
     }
@@ -107,7 +125,7 @@ def _document(law: type[Law]) -> dict[str, Any]:
         "formula": law.formula,
         "inputs": list(law.choices or law.inputs),
         "parameters": parameters,
-        "published": [_published(constants) for constants in law.published],
+        "published": [_published(constants) for constants in ([only] if only else law.published)],
     }
 
 

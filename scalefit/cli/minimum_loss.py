@@ -24,7 +24,9 @@ def minimum_loss(
     runs: Annotated[Path | None, typer.Argument(help="Runs of your own, to forecast this one from.")] = None,
     unique_tokens: Annotated[str | None, typer.Option(help="Distinct tokens, where the data repeat.")] = None,
     entropy: Annotated[float | None, typer.Option(help="Entropy of the data [nat/token], where known.")] = None,
-    vocab: Annotated[int | None, typer.Option("--vocab", "--vocab-size", help="Vocabulary.")] = None,
+    vocab: Annotated[
+        int | None, typer.Option("--vocab", "--vocab-size", help="Vocabulary.", metavar="COUNT", parser=shared.whole)
+    ] = None,
     d_ff: Annotated[int | None, typer.Option("--d-ff", help="Feed-forward width; 4 d_emb if left out.")] = None,
     level: shared.Level = 0.9,
     as_json: shared.AsJson = False,

@@ -87,7 +87,9 @@ def plan(
     serving_price: Annotated[
         float | None, typer.Option(help="Price of a device-hour of serving; --price by default.")
     ] = None,
-    devices: Annotated[int | None, typer.Option(help="Devices, for days of training.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Devices, for days of training.", metavar="COUNT", parser=shared.whole)
+    ] = None,
     money: Annotated[float | None, typer.Option(help="A budget in money instead of --C; needs --price.")] = None,
     hours: Annotated[float | None, typer.Option(help="A budget in device-hours instead of --C.")] = None,
     hyperparameters: Annotated[

@@ -58,7 +58,12 @@ def report(
     val: Annotated[str | None, typer.Option(help="With --live: name of the validation loss in the log.")] = None,
     train: Annotated[str | None, typer.Option(help="With --live: name of the training loss in the log.")] = None,
     total_steps: Annotated[
-        float | None, typer.Option(help="With --live: steps of the run, if its log and plan do not state them.", min=1)
+        int | None,
+        typer.Option(
+            help="With --live: steps of the run, if its log and plan do not state them: 20k.",
+            metavar="COUNT",
+            parser=shared.whole,
+        ),
     ] = None,
     force: shared.Force = False,
     as_json: shared.AsJson = False,

@@ -6,17 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from scalefit._records import Record
-from scalefit.counting import parse_quantity
+from scalefit._records import Quantity, Record
 from scalefit.errors import ArgumentError, arg
 from scalefit.schedules import Schedule
 
 FLOP_PER_PARAM_TOKEN = 6  # forward and backward pass, C = 6 N D
-
-
-def _number(value: Any) -> Any:
-    """Read text such as "124M"; anything else is pydantic's."""
-    return parse_quantity(value) if isinstance(value, str) else value
 
 
 def _known(value: Any) -> Any:
@@ -24,7 +18,6 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, (int, float)) and (value == 0 or value != value) else value
 
 
-Quantity = Annotated[float | None, BeforeValidator(_number)]
 Epochs = Annotated[float | None, BeforeValidator(_known)]
 
 
@@ -35,7 +28,7 @@ class RunPlan(Record):
     ----------
     schedule : Schedule
         Learning rate over steps.
-    total_steps : float, optional
+    total_steps : float or str, optional
         Planned length [steps]; the schedule's by default.
     total_tokens : float or str, optional
         Planned training tokens [tokens].
@@ -77,15 +70,15 @@ class RunPlan(Record):
     """
 
     schedule: Schedule
-    total_steps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    total_tokens: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
-    tokens_per_step: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
-    n_params: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
+    total_steps: Quantity | None = Field(default=None, gt=0, allow_inf_nan=False)
+    total_tokens: Quantity | None = Field(default=None, gt=0, allow_inf_nan=False)
+    tokens_per_step: Quantity | None = Field(default=None, gt=0, allow_inf_nan=False)
+    n_params: Quantity | None = Field(default=None, gt=0, allow_inf_nan=False)
     n_layers: int | None = Field(default=None, gt=0)
     d_emb: int | None = Field(default=None, gt=0)
     T_max: int | None = Field(default=None, gt=0)
     vocab_size: int | None = Field(default=None, gt=0)
-    unique_tokens: Quantity = Field(default=None, gt=0, allow_inf_nan=False)
+    unique_tokens: Quantity | None = Field(default=None, gt=0, allow_inf_nan=False)
     epochs: Epochs = Field(default=None, gt=0, allow_inf_nan=False)
     pretrained: bool | None = None
     optimizer: str | None = None

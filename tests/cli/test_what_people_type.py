@@ -215,3 +215,30 @@ def test_a_published_law_in_the_place_of_a_result_says_how_to_take_it():
             sf.plan(name, C=1e22)
     with pytest.raises(sf.DataError, match="no file"):
         sf.plan("missing.csv", C=1e22)
+
+
+def test_counts_are_read_as_people_write_them(table, tmp_path, capsys):
+    log = tmp_path / "log.csv"
+    steps = np.arange(500, 8001, 500)
+    pd.DataFrame({"step": steps, "val_loss": 2.8 + 9 / steps**0.4}).to_csv(log, index=False)
+    code, text = said(capsys, "advise", log, "--total-steps", "20k")
+    assert code == 0 and "The run is to have 20000 steps" in text
+    page = tmp_path / "page.html"
+    assert said(capsys, "report", log, "--live", "--total-steps", "20k", "--out", page)[0] == 0 and page.exists()
+    code, text = said(capsys, "advise", log, "--total-steps", "20q")
+    assert code == 2 and "'20q' is not a whole number of 1 or more, such as 20000 or 20k" in text
+    assert said(capsys, "advise", log, "--total-steps", "0")[0] == 2
+    assert said(capsys, "fit", table, "--max-rows", "1k")[0] == 0
+    code, text = said(capsys, "fit", table, "--max-bytes", "1k")
+    assert code == 1 and "more than 0.000954 MiB" in text
+    days = said(capsys, "plan", table, "--C", "1e21", "--hardware", "h100", "--devices", "1k")
+    assert days == said(capsys, "plan", table, "--C", "1e21", "--hardware", "h100", "--devices", 1000) and days[0] == 0
+
+
+def test_a_key_of_constants_prints_that_set_alone(capsys):
+    code, text = said(capsys, "laws", "besiroglu2024")
+    assert code == 0 and "besiroglu2024: E = " in text and "hoffmann2022: " not in text
+    assert "scalefit laws chinchilla shows all" in text
+    code, text = said(capsys, "laws", "besiroglu2024", "--json")
+    assert [one["key"] for law in json.loads(text)["laws"] for one in law["published"]] == ["besiroglu2024"]
+    assert "hoffmann2022: " in said(capsys, "laws", "chinchilla")[1]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalefit import Schedule
+from scalefit import RunPlan, Schedule
 from scalefit.errors import ArgumentError
 
 FAMILIES = {
@@ -161,3 +161,13 @@ def test_a_cooldown_may_begin_where_the_warmup_ends(warmup, cooldown):
     assert float(schedule.lr(warmup)) == pytest.approx(1.0) and float(schedule.lr(1000)) == 0.0
     with pytest.raises(ArgumentError, match="cooldown"):
         Schedule.wsd(1000, warmup=warmup, cooldown=1.2)
+
+
+def test_steps_are_read_as_people_write_them():
+    assert Schedule.cosine("10k", warmup="1k") == Schedule.cosine(10_000, warmup=1000)
+    assert Schedule.two_stage("10k", switch="8k", final=0.1) == Schedule.two_stage(10_000, switch=8000, final=0.1)
+    whole = Schedule.constant("10k")
+    assert whole.cooldown_from("8k", "2k") == whole.cooldown_from(8000, 2000)
+    assert RunPlan(schedule=whole, total_steps="20k").steps == 20_000
+    with pytest.raises(ArgumentError, match="'10q' is not a quantity"):
+        Schedule.cosine("10q")
