@@ -139,7 +139,7 @@ def test_a_blend_of_envelopes_holds_a_new_run():
     [
         ({"overestimate_penalty": 0}, "must be positive and finite"),
         ({"overestimate_penalty": "ten"}, "is not a number"),
-        ({"quantile": 0.1}, "is of objective='quantile' alone"),
+        ({"quantile": 0.1}, "needs objective='quantile'"),
         ({"objective": "quantile", "quantile": 1.0}, "must lie between 0 and 1"),
         ({"objective": "quantile", "overestimate_penalty": 10}, "the same thing twice"),
     ],

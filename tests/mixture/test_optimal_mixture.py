@@ -220,7 +220,7 @@ def test_one_fit_is_enough_and_predictors_of_other_laws_are_refused(exact):
     ("options", "words"),
     [
         ({"weights": {"loss_x": 1}}, "Weights name loss_x"),
-        ({"weights": {"loss_web": 0}}, "weigh nothing"),
+        ({"weights": {"loss_web": 0}}, "are all 0"),
         ({"bounds": {"maths": (0, 1)}}, "Bounds name 'maths'"),
         ({"bounds": {"web": (0.6, 0.2)}}, "the lower first"),
         ({"bounds": {"web": (0.6, 1), "code": (0.6, 1)}}, "lower bounds sum to 1.2"),
