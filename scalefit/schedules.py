@@ -21,6 +21,7 @@ from scalefit._text import known
 from scalefit._typing import Array
 from scalefit.errors import ArgumentError, arg
 
+Steps = float | str  # a number of steps, or text such as "10k"
 Kind = Literal["constant", "linear", "cosine", "wsd", "two_stage", "knots"]
 
 CURVE_KNOTS = 200  # knots on a curved stretch; the area of a cosine is then right to 2e-5
@@ -135,28 +136,23 @@ class Schedule(Record):
 
     # -- constructors -------------------------------------------------------------------------------
     @classmethod
-    def constant(cls, total: float | str, warmup: float | str = 0) -> Schedule:
+    def constant(cls, total: Steps, warmup: Steps = 0) -> Schedule:
         """Constant rate for `total` steps, after a linear warm-up of `warmup` steps."""
         return cls(kind="constant", total=as_typed(total), warmup=as_typed(warmup))
 
     @classmethod
-    def linear(cls, total: float | str, warmup: float | str = 0, final: float = 0.0) -> Schedule:
+    def linear(cls, total: Steps, warmup: Steps = 0, final: float = 0.0) -> Schedule:
         """Linear decay over `total` steps from the peak to `final` of it, after `warmup` steps."""
         return cls(kind="linear", total=as_typed(total), warmup=as_typed(warmup), final=final)
 
     @classmethod
-    def cosine(cls, total: float | str, warmup: float | str = 0, final: float = 0.1) -> Schedule:
+    def cosine(cls, total: Steps, warmup: Steps = 0, final: float = 0.1) -> Schedule:
         """Half a cosine over `total` steps from the peak to `final` of it, after `warmup` steps."""
         return cls(kind="cosine", total=as_typed(total), warmup=as_typed(warmup), final=final)
 
     @classmethod
     def wsd(
-        cls,
-        total: float | str,
-        warmup: float | str = 0,
-        cooldown: float = 0.2,
-        shape: Shape = "linear",
-        final: float = 0.0,
+        cls, total: Steps, warmup: Steps = 0, cooldown: float = 0.2, shape: Shape = "linear", final: float = 0.0
     ) -> Schedule:
         """Warm-up, stable, decay: constant, then down to `final` over the last share `cooldown` of `total` steps."""
         return cls(
@@ -164,7 +160,7 @@ class Schedule(Record):
         )
 
     @classmethod
-    def two_stage(cls, total: float | str, switch: float | str, final: float, warmup: float | str = 0) -> Schedule:
+    def two_stage(cls, total: Steps, switch: Steps, final: float, warmup: Steps = 0) -> Schedule:
         """Constant for `switch` of `total` steps, then a drop to `final` of the peak."""
         return cls(
             kind="two_stage", total=as_typed(total), warmup=as_typed(warmup), switch=as_typed(switch), final=final
@@ -188,12 +184,8 @@ class Schedule(Record):
         """
         x, y = check_numbers("steps", steps), check_numbers("lr_over_peak", lr_over_peak)
         check_knots(x, y)
-        return cls(
-            kind="knots",
-            total=float(x[-1]),
-            steps=tuple(x.tolist()),
-            lr_over_peak=tuple((y / y.max()).tolist()),
-        )
+        shares = tuple((y / y.max()).tolist())
+        return cls(kind="knots", total=float(x[-1]), steps=tuple(x.tolist()), lr_over_peak=shares)
 
     @classmethod
     def from_log(cls, steps: npt.ArrayLike, lr: npt.ArrayLike, max_knots: int = 400) -> Schedule:
@@ -206,9 +198,7 @@ class Schedule(Record):
         """
         return cls.from_knots(*thinned(steps, lr, max_knots))
 
-    def cooldown_from(
-        self, step: float | str, steps: float | str, shape: Shape = "linear", final: float = 0.0
-    ) -> Schedule:
+    def cooldown_from(self, step: Steps, steps: Steps, shape: Shape = "linear", final: float = 0.0) -> Schedule:
         """Return the schedule that leaves this one at `step` and cools down over `steps` steps.
 
         Parameters

@@ -18,6 +18,7 @@ import typer
 from scalefit._files import json_keys, write_whole
 from scalefit._plain import plain
 from scalefit._text import PAGE
+from scalefit.cli._logs import refuse_log
 from scalefit.errors import ArgumentError, DataError, ScalefitWarning
 
 if TYPE_CHECKING:
@@ -265,7 +266,11 @@ def read_table(
 
     declared = {key: value for law in laws for key, value in get(law).reads().items()}
     options = {"declared": declared, **columns}
-    runs = read_for_fit(path, **options) if checked else read_runs(path, incomplete="keep", **options)
+    try:
+        runs = read_for_fit(path, **options) if checked else read_runs(path, incomplete="keep", **options)
+    except DataError:
+        refuse_log(path)
+        raise
     return runs if only is None else runs_of(runs, only)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from scalefit._text import folded
 from scalefit.cli import _shared as shared
 
 
@@ -18,9 +19,11 @@ def register(app: typer.Typer) -> None:
 def minimum_loss(
     N: Annotated[str, typer.Option("--N", help="Parameters of the model, e.g. 124M.")],
     D: Annotated[str, typer.Option("--D", help="Training tokens, e.g. 9B.")],
-    layers: Annotated[int, typer.Option("--layers", "--n-layers", help="Number of layers.")],
-    d_emb: Annotated[int, typer.Option("--d-emb", help="Embedding width.")],
-    context: Annotated[int, typer.Option("--context", "--T-max", help="Context length [tokens].")],
+    layers: Annotated[
+        int | None, typer.Option("--layers", "--n-layers", help="Number of layers; as scalefit plan chooses them.")
+    ] = None,
+    d_emb: Annotated[int | None, typer.Option("--d-emb", help="Embedding width; needs --layers too.")] = None,
+    context: Annotated[int, typer.Option("--context", "--T-max", help="Context length [tokens].")] = 2048,
     runs: Annotated[Path | None, typer.Argument(help="Runs of your own, to forecast this one from.")] = None,
     unique_tokens: Annotated[str | None, typer.Option(help="Distinct tokens, where the data repeat.")] = None,
     entropy: Annotated[float | None, typer.Option(help="Entropy of the data [nat/token], where known.")] = None,
@@ -32,8 +35,18 @@ def minimum_loss(
     as_json: shared.AsJson = False,
 ) -> None:
     """Lowest loss of a planned run by every law, and the associative-memory floor."""
+    from scalefit.planning.architecture import architecture_for
     from scalefit.planning.minimum_loss import minimum_loss as compute
 
+    if (layers is None) != (d_emb is None):
+        raise typer.BadParameter(
+            "give --layers and --d-emb, or neither: a shape is then chosen", param_hint="--layers, --d-emb"
+        )
+    chosen = None
+    if layers is None or d_emb is None:
+        known: dict[str, Any] = {} if vocab is None else {"vocab_size": vocab}
+        chosen = architecture_for(N, T_max=context, **known)
+        layers, d_emb = chosen.n_layers, chosen.d_emb
     table = None if runs is None else shared.read_table(runs, checked=False)
     with shared.working("Asking every law"):
         found = compute(
@@ -52,4 +65,12 @@ def minimum_loss(
     if as_json:
         shared.print_json(found.to_dict())
     else:
+        if chosen is not None:
+            typer.echo(
+                folded(
+                    f"No shape was given; one near published models was chosen: "
+                    f"--layers {layers} --d-emb {d_emb} --context {context}"
+                )
+                + "\n"
+            )
         typer.echo(str(found))

@@ -21,7 +21,11 @@ def mixture(
     table: shared.Table,
     columns: shared.Columns,
     loss: Annotated[
-        list[str] | None, typer.Option("--loss", help="A column of losses, or a pattern: 'loss_*'. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--loss",
+            help="A column of losses, or a pattern: 'loss_*'. Repeatable. By default loss, or all loss_.",
+        ),
     ] = None,
     law: Annotated[
         str, typer.Option(help="A law of shares.", autocompletion=shared.laws_beginning)
@@ -75,7 +79,7 @@ def mixture(
     only, inputs = columns.pop("only", None), columns.pop("inputs", None)
     runs: Any = table if only is None else _rows_of(table, only, columns)
     with shared.working("Fitting the laws of the losses") as progress:
-        columns_of_loss: Any = list(loss) if loss else ["loss"]
+        columns_of_loss: Any = list(loss) if loss else _losses(runs)
         fits = fit(runs, law, loss=columns_of_loss, columns=columns or None, inputs=inputs)
         found = optimal_mixture(
             fits,
@@ -96,6 +100,29 @@ def mixture(
     if plot is not None:
         save_figure(found.plot().figure, plot)  # type: ignore[arg-type]
     return ExitCode.DONE if found.trusted else ExitCode.UNTRUSTED
+
+
+#: What a column loss_... may hold that is no loss of a domain.
+_BESIDE = ("unit", "std", "sd", "se", "sem", "err", "error", "weight")
+
+
+def _losses(runs: Any) -> list[str]:
+    """The losses to take where none is named: ``loss``, or every ``loss_...``."""
+    from scalefit.errors import DataError
+    from scalefit.tables.columns import plain_name
+    from scalefit.tables.files import read_file
+
+    frame = read_file(runs, lambda head: None).frame if isinstance(runs, str) else runs
+    names = list(map(str, frame.columns))
+    if "loss" in names:
+        return ["loss"]
+    if found := [name for name in names if name.startswith("loss_") and name[5:] not in _BESIDE]:
+        return found
+    near = [name for name in names if "loss" in plain_name(name).split("_")]
+    options = " ".join(f"--loss {name}" for name in near) or "--loss COLUMN"
+    raise DataError(
+        "No loss was named, and no column is loss or begins with loss_", "nothing was fitted", f"Add {options}"
+    )
 
 
 def _rows_of(table: str, only: str, columns: dict[str, Any]) -> Any:

@@ -74,7 +74,7 @@ def read_log(
         raise DataError(f"There is no file {str(path)!r}", "nothing was read", f"Check the path from {Path.cwd()}")
     if kind is not None and kind not in KINDS:
         raise ArgumentError(f"Unknown kind of log {kind!r}", "nothing was read", known(kind, KINDS))
-    source = _in_folder(source)
+    folder, source = source, _in_folder(source)
     kind = kind or _kind_of(source)
     try:
         if kind == "tensorboard":
@@ -91,6 +91,8 @@ def read_log(
     stated: dict[str, Any] = {"kind": kind, "loss_unit": "nat/token", "counts": "steps"}
     stated |= {str(key): value for key, value in table.attrs.items()}
     stated["notes"] = list(stated.get("notes", []))
+    if source != folder:
+        stated["notes"].insert(0, f"In the folder, {source.relative_to(folder).as_posix()} was read.")
     if "step" not in table:
         table = _steps_from(table, tokens_per_step, steps_per_epoch, stated)
     for name in COLUMNS:

@@ -21,6 +21,7 @@ from scalefit.tables.cells import approximate, kinds_of, numbers, unread_text, w
 from scalefit.tables.json_shapes import flat
 from scalefit.tables.limits import Limits
 from scalefit.tables.rows import Rows, assumed_unit, in_order, name_rows, oddities, refuse_small, set_aside_note
+from scalefit.tables.series import refuse_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Request:
                 chosen |= {} if choice is None else {target: choice}
         _columns.refuse_shared(chosen)
         for name in self.series:
+            refuse_label(frame, name)
             _columns.choose("series", name, names)
         if "loss" not in chosen and names.count("L") == 1 and _are_losses(frame["L"]):
             chosen["loss"] = _columns.Choice("L", guessed=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalefit._text import shortlist
-from scalefit.errors import ArgumentError, ScalefitError, arg, way
+from scalefit.errors import ArgumentError, DataError, ScalefitError, arg, way
 from scalefit.tables.columns import label_series
 
 if TYPE_CHECKING:
@@ -18,6 +18,23 @@ Refusal = TypeVar("Refusal", bound=ScalefitError)
 def names_of_series(runs: pd.DataFrame) -> list[str]:
     """Labels of the series in a table, sorted; rows without one are a series of their own, "(none)"."""
     return sorted(label_series(runs, "series").unique()) if "series" in runs.columns else []
+
+
+def refuse_label(frame: pd.DataFrame, name: str) -> None:
+    """Raise where the name of one series was given for the column that tells series apart."""
+    if name in frame.columns:
+        return
+    holders = [str(column) for column in frame.columns if (frame[column].astype(object) == name).any()]
+    if holders:
+        choose = f"--only {name}" if holders[0] == "series" else f"--series {holders[0]} --only {name}"
+        raise DataError(
+            f"No column {name!r}, which {arg('series', column=True)} names; it is a value of column {holders[0]!r}",
+            "nothing was read",
+            (
+                f"Name the column: {arg('series', holders[0], column=True)}",
+                way(f"pass the runs of one: runs[runs[{holders[0]!r}] == {name!r}]", f"keep one series: {choose}"),
+            ),
+        )
 
 
 def runs_of(runs: pd.DataFrame, only: str) -> pd.DataFrame:

@@ -242,3 +242,68 @@ def test_a_key_of_constants_prints_that_set_alone(capsys):
     code, text = said(capsys, "laws", "besiroglu2024", "--json")
     assert [one["key"] for law in json.loads(text)["laws"] for one in law["published"]] == ["besiroglu2024"]
     assert "hoffmann2022: " in said(capsys, "laws", "chinchilla")[1]
+
+
+def test_a_series_named_in_place_of_its_column_is_told_so(table, tmp_path, capsys):
+    runs = pd.read_csv(table)
+    for column, choose in (("series", "--only ours"), ("corpus", "--series corpus --only ours")):
+        path = tmp_path / f"{column}.csv"
+        pd.concat([runs.assign(**{column: "ours"}), runs.assign(**{column: "theirs"})]).to_csv(path, index=False)
+        code, text = said(capsys, "fit", path, "--series", "ours")
+        assert code == 1 and f"a value of column '{column}'" in text and f"keep one series: {choose}" in text
+        assert said(capsys, "fit", path, *choose.split())[0] == 0
+        assert "value of column" not in said(capsys, "fit", path, "--series", "nowhere")[1]
+    with pytest.raises(sf.errors.DataError, match=r"runs\[runs\['corpus'\] == 'ours'\]"):
+        sf.read_runs(path, series="ours")
+
+
+def test_the_log_taken_from_a_folder_is_named(tmp_path, capsys):
+    rows = [{"step": int(step), "eval_loss": 2.8 + 9 / step**0.4} for step in range(500, 8001, 500)]
+    state = tmp_path / "checkpoint-8000" / "trainer_state.json"
+    state.parent.mkdir()
+    state.write_text(json.dumps({"log_history": rows, "max_steps": 10_000}))
+    said_of = "In the folder, checkpoint-8000/trainer_state.json was read."
+    assert said_of in said(capsys, "advise", tmp_path)[1]
+    assert "In the folder" not in said(capsys, "advise", state)[1]
+
+
+def test_a_minimum_loss_without_a_shape_chooses_and_names_one(capsys):
+    size = ("minimum-loss", "--N", "124M", "--D", "9B")
+    code, text = said(capsys, *size, "--context", "1024")
+    shape = "--layers 12 --d-emb 768 --context 1024"
+    assert code == 0 and shape in text and said(capsys, *size, *shape.split())[1] in text
+    code, text = said(capsys, *size, "--layers", "12")
+    assert code == 2 and "give --layers and --d-emb, or neither" in text
+
+
+def test_losses_of_a_mixture_are_found_or_asked_for_by_option(tmp_path, capsys):
+    web = np.linspace(0.1, 0.9, 12)
+    runs = pd.DataFrame({"share_web": web, "share_code": 1 - web, "loss_std": 0.01})
+    runs["loss_web"], runs["loss_code"] = 2 + np.exp(-2 * web), 1 + np.exp(1.5 * web) / 10
+    path = tmp_path / "mix.csv"
+    runs.to_csv(path, index=False)
+    code, text = said(capsys, "mixture", path, "--law", "data_mixing")
+    assert code in (0, 3) and (code, text) == said(
+        capsys, "mixture", path, "--law", "data_mixing", "--loss", "loss_web", "--loss", "loss_code"
+    )
+    runs = runs.drop(columns="loss_std").rename(columns={"loss_web": "web_loss", "loss_code": "code_loss"})
+    runs.to_csv(path, index=False)
+    code, text = said(capsys, "mixture", path)
+    assert code == 1 and "Add --loss web_loss --loss code_loss." in text
+
+
+def test_a_log_in_the_place_of_a_table_is_sent_to_its_commands(table, tmp_path, capsys):
+    log = tmp_path / "nanogpt.log"
+    lines = [
+        f"step {step}: train loss {3 + 9 / step**0.4:.4f}, val loss {3 + 9 / step**0.4:.4f}"
+        for step in range(250, 4001, 250)
+    ]
+    log.write_text("tokens per iteration will be: 491,520\n" + "\n".join(lines) + "\n")
+    for command in ("report", "fit"):
+        code, text = said(capsys, command, log)
+        assert code == 1 and "looks like the log of one run" in text and f"scalefit report --live {log}" in text
+    other = tmp_path / "other.csv"
+    for drop in (["val_loss"], ["n_params", "tokens"]):
+        pd.read_csv(table).drop(columns=drop).assign(step=range(25)).to_csv(other, index=False)
+        code, text = said(capsys, "fit", other)
+        assert code == 1 and "looks like" not in text
