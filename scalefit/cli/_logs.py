@@ -13,9 +13,9 @@ def refuse_log(path: str | Path) -> None:
 
     try:
         log = read_log(path)
-    except Exception:  # whatever else it is, the error of the table says more
+    except Exception:  # no log either: the error of the table stands
         return
-    if log.attrs["kind"] == "csv":  # a table, of which the reader of tables has said what is wrong
+    if log.attrs["kind"] == "csv":  # a table, and the error of the table says what is wrong with it
         return
     raise DataError(
         f"{Path(path).name} looks like the log of one run ({len(log)} steps with a value), not a table of runs",
