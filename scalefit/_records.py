@@ -7,19 +7,20 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from scalefit import __version__
-from scalefit._arguments import parse_quantity
+from scalefit._arguments import read_quantity
 from scalefit._calls import explained
 from scalefit._plain import plain
-from scalefit.errors import ArgumentError, DataError, Note, ScalefitError, Severity
+from scalefit.errors import ArgumentError, DataError, Note, ScalefitError, Severity, arg
 
 
-def as_typed(value: Any) -> Any:
-    """Read text such as "124M" or "10k"; anything else is left to whoever checks it."""
-    return parse_quantity(value) if isinstance(value, str) else value
+def as_typed(value: Any, name: str = "") -> Any:
+    """Read text such as "124M" or "10k" of an argument; anything else is left to whoever checks it."""
+    shown = arg(name, value) if name else repr(value)
+    return read_quantity(value, shown) if isinstance(value, str) else value
 
 
 #: A number as a person types it, in a model of this module.
-Quantity = Annotated[float, BeforeValidator(as_typed)]
+Quantity = Annotated[float, BeforeValidator(lambda value: as_typed(value))]
 
 
 @explained

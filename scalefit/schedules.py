@@ -217,7 +217,7 @@ class Schedule(Record):
         ArgumentError
             A shape, step, length or rate that is not allowed, or a rate that is already zero.
         """
-        step, steps = check_number("step", as_typed(step)), check_number("steps", as_typed(steps))
+        step, steps = check_number("step", as_typed(step, "step")), check_number("steps", as_typed(steps, "steps"))
         final = check_number("final", final)
         if not one_of(shape, get_args(Shape)):
             raise ArgumentError(
