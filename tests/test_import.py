@@ -12,6 +12,13 @@ def test_import_is_light():
     assert out.stdout.split() == []
 
 
+def test_building_the_command_line_is_light():
+    """Help, and every command before its work, took as long as a fit while one module of it loaded pandas."""
+    code = f"import sys\nfrom scalefit.cli import build_app\nbuild_app()\nprint(*sorted({HEAVY!r} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    assert out.stdout.split() == ["typer"]
+
+
 def test_every_public_name_loads():
     import scalefit
 

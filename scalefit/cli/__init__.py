@@ -77,9 +77,20 @@ def _provenance() -> str:
     return f"scalefit {scalefit.__version__} ({', '.join(parts)}; {Path(scalefit.__file__).parent})"
 
 
-def _called(app: typer.Typer, words: list[str]) -> tuple[Any, list[str]]:
+def _built(app: typer.Typer, words: list[str]) -> Any:
+    """Typer's command: with one subcommand where it is named, since all of them take as long as a fit to build."""
+    made = [
+        (info, info.name or typer.main.get_command_name(getattr(info.callback, "__name__", "")))
+        for info in app.registered_commands
+    ]
+    named = {name: info for info, name in made}
+    if words and words[0] in named:
+        app.registered_commands, app.registered_groups = [named[words[0]]], []
+    return typer.main.get_command(app)
+
+
+def _called(command: Any, words: list[str]) -> tuple[Any, list[str]]:
     """Return the command that was called, and the words that name it."""
-    command: Any = typer.main.get_command(app)
     path: list[str] = []
     for word in words:
         if word in getattr(command, "commands", {}):
@@ -112,8 +123,9 @@ def main(args: list[str] | None = None) -> None:
     command: Any = None
     path: list[str] = []
     try:
-        app = build_app()
-        command, path = _called(app, args or sys.argv[1:])
+        given = args or sys.argv[1:]
+        app = _built(build_app(), given)
+        command, path = _called(app, given)
         words = in_shell(command.params)
         speak(words)
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {_warned(message, words)}", err=True)

@@ -13,7 +13,6 @@ from scalefit.cli import _shared as shared
 from scalefit.cli._points import as_inputs
 from scalefit.cli._points import points as read_points
 from scalefit.flops import SIZES
-from scalefit.tuning.settings import BATCH_UNITS
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +56,7 @@ def hyperparameters(
     import pandas as pd
 
     import scalefit as sf
+    from scalefit.tuning.settings import BATCH_UNITS
 
     points = read_points(at or ())
     for point in points:
