@@ -11,8 +11,9 @@ import secrets
 import stat
 import warnings
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from scalefit._plain import plain
 from scalefit.errors import ArgumentError, DataError, arg
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: leaves room; parsed JSON takes about ten times its text in memory).
 MAX_BYTES = 1 << 27
 _BLOCK = 1 << 20
+_HEAD = 1 << 10  # bytes that show whether a file begins as JSON does
 
 
 def write_whole(path: Any, content: str | bytes) -> None:
@@ -126,6 +128,58 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
+@dataclass(slots=True)
+class _Pipe:
+    """What was read of a pipe so far, and the handle that the rest comes from; None at its end."""
+
+    handle: int | None
+    content: bytearray = field(default_factory=bytearray)
+
+    def more(self, size: int) -> None:
+        """Read on."""
+        if self.handle is None:
+            return
+        block = os.read(self.handle, size)
+        self.content += block
+        if not block:
+            os.close(self.handle)
+            self.handle = None
+
+
+#: Pipes of the shell, by device and number: each gives its content once, and a command may ask for it twice.
+_PIPES: dict[tuple[int, int], _Pipe] = {}
+
+
+class _FromStart(io.RawIOBase):
+    """A pipe from its start, as often as it is opened."""
+
+    def __init__(self, pipe: _Pipe) -> None:
+        self._pipe, self._at = pipe, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        known = self._pipe.content
+        if self._at == len(known):
+            self._pipe.more(len(buffer))
+        part = bytes(known[self._at : self._at + len(buffer)])
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a file to read its bytes; a pipe of the shell (``/dev/stdin``, ``<(...)``) gives them as often as asked."""
+    status = path.stat()
+    if not stat.S_ISFIFO(status.st_mode) or path.absolute().parts[1] not in ("dev", "proc"):
+        return path.open("rb")  # also a pipe with a name: what comes out of it next may be another table
+    key = status.st_dev, status.st_ino
+    if key not in _PIPES:
+        _PIPES[key] = _Pipe(os.open(path, os.O_RDONLY))
+    return io.BufferedReader(_FromStart(_PIPES[key]))
+
+
 def read_bounded(path: Any, max_bytes: int = MAX_BYTES) -> bytes:
     """Read a file that the user named, up to `max_bytes`; an `OSError` of the disk goes through.
 
@@ -137,7 +191,7 @@ def read_bounded(path: Any, max_bytes: int = MAX_BYTES) -> bytes:
     target = as_path(path)
     blocks: list[bytes] = []
     size = 0
-    with target.open("rb") as stream:
+    with opened(target) as stream:
         while block := stream.read(_BLOCK):
             if not blocks and block.count(0) == len(block):
                 raise DataError(f"{target} holds NUL bytes, not text", "it was not read", "Name another file")
@@ -232,11 +286,12 @@ def is_saved(path: Path) -> bool:
     return {"format", "scalefit"} <= keys and bool({"law", "kind"} & keys)
 
 
-def json_keys(path: Path, *, any_suffix: bool = False) -> set[str]:
-    """Keys of the JSON object in a .json file; empty if it holds something else."""
-    if path.suffix != ".json" and not any_suffix:
-        return set()
+def json_keys(path: Path) -> set[str]:
+    """Keys of the JSON object that a file holds; empty if it holds something else."""
     try:
+        with opened(path) as stream:
+            if not stream.read(_HEAD).lstrip().startswith(b"{"):
+                return set()
         document = json.loads(read_text(path))
     except (OSError, DataError, ValueError, RecursionError):  # whoever reads it as something else says what is wrong
         return set()

@@ -134,37 +134,37 @@ class Schedule(Record):
                 )
         return self
 
-    # -- constructors -------------------------------------------------------------------------------
+    @classmethod
+    def _of(cls, **given: Any) -> Schedule:
+        """Return the schedule; its fields read text such as "10k"."""
+        return cls(**given)
+
     @classmethod
     def constant(cls, total: Steps, warmup: Steps = 0) -> Schedule:
         """Constant rate for `total` steps, after a linear warm-up of `warmup` steps."""
-        return cls(kind="constant", total=as_typed(total), warmup=as_typed(warmup))
+        return cls._of(kind="constant", total=total, warmup=warmup)
 
     @classmethod
     def linear(cls, total: Steps, warmup: Steps = 0, final: float = 0.0) -> Schedule:
         """Linear decay over `total` steps from the peak to `final` of it, after `warmup` steps."""
-        return cls(kind="linear", total=as_typed(total), warmup=as_typed(warmup), final=final)
+        return cls._of(kind="linear", total=total, warmup=warmup, final=final)
 
     @classmethod
     def cosine(cls, total: Steps, warmup: Steps = 0, final: float = 0.1) -> Schedule:
         """Half a cosine over `total` steps from the peak to `final` of it, after `warmup` steps."""
-        return cls(kind="cosine", total=as_typed(total), warmup=as_typed(warmup), final=final)
+        return cls._of(kind="cosine", total=total, warmup=warmup, final=final)
 
     @classmethod
     def wsd(
         cls, total: Steps, warmup: Steps = 0, cooldown: float = 0.2, shape: Shape = "linear", final: float = 0.0
     ) -> Schedule:
         """Warm-up, stable, decay: constant, then down to `final` over the last share `cooldown` of `total` steps."""
-        return cls(
-            kind="wsd", total=as_typed(total), warmup=as_typed(warmup), cooldown=cooldown, shape=shape, final=final
-        )
+        return cls._of(kind="wsd", total=total, warmup=warmup, cooldown=cooldown, shape=shape, final=final)
 
     @classmethod
     def two_stage(cls, total: Steps, switch: Steps, final: float, warmup: Steps = 0) -> Schedule:
         """Constant for `switch` of `total` steps, then a drop to `final` of the peak."""
-        return cls(
-            kind="two_stage", total=as_typed(total), warmup=as_typed(warmup), switch=as_typed(switch), final=final
-        )
+        return cls._of(kind="two_stage", total=total, warmup=warmup, switch=switch, final=final)
 
     @classmethod
     def from_knots(cls, steps: npt.ArrayLike, lr_over_peak: npt.ArrayLike) -> Schedule:

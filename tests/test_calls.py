@@ -57,7 +57,7 @@ def monitor():
         (lambda: monitor().update(step=1, loss=3.0), ["Did you mean 'train_loss' or 'val_loss'?"]),
         (lambda: sf.fit(), ["fit() needs runs; nothing was done. Write fit(runs=...)"]),
         (lambda: sf.Monitor(), ["Monitor() needs plan"]),
-        (lambda: sf.minimum_loss(N=1e9, D=2e10), ["needs n_layers, d_emb and T_max too"]),
+        (lambda: sf.minimum_loss(n_layers=12, d_emb=768), ["needs N and D too"]),
         (lambda: sf.fit(TABLE, runs=TABLE), ["fit() has runs twice, by position and by name"]),
     ],
 )

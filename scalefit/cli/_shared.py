@@ -231,7 +231,7 @@ def may_write(
     with target.open("rb") as stream:
         head = stream.read(1 << 16)
     same = {
-        "result": bool({"scalefit", "schema_version"} & json_keys(target, any_suffix=True)),
+        "result": bool({"scalefit", "schema_version"} & json_keys(target)),
         "page": head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")),
         "figure": head.lstrip().startswith(_FIGURES),
         "table": head.splitlines()[0].decode("utf-8", "replace").split(",")

@@ -272,7 +272,7 @@ def _predict_saved(
     from scalefit.saving import load_result
 
     shared.refuse_law(path)
-    if Path(path).is_file() and not is_saved(Path(path)):
+    if Path(path).exists() and not Path(path).is_dir() and not is_saved(Path(path)):
         raise DataError(
             f"{path} is not a saved result",
             "nothing was predicted",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from scalefit._text import folded
 from scalefit.cli import _shared as shared
 
 
@@ -35,18 +34,12 @@ def minimum_loss(
     as_json: shared.AsJson = False,
 ) -> None:
     """Lowest loss of a planned run by every law, and the associative-memory floor."""
-    from scalefit.planning.architecture import architecture_for
     from scalefit.planning.minimum_loss import minimum_loss as compute
 
     if (layers is None) != (d_emb is None):
         raise typer.BadParameter(
             "give --layers and --d-emb, or neither: a shape is then chosen", param_hint="--layers, --d-emb"
         )
-    chosen = None
-    if layers is None or d_emb is None:
-        known: dict[str, Any] = {} if vocab is None else {"vocab_size": vocab}
-        chosen = architecture_for(N, T_max=context, **known)
-        layers, d_emb = chosen.n_layers, chosen.d_emb
     table = None if runs is None else shared.read_table(runs, checked=False)
     with shared.working("Asking every law"):
         found = compute(
@@ -65,12 +58,4 @@ def minimum_loss(
     if as_json:
         shared.print_json(found.to_dict())
     else:
-        if chosen is not None:
-            typer.echo(
-                folded(
-                    f"No shape was given; one near published models was chosen: "
-                    f"--layers {layers} --d-emb {d_emb} --context {context}"
-                )
-                + "\n"
-            )
         typer.echo(str(found))

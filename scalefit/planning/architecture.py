@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from scalefit._arguments import check_count, check_quantity
 from scalefit._text import count, known
 from scalefit.counting import ParameterCounts, count_parameters
-from scalefit.errors import ArgumentError, arg, spoken, way
+from scalefit.errors import ArgumentError, Note, arg, spoken, way
 from scalefit.planning.published_rules import Recipe, recipes
 from scalefit.planning.shape_search import nearest_shape
 
@@ -184,6 +185,26 @@ def architecture_for(
         off_by=count / N - 1,
         recipes=rules,
     )
+
+
+def shape_for(
+    N: float, n_layers: int | None, d_emb: int | None, T_max: int, vocab_size: int | None
+) -> tuple[int, int, list[Note]]:
+    """Return layers and width as given, or of a shape near published models, which a note names."""
+    if n_layers is not None and d_emb is not None:
+        return n_layers, d_emb, []
+    if n_layers is not None or d_emb is not None:
+        raise ArgumentError(
+            f"{arg('n_layers', n_layers)} and {arg('d_emb', d_emb)}: one of the two was given",
+            "nothing was computed",
+            "Give both, or neither: a shape is then chosen",
+        )
+    given: dict[str, Any] = {} if vocab_size is None else {"vocab_size": vocab_size}
+    chosen = architecture_for(N, T_max=T_max, **given)
+    shape = {"n_layers": chosen.n_layers, "d_emb": chosen.d_emb, "T_max": T_max}
+    named = ", ".join(arg(name, value) for name, value in shape.items())
+    text = f"No shape was given; one near published models was chosen: {named}."
+    return chosen.n_layers, chosen.d_emb, [Note("chosen_shape", "info", text, shape)]
 
 
 def count_of(counts: ParameterCounts, params: str) -> int | None:

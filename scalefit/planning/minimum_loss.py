@@ -28,6 +28,7 @@ from scalefit.laws._published import PublishedLaw, published
 from scalefit.laws._registry import registry
 from scalefit.memory._conventions import Convention, Patterns
 from scalefit.memory.floor import Floor, loss_floor
+from scalefit.planning.architecture import shape_for
 from scalefit.planning.limits import largest
 from scalefit.planning.loss_surface import drawn_on, weighs_size_against_tokens
 from scalefit.predictor import Predictor, predictor_of, predicts
@@ -158,9 +159,9 @@ def minimum_loss(
     *,
     N: float | str,
     D: float | str,
-    n_layers: int,
-    d_emb: int,
-    T_max: int,
+    n_layers: int | None = None,
+    d_emb: int | None = None,
+    T_max: int = 2048,
     runs: Any = None,
     level: float = 0.9,
     unique_tokens: float | str | None = None,
@@ -177,8 +178,10 @@ def minimum_loss(
     ----------
     N, D : float or str
         Total parameters [parameters] and training tokens [tokens], such as ``"124M"`` and ``"9B"``.
-    n_layers, d_emb, T_max : int
-        Layers, embedding width, context [tokens].
+    n_layers, d_emb : int, optional
+        Layers and embedding width; without both of them a shape near published models is chosen, and a note names it.
+    T_max : int
+        Context [tokens].
     runs : table, path or Predictor, optional
         Runs of your own, which `scalefit.forecast` extrapolates to this plan; or what `scalefit.fit` or
         `scalefit.forecast` returned.
@@ -213,13 +216,9 @@ def minimum_loss(
     """
     check_level(level)
     plan: dict[str, float] = {"N": check_quantity("N", N), "D": check_quantity("D", D)}
-    shape: dict[str, Any] = {
-        "n_layers": n_layers,
-        "d_emb": d_emb,
-        "T_max": T_max,
-        "vocab_size": vocab_size,
-        "d_ff": d_ff,
-    }
+    shape: dict[str, Any] = {"T_max": T_max, "vocab_size": vocab_size, "d_ff": d_ff}
+    n_layers, d_emb, notes = shape_for(plan["N"], n_layers, d_emb, T_max, vocab_size)
+    shape |= {"n_layers": n_layers, "d_emb": d_emb}
     distinct = plan["D"] if unique_tokens is None else min(plan["D"], check_quantity("unique_tokens", unique_tokens))
     if entropy is not None:
         plan["entropy"] = check_quantity("entropy", entropy)
@@ -231,7 +230,7 @@ def minimum_loss(
         ]
     floor = floors[0][2]
     plan |= {"n_layers": floor.n_layers, "d_emb": floor.d_emb, "T_max": floor.T_max, "unique_tokens": distinct}
-    notes = list(floor.notes)
+    notes += floor.notes
     rows = _forecast(runs, plan, level, notes) + _published(plan, d_ff)
     rows += [_floor_row(*reading) for reading in floors]
     if math.isfinite(floor.memoriser_loss):

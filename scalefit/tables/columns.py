@@ -56,6 +56,8 @@ _RATIO_NAMES = frozenset("tokens_per_param tokens_per_parameter tpp token_param_
 
 #: Columns that count the steps of one run.
 COUNTS_STEPS = frozenset("step steps _step global_step iteration iter".split())
+#: Of the log of one run; a table of runs may count epochs too, in a column "epochs".
+_OF_LOGS = COUNTS_STEPS | {"epoch"}
 #: Of a W&B line plot: "run-a - eval/loss".
 _OF_RUN = re.compile(r".+ - .+")
 _LARGEST = 1e300  # a whole number of more digits is not a float
@@ -243,7 +245,8 @@ def transposed(labels: Iterable[Any]) -> DataError | None:
             except DataError:  # several could be it
                 continue
             found |= {} if choice is None or choice.column is None else {choice.column: target}
-    if len(found) < 2:
+    # Runs may be called a, b, c, d; a table of runs that lies on its side has the loss among its rows.
+    if len(found) < 2 or not any(plain_name(name) in USUAL_NAMES["loss"] for name in names):
         return None
     return DataError(
         f"{{name}} looks transposed: its rows are {listed(list(found))}, and a table of runs has one row per run",
@@ -292,7 +295,7 @@ def missing_column(
         alone = [name for name in QUANTITIES if name in there]
         if {*there} == {*alone[:1], "loss"}:  # nothing else is there that could be named
             how += f"; {arg('law', f'power_law:{alone[0]}')} is a law of {alone[0]} alone"
-    elif what.startswith("N, D or C") and any(name.lower() in COUNTS_STEPS for name in there):
+    if target in ("N", "loss") and any(name.lower() in _OF_LOGS for name in there):
         how += "; the log of one run is for scalefit advise"
     elif what.startswith("N, D or C"):
         how += f"; one size of all runs is a number, {arg('N', '124M', column=True)}"

@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from scalefit._files import as_path
+from scalefit._files import as_path, opened
 from scalefit._text import known
 from scalefit._typing import AnyArray
 from scalefit.errors import ArgumentError, DataError, arg, way
@@ -107,7 +107,7 @@ def read_file(
     if "://" in str(path) or re.match(r"^[a-z]{2,6}:/", str(path)):
         raise DataError(f"{str(path)!r} is an address", "nothing was fetched", "Download the file first")
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             return _read_stream(stream, path, name, check, format, limits or Limits())
     except FileNotFoundError:
         how = "Read a pipe as /dev/stdin" if str(path) == "-" else f"Check the path from {Path.cwd()}"

@@ -271,9 +271,24 @@ def test_a_minimum_loss_without_a_shape_chooses_and_names_one(capsys):
     size = ("minimum-loss", "--N", "124M", "--D", "9B")
     code, text = said(capsys, *size, "--context", "1024")
     shape = "--layers 12 --d-emb 768 --context 1024"
-    assert code == 0 and shape in text and said(capsys, *size, *shape.split())[1] in text
+    assert ", ".join(re.findall(r"--\S+ \d+", shape)) in text
+    table = said(capsys, *size, *shape.split())[1]
+    assert code == 0 and text.startswith(table)
+    assert "No shape was given" in text
     code, text = said(capsys, *size, "--layers", "12")
     assert code == 2 and "give --layers and --d-emb, or neither" in text
+
+
+def test_a_minimum_loss_in_python_chooses_the_shape_that_the_command_does(capsys):
+    found = sf.minimum_loss(N="124M", D="9B", T_max=1024)
+    (note,) = (note for note in found.notes if note.code == "chosen_shape")
+    assert "n_layers=12, d_emb=768, T_max=1024" in note.message
+    code, text = said(capsys, "minimum-loss", "--N", "124M", "--D", "9B", "--context", "1024", "--json")
+    assert code == 0 and json.loads(text)["table"] == found.to_dict()["table"]
+    given = sf.minimum_loss(N="124M", D="9B", n_layers=12, d_emb=768, T_max=1024)
+    assert given.table.equals(found.table) and "chosen_shape" not in {note.code for note in given.notes}
+    with pytest.raises(sf.errors.ArgumentError, match="n_layers=12 and d_emb=None.*Give both, or neither"):
+        sf.minimum_loss(N="124M", D="9B", n_layers=12)
 
 
 def test_losses_of_a_mixture_are_found_or_asked_for_by_option(tmp_path, capsys):
@@ -307,3 +322,34 @@ def test_a_log_in_the_place_of_a_table_is_sent_to_its_commands(table, tmp_path, 
         pd.read_csv(table).drop(columns=drop).assign(step=range(25)).to_csv(other, index=False)
         code, text = said(capsys, "fit", other)
         assert code == 1 and "looks like" not in text
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        {"epoch": range(9), "loss": 3.0, "val_loss": 3.1},  # Keras
+        {"epoch": range(9), "step": range(0, 900, 100), "train_loss": 3.0, "val_loss": None},  # Lightning
+        {
+            "_step": range(9),
+            "_runtime": 1.5,
+            "train/loss": 3.0,
+            "tokens": [k * 10**6 for k in range(1, 10)],
+        },  # W&B, with tokens
+        {"iter": range(9), "loss": 3.0, "flops": [k * 10**15 for k in range(1, 10)]},
+        {"Wall time": 1.7e9, "Step": range(9), "Value": 3.0},  # TensorBoard
+    ],
+)
+@pytest.mark.parametrize("command", ["fit", "report", "forecast", "hyperparameters"])
+def test_a_table_of_steps_is_named_a_log(command, log, tmp_path, capsys):
+    path = tmp_path / "log.csv"
+    pd.DataFrame(log).to_csv(path, index=False)
+    options = ("--out", tmp_path / "page.html") if command == "report" else ()
+    code, text = said(capsys, command, path, *options)
+    assert code == 1 and "the log of one run is for scalefit advise" in text
+
+
+def test_a_table_of_epochs_and_no_size_is_not_named_a_log(tmp_path, capsys):
+    path = tmp_path / "runs.csv"
+    pd.DataFrame({"run": list("abcd"), "epochs": [1, 2, 4, 8], "loss": [3.5, 3.3, 3.1, 3.0]}).to_csv(path, index=False)
+    code, text = said(capsys, "forecast", path)
+    assert code == 1 and "advise" not in text and "transposed" not in text  # runs called c and d are no quantities
