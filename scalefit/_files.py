@@ -212,7 +212,7 @@ def read_text(path: Any, max_bytes: int = MAX_BYTES) -> str:
 
 
 def read_foreign_text(path: Any, max_bytes: int = MAX_BYTES) -> str:
-    """Read a text file that another program wrote: gzipped or not, in UTF-8 or in UTF-16 with its mark.
+    """Read a text file that another program wrote: gzipped or not, in UTF-8, or in UTF-16 or UTF-32 with its mark.
 
     Raises
     ------
@@ -230,6 +230,8 @@ def read_foreign_text(path: Any, max_bytes: int = MAX_BYTES) -> str:
             ) from None
         if len(content) > max_bytes:
             raise DataError(f"{path} unpacks to more than {max_bytes:,} bytes", "it was not read", "Name another file")
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return content.decode("utf-32")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # as PowerShell writes what it redirects
         return content.decode("utf-16")
     return content.decode("utf-8").removeprefix("\ufeff")

@@ -375,8 +375,11 @@ def ranges(runs: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
     return {name: (float(np.min(values)), float(np.max(values))) for name, values in runs.items()}
 
 
-def normal_draws(x: Array, cov: Array, n: int, seed: int) -> Array:
-    """Normal draws (n, p); parameters without a variance stay where they are."""
+def normal_draws(x: Array, cov: Array, n: int, seed: int, freedom: float = np.inf) -> Array:
+    """Normal draws (n, p), or Student's of so many degrees of freedom; what has no variance stays where it is."""
     values, vectors = np.linalg.eigh(np.nan_to_num(cov))
-    steps = np.random.default_rng(seed).standard_normal((n, len(values)))
+    rng = np.random.default_rng(seed)
+    steps = rng.standard_normal((n, len(values)))
+    if np.isfinite(freedom):
+        steps *= np.sqrt(freedom / rng.chisquare(freedom, (n, 1)))
     return np.asarray(x + (steps * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)

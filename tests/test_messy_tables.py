@@ -255,3 +255,64 @@ def test_cells_in_several_units_are_set_aside(tmp_path):
     path = table(tmp_path, "N,D,loss", lambda i, n, d, x: f"{n},{d},{x:.9f} {'bits' if i == 4 else 'nats'}")
     with pytest.raises(DataError, match="no usable row"):
         sf.read_runs(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "scale", "said"),
+    [
+        (",,bits/token", (1, 1, 1 / np.log(2)), r"loss is in 'bits/token'.*'loss \(bits/token\)'"),
+        ("(params),(tokens),(bpb)", (1, 1, 0.3), "loss is in 'bpb'"),
+        ("(M),(B),(nats)", (1e-6, 1e-9, 1), r"N is in 'M'.*'N \(M\)'"),
+        (",in millions,nats", (1, 1e-6, 1), "D is in 'in millions'"),
+    ],
+)
+def test_units_in_a_row_below_the_header_are_not_passed_over(tmp_path, row, scale, said):
+    def line(i, n, d, x):
+        return ",".join(repr(float(value * by)) for value, by in zip((n, d, x), scale, strict=True))
+
+    path = table(tmp_path, f"N,D,loss\n{row}", line)
+    with pytest.raises(DataError, match=f"Row 2 of runs.csv says that {said}"):
+        sf.read_runs(path)
+
+
+def test_a_row_of_the_units_that_are_read_anyway_is_set_aside(tmp_path):
+    path = table(tmp_path, "N,D,loss\nparams,tokens,nats", lambda i, n, d, x: f"{n},{d},{x}")
+    with pytest.warns(sf.errors.ScalefitWarning, match=r"row 2 \(N is 'params', not a number\)"):
+        same(sf.read_runs(path))
+    path = table(tmp_path, "N,D,loss\n,,bits/token", lambda i, n, d, x: f"{n},{d},{x / np.log(2)}")
+    with pytest.warns(sf.errors.ScalefitWarning, match="row 2"):
+        same(sf.read_runs(path, loss_unit="bit/token"))
+
+
+def test_points_that_may_part_thousands_are_not_taken_for_decimals(tmp_path):
+    """20,000 beside 20.000: one of the two is a thousand times off, and which one nothing says."""
+
+    def line(i, n, d, x):
+        return f'"{n / 1e3:,.0f}",{d},{x}' if i % 2 else f'"{n / 1e3:,.0f}",{d},{x}'.replace(",", ".", 1)
+
+    path = table(tmp_path, "N (1e3),D,loss", line)
+    with pytest.warns(sf.errors.ScalefitWarning, match="not a number"):
+        runs = sf.read_runs(path)
+    assert set(runs["N"]) <= {float(round(n / 1e3) * 1e3) for n in N}
+
+
+def test_a_table_of_utf32_and_one_of_two_columns_of_a_name(tmp_path):
+    text = "N,D,loss\n" + "\n".join(f"{n},{d},{x}" for n, d, x in zip(N, D, LOSS, strict=True))
+    (tmp_path / "wide.csv").write_bytes(text.encode("utf-32"))
+    same(read(tmp_path / "wide.csv"))
+    pyarrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is a dependency")
+    import pyarrow as pa
+
+    twice = pa.table([pa.array(column) for column in (N, N, D, LOSS)], names=["N", "N", "D", "loss"])
+    pyarrow.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match=r"twice.parquet has the column 'N' more than once.*Rename one of them"):
+        sf.read_runs(tmp_path / "twice.parquet")
+
+
+def test_a_log_of_very_many_columns_is_refused_before_it_is_split(tmp_path):
+    from scalefit.integrations.logs import read_log
+
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss," + "x," * 20_000 + "\n1,3," + "0," * 20_000 + "\n2,2.9," + "0," * 20_000)
+    with pytest.raises(DataError, match="first line has 20,003 cells"):
+        read_log(path)

@@ -129,7 +129,7 @@ BAD = {
     "book.xlsx": (b"PK\x03\x04 rest", "Excel"),
     "state.csv": (b"\x80\x04\x95 rest", "pickle, which scalefit never loads"),
     "page.html": (b"<!DOCTYPE html>\n<html><head><title>404</title></head>\n", "page of HTML"),
-    "one_line.csv": (b"a" * 200_000, "no line that could be a header"),
+    "one_line.csv": (b"a" * 200_000, "header of .* is longer than 65,536 characters"),
 }
 
 

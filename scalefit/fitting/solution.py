@@ -246,6 +246,13 @@ class Solution:
 
         return -float(stdtrit(max(self.n_runs - self.n_free, 1), tail))
 
+    def _freedom(self) -> float:
+        """Degrees of freedom of draws: of the runs, or of clusters that share noise, in the middle over parameters."""
+        shared = self.shared_noise
+        if shared is None:
+            return max(self.n_runs - self.n_free, 1)
+        return min(float(np.median(shared.degrees(self.natural_slopes()[:, ~self.at_bound]))), self.n_runs)
+
     # -- predictions -------------------------------------------------------------------------------------------
 
     def _group(self, series: str | None) -> int:
@@ -339,7 +346,7 @@ class Solution:
         return 1.0
 
     def draws(self, n: int = 500) -> pd.DataFrame:
-        """Draws of the parameters in natural units: of the bootstrap where it has run, else normal.
+        """Draws of the parameters in natural units: of the bootstrap where it has run, else Student's t.
 
         Parameters
         ----------
@@ -369,7 +376,7 @@ class Solution:
             if len(found) > n:
                 found = found[np.linspace(0, len(found) - 1, n).astype(int)]
         else:
-            steps = normal_draws(self.x, self.free_cov, n, self.seed)
+            steps = normal_draws(self.x, self.free_cov, n, self.seed, self._freedom())
             found, source = np.clip(steps, *self.problem.bounds(self.bounds or {})), "robust covariance"
         natural = self.natural(found)
         frame = pd.DataFrame({name: np.broadcast_to(value, (len(found),)) for name, value in natural.items()})

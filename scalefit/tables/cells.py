@@ -26,6 +26,8 @@ _ERROR = re.compile(
 _LOSS_UNIT = re.compile(
     r"^(.*[\d.)])\s*((?:nat|bit)s?(?:\s*(?:/|\bper\b)\s*(?:tok(?:en)?|byte)s?)?|bpb|ppl)$", re.IGNORECASE
 )
+#: Of one column: 20,000 and 20.000 beside it, where the point may part thousands as well.
+_COMMAS, _ONE_POINT = re.compile(r"^[+-]?\d{1,3}(?:,\d{3})+$"), re.compile(r"^[+-]?[1-9]\d{0,2}\.\d{3}$")
 _THOUSANDS = re.compile(r"^[+-]?\d{1,3},\d{3}[,.]\d")
 
 
@@ -74,6 +76,10 @@ def numbers(column: pd.Series[Any], factor: float = 1.0, *, small: bool = False)
     if doubtful or any(_DECIMAL_COMMA.match(text) for text in unread.values()):
         for i, cell in enumerate(cells):  # beside 5,2593 a cell 5,259 may have a decimal comma as well
             if isinstance(cell, str) and _ONE_GROUP.match(cell.strip()):
+                values[i], unread[i] = math.nan, repr(cell)
+    if any(_COMMAS.match(cell) for cell in known):
+        for i, cell in enumerate(cells):
+            if isinstance(cell, str) and _ONE_POINT.match(cell.strip()):
                 values[i], unread[i] = math.nan, repr(cell)
     return values, unread
 

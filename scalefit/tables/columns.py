@@ -159,12 +159,14 @@ def only_one(target: str, found: list[str], factor: float = 1.0) -> Choice:
             f"Make that table with {way('sf.collect', 'scalefit collect')}, with N and D where the file does not have "
             f"them; scalefit advise reads one of the curves",
         )
-    if len(found) > 1:
+    if len(set(found)) > 1:
         raise DataError(
             f"Columns {listed(found)} of {{name}} could each be {target}",
             "none was taken",
             f"Say which one: {arg(target, found[0], column=True)}",
         )
+    if len(found) > 1:
+        raise DataError(f"{{name}} has the column {found[0]!r} more than once", "it was not read", "Rename one of them")
     return Choice(found[0], factor=factor, guessed=True)
 
 
@@ -365,6 +367,11 @@ def _without_unit(target: str, name: str) -> tuple[str, str, float]:
     elif target != "C" and (match := _SUFFIXED.match(low)):
         return plain_name(match[1]), name, _UNIT[match[2]]
     return "", name, 1.0
+
+
+def factor_in(target: str, words: str) -> float:
+    """Return what a unit such as "M" or "(in billions)" multiplies numbers by; 1 where the words are none."""
+    return _without_unit(target, f"{target} ({words.strip('()[] ')})")[2]
 
 
 def label_series(frame: pd.DataFrame, columns: str | Iterable[str]) -> pd.Series[Any]:

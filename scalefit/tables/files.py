@@ -188,7 +188,10 @@ def _judge_text(head: bytes, name: str) -> tuple[str, str]:
                 f"{name} is {what}, not a table that scalefit reads", "it was not opened", "Export it as csv"
             )
     encoding = "utf-8-sig"
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        encoding = "utf-32"
+        head = head[: len(head) // 4 * 4]
+    elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
         head = head[: len(head) // 2 * 2]
     elif _CONTROL.search(head):
@@ -342,7 +345,13 @@ def _read_delimited(text: IO[str], head: str, name: str, check: HeaderCheck, sep
     lines = head.splitlines()
     n_comments = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     body = lines[n_comments:]
-    if not body or (len(body) == 1 and len(head) >= HEAD_BYTES // 2):
+    if len(body) == 1 and len(head) >= HEAD_BYTES // 2:
+        raise DataError(
+            f"The header of {name} is longer than {len(head):,} characters, or the file has one line",
+            "it was not read",
+            "Keep the columns N, D and loss",
+        )
+    if not body:
         raise DataError(f"{name} has no line that could be a header", "it was not read", "Add one: N,D,loss")
     first = next((line for line in body if line.strip()), "")
     n_skipped = n_comments + body.index(first)

@@ -130,6 +130,7 @@ def read(source: Any, request: Request, format: str | None) -> Table:
             continue
         cells = stripped if stripped is not None and target == "loss" else raw.frame[choice.column]
         columns[target], unread = numbers(cells, choice.factor, small=target == "loss")
+        _refuse_units(target, choice, raw, unread, request)
         remarks += approximate(target, cells)
         rows.refuse({i: unread_text(target, cell) for i, cell in unread.items()})
     for target in SIZES:
@@ -192,6 +193,30 @@ def read(source: Any, request: Request, format: str | None) -> Table:
         "guessed": {k: c.column for k, c in chosen.items() if c.guessed},
     }
     return Table(frame, conventions, notes, set_aside)
+
+
+def _refuse_units(
+    target: str, choice: _columns.Choice, raw: _reading.RawTable, unread: Iterable[int], request: Request
+) -> None:
+    """Raise where a cell of a column is its unit, as below a header, and the numbers were read in another one."""
+    stated = {"loss": request.loss_unit, "N": None, "D": None, "C": None}
+    if target not in stated or stated[target] or choice.factor != 1.0:
+        return
+    for i in unread:
+        cell = str(raw.frame[choice.column].iloc[i]).strip()
+        words = cell.strip("()[] ")
+        if target == "loss":  # a number with its unit is the row of a run
+            other = not any(map(str.isdigit, words)) and (
+                _columns.unit_of(words) or _columns.unit_in_name(words)
+            ) not in (None, "nat/token")
+        else:
+            other = _columns.factor_in(target, words) != 1.0
+        if other:
+            raise DataError(
+                f"Row {raw.rows[i]} of {raw.name} says that {choice.column} is in {words!r}, below its header",
+                "nothing was read",
+                f"Write the unit into the header, '{choice.column} ({words})', and remove that row",
+            )
 
 
 def _declared_column(key: str, declared: Any, columns: Iterable[Any]) -> _columns.Choice | None:
