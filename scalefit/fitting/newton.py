@@ -169,7 +169,7 @@ def minimise(
     return Minimum(out_x, out_f, out_d, out_c, out_n)
 
 
-def may_beat(value: Array, decrement: Array, bar: Array) -> AnyArray:
+def may_beat(value: Array, decrement: Array, bar: Array | float) -> AnyArray:
     """Which searches may end below `bar`: those near it that four times the Newton decrement would take there."""
     return np.asarray((value <= 1.2 * bar) & (value * (1.0 - 4.0 * np.abs(decrement)) <= bar))
 

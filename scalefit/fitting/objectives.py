@@ -108,6 +108,12 @@ class Objective:
             return np.asarray(1.0 / value)
         return np.asarray(1.0 / (value * (1.0 - value))) if self.on == "logit" else 1.0
 
+    def link_bend(self, value: Array) -> Array | float:
+        """Second derivative of `link`, over the square of its first."""
+        if self.log:
+            return -1.0
+        return np.asarray(2.0 * value - 1.0) if self.on == "logit" else 0.0
+
     def cost(self, residual: Array) -> Array:
         """Penalty of each residual."""
         if self.kind == "squared":

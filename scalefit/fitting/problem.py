@@ -15,6 +15,7 @@ import numpy as np
 from scalefit._numeric import median
 from scalefit._typing import AnyArray, Array
 from scalefit.fitting.objectives import Objective
+from scalefit.fitting.traced import Trace, can_trace, trace
 from scalefit.laws._base import Law
 
 #: Runs evaluated together: their work arrays stay in cache, and below the 128 KiB from which an allocator asks the
@@ -22,6 +23,10 @@ from scalefit.laws._base import Law
 BLOCK = 4_096
 #: The same for many vectors at once: elements of one work array that stays in the second-level cache.
 _ELEMENTS = 32_768
+#: Of a traced law, as many fewer rows at once: slopes of every step are kept.
+_TRACED = 4
+#: Values, over runs and vectors, below which a law with slopes of its own is as quick by their differences.
+_FEW = 2_048
 _STEP = 1e-6
 #: Logarithmic parameters whose lower bound is zero stop here: a component this small is dead.
 DEAD = 1e-10
@@ -181,16 +186,27 @@ class Problem:
             # Sums over a series touch its own parameters and the shared ones only, however many series there are.
             unique = np.unique(self.index[group][self.index[group] >= 0])
             square = (slice(None), unique[:, None], unique)
-            moved = self._moved(x, unique) if self.second_order is None else None
-            for rows in blocks(every, b):
-                residual, jac = self.slopes(x if moved is None else moved.points, group, rows)
-                residual = residual[:b]
+            exact = self.second_order is None and self._traces(b * every.size)
+            moved = self._moved(x, unique) if self.second_order is None and not exact else None
+            for rows in blocks(every, b * _TRACED if exact else b):
+                if exact:
+                    traced = self._traced(x[:, unique], group, rows, unique)
+                    value = np.broadcast_to(traced.root.value, (b, rows.size))
+                    residual = self.objective.link(value) - self._target[rows]
+                    steep = np.broadcast_to(self.objective.link_slope(value), value.shape)
+                    jac = traced.slopes(rows.size) * steep[:, None]
+                else:
+                    residual, jac = self.slopes(x if moved is None else moved.points, group, rows)
+                    residual = residual[:b]
                 psi, inside, irls = self.objective.slopes(residual)
                 cost = self.objective.cost(residual)
                 if weights is not None:
                     w = weights[:, rows]
                     psi, inside, irls, cost = w * psi, w * inside, w * irls, w * cost
                 f += cost.sum(axis=1)
+                if exact:
+                    h[square] += traced.bent(psi * steep)
+                    inside = inside + self.objective.link_bend(value) * psi
                 if moved is not None:
                     h[square] += _curvature(moved, jac, psi)
                     jac = jac[:b]
@@ -203,6 +219,22 @@ class Problem:
         if self.penalty is not None:
             f, g, h, s = self.penalty.add(x, f, g, h, s)
         return f, g, h, s
+
+    def _traces(self, size: int) -> bool:
+        """Whether second derivatives of `size` values are taken from the formula, not by differences of slopes."""
+        return (self.law.gradient is None or size > _FEW) and can_trace(self.law)
+
+    def _traced(self, x: Array, group: int, rows: AnyArray, unique: AnyArray) -> Trace:
+        """Law at some runs of one series, from the free entries (b, q) that it depends on."""
+        params: dict[str, int | float] = {}
+        logs = [False] * unique.size
+        for j, name in enumerate(self.law.parameters):
+            at = self.index[group, j]
+            params[name] = float(self.fixed[group, j]) if at < 0 else int(np.searchsorted(unique, at))
+            if at >= 0:
+                logs[int(params[name])] = bool(self._is_log[j])
+        traced: Trace = trace(self.law, self.rows(rows), x, logs, params)
+        return traced
 
     def curvature(self, x: Array) -> Array:
         """Term of the Hessian with second derivatives (p, p) at one free vector (p,)."""

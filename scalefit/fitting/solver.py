@@ -11,10 +11,11 @@ from scalefit._typing import AnyArray, Array
 from scalefit.errors import FitError
 from scalefit.fitting.arrow import arrow_of
 from scalefit.fitting.certificate import Certificate, agreeing, certify, enough
-from scalefit.fitting.newton import AGREE, Minimum, minimise
+from scalefit.fitting.newton import AGREE, Minimum, may_beat, minimise
 from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import DEAD, Problem
-from scalefit.fitting.starts import find_starts, more_starts, subset
+from scalefit.fitting.starts import find_starts, more_starts, own_starts, subset
+from scalefit.fitting.traced import can_trace
 
 #: Runs above which a fit starts on a subset, and the sizes of the two subsets (guesses; docs/architecture.md).
 _LARGE = 10_000
@@ -57,9 +58,10 @@ def solve(
 ) -> tuple[Array, Certificate]:
     """Best free vector (p,) and its certificate."""
     lower, upper = problem.bounds(bounds)
-    starts = find_starts(problem, max(1, n_starts), bounds)
+    own = own_starts(problem)
+    starts = find_starts(problem, max(1, n_starts), bounds, own)
     ends = _go_on(problem, _search(problem, starts, lower, upper), lower, upper)
-    ends = _reached_again(problem, starts, ends, lower, upper)
+    ends = _reached_again(problem, starts, ends, lower, upper, own)
     if not np.isfinite(ends.value.min()):
         raise FitError(
             f"{problem.law.name} has no finite objective anywhere near these runs",
@@ -72,7 +74,8 @@ def solve(
         pinned[at] = lower[at]
         if not _worth_a_search(problem, ends.best, lower, pinned):
             continue
-        without = _go_on(problem, _search(problem, np.minimum(ends.x, pinned), lower, pinned), lower, pinned)
+        without = _search(problem, np.minimum(ends.x, pinned), lower, pinned)
+        without = _go_on(problem, without, lower, pinned, float(ends.value.min()))
         if without.value.min() <= ends.value.min() * (1 + 1e-9):
             ends, upper = without, pinned
             sensitivity = _sensitivity(problem, ends.best)
@@ -110,11 +113,15 @@ def _search(problem: Problem, starts: Array, lower: Array, upper: Array, known: 
     points, leads = coarse.x[kept], np.arange(len(kept))
     sizes = [_SUBSET] * (rows < _SUBSET) + [_SECOND_SUBSET] * (problem.loss.size > 2 * _SECOND_SUBSET)
     for size in sizes:
-        found = descend(subset(problem, size), points, lower, upper)
+        few = subset(problem, size)
+        found = descend(few, points, lower, upper)
+        if size == sizes[-1]:  # the end of a valley is sought where it is cheap
+            found = _go_on(few, found, lower, upper)
         on = _near_each_other(found.value, _CLOSE)
         which = _alike(found.value, found.value[on])
         points, leads = found.x[on], np.where(leads >= 0, which[leads], -1)
-    each = [descend(problem, point[None], lower, upper) for point in points]
+    bar = np.array([known * (1 + AGREE)]) if np.isfinite(known) else None
+    each = [descend(problem, x[None], lower, upper, bar=bar, bar_steps=_GIVEN_UP_AFTER) for x in points]
     ends = Minimum(*(np.concatenate([getattr(one, name) for one in each]) for name in Minimum.__slots__))
     # Every start that shares an end is one point on the full table; the others stay where the subset left them.
     group = _alike(coarse.value, coarse.value[kept])
@@ -148,17 +155,18 @@ def _alike(values: Array, ends: Array) -> AnyArray:
     return np.where(away.min(axis=1) <= _ONE_END * ends[away.argmin(axis=1)], away.argmin(axis=1), -1)
 
 
-def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minimum:
+def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array, known: float = np.inf) -> Minimum:
     """Follow the best end along its valley where it ran out of steps.
 
     Down a narrow bent valley Newton's steps are short, but all go much the same way: a leap along the last few lands
-    on the slope, from where a few steps lead back to the floor, much further down.
+    on the slope, from where a few steps lead back to the floor, much further down. A valley whose last round, repeated
+    to the end, would not lead down to a `known` objective is left.
     """
     best = ends.lowest
     if ends.converged[best]:
         return ends
     one, gain = _row(ends, best), 0.0
-    for _ in range(_ROUNDS):
+    for left in range(_ROUNDS, 0, -1):
         walked = descend(problem, one.x, lower, upper, max_steps=_WALK)
         leaps = np.clip(walked.x + _LEAPS[:, None] * (walked.x - one.x), lower, upper)
         tried = descend(problem, leaps, lower, upper, max_steps=_FALL)
@@ -166,14 +174,16 @@ def _go_on(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minim
         if not found.value[0] < one.value[0]:
             break
         gain, one = 1 - found.value[0] / one.value[0], found
-        if one.converged[0] or gain <= _STANDSTILL:
+        if one.converged[0] or gain <= _STANDSTILL or one.value[0] * (1 - left * gain) > known:
             break
     # A valley without a floor has no end: where neither a leap nor a step gains any more, this is as good as one.
     one = replace(one, converged=one.converged | ((gain <= _NO_GAIN) & (one.decrement <= _STANDSTILL)))
     return _with_row(ends, best, one)
 
 
-def _reached_again(problem: Problem, tried: Array, ends: Minimum, lower: Array, upper: Array) -> Minimum:
+def _reached_again(
+    problem: Problem, tried: Array, ends: Minimum, lower: Array, upper: Array, own: Array | None
+) -> Minimum:
     """Search from more starts where hardly any reached the best end, until enough do.
 
     An end that few of many searches reach may well not be the lowest: so many basins were not found by the others. What
@@ -184,12 +194,15 @@ def _reached_again(problem: Problem, tried: Array, ends: Minimum, lower: Array, 
         found = agreeing(ends, exact, _residuals(problem, ends))
         if enough(int(found.sum()), found.size):
             break
-        fresh = more_starts(problem, tried, _MORE, lower, upper)
+        fresh = more_starts(problem, tried, _MORE, lower, upper, own)
         tried = np.concatenate([tried, fresh])
         known = float(ends.value[ends.lowest])
         more = _search(problem, fresh, lower, upper, known)
-        if more.value.min() <= _NEAR * known:
-            more = _go_on(problem, more, lower, upper)
+        at = more.lowest
+        if problem.loss.size <= _LARGE:
+            more = _go_on(problem, more, lower, upper) if more.value[at] <= _NEAR * known else more
+        elif may_beat(more.value[at], more.decrement[at], known):  # the valley was followed on fewer rows already
+            more = _go_on(problem, more, lower, upper, known)
         pairs = ((getattr(ends, name), getattr(more, name)) for name in Minimum.__slots__)
         ends = Minimum(*map(np.concatenate, pairs))
     return ends
@@ -298,8 +311,9 @@ def descend(
     are known already, for searches that need not go on above them.
     """
     bands = problem.bands(starts[0])
-    # Second derivatives of a law without closed forms cost as much as all the rest: on a large table they are kept.
-    keep = problem.loss.size > _LARGE and len(starts) == 1 and weights is None and not problem.law.terms
+    # Second derivatives by differences cost as much as all the rest: on a large table they are kept.
+    differences = not problem.law.terms and not can_trace(problem.law)
+    keep = problem.loss.size > _LARGE and len(starts) == 1 and weights is None and differences
     steps = _KEPT_FOR if keep else max_steps
     points, ends = starts, None
     for band in bands:

@@ -23,24 +23,36 @@ _REWEIGHTS = 2
 _DRAWN, _OFF = 16, 0.3
 
 
-def find_starts(problem: Problem, n: int, given: Mapping[str, tuple[float, float]] | None = None) -> Array:
+def find_starts(
+    problem: Problem, n: int, given: Mapping[str, tuple[float, float]] | None = None, own: Array | None = None
+) -> Array:
     """Return up to `n` distinct free vectors (n, p) within the bounds and worth polishing, best first."""
-    return _worth_polishing(problem, n, problem.bounds(given))
+    return _worth_polishing(problem, n, problem.bounds(given), own)
 
 
-def more_starts(problem: Problem, tried: Array, n: int, lower: Array, upper: Array) -> Array:
+def more_starts(problem: Problem, tried: Array, n: int, lower: Array, upper: Array, own: Array | None = None) -> Array:
     """Return up to `n` distinct free vectors (n, p) beside those tried (k, p), from random nodes and the law's own."""
-    return _worth_polishing(problem, n, (lower, upper), tried)
+    return _worth_polishing(problem, n, (lower, upper), own, tried)
 
 
-def _worth_polishing(problem: Problem, n: int, box: tuple[Array, Array], tried: Array | None = None) -> Array:
+def own_starts(problem: Problem) -> Array | None:
+    """Free vectors (k, p) from the law's own starts, where it has any: for several calls of the two above."""
+    if problem.law.starts is None:
+        return None
+    with np.errstate(all="ignore"):
+        return _own_starts(_thin(problem))
+
+
+def _worth_polishing(
+    problem: Problem, n: int, box: tuple[Array, Array], own: Array | None, tried: Array | None = None
+) -> Array:
     """The best `n` of the nodes of a grid, or, beside what was tried, of as many as are drawn."""
     small = _thin(problem)
     law, drawn = small.law, _DRAWN * n
     rng = None if tried is None else np.random.default_rng(len(tried))
     with np.errstate(all="ignore"):
         if law.starts is not None:
-            nodes = _own_starts(small)
+            nodes = _own_starts(small) if own is None else own
             nodes = nodes if rng is None else np.concatenate([nodes, _between(nodes, drawn, rng)])
         elif any(parameter.linear for parameter in law.parameters.values()):
             others = tuple(name for name, parameter in law.parameters.items() if not parameter.linear)
