@@ -175,7 +175,7 @@ def summary(result: FitResult, level: float) -> dict[str, Any]:
             "lower": interval["lower"],
             "upper": interval["upper"],
         },
-        "objective": str(result.problem.objective),
+        "objective": result.problem.objective.named(result.law.target.name),
         "objective_value": result.objective_value,
         "n_runs": result.n_runs,
         "data": result.data_digest,

@@ -285,4 +285,4 @@ def _unit(result: Any) -> str:
 def _objective(result: Any) -> str | None:
     """Objective of a fit; a forecast has its own and may be blended with any."""
     fit = fit_behind(result)
-    return None if fit is None else str(fit.problem.objective)
+    return None if fit is None else fit.problem.objective.named(fit.law.target.name)

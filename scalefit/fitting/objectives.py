@@ -178,7 +178,17 @@ class Objective:
         return (*steps, goal)
 
     def __str__(self) -> str:
-        target = {"log_loss": "log loss", "loss": "loss", "logit": "log-odds"}[self.on]
+        return self.named("loss")
+
+    def named(self, target: str) -> str:
+        """Words for the objective of a target, such as the error.
+
+        Examples
+        --------
+        >>> Objective("squared", on="loss").named("error")
+        'squares on error'
+        """
+        target = {"log_loss": f"log {target}", "loss": target, "logit": f"log-odds of {target}"}[self.on]
         if self.kind == "quantile":
             return f"quantile {self.tau:g} of {target}"
         name = {"huber": f"Huber({self.delta:g})", "squared": "squares", "absolute": "absolute errors"}[self.kind]

@@ -127,7 +127,7 @@ def _method_line(result: Solution) -> str:
     weights = " · weighted" if problem.weights is not None else ""
     prior = f" · prior: {problem.penalty}" if problem.penalty is not None else ""
     value = f"{result.objective_value:.6g}" if result.objective_value > _ROUNDING * result.n_runs else "0"
-    return f"{problem.objective} · objective {value}{weights}{prior} · {errors}"
+    return f"{problem.objective.named(problem.law.target.name)} · objective {value}{weights}{prior} · {errors}"
 
 
 def _convention_line(result: Solution) -> str:

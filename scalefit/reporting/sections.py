@@ -291,7 +291,8 @@ def methods(found: Findings, about: dict[str, str]) -> Markup:
         else "robust (sandwich) errors with Student's t"
     )
     sentences = [
-        f"Fit: {problem.objective}, objective {result.objective_value:.6g} at the optimum; seed {result.seed}.",
+        f"Fit: {problem.objective.named(problem.law.target.name)}, objective "
+        f"{result.objective_value:.6g} at the optimum; seed {result.seed}.",
         f"Intervals of parameters: {errors}. Intervals of predictions are for a new run: the law's uncertainty and the "
         f"scatter of runs around it, added in quadrature. Level: {words.percent(found.level)} throughout.",
         *([] if isinstance(found.plans, str) else [_PLANS]),

@@ -73,6 +73,7 @@ def test_an_error_below_zero_has_no_interval_and_inputs_far_from_the_runs_are_no
     x = rng.uniform(2.8, 5.0, 30)
     runs = {"val_loss": x, "error": 0.76 - 1.4 * np.exp(-x) + 0.004 * rng.standard_normal(30)}
     result = sf.fit(runs, "downstream_error")
+    assert "squares on error" in str(result) and "on loss" not in str(result)
     with pytest.warns(sf.ScalefitWarning):
         frame = result.predict_interval(val_loss=[3.0, 0.1])
     assert frame["loss"][1] < 0 and frame[["lower", "upper"]].iloc[1].isna().all()
