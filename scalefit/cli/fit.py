@@ -85,7 +85,10 @@ def fit(
     prior: Annotated[list[str] | None, typer.Option(help="Prior mean:sd: E=1.7:0.1. Repeatable.")] = None,
     by: Annotated[By | None, typer.Option(help="What to do with several series.")] = None,
     bootstrap: Annotated[int, typer.Option(help="Resamples for bootstrap intervals; 0 for robust errors.")] = 0,
-    cluster: Annotated[str | None, typer.Option(help="Column of runs to resample together.", metavar="COLUMN")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Column of runs to resample together, or shared: those that share noise.", metavar="COLUMN"),
+    ] = None,
     starts: Annotated[int | None, typer.Option(help="Starts to polish; by default more if there are few runs.")] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
@@ -201,6 +204,8 @@ _STATED = ("params", "flops", "loss_unit", "assumed", "source", "guessed", "stat
 def _cluster(runs: pd.DataFrame, column: str) -> Any:
     from scalefit.errors import DataError
 
+    if column not in runs and column == "shared":
+        return column  # the groups that the fit finds
     if column not in runs:
         raise DataError(
             f"There is no column {column!r} to resample by",

@@ -356,7 +356,7 @@ def _result(
 
     fit = fit_behind(result)
     if bootstrap and fit is not None and fit.resamples is None and fit.tangent is None:
-        result = fit.bootstrap(bootstrap)
+        result = fit.bootstrap(bootstrap, cluster="shared")
     return result
 
 

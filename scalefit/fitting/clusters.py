@@ -34,6 +34,8 @@ _LOOSE, _REFITS = 0.1, 400
 #: Runs above which no refits are drawn unasked: they take seconds, and exponents are then rarely loose.
 _MOST_RUNS = 2_000
 _LEAST_EIGENVALUE = 0.01
+#: Clusters that are too few to draw from.
+FEW_CLUSTERS = 8
 _CLIP = 3.0
 
 
@@ -42,6 +44,7 @@ class Shared:
     """Errors (p, p) for runs that share noise, and what gives their degrees of freedom in a direction."""
 
     by: str
+    labels: AnyArray
     #: Likelihood ratio and share of the variance; NaN where the labels were given.
     ratio: float
     share: float
@@ -157,7 +160,9 @@ def clustered(result: Solution, labels: AnyArray, by: str, ratio: float = np.nan
     count = int(labels.max()) + 1
     if found is None or not basis.shape[1]:
         k = basis.shape[1]
-        return Shared(by, ratio, share, count, blank, np.zeros((count, k, k)), np.zeros((count, k, k)), np.eye(k))
+        return Shared(
+            by, labels, ratio, share, count, blank, np.zeros((count, k, k)), np.zeros((count, k, k)), np.eye(k)
+        )
     w = np.ones(problem.loss.size) if problem.weights is None else problem.weights
     slopes = basis.T @ found.slopes
     middle = basis.T @ found.hessian @ basis
@@ -181,7 +186,7 @@ def clustered(result: Solution, labels: AnyArray, by: str, ratio: float = np.nan
     bread_inverse = np.linalg.pinv(middle, hermitian=True)
     covariance = basis @ bread_inverse @ meat @ bread_inverse @ basis.T
     covariance[result.at_bound, :], covariance[:, result.at_bound] = np.nan, np.nan
-    return Shared(by, ratio, share, count, covariance, first, second, inverse)
+    return Shared(by, labels, ratio, share, count, covariance, first, second, inverse)
 
 
 def student(result: Solution, tail: float, directions: Array, shared: Shared | None = None) -> Array:
@@ -200,7 +205,7 @@ def labels_of(result: Solution, cluster: Any) -> AnyArray:
         raise ArgumentError(
             f"{arg('cluster', cluster)} is a name, and a fit keeps no columns",
             "nothing was computed",
-            f"Pass the labels: {arg('cluster', shown=f'runs[{cluster!r}]')}",
+            f"Pass the labels, {arg('cluster', shown=f'runs[{cluster!r}]')}, or {arg('cluster', 'shared')}",
         )
     # A Series is matched by its index, because runs may have been set aside or sorted since.
     values = np.asarray(cluster.reindex(result.row_labels) if hasattr(cluster, "reindex") else cluster)
@@ -233,7 +238,9 @@ def draws_for_intervals(result: Solution) -> Array | None:
         return None
     from scalefit.fitting.bootstrap import bootstrap_draws
 
-    return bootstrap_draws(result, _REFITS, result.seed)[0]
+    shared = result.shared_noise
+    labels = None if shared is None or shared.n_clusters < FEW_CLUSTERS else shared.labels
+    return bootstrap_draws(result, _REFITS, result.seed, labels)[0]
 
 
 def conf_int(result: Solution, level: float, cluster: Any) -> pd.DataFrame:

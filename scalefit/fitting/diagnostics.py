@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from scalefit._plain import plain
@@ -76,8 +78,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
     if shared is not None and certificate.trusted:
         text = (
             f"Runs of the same {shared.by} share their noise ({shared.share:.0%} of its variance, likelihood ratio "
-            f"{shared.ratio:.1f}). Robust errors take this into account: {shared.n_clusters} clusters, with Student's "
-            f"t for so few. For a bootstrap pass {arg('cluster')}."
+            f"{shared.ratio:.1f}). {_how_counted(result, shared)}"
         )
         details = {"by": shared.by, "share": shared.share, "ratio": shared.ratio, "clusters": shared.n_clusters}
         notes.append(Note("shared_noise", "info", text, details))
@@ -105,6 +106,16 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
 
 
 _USUAL_WAY_OUT = "add runs that vary what is confounded, fix or tie parameters, or fit a simpler law"
+
+
+def _how_counted(result: Solution, shared: Any) -> str:
+    """How the intervals take shared noise into account, or that they do not."""
+    ask = f"For a bootstrap pass {arg('cluster', 'shared')}."
+    if result.resamples is None:
+        return f"Robust errors take this into account: {shared.n_clusters} clusters, with Student's t for so few. {ask}"
+    if result.draws_about is not None and result.draws_about["clusters"]:
+        return f"The bootstrap takes this into account: it draws whole clusters, of {shared.n_clusters}."
+    return f"This bootstrap drew runs one by one, so its intervals may be too narrow. {ask}"
 
 
 def _way_out(result: Solution, usual: str = _USUAL_WAY_OUT) -> str:

@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit._arguments import LEVEL, check_level
+from scalefit._arguments import LEVEL, check_level, one_of
 from scalefit._calls import explained
 from scalefit._files import save_figure
 from scalefit._typing import Array, ArrayLike, Seed
 from scalefit.errors import ArgumentError, Note, arg
-from scalefit.fitting.clusters import Shared, clustered, conf_int, detect, draws_for_intervals, labels_of
+from scalefit.fitting.clusters import (
+    FEW_CLUSTERS,
+    Shared,
+    clustered,
+    conf_int,
+    detect,
+    draws_for_intervals,
+    labels_of,
+)
 from scalefit.fitting.solution import Solution
 from scalefit.predictor import Held, Kind, behind
 
@@ -24,9 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from scalefit.fitting.summary import Summary
-
-#: Clusters below which whole clusters are not resampled: too few draws differ.
-_FEW_CLUSTERS = 8
 
 
 @explained
@@ -100,9 +105,11 @@ class FitResult(Solution):
             Resamples.
         seed : int, Generator or RandomState, optional
             With a ``RandomState`` rs, resample k is ``rs.choice(n_runs, n_runs)``.
-        cluster : Series or array_like (n_runs,), optional
+        cluster : Series, array_like (n_runs,) or "shared", optional
             Labels of runs that belong together (checkpoints of one trajectory): whole clusters are drawn. A Series is
-            matched to the runs by its index; anything else is in the order of ``row_labels``.
+            matched to the runs by its index; anything else is in the order of ``row_labels``. With ``"shared"`` they
+            are the runs of one N, D or C if the fit finds that those share their noise. Fewer than 8 clusters are not
+            drawn: errors by cluster stand in, with Student's t.
         progress : callable, optional
             Called with (done, total) as refits finish.
         workers : int
@@ -125,9 +132,13 @@ class FitResult(Solution):
                 "nothing was resampled",
                 "Tie parameters plainly to bootstrap",
             )
+        if one_of(cluster, ("shared",)):
+            if self.shared_noise is not None and self.shared_noise.n_clusters < FEW_CLUSTERS:
+                return replace(self, resamples=None, draws_about=None)
+            cluster = None if self.shared_noise is None else self.shared_noise.labels
         labels = None if cluster is None else labels_of(self, cluster)
         if labels is not None:
-            if labels.max() + 1 < _FEW_CLUSTERS:  # too few to draw from: errors by cluster, Student's t for so few
+            if labels.max() + 1 < FEW_CLUSTERS:  # too few to draw from: errors by cluster, Student's t for so few
                 few = replace(self)
                 few.__dict__["shared_noise"] = clustered(self, labels, "cluster")
                 return few

@@ -357,7 +357,8 @@ class Solution:
         -------
         DataFrame
             One row per draw and one column per parameter; ``attrs["source"]`` is ``"bootstrap"``,
-            ``"refits"`` where no covariance describes so poorly determined a law, or ``"robust covariance"``.
+            ``"refits"`` where no covariance describes so poorly determined a law, or ``"robust covariance"``, by
+            cluster where runs share noise.
 
         Examples
         --------

@@ -19,6 +19,7 @@ from scalefit.fitting.problem import Problem
 from scalefit.flops import SIZES
 from scalefit.forecasting.calibration import IntervalCalibration
 from scalefit.forecasting.correlated_errors import CorrelatedFit
+from scalefit.forecasting.own_noise import Step
 
 #: Times what the other runs miss by [their robust sd, or the usual noise where that is more], from which a run is odd.
 #: On twelve public tables none to two runs are; on simulated ones without a bad run hardly ever any.
@@ -26,9 +27,6 @@ ODD = 6.0
 #: Factor on intervals from which a note tells of the scatter behind it (a choice: half as wide again).
 _WIDE = 1.5
 _OFF_LINE = np.log(1.5)
-#: Standard deviations of a step at the largest size from which a note tells of it: of 53 training tables of the twelve
-#: public ones the largest has 1.6, of 168 simulated ones without a step 2.4.
-_STEP = 2.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +43,8 @@ class ForecastFacts:
         Scatter of the runs about the forecast [log loss].
     odd : ndarray (n,)
         How far each run misses, as :func:`scalefit.forecasting.own_noise.oddness` counts it.
-    step : tuple of float
-        How far the runs of the largest size lie above what the others say, and its standard deviation [log loss].
+    step : Step
+        How far the runs of the largest size, or the most compute, lie above what the others say.
     """
 
     problem: Problem
@@ -57,7 +55,7 @@ class ForecastFacts:
     widening: float
     scatter: float
     odd: Array
-    step: tuple[float, float]
+    step: Step
 
 
 def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, ...]:
@@ -89,15 +87,17 @@ def notes_of(facts: ForecastFacts, spread: IntervalCalibration) -> tuple[Note, .
             f"Tune the runs, or forecast those of one recipe."
         )
         notes.append(Note("scatter", "warning", text, {"scatter": facts.scatter, "factor": facts.widening}))
-    if abs(facts.step[0]) > _STEP * facts.step[1]:
-        step, sd = facts.step
-        text = (
-            f"The runs of the largest size lie {100 * abs(step):.2g} ± {100 * sd:.2g} % "
-            f"{'above' if step > 0 else 'below'} what the smaller ones say: something besides size may have changed "
-            "there, and larger runs may follow either. Check the recipe of the largest size, and forecast runs of one "
-            "recipe."
+    if facts.step.told:
+        step, sd = facts.step.height, facts.step.sd
+        where, those = (
+            ("of the largest size", "the size") if facts.step.by == "N" else ("of most compute", "the compute")
         )
-        notes.append(Note("largest_size_off", "warning", text, {"step": step, "sd": sd}))
+        text = (
+            f"What is {where} lies {100 * abs(step):.2g} ± {100 * sd:.2g} % {'above' if step > 0 else 'below'} what "
+            f"the other runs say, which was added to the intervals: something besides {those} may have changed there, "
+            "and larger runs may follow either. Check the recipe of those runs, and forecast runs of one recipe."
+        )
+        notes.append(Note("largest_size_off", "warning", text, {"step": step, "sd": sd, "by": facts.step.by}))
     if facts.problem.law.coupling:
         at = facts.names.index(facts.problem.law.coupling)
         g, se = float(fitted.x[at]), float(np.sqrt(fitted.cov[at, at]))

@@ -100,4 +100,6 @@ def interval_parts(result: Any, scaled: Mapping[str, Array]) -> tuple[Array, ...
     distance = beyond(result.problem, scaled)
     parameter, law, noise = result.spread.parts(near, far, result._own[3], ratio, distance, result.widening)
     moved = result.spread.moved(far["skew"], far["parameter"], distance)
-    return np.exp(near["log_loss"]), parameter, np.hypot(law, result.recipe_spread), noise, moved
+    # A larger run may have what those at the top have, or what the others have.
+    spread = np.hypot(result.recipe_spread, abs(result.step.height) if result.step.told else 0.0)
+    return np.exp(near["log_loss"]), parameter, np.hypot(law, spread), noise, moved

@@ -28,7 +28,7 @@ from scalefit.forecasting.costs import costs_of, counted
 from scalefit.forecasting.larger import compute_optimal, larger_runs
 from scalefit.forecasting.notes import ForecastFacts, jump_notes, notes_of
 from scalefit.forecasting.own_discrepancy import interval_parts, own_discrepancy
-from scalefit.forecasting.own_noise import oddness, own_noise, scatter_of, step_at_the_largest
+from scalefit.forecasting.own_noise import Step, oddness, own_noise, scatter_of, step_at_the_largest
 from scalefit.forecasting.text import as_text
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import Target
@@ -326,8 +326,12 @@ class ForecastResult:
         """What to know before you use the numbers, the most severe first."""
         about = (self.row_labels, self.table_notes, self.widening, self.scatter)
         odd = oddness(self.problem, self.fitted, self.discrepancy)
-        step = step_at_the_largest(self.problem, self.fitted, *self._own[:3])
-        return notes_of(ForecastFacts(self.problem, self.fitted, self.names, *about, odd, step), self.spread)
+        return notes_of(ForecastFacts(self.problem, self.fitted, self.names, *about, odd, self.step), self.spread)
+
+    @cached_property
+    def step(self) -> Step:
+        """How far the runs of the largest size, or of most compute, lie above what the others say."""
+        return step_at_the_largest(self.problem, self.fitted, *self._own[:3])
 
     def plot(
         self,

@@ -175,7 +175,9 @@ def _law_rows(
     for law in laws:
         approach = f"law {law}"
         try:
-            result = sf.fit({key: table[key] for key in (*SIZES, "loss")}, law).bootstrap(n_draws, seed=0)
+            result = sf.fit({key: table[key] for key in (*SIZES, "loss")}, law).bootstrap(
+                n_draws, seed=0, cluster="shared"
+            )
             plan = sf.plan(result, C=C, level=level)
         except ScalefitError as error:
             rows.append({"approach": approach, "remark": str(error)})

@@ -28,7 +28,7 @@ def resolved(result: Any) -> Any:
         return result
     several: Any = fit(result, "chinchilla")  # or one
     fitted = fit_behind(several)
-    return several if fitted is None or fitted.tangent is not None else fitted.bootstrap(_RESAMPLES)
+    return several if fitted is None or fitted.tangent is not None else fitted.bootstrap(_RESAMPLES, cluster="shared")
 
 
 def _refuse_published(name: str) -> None:

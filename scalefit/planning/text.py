@@ -59,7 +59,7 @@ def plan_text(plan: Any) -> str:
     sources = {
         "bootstrap": "intervals: bootstrap draws of the fit",
         "refits": "intervals: refits to resampled runs, as no covariance describes so loose a law",
-        "robust covariance": "intervals: draws from the fit's robust covariance; result.bootstrap() gives better ones",
+        "robust covariance": "intervals: draws from the fit's robust covariance; .bootstrap(cluster='shared') refits",
         "posterior": "intervals: the forecast's posterior for N and D, its calibrated interval for the loss",
         "none": "no intervals for N and D: the law comes without draws",
     }

@@ -159,7 +159,7 @@ def find(
     """Fit a law to a table as :func:`scalefit.read_runs` returns it, and find what follows; plans hold inputs `at`."""
     result = fit(runs, law, seed=seed, **options)
     try:
-        result = result.bootstrap(draws)
+        result = result.bootstrap(draws, cluster="shared")
     except ArgumentError:
         pass  # expression constraints: robust errors stay
     seen, held = largest(result), result.at(**at) if at else result
@@ -379,4 +379,4 @@ def _call(law: Any, seed: int, draws: int, at: Mapping[str, Any], options: Mappi
     name = law.__name__ if isinstance(law, type) else repr(law)
     text = "".join(f", {key}={value!r}" for key, value in {**options, "seed": seed}.items())
     held = f".at({', '.join(f'{key}={value!r}' for key, value in at.items())})" if at else ""
-    return f"result = sf.fit(runs, {name}{text}).bootstrap({draws}){held}"
+    return f"result = sf.fit(runs, {name}{text}).bootstrap({draws}, cluster='shared'){held}"

@@ -236,3 +236,24 @@ def test_a_recipe_that_changes_at_the_largest_size_is_named_without_a_column(ste
         assert note.details["step"] == pytest.approx(step, abs=0.015) and note.details["sd"] < 0.012
         assert ("above" if step > 0 else "below") in str(note)
         assert "largest_size_off" in [note.code for note in sf.plan(forecast, C=1e23).notes]
+
+
+@pytest.mark.parametrize("by", [1.04, 0.96])
+def test_a_largest_run_that_went_wrong_is_named_and_part_of_the_interval(by):
+    """One run of twenty, at the largest N and D, 4 % off: forecasts followed it and held none of thirty losses."""
+    rng = np.random.default_rng(0)
+    law = sf.published("besiroglu2024")
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(3e7, 3e9, 5), np.geomspace(1e9, 1e11, 4)))
+    held = named = 0
+    for _ in range(8):
+        loss = law.predict(N=N, D=D) * np.exp(0.003 * rng.standard_normal(20))
+        assert "largest_size_off" not in [note.code for note in sf.forecast({"N": N, "D": D, "loss": loss}).notes]
+        loss[-1] *= by
+        found = sf.forecast({"N": N, "D": D, "loss": loss})
+        point = {key: float(value[0]) for key, value in found.larger_runs([10.0]).items()}
+        row = found.predict_interval(**point).iloc[0]
+        held += row["lower"] <= law.predict(**point) <= row["upper"]
+        notes = [note for note in found.notes if note.code == "largest_size_off"]
+        named += len(notes)
+        assert all(note.details["by"] == "C" and "of most compute" in note.message for note in notes)
+    assert held >= 6 and named >= 6
