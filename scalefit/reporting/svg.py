@@ -15,6 +15,8 @@ from scalefit.reporting.html import Markup, join, tag
 
 #: Margins of a figure [px].
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46
+#: Width that the upright words of an axis take up.
+_WORDS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,15 @@ class Figure:
     text: float = 12.0
     parts: list[Markup] = field(default_factory=list)
 
+    @property
+    def left(self) -> float:
+        """Room left of the frame: the words of the axis, and the longest label of a tick beside them."""
+        longest = max((len(self.y.write(value)) for value in self.y.ticks()), default=0)
+        return float(math.ceil(max(_LEFT, _WORDS + 0.6 * self.text * longest + 7)))
+
     def px(self, value: Any) -> Array:
         """Abscissae in the view box."""
-        return np.asarray(_LEFT + self.x.share(value) * (self.width - _LEFT - self.right))
+        return np.asarray(self.left + self.x.share(value) * (self.width - self.left - self.right))
 
     def py(self, value: Any) -> Array:
         """Ordinates in the view box."""
@@ -100,7 +108,7 @@ class Figure:
 
     def points(self, x: Array, y: Array, classes: Sequence[str], index: Iterable[Any], r: float = 3.6) -> None:
         """Runs; ``data-i`` is the run's number, by which the page finds it. Those beyond the frame sit on its edge."""
-        edge_x = np.clip(self.px(x), _LEFT, self.width - self.right)
+        edge_x = np.clip(self.px(x), self.left, self.width - self.right)
         edge_y = np.clip(self.py(y), _TOP, self.height - _BOTTOM)
         marks = [
             tag("circle", cx=_n(a), cy=_n(b), r=r, class_=name, data_i=i)
@@ -123,7 +131,7 @@ class Figure:
 
     def span(self, low: float, high: float, name: str = "") -> None:
         """Shade what lies between two abscissae."""
-        a, b = (float(v) for v in np.clip(self.px([low, high]), _LEFT, self.width - self.right))
+        a, b = (float(v) for v in np.clip(self.px([low, high]), self.left, self.width - self.right))
         height = self.height - _TOP - _BOTTOM
         self.parts.append(tag("rect", x=_n(a), y=_TOP, width=_n(b - a), height=height, class_=f"span {name}"))
 
@@ -134,7 +142,7 @@ class Figure:
             self.parts.append(tag("line", x1=at, x2=at, y1=_TOP, y2=self.height - _BOTTOM, class_=name))
         if y is not None:
             at = _n(float(self.py(y)))
-            self.parts.append(tag("line", x1=_LEFT, x2=self.width - self.right, y1=at, y2=at, class_=name))
+            self.parts.append(tag("line", x1=self.left, x2=self.width - self.right, y1=at, y2=at, class_=name))
 
     def mark(self, x: float, y: float, name: str = "mark") -> None:
         """Draw a diamond."""
@@ -169,9 +177,9 @@ class Figure:
                 free = place + half + 0.5 * self.text
         for value in self.y.ticks():
             high = float(self.py(value))
-            frame.append(tag("line", x1=_LEFT, x2=right, y1=_n(high), y2=_n(high), class_="grid"))
-            frame.append(tag("text", self.y.write(value), x=_LEFT - 7, y=_n(high + 4), text_anchor="end"))
-        middle, centre = (_LEFT + right) / 2, (_TOP + bottom) / 2
+            frame.append(tag("line", x1=self.left, x2=right, y1=_n(high), y2=_n(high), class_="grid"))
+            frame.append(tag("text", self.y.write(value), x=self.left - 7, y=_n(high + 4), text_anchor="end"))
+        middle, centre = (self.left + right) / 2, (_TOP + bottom) / 2
         frame.append(tag("text", self.x.label, x=_n(middle), y=self.height - 8, text_anchor="middle", class_="label"))
         turn = f"translate(13 {_n(centre)}) rotate(-90)"
         frame.append(tag("text", self.y.label, transform=turn, text_anchor="middle", class_="label"))

@@ -594,3 +594,17 @@ def test_recipes_of_json_may_be_lists():
     recipe = [["adamw", 1], ["muon", 2]] * 8
     page = sf.report(pd.DataFrame({"N": N, "D": D, "loss": loss, "recipe": recipe})).html
     assert "['muon', 2]" in unescape(section(page, "recipes"))
+
+
+@pytest.mark.parametrize("high", [1.0, 2e-5])
+def test_long_labels_of_ticks_leave_room_for_the_words_of_the_axis(high):
+    """Labels such as -0.00002 ran into the upright words beside them."""
+    from scalefit.reporting.svg import Axis, Figure
+
+    axis = Axis(
+        -high, high, "measured above predicted", write=lambda value: f"{value:.5f}" if high < 1 else f"{value:g}"
+    )
+    figure = Figure(Axis(0.0, 1.0, "x"), axis, "residuals")
+    ticks = re.findall(r'<text[^>]*x="([\d.]+)"[^>]*text-anchor="end"[^>]*>([^<]+)</text>', str(figure.render()))
+    assert len(ticks) > 2
+    assert all(float(x) - 0.6 * figure.text * len(label) >= 17 for x, label in ticks)
