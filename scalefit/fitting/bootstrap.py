@@ -22,14 +22,10 @@ from scalefit.fitting.problem import Problem
 from scalefit.fitting.solution import Solution
 from scalefit.fitting.solver import EXACT, descend
 from scalefit.fitting.starts import find_starts
+from scalefit.fitting.valleys import RISES, steps_aside
 
 #: Below this many runs a resample can end in a basin that is not its lowest, so it is searched from two more points.
 _FEW_RUNS = 40
-#: By how much of its value a quadratic model of the objective rises between a resample's end and each of these points;
-#: the second where the first led to a lower basin, or nowhere.
-_RISES = (0.1, 1.0)
-#: Longest step to such a point in any free parameter: a factor of 50 where it is in logarithms.
-_FARTHEST = 4.0
 #: Share of the resamples that may fail to converge before it is warned of.
 MANY_FAILED = 0.05
 _MOST_WEIGHTS = 2e9  # resamples times runs: an hour
@@ -214,10 +210,10 @@ class _Refits:
         """Ends of searches from the runs' optimum, and of few runs from beside these ends too."""
         x, f, ok = self._search(np.repeat(self.result.x[None], len(weights), axis=0), weights, progress=progress)
         again = np.arange(len(x) if self.few else 0)
-        for rise in _RISES:
+        for rise in RISES:
             if again.size:
                 at, first = x[again], f[again]
-                step = self._aside(weights[again], at, first, rise)
+                (step,) = steps_aside(self.problem, at, first, rise, (self.lower, self.upper), weights=weights[again])
                 x[again], f[again], ok[again] = self._try(
                     weights[again], at, first, ok[again], np.stack([at + step, at - step])
                 )
@@ -266,22 +262,6 @@ class _Refits:
             end = descend(problem, x[late], lower, upper, weights=weights[late], max_steps=self.on_exact)
             x[late], f[late], ok[late] = end.x, end.value, end.converged
         return x, f, ok
-
-    def _aside(self, weights: Array, x: Array, f: Array, rise: float) -> Array:
-        """Steps (b, p) along the flattest direction of each resample's least-squares matrix at its end.
-
-        The penalty's kinks leave several minima along the valley in which parameters trade off. Starts on both sides of
-        the end take fewer steps than starts far from it, and find more of them.
-        """
-        problem = self.problem.bands(self.result.x)[-1]
-        with np.errstate(all="ignore"):
-            bent = np.nan_to_num(model_of(problem).evaluate(x, weights)[3])
-        size = np.sqrt(np.maximum(np.einsum("bii->bi", bent), 1e-300))
-        free = (x > self.lower) & (x < self.upper)  # a parameter at its bound takes no part
-        unit = bent / size[:, :, None] / size[:, None, :] * (free[:, :, None] & free[:, None, :])
-        values, vectors = np.linalg.eigh(unit + 2.0 * np.eye(x.shape[1]) * ~free[:, :, None])
-        step = vectors[:, :, 0] / size * np.sqrt(2 * rise * f / np.maximum(values[:, 0], 1e-300))[:, None]
-        return np.asarray(step * np.minimum(1.0, _FARTHEST / np.maximum(np.abs(step).max(axis=1), 1e-300))[:, None])
 
     def _within_bounds(self, weights: Array, x: Array, ok: AnyArray) -> None:
         """Refit in the table's units, in place, where a coefficient left the law's bounds."""

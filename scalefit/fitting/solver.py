@@ -16,9 +16,10 @@ from scalefit.fitting.power_sum import model_of
 from scalefit.fitting.problem import DEAD, Problem
 from scalefit.fitting.starts import find_starts, more_starts, own_starts, subset
 from scalefit.fitting.traced import can_trace
+from scalefit.fitting.valleys import RISES, steps_aside
 
 #: Runs above which a fit starts on a subset, and the sizes of the two subsets (guesses; docs/architecture.md).
-_LARGE = 10_000
+LARGE = 10_000
 _SUBSET = 2_048
 _SECOND_SUBSET = 20_000
 #: More starts than these race on as many fewer rows, though not on fewer than the least; then a few run on.
@@ -43,6 +44,9 @@ _NO_GAIN = 1e-6
 #: More starts where hardly any reached the best end, how often, after how many steps those that will not reach it are
 #: left, and how far above it one is followed along its valley.
 _MORE, _TURNS, _GIVEN_UP_AFTER, _NEAR = 8, 6, 40, 1.2
+#: Directions along which other minima are looked for beside the best, and steps after which such a search must promise
+#: to end as low.
+_VALLEYS, _RACE = 2, 20
 #: Along a narrow valley: steps walked, multiples of that move tried, steps to fall back to the floor, rounds.
 _WALK, _LEAPS, _FALL, _ROUNDS = 10, np.array([0.0, 30.0, 100.0, 300.0, 1000.0]), 30, 30
 
@@ -62,6 +66,7 @@ def solve(
     starts = find_starts(problem, max(1, n_starts), bounds, own)
     ends = _go_on(problem, _search(problem, starts, lower, upper), lower, upper)
     ends = _reached_again(problem, starts, ends, lower, upper, own)
+    ends = _beside(problem, ends, lower, upper)
     if not np.isfinite(ends.value.min()):
         raise FitError(
             f"{problem.law.name} has no finite objective anywhere near these runs",
@@ -95,7 +100,7 @@ def solve(
 
 def _residuals(problem: Problem, ends: Minimum) -> Array | None:
     """Residuals (starts, n) of every end, unless they are too many to look at."""
-    return problem.residuals(ends.x) if problem.loss.size <= _LARGE else None
+    return problem.residuals(ends.x) if problem.loss.size <= LARGE else None
 
 
 def _search(problem: Problem, starts: Array, lower: Array, upper: Array, known: float = np.inf) -> Minimum:
@@ -103,7 +108,7 @@ def _search(problem: Problem, starts: Array, lower: Array, upper: Array, known: 
 
     Starts that soon turn out not to lead to a `known` objective, or below, are given up.
     """
-    if problem.loss.size <= _LARGE:
+    if problem.loss.size <= LARGE:
         bar = np.full(len(starts), known * (1 + AGREE)) if np.isfinite(known) else None
         return descend(problem, starts, lower, upper, bar=bar, bar_steps=_GIVEN_UP_AFTER)
     # Many starts race on fewer rows: which basin is the lowest shows on hundreds, and the best few run on.
@@ -199,12 +204,32 @@ def _reached_again(
         known = float(ends.value[ends.lowest])
         more = _search(problem, fresh, lower, upper, known)
         at = more.lowest
-        if problem.loss.size <= _LARGE:
+        if problem.loss.size <= LARGE:
             more = _go_on(problem, more, lower, upper) if more.value[at] <= _NEAR * known else more
         elif may_beat(more.value[at], more.decrement[at], known):  # the valley was followed on fewer rows already
             more = _go_on(problem, more, lower, upper, known)
-        pairs = ((getattr(ends, name), getattr(more, name)) for name in Minimum.__slots__)
-        ends = Minimum(*map(np.concatenate, pairs))
+        ends = _joined(ends, more)
+    return ends
+
+
+def _beside(problem: Problem, ends: Minimum, lower: Array, upper: Array) -> Minimum:
+    """Search from beside the best end too, along the valleys in which parameters trade off, until none ends lower.
+
+    The penalty's kinks leave several minima along such a valley, and all the starts of a field can fall into one of
+    them. Sums of powers have closed forms, and no such tables were found (benchmarks/optimum.py).
+    """
+    if problem.law.terms or problem.loss.size > LARGE or not ends.value.min() > problem.cost_of(ROUNDING):
+        return ends
+    for _ in range(_TURNS):
+        x, known = ends.best, float(ends.value[ends.lowest])
+        at = (problem, x[None], np.array([known]))
+        aside = np.concatenate([steps_aside(*at, rise, (lower, upper), valleys=_VALLEYS)[:, 0] for rise in RISES])
+        starts = np.clip(x + np.concatenate([aside, -aside]), lower, upper)
+        bar = np.full(len(starts), known * (1 + AGREE))
+        found = descend(problem, starts, lower, upper, bar=bar, bar_steps=_RACE)
+        if not found.value[found.lowest] < known * (1 - AGREE):
+            break
+        ends = _go_on(problem, _joined(ends, found), lower, upper)
     return ends
 
 
@@ -256,6 +281,12 @@ def _with_row(ends: Minimum, at: int, one: Minimum) -> Minimum:
     return Minimum(*(np.concatenate([old[:at], new, old[at + 1 :]]) for old, new in pairs))
 
 
+def _joined(ends: Minimum, more: Minimum) -> Minimum:
+    """The ends of two fields of starts."""
+    pairs = ((getattr(ends, name), getattr(more, name)) for name in Minimum.__slots__)
+    return Minimum(*map(np.concatenate, pairs))
+
+
 def _row(ends: Minimum, at: int) -> Minimum:
     """One of several ends."""
     return Minimum(*(getattr(ends, name)[[at]] for name in Minimum.__slots__))
@@ -288,7 +319,7 @@ def _faint(problem: Problem, x: Array, sensitivity: Array, lower: Array) -> list
 
 def _worth_a_search(problem: Problem, x: Array, lower: Array, pinned: Array) -> bool:
     """Whether a few steps within bounds that pin a summand at nothing lead as low as x (p,)."""
-    small = subset(problem, _SUBSET) if problem.loss.size > _LARGE else problem
+    small = subset(problem, _SUBSET) if problem.loss.size > LARGE else problem
     trial = descend(small, np.minimum(x, pinned)[None], lower, pinned, max_steps=_TRIAL)
     return bool(trial.value[0] <= small.value(x[None])[0] * (1 + 1e-9))
 
@@ -313,7 +344,7 @@ def descend(
     bands = problem.bands(starts[0])
     # Second derivatives by differences cost as much as all the rest: on a large table they are kept.
     differences = not problem.law.terms and not can_trace(problem.law)
-    keep = problem.loss.size > _LARGE and len(starts) == 1 and weights is None and differences
+    keep = problem.loss.size > LARGE and len(starts) == 1 and weights is None and differences
     steps = _KEPT_FOR if keep else max_steps
     points, ends = starts, None
     for band in bands:

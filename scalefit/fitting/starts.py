@@ -19,6 +19,8 @@ from scalefit.fitting.problem import DEAD, Problem
 _ROWS = 96
 _NODES = 4096
 _REWEIGHTS = 2
+#: Linear parameters of which every support is tried.
+_SUPPORTS = 5
 #: Random nodes drawn for each start that is wanted, and how far off a line they lie, in their spread.
 _DRAWN, _OFF = 16, 0.3
 
@@ -215,9 +217,8 @@ def _nonnegative(design: Array, target: Array, weights: Array | None, robust: bo
     size = np.abs(design).mean(axis=2)
     size = np.where(np.isfinite(size) & (size > 0), size, 1.0)
     design = np.where(np.isfinite(design), design, 0.0) / size[:, :, None]
-    supports = (
-        [s for r in range(1, k + 1) for s in itertools.combinations(range(k), r)] if k <= 4 else [tuple(range(k))]
-    )
+    sizes = range(1, k + 1) if k <= _SUPPORTS else (k,)
+    supports = [support for size in sizes for support in itertools.combinations(range(k), size)]
     masks = np.zeros((k, len(supports), 1))
     for i, support in enumerate(supports):
         masks[list(support), i] = 1.0

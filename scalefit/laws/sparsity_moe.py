@@ -44,14 +44,14 @@ class SparsityMoE(Law):
 
     E = Usual.E
     a = Parameter("size coefficient", (0.0, 1e20), (100.0, 1e4, 1e6), log=True, linear=True, own=True)
-    alpha = Parameter("size exponent", (0.0, 3.0), (0.4, 0.6, 0.8))
+    alpha = Parameter("size exponent", (0.0, 3.0), (0.1, 0.4, 0.6, 0.8))
     b = Parameter("data coefficient", (0.0, 1e20), (100.0, 5e3, 1e6), log=True, linear=True, own=True)
     beta = Parameter("data exponent", (0.0, 3.0), (0.2, 0.4, 0.6))
     c = Parameter("sparsity coefficient", (0.0, 1e20), (0.1, 0.5, 2.0), log=True, linear=True, own=True)
-    lam = Parameter("sparsity exponent", (-2.0, 2.0), (-0.3, -0.17, 0.2))
+    lam = Parameter("sparsity exponent", (-2.0, 2.0), (-0.5, -0.17, 0.1, 0.8))
     d = Parameter("coefficient of sparsity and size", (0.0, 1e20), (5.0, 17.0, 100.0), log=True, linear=True, own=True)
     delta = Parameter("exponent of sparsity in the joint term", (-2.0, 2.0), (0.05, 0.16, 0.3))
-    gamma = Parameter("exponent of size in the joint term", (0.0, 3.0), (0.1, 0.16, 0.25))
+    gamma = Parameter("exponent of size in the joint term", (0.0, 3.0), (0.1, 0.16, 0.25, 0.8))
 
     published = (
         Constants(

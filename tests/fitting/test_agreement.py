@@ -69,8 +69,8 @@ def test_one_start_that_was_asked_for_is_not_asked_to_agree(monkeypatch):
 
 
 def test_how_many_are_enough():
-    assert enough(1, 1) and enough(2, 8) and enough(3, 24)
-    assert not enough(1, 2) and not enough(1, 8) and not enough(2, 24)
+    assert enough(1, 1) and enough(2, 3) and enough(3, 8) and enough(4, 24)
+    assert not enough(1, 2) and not enough(2, 8) and not enough(3, 24)
     assert enough(5, 72) and not enough(4, 72)
 
 
