@@ -9,7 +9,7 @@ import numpy as np
 from scalefit._plain import plain
 from scalefit._text import listing, shortlist
 from scalefit._typing import Array
-from scalefit.errors import Note, arg, by_severity
+from scalefit.errors import Note, Severity, arg, by_severity
 from scalefit.fitting.bootstrap import MANY_FAILED
 from scalefit.fitting.certificate import enough
 from scalefit.fitting.identifiability import (
@@ -76,12 +76,7 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
         notes.append(_envelope_note(result))
     shared = result.shared_noise
     if shared is not None and certificate.trusted:
-        text = (
-            f"Runs of the same {shared.by} share their noise ({shared.share:.0%} of its variance, likelihood ratio "
-            f"{shared.ratio:.1f}). {_how_counted(result, shared)}"
-        )
-        details = {"by": shared.by, "share": shared.share, "ratio": shared.ratio, "clusters": shared.n_clusters}
-        notes.append(Note("shared_noise", "info", text, details))
+        notes.append(_shared_noise_note(result, shared))
     notes += _trend_notes(result)
     notes += unexplained_notes(unexplained_spread(result.problem, result.x, result.n_free))
     if certificate.trusted:
@@ -108,14 +103,22 @@ def notes_of(result: Solution) -> tuple[Note, ...]:
 _USUAL_WAY_OUT = "add runs that vary what is confounded, fix or tie parameters, or fit a simpler law"
 
 
-def _how_counted(result: Solution, shared: Any) -> str:
-    """How the intervals take shared noise into account, or that they do not."""
+def _shared_noise_note(result: Solution, shared: Any) -> Note:
+    """That runs share noise, and how the intervals take it into account; a warning where they do not."""
     ask = f"For a bootstrap pass {arg('cluster', 'shared')}."
+    severity: Severity = "info"
     if result.resamples is None:
-        return f"Robust errors take this into account: {shared.n_clusters} clusters, with Student's t for so few. {ask}"
-    if result.draws_about is not None and result.draws_about["clusters"]:
-        return f"The bootstrap takes this into account: it draws whole clusters, of {shared.n_clusters}."
-    return f"This bootstrap drew runs one by one, so its intervals may be too narrow. {ask}"
+        how = f"Robust errors take this into account: {shared.n_clusters} clusters, with Student's t for so few. {ask}"
+    elif result.draws_about is not None and result.draws_about["clusters"]:
+        how = f"The bootstrap takes this into account: it draws whole clusters, of {shared.n_clusters}."
+    else:
+        severity, how = "warning", f"This bootstrap drew runs one by one: its intervals may be too narrow. {ask}"
+    text = (
+        f"Runs of the same {shared.by} share their noise ({shared.share:.0%} of its variance, likelihood ratio "
+        f"{shared.ratio:.1f}). {how}"
+    )
+    details = {"by": shared.by, "share": shared.share, "ratio": shared.ratio, "clusters": shared.n_clusters}
+    return Note("shared_noise", severity, text, details)
 
 
 def _way_out(result: Solution, usual: str = _USUAL_WAY_OUT) -> str:

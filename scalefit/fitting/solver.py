@@ -100,7 +100,8 @@ def solve(
 
 def _residuals(problem: Problem, ends: Minimum) -> Array | None:
     """Residuals (starts, n) of every end, unless they are too many to look at."""
-    return problem.residuals(ends.x) if problem.loss.size <= LARGE else None
+    with np.errstate(all="ignore"):  # an end that was given up may lie where the law is no number
+        return problem.residuals(ends.x) if problem.loss.size <= LARGE else None
 
 
 def _search(problem: Problem, starts: Array, lower: Array, upper: Array, known: float = np.inf) -> Minimum:

@@ -383,7 +383,7 @@ def test_two_columns_of_one_name_are_taken_where_they_agree():
     assert fit.optima["loss"].iloc[0] == pytest.approx(
         1.01 * sf.fit_hyperparameters(table, "lr").optima["loss"].iloc[0]
     )
-    with pytest.raises(sf.DataError, match="could each be loss"):
+    with pytest.raises(sf.DataError, match="column 'loss' more than once"):
         sf.fit_hyperparameters(pd.concat([table, table["loss"].sample(frac=1, ignore_index=True)], axis=1), "lr")
 
 
