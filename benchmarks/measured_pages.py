@@ -128,8 +128,12 @@ def optimum(document: dict[str, Any]) -> str:
         sum(row[key] for row in document["laws"]) for key in ("fitted", "misses", "trusted_misses")
     )
     of = f"{tables} tables of {len(document['laws'])} laws"
+    worst = sorted((row for row in document["misses"] if row["trusted"]), key=lambda row: -row["ratio"])
+    named = ", ".join(f"{row['law']} {100 * (row['ratio'] - 1):.2g} %" for row in worst)
+    believed = sum(row["trusted"] for row in document["laws"])
     sentence = (
-        f"{of}: {missed or 'no'} misses, {trusted or 'none'} of them trusted. "
+        f"{of}, {believed} of the fits trusted: {missed or 'no'} misses, {trusted or 'none'} of them trusted"
+        f"{f' ({named} above)' if named else ''}. "
         f"The other search used {document['starts']} starts; a miss is an objective higher than the other search's by "
         "more "
         f"than {document['tolerance']:.0e} (relative); objectives that differ by less than {document['same']:.0e} "

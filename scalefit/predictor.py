@@ -375,7 +375,7 @@ def ranges(runs: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
     return {name: (float(np.min(values)), float(np.max(values))) for name, values in runs.items()}
 
 
-def normal_draws(x: Array, cov: Array, n: int, seed: int, freedom: float = np.inf) -> Array:
+def random_draws(x: Array, cov: Array, n: int, seed: int, freedom: float = np.inf) -> Array:
     """Normal draws (n, p), or Student's of so many degrees of freedom; what has no variance stays where it is."""
     values, vectors = np.linalg.eigh(np.nan_to_num(cov))
     rng = np.random.default_rng(seed)

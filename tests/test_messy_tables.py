@@ -300,11 +300,11 @@ def test_a_table_of_utf32_and_one_of_two_columns_of_a_name(tmp_path):
     text = "N,D,loss\n" + "\n".join(f"{n},{d},{x}" for n, d, x in zip(N, D, LOSS, strict=True))
     (tmp_path / "wide.csv").write_bytes(text.encode("utf-32"))
     same(read(tmp_path / "wide.csv"))
-    pyarrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is a dependency")
     import pyarrow as pa
+    from pyarrow import parquet
 
     twice = pa.table([pa.array(column) for column in (N, N, D, LOSS)], names=["N", "N", "D", "loss"])
-    pyarrow.write_table(twice, tmp_path / "twice.parquet")
+    parquet.write_table(twice, tmp_path / "twice.parquet")
     with pytest.raises(DataError, match=r"twice.parquet has the column 'N' more than once.*Rename one of them"):
         sf.read_runs(tmp_path / "twice.parquet")
 

@@ -79,11 +79,10 @@ def _provenance() -> str:
 
 def _built(app: typer.Typer, words: list[str]) -> Any:
     """Typer's command: with one subcommand where it is named, since all of them take as long as a fit to build."""
-    made = [
-        (info, info.name or typer.main.get_command_name(getattr(info.callback, "__name__", "")))
-        for info in app.registered_commands
-    ]
-    named = {name: info for info, name in made}
+    named = {
+        one.name or typer.main.get_command_name(getattr(one.callback, "__name__", "")): one
+        for one in app.registered_commands
+    }
     if words and words[0] in named:
         app.registered_commands, app.registered_groups = [named[words[0]]], []
     return typer.main.get_command(app)
@@ -124,12 +123,12 @@ def main(args: list[str] | None = None) -> None:
     path: list[str] = []
     try:
         given = args or sys.argv[1:]
-        app = _built(build_app(), given)
-        command, path = _called(app, given)
+        root = _built(build_app(), given)
+        command, path = _called(root, given)
         words = in_shell(command.params)
         speak(words)
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {_warned(message, words)}", err=True)
-        code = app(args=args, prog_name="scalefit", standalone_mode=False)
+        code = root(args=args, prog_name="scalefit", standalone_mode=False)
         if code == ExitCode.INTERRUPTED:  # typer catches the interrupt itself
             raise KeyboardInterrupt
         sys.exit(int(code or 0))

@@ -89,7 +89,10 @@ def fit(
         str | None,
         typer.Option(help="Column of runs to resample together, or shared: those that share noise.", metavar="COLUMN"),
     ] = None,
-    starts: Annotated[int | None, typer.Option(help="Starts to polish; by default more if there are few runs.")] = None,
+    starts: Annotated[
+        int | None,
+        typer.Option(help="Starts to polish; by default more for few runs, and for laws that are no sum of powers."),
+    ] = None,
     level: shared.Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     save: Annotated[Path | None, typer.Option(*shared.OUT, help="Write the result here, for scalefit predict.")] = None,

@@ -18,8 +18,8 @@ NOT_UPWARDS = "the objective does not curve upwards at the optimum"
 #: Fewer searches than these, and a smaller share of all, are hardly any: no fit to the exam tables of other laws has so
 #: few, and fits of farseer that missed the optimum did (benchmarks/optimum.py).
 _SEVERAL, _SHARE = 5, 0.15
-#: Searches at the lowest objective that are too few whatever their share, of a few searches and of more.
-_FEWEST, _MANY = (2, 3), 6
+#: Searches from which on two at the lowest objective are too few, whatever their share.
+_MANY = 6
 _UNIDENTIFIED = 1e10
 _ILL_CONDITIONED = 1e6
 #: A parameter whose unit change moves no log loss by more than this is not seen by the runs.
@@ -180,7 +180,7 @@ def agreeing(ends: Minimum, exact: float, residuals: Array | None) -> AnyArray:
 
 def enough(found: int, searches: int) -> bool:
     """Whether so many of all searches found the best answer that a lower one is unlikely to be left unseen."""
-    return searches < 2 or found >= max(_FEWEST[searches >= _MANY], min(_SEVERAL, _SHARE * searches))
+    return searches < 2 or found >= max(2 if searches < _MANY else 3, min(_SEVERAL, _SHARE * searches))
 
 
 def _is_kink(x: Array, free: AnyArray, direction: Array, value: float, value_at: Any) -> bool:

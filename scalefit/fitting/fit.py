@@ -40,8 +40,8 @@ from scalefit.tables.series import several_series
 
 #: Starts to polish; more where the objective has several basins, as on few runs.
 _STARTS, _STARTS_ON_FEW, _FEW = 3, 8, 100
-#: A law without closed forms has basins side by side on any number of runs: of 1,000 random tables for each of a dozen
-#: such laws, 8 starts and 3 missed the lowest on up to 13, and 16 on up to 1 (benchmarks/optimum.py).
+#: A law without closed forms has basins side by side on any number of runs: of 1,000 random tables for each of eight
+#: such laws, 8 starts and 3 missed the lowest on up to 13; of those, 16 miss one at most (benchmarks/optimum.py).
 _STARTS_OF_BASINS = 16
 #: Runs below which a law with basins between them is started from still more.
 _VERY_FEW = 40
@@ -191,7 +191,7 @@ def fit(
         Seed of later random draws, such as those of the bootstrap; the fit itself is not random.
     n_starts : int, optional
         Starts to polish; by default 3, and 8 on fewer than 100 runs, where the objective has several basins. A law
-        with many basins asks for more.
+        that is no sum of powers has 16 or more (3 again on more than 10,000 runs).
 
     Returns
     -------

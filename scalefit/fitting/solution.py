@@ -23,7 +23,7 @@ from scalefit.fitting.solver import ROUNDING
 from scalefit.laws._base import Law
 from scalefit.laws._declarations import Target
 from scalefit.laws._inputs import check_inputs
-from scalefit.predictor import normal_draws, ranges
+from scalefit.predictor import random_draws, ranges
 
 _SAME_CORRELATION = 1e-6
 
@@ -377,7 +377,7 @@ class Solution:
             if len(found) > n:
                 found = found[np.linspace(0, len(found) - 1, n).astype(int)]
         else:
-            steps = normal_draws(self.x, self.free_cov, n, self.seed, self._freedom())
+            steps = random_draws(self.x, self.free_cov, n, self.seed, self._freedom())
             found, source = np.clip(steps, *self.problem.bounds(self.bounds or {})), "robust covariance"
         natural = self.natural(found)
         frame = pd.DataFrame({name: np.broadcast_to(value, (len(found),)) for name, value in natural.items()})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalefit._typing import Array
-from scalefit.predictor import normal_draws
+from scalefit.predictor import random_draws
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def draws(result: Any, n: int) -> pd.DataFrame:
     """Draws from the posterior, one row per draw."""
     import pandas as pd
 
-    steps = normal_draws(result.fitted.x, result.fitted.cov, n, 0)
+    steps = random_draws(result.fitted.x, result.fitted.cov, n, 0)
     values = {key: value.ravel() for key, value in result.problem.values(steps, 0).items()}
     if result.law.rescale is not None:
         values = result.law.rescale(values, {key: 1.0 / unit for key, unit in result.problem.units.items()})

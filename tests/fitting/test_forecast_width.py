@@ -12,7 +12,7 @@ from scalefit.forecasting.calibration import shipped
 from scalefit.forecasting.correlated_errors import _carried, predict_correlated, skew
 from scalefit.forecasting.own_noise import own_noise
 from scalefit.forecasting.registration import calibration_curve, score
-from scalefit.predictor import normal_draws
+from scalefit.predictor import random_draws
 
 LAW = sf.published("chinchilla", "besiroglu2024")
 
@@ -103,7 +103,7 @@ def test_beyond_few_runs_more_of_an_interval_lies_above():
     result, where = sf.forecast(grid(0.003).iloc[::5]), {"N": np.array([2e10]), "D": np.array([4e11])}
     problem, fitted, about = result.problem, result.fitted, result.discrepancy
     scaled = {key: value / problem.units[key] for key, value in where.items()}
-    points = np.clip(normal_draws(fitted.x, fitted.cov, 20_000, 0), *problem.bounds())
+    points = np.clip(random_draws(fitted.x, fitted.cov, 20_000, 0), *problem.bounds())
     carried = _carried(problem, fitted, scaled, about)[0] @ fitted.inverse
     drawn = np.log(problem.law.evaluate(scaled, problem.values(points, 0))) - problem.residuals(points) @ carried.T
     found = skew(problem, fitted, scaled, about)[0]

@@ -33,6 +33,16 @@ def test_the_other_search_ends_as_low_as_the_fit(optimum, name):
     assert row["ratio"] == pytest.approx(1, abs=1e-9) and not row["miss"] and not row["lower"] and row["trusted"]
 
 
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("kaplan", 1061), ("progress", 1900), ("coupled", 1694), ("routed", 1688), ("sparsity_moe", 1022)],
+)
+def test_fits_that_stopped_above_the_optimum_and_were_trusted_reach_it(optimum, name, seed):
+    """Three starts of a coarse grid, or eight, had fallen into one basin: objectives up to 6 % too high."""
+    row = optimum.one(name, seed)
+    assert not row["miss"], (row["ratio"], row["agree"], row["trusted"])
+
+
 def test_a_fit_above_the_other_search_is_a_miss(optimum, monkeypatch):
     lowest = optimum.Search.run
     monkeypatch.setattr(optimum.Search, "run", lambda *given: lowest(*given) * (1 - 3e-6))

@@ -252,7 +252,7 @@ REFUSED = {"concat_header.csv": "two runs", "concat_same.csv": "two runs",
 def samples():
     folder = Path(os.environ.get("SCALEFIT_DATA_DIR", "")) / "log_samples"
     if not folder.is_dir():
-        pytest.skip("SCALEFIT_DATA_DIR has no log_samples")
+        pytest.skip("third-party logs: set SCALEFIT_DATA_DIR to the folder that holds log_samples")
     return folder
 
 
